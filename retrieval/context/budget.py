@@ -1,8 +1,8 @@
-"""Chooses the hits that go into a context, within a total number of tokens and the limits of the memory types.
+"""Chooses the hits that go into a context, within a total number of tokens and a limit for each memory type.
 
-The best-ranked hit that fits is taken first, whatever its type; then the others in order. A hit that does not fit is
-skipped. Some tokens are reserved for a type that the query asks for (tasks, how-tos): as many as this type's best hits
-need, at most the type's share.
+The best-ranked hit that fits is taken first, whatever its type, then the other hits in order of rank. A hit that does
+not fit is skipped. If the query asks for a type (tasks, how-tos), tokens are reserved for it: as many as its best hits
+need, at most its share.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ TypeTokens: TypeAlias = dict[MemoryType, int]
 Oversize: TypeAlias = Literal["skip", "cut", "excerpt"]
 
 SHIFT = 500
-"""Tokens of the default total that a task-like or how-to query moves between types."""
+"""Maximum tokens that a query for tasks or how-tos moves between types, reached with the default budget."""
 
 SHIFT_SHARE = SHIFT / 8_000
-"""Largest share of the total that such a query moves, so that one word does not empty a small budget."""
+"""Maximum share of the total that such a query moves, so that one word does not empty a small budget."""
 
 DUE_SHARE = 0.25
-"""Largest share of the total that due tasks may take, even if the share of their type is smaller."""
+"""Maximum share of the total that due tasks may take, even if their type's share is smaller."""
 
 _LARGEST_FIRST = (MemoryType.SEMANTIC, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
-"""Types that give tokens to tasks that are due, the largest share first."""
+"""Types whose shares are reduced for due tasks, the type with the largest share first."""
 
 DEMAND_WINDOW = 3
-"""The best entries, up to this many times the total tokens, decide how many tokens each type needs. Without a
+"""How many tokens each type needs is computed from the best entries, up to this many times the total tokens. Without a
 bound three of four tokens go to types without an answer; below 3, these entries may be a few long messages."""
 
 MIN_CUT = 32
-"""Minimum tokens of a cut entry; a shorter beginning of a memory is not worth its place."""
+"""Minimum tokens of an entry that is cut; a shorter beginning of a memory is not worth its space."""
 
 EXCERPT_DIVISOR = 3
 """With excerpts, an entry takes at most its type's share divided by this. A smaller part shows too little: with an
@@ -49,11 +49,12 @@ MIN_EXCERPT = 64
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """Token limits of a context. total: for all parts and headings together. types: memory types that it may contain.
+    """Token limits of a context.
 
-    caps: maximum tokens of a type; a type without a cap is limited by `total` alone. task_like, how_to: whether the
-    query asks for tasks or how-tos. oversize: what is done with an entry that is larger than its share. due_tokens:
-    tokens of the tasks that are due, with their heading.
+    total: for all parts and headings together. types: memory types that the context may contain. caps: maximum tokens
+    of a type; a type without a cap is limited by `total` alone. task_like, how_to: whether the query asks for tasks or
+    how-tos. oversize: how an entry is treated that is larger than its share. due_tokens: tokens of due tasks and their
+    heading.
     """
 
     total: int
@@ -69,8 +70,8 @@ class BudgetPlan:
 class BudgetEntries:
     """Sizes and types of the hits offered to a budget, best first, as columns of equal length.
 
-    kinds: the type of each entry, as a position in TYPES. tokens: the size of each rendered entry. groups: the day
-    heading above each entry, as a position in `headings`; -1 for none. ranks: the rank of each hit.
+    kinds: the memory type of each entry, as an index into TYPES. tokens: the size of each rendered entry. groups: the
+    day heading above each entry, as an index into `headings`; -1 for none. ranks: the rank of each hit.
     """
 
     kinds: NDArray[np.int8]
@@ -81,7 +82,7 @@ class BudgetEntries:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, MemoryType, int, str | None]]) -> BudgetEntries:
-        """Entries from rows of (rank, type, tokens, group heading or None)."""
+        """Entries from rows of (rank, memory type, tokens, day heading or None)."""
         entries = list(rows)
         headings = tuple(dict.fromkeys(group for *_, group in entries if group))
         return cls(
@@ -103,7 +104,7 @@ class BudgetEntries:
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """Tokens of what surrounds the entries: the wrapper of a block, the heading of each type and of each group."""
+    """Tokens of what surrounds the entries: the block's wrapper, and the heading of each type and of each day."""
 
     wrapper: int
     headings: Mapping[MemoryType, int]
@@ -111,7 +112,7 @@ class Overheads:
 
 
 class ChosenEntry(NamedTuple):
-    """An entry chosen for the context. allowed: tokens that it may take; less than its size if it is to be cut."""
+    """An entry chosen for the context. allowed: maximum tokens it may take; less than its size if it is to be cut."""
 
     rank: int
     type: MemoryType
@@ -120,9 +121,9 @@ class ChosenEntry(NamedTuple):
 
 
 class DemandBasis(NamedTuple):
-    """Which entries are counted to find out how many tokens each type needs, its demand.
+    """From which entries to compute how many tokens each memory type needs, its demand.
 
-    first: how many of the best entries count. unlisted: tokens, by type, of entries that count but are not given.
+    first: number of best entries to count. unlisted: tokens, by type, of further entries that a receipt does not list.
     """
 
     first: int
@@ -135,7 +136,7 @@ class BudgetFill:
 
     used: tokens that each type takes, headings included. initial: share of each type by the policy table. shifted: the
     shares after `shifted_shares`. final: the same as `used`. room: tokens left over. demand: tokens, by type, that the
-    `window` best entries would take.
+    `window` best entries need.
     """
 
     plan: BudgetPlan
@@ -161,8 +162,8 @@ def fill(
     """Choose the entries that go into the context, best first.
 
     All parts and the wrapper together take at most plan.total tokens, and a type with a cap at most its cap. Tokens are
-    reserved for the types that the query asks for; what is then left goes to the next entries of any type. basis: the
-    entries from which the need of each type is computed; by default those of `demand_window`.
+    reserved for the types that the query asks for; the rest goes to the next entries of any type. basis: entries from
+    which the need of each type is computed; by default those of `demand_window`.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
@@ -191,9 +192,10 @@ def _wanted(plan: BudgetPlan) -> set[MemoryType]:
 
 
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
-    """Tokens of each type before any shift: its cap or, without one, its policy share of what the caps leave.
+    """Tokens of each type before any shift: its cap, or else its share, by the policy table, of what the caps leave.
 
-    The sum is at most `spendable`. If the caps together exceed it, types get theirs in the order of plan.types.
+    The sum is at most `spendable`. If the caps exceed it, types get their caps in the order of plan.types, until it is
+    used up.
     """
     shares: TypeTokens = {}
     rest = spendable
@@ -208,9 +210,9 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
 
 
 def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
-    """`shares` with tokens moved to the type that the query asks for.
+    """`shares` with tokens moved to the types that the query asks for.
 
-    A task-like query moves tokens from semantic to prospective, a how-to query from episodic to procedural. If tasks
+    A query for tasks moves tokens from semantic to prospective, a how-to query from episodic to procedural. If tasks
     are due, the prospective share grows to what they need, but not beyond DUE_SHARE of the total.
     """
     shifted = dict(shares)
@@ -229,7 +231,7 @@ def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Mem
 
 
 def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:
-    """Move up to `wanted` tokens from the share of `source` to that of `target`, within the cap of `target`."""
+    """Move up to `wanted` tokens from the share of `source` to the share of `target`, within the cap of `target`."""
     if source not in shares or target not in shares:
         return
     moved = max(0, min(wanted, shares[source], plan.caps.get(target, plan.total) - shares[target]))
@@ -238,14 +240,14 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """How many of the best entries reach DEMAND_WINDOW times plan.total tokens, each counted up to its type's cap."""
+    """How many of the best entries it takes to reach DEMAND_WINDOW times plan.total tokens, capped by type."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
 
 
 def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Overheads) -> TypeTokens:
-    """Tokens that each type would need to show all its `entries`, headings included; 0 for a type without entries."""
+    """Tokens that each type needs to show all its `entries`, headings included; 0 for a type without entries."""
     totals = np.bincount(entries.kinds, entries.tokens, minlength=len(TYPES)).astype(np.int64).tolist()
     for kind, group in set(zip(entries.kinds.tolist(), entries.groups.tolist(), strict=True)):
         if group >= 0:
@@ -258,7 +260,7 @@ class _Filling:
     """A budget while it is being filled. An entry is identified by its position in `entries`.
 
     reserved: tokens of each type that other types may not take until its own entries have taken them. used: tokens that
-    each type takes, headings included, by its position in TYPES. chosen: the chosen entries by their position.
+    each type takes, headings included, by its index in TYPES. chosen: the chosen entries by their position.
     """
 
     def __init__(
@@ -321,7 +323,7 @@ class _Filling:
         self._left = passed
 
     def take_rest(self) -> None:
-        """Take, in order, the entries that fit uncut into the tokens left, including those reserved for other types."""
+        """Take, in order, entries that fit uncut into the tokens left, including tokens reserved for other types."""
         least = self._least()
         for index in self._left:
             if least > self._free:
@@ -333,7 +335,7 @@ class _Filling:
                     self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
-        """Take entries in order, each whole or cut so far that every later one can have MIN_EXCERPT tokens."""
+        """Take entries in order, whole or cut so that MIN_EXCERPT tokens are left for each later entry."""
         least: list[int] = np.minimum(self._tokens, MIN_EXCERPT).tolist()
         reserved = sum(map(least.__getitem__, self._left))
         smallest = min(map(least.__getitem__, self._left), default=0)
@@ -348,7 +350,7 @@ class _Filling:
                 self._take(index, allowed)
 
     def _cut(self, index: int, room: int) -> bool:
-        """Take an entry that exceeds its type's limit, cut to at most half that limit; return whether it was taken."""
+        """Take an entry larger than its type's limit, cut to at most half this limit; return whether it was taken."""
         kind = self._kinds[index]
         allowed = min(room - self._overhead(index), self._whole[kind] // 2)
         if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:

@@ -1,7 +1,7 @@
-"""Token budgets for a model, and contexts that fit them by the token count of the model's provider.
+"""Token budgets for a language model, and contexts that fit them by the token count of the model's provider.
 
-A context is built with a local tokenizer, in a budget that is reduced by a margin. If the provider counts more tokens
-than the budget has, the context is built again with a larger margin, computed from the provider's count.
+A context is built with a local tokenizer, in a budget reduced by a margin. If the provider's count exceeds the budget,
+the context is built again with a larger margin, computed from that count.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from memtypes.llms.registry import MAX_BUDGET, Allocation, KnownModel
 from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, reduced
 
 DEFAULT_WINDOW = 128_000
-"""Context window, in tokens, whose division gives the proportions of a budget if the model's window is unknown."""
+"""Context window, in tokens, that is assumed for dividing a budget if the model's window is unknown."""
 
 COUNT_DEGRADED = "token_count"
-"""The entry in `degraded` that says that the provider's endpoint did not count the tokens."""
+"""The entry in `degraded` which says that the provider did not count the tokens."""
 
 ATTEMPTS = 4
-"""How many contexts are counted at most. If the last one is still too large, the answer is an empty context."""
+"""Maximum number of contexts that are counted. If the last is still too large, the answer is an empty context."""
 
 _SLACK = 1.02
-"""Factor on the ratio of the provider's count to ours: a shorter text may have more tokens for each word."""
+"""Factor by which the provider's excess over our count is enlarged: a shorter text may have more tokens per word."""
 
 _NOTHING = 1e9
 """A margin that leaves no tokens of any budget."""
@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A token budget. total: by the model's own count. parts: its division, counted by `tokenizer`, less `margin`."""
+    """A token budget. total: by the model's own count. parts: its division, by `tokenizer`'s count, less `margin`."""
 
     total: int
     margin: float
@@ -45,7 +45,10 @@ class WindowBudget:
 
     @classmethod
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """The budget `budget` (if None, the model's window less the response), in the proportions of that window."""
+        """A budget of `budget` tokens, divided in the proportions of the model's window.
+
+        budget: None stands for the model's window less the response. margin: share by which budgets are reduced.
+        """
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
         content = shares.system + shares.history + shares.files + shares.memory
@@ -58,13 +61,13 @@ class WindowBudget:
 
     @property
     def allowed(self) -> int:
-        """Tokens for all parts together, by the count of `tokenizer`."""
+        """Tokens for all parts together, as `tokenizer` counts them."""
         return reduced(self.total, self.margin)
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltContext(Generic[_Value]):
-    """A context. tokens: its size by its tokenizer. limit: the most tokens that the provider may count in it."""
+    """A context that was built. tokens: its size by the local tokenizer. limit: maximum count by the provider."""
 
     value: _Value
     text: str
@@ -74,7 +77,10 @@ class BuiltContext(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
-    """The context `value`. model_tokens: the provider's count; None without one. margin: that it was built with."""
+    """A context and its count by the provider.
+
+    model_tokens: None if it was not counted. margin: the margin with which it was built. degraded: parts that failed.
+    """
 
     value: _Value
     margin: float
@@ -90,7 +96,7 @@ async def within_model_budget(
 ) -> CountedContext[_Value]:
     """The context that `build` makes with `margin`, or with larger margins until it fits by the provider's count.
 
-    All counts together may take COUNT_S seconds. If counting fails, the context built last is returned as degraded.
+    All counts together may take COUNT_S seconds. If counting fails, the last context is returned, marked as degraded.
     """
     built = await build(margin)
     if counter is None or model is None or not counter.counts(model):

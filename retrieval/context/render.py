@@ -1,7 +1,7 @@
-"""Rendering of chosen memories as the text of a context, in Markdown or JSON, with exact token counts.
+"""Renders chosen memories as the text of a context, in Markdown or JSON, with exact token counts.
 
-Every piece ends with a newline, and the next begins with a character that no tokenizer joins to a newline; therefore
-tokens add up exactly (see `memtypes.search.passage`).
+Every piece of text ends with a newline, and the next piece begins with a character that no tokenizer joins to a
+newline, so that the token counts of pieces add up (see `memtypes.search.passage`).
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ BLOCK = "memories"
 WORKING_BLOCK = "working_memory"
 
 GAP = " … "
-"""Marks sentences that were left out."""
+"""Stands in an excerpt for sentences that were left out."""
 
 NEIGHBOUR = 0.5
-"""A sentence gains this part of its better neighbour's weight: an answer often follows the words of its question."""
+"""Part of a neighbouring sentence's weight that a sentence gains: answers often follow the words of their question."""
 
 STEM = 5
 """Number of first letters by which words are compared, so that endings do not matter."""
 
 MAX_MISSES = 8
-"""Sentences that may fail to fit before the search ends: each attempt costs a token count."""
+"""Maximum sentences that may fail to fit before an excerpt is finished: each attempt costs a token count."""
 
 _BOUNDARY = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
@@ -47,18 +47,17 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
         MemoryType.PROCEDURAL: "Procedures",
     }
 )
-"""Titles of the parts, in the order in which a context shows them."""
+"""Titles of the memory types' parts, in the order in which a context shows them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContextLayout:
     """Templates for the pieces of a context in one format.
 
-    opening, closing: texts around a block, with its {name}. heading, footing: around the part of a memory {type}, with
-    its {title}. separator: text before a block, part or entry that follows another one. frame: texts around the whole
+    opening, closing: texts around a block, with its {name}. heading, footing: texts around the part of a memory {type},
+    with its {title}. separator: text before each block, part or entry except the first. frame: texts around the whole
     context. entry: renders a passage, given its line or a part of its line. has_days: whether events stand under
-    headings of days. has_stored_counts: whether the token counts stored with memories are those of this format's
-    entries.
+    headings of days. has_stored_counts: whether the token counts stored with memories fit this format's entries.
     """
 
     opening: str
@@ -76,24 +75,24 @@ class ContextLayout:
         return piece.removeprefix(self.separator)
 
     def group(self, passage: Passage) -> str | None:
-        """Rendered heading of the day of an event; None if the format or the passage has none."""
+        """Day heading for the passage of an event; None if the format has no day headings or the passage has no day."""
         return day_heading(passage.group) if self.has_days and passage.group is not None else None
 
     def whole(self, blocks: Sequence[str]) -> str:
-        """The text of a context: the rendered `blocks`, and the texts around them."""
+        """The text of a context: the rendered `blocks` inside the layout's frame."""
         return self.frame[0] + self.first("".join(blocks)) + self.frame[1]
 
     def around_block(self, name: str) -> tuple[str, str]:
-        """Opening and closing piece of the block `name`."""
+        """Opening and closing text of the block `name`."""
         return self.opening.format(name=name), self.closing.format(name=name)
 
     def around_type(self, kind: MemoryType) -> tuple[str, str]:
-        """Heading and footing of the part of a type."""
+        """Heading and footing of the part with memories of type `kind`."""
         return self.heading.format(type=kind, title=TITLES[kind]), self.footing
 
 
 def day_heading(day: str) -> str:
-    """Markdown heading, of the third level, above the events of `day`."""
+    """Markdown heading of the third level for the events of `day`."""
     return f"### {day}\n"
 
 
@@ -113,7 +112,7 @@ MARKDOWN = ContextLayout(
     has_days=True,
     has_stored_counts=True,
 )
-"""Lists under short headings, between tags that recalled text cannot write."""
+"""Lists under short headings, between tags such as <memories>, which recalled text cannot imitate."""
 
 JSON = ContextLayout(
     opening=',"{name}":{{\n',
@@ -126,17 +125,17 @@ JSON = ContextLayout(
     has_days=False,
     has_stored_counts=False,
 )
-"""An object with a member for each block, which has a list for each type; one line for each memory."""
+"""An object with a member for each block, which has a list for each memory type; one line per memory."""
 
 LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "messages": MARKDOWN}
-"""Layouts by the name in a request; messages contain Markdown."""
+"""Layouts by the `format` of a request; messages contain Markdown."""
 
 
 class ShownMemory(NamedTuple):
     """A memory as a context shows it.
 
-    entry: its rendered text. rank: the rank of its hit. content: the shown part of its text. allowed: maximum tokens of
-    a cut entry; None if it is whole. excerpt: whether the best sentences are shown rather than the beginning.
+    entry: its rendered text. rank: its rank among the hits. content: the shown part of its text. allowed: maximum
+    tokens of a cut entry; None if it is whole. excerpt: whether the best sentences are shown rather than the beginning.
     """
 
     passage: Passage
@@ -159,14 +158,14 @@ class RenderedBlock:
 
 
 class Renderer:
-    """Renders blocks in one layout and counts them with one tokenizer."""
+    """Renders blocks of memories in one layout and counts their tokens with one tokenizer."""
 
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
         self.tokenizer = tokenizer
 
     def cost(self, piece: str) -> int:
-        """The tokens of `piece` with or without its separator, whichever are more."""
+        """The tokens of `piece` with or without its separator, whichever count is larger."""
         if not piece:
             return 0
         first = self.layout.first(piece)
@@ -182,12 +181,12 @@ class Renderer:
         return sum(map(self.cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
-        """`passage` shown in full, not cut. rank: of its hit. tokens: of its entry, if known; None: counted here."""
+        """`passage` shown in full. rank: of its hit. tokens: size of its entry; None counts it here."""
         entry = self.layout.entry(passage, passage.line)
         return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
     def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
-        """The beginning of `passage` in at most `allowed` tokens; None if not even CUT_MARK fits, which ends it."""
+        """The beginning of `passage` and CUT_MARK in at most `allowed` tokens; None if not even the mark fits."""
         line = f" {passage.line.lstrip()}"  # most words have fewer tokens after a blank, as in an entry
         room = allowed - self.cost(self.layout.entry(passage, CUT_MARK))
         while room > 0:
@@ -202,7 +201,7 @@ class Renderer:
     def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
         """The sentences of `passage` that share most words with `query`, in at most `allowed` tokens.
 
-        If no sentence fits, the beginning of `passage`; None if not even that fits.
+        If no sentence fits, the beginning of `passage` is shown; None if not even that fits.
         """
         if not _BOUNDARY.search(passage.line):  # its only sentence is the whole text, which does not fit
             return self.cut(passage, rank, allowed)
@@ -219,9 +218,9 @@ class Renderer:
         return ShownMemory(passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True)
 
     def block(self, name: str, shown: Sequence[ShownMemory], *, tasks_first: bool = False) -> RenderedBlock:
-        """Render `shown` as the block `name`: one part for each type, each in reading order.
+        """Render `shown` as the block `name`: one part for each memory type, each in reading order.
 
-        tasks_first: whether the part of the tasks is the first one.
+        tasks_first: show the part with the tasks before all others.
         """
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
@@ -253,7 +252,7 @@ class Renderer:
 
 
 def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str) -> str | list[ContextMessage]:
-    """The whole context, without empty blocks: one text or, for the format "messages", a message for each block."""
+    """The whole context, without empty blocks: one text, or one message per block if `form` is "messages"."""
     texts = [block.text for block in blocks if block.text]
     if form == "messages":
         return [ContextMessage(content=text) for text in texts]
@@ -261,7 +260,7 @@ def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
 
 
 def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
-    """Sort key of memories of one type: events by time, others in the order in which they were chosen."""
+    """Sort key of memories of one type: events by time; other types keep the order in which they were chosen."""
     passage = shown.passage
     if passage.type is MemoryType.EPISODIC:
         return (passage.created_at.timestamp(), passage.seq, passage.id)
@@ -269,12 +268,15 @@ def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences and lines of `text`, without blank ones."""
+    """The non-blank sentences and lines of `text`."""
     return [sentence.strip() for sentence in _BOUNDARY.split(text) if sentence.strip()]
 
 
 def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The sentences of `text` that match `query` best and fit together, in reading order; None if none fits."""
+    """The sentences of `text` that match `query` best and fit together, in reading order; None if none fits.
+
+    fits: whether a text with these sentences fits.
+    """
     sentences = split_sentences(text)
     weights = _weights(sentences, query)
     chosen: list[int] = []

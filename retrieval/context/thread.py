@@ -1,9 +1,9 @@
 """The context of a thread within an exact token budget: selected newest first, shown oldest first.
 
 The parts are system turns, custom (the initial context), long_term (summaries and turns of ancestors), short_term (the
-thread's own turns), files and images. Each part has a share of the budget, heading included, and hands on what it does
-not need. If the policy has an allocation, its shares are limits; each part that it does not name, such as files and
-images, gets a small share of its own.
+thread's own turns), files and images. Each part has a share of the budget, heading included, and leaves to other parts
+what it does not need. If the thread's policy has an allocation, its shares are limits; a part that it does not name,
+such as files, gets a small share.
 
 Turns are shown from the newest back, until one does not fit. If the newest turn of a part does not fit, its beginning
 is shown. Of a summary or an initial context that does not fit, the most important sentences are shown. A line at the
@@ -39,27 +39,28 @@ _HEADINGS = {
     "files": "## Files\n",
     "images": "## Images\n",
 }
-"""The parts in the order in which they are shown."""
+"""Headings of the parts, in the order in which the parts are shown."""
 
 _SHARES = {"system": 0.2, "short_term": 0.4, "long_term": 0.1, "custom": 0.1, "files": 0.1, "images": 0.05}
 """Minimum shares of the parts if the policy has no allocation, in the order in which they get what others leave."""
 
 _LEAST = 24
-"""Minimum tokens of a part if the policy has no allocation, as far as there is room."""
+"""Minimum tokens of a part if the policy has no allocation, as far as the budget allows."""
 
 _UNNAMED = 0.1
-"""Share of each part that a policy's allocation does not name. The named ones add up to 1; then all are scaled to 1."""
+"""Share of each part that a policy's allocation does not name; all shares are then scaled to add up to 1."""
 
 _OPENING, _CLOSING = "<memory_thread>\n", "</memory_thread>\n"
 _SHORT_MARK = "- [more is left out]\n"
-"""The line that says that something was left out, where the budget has no room for counts."""
+"""The line that says that something was left out, if the budget has no room for saying how much."""
 
 
 @dataclass(frozen=True, slots=True)
 class OmittedParts:
-    """What a context leaves out: numbers of turns, files and images, and whether summary or initial context are cut.
+    """What a thread's context leaves out: numbers of turns, files and images, and whether notes are incomplete.
 
-    turns: number of turns that the threads still have but the context does not show.
+    turns: turns that the threads still have but the context does not show. summary, initial_context: whether it is cut
+    or missing.
     """
 
     turns: int = 0
@@ -69,7 +70,7 @@ class OmittedParts:
     initial_context: bool = False
 
     def mark(self) -> str:
-        """The line that says what was left out; "" if nothing was."""
+        """The line that says what was left out; empty if nothing was."""
         counts = [(self.turns, "turn"), (self.files, "file"), (self.images, "image")]
         parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
         parts += ["part of the summary"] if self.summary else []
@@ -79,10 +80,11 @@ class OmittedParts:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContext:
-    """The context of a thread. parts: tokens of each part. turns: (thread id, index) in the order shown.
+    """The context of a thread.
 
-    cut: turns of which only a part is shown. needs_more: whether every turn that was read of a thread is shown but the
-    thread has more, so that reading more would show more. gap: whether an ancestor is missing.
+    parts: tokens of each part. turns: (thread id, index) of the shown turns, in order. cut: turns that are shown in
+    part. needs_more: whether all turns that were read of a thread are shown and the thread has more, so that reading
+    more would show more. gap: whether an ancestor is missing.
     """
 
     text: str
@@ -105,7 +107,7 @@ def thread_context(
     *,
     files: bool = True,
 ) -> ThreadContext:
-    """The context of the last thread of `chain`, which begins with the oldest ancestor, in at most `budget` tokens."""
+    """The context of the last thread of `chain`, which begins with its oldest ancestor, in at most `budget` tokens."""
     parts = _Parts.of(chain, tokenizer, files=files)
     room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
     shown, mark = parts.fitting(room, allocation), ""
@@ -201,7 +203,7 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """The maximum tokens and the share of each part by a policy's `limits`. The newest turn always gets some."""
+        """Maximum tokens and share of each part, by a policy's `limits`. The newest turn always gets some tokens."""
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
         shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
@@ -211,9 +213,9 @@ class _Parts:
     def marked(
         self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
     ) -> tuple[dict[str, list[Piece]], str]:
-        """The pieces to show beside a line that says what is left out, and that line.
+        """Choose pieces that leave room for a line that says what is left out; return the pieces and this line.
 
-        The line is shorter where a long one would displace the newest turn; if a short one would, too, it is empty.
+        The line is shorter if a long one would displace the newest turn, and empty if even a short one would.
         """
         for reserved in (self.omitted({}).mark(), _SHORT_MARK):
             fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)
@@ -222,7 +224,7 @@ class _Parts:
         return shown, ""
 
     def tokens(self, name: str, pieces: Sequence[Piece]) -> int:
-        """Tokens of a part that shows `pieces`, its heading included."""
+        """Tokens of the part `name` if it shows `pieces`, heading included."""
         return self.headings[name] + sum(piece.tokens for piece in pieces) if pieces else 0
 
     def omitted(self, shown: Mapping[str, Sequence[Piece]]) -> OmittedParts:
@@ -244,7 +246,7 @@ def _whole_notes(pieces: Sequence[Piece]) -> int:
 
 
 def _mentions(chain: Sequence[ThreadTail], kind: str) -> list[FileMention]:
-    """Each file or image once, by its newest mention in any thread of the chain; newest first."""
+    """Each file or image once, by its newest mention in any thread of the chain, newest first. kind: which of them."""
     mentions: list[tuple[PathMention, int, str]] = [
         (mention, position, tail.thread.id)
         for position, tail in enumerate(chain)

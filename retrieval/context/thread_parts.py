@@ -1,4 +1,4 @@
-"""The parts of a thread's context: what each may show, how many tokens it wants, and what fits into its share."""
+"""The parts of a thread's context: what each part may show, how many tokens it needs, and what fits into its share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Name = TypeVar("_Name")
 
 @dataclass(frozen=True, slots=True)
 class FileMention:
-    """Newest mention of a file or an image. turn: its index in the thread `thread_id`."""
+    """Newest mention of a file or an image. turn: number of the turn in the thread `thread_id` that mentions it."""
 
     path: str
     thread_id: str
@@ -29,7 +29,11 @@ class FileMention:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """An entry of a part. order: its sort key. place: (thread id, index) of its turn. mention: its file or image."""
+    """One entry of a part of the context, such as a turn.
+
+    order: its sort key. place: (thread id, index) of its turn. mention: the file or image that it names. cut: shown in
+    part.
+    """
 
     text: str
     tokens: int
@@ -41,14 +45,14 @@ class Piece:
 
 @dataclass(slots=True)
 class TurnsPart:
-    """Turns of a part, newest first. The tokens of a turn are counted only when they are needed."""
+    """A part that shows turns, newest first. The tokens of a turn are counted only when they are needed."""
 
     turns: Sequence[tuple[int, str, Turn]]
     tokenizer: Tokenizer
     pieces: list[Piece] = field(default_factory=list)
 
     def demand(self, room: int) -> int:
-        """Tokens of all the turns; counting stops once they exceed `room`."""
+        """Tokens that all turns need; counting stops once they exceed `room` tokens."""
         total = 0
         for place in range(len(self.turns)):
             total += self._piece(place).tokens
@@ -57,7 +61,7 @@ class TurnsPart:
         return total
 
     def fitting(self, room: int) -> list[Piece]:
-        """Turns from the newest back, until one does not fit into `room` tokens; if none fits, the newest is cut."""
+        """The newest turns, up to the first that does not fit into `room` tokens; if none fits, the newest one, cut."""
         pieces: list[Piece] = []
         for place in range(len(self.turns)):
             piece = self._piece(place)
@@ -82,17 +86,20 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """The part with a thread chain's summaries, or initial contexts. notes: (position in the chain, text) of each."""
+    """The part that shows summaries, or initial contexts, of a thread and its ancestors.
+
+    notes: (position of the thread in the chain, text) of each.
+    """
 
     notes: Sequence[tuple[int, str]]
     tokenizer: Tokenizer
 
     def demand(self, _room: int) -> int:
-        """Tokens of all the notes."""
+        """Tokens that all notes need."""
         return sum(self._tokens().values())
 
     def fitting(self, room: int) -> list[Piece]:
-        """Each note in its share of `room` tokens: whole, or its most important sentences."""
+        """Each note in an equal share of `room` tokens: whole, or its most important sentences."""
         allotted = allot(room, self._tokens(), {place: 1 / len(self.notes) for place in range(len(self.notes))})
         pieces = [self._piece(*note, allotted[place]) for place, note in enumerate(self.notes)]
         return [piece for piece in pieces if piece.tokens]
@@ -121,29 +128,29 @@ class NotesPart:
 
 @dataclass(frozen=True, slots=True)
 class EarlierPart:
-    """The part with summaries and ancestors' turns; each of these two gets the tokens that the other does not need."""
+    """The part that shows summaries and ancestors' turns; either may use the tokens that the other does not need."""
 
     notes: NotesPart
     turns: TurnsPart
 
     def demand(self, room: int) -> int:
-        """Tokens of all summaries and turns; the counting of turns stops once they exceed `room`."""
+        """Tokens that all summaries and turns need; the counting of turns stops once they exceed `room` tokens."""
         return self.notes.demand(room) + self.turns.demand(room)
 
     def fitting(self, room: int) -> list[Piece]:
-        """The summaries and turns that fit. Each kind has half of `room` tokens and what the other leaves."""
+        """The summaries and turns that fit: each kind has half of `room` tokens, and what the other kind leaves."""
         halves = allot(room, {0: self.notes.demand(room), 1: self.turns.demand(room)}, {0: 0.5, 1: 0.5})
         return self.notes.fitting(halves[0]) + self.turns.fitting(halves[1])
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencesPart:
-    """The part with the files, or the images, that a chain of threads mentions, the last mentioned first."""
+    """The part that lists the files, or the images, that the threads mention, the last mentioned first."""
 
     pieces: Sequence[Piece]
 
     def demand(self, _room: int) -> int:
-        """Tokens of all the files or images."""
+        """Tokens that all the files or images need."""
         return sum(piece.tokens for piece in self.pieces)
 
     def fitting(self, room: int) -> list[Piece]:
@@ -157,7 +164,7 @@ class ReferencesPart:
 
 
 def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
-    """How many of `room` tokens each part gets: what it wants, up to its share or `least`, then what others leave."""
+    """How many of `room` tokens each part gets: what it wants up to its share or `least`, then what others leave."""
     allotted: dict[_Name, int] = {}
     for name, share in shares.items():
         assured = max(math.floor(share * room), least)

@@ -1,7 +1,7 @@
 """Live working memory (a session's notes in Redis) in a retrieval: read beside the search, shown for every query.
 
-Every live item of the session is a hit with score 0 and no signals. Its copy in the memory store is left out. If Redis
-does not respond, the answer has no working memory and reports that it is degraded.
+Every live item of the session is a hit with score 0 and no signals. The item's copy in the memory store is left out. If
+Redis does not respond, the answer has no working memory and reports that it is degraded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import RankedCandidates
 
 LIVE_DEGRADED = "live"
-"""The entry in `degraded` that says that the live store did not answer."""
+"""The entry in `degraded` which says that the live store (Redis) did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class LiveView:
 
 
 async def read_live(items: LiveItemStore | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
-    """Read the items of the session that were live at `as_of`; none if the request wants no working memory."""
+    """Read the session's items that were live at `as_of`; none if the request wants no working memory."""
     if items is None:
         return LiveView()
     if not request.include_working or request.working_budget == 0 or scope.session_id is None:
@@ -50,7 +50,7 @@ async def read_live(items: LiveItemStore | None, scope: Scope, request: Retrieve
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
-    """`ranked` with live working items in place of their stored copies; without working items if Redis is down."""
+    """`ranked` with live working items instead of their stored copies; without working items if Redis is away."""
     if not view.exists:
         return ranked
     ranked = ranked.where(_is_no_copy(ranked.candidates, view))
@@ -60,7 +60,7 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
 
 
 def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
-    """False for the copies of the items in `view`; for all working memory if Redis is down."""
+    """Mask that is False for stored copies of the items in `view`; for all working memory if Redis is away."""
     live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
     is_copy: NDArray[np.bool_] = np.isin(candidates.ids, live_ids)
     return ~is_copy if not view.away else candidates.kinds != TYPES.index(MemoryType.WORKING)

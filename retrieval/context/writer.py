@@ -1,4 +1,4 @@
-"""Writes the context of a retrieval from ranked candidates: choice of hits, their texts, rendering, token counts.
+"""Writes a retrieval's context from ranked candidates: chooses hits, reads their texts, renders and counts tokens.
 
 The steps in order: `texts_to_count`, `fill`, `chosen_texts`, `answer`.
 """
@@ -32,13 +32,13 @@ from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.signals import comes_first
 
 DEFAULT_PRIORITY = 3
-"""Priority of a working item without one."""
+"""Priority of a working item that has no priority of its own."""
 
 TASKS_SHARE = 0.3
-"""Share of the budget in which tasks come first for a question about tasks; the events may tell which are done."""
+"""Share of the budget in which tasks come first if a query asks for tasks; events may tell which are done."""
 
 LONG_TEXT = 100_000
-"""Characters that are tokenized in some 10 ms; more are tokenized in a thread."""
+"""Characters that take some 10 ms to tokenize; a longer text is tokenized in a thread."""
 
 _WORD = re.compile(r"\w+")
 _MARK = re.compile(r"[^\w\s] ")
@@ -49,7 +49,7 @@ _PROSPECTIVE = TYPES.index(MemoryType.PROSPECTIVE)
 
 
 class Fills(NamedTuple):
-    """Results of filling the budget for working memory and the budget for long-term memory."""
+    """The filled budgets of a context: that of working memory and that of long-term memory."""
 
     working: BudgetFill
     long_term: BudgetFill
@@ -85,9 +85,9 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read the hits whose tokens must be counted, by id; none if the stored counts can be used.
+        """Read the hits whose tokens must be counted, by id; none if their stored token counts can be used.
 
-        Reads due tasks, and the best hits until they are worth twice the budget, so that a small budget stays cheap.
+        Reads due tasks, and the best hits up to about twice the budget, so that a small budget stays cheap.
         """
         if self._has_stored_counts():
             return {}
@@ -119,10 +119,10 @@ class ContextWriter:
         return {**texts, **await self._fetch(missing)}
 
     async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
-        """Ids of chosen hits whose text another chosen hit contains, each with the id of that other one.
+        """Chosen hits whose text another chosen hit contains: their id, with the id of that other hit.
 
         A message contains the facts taken from it, for example. So only memories of the same time are compared, and
-        only those in the current view.
+        only current ones.
         """
         by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
         for entry in sorted(fills.long_term.chosen):
@@ -134,7 +134,7 @@ class ContextWriter:
         return await offload(contents, lambda: dict(pair for group in groups for pair in _repeats(group)), LONG_TEXT)
 
     def without(self, repeats: Mapping[str, str]) -> ContextWriter:
-        """A writer of the same context without the hits that `repeats` found."""
+        """A writer of the same context without the hits that `repeats` has as keys."""
         ranked = self.ranked.without_repeats(repeats)
         return ContextWriter(self._store, self._renderer, self._scope, self._question, ranked)
 
@@ -145,7 +145,7 @@ class ContextWriter:
     async def answer(
         self, fills: Fills, texts: Mapping[str, Passage], degraded: Sequence[str]
     ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
-        """The answer, and the memories that its context shows, working memory first."""
+        """The answer to the request, and the memories that its context shows, working memory first."""
         working, long_term = await offload(
             (passage.content for passage in texts.values()),
             lambda: (self._shown(fills.working.chosen, texts), self._shown(fills.long_term.chosen, texts)),
@@ -240,20 +240,20 @@ class ContextWriter:
         return fill(plan, entries, overheads)
 
     def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
-        """The filled long-term budget, a part of which is kept for tasks that are due."""
+        """The long-term budget, filled with `entries`; a part of it is reserved for due tasks."""
         due = entries.tokens[np.isin(entries.ranks, self._due() + 1)]
         heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
         due_tokens = int(due.sum()) + heading if len(due) else 0
         return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of the hits that are tasks and come first: see `comes_first`."""
+        """Positions of the hits that are tasks to show first, by `comes_first`."""
         tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
         asked = self._request.include_due or self._wish is Wish.TASKS
         return tasks[comes_first(self.ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Sort keys for `lexsort`: due tasks come first, then other tasks if `every_task`, then other hits.
+        """Sort keys for `lexsort`: due tasks first, then, with `every_task`, other tasks, then other hits.
 
         Other tasks come early only while all tasks so far take at most TASKS_SHARE of the budget; the rest go by score.
         """
@@ -267,7 +267,7 @@ class ContextWriter:
         return [memory for memory in shown if memory is not None]
 
     def _part(self, entry: ChosenEntry, passage: Passage | None) -> ShownMemory | None:
-        """The memory of `entry` as the context shows it; None if it does not fit, or was removed or grew meanwhile."""
+        """The memory of `entry` as shown; None if it does not fit, or was removed or has grown since it was ranked."""
         if passage is None:
             return None
         if not entry.cut:
@@ -296,9 +296,9 @@ class ContextWriter:
 
 
 def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
-    """The id of each entry whose text another one contains, with the id of that one; of equal texts the first.
+    """For each entry whose text another entry contains, its id and the other's; of equal texts the first is kept.
 
-    An import may give all memories the same time, so a text is compared only with those that have its rarest word.
+    An import may give all memories the same time, so a text is compared only with texts that have its rarest word.
     """
     lines = [" ".join(passage.line.split()) for _, passage in group]
     shown: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -315,7 +315,7 @@ def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str
 
 
 def _has_part(whole: str, text: str) -> bool:
-    """Whether `whole` has `text` between punctuation marks or its ends. In both, words are separated by one space."""
+    """Whether `whole` contains `text` between punctuation marks or its ends. Words are separated by one space."""
     words = text.rstrip(string.punctuation)
     place = whole.find(words) if words else -1
     while place >= 0:
@@ -326,7 +326,7 @@ def _has_part(whole: str, text: str) -> bool:
 
 
 def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
-    """Sort `positions` of working items: those of to-do `todo_id` first, then by priority (5 first), then by score."""
+    """Sort `positions` of working items: items of to-do `todo_id` first, then by priority (5 first), then by score."""
     columns = candidates.columns.take(positions)
     of_todo = columns.where("todo_id", lambda todo: todo == todo_id)
     priorities = columns.wholes("priority", DEFAULT_PRIORITY)
@@ -334,7 +334,7 @@ def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: st
 
 
 def stored_entries(candidates: Candidates, positions: NDArray[np.intp]) -> BudgetEntries:
-    """The candidates at `positions` as entries for the budget, with the token counts stored with them."""
+    """The candidates at `positions` as budget entries, with the token counts that are stored with the memories."""
     kinds, columns = candidates.kinds[positions], candidates.columns.take(positions)
     episodic = np.flatnonzero(kinds == _EPISODIC)
     days, day_of = np.unique(columns.take(episodic).column("created_at").astype("datetime64[D]"), return_inverse=True)

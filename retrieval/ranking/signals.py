@@ -64,12 +64,12 @@ UPDATE_WINDOW = 6
 """Number of best candidates among which updates are looked for. A larger number costs precision elsewhere."""
 
 UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
-"""Least score of an update relative to the earlier statement, for two turns of conversations and for other memories;
-below it the two are about different things. A turn must also give a value, which most do not."""
+"""Minimum score of an update, as a share of the earlier statement's score: if both are turns of conversations, and for
+other memories. Below it the two are about different things. A turn must also give a value, which most do not."""
 
 CONTESTED_MIN_RATIO = 0.5
-"""Least score of the newer of two contested memories, relative to the older one, if both come from sessions.
-Conversations say much about the same people, so more pairs are judged to be contested than are."""
+"""Minimum score of the newer of two contradicting memories, as a share of the older one's, if both come from sessions.
+Conversations say much about the same people, so more pairs are judged to contradict than do."""
 
 UPDATE_LENGTH = 200
 """Maximum tokens of an update. A longer text tells of much else, and would push other hits out of a context."""

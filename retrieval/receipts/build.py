@@ -1,6 +1,6 @@
-"""Builds the body of the receipt of a retrieval: plain JSON, bounded in size.
+"""Builds the body of a retrieval's receipt: plain JSON of bounded size.
 
-Candidates stay columns until a row is written: a receipt lists some two hundred of well over a thousand.
+Candidates stay columns until their rows are written: a receipt lists some two hundred of well over a thousand.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ VERSION = 1
 """Version of the receipt format."""
 
 LISTED = 128
-"""How many of the best hits a receipt lists, besides working items and hits in the context; others are counted."""
+"""Number of best hits that a receipt lists, besides working items and hits in the context; others are only counted."""
 
 SIGNAL_DIGITS = 9
-"""Digits after the point to which a receipt rounds signals."""
+"""Decimal places to which a receipt rounds signals."""
 
 OTHERS_LISTED = 32
-"""How many of the best candidates that are no hits a receipt lists."""
+"""Number of candidates, the best that are no hits, that a receipt lists."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
-    embedder: the embedder's fingerprint. ended: candidates that were superseded or had expired at `as_of`. shown:
+    embedder: fingerprint of the embedder. ended: memories that were superseded or had expired at `as_of`. shown:
     memories in the context, working memory first.
     """
 
@@ -68,10 +68,10 @@ class Retrieval:
 
 
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
-    """The receipt of `retrieval` as JSON members, except those that link it to the previous receipt.
+    """The receipt of `retrieval` as JSON members, without those that link it to the previous receipt.
 
     It lists the LISTED best hits, the hits in the context, the working items, the OTHERS_LISTED best candidates that
-    are no hits, and those of `retrieval.ended`.
+    are no hits, and the memories in `retrieval.ended`.
     """
     hits = _HitColumns.of(retrieval)
     metadata = retrieval.answer.metadata
@@ -101,17 +101,17 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
 
 
 def context_digest(context: str | Sequence[ContextMessage]) -> str:
-    """SHA-256 of a context: of its text, or of its messages as canonical JSON."""
+    """SHA-256 of a context: of its text or, if it is a list of messages, of their canonical JSON."""
     return digest(context.encode() if isinstance(context, str) else canonical(plain_context(context)))
 
 
 def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[str, Any]]:
-    """A context as plain JSON."""
+    """A context as plain JSON: its text, or its messages as objects."""
     return context if isinstance(context, str) else [message.model_dump() for message in context]
 
 
 def _request(retrieval: Retrieval) -> dict[str, Any]:
-    """The request as JSON, with namespace, session and agent of its scope."""
+    """The request as JSON, with the namespace, session and agent of its scope."""
     scope = retrieval.scope
     names = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
     scoped = {name: value for name, value in names.items() if value is not None}
@@ -119,7 +119,7 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """What is needed to fill the budget again: the `FillTerms` of `part`, as JSON.
+    """What is needed to fill a budget again: the members of `FillTerms`, from the filled budget `part`.
 
     listed: for each hit, in order of rank, whether the receipt lists it.
     """
@@ -147,18 +147,21 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _offered_first(ranks: NDArray[np.int64]) -> list[int]:
-    """`ranks`, those of all hits in the order in which a budget was offered them, up to where the rest ascends."""
+    """The ranks of hits that a budget was offered out of order, before the other hits.
+
+    ranks: of all hits, in the order in which they were offered.
+    """
     descents = np.flatnonzero(ranks[:-1] > ranks[1:])
     return ranks[: descents[-1] + 1].tolist() if len(descents) else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HitColumns:
-    """Columns with a value for each hit, best first, from which its row in the receipt is written.
+    """Columns with a value for each hit, best first, from which the hit's row in the receipt is written.
 
     listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups: index
-    in `headings` of the heading above its entry; -1 for none. places: its index among the working items; -1 for other
-    types. fits: whether the tokens that the budget has left are enough for it.
+    in `headings` of the day heading above its entry; -1 for none. places: its index among the working items; -1 for
+    other types. fits: whether the tokens that the budget has left are enough for it.
     """
 
     listed: NDArray[np.bool_]
@@ -186,7 +189,7 @@ class _HitColumns:
 
 
 class _CandidateRow(msgspec.Struct, gc=False):
-    """A `ReceiptCandidate` as a struct, which is encoded in two thirds of the time that a dictionary takes."""
+    """A `ReceiptCandidate` as a msgspec struct, which is encoded in two thirds of the time of a dictionary."""
 
     id: str
     type: MemoryType
@@ -255,7 +258,7 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
-    """Rows of the OTHERS_LISTED best candidates that are no hits: duplicates of hits, and those below a threshold."""
+    """Rows of the OTHERS_LISTED best candidates that are no hits: duplicates of hits, or below a threshold."""
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
         row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD
@@ -265,7 +268,7 @@ def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
 
 
 def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
-    """Rows of candidates that were superseded or had expired at `as_of`; they were not scored."""
+    """Rows of memories that were superseded or had expired at `as_of`; they have no score."""
     if ended.dense is None:
         return []
     ended = ended.take(np.lexsort((ended.ids, -ended.dense, ended.kinds)))
@@ -283,7 +286,7 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
 
 
 def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_CandidateRow]:
-    """A row for each candidate at `positions`, without rank and outcome. tokens: the count stored with the memory."""
+    """A row for each candidate at `positions`, without rank and outcome; its tokens are the memory's stored count."""
     signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
     columns = ranked.candidates.columns.take(positions)
     certainty = np.full(len(positions), np.nan) if ranked.certainty is None else ranked.certainty[positions]
@@ -304,7 +307,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
 
 
 def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
-    """The members of `UnlistedCandidates`: number, outcomes and access counts of the candidates without a row."""
+    """Members of `UnlistedCandidates`: number, outcomes and access counts of the candidates without a row."""
     unlisted_hits = ~hits.listed
     count = int(unlisted_hits.sum())
     fitting = int((unlisted_hits & hits.fits).sum())

@@ -1,6 +1,6 @@
-"""Verification of a receipt, stored or in a file: its values are computed again from what it recorded.
+"""Verifies a receipt, stored or in a file, by computing its values again from what it recorded.
 
-Each check is a function from a receipt to the faults that it found, as messages; no fault means that the check passed.
+Each check is a function from a receipt to the faults that it found, as messages; a check without faults has passed.
 Verification needs neither store nor network.
 """
 
@@ -31,7 +31,7 @@ from retrieval.receipts.build import SIGNAL_DIGITS, context_digest
 from retrieval.receipts.model import FillTerms, Receipt, ReceiptCandidate, ReceiptCheck, ReceiptVerdict
 
 TOLERANCE = 1e-6
-"""Tolerance of a score against the weighted sum of its signals, by the HTTP contract."""
+"""Maximum difference between a score and the weighted sum of its signals, by the HTTP contract."""
 
 _FAULTS_SHOWN = 3
 
@@ -53,8 +53,8 @@ TokenCounter = Callable[[str], int]
 class ReceiptContents:
     """The texts behind a receipt, as far as they are available.
 
-    entries: rendered entries by memory id. context: as it was sent. changed: ids of memories changed or removed since
-    the receipt, which is no fault. previous: the previous receipt in the chain.
+    entries: rendered entries of the context, by memory id. context: as it was sent. changed: ids of memories that were
+    changed or removed since the receipt was made, which is no fault. previous: the previous receipt in the chain.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class ReceiptContents:
 
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """Verify a receipt. count: counts the tokens of an entry; None if the tokenizer is not available."""
+    """Verify the receipt `raw`. count: counts the tokens of an entry; None if the tokenizer is not available."""
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
@@ -188,7 +188,7 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
-    """Check the shares of the types and the outcome of every hit, by filling both budgets again."""
+    """Check the tokens of each memory type and the outcome of every hit, by filling both budgets again."""
     offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
     first = {rank: place for place, rank in enumerate(receipt.long_term.first)}
     by_rank = sorted((one for one in offered if one.place is None), key=lambda one: one.rank or 0)
@@ -209,7 +209,7 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """The budget filled again, from what a receipt recorded: its terms, and its candidates in the order of filling."""
+    """The budget filled again from a receipt's record: its terms, and its candidates in the order of filling."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
     intent = (terms.task_like, terms.how_to)
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
@@ -229,7 +229,7 @@ def _differing(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
 
 
 def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
-    """Faults: outcomes that differ from the refilled budget, and types that show more tokens than it allows."""
+    """Faults: outcomes that differ from the refilled budget, and types that show more tokens than the budget allows."""
     chosen = {entry.rank for entry in refilled.chosen}
     for candidate in candidates:
         included = CandidateOutcome.INCLUDED
@@ -280,20 +280,20 @@ def _context(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
 
 
 def verify_file(raw: bytes, counter: Callable[[Mapping[str, Any]], TokenCounter | None]) -> ReceiptVerdict:
-    """Verify a receipt saved to a file. counter: returns the token counter of a receipt; None if not available."""
+    """Verify a receipt from a file. counter: returns the token counter for a receipt; None if there is none."""
     receipt, contents = read_receipt(raw)
     return verify(receipt, contents, counter(receipt))
 
 
 def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
-    """A function that counts the tokens of an entry in a context of the format `form`."""
+    """A function that counts the tokens of an entry in a context of format `form`, such as "json"."""
     return Renderer(LAYOUTS.get(form, LAYOUTS["markdown"]), tokenizer).cost
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
-    """The receipt in a file, and the contents saved with it. Raises InvalidRequest for anything else.
+    """The receipt in a file, and the texts that were saved with it. Raises InvalidRequest if the file is no receipt.
 
-    Numbers and escapes must be written as receipts write them; a different spelling is refused as a change.
+    Numbers and escapes must be spelled as receipts spell them; another spelling is refused as a change.
     """
     if _CAPITAL_ESCAPE.search(raw):
         raise InvalidRequest("an escape has capital digits: the file was changed")
@@ -308,7 +308,7 @@ def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
 
 
 def sealed_contents(members: Mapping[str, Any]) -> dict[str, Any]:
-    """`members`, a receipt's contents, with a hash of all of them: the receipt has no hash of some entries."""
+    """`members`, the texts saved with a receipt, and a hash of them all, as the receipt has no hash of some entries."""
     return {**members, "sha256": digest(canonical(members))}
 
 

@@ -1,7 +1,7 @@
-"""Lists stored receipts in short: those of a namespace, of a session, or with a memory.
+"""Lists stored receipts in short form: all of a namespace, or those of a session or with a certain memory.
 
-Receipts are not indexed by what is in them. So those of a session or a memory are searched for among the newest of the
-namespace, at most MAX_SCANNED at a time, and a page says how far it has looked.
+Receipts are not indexed by their contents. So receipts of a session or with a memory are searched for among the newest
+ones of the namespace, at most MAX_SCANNED per page, and each page says how far it has searched.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from memtypes.ports.receipts import ReceiptStore
 from retrieval.ranking.ranked import CandidateOutcome
 
 MAX_SCANNED = 300
-"""Receipts that one page looks at: some 15 MB of JSON, read in a tenth of a second."""
+"""Maximum receipts that are read for one page: some 15 MB of JSON, read in a tenth of a second."""
 
 _BATCH = 50
 
 
 class ListedCandidate(msgspec.Struct, frozen=True):
-    """A candidate of a receipt, without its signals."""
+    """A candidate of a receipt, without its signals and score."""
 
     id: str
     type: MemoryType
@@ -36,7 +36,7 @@ class ListedCandidate(msgspec.Struct, frozen=True):
 
 
 class ListedReceipt(msgspec.Struct, frozen=True):
-    """A receipt without the details of its scores and budgets."""
+    """A receipt in short form, without the details of its scores and budgets."""
 
     id: str
     created_at: datetime
@@ -47,7 +47,7 @@ class ListedReceipt(msgspec.Struct, frozen=True):
 
     @property
     def included(self) -> list[ListedCandidate]:
-        """The candidates that are in the context."""
+        """The candidates whose memories are in the context."""
         return [candidate for candidate in self.candidates if candidate.outcome is CandidateOutcome.INCLUDED]
 
     @property
@@ -57,15 +57,16 @@ class ListedReceipt(msgspec.Struct, frozen=True):
         return int(budget["total"] if isinstance(budget, dict) else budget)
 
     def candidate(self, memory_id: str) -> ListedCandidate | None:
-        """The candidate with this id; None for a memory that the receipt does not list."""
+        """The candidate with the id `memory_id`; None if the receipt does not list it."""
         return next((candidate for candidate in self.candidates if candidate.id == memory_id), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptPage:
-    """Receipts, newest first. scanned: how many were looked at. since: when the oldest of these was made.
+    """A page of receipts, newest first.
 
-    next_before: id to continue with; None if all receipts of the namespace were looked at.
+    scanned: number of receipts that were read. since: time of the oldest of these; None if there are none. next_before:
+    id to pass as `before` for the next page; None if all receipts of the namespace were read.
     """
 
     receipts: tuple[ListedReceipt, ...]
@@ -83,7 +84,8 @@ async def list_receipts(
 ) -> ReceiptPage:
     """The newest receipts that `wanted` accepts (None: all), at most `limit`, among MAX_SCANNED older than `before`.
 
-    A scope that is bound to agents has only the receipts of retrievals by them. Raises Unavailable.
+    before: id of a receipt; None begins with the newest. If the scope is bound to agents, only receipts of their
+    retrievals are listed. Raises Unavailable if the store is away.
     """
     listed: list[ListedReceipt] = []
     scanned, since = 0, None

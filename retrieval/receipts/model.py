@@ -1,4 +1,4 @@
-"""The shape of a receipt, and of the answers about receipts, with the names of the HTTP contract."""
+"""The shape of receipts, which record how a context was made, and of answers about them, by the HTTP contract."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from retrieval.answer import Answer, OmittedIfNone
 from retrieval.ranking.ranked import CandidateOutcome
 
 SHORT_ID = 13
-"""Characters of the ids of unlisted candidates: 48 bits distinguish some thousands."""
+"""Number of characters by which a receipt names memories that it does not list: enough for some thousands."""
 
 
 class ReceiptPart(Answer):
-    """Base of the parts of a receipt: frozen, and unknown members are refused."""
+    """Base class of the parts of a receipt: immutable; unknown members are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TokenizerName(ReceiptPart):
-    """The tokenizer of a retrieval: name of its encoding, and hash of its rank file."""
+    """The tokenizer that a retrieval used. sha256: hash of the file with its ranks of tokens."""
 
     name: str
     sha256: str
 
 
 class ReceiptBudgets(ReceiptPart):
-    """Tokens of each type. initial: by the policy table. shifted: moved by the query's intent. final: as used."""
+    """Tokens of each memory type. initial: by the policy table. shifted: after shifts by the query. final: used."""
 
     initial: dict[MemoryType, int]
     shifted: dict[MemoryType, int]
@@ -40,8 +40,8 @@ class FillTerms(ReceiptPart):
     """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
 
     The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
-    unlisted: tokens, by type, of the others. due_tokens: tokens of the tasks that were due. first: ranks of the tasks
-    that were offered to the budget before better hits, in this order.
+    unlisted: tokens, by type, of the other best candidates. due_tokens: tokens of due tasks. first: ranks of tasks that
+    were offered to the budget before better hits, in this order.
     """
 
     total: int
@@ -64,10 +64,10 @@ class FillTerms(ReceiptPart):
 class ReceiptCandidate(ReceiptPart):
     """A candidate of the retrieval and its outcome.
 
-    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, tokens is
-    the stored count. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading.
-    place: its place among the working items. due: whether it is a task that is overdue or due that day. of: id of the
-    hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps.
+    rank: None if it is not a hit. tokens: size of its entry. counted: False if tokens is only the count stored with the
+    memory. whole: tokens of its whole entry if this was cut to at most `allowed`. group: day heading above its entry.
+    place: its position among the working items. due: whether it is a task that is overdue or due that day. of: id of
+    the hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps.
     """
 
     id: str
@@ -91,13 +91,13 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """Access counts of memories, without zeros. ids: the first SHORT_ID characters of each id, concatenated."""
+    """How often memories were used, without zeros. ids: the first SHORT_ID characters of each id, concatenated."""
 
     ids: str
     counts: list[int]
 
     def by_short_id(self) -> dict[str, int]:
-        """The counts by the first SHORT_ID characters of the ids."""
+        """The counts by the first SHORT_ID characters of each memory's id."""
         return {self.ids[SHORT_ID * index :][:SHORT_ID]: count for index, count in enumerate(self.counts)}
 
 
@@ -110,7 +110,7 @@ class UnlistedCandidates(ReceiptPart):
 
 
 class Receipt(ReceiptPart):
-    """Record of how the answer to one retrieval was made."""
+    """Record of how the context of one retrieval was made; sealed by hashes in a chain of receipts."""
 
     id: str
     version: Literal[1]
@@ -149,7 +149,10 @@ class ReceiptVerdict(Answer):
 
 
 class ReceiptChange(Answer):
-    """A difference between a receipt and its replay. id: of the memory. what: differing member. why: the reason."""
+    """A difference between a receipt and its replay.
+
+    id: of the memory. what: name of the differing member. before, after: its values. why: the reason.
+    """
 
     id: str
     what: str
@@ -159,9 +162,9 @@ class ReceiptChange(Answer):
 
 
 class ReplayAnswer(Answer):
-    """The result of a replay.
+    """The result of repeating a receipt's retrieval.
 
-    identical: whether the context is the same to the byte; if not, `changes` say why. behind: differences without an
+    identical: whether the context is the same to the byte; if not, `changes` say why. behind: differences without
     effect on an identical context, such as the score of a memory that is not in it.
     """
 

@@ -1,8 +1,9 @@
-"""Recording of receipts in the background, so that answers do not wait for a disk.
+"""Records receipts in the background, so that answers do not wait for a disk.
 
 An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. Only while
-the store may be down does an answer wait for the write, to report if it has no receipt. Whoever reads a receipt waits
-until it is written. Queued receipts are lost if the process is killed; the hash chain of the others stays valid.
+the store may be away does an answer wait for the write, so that it can report a missing receipt. Callers that read a
+receipt wait until it is written. Queued receipts are lost if the process is killed; the hash chain of the others stays
+valid.
 """
 
 from __future__ import annotations
@@ -25,29 +26,29 @@ from retrieval.context.working import LIVE_DEGRADED
 from retrieval.receipts.build import Retrieval, receipt_body
 
 MAX_WAITING = 64
-"""Receipts that may wait; each holds the candidates of its retrieval, some 300 kB."""
+"""Maximum receipts that wait to be written; each holds the candidates of its retrieval, some 300 kB."""
 
 BATCH = 16
-"""Receipts in one write."""
+"""Maximum number of receipts in one write."""
 
 ROOM_TIMEOUT_S = 5.0
-"""Longest wait of an answer for room in the queue."""
+"""Maximum seconds that an answer waits for room in the queue."""
 
 ROOM_POLL_S = 0.1
-"""How often an answer that waits for room checks whether the store is away."""
+"""Seconds between two checks, by an answer that waits for room, of whether the store is away."""
 
 UNSURE_TIMEOUT_S = 1.5
-"""Longest wait of an answer for its receipt where the store may be away."""
+"""Maximum seconds that an answer waits for its receipt to be written if the store may be away."""
 
 LINGER_S = 0.01
-"""Delay before a receipt is built: its answer is sent first, and others join the batch."""
+"""Seconds before a receipt is built: its answer is sent first, and other receipts join the batch."""
 
 RETRY_S = 0.5
 RETRIES = 20
-"""How many times a write is tried. A live server of our own is back within a second; ten seconds are for a failover."""
+"""Maximum attempts of a write, RETRY_S apart. Our own live server is back in a second; ten seconds allow a failover."""
 
 RECEIPTS_DEGRADED = "receipts"
-"""The entry in `degraded` that says that an answer has no receipt."""
+"""The entry in `degraded` which says that an answer has no receipt."""
 
 BuildReceipt: TypeAlias = Callable[[], UnsealedReceipt]
 
@@ -56,13 +57,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRecorder:
-    """Queues the receipt of each retrieval and adds its id to the answer."""
+    """Queues the receipt of each retrieval and adds the receipt's id to the answer."""
 
     receipts: ReceiptQueue
     clock: Clock
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Return the answer with the id of its queued receipt; reported as degraded if it can't be recorded."""
+        """Return the answer with the id of its queued receipt; it reports degradation if there can be no receipt."""
         answer, now = retrieval.answer, self.clock()
         if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
             return answer.degraded_by(RECEIPTS_DEGRADED)
@@ -81,7 +82,7 @@ class ReceiptRecorder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
-    """A queued receipt. promised: whether the answer with its id is sent before the receipt is written."""
+    """A queued receipt. promised: whether the answer with its id is sent before it is written. written: its result."""
 
     tenant: str
     id: str
@@ -90,16 +91,16 @@ class _WaitingReceipt:
     written: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     async def within(self, seconds: float) -> bool:
-        """Wait for the receipt at most `seconds`; return whether it was written."""
+        """Wait at most `seconds` for the receipt to be written; return whether it was."""
         done, _ = await asyncio.wait({self.written}, timeout=seconds)
         return bool(done) and self.written.result()
 
 
 class ReceiptQueue(ReceiptStore):
-    """Store of receipts that writes them from a queue, in the background.
+    """A receipt store that queues receipts and writes them to another store in the background.
 
-    in_touch: returns whether the store is known to respond. lost: how many receipts could not be written after an
-    answer with their id was sent.
+    in_touch: returns whether that store is known to respond. lost: number of receipts that could not be written
+    although answers with their ids were sent.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class ReceiptQueue(ReceiptStore):
         self._closing = False
 
     async def put(self, tenant: str, receipt_id: str, build: BuildReceipt) -> None:
-        """Queue the receipt that `build` returns. Raises Unavailable if it cannot be recorded."""
+        """Queue the receipt that `build` returns. Raises Unavailable if the queue is full or the store is away."""
         await self._wait_for_room()
         waiting = _WaitingReceipt(tenant, receipt_id, build, self._in_touch())
         self._queue.append(waiting)
@@ -128,29 +129,29 @@ class ReceiptQueue(ReceiptStore):
             raise Unavailable("the store of receipts does not answer")
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Write `receipts` after those in the queue; return them sealed."""
+        """Write `receipts` after the tenant's queued receipts; return them sealed."""
         await self._settled(tenant)
         return await self._store.append(tenant, receipts)
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """The JSON text of a receipt; waits if it is still queued. None if it is unknown."""
+        """The JSON text of a receipt, waiting if it is queued; None if unknown. Raises Unavailable if it was lost."""
         waiting = self._pending.get((tenant, receipt_id))
         if waiting is not None and not await waiting.within(RETRY_S * RETRIES):
             raise Unavailable("the receipt could not be written")
         return await self._store.get(tenant, receipt_id)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """The texts of the namespace's newest receipts, once those in the queue are written."""
+        """The JSON texts of the namespace's newest receipts; waits until queued receipts are written."""
         await self._settled(scope.tenant)
         return await self._store.latest(scope, limit, before)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove every receipt of the scope's namespace, queued ones too; return their number."""
+        """Remove every receipt of the scope's namespace, including queued ones; return how many."""
         await self._settled(scope.tenant)
         return await self._store.erase(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of receipts of the scope's namespace, queued ones included."""
+        """Number of receipts of the scope's namespace, including queued ones."""
         await self._settled(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 
@@ -160,13 +161,13 @@ class ReceiptQueue(ReceiptStore):
         return len(self._pending)
 
     async def aclose(self) -> None:
-        """Write the queued receipts and stop. From now on each write is tried only once."""
+        """Write the queued receipts, trying each write only once from now on, and stop."""
         self._closing = True
         if self._writer is not None:
             await self._writer
 
     async def _wait_for_room(self) -> None:
-        """Wait for room in the queue; raise Unavailable at once while the store is down."""
+        """Wait for room in the queue. Raises Unavailable if that takes too long, and at once if the store is away."""
         if not self._away and not self._room.locked():
             await self._room.acquire()
             return
@@ -181,7 +182,7 @@ class ReceiptQueue(ReceiptStore):
         raise Unavailable("the store of receipts is away")
 
     async def _settled(self, tenant: str) -> None:
-        """Wait until the tenant's receipts that are queued now are written or given up."""
+        """Wait until the tenant's receipts that are in the queue now are written or given up."""
         for waiting in [receipt for (owner, _), receipt in self._pending.items() if owner == tenant]:
             await asyncio.wait({waiting.written})
 

@@ -1,4 +1,4 @@
-"""Reading, verifying and replaying stored receipts."""
+"""Reads, verifies and replays stored receipts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.retriever import Retriever, RetrieverParts
 
 GRACE_S = 0.5
-"""Time after the answer for which its receipt, if not found, may still be written by another process."""
+"""Seconds after a receipt's id was issued in which another process may still be writing the receipt."""
 
 _POLL_S = 0.02
 
@@ -59,7 +59,7 @@ class Receipts:
         return promised is not None and abs(self.parts.clock().timestamp() - promised) < GRACE_S
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
-        """Verify a stored receipt, with entries rendered from the stored memories and with the previous receipt."""
+        """Verify a stored receipt against the stored memories, rendered again, and against the previous receipt."""
         raw = json.loads(await self.text(tenant, receipt_id))
         receipt = Receipt.model_validate(raw)
         tokenizer = self._tokenizer(receipt)
@@ -67,9 +67,9 @@ class Receipts:
         return verify(raw, contents, counter_for(str(receipt.request["format"]), tokenizer))
 
     async def replay(self, tenant: str, receipt_id: str, *, bound: bool = False) -> ReplayAnswer:
-        """Repeat the request of a receipt as of its time, with its recorded access counts; compare the results.
+        """Repeat a receipt's request as of its time, with its recorded access counts, and compare the results.
 
-        bound: whether only working items of the request's agent are read.
+        bound: read only working items of the request's agent.
         """
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
@@ -83,7 +83,7 @@ class Receipts:
         return compare(ReplayedReceipt(before, after, memories))
 
     async def with_contents(self, tenant: str, text: bytes) -> bytes:
-        """A receipt's text with the texts behind it added: entries, and the context if its memories are unchanged."""
+        """A receipt's JSON text, with its entries added, and its context if the memories in it are unchanged."""
         raw = json.loads(text)
         receipt = Receipt.model_validate(raw)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
@@ -112,9 +112,10 @@ class Receipts:
 
 
 def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
-    """The entries of `receipt` and its context, rendered again from the memories as they are now.
+    """The entries and the context of `receipt`, rendered again from the memories as they are now.
 
-    A candidate that was not shown has no hash of its entry; it counts as changed if its memory was written since.
+    Some candidates were not shown, so the receipt has no hash of their entries; they count as changed if their memories
+    were written since.
     """
     request, began = RetrieveRequest.model_validate(receipt.request), min(receipt.as_of, receipt.created_at)
     renderer = Renderer(LAYOUTS[request.format], tokenizer)
@@ -136,7 +137,7 @@ _INCLUDED = CandidateOutcome.INCLUDED
 
 
 def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
-    """Sort key: working items by their place, then tasks that were due, then everything else by rank."""
+    """Sort key of candidates: working items by their place, then tasks that were due, then all others by rank."""
     if candidate.place is not None:
         return (0, False, candidate.place)
     return (1, not candidate.due, candidate.rank or 0)
@@ -145,7 +146,7 @@ def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
 def _shown_again(
     renderer: Renderer, candidate: ReceiptCandidate, memory: Memory, request: RetrieveRequest
 ) -> ShownMemory | None:
-    """The entry of a candidate, rendered again as recorded; None if the memory was changed since."""
+    """The entry of a candidate, rendered again as it was recorded; None if the memory has changed since."""
     rank, passage = candidate.rank or 0, passage_of(memory)
     if candidate.allowed is None:
         shown: ShownMemory | None = renderer.whole(passage, rank)
@@ -176,7 +177,7 @@ class ReplayedReceipt:
 
 
 def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
-    """Compare both receipts: whether the contexts are identical, and every candidate that differs."""
+    """Compare a receipt with its replay: whether the contexts are identical, and which candidates differ."""
     before = {candidate.id: candidate for candidate in replayed.before.candidates}
     after = {candidate.id: candidate for candidate in replayed.after.candidates}
     changes = [
@@ -194,7 +195,10 @@ def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
 def _differences(
     then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Name and values of each member that differs. That only one receipt lists a candidate is no difference."""
+    """Name, earlier and later value of each member that differs.
+
+    Usually it is no difference that only one receipt lists a candidate: it must be in a context, or its memory removed.
+    """
     included = CandidateOutcome.INCLUDED
     if then is None or now is None:
         if removed or included in (then and then.outcome, now and now.outcome):
@@ -220,7 +224,7 @@ def _reason(replayed: ReplayedReceipt, memory_id: str) -> str:
 
 
 def _environment_reason(replayed: ReplayedReceipt) -> str:
-    """Why a candidate differs in the replay of a receipt although its memory is unchanged."""
+    """Why a candidate has changed in a replay although its memory is unchanged."""
     before, after = replayed.before, replayed.after
     if before.embedder != after.embedder:
         return "the embedder is another one now"
@@ -245,7 +249,7 @@ def _context_change(replayed: ReplayedReceipt) -> ReceiptChange:
 
 
 def with_recorded_access(receipt: Receipt) -> Callable[[Candidates], Candidates]:
-    """A function that sets the access counts of candidates back to those in `receipt`: later reads have raised them."""
+    """A function that resets candidates' access counts to those in `receipt`, because later reads have raised them."""
     counts = {candidate.id[:SHORT_ID]: candidate.access_count for candidate in receipt.candidates}
     counts |= receipt.unlisted.access_counts.by_short_id()
 
