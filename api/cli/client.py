@@ -55,15 +55,15 @@ class ApiClient:
             yield cls(http)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The JSON answer to GET `path`."""
+        """The JSON object that the service answers to GET `path`. query: query parameters."""
         return await self._call("GET", path, params=query)
 
     async def post(self, path: str, body: object) -> dict[str, Any]:
-        """The JSON answer to POST `path` with `body` as JSON."""
+        """The JSON object that the service answers to POST `path`. body: sent as JSON."""
         return await self._call("POST", path, json=body)
 
     async def delete(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """The JSON answer to DELETE `path`."""
+        """The JSON object that the service answers to DELETE `path`. query: query parameters."""
         return await self._call("DELETE", path, params=query)
 
     async def is_empty(self, namespace: str) -> bool:

@@ -41,7 +41,7 @@ class MemoriesPlan:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as plain JSON."""
+        """The plan as plain JSON, for the option --json."""
         namespaces = {
             name: {"files": self.files[name], "rows": kinds.total(), "types": dict(kinds)}
             for name, kinds in self.types.items()

@@ -61,7 +61,7 @@ def convert(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; by default stdout.")] = None,
     model: Annotated[str | None, typer.Option(help="Model of resources with a ratio of a context window only.")] = None,
 ) -> None:
-    """Convert memory resources and agents of a workflow project into a policy file."""
+    """Convert the memory resources and agents of a Compozy project into a policy file."""
     try:
         converted, left_out = converted_policies([part for file in files for part in _documents(file)], model)
         text = yaml.safe_dump(converted, sort_keys=False, allow_unicode=True)

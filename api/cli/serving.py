@@ -69,5 +69,5 @@ run_samples = _command("Load the sample memories the first time, show one retrie
 
 
 def settings() -> None:
-    """Print every setting as a Markdown table."""
+    """Print all settings of the service as a Markdown table."""
     print(settings_table())

@@ -155,7 +155,7 @@ class _AgentContext:
 
 @dataclass(frozen=True, slots=True)
 class AgentContexts:
-    """Builds the contexts of agents."""
+    """Builds the whole contexts of agents, with the services of this process."""
 
     services: Services
 

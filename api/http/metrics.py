@@ -26,7 +26,7 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics(Collector):
-    """Counters and timings of the HTTP calls since the application was created."""
+    """Prometheus counters and timings of HTTP calls, MCP calls and hook events since the application was created."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -131,7 +131,7 @@ def _counters(name: str, description: str, label: str, counts: Mapping[str, floa
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
-    """`metrics` in Prometheus' text format."""
+    """The given metrics in the Prometheus text format, as GET /metrics answers them."""
     return generate_latest(_Collected(metrics)).decode()
 
 

@@ -35,7 +35,7 @@ from retrieval.answer import Answer, OmittedIfNone
 
 PROBLEM_JSON = "application/problem+json"
 MAX_ERRORS = 20
-"""Maximum number of field errors that one problem lists."""
+"""Maximum number of field errors that one problem document lists."""
 
 MAX_FIELD_ERRORS = 100
 """Maximum number of pydantic's errors about one request that are converted to field errors."""
@@ -62,7 +62,7 @@ class FieldError(Answer):
 
 
 class InvalidInput(RemembrancerError):
-    """The request has invalid fields; `errors` has one entry for each."""
+    """The request has invalid fields. `errors` has an entry for each of them."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         first = errors[0]
@@ -142,7 +142,7 @@ class ProblemAnswer(Answer):
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of `error`; 500 for an unexpected error."""
+    """The HTTP status with which `error` is answered; 500 for an unexpected error."""
     if isinstance(error, HTTPException):
         return error.status_code
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)

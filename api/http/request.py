@@ -85,7 +85,7 @@ class ApiRequest(Request[Any, Caller, State]):
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """Like `scope_in`, but raises InvalidRequest if the key is bound to several agents and none is named."""
+        """Like `scope_in`, but raises InvalidRequest if the key is bound to several agents and `agent_id` is None."""
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:

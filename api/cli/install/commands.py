@@ -55,7 +55,7 @@ def install(
     dry_run: _DryRun = False,
     yes: _Yes = False,
 ) -> None:
-    """Set up a client: hooks that give it a memory, and the MCP server. What else is in its settings stays."""
+    """Set up an AI client: add hooks, which give it a memory, and the MCP server. Its other settings stay."""
     try:
         files = _settings_files()
         wanted = _installation(client, project, url, key, namespace)
@@ -82,7 +82,7 @@ def uninstall(
     dry_run: _DryRun = False,
     yes: _Yes = False,
 ) -> None:
-    """Take out of a client's settings what `install` put in. Memories stay."""
+    """Take the entries that `install` made out of an AI client's settings. Memories stay."""
     try:
         if service:
             check_systemd()

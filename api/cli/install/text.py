@@ -25,7 +25,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 class MalformedSettings(RemembrancerError):
-    """A settings file cannot be read or edited. It was left as it is."""
+    """A settings file cannot be read or edited. The file was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class JsonText(EditedText):
         self.replace(last.end, last.end + len(line), f"{comma}{line}{gap}{text}")
 
     def _layout(self) -> tuple[str, str]:
-        """The indentation of one level ("" if the text is on one line), and the line break."""
+        """(indentation of one level, line break) of the JSON text. The indentation is "" for a text on one line."""
         newline = "\r\n" if "\r\n" in self.text else "\n"
         indent = re.search(r"\n([ \t]+)[^\s]", self._plain)
         if indent is not None:
@@ -237,6 +237,6 @@ def _nested(path: Sequence[str], value: Any) -> Any:
 
 
 def _space(text: str, position: int) -> int:
-    """The position of the first character at or after `position` that is no white space."""
+    """The position of the first character in `text`, from `position` on, that is no white space."""
     match = _SPACE.match(text, position)
     return position if match is None else match.end()

@@ -104,7 +104,7 @@ class _Fitting:
 
 @dataclass(frozen=True, slots=True)
 class ClientContexts:
-    """Builds the contexts of one client's sessions."""
+    """Builds contexts for the sessions of one AI client."""
 
     services: Services
     client: HookClient

@@ -61,7 +61,7 @@ class McpProtocol:
         self._entries = {tool.name: tool for tool in TOOLS}
 
     def server(self) -> Server[Any]:
-        """The SDK's server with the handlers of this class."""
+        """The MCP SDK's server, which calls the handlers of this class."""
         return Server(
             SERVER_NAME,
             title=SERVER_TITLE,

@@ -28,7 +28,7 @@ MAX_VERSIONS = 10
 SHOWN_SIGNALS = 3
 
 RECEIPT_ID_TOKENS = 36
-"""Upper bound of the tokens of a receipt's id, which has 36 characters."""
+"""Maximum number of tokens of a receipt's id, which has 36 characters."""
 
 _NOTHING = {
     "ok": "",
@@ -68,7 +68,7 @@ def _footer(receipt_id: str | None, total: int, budget: int, *, degraded: bool) 
 
 
 def hit_lines(hits: Sequence[SearchHit]) -> str:
-    """One line for each hit: id, type, date, score and first words."""
+    """The answer of memory_search: a line for each hit with id, type, date, score and first words."""
     return "\n".join(_hit_line(hit) for hit in hits) or "No memory matches."
 
 

@@ -311,7 +311,7 @@ async def get_health(
 
 @Endpoint("DELETE /v1/threads/{thread_id}", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)
 async def delete_thread(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> None:
-    """Delete a thread."""
+    """Delete a thread and its turns."""
     scope = await _writable(request, services, params, thread_id)
     await services.threads.store.delete(scope, thread_id)
 
@@ -331,7 +331,7 @@ async def get_backup(
 
 
 def public_backup_id(namespace: str, backup_id: str) -> str:
-    """The backup id as callers see it: the stored id, a dot, and the namespace in URL-safe Base64."""
+    """The id of a thread's backup as callers see it: the stored id, a dot, and the namespace in URL-safe Base64."""
     return f"{backup_id}.{urlsafe_b64encode(namespace.encode()).decode().rstrip('=')}"
 
 

@@ -134,19 +134,19 @@ class UntypedPost(PostFields, UntypedDraft):
 
 
 class EpisodicPost(PostFields, EpisodicDraft):
-    """An episodic memory to write: an event."""
+    """An episodic memory (an event) to write."""
 
 
 class SemanticPost(PostFields, SemanticDraft):
-    """A semantic memory to write: a fact."""
+    """A semantic memory (a fact) to write."""
 
 
 class ProspectivePost(PostFields, ProspectiveDraft):
-    """A prospective memory to write: a task to do later."""
+    """A prospective memory (a task to do later) to write."""
 
 
 class ProceduralPost(PostFields, ProceduralDraft):
-    """A procedural memory to write: the steps of a task."""
+    """A procedural memory (the steps of a task) to write."""
 
 
 class WorkingPost(PostFields, WorkingDraft):
@@ -186,7 +186,7 @@ class MemoryPost(RootModel[AnyPost]):
 
 
 class Batch(Model):
-    """Memories to write into one namespace."""
+    """A batch of memories to write into one namespace."""
 
     namespace: Name
     items: list[AnyItem] = Field(max_length=MAX_BATCH)

@@ -293,7 +293,7 @@ class ThreadCleared(Answer):
 
 
 class BackupAnswer(Answer):
-    """The turns that a thread had before it was cleared."""
+    """A backup: the turns that a thread had before it was cleared."""
 
     turns: Sequence[Turn]
 
