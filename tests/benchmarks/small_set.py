@@ -1,4 +1,4 @@
-"""A small evaluation set, and fakes of the parts that load it and ask its questions."""
+"""A small evaluation set, and fakes of the parts that load the set and ask its questions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ QUERIES: tuple[dict[str, Any], ...] = (
 
 
 def write_set(folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequence[Mapping[str, Any]]) -> Path:
-    """Write the two files of a set to `folder` and return it."""
+    """Write the two files of a set to `folder`, and return the folder."""
     folder.mkdir(parents=True)
     for name, rows in (("corpus.jsonl", corpus), ("queries.jsonl", queries)):
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -93,18 +93,18 @@ def write_set(folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequen
 
 @dataclass(frozen=True, slots=True)
 class FakeParts:
-    """Ingestor and evaluation over an in-memory store and a fake encoder."""
+    """An ingestor and an evaluation over an in-memory store and a fake encoder."""
 
     store: InMemoryStore = field(default_factory=InMemoryStore)
 
     @property
     def ingestor(self) -> Ingestor:
-        """An ingestor that writes to the store."""
+        """An ingestor that writes to the in-memory store."""
         return plain_ingestor(self.store, system_clock)
 
     @property
     def evaluation(self) -> Evaluation:
-        """An evaluation that asks questions of the store."""
+        """An evaluation that asks questions of the in-memory store."""
         tokenizer = FakeTokenizer()
         parts = RetrieverParts(self.store, FakeEmbedder(), FakeSparse(), {tokenizer.name: tokenizer}, system_clock)
         return Evaluation(Retriever(parts), tokenizer.count)

@@ -15,7 +15,7 @@ INDEX = Path(__file__).parents[2] / "benchmarks" / "README.md"
 
 
 def test_there_are_eight_commands_at_most() -> None:
-    """A new measurement belongs to one of the existing commands."""
+    """There are at most eight commands: a new measurement belongs to an existing command."""
     assert len(COMMANDS) <= 8
 
 
@@ -23,7 +23,7 @@ def test_there_are_eight_commands_at_most() -> None:
 def test_every_command_has_a_help_text_and_a_row_in_the_readme(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its help has a description and the option --json, and benchmarks/README.md has a row for it."""
+    """A command's help has a description and the option --json, and benchmarks/README.md has a row for it."""
     with pytest.raises(SystemExit):
         parser().parse_args([command, "--help"])
     assert "--json FILE" in capsys.readouterr().out
@@ -31,7 +31,7 @@ def test_every_command_has_a_help_text_and_a_row_in_the_readme(
 
 
 def test_an_error_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without sets gives exit code 1 and one line on standard error."""
+    """A data folder without sets gives exit code 1 and one line on standard error."""
     assert main(["quality", "--data", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith(f"benchmarks: no folder in {tmp_path}")
 
@@ -40,7 +40,7 @@ def test_an_error_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_quality_runs_in_two_processes(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real run over a small set finds everything, keeps every budget, compares profiles and keeps its store."""
+    """A real run over a small set finds all evidence, keeps every budget, compares profiles and keeps its store."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     write_set(tmp_path / "sets" / "small", CORPUS, QUERIES)
     places = {"--data": "sets", "--store": "store", "--json": "result.json"}

@@ -1,4 +1,4 @@
-"""A retriever over test doubles, and helpers that fill its store."""
+"""A retriever over test doubles, and functions that fill its store and read its answers."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ HOSTILE_TEXTS = [
 
 
 def clock() -> datetime:
-    """The time NOW on every call."""
+    """A clock that always returns the time NOW."""
     return NOW
 
 
 class RecordedUses(UseCounts):
-    """Use counts that also append the noted passages to the list `shown`."""
+    """Use counts that also append the noted passages (memories shown in a context) to the list `shown`."""
 
     def __init__(self, store: MemoryStore, shown: list[Passage]) -> None:
         super().__init__(store)
@@ -67,7 +67,7 @@ class RecordedUses(UseCounts):
 class World:
     """A store with an ingestor and a retriever over it.
 
-    embedder: for queries. writer: embedder for new memories. shown: passages that contexts have shown.
+    embedder: embeds queries. writer: embedder for new memories. shown: passages that contexts have shown.
     receipt_store: where receipts are written; None for no receipts.
     """
 
@@ -108,17 +108,17 @@ class World:
         return outcome.id
 
     async def add_all(self, kind: str, contents: Sequence[str], **fields: Any) -> list[str]:
-        """Store these memories and return their ids."""
+        """Store memories of type `kind` with these contents, and return their ids."""
         return [await self.add(kind, content, **fields) for content in contents]
 
     async def search(self, query: str, scope: Scope = SCOPE, **fields: Any) -> SearchAnswer:
-        """The answer of a search."""
+        """The answer of a search by the retriever."""
         return await self.retriever.search(
             scope, SearchRequest.model_validate({"query": query, "namespace": "shop"} | fields)
         )
 
     async def retrieve(self, query: str, scope: Scope = SCOPE, **fields: Any) -> RetrieveAnswer:
-        """The answer of a retrieval."""
+        """The answer of a retrieval by the retriever."""
         return await self.retriever.retrieve(
             scope, RetrieveRequest.model_validate({"query": query, "namespace": "shop"} | fields)
         )

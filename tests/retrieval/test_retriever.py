@@ -35,7 +35,7 @@ async def test_a_search_ranks_the_matching_memory_first() -> None:
 
 
 async def test_top_k_bounds_the_hits() -> None:
-    """It may be anything from 0 to more than there are memories."""
+    """A search returns `top_k` hits, which may be 0, or all memories if it is larger than their number."""
     world = World()
     await world.add_all("semantic", [f"fact number {n}" for n in range(5)])
     counts = [len((await world.search("fact", top_k=k)).hits) for k in (0, 1, 3, 1000)]
@@ -43,7 +43,7 @@ async def test_top_k_bounds_the_hits() -> None:
 
 
 async def test_session_memories_are_found_in_their_session_only() -> None:
-    """Other sessions and requests without a session do not find them."""
+    """Searches in other sessions, or without a session, do not find a session's private memories."""
     world = World()
     await world.add("prospective", "call the bank about the shop loan", visibility="session")
     seen = [
@@ -53,7 +53,10 @@ async def test_session_memories_are_found_in_their_session_only() -> None:
 
 
 async def test_a_memory_that_a_hit_links_to_is_a_candidate() -> None:
-    """It ranks right after the hit, even if the search did not find it; filters, scopes and validity still hold."""
+    """A linked memory ranks right after the hit, even if the search did not find it.
+
+    Filters, scope and validity still apply.
+    """
     world = World(depth=3)
     notes = [await world.add("semantic", f"a note on invoices, number {n}") for n in range(9)]
     goal = await world.add("procedural", "call the tax office first")
@@ -72,7 +75,7 @@ async def test_a_memory_that_a_hit_links_to_is_a_candidate() -> None:
 
 
 async def test_filters_and_types_narrow_a_search() -> None:
-    """Only memories that match both are ranked."""
+    """Only memories that match the filter and have one of the types are ranked."""
     world = World()
     await world.add("semantic", "red apples", tags=["fruit"])
     await world.add("semantic", "red cars", tags=["cars"])
@@ -82,7 +85,7 @@ async def test_filters_and_types_narrow_a_search() -> None:
 
 
 async def test_a_search_as_of_a_day_finds_what_was_valid_on_that_day() -> None:
-    """It finds neither a memory that had expired by then nor one that was written later."""
+    """A search as of a past day finds no memory that had expired by then, and no memory that was written later."""
     world = World()
     await world.add(
         "semantic", "the code is 1234", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z"
@@ -92,7 +95,7 @@ async def test_a_search_as_of_a_day_finds_what_was_valid_on_that_day() -> None:
 
 
 async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context() -> None:
-    """A context has them only if a filter asks for them."""
+    """A context has completed intentions only if a filter asks for them."""
     world = World()
     await world.add("prospective", "renew the certificate", status="completed")
     assert (await world.retrieve("certificate")).items == []
@@ -102,7 +105,7 @@ async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context()
 
 
 async def test_without_an_embedder_only_words_are_searched() -> None:
-    """The answer is by sparse search and reports that it is degraded."""
+    """If the embedder is unavailable, the answer is by sparse search and reports that it is degraded."""
     world = World(embedder=AwayEmbedder())
     wanted = await world.add("semantic", "the importer reads CSV")
     await world.add("semantic", "bananas are yellow")
@@ -113,14 +116,14 @@ async def test_without_an_embedder_only_words_are_searched() -> None:
 
 
 async def test_answers_are_deterministic() -> None:
-    """Two requests at the same time get byte-identical answers from an unchanged store."""
+    """For an unchanged store, two requests with the same time get byte-identical answers."""
     world = await filled(World())
     answers = {(await world.retrieve("importer file", budget=900, explain=True)).model_dump_json() for _ in range(5)}
     assert len(answers) == 1
 
 
 async def test_a_retrieval_notes_uses_and_a_search_does_not() -> None:
-    """A retrieval notes a use of each memory in its context, a search none."""
+    """A retrieval notes a use of each memory in its context; a search notes none."""
     world = World()
     await world.add("semantic", "the importer reads CSV")
     await world.search("importer")
@@ -141,12 +144,12 @@ async def test_an_unknown_tokenizer_and_a_malformed_filter_are_refused() -> None
 
 
 class VanishingStore(InMemoryStore):
-    """A store that, while `leaky` is set, loses its memories between ranking and reading."""
+    """A store that loses the memories it found before they are read, while `leaky` is set."""
 
     leaky = False
 
     async def candidates(self, scope: Scope, searches: Any) -> list[Candidates]:
-        """The candidates, which are removed from the store at once."""
+        """The candidates; the store then loses their memories."""
         asked: list[CandidateSearch] = list(searches)
         found = await super().candidates(scope, asked)
         if self.leaky:
@@ -155,7 +158,7 @@ class VanishingStore(InMemoryStore):
 
 
 async def test_a_memory_removed_during_a_retrieval_is_left_out() -> None:
-    """It is no hit, and no error is raised."""
+    """A memory that is removed between ranking and reading is no hit, and no error is raised."""
     store = VanishingStore()
     world = World(store=store)
     await world.add("semantic", "the importer reads CSV")
@@ -171,14 +174,14 @@ class GrowingStore(InMemoryStore):
     """A store whose memories are longer when they are read than when they were ranked."""
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages, with more text."""
+        """The passages, each with more text than when it was ranked."""
         stored = await super().passages(scope, ids)
         longer = "the importer reads CSV, and JSON since it was rewritten"
         return {name: passage._replace(content=longer, said=None, tokens=99) for name, passage in stored.items()}
 
 
 async def test_a_memory_that_grows_during_a_retrieval_does_not_exceed_the_budget() -> None:
-    """It is left out; the next retrieval counts its new text."""
+    """A memory that became too long is left out. The next retrieval counts its new text."""
     world = World(store=GrowingStore())
     await world.add("semantic", "the importer reads CSV")
     answer = await world.retrieve("importer", budget=20)
@@ -186,7 +189,7 @@ async def test_a_memory_that_grows_during_a_retrieval_does_not_exceed_the_budget
 
 
 async def test_concurrent_retrievals_are_independent() -> None:
-    """Each gets the answer that it gets alone."""
+    """Each of several concurrent retrievals gets the answer that it would get alone."""
     world = await filled(World())
     alone = (await world.retrieve("importer file", budget=500)).model_dump_json()
     answers: list[str] = []

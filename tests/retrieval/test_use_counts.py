@@ -1,4 +1,4 @@
-"""Use counts of memories shown in contexts, which are written in the background."""
+"""Use counts of memories that contexts showed, written to the store in the background."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ async def passage(world: World, memory_id: str) -> Passage:
 
 
 async def stored(world: World, memory_id: str) -> Memory:
-    """The memory as it is stored."""
+    """The memory with this id, read from the store."""
     return (await world.store.get(SCOPE, [memory_id]))[memory_id]
 
 
 async def test_uses_of_one_memory_are_added_up() -> None:
-    """The sum is stored with the time of the last use."""
+    """The sum of a memory's uses is stored with the time of the last use."""
     world = World()
     used, unused = await world.add_all("semantic", ["a fact", "another fact"])
     memory = await passage(world, used)
@@ -50,7 +50,7 @@ async def test_uses_of_one_memory_are_added_up() -> None:
 
 
 async def test_closing_writes_waiting_uses() -> None:
-    """No use that was noted is lost."""
+    """Every use that was noted before closing is stored."""
     world = World()
     used = await world.add("semantic", "a fact")
     async with UseCounts(world.store, period_s=60).running() as use_counts:
@@ -78,7 +78,7 @@ class SlowStore(InMemoryStore):
 
 
 async def test_writes_have_pauses_between_them() -> None:
-    """Namespaces are written one by one with pauses; closing writes them without pauses."""
+    """The background task writes one namespace at a time with pauses. Closing writes the rest without pauses."""
     store = SlowStore(after=2)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -94,7 +94,7 @@ async def test_writes_have_pauses_between_them() -> None:
 
 
 async def test_write_makes_no_pauses() -> None:
-    """`write` stores all noted uses without the pauses that the background task makes between its writes."""
+    """`write` stores all noted uses at once, without the pauses of the background task."""
     store = SlowStore(after=1)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -107,7 +107,7 @@ async def test_write_makes_no_pauses() -> None:
 
 
 async def test_uses_of_a_removed_memory_are_ignored() -> None:
-    """Writing them does not create the memory again."""
+    """Writing the uses of a removed memory does not create the memory again."""
     world = World()
     used = await world.add("semantic", "a fact")
     memory = await passage(world, used)
@@ -120,15 +120,15 @@ async def test_uses_of_a_removed_memory_are_ignored() -> None:
 
 
 class AwayStore(InMemoryStore):
-    """A memory store whose writes of uses fail."""
+    """A memory store that raises on every write of uses."""
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Raise."""
+        """Raise an error."""
         raise Unavailable(f"{len(uses)} uses in {scope.namespace}")
 
 
 async def test_a_failed_write_is_counted() -> None:
-    """No retrieval fails, as they were answered before the write."""
+    """Retrievals do not fail if their uses cannot be written, because they were answered before the write."""
     world = World(store=AwayStore())
     used = await world.add("semantic", "a fact")
     use_counts = UseCounts(world.store)
@@ -138,14 +138,14 @@ async def test_a_failed_write_is_counted() -> None:
 
 
 class FaultyStore(InMemoryStore):
-    """A memory store with a bug in its first write of uses. written: set after a write that worked."""
+    """A memory store that raises an unexpected error on its first write of uses. written: set after a later write."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failed, self.written = asyncio.Event(), asyncio.Event()
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Raise for the first write; store the uses of later ones."""
+        """Raise for the first write; store the uses of later writes."""
         if not self.failed.is_set():
             self.failed.set()
             raise RuntimeError(scope.namespace)
@@ -154,7 +154,7 @@ class FaultyStore(InMemoryStore):
 
 
 async def test_counting_goes_on_after_an_unexpected_error() -> None:
-    """It is counted and logged; later uses are written in the background and when the service stops."""
+    """The error is counted and logged. Later uses are written in the background and when the service stops."""
     store = FaultyStore()
     world = World(store=store)
     used = await world.add("semantic", "a fact")
@@ -172,7 +172,10 @@ async def test_counting_goes_on_after_an_unexpected_error() -> None:
 
 @pytest.mark.slow
 async def test_the_number_of_memories_with_waiting_uses_is_bounded() -> None:
-    """Uses of further memories are dropped and counted; several uses of a memory take one place."""
+    """Beyond the limit, uses of further memories are dropped and counted.
+
+    Several uses of one memory count as one entry.
+    """
     world = World()
     memory = await passage(world, await world.add("semantic", "a fact"))
     use_counts = UseCounts(world.store)

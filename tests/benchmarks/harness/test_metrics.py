@@ -1,4 +1,4 @@
-"""Retrieval metrics, confidence intervals and paired tests, checked by hand and by property."""
+"""Ranking metrics, confidence intervals and paired tests, checked by hand and with random inputs."""
 
 from __future__ import annotations
 
@@ -80,18 +80,18 @@ def test_recall_grows_with_k(ranking: list[str], evidence: set[str], k: int) -> 
 
 @given(EVIDENCE, st.lists(st.sampled_from("uvwxyz"), unique=True))
 def test_evidence_first_is_the_best_ranking(evidence: set[str], rest: list[str]) -> None:
-    """A ranking that begins with all evidence has nDCG 1."""
+    """A ranking that begins with all evidence has an nDCG of 1."""
     assert ndcg_at([*evidence, *rest], evidence, 10) == pytest.approx(1.0)
 
 
 def test_bootstrap_of_equal_values_has_no_width() -> None:
-    """Both ends of the interval equal the value."""
+    """If all values are equal, both ends of the interval equal the value."""
     interval = bootstrap([0.25] * 40)
     assert (interval.mean, interval.low, interval.high) == (0.25, 0.25, 0.25)
 
 
 def test_bootstrap_is_about_two_standard_errors_wide() -> None:
-    """For many values the interval reaches about 1.96 standard errors to either side of the mean."""
+    """For many values, the interval reaches about 1.96 standard errors to either side of the mean."""
     values = [0.0, 1.0] * 200
     interval = bootstrap(values)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(400), rel=0.1)
@@ -132,7 +132,7 @@ def test_a_percentile_is_an_element_of_its_input(values: list[float], share: flo
 
 @pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], 0.0), ([1.0], 1.1)])
 def test_percentile_refuses_invalid_arguments(values: list[float], share: float) -> None:
-    """No values, or a share outside of (0, 1], is an error."""
+    """An empty list of values, or a share outside of (0, 1], raises an error."""
     with pytest.raises(ValueError, match="needs values"):
         percentile(values, share)
 
@@ -151,14 +151,14 @@ def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
 
 
 def test_equal_rankings_have_no_difference_and_p_value_1() -> None:
-    """The difference is 0 and the p-value is 1."""
+    """For equal rankings, the difference is 0 and the p-value is 1."""
     pair = paired_test([({"R@10": recall}, {"R@10": recall}) for recall in (0.5, 0.0)])
     assert (pair.n, pair.before, pair.after) == (2, 0.25, 0.25)
     assert (pair.difference.mean, pair.p) == (0.0, 1.0)
 
 
 def test_a_better_ranking_is_significant() -> None:
-    """Twelve questions won and none lost give a small p-value."""
+    """A ranking that is better on twelve questions and worse on none has a small p-value."""
     pair = paired_test([({"R@10": 0.0}, {"R@10": 1.0})] * 12)
     assert pair.difference.mean == 1.0
     assert pair.p < 0.005

@@ -1,4 +1,4 @@
-"""Command-line options generated from request dataclasses."""
+"""Command-line options generated from the fields of request dataclasses."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Request:
 
 @pytest.fixture
 def parser() -> argparse.ArgumentParser:
-    """An argument parser with the options of Request."""
+    """An argument parser with the options of `Request`."""
     parser = argparse.ArgumentParser(prog="p")
     add_options(parser, Request)
     return parser
 
 
 def test_fields_become_options(parser: argparse.ArgumentParser) -> None:
-    """Words are converted to the fields' types; options that are not set have their defaults."""
+    """Arguments are converted to the types of the fields; options that are not set have the fields' defaults."""
     assert request_of(parser.parse_args(["--data", "d"]), Request) == Request(Path("d"))
     words = ["--data", "d", "--sizes", "5", "6", "--rounds", "2", "--limit-s", "1.5", "--store", "s", "--plain"]
     expected = Request(Path("d"), (5, 6), 2, 1.5, Path("s"), "cut", plain=True)
@@ -41,7 +41,7 @@ def test_fields_become_options(parser: argparse.ArgumentParser) -> None:
 
 
 def test_help_shows_defaults(parser: argparse.ArgumentParser) -> None:
-    """Defaults are shown except None and False."""
+    """The help text shows each default except None and False."""
     text = parser.format_help()
     assert "(default: 1 2)" in text
     assert "(default: 3)" in text
@@ -61,7 +61,7 @@ def test_help_shows_defaults(parser: argparse.ArgumentParser) -> None:
 def test_invalid_words_are_usage_errors(
     parser: argparse.ArgumentParser, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The error names the invalid word or option."""
+    """The error for an invalid argument names the argument or its option."""
     with pytest.raises(SystemExit):
         parser.parse_args(words)
     assert message in capsys.readouterr().err

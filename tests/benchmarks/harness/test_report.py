@@ -22,7 +22,7 @@ TABLE = Table("Recall", ("set", "n", "R@10"), (("turns", 877, 0.6634), ("long na
 
 
 def test_columns_line_up() -> None:
-    """Text is left-aligned, numbers are right-aligned, and None is a dash."""
+    """In a rendered table, text is left-aligned, numbers are right-aligned, and None is a dash."""
     assert render_table(TABLE).splitlines() == [
         "Recall",
         "",
@@ -42,13 +42,13 @@ def test_numbers_have_about_three_digits(value: float, shown: str) -> None:
 
 
 def test_a_row_of_another_length_is_refused() -> None:
-    """A row needs one cell for each column."""
+    """A table with a row that has more or fewer cells than columns raises an error."""
     with pytest.raises(ValueError, match="2 cells under 1 columns"):
         Table("t", ("x",), ((1, 2),))
 
 
 def test_a_report_names_command_machine_and_notes() -> None:
-    """The text begins with the command line and ends with the notes."""
+    """The text of a report begins with the command line and the machine, and ends with the notes."""
     text = render_report("python -m benchmarks quality", Report((TABLE,), ("by query",)))
     assert text.startswith("$ python -m benchmarks quality\n")
     assert f"python {machine()['python']}" in text
@@ -56,7 +56,7 @@ def test_a_report_names_command_machine_and_notes() -> None:
 
 
 def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON file has the figures, the machine and the tables; the text is printed."""
+    """The JSON file has the figures, the machine and the tables, and the text is printed."""
     report = Report((TABLE,), (), {"violations": 0})
     publish("c", report, tmp_path / "out.json")
     written = json.loads((tmp_path / "out.json").read_text())
@@ -68,5 +68,5 @@ def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_spread_table_has_median_minimum_and_maximum() -> None:
-    """The three values are rounded."""
+    """Each row has the rounded median, minimum and maximum of its values."""
     assert spread_table("t", {"ratio": [3.0, 1.23456, 2.0]}).rows == (("ratio", 2.0, 1.235, 3.0),)

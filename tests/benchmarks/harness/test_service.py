@@ -26,7 +26,7 @@ from benchmarks.harness.stores import settings_in
 
 
 def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> None:
-    """Its memory use can be read, and it can be killed."""
+    """The memory use of the process that was found can be read, and the process can be killed."""
     code = "import sys; print('up', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -49,13 +49,13 @@ def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> N
 
 
 def test_free_ports_are_unreserved() -> None:
-    """A free port has a number above the reserved ports."""
+    """A free port has a number above the reserved ports, which end at 1023."""
     assert 1_024 < free_port() < 65_536
 
 
 @pytest.mark.slow
 def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
-    """An unusable data folder ends the start at once."""
+    """If the data folder is unusable, the start fails at once, and the error contains the service's log."""
     (tmp_path / "live").write_text("not a folder")
     (tmp_path / "encoder").write_text("not a folder")
     settings = settings_in(tmp_path).model_copy(update={"encoder_dir": tmp_path / "encoder"})
@@ -65,7 +65,7 @@ def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) 
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """The URL of a server that returns each request's body, with status 404 for any path but /."""
+    """The URL of a server that returns each request's body; for any path but /, with status 404."""
 
     class Echo(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -88,7 +88,7 @@ def echo() -> Iterator[str]:
 
 @pytest.mark.anyio
 async def test_a_connection_sends_several_requests(echo: str) -> None:
-    """Answers with 2xx are returned; others raise an error with the body as its message."""
+    """A 2xx answer is returned. Any other status raises an error whose message is the body."""
     client = await KeepAliveClient.open(echo)
     try:
         assert await client.post("/", {"a": 1}) == b'{"a": 1}'

@@ -10,7 +10,7 @@ from benchmarks.harness.synthetic import questions, turns
 
 @given(st.integers(0, 50), st.integers(0, 1_000))
 def test_texts_are_distinct_and_reproducible(count: int, seed: int) -> None:
-    """The same seed gives the same texts, all of them different."""
+    """The same seed gives the same texts, and all texts of a seed are different."""
     texts = list(turns(count, seed=seed))
     assert texts == list(turns(count, seed=seed))
     assert len({turn.text for turn in texts}) == count
@@ -18,7 +18,7 @@ def test_texts_are_distinct_and_reproducible(count: int, seed: int) -> None:
 
 
 def test_synthetic_texts_are_as_long_as_conversation_turns() -> None:
-    """They have a few dozen words on average."""
+    """Synthetic texts have a few dozen words on average."""
     lengths = [len(turn.text.split()) for turn in turns(300, seed=1)]
     assert min(lengths) >= 8
     assert max(lengths) <= 61

@@ -1,4 +1,4 @@
-"""Evaluation: the questions of a set are asked and their rankings and contexts scored, on fakes."""
+"""Evaluation on fakes: questions of a set are asked, and the rankings and contexts are scored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def small(tmp_path: Path) -> EvaluationSet:
 
 
 async def test_evidence_counts_as_the_memory_that_it_merged_into(small: EvaluationSet) -> None:
-    """If evidence was merged into another memory, finding that memory counts, in rankings and in contexts."""
+    """If evidence was merged into another memory, finding that memory counts as finding the evidence."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
@@ -47,7 +47,7 @@ async def test_evidence_counts_as_the_memory_that_it_merged_into(small: Evaluati
 
 
 async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet) -> None:
-    """Without a choice, a question has a context for every budget."""
+    """A question has a context for each chosen budget; by default, for each of BUDGETS."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
@@ -57,7 +57,7 @@ async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet
 
 
 async def test_questions_evaluated_in_slices_score_as_unsliced(small: EvaluationSet) -> None:
-    """The slices together have each question once, with the same scores as unsliced."""
+    """Evaluated in slices, each question has a score once, equal to its score when all are evaluated together."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     whole = await evaluate(parts.evaluation, small, loaded)
@@ -90,7 +90,7 @@ def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one
 
 
 async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> None:
-    """The request has the chosen ranking profile; an unknown one is refused."""
+    """The request has the chosen ranking profile. An unknown profile is refused."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     with pytest.raises(ExceptionGroup) as failed:
@@ -99,13 +99,13 @@ async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> Non
 
 
 def test_evidence_counts_as_shown_by_id() -> None:
-    """The ids in the context include half of the evidence, so its recall is one half."""
+    """If the context has the ids of half of the evidence, its recall is one half."""
     item = ContextItem(id="m", type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content="anything")
     assert score_context(_answer([item]), ["m", "n"], 10, len).recall == 0.5
 
 
 def test_violations_and_understatements_are_detected() -> None:
-    """A context above budget plus working memory violates; one above its stated total understates."""
+    """A context above budget plus working memory is a violation; a context above its stated size is understated."""
     score = score_context(_answer([]), ["m"], 2, lambda text: len(text.split()) + 1)
     assert (score.tokens, score.allowed, score.stated) == (4, 3, 3)
     assert score.violates
@@ -116,7 +116,7 @@ def test_violations_and_understatements_are_detected() -> None:
 
 
 def test_only_a_context_of_one_text_is_recounted() -> None:
-    """A context in the form of messages is not recounted."""
+    """Recounting a context in the form of messages raises an error."""
     with pytest.raises(TypeError, match="one text"):
         score_context(_answer([], context=[ContextMessage(content="a")]), ["m"], 10, len)
 
@@ -135,7 +135,7 @@ def _turn(number: int, text: str) -> dict[str, str]:
 
 
 async def test_a_current_statement_ranks_above_the_stale_one(tmp_path: Path) -> None:
-    """Only questions with current and stale evidence are counted."""
+    """Ranks are returned only for questions that have current and stale evidence."""
     corpus = [
         _turn(1, "My budget for sneakers is 600"),
         _turn(2, "Tea is green"),

@@ -26,7 +26,7 @@ def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
 
 
 def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
-    """Scores of contexts for several budgets; with a budget of `all_from` tokens or more, nothing is left out."""
+    """Scores of contexts for several budgets. With a budget of `all_from` tokens or more, no hit is left out."""
     return {
         budget: ContextScore(recall, budget + over, budget, budget, utilization, int(budget < all_from))
         for budget in (0, 500, 1_000, 2_000, 4_000)
@@ -34,7 +34,7 @@ def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int
 
 
 def test_utilization_counts_full_contexts_only() -> None:
-    """Only contexts of at least 500 tokens that left something out count as full; violations count in all contexts."""
+    """Utilization counts contexts of 500 tokens or more that left hits out; violations count in all contexts."""
     ways = [_way(1.0, _contexts(1.0, 0.9, all_from=1_000)), _way(0.0, _contexts(0.0, 0.7, over=1))]
     at_500, at_1000, at_0 = (budget_figures(ways, budget) for budget in (500, 1_000, 0))
     assert at_500.utilization == pytest.approx(0.8)
@@ -45,7 +45,7 @@ def test_utilization_counts_full_contexts_only() -> None:
 
 @pytest.mark.slow
 def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
-    """The row of the whole set comes first, and the figures equal the cells."""
+    """The row of the whole set comes before the rows of categories, and JSON figures equal the cells."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     scores = tuple(
         QuestionScore(question, _way(recall, _contexts(recall, 0.9)), _way(0.0, _contexts(0.0, 0.9)))

@@ -1,4 +1,4 @@
-"""Rankings by variants of the retriever and their paired comparison, on fakes."""
+"""Rankings by variants of the retriever and the paired tests between them, on fakes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class TokenEmbedder(FakeEmbedder):
     """A fake encoder that also gives each query a token vector."""
 
     async def embed_query(self, text: str) -> Embedding:
-        """The query's vector, with one token vector."""
+        """The embedding of the query, with a single token vector."""
         return Embedding((await super().embed_query(text)).dense, np.zeros((1, 128), dtype=np.int8))
 
 
 @pytest.fixture
 def opened() -> Opened:
-    """The parts that a comparison needs, on fakes."""
+    """The opened parts that a comparison needs, on fakes."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     return Opened(
         store=store,
@@ -57,7 +57,7 @@ def opened() -> Opened:
 
 
 async def test_ranking_metrics_are_in_the_order_of_the_questions(opened: Opened, tmp_path: Path) -> None:
-    """Each question has its metrics, with the default weights and with others."""
+    """Each question has its metrics, both with the default weights and with weights of a variant."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     for variant in (Variant("usual", opened.parts), Variant("other", opened.parts, weights={"similarity": 1.0})):
@@ -77,14 +77,14 @@ async def test_an_ablation_sets_one_weight_to_zero(opened: Opened) -> None:
 
 
 async def test_wordless_queries_have_no_terms() -> None:
-    """The encoder drops sparse terms of queries and keeps those of documents."""
+    """`Wordless` drops the sparse terms of queries, and keeps the terms of documents."""
     encoder = Wordless(FakeSparse())
     assert encoder.encode_query("harbour crane").indices.size == 0
     assert encoder.encode_document("harbour crane").indices.size == 2
 
 
 async def test_tokenless_queries_keep_their_dense_vector() -> None:
-    """The encoder drops only the token vectors of a query."""
+    """`Tokenless` drops the token vectors of a query, and nothing else."""
     inner = TokenEmbedder()
     embedder = Tokenless(inner)
     assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)
@@ -98,7 +98,7 @@ async def test_tokenless_queries_keep_their_dense_vector() -> None:
 
 
 async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) -> None:
-    """Each profile and ablation has a paired test over all questions and over each category."""
+    """Each compared profile or ablation has a paired test over all questions, and one over each category."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     wanted = Comparisons("balanced", against="relevance", ablate=True)

@@ -33,7 +33,7 @@ def test_conversations_have_their_questions(tmp_path: Path) -> None:
 
 
 def test_only_answerable_queries_with_evidence_count(tmp_path: Path) -> None:
-    """A query without answer or evidence is dropped, and the dropped ones are counted."""
+    """A query that has no answer or no evidence is dropped and counted."""
     unanswerable = {**QUERIES[0], "id": "q8", "answerable": False}
     without_evidence = {**QUERIES[0], "id": "q9", "evidence": []}
     whole = read_set(write_set(tmp_path / "small", CORPUS, [*QUERIES, unanswerable, without_evidence]))
@@ -59,7 +59,7 @@ def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, 
 def test_a_broken_line_is_named(
     tmp_path: Path, corpus: list[dict[str, Any]], queries: list[dict[str, Any]], message: str
 ) -> None:
-    """The error has the file and the line number."""
+    """The error for a malformed line has the file and the line number."""
     with pytest.raises(BadSet, match=re.escape(message)):
         read_set(write_set(tmp_path / "broken", corpus, queries))
 
@@ -68,7 +68,7 @@ def test_a_broken_line_is_named(
     ("line", "message"), [("{", "Input data was truncated"), ("[1]", "Expected `object`, got `array`")]
 )
 def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, message: str) -> None:
-    """The error has the file and the line number."""
+    """The error for a line that is no JSON object has the file and the line number."""
     folder = write_set(tmp_path / "broken", CORPUS, QUERIES)
     (folder / "corpus.jsonl").write_text(f"\n{line}\n")
     with pytest.raises(BadSet, match=f"jsonl:2: {message}"):
@@ -76,7 +76,7 @@ def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, messag
 
 
 def test_sets_are_found_by_their_files(tmp_path: Path) -> None:
-    """Every folder with corpus and queries is a set; asking for another one raises an error."""
+    """Every folder with corpus and queries is a set. Asking for a set that does not exist raises an error."""
     write_set(tmp_path / "b", CORPUS, QUERIES)
     write_set(tmp_path / "a", CORPUS, QUERIES)
     (tmp_path / "notes").mkdir()
@@ -93,7 +93,7 @@ def test_a_folder_without_sets_is_an_error(tmp_path: Path) -> None:
 
 
 def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
-    """A limit keeps some queries of each conversation and every memory."""
+    """With a limit, some questions of each conversation remain, and every memory."""
     whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     limited = limit_questions(whole, 2)
     assert [question.id for question in limited.questions] == ["q1", "q2"]
@@ -116,7 +116,7 @@ def test_an_event_keeps_its_speaker() -> None:
 
 
 def test_a_semantic_entry_has_no_speaker() -> None:
-    """The draft of a semantic entry has none of the fields of events."""
+    """The draft of a semantic entry has no speaker and no other field of events."""
     entry = CorpusEntry("1", "c", "Gina dances", MemoryType.SEMANTIC, None, "Gina")
     assert json.loads(to_draft(entry).model_dump_json(exclude_defaults=True)) == {
         "type": "semantic",
@@ -126,6 +126,6 @@ def test_a_semantic_entry_has_no_speaker() -> None:
 
 @pytest.mark.parametrize("kind", [MemoryType.PROSPECTIVE, MemoryType.WORKING])
 def test_drafts_are_visible_outside_of_their_session(kind: MemoryType) -> None:
-    """Private types are written for the whole namespace, as queries have no session."""
+    """Drafts of types that are private by default are visible in the namespace, as queries have no session."""
     draft = to_draft(CorpusEntry("1", "c", "Call Jon", kind, "s1"))
     assert (draft.visibility or POLICIES[kind].visibility) == "namespace"

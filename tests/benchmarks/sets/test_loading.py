@@ -1,4 +1,4 @@
-"""Loading evaluation sets into a store, and verifying a store of an earlier run."""
+"""Loading evaluation sets into a store, and verifying a store kept from an earlier run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def small(tmp_path: Path) -> EvaluationSet:
 
 
 async def test_every_corpus_entry_has_a_memory(small: EvaluationSet) -> None:
-    """Each conversation is a namespace; entries with the same content share a memory."""
+    """Each conversation is loaded into its own namespace. Entries with the same content share a memory."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     assert loaded.merged == 1
@@ -33,7 +33,7 @@ async def test_every_corpus_entry_has_a_memory(small: EvaluationSet) -> None:
 
 
 async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) -> None:
-    """Its manifest survives a round trip; a store with the corpus's content is accepted."""
+    """The manifest of a kept store is read back as written, and a store with the corpus's content is accepted."""
     parts = FakeParts()
     loaded = await kept_or_loaded(parts.ingestor, parts.store, small, tmp_path)
     assert manifest_path(tmp_path, "small").is_file()
@@ -41,7 +41,7 @@ async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) ->
 
 
 async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, tmp_path: Path) -> None:
-    """The hash in its manifest differs from that of the corpus."""
+    """A store is refused if the hash in its manifest is not the hash of the corpus."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     changed = write_set(tmp_path / "other" / "small", [{**CORPUS[0], "text": "Another text"}, *CORPUS[1:]], QUERIES)
@@ -50,7 +50,7 @@ async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, t
 
 
 async def test_a_kept_store_that_lost_a_memory_is_refused(small: EvaluationSet) -> None:
-    """The error names the missing entry."""
+    """The error names the corpus entry whose memory is missing."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     await parts.store.delete(scope_of("small", "c1"), [loaded.ids["c1:2"]])
@@ -60,7 +60,7 @@ async def test_a_kept_store_that_lost_a_memory_is_refused(small: EvaluationSet) 
 
 @pytest.mark.parametrize("change", [{"content_hash": "0" * 64}, {"access_count": 2}, {"speaker": "Eve"}])
 async def test_a_kept_store_whose_memories_changed_is_refused(small: EvaluationSet, change: dict[str, object]) -> None:
-    """Content, accesses and embedding text of every memory are compared."""
+    """A store is refused if the content, accesses or embedding text of a memory changed."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     await parts.store.patch(scope_of("small", "c1"), {loaded.ids["c1:2"]: change})

@@ -1,4 +1,4 @@
-"""Preparing evaluation sets from published files; the tests use tiny handwritten files of the same shape."""
+"""Conversion of published benchmark files to evaluation sets, tested with tiny handwritten files of the same format."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_locomo_gives_turns_with_times_and_captions(tmp_path: Path) -> None:
-    """Sessions are ordered by number, turns are 20 seconds apart, and captions become text."""
+    """Sessions are ordered by number, turns are 20 seconds apart, and image captions become text."""
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     rows_written = prepare("locomo", source, tmp_path / "sets", None)
     rows = _rows(tmp_path / "sets" / "locomo_turns" / "corpus.jsonl")
@@ -142,7 +142,10 @@ def test_locomo_gives_turns_with_times_and_captions(tmp_path: Path) -> None:
 
 
 def test_locomo_questions_cite_turns(tmp_path: Path) -> None:
-    """Citations joined in one text become separate ids; those of an unanswerable question are its `forbidden` ids."""
+    """Several citations in one text become separate ids.
+
+    Citations of an unanswerable question become its `forbidden` ids.
+    """
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     prepare("locomo", source, tmp_path / "sets", None)
     first, second, third, fourth = _rows(tmp_path / "sets" / "locomo_turns" / "queries.jsonl")
@@ -162,7 +165,7 @@ def test_locomo_questions_cite_turns(tmp_path: Path) -> None:
 
 
 def test_locomo_observations_become_a_second_set(tmp_path: Path) -> None:
-    """A question is kept if every turn that it cites has an observation; its evidence is then these observations."""
+    """A question is in the second set if all turns that it cites have observations, which are then its evidence."""
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     prepare("locomo", source, tmp_path / "sets", None)
     corpus = _rows(tmp_path / "sets" / "locomo_observations" / "corpus.jsonl")
@@ -175,7 +178,7 @@ def test_locomo_observations_become_a_second_set(tmp_path: Path) -> None:
 
 
 def test_longmemeval_gives_each_question_a_conversation(tmp_path: Path) -> None:
-    """The evidence is the turns with the answer; a repeated session gets a unique id."""
+    """The evidence is the turns with the answer. A session that occurs twice gets a second id."""
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     rows_written = prepare("longmemeval", source, tmp_path / "sets", None)
     corpus = _rows(tmp_path / "sets" / "longmemeval_s" / "corpus.jsonl")
@@ -193,7 +196,7 @@ def test_longmemeval_gives_each_question_a_conversation(tmp_path: Path) -> None:
 
 
 def test_longmemeval_falls_back_to_sessions(tmp_path: Path) -> None:
-    """If no turn is marked as evidence, every turn of the sessions with the answer counts as evidence."""
+    """If no turn is marked as evidence, every turn of the sessions with the answer is evidence."""
     instance = copy.deepcopy(LONGMEMEVAL[0])
     del instance["haystack_sessions"][1][0]["has_answer"]
     source = _write(tmp_path / "x.json", [instance])
@@ -203,7 +206,7 @@ def test_longmemeval_falls_back_to_sessions(tmp_path: Path) -> None:
 
 
 def test_beam_gives_a_conversation_for_each_folder(tmp_path: Path) -> None:
-    """Times come from the anchors, plan marks are removed, and a duplicate id is no evidence."""
+    """Times come from the anchors, plan marks are removed, and turns with a duplicate id are no evidence."""
     rows_written = prepare("beam", _beam(tmp_path), tmp_path / "sets", None)
     folder = tmp_path / "sets" / "beam_100k"
     corpus = _rows(folder / "corpus.jsonl")
@@ -219,7 +222,7 @@ def test_beam_gives_a_conversation_for_each_folder(tmp_path: Path) -> None:
 
 
 def test_conversations_can_be_limited(tmp_path: Path) -> None:
-    """With a limit of N only the first N are prepared."""
+    """With a limit of N, only the first N conversations are prepared."""
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     prepare("longmemeval", source, tmp_path / "sets", 1)
     assert list(read_set(tmp_path / "sets" / "longmemeval_s").corpus) == ["lme-q1"]
@@ -261,7 +264,7 @@ def _with(value: Any, *path: str | int) -> Callable[[Any], None]:
     ],
 )
 def test_an_unexpected_shape_of_locomo_is_refused(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:
-    """The error names the place in the file."""
+    """The error for a LoCoMo file of an unexpected shape names the place in the file."""
     content = copy.deepcopy(LOCOMO)
     change(content)
     with pytest.raises(BadSource, match=message):
@@ -282,7 +285,7 @@ def test_an_unexpected_shape_of_locomo_is_refused(tmp_path: Path, change: Callab
 def test_an_unexpected_shape_of_longmemeval_is_refused(
     tmp_path: Path, change: Callable[[Any], None], message: str
 ) -> None:
-    """The error names the place in the file."""
+    """The error for a LongMemEval file of an unexpected shape names the place in the file."""
     content = copy.deepcopy(LONGMEMEVAL)
     change(content)
     with pytest.raises(BadSource, match=message):
@@ -302,13 +305,13 @@ def test_an_unexpected_shape_of_longmemeval_is_refused(
     ],
 )
 def test_an_unexpected_shape_of_beam_is_refused(tmp_path: Path, chat: object, probing: object, message: str) -> None:
-    """The error names the place in the file."""
+    """The error for a BEAM file of an unexpected shape names the place in the file."""
     with pytest.raises(BadSource, match=message):
         prepare("beam", _beam(tmp_path, chat, probing), tmp_path / "sets", None)
 
 
 def test_a_missing_source_is_reported(tmp_path: Path) -> None:
-    """Missing files, folders without conversations, a file as folder, and broken JSON are errors."""
+    """A missing file, a folder without conversations, a file in place of a folder, and broken JSON raise errors."""
     with pytest.raises(BadSource, match="does not exist"):
         prepare("locomo", tmp_path / "none.json", tmp_path / "sets", None)
     with pytest.raises(BadSource, match="no numbered folder"):
@@ -321,7 +324,7 @@ def test_a_missing_source_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_existing_set_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The second run ends with a one-line error."""
+    """A second run into the same folder ends with a one-line error."""
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     arguments = ["longmemeval", str(source), "--out", str(tmp_path / "sets")]
     assert main(arguments) == 0

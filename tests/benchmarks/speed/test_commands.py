@@ -1,4 +1,4 @@
-"""Speed commands at tiny sizes: each runs, keeps its stores and writes its figures."""
+"""Speed commands at tiny sizes: each command runs, keeps its stores and writes its figures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatc
 
 @slow
 def test_scale_compares_two_sizes(figures: Run) -> None:
-    """Stores of both sizes are filled and queried; disk and memory use are measured."""
+    """`scale` fills and queries stores of both sizes, and measures disk and memory use."""
     result = figures("scale --small 20 --large 60 --namespaces 2 --queries 4 --settle-s 0 --store {store}")
     assert result["ratios"]["warm"]["p95"] > 0
     assert result["ratios"]["cold"]["p95"] > 0
@@ -46,7 +46,7 @@ def test_scale_compares_two_sizes(figures: Run) -> None:
 
 @slow
 def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
-    """Clients and tasks both get answers in each round."""
+    """`throughput` has rates in each round for HTTP clients and for tasks in this process."""
     result = figures("throughput --size 40 --namespaces 2 --queries 6 --clients 2 --rounds 1 --store {store}")
     assert len(result["ratios"]) == 1
     assert min(result["ratios"]) > 0
@@ -56,7 +56,7 @@ def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
 
 @slow
 def test_latency_is_compared_with_the_bare_engine(figures: Run) -> None:
-    """Retrievals and writes have percentiles, and ratios to the engine's bare queries."""
+    """`latency` has percentiles of retrievals and writes, and ratios to the engine's bare queries."""
     result = figures("latency --sizes 40 --namespaces 2 --queries 4 --writes 3 --settle-s 0 --store {store}")["40"]
     assert result["ratios"][f"{latency.PLAIN} / {latency.ENGINE_IDS}"]["p50"] > 0
     assert set(result["added"]) == {"late interaction", "a receipt"}
@@ -65,7 +65,7 @@ def test_latency_is_compared_with_the_bare_engine(figures: Run) -> None:
 
 @slow
 def test_sidecar_measures_the_service_without_each_part(figures: Run) -> None:
-    """Every variant has a row with a median."""
+    """`sidecar` has a median for every variant without one part."""
     result = figures("sidecar --sizes 40 --namespaces 2 --queries 4")["40"]
     assert len(result) == 6
     assert min(result.values()) > 0
@@ -73,10 +73,10 @@ def test_sidecar_measures_the_service_without_each_part(figures: Run) -> None:
 
 @slow
 def test_ingest_compares_the_pipeline_with_the_encoder(figures: Run) -> None:
-    """Pipeline and encoder both have a rate in each round."""
+    """`ingest` has a rate of the pipeline and a rate of the encoder in each round."""
     assert len(figures("ingest --count 20 --rounds 2 --screened")["ratios"]) == 2
 
 
 def test_ratios_compare_rates_of_the_same_round() -> None:
-    """Each ratio is the pipeline's rate divided by the encoder's in that round."""
+    """Each ratio is the pipeline's rate divided by the encoder's rate in the same round."""
     assert Rates(encoder=[100.0, 50.0], pipeline=[90.0, 50.0]).ratios() == [0.9, 1.0]

@@ -1,4 +1,4 @@
-"""Drivers of other memory systems, run against stand-ins: the calls they make and how they read the answers."""
+"""Adapters for other memory systems, run against stand-ins: which calls they make, and how they read the answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Recorded:
 
 
 def test_vectors_are_found_by_their_text() -> None:
-    """They are returned in the order of the texts; an unknown text raises an error."""
+    """Vectors are returned in the order of the texts; an unknown text raises an error."""
     assert VECTORS.dimensions == 2
     assert VECTORS.all_of(["east"]).tolist() == [[1, 0]]
     assert VECTORS.lists(["east", "north"]) == [[1, 0], [0, 1]]
@@ -40,7 +40,7 @@ def test_vectors_are_found_by_their_text() -> None:
 
 
 def test_mem0_adds_each_text_under_its_user() -> None:
-    """Mem0's inference is off; hits are identified by the ids in their metadata."""
+    """Texts are added without mem0's inference, and hits are identified by the ids in their metadata."""
     memory = Recorded({"results": [{"metadata": {"item": "b"}}, {"metadata": {"item": "a"}}]})
     system = Mem0(memory)
     system.add(ITEMS)
@@ -50,7 +50,7 @@ def test_mem0_adds_each_text_under_its_user() -> None:
 
 
 def test_mempalace_stores_each_namespace_as_a_wing() -> None:
-    """Hits are identified by their source."""
+    """The ids of MemPalace's hits are read from their source."""
     collection, search = Recorded(), Recorded({"results": [{"source_path": "b"}]})
     system = MemPalace("palace", collection, search)
     system.add(ITEMS)
@@ -62,13 +62,13 @@ def test_mempalace_stores_each_namespace_as_a_wing() -> None:
 
 
 def test_an_error_of_mempalace_is_raised() -> None:
-    """An answer with an error is not read as an empty answer."""
+    """An error in MemPalace's answer raises an exception and does not count as an empty answer."""
     with pytest.raises(RuntimeError, match="index is broken"):
         MemPalace("palace", Recorded(), Recorded({"error": "index is broken"})).search("n", "?", 1)
 
 
 def test_vectors_are_served_on_loopback() -> None:
-    """The server takes one text or several; an unknown text gets a unit vector."""
+    """The server accepts one text or several. An unknown text gets a unit vector."""
     url = serve(VECTORS)
     assert url.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=url, timeout=10) as client:

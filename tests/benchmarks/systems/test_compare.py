@@ -1,4 +1,4 @@
-"""Running the drivers of other systems, scoring their answers, and the table of all systems."""
+"""Running the drivers of other systems, scoring their answers, and the table that compares all systems."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ JOB = Job(ITEMS, ({"id": "q", "namespace": "n", "text": "up?"},), TEXTS, VECTORS
 
 
 def test_a_driver_loads_and_searches(tmp_path: Path) -> None:
-    """It runs in a process and returns the namespace's memories by cosine, with durations."""
+    """A driver runs in a separate process and returns the namespace's memories by cosine, with durations."""
     write_job(JOB, tmp_path)
     answer = run_driver("exact", Path(sys.executable), tmp_path, 60.0)
     assert answer.ranked == {"q": ["a", "b", "c"]}
@@ -49,7 +49,7 @@ def test_a_driver_loads_and_searches(tmp_path: Path) -> None:
 
 
 def test_a_failing_driver_is_reported_with_its_error(tmp_path: Path) -> None:
-    """A job without vectors fails with the message of the driver's error."""
+    """A driver whose job has no vectors fails with the message of its error."""
     write_job(JOB, tmp_path)
     (tmp_path / "vectors.npy").unlink()
     with pytest.raises(NotMeasured, match=r"does not run: FileNotFoundError: .*vectors\.npy"):
@@ -57,20 +57,20 @@ def test_a_failing_driver_is_reported_with_its_error(tmp_path: Path) -> None:
 
 
 def test_a_driver_has_a_time_limit(tmp_path: Path) -> None:
-    """A driver that runs longer is killed."""
+    """A driver that runs longer than the limit is killed."""
     write_job(JOB, tmp_path)
     with pytest.raises(NotMeasured, match="does not run within 0 s"):
         run_driver("exact", Path(sys.executable), tmp_path, 0.01)
 
 
 def test_a_system_without_packages_runs_in_this_environment(tmp_path: Path) -> None:
-    """No virtual environment is created for it."""
+    """No virtual environment is created for a system without packages."""
     assert interpreter("exact", tmp_path, ()) == Path(sys.executable)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_installed_environment_is_reused(tmp_path: Path) -> None:
-    """A system with the same packages is not installed again."""
+    """A system whose packages are the same as before is not installed again."""
     home = tmp_path / "system"
     home.mkdir()
     (home / "installed").write_text("one\ntwo", encoding="utf-8")
@@ -78,14 +78,14 @@ def test_an_installed_environment_is_reused(tmp_path: Path) -> None:
 
 
 def test_a_failed_installation_is_reported(tmp_path: Path) -> None:
-    """Pip's error is the reason, and the next run tries again."""
+    """The reason given is pip's error, and the next run tries the installation again."""
     for _ in range(2):
         with pytest.raises(NotMeasured, match=r"does not install: .*[Ii]nvalid requirement"):
             interpreter("system", tmp_path, ("no such requirement !",))
 
 
 def test_the_last_error_is_one_short_line() -> None:
-    """It is an ERROR line of the output, or else the last line with a letter."""
+    """The error is the last ERROR line of the output, or else its last line with a letter."""
     assert last_error("Traceback\n  File x\nValueError: no\n\n") == "ValueError: no"
     assert last_error("ERROR: no such package\nhint: look again\n  ^\n") == "ERROR: no such package"
     assert last_error("\n ^\n") == "no output"
@@ -93,13 +93,13 @@ def test_the_last_error_is_one_short_line() -> None:
 
 
 def test_a_context_takes_texts_that_fit_in_order_of_rank() -> None:
-    """A text that does not fit is skipped, and later ones are still tried."""
+    """A text that does not fit is skipped, and later texts are still tried."""
     texts = {"a": "one two three", "b": "one two three four five", "c": "one"}
     assert fit(["b", "a", "c"], texts, lambda text: len(text.split()), budget=4) == ["a", "c"]
 
 
 def test_answers_are_scored_by_rank_and_by_context(tmp_path: Path) -> None:
-    """The scores are recall at 10 of the ranking and evidence recall of the texts that fit."""
+    """The scores are recall at 10 of the ranking, and evidence recall of the texts that fit."""
     wanted = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     items = [Item(entry["id"], entry["conversation"], "s", entry["text"]) for entry in CORPUS]
     ranked = {"q1": ["c1:1", "c1:3"], "q2": ["c1:1"], "q3": ["c2:1"]}
@@ -111,7 +111,7 @@ def test_answers_are_scored_by_rank_and_by_context(tmp_path: Path) -> None:
 
 
 def test_a_system_without_score_is_a_row_with_the_reason() -> None:
-    """Other rows compare with exact search and with this product on the same set."""
+    """A system without a score has a row with the reason; other rows compare with exact search and Remembrancer."""
     ours = SystemScore("2.1", [1.0, 0.5], [1.0, 1.0], [4.0, 8.0], 2.0, ["plain"])
     floor = SystemScore("1.0", [0.0, 0.5], [0.0, 0.0], [2.0, 2.0], 1.0)
     results = [
@@ -135,7 +135,10 @@ def test_a_system_without_score_is_a_row_with_the_reason() -> None:
 def test_the_product_is_measured_beside_the_others(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real run over a small set, compared with exact search. One question gives its time relative to an event."""
+    """A real run over a small set measures Remembrancer and exact search.
+
+    One question names a time relative to an event.
+    """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     by_event = {**QUERIES[1], "text": "What happened a day before the harbour crane was painted yellow?"}
     write_set(tmp_path / "sets" / "small", CORPUS, [QUERIES[0], by_event, QUERIES[2]])

@@ -1,4 +1,4 @@
-"""The product as one of the compared systems, with precomputed embeddings."""
+"""Remembrancer as one of the compared systems, with precomputed embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_known_texts_are_not_embedded_again() -> None:
-    """Their embeddings are returned as they are; unknown queries, such as the event in a question, are embedded."""
+    """Known texts get their precomputed embeddings; unknown queries, such as the event in a question, are embedded."""
     inner = FakeEmbedder()
     known = Embedding(np.ones(inner.dimensions, dtype=np.float32))
     embedder = PrecomputedEmbedder(inner, {"known": known})

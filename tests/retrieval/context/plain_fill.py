@@ -1,4 +1,4 @@
-"""A plain implementation of the budget fill, entry by entry; the fast one must choose the same entries and tokens."""
+"""A plain implementation of the budget fill, entry by entry. The fast implementation must choose the same entries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retrieval.context.budget import (
 
 
 class PlainEntry(NamedTuple):
-    """A ranked hit with what the budget needs: id, type, tokens and the heading of its group."""
+    """A ranked hit with what the budget fill needs: id, type, tokens and the heading of its group."""
 
     id: str
     type: MemoryType
@@ -31,9 +31,10 @@ class PlainEntry(NamedTuple):
 
 @dataclass
 class PlainPart:
-    """The part of a context that one type fills. cap: limit of its tokens. whole: tokens not reserved for other types.
+    """The part of a context that one memory type fills. cap: maximum of its tokens.
 
-    most: limit of the tokens of one entry. chosen: tokens of the chosen entries by id.
+    whole: tokens that are not reserved for other types. most: maximum tokens of one entry. chosen: tokens of the chosen
+    entries by id.
     """
 
     kind: MemoryType
@@ -46,7 +47,7 @@ class PlainPart:
     chosen: dict[str, int] = field(default_factory=dict)
 
     def offer(self, entry: PlainEntry, free: int, *, cut: bool) -> bool:
-        """Take the entry if it fits within `free` tokens and the cap, whole or cut; return whether it was taken."""
+        """Take the entry, whole or cut, if it fits within `free` tokens and the cap. Returns whether it was taken."""
         new_group = entry.group is not None and entry.group not in self.groups
         overhead = (0 if self.chosen else self.overheads.headings[self.kind]) + (
             self.overheads.groups[entry.group] if entry.group is not None and new_group else 0
@@ -65,7 +66,7 @@ class PlainPart:
 
 
 def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainEntry]:
-    """The first entries, until their tokens reach DEMAND_WINDOW times the total budget."""
+    """The best entries, until their tokens add up to DEMAND_WINDOW times the total budget."""
     seen: list[PlainEntry] = []
     left = DEMAND_WINDOW * plan.total
     for entry in entries:

@@ -1,4 +1,4 @@
-"""The budget of a context: never exceeded, and used up as far as entries fit."""
+"""The fill of a context's budget: the budget is never exceeded, and used up as far as entries fit."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def entries(kind: MemoryType, *tokens: int) -> list[PlainEntry]:
 
 
 def columns(entries: Sequence[PlainEntry]) -> BudgetEntries:
-    """The entries as the columns that the fill takes, ranked from 1."""
+    """The entries as the columns that the fast fill takes, ranked from 1."""
     return BudgetEntries.of((rank, entry.type, entry.tokens, entry.group) for rank, entry in enumerate(entries, 1))
 
 
 def filled(asked: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads = NO_OVERHEADS) -> BudgetFill:
-    """The result of filling the budget with `entries`."""
+    """The result of filling the budget of the plan `asked` with `entries`."""
     return fill(asked, columns(entries), overheads)
 
 
@@ -54,20 +54,20 @@ def ranks(result: BudgetFill) -> list[int]:
 
 
 def test_one_type_alone_gets_the_whole_budget() -> None:
-    """A type also gets the shares of types that have no entries."""
+    """If only one type has entries, it also gets the shares of the other types."""
     result = filled(plan(1000), entries(EPISODIC, *[100] * 20))
     assert result.used[EPISODIC] == 1000
 
 
-def test_an_entry_that_does_not_fit_is_passed_over() -> None:
-    """Smaller entries of lower rank are still tried."""
+def test_an_entry_that_does_not_fit_is_skipped() -> None:
+    """After an entry that does not fit, smaller entries of lower rank are still tried."""
     result = filled(plan(100), entries(SEMANTIC, 60, 50, 40))
     assert ranks(result) == [1, 3]
     assert result.refusal(50) is CandidateOutcome.OVER_TOTAL
 
 
 def test_an_entry_that_exceeds_the_cap_of_its_type_is_left_out() -> None:
-    """Its outcome is "over type budget", although it would fit the total."""
+    """The entry's outcome is "over type budget", although it would fit the total."""
     result = filled(plan(1000, {SEMANTIC: 50}), entries(SEMANTIC, 40, 40))
     assert ranks(result) == [1]
     assert result.refusal(40) is CandidateOutcome.OVER_TYPE_BUDGET
@@ -85,19 +85,19 @@ def test_a_cap_holds_even_when_budget_is_left() -> None:
 
 
 def test_a_cap_of_zero_leaves_the_type_out() -> None:
-    """The share of that type goes to the other types."""
+    """The share of a type with cap 0 goes to the other types."""
     result = filled(plan(1000, {EPISODIC: 0}), entries(EPISODIC, 10) + entries(SEMANTIC, *[100] * 10))
     assert (result.used[EPISODIC], result.used[SEMANTIC]) == (0, 1000)
 
 
 def test_a_type_outside_of_the_plan_gets_nothing() -> None:
-    """Its share goes to the types that the plan has."""
+    """The share of a type that the plan omits goes to the types of the plan."""
     result = filled(BudgetPlan(400, (SEMANTIC,), {}), entries(SEMANTIC, *[100] * 9))
     assert result.used == {SEMANTIC: 400}
 
 
 def test_headings_and_wrapper_count_towards_the_budget() -> None:
-    """Entries of one day share a heading, which is counted once."""
+    """Entries of one day share a heading, whose tokens are counted once."""
     overheads = Overheads(10, dict.fromkeys(LONG_TERM, 5), {"mon": 3, "tue": 3})
     hits = [PlainEntry(day, EPISODIC, 20, day) for day in ("mon", "mon", "tue")]
     assert filled(plan(81), hits, overheads).used[EPISODIC] == 71
@@ -105,7 +105,7 @@ def test_headings_and_wrapper_count_towards_the_budget() -> None:
 
 
 def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
-    """By default it is skipped. If cutting is allowed, it is cut to at most half of the share."""
+    """By default, the entry is skipped. With the option "cut", it is cut to at most half of the share."""
     hits = entries(SEMANTIC, 5000, 100)
     assert ranks(filled(plan(400), hits)) == [2]
     cut = filled(plan(400, oversize="cut"), hits)
@@ -113,7 +113,7 @@ def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
 
 
 def test_an_entry_is_not_cut_below_the_minimum() -> None:
-    """It is left out if only a few tokens of it would fit."""
+    """An entry is left out if only a few of its tokens would fit."""
     assert ranks(filled(plan(40, oversize="cut"), entries(SEMANTIC, 5000))) == []
 
 
@@ -142,7 +142,7 @@ all_overheads = st.builds(
 @given(plans, entry_lists, all_overheads)
 @settings(max_examples=400)
 def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """Total, caps and final shares hold for any budget, caps, entries and overheads."""
+    """Total, caps and final shares hold for any budget, caps, entries and heading sizes."""
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     assert sum(result.used.values()) + (overheads.wrapper if result.chosen else 0) <= asked.total or not result.chosen
@@ -163,7 +163,7 @@ def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], ov
 @given(plans, entry_lists, all_overheads)
 @settings(max_examples=400)
 def test_the_fill_agrees_with_the_plain_rules(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """It chooses the same entries with the same tokens as `plain_fill`."""
+    """The fast fill chooses the same entries with the same tokens as `plain_fill`."""
     result = filled(asked, hits, overheads)
     chosen = [(hits[entry.rank - 1].id, entry.allowed) for entry in result.chosen]
     assert (chosen, result.used) == plain_fill(asked, hits, overheads)
@@ -177,7 +177,7 @@ def test_the_fill_agrees_with_the_plain_rules(asked: BudgetPlan, hits: list[Plai
 def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
     asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
 ) -> None:
-    """They are larger than the tokens left, or exceed the cap of their type."""
+    """Entries that were not chosen are larger than the tokens left, or exceed the cap of their type."""
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     chosen = {entry.rank for entry in result.chosen}
@@ -207,20 +207,20 @@ def test_the_best_entry_that_fits_is_chosen(asked: BudgetPlan, hits: list[PlainE
 
 
 def test_a_question_for_no_particular_type_gets_the_best_entries() -> None:
-    """Entries are then chosen by score, whatever their types."""
+    """If the question asks for no particular type, entries are chosen by score alone."""
     hits = [PlainEntry(str(rank), PROCEDURAL if rank < 6 else SEMANTIC, 100) for rank in range(20)]
     assert ranks(filled(plan(800), hits)) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert filled(plan(800), hits).used[PROCEDURAL] == 600
 
 
 def test_a_memory_larger_than_its_types_share_is_shown() -> None:
-    """The best hit is a task of 150 tokens; the share of tasks is an eighth of 400."""
+    """A task of 150 tokens that is the best hit is shown, although the share of tasks is 50 of 400 tokens."""
     hits = [PlainEntry("task", PROSPECTIVE, 150), *entries(SEMANTIC, *[40] * 20), *entries(EPISODIC, *[40] * 20)]
     assert ranks(filled(plan(400), hits))[0] == 1
 
 
 def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
-    """Its memories get only the tokens that other types leave."""
+    """Memories of a type that ranks far behind get only the tokens that other types leave."""
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     far = filled(plan(1000), hits)
     assert (far.used[EPISODIC], far.used[SEMANTIC]) == (1000, 0)
@@ -229,7 +229,7 @@ def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
 
 
 def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
-    """An entry counts towards the window with no more tokens than the cap of its type and the total."""
+    """Each entry counts towards the window with at most the cap of its type and the total budget."""
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     assert demand_window(plan(1000, {EPISODIC: 0}), columns(hits)) == 40 + DEMAND_WINDOW * 10
     assert demand_window(plan(1000), columns(entries(EPISODIC, *[100_000] * 9))) == DEMAND_WINDOW
@@ -238,14 +238,17 @@ def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
 
 @pytest.mark.parametrize("total", [500, 1000, 4000, 8000])
 def test_utilization_is_high_with_enough_candidates(total: int) -> None:
-    """Turns of ordinary length use at least 95 % of a budget of 500 tokens or more."""
+    """Events of ordinary length use at least 95 % of a budget of 500 tokens or more."""
     hits = entries(EPISODIC, *[20 + (7 * number) % 45 for number in range(400)])
     assert filled(plan(total), hits).used[EPISODIC] >= 0.95 * total
 
 
 @given(st.lists(st.integers(1, 3_000), max_size=40), st.integers(0, 3_000))
 def test_working_items_share_their_budget(sizes: list[int], total: int) -> None:
-    """The budget holds; if excerpts of all items fit, none is left out, and if all fit whole, none is cut."""
+    """Working items never exceed their budget.
+
+    If excerpts of all items fit, no item is left out; if all items fit whole, none is cut.
+    """
     working = MemoryType.WORKING
     rows = [(rank, working, tokens, None) for rank, tokens in enumerate(sizes, 1)]
     asked = BudgetPlan(total, (working,), {working: total}, oversize="excerpt")

@@ -1,4 +1,4 @@
-"""Excerpts of long memories."""
+"""Excerpts of long memories: the sentences that fit a query, within a limit of tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONG = FILLER * 20 + "Ana keeps the spare key under the blue pot. " + FILLER * 2
 
 
 def test_the_answering_sentence_is_chosen() -> None:
-    """The excerpt also has the sentences next to it, and marks where sentences are left out."""
+    """An excerpt has the answering sentence and the sentences next to it, and marks what is left out."""
     shown = best_sentences(LONG, "where is the spare key?", lambda text: len(text) <= 220)
     assert shown is not None
     assert "Ana keeps the spare key under the blue pot." in shown
@@ -24,7 +24,7 @@ def test_the_answering_sentence_is_chosen() -> None:
 
 @given(st.text(max_size=400), st.text(max_size=60), st.integers(0, 200))
 def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: int) -> None:
-    """An excerpt of any text for any query is at most as long as its limit."""
+    """For any text and query, an excerpt is at most as long as its limit and consists of whole sentences."""
     shown = best_sentences(text, query, lambda one: len(one) <= most)
     if shown is not None:
         assert len(shown) <= most
@@ -33,7 +33,7 @@ def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: 
 
 @pytest.mark.anyio
 async def test_a_small_budget_has_excerpts_of_long_memories_and_whole_short_ones() -> None:
-    """Each item says whether it is an excerpt, and its content is the text shown."""
+    """Each item of the answer says whether it is an excerpt, and its content is the text shown."""
     world = World()
     long = await world.add("semantic", LONG, concept="home")
     short = await world.add("semantic", "The spare key opens the shed")

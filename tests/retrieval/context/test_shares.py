@@ -1,4 +1,4 @@
-"""The share of the budget for each type: policy table, shift by intent, and caps."""
+"""The share of the token budget for each memory type: by the policy table, the query's intent, and caps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def plan(total: int, caps: dict[MemoryType, int] | None = None, *, task: bool = 
 
 
 def test_the_default_total_is_shared_by_the_policy_table() -> None:
-    """The shares are a quarter, three eighths, an eighth and a quarter of 8,000 tokens."""
+    """Of 8,000 tokens, the types get a quarter, three eighths, an eighth and a quarter."""
     shares = {EPISODIC: 2000, SEMANTIC: 3000, PROSPECTIVE: 1000, PROCEDURAL: 2000}
     assert initial_shares(plan(8000), 8000) == shares
 
 
 def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> None:
-    """A task-like query moves them from semantic to prospective, a how-to query from episodic to procedural."""
+    """A query for tasks moves 500 tokens from semantic to prospective, a how-to query from episodic to procedural."""
     both = plan(8000, task=True, how=True)
     assert shifted_shares(both, initial_shares(both, 8000)) == {
         EPISODIC: 1500,
@@ -31,12 +31,12 @@ def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> 
 
 
 def test_a_small_budget_is_shifted_in_proportion() -> None:
-    """The shift is smaller than 500 tokens and empties no type."""
+    """In a small budget, the shift is smaller than 500 tokens and leaves each type some tokens."""
     small = plan(800, task=True)
     assert shifted_shares(small, initial_shares(small, 800))[PROSPECTIVE] == 150
 
 
 def test_a_shift_does_not_exceed_a_cap() -> None:
-    """A type whose cap is below its shifted share gets the cap."""
+    """A type whose cap is below its shifted share gets as many tokens as its cap."""
     capped = plan(8000, {PROSPECTIVE: 100}, task=True)
     assert shifted_shares(capped, initial_shares(capped, 8000))[PROSPECTIVE] == 100

@@ -1,4 +1,4 @@
-"""The context rendered from a thread chain: shares of the budget, files and images, and what is left out."""
+"""The context rendered from a thread and its ancestors: shares of the budget, files and images, and omissions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ ENOUGH = 80
 
 
 def thread(name: str, *turns: Turn, summary: str = "", initial: str | None = None, day: int = 0) -> ThreadTail:
-    """A thread with these turns, numbered in order; the first is at midnight of `day`, each other a second later."""
+    """A thread with these turns, numbered in order.
+
+    The first turn is at midnight of `day`, each later turn one second later.
+    """
     numbered = tuple(
         replace(turn, index=index, at=NOW + timedelta(days=day, seconds=index)) for index, turn in enumerate(turns)
     )
@@ -37,13 +40,13 @@ def thread(name: str, *turns: Turn, summary: str = "", initial: str | None = Non
 
 
 def mentions(turns: tuple[Turn, ...], kind: str) -> tuple[PathMention, ...]:
-    """The newest mention of each path, newest first."""
+    """The newest mention of each file or image (`kind`) in the turns, newest first."""
     newest = {path: PathMention(path, turn.index, turn.at) for turn in turns for path in getattr(turn, kind)}
     return tuple(sorted(newest.values(), key=lambda mention: mention.at, reverse=True))
 
 
 def turn(content: str, role: str = "user", files: list[str] | None = None, images: list[str] | None = None) -> Turn:
-    """A turn."""
+    """A turn with this content, and defaults for the other fields."""
     return Turn(role, content, 1, NOW, files=files or [], images=images or [])
 
 
@@ -65,7 +68,7 @@ def full_chain(words: int = 6) -> list[ThreadTail]:
 
 
 def context_of(chain: list[ThreadTail], budget: int, allocation: ContextAllocation | None = None) -> ThreadContext:
-    """The context rendered from the chain."""
+    """The context rendered from the chain of threads."""
     return thread_context(chain, budget, FakeTokenizer(), allocation)
 
 
@@ -74,7 +77,7 @@ def context_of(chain: list[ThreadTail], budget: int, allocation: ContextAllocati
 def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     budget: int, words: int, allocation: ContextAllocation | None
 ) -> None:
-    """Headings are counted too; only the part of the newest turns may take LEAST tokens if its share is smaller."""
+    """Headings are counted, too. Only the part with the newest turns may take LEAST tokens if its share is smaller."""
     context = context_of(full_chain(words), budget, allocation)
     assert context.tokens == FakeTokenizer().count(context.text) <= budget
     if allocation is not None:
@@ -88,7 +91,7 @@ def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     st.lists(st.integers(1, 300), min_size=1, max_size=12), st.integers(ENOUGH, 400), st.sampled_from([None, SHARES])
 )
 def test_the_newest_turn_is_always_shown(sizes: list[int], budget: int, allocation: ContextAllocation | None) -> None:
-    """If the turn does not fit, it is cut and marked; whatever is left out is counted and marked in the text."""
+    """A newest turn that does not fit is cut and marked. Everything left out is counted and marked in the text."""
     turns = [turn(f"turn {number} {' '.join(['word'] * size)}") for number, size in enumerate(sizes)]
     rules = turn("rule " * 500, "system")
     context = context_of([thread("own", rules, *turns, summary="In short. " * 200)], budget, allocation)
@@ -101,13 +104,13 @@ def test_the_newest_turn_is_always_shown(sizes: list[int], budget: int, allocati
 
 
 def test_filling_stops_at_the_first_turn_that_does_not_fit() -> None:
-    """No older, smaller turn takes its place, so that the turns shown follow each other."""
+    """No older, smaller turn is shown in its place, so that the turns shown have no gap."""
     chain = [thread("own", turn("small"), turn("word " * 200), turn("newer"), turn("newest"))]
     assert context_of(chain, 120).turns == (("own", 2), ("own", 3))
 
 
 def test_the_summary_and_files_use_what_a_large_turn_leaves() -> None:
-    """The turns shown end at one that does not fit; the summary and files fill the rest of the budget."""
+    """If an older turn is too large to be shown, the summary and files fill the rest of the budget."""
     turns = [turn("word " * 300, files=[f"f{number}" for number in range(30)]), turn("newest")]
     context = context_of([thread("own", *turns, summary="\n".join(f"user: point {n}." for n in range(100)))], 300)
     assert context.turns == (("own", 1),)
@@ -118,7 +121,7 @@ def test_the_summary_and_files_use_what_a_large_turn_leaves() -> None:
 
 
 def test_every_part_gets_its_share_if_all_are_full() -> None:
-    """Turns of the thread itself do not displace instructions, ancestors and references."""
+    """The thread's own turns do not displace instructions, ancestors and references."""
     context = context_of(full_chain(), 600, SHARES)
     assert all(context.parts[name] > 0 for name in (*PARTS, "files", "images"))
     assert context.parts["long_term"] > 0.7 * 0.3 * 0.8 * 550
@@ -126,14 +129,14 @@ def test_every_part_gets_its_share_if_all_are_full() -> None:
 
 
 def test_an_unused_share_is_not_given_to_other_parts() -> None:
-    """The share of a part is its upper limit; without shares a part may use more."""
+    """A part never exceeds its share, even if other parts leave tokens. Without shares, a part may use more."""
     alone = thread("own", *[turn(f"turn {number} of words") for number in range(100)])
     assert context_of([alone], 200, SHARES).parts["short_term"] <= 100
     assert context_of([alone], 200).parts["short_term"] > 150
 
 
 def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None:
-    """Every part shows something; tokens that one part does not need go to the others."""
+    """Without shares, every part shows something, and tokens that one part does not need go to the others."""
     chain = full_chain()
     full = context_of(chain, 500)
     assert all(tokens > 0 for tokens in full.parts.values())
@@ -145,7 +148,7 @@ def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None
 
 @pytest.mark.parametrize("allocation", [None, SHARES])
 def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocation | None) -> None:
-    """Its most important sentences and its newest are shown, then a sign of the cut; an initial context likewise."""
+    """A large summary or initial context is shown by its most important and newest sentences, and a mark of the cut."""
     lines = [f"user: We talked about topic {number}." for number in range(80)]
     lines[7] = "user: We decided to use Valkey."
     initial = "The sky is blue. " * 80 + "You must never delete anything. " + "The sea is blue. " * 20
@@ -162,7 +165,7 @@ def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocat
 
 
 def test_the_newest_own_turns_are_shown_in_order() -> None:
-    """They follow the turns of the ancestors."""
+    """The thread's newest turns are shown after the turns of its ancestors, in order."""
     chain = [
         thread("parent", *[turn(f"p{number}") for number in range(3)]),
         thread("own", *[turn(f"o{number}") for number in range(19)]),
@@ -176,7 +179,7 @@ def test_the_newest_own_turns_are_shown_in_order() -> None:
 
 @pytest.mark.parametrize("kind", ["files", "images"])
 def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
-    """Newest mentions come first, whichever thread they are in: a parent may be used after its child."""
+    """Newest mentions come first, whichever thread they are in: a parent thread may be used after its child."""
     own = thread("own", mentioning(kind, "x", "w"), turn("d"))
     parent = thread("parent", mentioning(kind, "x", "y"), mentioning(kind, "z"), mentioning(kind, "y"), day=1)
     context = context_of([parent, own], 1_000)
@@ -190,7 +193,7 @@ def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
 
 
 def test_files_that_do_not_fit_are_counted_as_omitted() -> None:
-    """The newest files are listed in their share of the budget, the others are only counted."""
+    """The newest files are listed within the files' share of the budget; the others are only counted."""
     own = thread("own", *[turn("t" * 30, files=[f"file-{number}"]) for number in range(50)])
     for allocation in (None, ContextAllocation(short_term=0.5, long_term=0.5)):
         context = context_of([own], 120, allocation)

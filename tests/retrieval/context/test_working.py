@@ -1,4 +1,4 @@
-"""Items of the live working memory in retrieval answers."""
+"""Live items (of working memory) in the answers of retrievals."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def items() -> FakeItems:
-    """A live store without items."""
+    """An empty live store, which holds working memory."""
     return FakeItems()
 
 
 @pytest.fixture
 def world(items: FakeItems) -> World:
-    """A retriever whose working memory is `items`."""
+    """A retriever whose working memory is the live store `items`."""
     world = World()
     world.retriever = Retriever(replace(world.retriever._parts, live=items))
     return world
@@ -43,7 +43,7 @@ async def keep(items: FakeItems, content: str, **fields: object) -> Working:
 
 
 async def test_without_the_live_store_an_answer_has_no_working_memory(world: World, items: FakeItems) -> None:
-    """It has neither live items nor stored copies, and reports that it is degraded."""
+    """If the live store is unavailable, neither live items nor stored copies are shown, and the answer is degraded."""
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     await world.add("semantic", "a fact")
@@ -64,7 +64,7 @@ async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeIt
 
 
 async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items: FakeItems) -> None:
-    """It is left out while the item is live and after the item was cleared."""
+    """The stored copy of an item is left out while the item is live, and after the item was cleared."""
     await world.add("working", "the live task")
     (copy,) = (await world.store.page(SCOPE, Listing())).memories
     await world.store.patch(SCOPE, {copy.id: {"live": True}})
@@ -74,7 +74,7 @@ async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items
 
 
 async def test_the_stored_copy_of_a_live_item_changes_no_score(world: World) -> None:
-    """A replay has not its access count, so it would score other memories differently."""
+    """The copy's access count does not affect other memories' scores, because a replay does not have it."""
     await world.add_all("semantic", ["a fact about ferns", "a note about mosses"])
     before = await world.search("ferns")
     asked = await world.retrieve("ferns", explain=True, floor=0)
@@ -97,13 +97,13 @@ async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> Non
 
 
 async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: World) -> None:
-    """The retrieval is answered, and the failure is counted."""
+    """If noting a use raises, the retrieval is answered, and the failure is counted."""
 
     class Forgetful(FakeItems):
-        """A live store that can be read but raises on changes."""
+        """A live store that can be read, but raises on every change."""
 
         async def touch(self, *_: object) -> None:
-            """Raise."""
+            """Raise an error."""
             self.away = True
             self._session(SCOPE)
 
@@ -118,7 +118,7 @@ async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: Wo
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])
 async def test_live_items_stay_within_the_working_budget(world: World, items: FakeItems, form: str) -> None:
-    """The tokens of their rendered entries are counted."""
+    """The rendered entries of live items have at most the budget's tokens."""
     for number in range(20):
         await keep(items, f"live task number {number}")
     answer = await world.retrieve("anything", format=form, working_budget=120)

@@ -1,4 +1,4 @@
-"""Contexts written from ranked candidates, with real tokenizers where exact counts matter."""
+"""Contexts written from ranked candidates, with the real tokenizer where exact counts matter."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ async def cl100k() -> TiktokenTokenizer:
 
 @pytest.fixture(scope="module")
 async def stored(cl100k: TiktokenTokenizer) -> InMemoryStore:
-    """Plain and hostile memories of every type."""
+    """A store with plain and hostile memories of every type."""
     return (await filled(World(tokenizer=cl100k))).store
 
 
 @pytest.fixture
 def world(cl100k: TiktokenTokenizer, stored: InMemoryStore) -> World:
-    """A world with these memories and the real tokenizer."""
+    """A world with the memories of `stored` and the real tokenizer."""
     return World(tokenizer=cl100k, store=deepcopy(stored))
 
 
@@ -61,7 +61,7 @@ def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
 
 
 async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
-    """The order is working memory, events, knowledge, tasks, procedures."""
+    """A context shows working memory, events, knowledge, tasks and procedures, in this order."""
     world = World()
     await world.add("episodic", "the importer failed at noon", created_at="2026-02-20T12:00:00Z", speaker="Ana")
     await world.add("episodic", "the importer was fixed", created_at="2026-02-19T12:00:00Z")
@@ -87,7 +87,7 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
 async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, world: World, oversize: str) -> None:
-    """The tokens of the final text are counted again; some memories try to break out of their entries."""
+    """The final text, counted again, is within the budget, although some memories try to break out of their entries."""
     for budget in (0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000):
         answer = await world.retrieve(
             "importer file of the shop todo", budget=budget, working_budget=budget // 3, oversize=oversize
@@ -106,7 +106,7 @@ async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, wo
 
 @pytest.mark.parametrize("caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}])
 async def test_the_total_and_the_caps_of_types_are_never_exceeded(world: World, caps: dict[str, int]) -> None:
-    """Tokens of headings are included in the counts."""
+    """Neither the total nor a type's cap is exceeded, with the tokens of headings included."""
     answer = await world.retrieve("importer file", budget={"total": 1000, "per_type": caps}, include_working=False)
     assert answer.metadata.total_tokens <= 1000
     spent = {str(kind): tokens for kind, tokens in answer.metadata.per_type.items()}
@@ -115,7 +115,7 @@ async def test_the_total_and_the_caps_of_types_are_never_exceeded(world: World, 
 
 @pytest.mark.parametrize("budget", [0, 1, 2, 10, 60, 400, 2000])
 async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenizer, world: World, budget: int) -> None:
-    """It has each memory with its id, and the reported tokens are at least those of the text."""
+    """The JSON has each memory with its id, and the reported tokens are at least those of the text."""
     answer = await world.retrieve("importer", budget=budget, format="json", working_budget=budget)
     assert isinstance(answer.context, str)
     assert cl100k.count(answer.context) <= answer.metadata.total_tokens <= 2 * budget
@@ -127,7 +127,7 @@ async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenize
 
 
 async def test_messages_have_the_role_of_the_user() -> None:
-    """Recalled text never has a system role."""
+    """A context in the form of messages has no system message."""
     world = World()
     await world.add("semantic", "the importer reads CSV")
     await world.add("working", "debugging the importer")
@@ -138,7 +138,7 @@ async def test_messages_have_the_role_of_the_user() -> None:
 
 
 async def test_the_outcome_says_why_a_context_is_empty() -> None:
-    """There are no memories, or none that fits into the budget."""
+    """The outcome tells an empty store from memories of which none fits into the budget."""
     world = World()
     assert (await world.retrieve("anything")).metadata.outcome == "empty"
     await world.add("semantic", "a fact of more than five words")
@@ -147,7 +147,7 @@ async def test_the_outcome_says_why_a_context_is_empty() -> None:
 
 
 async def test_working_items_of_the_current_todo_come_first() -> None:
-    """They precede items that match the query better."""
+    """Working items of the current to-do precede items that match the query better."""
     world = World()
     await world.add("working", "compare importer and exporter", todo_id="other")
     await world.add("working", "notes on naming", todo_id="mine")
@@ -156,7 +156,7 @@ async def test_working_items_of_the_current_todo_come_first() -> None:
 
 
 async def test_working_memory_can_be_left_out() -> None:
-    """It then takes no tokens of the budget."""
+    """If a request excludes working memory, it takes no tokens."""
     world = World()
     await world.add("working", "debugging the importer")
     answer = await world.retrieve("importer", include_working=False)
@@ -178,7 +178,7 @@ class WhereCounted(FakeTokenizer):
 
 @pytest.mark.parametrize(("length", "on_loop"), [(LONG_TEXT, True), (LONG_TEXT + 10, False)])
 async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) -> None:  # noqa: FBT001
-    """They do not block the event loop, as a million tokens take seconds."""
+    """Counting a long text does not block the event loop, as a million tokens take seconds."""
     tokenizer = WhereCounted()
     world = World(tokenizer=tokenizer)
     await world.add("semantic", "page " * (length // 5))
@@ -189,7 +189,7 @@ async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) ->
 
 
 async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
-    """The answer of a retrieval for `model` over forty facts."""
+    """The answer of a retrieval for the model `model` from a store of forty facts."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
     ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, tokenizer=tokenizer)
@@ -201,7 +201,7 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
 
 
 async def test_the_margin_of_an_approximate_tokenizer_is_kept_free() -> None:
-    """The answer's metadata have the requested budget and the margin."""
+    """The context leaves the margin free. The answer's metadata has the requested budget and the margin."""
     answer = await facts_for("claude-sonnet-4-5", 140)
     metadata = answer.metadata
     assert (metadata.model, metadata.tokenizer, metadata.margin) == ("claude-sonnet-4-5", "cl100k_base", 0.4)
@@ -214,7 +214,7 @@ async def test_the_margin_of_an_approximate_tokenizer_is_kept_free() -> None:
 
 
 async def test_an_empty_budget_has_a_utilization_of_0() -> None:
-    """A budget of 0 tokens is answered, although the share that was used would be 0 / 0."""
+    """A retrieval with a budget of 0 tokens is answered with utilization 0, not an error."""
     assert (await facts_for("claude-sonnet-4-5", 0)).metadata.utilization == 0
 
 
@@ -223,7 +223,7 @@ MESSAGE = f"The night shift lost a table. {RULE} Ask Ana-Lena first."
 
 
 async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
-    """A fact taken from a message is left out beside the message; the receipt says so, and is valid."""
+    """A fact taken from a message is left out if the message is shown. The receipt says so and is valid."""
     world = World(receipt_store=FakeReceipts())
     message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
     fact = await world.add("semantic", RULE, importance=1)
@@ -238,7 +238,7 @@ async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
 
 
 async def test_a_text_is_shown_once_beside_many_memories_of_its_time() -> None:
-    """The messages of an import may all have one time."""
+    """A repeated text is found even among many memories of the same time, such as the messages of an import."""
     world = World()
     message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
     fact = await world.add("semantic", RULE, importance=9)
@@ -249,8 +249,8 @@ async def test_a_text_is_shown_once_beside_many_memories_of_its_time() -> None:
 
 
 @pytest.mark.parametrize("fact", ["Never migrate", "migrate by hand.", "Ask Ana"])
-async def test_a_text_of_which_a_better_hit_has_some_words_is_shown(fact: str) -> None:
-    """It is repeated only if it stands between punctuation marks, as "Ask Ana" is not said by "Ask Ana-Lena"."""
+async def test_a_text_that_is_only_part_of_a_longer_phrase_in_a_better_hit_is_shown(fact: str) -> None:
+    """A text counts as repeated only between punctuation marks: "Ask Ana-Lena" does not repeat "Ask Ana"."""
     world = World()
     ids = {await world.add("episodic", MESSAGE, importance=10), await world.add("semantic", fact, importance=1)}
     answer = await world.retrieve("migrate by hand", weights={"importance": 1})
@@ -266,15 +266,18 @@ async def encoded(onnx_directory: Path) -> AsyncIterator[World]:
 
 
 async def add_rule_and_its_message(world: World) -> tuple[str, str]:
-    """Ids of a rule and of the message that contains it; a long procedure with a lower score is added, too."""
+    """Store a rule, a message that contains it, and a long procedure that scores lower.
+
+    Returns the ids of rule and message.
+    """
     message = await world.add("episodic", f"{RULE} {'Ask Ana. ' * 20}", importance=9)
     rule = await world.add("procedural", RULE, importance=8)
     await world.add("procedural", "Deploy it. " * 28, importance=7)
     return rule, message
 
 
-async def test_a_repeated_text_stays_if_what_contains_it_would_not_fit_without_it(encoded: World) -> None:
-    """The steps reserve tokens; without the repeated one a longer one fits, and the message does not."""
+async def test_a_repeated_text_stays_if_the_message_with_it_would_not_fit_otherwise(encoded: World) -> None:
+    """A rule is shown if, without it, a longer memory would fit and displace the message that contains the rule."""
     best = await encoded.add("semantic", "x", importance=10)
     rule, message = await add_rule_and_its_message(encoded)
     answer = await encoded.retrieve("how do I migrate?", weights={"importance": 1}, budget=110, floor=0)
@@ -282,8 +285,8 @@ async def test_a_repeated_text_stays_if_what_contains_it_would_not_fit_without_i
     assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
-async def test_a_repeated_text_that_stays_brings_back_no_other_one(encoded: World) -> None:
-    """As above, but with a second message and a fact taken from it, which is left out."""
+async def test_keeping_one_repeated_text_restores_no_other(encoded: World) -> None:
+    """If the rule of one message stays, a fact that another message contains is still left out."""
     other = await encoded.add("episodic", "Lunch is at noon. Tea is at four.", importance=10)
     rule, message = await add_rule_and_its_message(encoded)
     fact = await encoded.add("semantic", "Tea is at four.", importance=6)
@@ -299,13 +302,13 @@ class CountingStore(InMemoryStore):
     reads = 0
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages of `ids`, as always."""
+        """The passages of `ids`; counts the call."""
         self.reads += 1
         return await super().passages(scope, ids)
 
 
-async def test_a_message_with_many_facts_fills_the_budget_a_few_times() -> None:
-    """Where one more fact fits each time that another is left out, the last one stays."""
+async def test_a_message_with_many_facts_takes_a_few_rounds_of_filling() -> None:
+    """Leaving out repeated facts ends after a few rounds, even if each round makes room for one more fact."""
     store = CountingStore()
     world = World(store=store)
     facts = [f"Rule {number} holds." for number in range(20)]

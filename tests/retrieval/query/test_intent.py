@@ -21,7 +21,7 @@ from retrieval.query.intent import Wish, asks_about_past, asks_for_former, asks_
     ],
 )
 def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -> None:  # noqa: FBT001
-    """They are recognised by words such as "latest" and "currently"."""
+    """A query asks for the latest state if it has a word such as "latest" or "currently"."""
     assert asks_for_latest(query) is latest
 
 
@@ -41,7 +41,7 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
 
 
 def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
-    """If the encoder is unavailable, the query has no vector and counts as an ordinary one."""
+    """A query without a vector, because the encoder is unavailable, has neither the intent "task" nor "how-to"."""
     assert wish_of("what is left to do?", None) is Wish.OTHER
 
 
@@ -68,7 +68,7 @@ def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
     ],
 )
 def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> None:  # noqa: FBT001
-    """Queries about the past, or for something that is no value, are not recognised as such."""
+    """A query such as "Do I eat meat?" asks for a present value. Queries about the past or without a value do not."""
     assert asks_for_value(query) is value
 
 
@@ -76,7 +76,7 @@ def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> 
     ("query", "past"), [("Where did we go?", True), ("Do I eat meat?", False), ("the port", False)]
 )
 def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None:  # noqa: FBT001
-    """For such questions, contested statements keep the order of their scores."""
+    """In questions about the past, contested statements keep the order of their scores."""
     assert asks_about_past(query) is past
 
 
@@ -93,6 +93,6 @@ def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None
     ],
 )
 def test_questions_for_what_held_earlier_are_recognised(query: str, former: bool) -> None:  # noqa: FBT001
-    """Such a question also counts as one about the past."""
+    """A question for an earlier value, such as what was used before, also counts as a question about the past."""
     assert asks_for_former(query) is former
     assert asks_about_past(query) or not former

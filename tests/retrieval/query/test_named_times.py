@@ -1,4 +1,4 @@
-"""The time windows that the words of a query name."""
+"""The time windows that the words of a query name, such as "last week"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 
 
 def at(text: str) -> datetime:
-    """The UTC instant of `text`, an ISO 8601 time without an offset."""
+    """The UTC instant of `text`, an ISO 8601 time without a UTC offset."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -117,7 +117,7 @@ def test_other_words_name_no_time(query: str) -> None:
 def test_a_time_relative_to_an_event_is_a_window_once_the_event_is_dated(
     query: str, event: str, start: str, end: str
 ) -> None:
-    """The query alone gives the event's words, but no time window."""
+    """The words of an event (as in "after the move") are read from the query. A window needs the event's date, too."""
     reference = event_reference(query)
     assert reference is not None
     assert names_time(query)
@@ -126,19 +126,19 @@ def test_a_time_relative_to_an_event_is_a_window_once_the_event_is_dated(
 
 
 def test_a_time_before_the_start_of_the_calendar_gives_no_window() -> None:
-    """Two years before an event in the year 1 is no valid date."""
+    """A time two years before an event of the year 1 gives no window, and no error."""
     reference = event_reference("two years before the flood")
     assert reference is not None
     assert reference.windows(datetime(1, 6, 1, tzinfo=UTC)) == ()
 
 
 def test_a_date_is_not_an_event() -> None:
-    """A query for a time relative to a date needs no search for an event."""
+    """A query for a time relative to a date, such as "a week after 3 May", names no event to search for."""
     assert event_reference("two weeks before 5 March 2026") is None
 
 
 def test_an_event_is_read_although_case_folding_changes_the_length() -> None:
-    """The words of the event are then returned case-folded."""
+    """If case folding changes the query's length, the words of the event are returned case-folded."""
     reference = event_reference("The Straße was closed two days before the Umzug")
     assert reference is not None
     assert reference.event == "umzug"
@@ -150,7 +150,7 @@ _JOINTS = st.sampled_from(("before", "prior to", "after", "following", "of", "on
 
 @given(_LEADS, _JOINTS, st.dates(date(1900, 1, 1), date(2099, 12, 31)))
 def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, day: date) -> None:
-    """For every length, weekday and relation the window and the day of the date overlap."""
+    """For every length, weekday and relation, the window overlaps the day of the date."""
     day_window = Window.day_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
     (window,) = time_windows(f"who called {lead} {joint} {day.isoformat()}", NOW)
     assert window.start < window.end
@@ -159,7 +159,7 @@ def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, da
 
 
 def test_every_time_is_read_once_and_in_order() -> None:
-    """A date gives one window, and none for its month or its year."""
+    """A full date gives one window, and no further window for its month or its year."""
     windows = time_windows("between yesterday and 3 November 2025, or in 2024", NOW)
     assert [window.start for window in windows] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
 
@@ -173,7 +173,7 @@ def test_any_text_gives_valid_windows(text: str, now: datetime) -> None:
 
 @given(st.integers(min_value=1, max_value=9_999), st.sampled_from(("days", "weeks", "months", "years")))
 def test_counts_of_up_to_three_digits_are_read(count: int, unit: str) -> None:
-    """A count of four digits names no time."""
+    """Counts as in "100 days ago" name a time if they have at most three digits."""
     assert len(time_windows(f"what was {count} {unit} ago", NOW)) == (count <= 999)
 
 

@@ -1,4 +1,4 @@
-"""Ranking profiles, and how the words of a query change their weights."""
+"""Ranking profiles (weights of the signals), and how the words of a query change the weights."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ NO_WEIGHTS = dict.fromkeys(SIGNALS, 0.0)
 
 
 def request(query: str = "what is the plan", **fields: object) -> SearchRequest:
-    """A search request."""
+    """A search request for this query."""
     return SearchRequest.model_validate({"query": query, "namespace": "n"} | fields)
 
 
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
-    """The sum leaves out `link`, which only raises a score to a share of another hit's. So scores are in [0, 1]."""
+    """The weights of each profile sum to 1, so scores are in [0, 1].
+
+    The sum excludes `link`, which scales another hit's score.
+    """
     assert set(PROFILES[name]) == set(SIGNALS)
     assert sum(PROFILES[name].values()) - PROFILES[name]["link"] == pytest.approx(1.0)
 
@@ -30,7 +33,7 @@ def test_the_balanced_profile_has_the_documented_weights() -> None:
 
 
 def test_weights_in_the_request_replace_those_of_the_profile() -> None:
-    """Signals without a weight in the request get 0."""
+    """If a request has weights, each signal that it does not name has the weight 0."""
     name, weights = weights_for(request(weights={"recency": 2.0}))
     assert name == "default"
     assert weights == NO_WEIGHTS | {"recency": 2.0}
@@ -46,7 +49,7 @@ def test_a_query_for_the_latest_raises_recency() -> None:
 
 
 def test_an_unknown_profile_is_refused() -> None:
-    """The error lists the known profiles."""
+    """The error for an unknown profile lists the known profiles."""
     with pytest.raises(InvalidRequest, match="unknown profile 'best'; known are balanced, default, recent, relevance"):
         weights_for(request(profile="best"))
 
@@ -60,7 +63,10 @@ def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
 
 
 def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
-    """Naming "yesterday" gives the signal `time` its share of the default weights; explicit weights do not change."""
+    """Naming "yesterday" gives the signal `time` its share of the default weights.
+
+    Weights in the request stay as they are.
+    """
     request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
     _, weights = weights_for(request)
     assert weights["time"] == TIME_SHARE

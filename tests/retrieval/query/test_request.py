@@ -1,4 +1,4 @@
-"""Search and retrieve requests: validation, and the budget and tokenizer that follow from the model."""
+"""Search and retrieve requests: validation, and the budget and tokenizer that the model determines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ REGISTRY = Registry.of(default_file())
 
 
 def test_types_are_listed_once() -> None:
-    """Repeated types are dropped, and the order is kept."""
+    """Types that a request repeats are dropped, and the order is kept."""
     request = SearchRequest.model_validate({**BASE, "types": ["semantic", "episodic", "semantic"]})
     assert request.types == [MemoryType.SEMANTIC, MemoryType.EPISODIC]
 
 
 @given(st.text(alphabet="ab ", max_size=60), st.integers(5, 60))
 def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) -> None:
-    """The result is neither too long nor blank; its parts are the beginning and the end, without half words."""
+    """A long query is cut to whole words of its beginning and end. The result is neither too long nor blank."""
     cut = both_ends(text, most)
     assert len(cut) <= most
     assert bool(cut.strip()) == bool(text.strip())
@@ -38,7 +38,7 @@ def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) ->
 
 
 def test_a_budget_is_a_number_or_has_caps_by_type() -> None:
-    """The default total applies if only caps are set."""
+    """If a budget has only caps by type, the default total applies."""
     assert RetrieveRequest.model_validate({**BASE, "budget": 300}).allowance == Budget(total=300)
     capped = RetrieveRequest.model_validate({**BASE, "budget": {"per_type": {"semantic": 50}}})
     assert capped.allowance == Budget(total=DEFAULT_BUDGET, per_type={MemoryType.SEMANTIC: 50})
@@ -56,7 +56,7 @@ def test_a_budget_is_a_number_or_has_caps_by_type() -> None:
     ],
 )
 def test_a_malformed_request_is_refused(fields: dict[str, Any], message: str) -> None:
-    """The error says what is wrong."""
+    """The validation error of a malformed request says what is wrong."""
     with pytest.raises(ValidationError, match=message):
         RetrieveRequest.model_validate({**BASE, **fields})
 
@@ -80,7 +80,7 @@ def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
 
 
 def test_without_a_model_the_request_is_unchanged() -> None:
-    """It has no margin and the same total."""
+    """A request without a model keeps its total and has no margin."""
     asked = request(budget=500)
     settled = settle(asked, REGISTRY)
     assert settled.request is asked
@@ -88,7 +88,7 @@ def test_without_a_model_the_request_is_unchanged() -> None:
 
 
 def test_a_known_model_sets_tokenizer_and_budget() -> None:
-    """A window of 128,000 tokens gives a budget of 7,680; its tokenizer is exact."""
+    """A model with a window of 128,000 tokens gives a budget of 7,680 tokens and an exact tokenizer."""
     settled = settle(request(model="gpt-4o"), REGISTRY)
     assert settled.request.tokenizer == "o200k_base"
     assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
@@ -100,13 +100,13 @@ def test_a_small_window_gives_a_small_budget() -> None:
 
 
 def test_a_total_in_the_request_is_kept() -> None:
-    """The budget may be the total itself or have it as its member `total`."""
+    """A model does not change a total in the request, given as a number or as the member `total`."""
     assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
     assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
 
 def test_without_a_total_a_budget_gets_the_models_share() -> None:
-    """If a budget limits types but names no total, the total is the model's share for memories; the limits stay."""
+    """If a budget has only caps by type, its total is the model's share for memories, and the caps stay."""
     settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 
@@ -124,20 +124,20 @@ def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
 
 
 def test_a_tokenizer_in_the_request_has_no_margin() -> None:
-    """The budget is counted exactly with that tokenizer."""
+    """If a request names the tokenizer, the budget is counted exactly with it."""
     settled = settle(request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY)
     assert (settled.request.tokenizer, total(settled.request), settled.margin) == ("o200k_base", 1_400, 0.0)
 
 
 def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
-    """Its window and tokenizer are not known."""
+    """An unknown model has the default budget and the widest margin, because its window and tokenizer are unknown."""
     settled = settle(request(model="nobody-knows"), REGISTRY)
     assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
 def test_settling_a_recorded_request_again_changes_nothing(model: str) -> None:
-    """Settling a request that a receipt recorded changes nothing."""
+    """Deriving budget and tokenizer again for a request that a receipt recorded gives the same request."""
     once = settle(request(model=model, budget=1_000), REGISTRY).request
     again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)
     assert (again.request.budget, again.request.tokenizer) == (once.budget, once.tokenizer)

@@ -1,4 +1,4 @@
-"""The filters for each type that decide which memories a query may return."""
+"""The filters by memory type that decide which memories a query may return."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def context(**fields: Any) -> dict[MemoryType, Filter]:
-    """The filters for a context."""
+    """The filters that apply to a context."""
     return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NOW)
 
 
 def fields_of(where: Filter) -> list[str]:
-    """Names of the fields that a filter compares, in order."""
+    """Names of the fields that the filter `where` compares, in order."""
     return [leaf.field for leaf in leaves(where)]
 
 
 def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
-    """The filter is the same for each of the searched types."""
+    """All types that a search covers have the same filter."""
     everything = search_filters(SearchRequest(query="what", namespace="n"), NOW)
     assert set(everything) == set(MemoryType)
     assert len(set(everything.values())) == 1
@@ -36,7 +36,7 @@ def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
 
 
 def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
-    """It also leaves out memories that are not valid at its time."""
+    """A context also leaves out memories that are not valid at its time."""
     filters = context()
     assert set(filters) == {*LONG_TERM, MemoryType.WORKING}
     assert fields_of(filters[MemoryType.PROSPECTIVE])[-1] == "status"
@@ -46,25 +46,28 @@ def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> N
 
 @pytest.mark.parametrize("fields", [{"include_working": False}, {"working_budget": 0}])
 def test_working_memory_can_be_left_out(fields: dict[str, Any]) -> None:
-    """The request's switch or a working budget of 0 does so."""
+    """`include_working: false` or a working budget of 0 leaves working memory out."""
     assert MemoryType.WORKING not in context(**fields)
 
 
 def test_a_filter_on_status_includes_closed_intentions() -> None:
-    """The condition may be anywhere within the filter."""
+    """A condition on `status` anywhere in the caller's filter includes closed intentions."""
     status = {"status": {"eq": "completed"}}
     for tree in (status, {"not": status}, {"or": [{"tags": {"any": ["a"]}}, {"and": [status]}]}):
         assert fields_of(context(filters=tree)[MemoryType.PROSPECTIVE]).count("status") == 1
 
 
 def test_a_value_that_mentions_status_does_not_include_closed_intentions() -> None:
-    """Only names of fields do, values do not."""
+    """Only the name of a field counts: the word "status" as a compared value includes nothing."""
     where = context(filters={"title": {"eq": "a note on 'status': done"}})[MemoryType.PROSPECTIVE]
     assert fields_of(where)[-1] == "status"
 
 
 def test_a_filter_on_state_may_find_replaced_memories() -> None:
-    """They are then not also listed as ended; expired memories are still left out."""
+    """Replaced memories found by a filter on `state` are not also listed as ended.
+
+    Expired memories are still left out.
+    """
     replaced = {"state": {"eq": "replaced"}}
     where = context(filters=replaced)[MemoryType.SEMANTIC]
     assert fields_of(where) == ["valid_from", "expires_at", "expires_at", "valid_to", "state_until"]
@@ -80,7 +83,7 @@ def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
 
 
 def test_ended_memories_are_superseded_or_expired() -> None:
-    """The filter covers long-term types and includes the conditions of the caller."""
+    """The filter for ended memories covers the long-term types and includes the caller's conditions."""
     request = SearchRequest(query="what", namespace="n", filters={"tags": {"any": ["a"]}})
     filters = ended_filters(request, NOW)
     assert set(filters) == set(LONG_TERM)
@@ -89,6 +92,6 @@ def test_ended_memories_are_superseded_or_expired() -> None:
 
 
 def test_a_malformed_filter_is_refused() -> None:
-    """The error says what is wrong."""
+    """The error for a malformed filter says what is wrong."""
     with pytest.raises(InvalidRequest, match="unknown field"):
         context(filters={"nope": {"eq": 1}})

@@ -12,7 +12,7 @@ WEDNESDAY = datetime(2026, 3, 18, 12, tzinfo=UTC)
 
 
 def read(text: str) -> Window:
-    """The window from the first pattern that matches `text`."""
+    """The window that the first matching pattern reads from `text`."""
     return next(reader(match, WEDNESDAY) for pattern, reader in READERS if (match := pattern.search(text)))
 
 
@@ -30,17 +30,17 @@ def read(text: str) -> Window:
     ],
 )
 def test_the_most_specific_pattern_reads_the_window(text: str, start: str, end: str) -> None:
-    """Without a year, a date or month means the latest that has begun, and a weekday the latest that has passed."""
+    """Without a year, a date or month is the latest that has begun, and a weekday the latest that has passed."""
     bounds = (datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in (start, end))
     assert read(text) == Window(*bounds)
 
 
 def test_a_date_that_no_calendar_has_is_an_error() -> None:
-    """31 June raises ValueError."""
+    """Reading "31 June" raises ValueError."""
     with pytest.raises(ValueError, match="day is out of range"):
         read("31 june 2025")
 
 
 def test_the_day_of_an_instant_is_a_window() -> None:
-    """It lasts from midnight to midnight in UTC."""
+    """The window of a day lasts from midnight to midnight in UTC."""
     assert Window.day_of(WEDNESDAY) == Window(datetime(2026, 3, 18, tzinfo=UTC), datetime(2026, 3, 19, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Queries for a time relative to an event, which is dated by the memory that mentions it."""
+"""Queries for a time relative to an event. The memory that mentions the event gives its date."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def worded() -> World:
 
 
 async def bought(world: World, days_before: float, what: str) -> str:
-    """Store a purchase `days_before` the move, which was a hundred days ago, and return its id."""
+    """Store a purchase made `days_before` the move, which was a hundred days ago, and return its id."""
     created = NOW - timedelta(days=100 + days_before)
     return await world.add("episodic", f"bought {what}", created_at=rfc3339(created), session_id=f"s{days_before}")
 
@@ -48,7 +48,7 @@ async def test_memories_near_the_time_of_the_event_rank_first() -> None:
 
 
 async def test_an_unknown_event_gives_no_time_signal() -> None:
-    """The query is ranked like a query that names no time."""
+    """A query relative to an event that no memory mentions is ranked like a query that names no time."""
     world = worded()
     await bought(world, 14, "boxes")
     assert set((await time_signals(world, QUESTION.replace("the move to Lisbon", "his zoological viva"))).values()) == {
@@ -57,7 +57,7 @@ async def test_an_unknown_event_gives_no_time_signal() -> None:
 
 
 async def test_the_event_is_not_searched_when_time_has_no_weight() -> None:
-    """A profile without a weight for time leaves the signal at 0."""
+    """With a profile without a weight for `time`, the event is not searched, and the signal is 0."""
     world = worded()
     await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     purchase = await bought(world, 14, "boxes")
@@ -65,19 +65,19 @@ async def test_the_event_is_not_searched_when_time_has_no_weight() -> None:
 
 
 async def test_sparse_search_alone_dates_no_event() -> None:
-    """Without the encoder there is no evidence that the best hit is the event."""
+    """Without the encoder, keyword search alone is no evidence that the best hit is the event."""
     world = World(AwayEmbedder(), writer=WordEmbedder())
     await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     assert set((await time_signals(world, QUESTION)).values()) == {0.0}
 
 
 async def test_an_encoder_without_token_vectors_dates_no_event() -> None:
-    """Cosines of whole texts do not tell an event from similar ones."""
+    """Without token vectors, the cosines of whole texts do not tell an event from similar events."""
     world = World()
     await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     assert set((await time_signals(world, QUESTION)).values()) == {0.0}
 
 
 async def test_an_empty_store_dates_no_event() -> None:
-    """The search returns no hits and no error."""
+    """A search relative to an event in an empty store returns no hits and no error."""
     assert (await worded().search(QUESTION)).hits == []

@@ -1,4 +1,4 @@
-"""The certainty that a hit helps, from which the relevance floor is judged."""
+"""The certainty that a hit helps to answer, which the relevance floor compares with its limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ probabilities = st.floats(0.0, 1.0)
 
 
 def hits(*late: float, dense: float | None = 0.5) -> Candidates:
-    """Hits whose tokens all match the question with these cosines."""
+    """Hits with this dense score. A number in `late` is the cosine of all token matches of one hit."""
     return make_candidates(
         [
             CandidateRow(f"m{index}", MemoryType.SEMANTIC, dense, None, {}, np.full(3, cosine, dtype=np.float32))
@@ -37,14 +37,14 @@ def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: flo
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
 def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
-    """One is the probability that the question can be answered, the other that the hit helps."""
+    """The two probabilities are that the question can be answered, and that the hit helps."""
     (sure,) = sureness(answerable, np.array([helps]))
     assert sureness(answerable, np.array([helps + 0.01]))[0] > sure
     assert sureness(answerable + 0.005, np.array([helps]))[0] > sure
 
 
 def test_a_better_match_is_more_certain() -> None:
-    """The hit with the higher similarity and the better token matches has the higher certainty."""
+    """Of two hits, the hit with the higher similarity and better token matches has the higher certainty."""
     similarity = np.array([1.0, 0.2])
     sure = certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, 0.2), similarity, np.zeros(2))
     assert sure is not None
@@ -60,7 +60,7 @@ def test_without_vectors_the_certainty_is_none() -> None:
 
 
 def test_nothing_helps_to_answer_a_question_without_a_token() -> None:
-    """An encoder finds none in an invisible character; hits were compared with no token, and are below any floor."""
+    """For a question without tokens, such as an invisible character, every hit is below any relevance floor."""
     one = np.array([1.0])
     without_late = make_candidates([CandidateRow("m", MemoryType.SEMANTIC, 0.5, None, {})])
     sure = certainty_of(Question(NO_TERMS, TOKENS[:0]), without_late, one, one)

@@ -28,14 +28,14 @@ def ranking() -> RankedCandidates:
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
-    """All columns have that order."""
+    """All columns have this order: hits, duplicates, candidates below the threshold."""
     ranked = ranking()
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
 
 
 def test_removing_candidates_closes_the_ranks() -> None:
-    """The remaining hits and duplicates keep their order."""
+    """After a removal, ranks have no gaps, and the remaining hits and duplicates keep their order."""
     ranked = ranking().where(np.array([False, True, True, True]))
     assert (ranked.hit_ids, ranked.duplicate_of) == (["c"], ("a",))
     without_duplicate = ranking().where(np.array([True, True, False, True]))
@@ -43,7 +43,7 @@ def test_removing_candidates_closes_the_ranks() -> None:
 
 
 def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
-    """They have score 0 and no signals, and precede duplicates and candidates below the threshold."""
+    """Unscored hits have score 0 and no signals, and precede duplicates and candidates below the threshold."""
     added = [
         CandidateRow(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"
     ]
@@ -54,12 +54,12 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
 
 
 def test_a_repeated_hit_becomes_a_duplicate() -> None:
-    """It leaves the hits and is the first of their duplicates."""
+    """A hit that is marked as repeated leaves the hits and becomes the first duplicate."""
     ranked = ranking().without_repeats({"c": "a"})
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))
 
 
-def test_duplicates_of_a_repeated_hit_are_duplicates_of_what_contains_it() -> None:
-    """So they are known to be in the context, too."""
+def test_duplicates_of_a_repeated_hit_become_duplicates_of_the_hit_that_contains_it() -> None:
+    """If hit c contains the text of hit a, the duplicates of a become duplicates of c."""
     assert ranking().without_repeats({"a": "c"}).duplicate_of == ("c", "c")

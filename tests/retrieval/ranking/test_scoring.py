@@ -1,4 +1,4 @@
-"""Scoring: from candidates to ranked candidates."""
+"""Scoring: from candidates to ranked hits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ranked(candidates: list[CandidateRow], scoring: Scoring = BALANCED) -> Ranke
 
 
 def test_a_table_of_signals_can_be_ranked_again() -> None:
-    """Ranking does not change the table, so links found after the first ranking need no new signals."""
+    """Ranking does not change the table of signals, so ranking again with found links needs no new signals."""
     candidates = make_candidates([candidate("a", 0.6), candidate("b", 0.5)])
     unlinked = Scoring(PROFILES["default"], NOW)
     linked = replace(unlinked, links={"b": 1.5})
@@ -69,7 +69,7 @@ def test_ranking_does_not_depend_on_the_order_of_candidates(
 
 @given(candidate_lists)
 def test_a_score_is_the_weighted_sum_of_its_signals(candidates: list[CandidateRow]) -> None:
-    """Every signal is from 0 to 1, the sum is exact to 1e-6, and ranks count from 1, the highest score first."""
+    """Signals are from 0 to 1, the sum is exact to 1e-6, and ranks count from 1 for the highest score."""
     hits = hit_rows(ranked(candidates))
     assert [hit.rank for hit in hits] == list(range(1, len(candidates) + 1))
     scores = [hit.score for hit in hits]
@@ -81,7 +81,7 @@ def test_a_score_is_the_weighted_sum_of_its_signals(candidates: list[CandidateRo
 
 
 def test_equal_scores_are_ordered_by_id() -> None:
-    """Ties are broken the same way every time."""
+    """Hits with equal scores always come in the order of their ids."""
     assert ranked([candidate("b"), candidate("a"), candidate("c")]).hit_ids == ["a", "b", "c"]
 
 
@@ -95,7 +95,7 @@ def test_candidates_below_a_threshold_are_no_hits() -> None:
 
 
 def test_duplicates_of_a_better_hit_are_no_hits() -> None:
-    """Of several memories with the same content only the best is a hit, unless another speaker said it."""
+    """Of several memories with the same content, only the best is a hit, unless their speakers differ."""
     ranking = ranked(
         [
             candidate("a", 0.9, content_hash="same"),
@@ -109,5 +109,5 @@ def test_duplicates_of_a_better_hit_are_no_hits() -> None:
 
 
 def test_without_candidates_there_are_no_hits() -> None:
-    """The ranking is empty, and no error is raised."""
+    """Without candidates, the ranking is empty, and no error is raised."""
     assert hit_rows(ranked([])) == []

@@ -36,7 +36,7 @@ def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float =
 
 
 def signals(scores: Sequence[float], candidates: Sequence[CandidateRow], asked: Sequence[int] = ()) -> list[float]:
-    """The expansion signal of each candidate."""
+    """The expansion signal of each candidate, given these scores and query terms."""
     query_terms = numbered(np.array(asked, np.uint32))
     shared = expansion(make_candidates(candidates), np.array(scores), query_terms)
     return [round(float(value), 6) for value in shared]
@@ -57,19 +57,19 @@ def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
 
 
 def test_terms_of_the_query_add_nothing_to_the_expansion_signal() -> None:
-    """Terms of the query count in similarity already."""
+    """Terms of the query are not counted in the expansion signal, because similarity counts them already."""
     candidates = [with_terms("a", [1]), with_terms("b", [1]), with_terms("c", [])]
     assert signals([1.0, 0.0, 0.0], candidates, asked=[1]) == [0.0, 0.0, 0.0]
 
 
 def test_a_shared_term_counts_less_in_a_long_memory() -> None:
-    """A long memory shares some terms with any hit."""
+    """A term shared with the best hits counts less in a long memory, which shares some terms with any hit."""
     candidates = [with_terms("a", [1]), with_terms("b", [1], tokens=400), with_terms("c", [2])]
     assert signals([1.0, 0.0, 0.0], candidates)[1] == pytest.approx((1 + 10 / 200) / (1 + 400 / 200), abs=1e-6)
 
 
 def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
-    """Without candidates the signal is empty."""
+    """The signal is 0 without terms or scores, and empty without candidates."""
     bare = CandidateRow(
         "a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"}
     )
@@ -101,7 +101,7 @@ def test_the_expansion_signal_decides_between_equal_scores() -> None:
 
 
 def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
-    """A turn of Ann at `seq` in the session, unless `fields` say otherwise; None removes a field."""
+    """A turn of Ann at `seq` in the session, unless `fields` say otherwise. A field that is None is left out."""
     payload = {
         "created_at": f"2026-01-01T00:{seq:02}:00Z",
         "session_id": "s1",
@@ -116,7 +116,7 @@ def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
 
 
 def boosted_order(scores: list[float], *candidates: CandidateRow) -> list[str]:
-    """Ids after boosting updates, best first."""
+    """Ids of candidates with these scores after updates were boosted, best first."""
     columns, array = make_candidates(candidates), np.array(scores)
     best = np.argsort(-(array + update_boosts(columns, array, array)), kind="stable")
     return [candidates[index].id for index in best]
@@ -143,7 +143,7 @@ def test_later_statements_that_are_no_updates_are_not_boosted(later: CandidateRo
 
 
 def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() -> None:
-    """It counts as an update because it was written on its own; its score must be nearly as high."""
+    """A later memory that was written on its own counts as an update if its score is nearly as high."""
     earlier = turn("a", 1, session_id=None)
     later = turn("b", 5, session_id=None, gives_value=False)
     assert boosted_order([0.6, 0.4], earlier, later) == ["b", "a"]
@@ -169,7 +169,7 @@ def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]])
 
 
 def test_a_boost_is_explained_by_a_signal() -> None:
-    """With that signal, the score is still the weighted sum of the signals."""
+    """With the signal of the boost, the score is still the weighted sum of the signals."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     scoring = Scoring(weights, NOW, request.query)
@@ -184,21 +184,21 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
 )
 def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
-    """Within a session the newer one must score at least half as high; memories without a session need not."""
+    """Within a session, the newer memory must score at least half as high; memories without a session need not."""
     candidates = make_candidates([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised
 
 
 def test_memories_that_contest_the_same_older_one_stand_newest_first() -> None:
-    """Their order is newest first, whatever their own scores."""
+    """Memories that contest the same memory come newest first, whatever their scores."""
     candidates = make_candidates([turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))])
     scores = newest_first(candidates, np.array([0.6, 0.5, 0.1]), [("b", "a"), ("c", "a")])
     assert scores.argsort().tolist() == [0, 1, 2]
 
 
 def test_an_update_stands_above_a_contested_memory_that_was_raised() -> None:
-    """Contested memories are ordered first; updates are then put above what they replace."""
+    """Contested memories are ordered first; then updates are put above the facts that they replace."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}

@@ -1,4 +1,4 @@
-"""All ranking signals besides similarity."""
+"""All ranking signals other than similarity."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def recent(kind: str, *payloads: dict[str, Any]) -> list[float]:
-    """Recency signals of memories of one type."""
+    """Recency signals of memories of type `kind` with these times."""
     candidates = [CandidateRow("m", MemoryType(kind), None, None, fields) for fields in payloads]
     return [float(value) for value in recency(make_candidates(candidates), NOW)]
 
 
 def payload(**times: datetime) -> dict[str, Any]:
-    """A stored payload created now, unless `times` say otherwise."""
+    """A stored payload of a memory created now, unless `times` say otherwise."""
     return {"created_at": rfc3339(NOW), **{name: rfc3339(at) for name, at in times.items()}}
 
 
@@ -59,13 +59,13 @@ def test_recency_halves_with_each_half_life(kind: str, days: int) -> None:
 
 
 def test_a_procedure_ages_from_its_last_use() -> None:
-    """Using it makes it recent again."""
+    """A procedure that was just used has a high recency, however old it is."""
     used = payload(created_at=NOW - timedelta(days=900), last_used_at=NOW)
     assert recent("procedural", used) == [1.0]
 
 
 def test_the_recency_of_an_intention_counts_the_time_until_it_is_due() -> None:
-    """An overdue intention has recency 1, however old; one that is due in one half-life has one half."""
+    """An overdue intention has recency 1, however old. An intention due in one half-life has recency 1/2."""
     made = NOW - timedelta(days=400)
     overdue = payload(created_at=made, due_at=NOW - timedelta(days=30))
     later = payload(created_at=made, due_at=NOW + timedelta(days=3))
@@ -73,13 +73,13 @@ def test_the_recency_of_an_intention_counts_the_time_until_it_is_due() -> None:
 
 
 def test_working_memory_does_not_age() -> None:
-    """Its recency is always 1, as its expiry bounds its lifetime."""
+    """Working memory always has recency 1, because its expiry bounds its lifetime."""
     assert recent("working", payload(created_at=NOW - timedelta(days=9))) == [1.0]
 
 
 @given(st.floats(-1e9, 1e12), st.floats(0, 1e9), st.floats(1, 1e9))
 def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, more: float, half_life: float) -> None:
-    """An older memory is never more recent; a time in the future counts as now."""
+    """An older memory is never more recent. A time in the future counts as now."""
     older, younger = decay(np.array([age + more, age]), np.array([half_life, half_life])).tolist()
     assert 0.0 <= older <= younger <= 1.0
 
@@ -105,7 +105,7 @@ def test_reliable_and_emotional_memories_are_more_important(fields: dict[str, An
 
 
 def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
-    """The first accesses raise it most; uses of a procedure count as accesses."""
+    """The first accesses raise the signal most. Uses of a procedure count as accesses."""
     values = access(Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
@@ -123,13 +123,13 @@ def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
     ],
 )
 def test_an_open_intention_is_due_once_its_due_time_is_reached(fields: dict[str, Any], expected: float) -> None:
-    """It is not due before; closed intentions are never due."""
+    """An open intention is not due before its due time; a closed intention is never due."""
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
     candidates = make_candidates([CandidateRow("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
     assert due(candidates, NOW).tolist() == [expected]
 
 
-def test_recency_counts_from_what_matters_for_the_type() -> None:
+def test_recency_counts_from_the_reference_time_of_the_type() -> None:
     """A procedure ages from its last use, a task from its due time, an event from its creation."""
     later = "2026-03-05T00:00:00Z"
     fields = {MemoryType.PROCEDURAL: {"last_used_at": later}, MemoryType.PROSPECTIVE: {"due_at": later}}
@@ -149,21 +149,21 @@ def turns(count: int) -> Candidates:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_the_context_signal_is_between_0_and_1(similarity: list[float]) -> None:
-    """Any similarity of the neighbouring turns gives a signal in that range."""
+    """The context signal is from 0 to 1 for any similarity of the neighbouring turns."""
     candidates = turns(len(similarity))
     signal = context(np.array(similarity), neighbours_of(candidates))
     assert ((signal >= 0) & (signal <= 1)).all()
 
 
 def test_the_context_signal_joins_neighbouring_turns_and_the_session() -> None:
-    """The signal joins neighbouring turns, weighted 3/4 and 1/4, with the mean of the session's three best."""
+    """The signal has 3/4 of the similarity of neighbouring turns and 1/4 of the mean of the session's best three."""
     signal = context(np.array([0.4, 0.0, 0.8, 0.0]), neighbours_of(turns(4)))
     around, session = np.array([0.2, 0.6, 0.1, 0.6]), (0.4 + 0.8 + 0.0) / 3
     assert signal == pytest.approx((1 - SESSION_SHARE) * around + SESSION_SHARE * session)
 
 
 def test_a_memory_without_a_session_is_its_own_context() -> None:
-    """It counts as the only candidate of a session, so it is at no disadvantage where no memory has a session."""
+    """A memory without a session counts as a session of one, so it is at no disadvantage if no memory has a session."""
     candidates = make_candidates([CandidateRow("a", MemoryType.SEMANTIC, 0.5, None, {})])
     assert context(np.array([0.6]), neighbours_of(candidates)) == pytest.approx([SESSION_SHARE * 0.6 / SESSION_BEST])
 
@@ -196,7 +196,10 @@ def test_mention_marks_the_turns_of_named_speakers() -> None:
 
 
 def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> None:
-    """Of several windows the nearest one counts."""
+    """Nearness to a time window is 1 inside and halves with each week outside.
+
+    Of several windows, the nearest counts.
+    """
     days = ["2026-03-01", "2026-03-01T23:59", "2026-02-22", "2026-03-16", "2026-05-01"]
     windows = tuple(Window.day_of(datetime(2026, month, 1, tzinfo=UTC)) for month in (3, 5))
     assert nearness(np.array(days, dtype="datetime64[us]"), windows) == pytest.approx([1.0, 1.0, 0.5, 0.25, 1.0])
@@ -218,6 +221,6 @@ def test_named_time_compares_the_reference_time_of_each_memory() -> None:
 def test_links_raise_scores_by_their_strength_and_contradictions_do_not(
     kind: LinkType, strength: float, least: dict[str, float]
 ) -> None:
-    """A linked memory gets at least a share of the hit's score; a contradicted one must be found by itself."""
+    """A linked memory gets at least a share of the hit's score; a link that contradicts the hit raises nothing."""
     hit = make_memory(MemoryType.SEMANTIC, "The queue is Kafka.", links=[Link(to="b", type=kind, strength=strength)])
     assert linked_scores({hit.id: 0.5}, {hit.id: hit}) == pytest.approx(least)

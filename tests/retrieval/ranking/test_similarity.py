@@ -31,7 +31,7 @@ pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_
 
 
 def test_each_search_counts_by_its_share() -> None:
-    """The best candidate of all searches has 1, the worst of all 0, the best of only one that search's share."""
+    """A candidate that is best in all searches has similarity 1, and in one search only, that search's share."""
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
     assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
     late = similarity(np.array([0.9, 0.0, 0.0]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
@@ -50,32 +50,32 @@ def test_a_sparse_search_without_matches_is_ignored() -> None:
 
 
 def test_a_single_candidate_keeps_its_score() -> None:
-    """Being the only candidate does not make a memory similar."""
+    """A memory that is the only candidate does not become more similar by that."""
     assert similarity(np.array([0.07]), np.zeros(1)).tolist() == pytest.approx([0.07])
     assert similarity(np.array([-0.3]), np.zeros(1)).tolist() == [0.0]
 
 
 def test_similarity_needs_the_scores_of_a_search() -> None:
-    """Without any scores an error is raised."""
+    """Computing similarity without the scores of any search raises an error."""
     with pytest.raises(ValueError, match="at least one leg"):
         similarity(None, None)
 
 
 def test_normalising_an_empty_array_gives_an_empty_array() -> None:
-    """An empty array stays empty."""
+    """Normalising an array without scores returns it without an error."""
     assert normalised(np.array([]), 0.0).size == 0
 
 
 @given(pairs)
 def test_similarity_lies_between_0_and_1(scores: list[tuple[float, float]]) -> None:
-    """Any scores of the searches give a similarity in that range."""
+    """Any scores of the searches give a similarity from 0 to 1."""
     fused = similarity(np.array([d for d, _ in scores]), np.array([s for _, s in scores]))
     assert ((fused >= 0) & (fused <= 1)).all()
 
 
 @given(pairs, st.integers(0, 29))
 def test_similarity_is_monotonic_in_both_searches(scores: list[tuple[float, float]], chosen: int) -> None:
-    """A candidate at least as good in both searches as another is not less similar."""
+    """If one candidate is at least as good as another in both searches, its similarity is not lower."""
     dense, sparse = np.array([d for d, _ in scores]), np.array([s for _, s in scores])
     fused = similarity(dense, sparse)
     index = chosen % len(scores)
@@ -118,7 +118,7 @@ def test_a_discriminating_token_counts_more() -> None:
 
 
 def test_token_matches_of_neighbouring_turns_count_in_part() -> None:
-    """A turn's own match counts most, then one in an adjacent turn, two turns away, and elsewhere in the session."""
+    """A turn's own match counts most, then matches in adjacent turns, two turns away, and elsewhere in the session."""
     rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     matches = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]
     expected = [np.sqrt((first + UNMET) * (second + UNMET)) / (1 + UNMET) for first, second in [*matches, matches[-1]]]
@@ -127,7 +127,7 @@ def test_token_matches_of_neighbouring_turns_count_in_part() -> None:
 
 
 def test_a_fair_match_of_every_token_beats_a_good_match_of_half_of_them() -> None:
-    """A memory that covers the whole query ranks first."""
+    """A memory that matches the whole query fairly ranks above a memory that matches half of it well."""
     rows = {"a": [0.6, 0.6], "b": [0.95, 0.1], "c": [0.1, 0.95]}
     both, first, second = late_scores([candidate(1, row, session) for session, row in rows.items()])
     assert both > max(first, second)
@@ -145,13 +145,13 @@ def test_candidates_without_token_vectors_have_late_score_0() -> None:
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 8)), elements=st.floats(0, 1)))
 def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
-    """No weight is negative and they sum to 1, for any cosines."""
+    """For any cosines, no token weight is negative, and the weights sum to 1."""
     weights = token_weights(cosines)
     assert (weights >= 0).all()
     assert weights.sum() == pytest.approx(1.0)
 
 
-def test_of_a_few_candidates_the_worst_may_be_a_good_match() -> None:
+def test_the_worst_of_a_few_candidates_may_be_a_good_match() -> None:
     """With token vectors, a similarity of 0 stands for unrelated memories, not for the worst candidate."""
     best, second = similarity(np.array([0.6, 0.5]), np.array([9.0, 6.0]), np.array([0.5, 0.4])).tolist()
     assert best == pytest.approx(1.0)

@@ -18,27 +18,27 @@ TEXTS = st.lists(
 
 @given(SCORES, st.integers(1, 50))
 def test_top_positions_are_the_first_of_a_stable_sort(scores: list[float], count: int) -> None:
-    """Both agree for ties and for short lists too."""
+    """The fast function agrees with a stable sort for ties and for short lists, too."""
     expected = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")[:count]
     assert top_positions(np.array(scores, dtype=np.float64), count).tolist() == expected.tolist()
 
 
 @given(SCORES)
 def test_ascending_breaks_ties_by_position(scores: list[float]) -> None:
-    """The order is that of a stable sort."""
+    """The ascending order is that of a stable sort."""
     assert ascending(np.array(scores)).tolist() == sorted(range(len(scores)), key=scores.__getitem__)
 
 
 @given(TEXTS)
 def test_texts_are_ordered_as_strings(texts: list[str]) -> None:
-    """Ties are in order of position; short, equal and common-prefix texts are covered."""
+    """Equal texts are in order of position. Short texts and texts with a common prefix are sorted right, too."""
     column = np.array([text.encode() for text in texts], dtype=np.bytes_)
     assert text_order(column).tolist() == sorted(range(len(texts)), key=lambda index: (texts[index], index))
 
 
 @given(st.lists(st.uuids().map(str), unique=True, min_size=2, max_size=20))
 def test_prefixes_sort_as_the_texts_do(texts: list[str]) -> None:
-    """A smaller prefix belongs to a smaller text."""
+    """Of two texts with different prefixes, the text with the smaller prefix is smaller."""
     prefixes = text_prefixes(np.array([text.encode() for text in texts], dtype=np.bytes_)).tolist()
     assert sorted(prefixes) == [prefix for _, prefix in sorted(zip(texts, prefixes, strict=True))]
     assert len({text[:8] for text in texts}) == len(set(prefixes))
@@ -46,7 +46,7 @@ def test_prefixes_sort_as_the_texts_do(texts: list[str]) -> None:
 
 @given(st.lists(st.integers(0, 9), max_size=30))
 def test_duplicates_are_found_at_all_their_positions(values: list[int]) -> None:
-    """Every position of a value that occurs more than once, and no other."""
+    """The result has every position of a value that occurs more than once, and no other position."""
     counts = Counter(values)
     expected = [index for index, value in enumerate(values) if counts[value] > 1]
     assert duplicate_positions(np.array(values, dtype=np.int64)).tolist() == expected

@@ -1,4 +1,4 @@
-"""A store with memories of every type, and the receipts of retrievals from it."""
+"""A filled store (the shop) with memories of every type, and the receipts of retrievals from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STORES: dict[int, InMemoryStore] = {}
 
 
 async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> World:
-    """A world with memories of every type, more than fit into a context, some of them superseded or expired."""
+    """A world with memories of every type, more than fit into a context. Some memories are superseded or expired."""
     if entries not in STORES:
         STORES[entries] = await _filled(entries)
     return World(store=deepcopy(STORES[entries]), receipt_store=receipt_store or FakeReceipts())
@@ -41,7 +41,7 @@ async def _filled(entries: int) -> InMemoryStore:
 
 
 async def with_ended(world: World) -> World:
-    """The world with another memory superseded a day ago, and one that has expired."""
+    """The world with two more memories: one superseded a day ago, and one that has expired."""
     old = await world.add("semantic", "the importer deploys by hand", created_at=rfc3339(NOW - timedelta(days=9)))
     gone = await world.add("episodic", "the importer was down", created_at=rfc3339(NOW - timedelta(days=9)))
     await world.store.patch(SCOPE, {old: {"valid_to": rfc3339(NOW - timedelta(days=1))}})
@@ -50,7 +50,7 @@ async def with_ended(world: World) -> World:
 
 
 async def receipt_of(world: World, answer: RetrieveAnswer) -> dict[str, Any]:
-    """The receipt of a retrieval's answer."""
+    """The receipt recorded for the answer of a retrieval."""
     assert answer.receipt_id is not None
     receipt: dict[str, Any] = json.loads(await world.receipts.text(SCOPE.tenant, answer.receipt_id))
     return receipt

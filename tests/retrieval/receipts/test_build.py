@@ -1,4 +1,4 @@
-"""The members of a receipt, and answers that have no receipt."""
+"""The members of a receipt, and answers that get no receipt."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.anyio
 
 
 def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
-    """Number of candidates in a receipt by outcome."""
+    """Number of candidates in a receipt, by outcome."""
     recorded = [one["outcome"] for one in receipt["candidates"]]
     return {one: recorded.count(one) for one in recorded}
 
 
 async def test_every_candidate_has_an_outcome() -> None:
-    """Included candidates have the tokens of their entries; the others have a reason."""
+    """Candidates in the context have the tokens of their entries; the others have the reason why they are left out."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     receipt = await receipt_of(world, answer)
@@ -41,7 +41,7 @@ async def test_every_candidate_has_an_outcome() -> None:
 
 
 async def test_thresholds_and_duplicates_are_recorded() -> None:
-    """A candidate below `min_similarity` and a duplicate of a hit have these outcomes."""
+    """A candidate below `min_similarity`, and a duplicate of a hit, each have an outcome that says so."""
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine", concept="hours")
     second = await world.add("semantic", "fish swim in the sea")
@@ -56,7 +56,7 @@ async def test_thresholds_and_duplicates_are_recorded() -> None:
 
 
 async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
-    """It was chosen but is not in the context, and the receipt is valid."""
+    """A chosen memory that was removed before its text was read is listed as not shown, and the receipt is valid."""
     store = VanishingStore()
     world = World(store=store, receipt_store=FakeReceipts())
     await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])
@@ -67,7 +67,7 @@ async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
 
 
 async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
-    """Up to a limit they are listed; the rest is counted."""
+    """Duplicates are listed up to a limit; further duplicates are only counted."""
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine")
     content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash
@@ -93,7 +93,7 @@ async def test_a_receipt_lists_a_limited_number_of_candidates() -> None:
 
 
 async def test_receipts_are_chained() -> None:
-    """Each has the id and the hash of the tenant's previous receipt."""
+    """Each receipt has the id and the hash of the tenant's previous receipt."""
     world = await shop(3)
     first = await receipt_of(world, await world.retrieve(QUERY))
     second = await receipt_of(world, await world.retrieve(QUERY))
@@ -108,7 +108,7 @@ async def test_a_receipt_can_be_declined() -> None:
 
 
 async def test_an_answer_is_sent_when_its_receipt_cannot_be_recorded() -> None:
-    """The answer reports that it is degraded."""
+    """If the receipt store fails, the answer has no receipt and reports that it is degraded."""
     world = World(receipt_store=AwayReceipts())
     await world.add("semantic", "the shop opens at nine")
     answer = await world.retrieve("when does the shop open")
@@ -118,7 +118,7 @@ async def test_an_answer_is_sent_when_its_receipt_cannot_be_recorded() -> None:
 
 
 async def test_a_receipt_is_not_found_by_another_tenant() -> None:
-    """The other tenant gets the error for an unknown id."""
+    """For another tenant's receipt, a tenant gets the same error as for an unknown id."""
     world = await shop(3)
     answer = await world.retrieve(QUERY)
     assert answer.receipt_id is not None
@@ -127,7 +127,7 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
-    """The answer reports live items and receipts as degraded."""
+    """If the live store is unavailable, the answer reports live items and receipts as degraded."""
     receipt_store, items = FakeReceipts(), FakeItems()
     items.away = True
     world = World(receipt_store=receipt_store)

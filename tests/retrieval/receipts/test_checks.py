@@ -1,4 +1,4 @@
-"""Verification of receipts: an unchanged receipt is valid, and every change is detected."""
+"""Verification of receipts: an unchanged receipt is valid, and every change of its bytes is detected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COUNT = counter_for("markdown", FakeTokenizer())
 
 
 async def saved_receipt(world: World, **asked: Any) -> bytes:
-    """A receipt with the contents of its context, as `saved` in a file."""
+    """A receipt with its contents (entries and context), as a client saves it in a file."""
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
     text = await world.receipts.text(SCOPE.tenant, answer.receipt_id)
@@ -32,7 +32,7 @@ async def saved_receipt(world: World, **asked: Any) -> bytes:
 
 
 def faults(raw: bytes) -> list[str]:
-    """Names of the checks that failed."""
+    """Names of the checks that the receipt `raw` fails."""
     return [check.name for check in verify_file(raw, lambda _: COUNT).checks if not check.ok]
 
 
@@ -71,7 +71,7 @@ def saved() -> bytes:
     ],
 )
 async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
-    """Receipts of every kind of request are valid, as the service has them and as saved in a file."""
+    """Receipts of every kind of request are valid, both as stored by the service and as saved in a file."""
     world = await shop()
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
@@ -90,7 +90,7 @@ async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
 
 
 async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
-    """Working items are shown by priority, whatever their rank."""
+    """A receipt is valid although working items are shown in the order of priority, not rank."""
     world = await shop(3)
     for priority in (1, 5, 3):
         await world.add("working", f"importer note of priority {priority}", priority=priority)
@@ -102,7 +102,7 @@ async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
 def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
-    """It may be a byte of the receipt, of its context or of an entry."""
+    """A change of any byte of the receipt, its context or an entry fails a check."""
     raw = bytearray(saved)
     raw[place % len(raw)] ^= flip
     try:
@@ -113,7 +113,7 @@ def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
 
 @pytest.mark.parametrize("form", [{}, {"indent": 1}, {"ensure_ascii": False, "sort_keys": True}])
 def test_a_reformatted_file_is_valid(saved: bytes, form: dict[str, Any]) -> None:
-    """Blanks, order of keys, escapes and the notation of numbers do not matter."""
+    """Whitespace, order of keys, escapes and the notation of numbers in the file do not matter."""
     turned = dict(reversed(json.loads(saved).items()))
     assert faults(json.dumps(turned, **form).encode()) == []
 
@@ -197,7 +197,7 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
     ],
 )
 def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) -> None:
-    """Its hash matches, but its members contradict each other."""
+    """A receipt whose hash was computed again after a change fails because its members contradict each other."""
     _, contents = read_receipt(saved)
     verdict = verify(resealed(saved, change), contents, COUNT)
     assert not verdict.valid
@@ -205,7 +205,7 @@ def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) 
 
 
 async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
-    """Tokens of changed and removed memories are not counted again."""
+    """The tokens of changed and removed memories are not counted again."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -218,8 +218,8 @@ async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
     assert detail["context"] == "not available"
 
 
-async def test_a_receipt_stays_valid_when_a_candidate_changes_that_was_not_shown() -> None:
-    """Its entry is not counted again."""
+async def test_a_receipt_stays_valid_when_an_omitted_candidate_changes() -> None:
+    """The entry of a changed candidate that was not shown is not counted again."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=100)
     (row, *_) = (row for row in (await receipt_of(world, answer))["candidates"] if row["outcome"] == "over_total")
@@ -231,7 +231,7 @@ async def test_a_receipt_stays_valid_when_a_candidate_changes_that_was_not_shown
 
 
 async def test_another_previous_receipt_fails_the_chain_check() -> None:
-    """The previous receipt must have the id and the hash that the verified receipt names."""
+    """Verification fails if the previous receipt's id or hash is not the one that the receipt names."""
     world = await shop(3)
     await world.retrieve(QUERY)
     other = await receipt_of(world, await world.retrieve("something else"))
@@ -243,7 +243,7 @@ async def test_another_previous_receipt_fails_the_chain_check() -> None:
 
 
 def test_a_receipt_is_verified_without_contents_and_tokenizer(saved: bytes) -> None:
-    """The note of the check says that no tokens were counted again."""
+    """Without them, the check passes, and its note says that no tokens were counted again."""
     receipt, _ = read_receipt(saved)
     verdict = verify(receipt, ReceiptContents(), None)
     assert verdict.valid

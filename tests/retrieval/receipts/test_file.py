@@ -28,13 +28,13 @@ from retrieval.receipts.checks import read_receipt, verify_file
     ],
 )
 def test_a_file_that_is_no_receipt_is_refused(raw: bytes) -> None:
-    """Malformed JSON, duplicate keys, other spellings and malformed contents raise an error."""
+    """Malformed JSON, duplicate keys, other spellings of keys and malformed contents raise an error."""
     with pytest.raises(InvalidRequest):
         read_receipt(raw)
 
 
 def test_a_receipt_with_a_missing_member_is_invalid() -> None:
-    """The result names the missing member."""
+    """The result of the verification names the missing member."""
     verdict = verify_file(canonical({"id": "a"}), lambda _: None)
     assert not verdict.valid
     assert "version" in json.dumps([check.detail for check in verdict.checks])

@@ -1,4 +1,4 @@
-"""The queue of receipts: written in batches, readable at once, refused while the store is unavailable."""
+"""The queue of receipts: written in batches, readable at once, closed while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GatedReceipts(FakeReceipts):
 
 
 async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> None:
-    """Put a receipt with this id into the queue."""
+    """Put a receipt with this id into the tenant's queue."""
 
     def make() -> UnsealedReceipt:
         return UnsealedReceipt.of("shop", {"id": receipt_id})
@@ -49,12 +49,12 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
 
 
 def in_touch(receipt_store: FakeReceipts) -> ReceiptQueue:
-    """A receipt queue whose store is known to be available."""
+    """A receipt queue whose store is known to be available, so that answers do not wait for writes."""
     return ReceiptQueue(receipt_store, lambda: True)
 
 
 async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> None:
-    """The reader gets the receipt as soon as it is written."""
+    """An answer is sent before its receipt is written. A reader of the receipt waits until it is written."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "one")
@@ -68,7 +68,7 @@ async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> No
 
 
 async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
-    """All waiting receipts of a tenant are one write; they are chained in the order of the answers."""
+    """One write stores all waiting receipts of a tenant, chained in the order of the answers."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "0")
@@ -82,7 +82,10 @@ async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
 
 
 async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> None:
-    """If the write fails, the receipt is refused."""
+    """If the store may be unavailable, an answer waits for the write of its receipt.
+
+    If the write fails, so does `put`.
+    """
     with pytest.raises(Unavailable):
         await put(ReceiptQueue(AwayReceipts()), "one")
     receipt_store = FakeReceipts()
@@ -91,7 +94,7 @@ async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> 
 
 
 async def test_a_receipt_whose_id_was_sent_outlives_a_short_outage() -> None:
-    """The receipt is written once the store is available; new receipts are refused until then."""
+    """A receipt whose id is in an answer is written once the store is back. Until then, new receipts are refused."""
     receipt_store = GatedReceipts(failures=1)
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -106,7 +109,7 @@ async def test_a_receipt_whose_id_was_sent_outlives_a_short_outage() -> None:
 
 
 async def test_erasing_includes_waiting_receipts() -> None:
-    """No receipt of an erased namespace is written after the erasure."""
+    """No waiting receipt of an erased namespace is written after the erasure."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "one")
@@ -116,7 +119,7 @@ async def test_erasing_includes_waiting_receipts() -> None:
 
 
 async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
-    """An unavailable store is tried once more."""
+    """At the end, an unavailable store is tried once more; then its waiting receipts count as lost."""
     receipt_store = GatedReceipts()
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -133,7 +136,7 @@ async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
 
 
 async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
-    """Others of its batch are written; whoever reads the lost one gets an error."""
+    """If one receipt of a batch cannot be built, the others are written. A reader of the lost receipt gets an error."""
     receipt_store = GatedReceipts()
 
     def broken() -> UnsealedReceipt:
@@ -152,7 +155,7 @@ async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
 
 
 async def test_a_full_queue_refuses_receipts() -> None:
-    """A further receipt is refused if no room becomes free before a timeout."""
+    """If the queue is full, a receipt is refused unless room becomes free before a timeout."""
     queue = ReceiptQueue(receipt_store := GatedReceipts(), lambda: True, room_timeout_s=0.05)
     for number in range(MAX_WAITING):
         await put(queue, str(number))
@@ -177,7 +180,7 @@ async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() ->
 
 
 async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
-    """It ends as soon as the store is known to be unavailable, before the timeout."""
+    """A receipt that waits for room is refused as soon as the store is known to be unavailable, before the timeout."""
     receipt_store = GatedReceipts(failures=1)
     queue = in_touch(receipt_store)
     for number in range(MAX_WAITING):
@@ -191,7 +194,7 @@ async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
 
 
 async def test_a_bug_in_the_store_leaves_no_caller_waiting() -> None:
-    """The receipt is lost, its reader gets an error, and a waiting erasure continues."""
+    """If the store has a bug, the receipt is lost, its reader gets an error, and a waiting erasure continues."""
 
     class FaultyReceipts(FakeReceipts):
         async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:  # noqa: ARG002 - the port

@@ -1,4 +1,4 @@
-"""Replay of a recorded retrieval: identical on an unchanged store, else a list of changes with reasons."""
+"""Replay of the retrieval of a receipt: identical on an unchanged store, else a list of changes with reasons."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ pytestmark = pytest.mark.anyio
 
 
 async def retrieved(world: World, **fields: Any) -> tuple[str, list[str]]:
-    """Id of the receipt of a retrieval, and the ids in its context."""
+    """Id of the receipt of a new retrieval, and the ids of the memories in its context."""
     answer = await world.retrieve(QUERY, **({"budget": 300} | fields))
     assert answer.receipt_id is not None
     return answer.receipt_id, [item.id for item in answer.items]
 
 
 async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
-    """The answer of replaying this receipt."""
+    """The answer of replaying the receipt `receipt_id`."""
     return await world.receipts.replay(SCOPE.tenant, receipt_id)
 
 
 def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) -> Receipt:
-    """A copy of `receipt` with this context hash, whose candidates have these scores and were all omitted."""
+    """A copy of `receipt` with this context hash. Its candidates have these scores, and none is in the context."""
     one = receipt.candidates[0].model_copy(update={"outcome": CandidateOutcome.OVER_TOTAL})
     candidates = [one.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
     return receipt.model_copy(update={"candidates": candidates, "context_sha256": context})
@@ -46,7 +46,7 @@ def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("fields", [{}, {"format": "json"}, {"format": "messages"}, {"oversize": "cut", "budget": 90}])
 async def test_a_replay_of_an_unchanged_store_is_identical(fields: dict[str, Any]) -> None:
-    """A replay counts no uses and records no receipt."""
+    """The replay has the same context, counts no uses and records no receipt."""
     world = await shop()
     receipt_id, _ = await retrieved(world, **fields)
     shown = len(world.shown)
@@ -55,7 +55,7 @@ async def test_a_replay_of_an_unchanged_store_is_identical(fields: dict[str, Any
 
 
 async def test_later_uses_do_not_change_a_replay() -> None:
-    """Candidates are ranked with the access counts in the receipt."""
+    """The replay ranks candidates with the access counts in the receipt."""
     world = await shop()
     receipt_id, shown = await retrieved(world, weights={"access": 1.0, "similarity": 0.1})
     await world.store.patch(SCOPE, {one: {"access_count": 50 + place} for place, one in enumerate(shown[::2])})
@@ -63,7 +63,7 @@ async def test_later_uses_do_not_change_a_replay() -> None:
 
 
 async def test_a_replay_uses_the_recorded_access_counts() -> None:
-    """The recorded access counts are used, even if the stored ones were reset since."""
+    """The replay uses the access counts in the receipt, even if the stored counts were reset since."""
     world = await shop()
     _, shown = await retrieved(world)
     await world.store.patch(SCOPE, {one: {"access_count": place + 1} for place, one in enumerate(shown)})
@@ -73,7 +73,7 @@ async def test_a_replay_uses_the_recorded_access_counts() -> None:
 
 
 async def test_a_replay_lists_a_removed_memory_as_a_change() -> None:
-    """The change has its earlier outcome and the reason."""
+    """The change has the removed memory's outcome in the receipt and the reason."""
     world = await shop()
     receipt_id, shown = await retrieved(world)
     await world.store.delete(SCOPE, [shown[-1]])
@@ -85,7 +85,7 @@ async def test_a_replay_lists_a_removed_memory_as_a_change() -> None:
 
 
 async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
-    """The reason has the time at which it was changed."""
+    """The reason has the time at which the memory was changed."""
     world = await shop()
     receipt_id, shown = await retrieved(world)
     later = rfc3339(NOW + timedelta(days=1))
@@ -96,8 +96,8 @@ async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
     assert later in change.why
 
 
-async def test_changes_behind_an_identical_context_are_listed_apart() -> None:
-    """A changed score that does not affect the context is listed in `behind`."""
+async def test_changes_without_effect_on_the_context_are_listed_separately() -> None:
+    """A changed score that does not affect the context is listed in `behind`, not in `changes`."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -123,7 +123,7 @@ async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
 
 @pytest.fixture(scope="module")
 def recorded() -> tuple[Receipt, Memory]:
-    """A receipt, and a memory of its context."""
+    """A receipt, and a memory of the context that it records."""
 
     async def make() -> tuple[Receipt, Memory]:
         world = await shop(3)
@@ -139,10 +139,13 @@ SOME = st.sets(st.integers(0, 9))
 
 
 @given(moved=SOME, unlisted=SOME, removed=SOME, same=st.booleans())
-def test_changes_are_listed_only_where_the_context_differs(
+def test_differences_are_changes_only_if_the_context_differs(
     recorded: tuple[Receipt, Memory], moved: set[int], unlisted: set[int], removed: set[int], *, same: bool
 ) -> None:
-    """A removed candidate or one with another score is a change; one that only the new receipt's list lacks is not."""
+    """Removed candidates and changed scores are in `changes` if the context differs, else in `behind`.
+
+    A candidate that the new receipt merely does not list is no difference.
+    """
     receipt, memory = recorded
     scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in unlisted | removed}
     before = receipt_with(receipt, "a" * 64, dict.fromkeys(range(10), 0.5))
@@ -169,7 +172,7 @@ def test_changes_are_listed_only_where_the_context_differs(
 def test_an_unchanged_memory_differs_because_of_its_environment(
     recorded: tuple[Receipt, Memory], since: dict[str, Any], why: str
 ) -> None:
-    """Changes of its outcome, tokens or text have the same reason."""
+    """If an unchanged memory has another outcome, size or text, the reason names what changed around it."""
     receipt, memory = recorded
     shown = next(one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
     other = {"tokens": shown.tokens + 1, "entry_sha256": "b" * 64}
@@ -188,14 +191,14 @@ def test_an_unchanged_memory_differs_because_of_its_environment(
 
 
 def test_an_earlier_degraded_retrieval_is_a_reason(recorded: tuple[Receipt, Memory]) -> None:
-    """It explains a context that differs without any other listed change."""
+    """If the context differs without any other listed change, the degraded first retrieval is given as the reason."""
     before = recorded[0].model_copy(update={"degraded": ["embedder"], "context_sha256": "b" * 64})
     (change,) = compare(ReplayedReceipt(before, recorded[0], {})).changes
     assert (change.what, change.why) == ("context", "the first retrieval was degraded: embedder")
 
 
 async def test_a_replay_lists_a_backdated_memory_as_a_change() -> None:
-    """It was not stored at the first retrieval, and the replay includes it."""
+    """A memory that was written later with an earlier time is in the replay, and is listed as a change."""
     world = await shop(4)
     receipt_id, _ = await retrieved(world, budget=8000)
     added = await world.add("semantic", QUERY, created_at=rfc3339(NOW - timedelta(days=1)))

@@ -1,4 +1,4 @@
-"""Reading receipts by id: the service waits for a promised receipt and for no other."""
+"""Reading receipts by id: the service waits for a receipt that may still be written, and for no other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LateReceipts(FakeReceipts):
 
 
 async def test_a_receipt_that_another_process_still_writes_is_found() -> None:
-    """The reader waits until that process has written it."""
+    """The reader waits until the other process has written the receipt."""
     promised = receipt_id(NOW)
     world = World(receipt_store=(receipt_store := LateReceipts(comes=promised)))
     assert promised.encode() in await world.receipts.text(SCOPE.tenant, promised)
@@ -42,7 +42,7 @@ async def test_a_receipt_that_another_process_still_writes_is_found() -> None:
 
 @pytest.mark.parametrize("unknown", ["any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e"])
 async def test_an_id_of_another_form_is_not_waited_for(unknown: str) -> None:
-    """A text that is no receipt id is reported as unknown after one read of the store."""
+    """A text that is no receipt id is unknown after a single read of the store."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, unknown)
@@ -51,7 +51,7 @@ async def test_an_id_of_another_form_is_not_waited_for(unknown: str) -> None:
 
 @pytest.mark.parametrize("away", [-2, 2])
 async def test_an_id_of_another_time_is_not_waited_for(away: int) -> None:
-    """A receipt id whose time is too long ago, or ahead of the clock, is looked up once."""
+    """A receipt id whose time is long ago, or ahead of the clock, is looked up once."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW + away * timedelta(seconds=GRACE_S)))
@@ -59,7 +59,7 @@ async def test_an_id_of_another_time_is_not_waited_for(away: int) -> None:
 
 
 async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
-    """Waiting ends even if the clock does not advance."""
+    """Waiting ends after a number of reads, even if the clock does not advance."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))
