@@ -38,7 +38,7 @@ _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 
 
 def truncated(text: str, max_tokens: int) -> str:
-    """Cut a long `text` to a beginning that surely has `max_tokens` tokens, so that the rest need not be tokenized.
+    """Cut a long `text` to a beginning that has at least `max_tokens` tokens, so that the rest need not be tokenized.
 
     In a text that is cut, each run of white space becomes one blank, which makes no difference to BERT. Lone
     surrogates, which encoders do not accept, become question marks.

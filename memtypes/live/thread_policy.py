@@ -112,7 +112,7 @@ class Flush(Model):
     threshold: share of a limit at which a flush starts. target: share of the limit that is left after it. keep_first,
     keep_last: how many turns at the start and end of the thread the strategy hybrid_summary keeps. oldest: minimum
     share of the turns between them that hybrid_summary removes. summary_tokens: maximum size of the thread's summary.
-    llm: whether a language model summarises the removed turns.
+    llm: whether the summariser endpoint, if configured, summarises the removed turns.
     """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO

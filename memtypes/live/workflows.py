@@ -56,7 +56,7 @@ def small_json(value: object) -> object:
 
 
 def path_safe(value: str) -> str:
-    """`value` itself. Raises ValueError if it can't be one segment of a URL path: a slash, "." or ".."."""
+    """`value` itself. Raises ValueError if it has slashes or is "." or "..", as it is a part of URL paths."""
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("must not contain slashes, because it is part of a path")
     return value

@@ -29,7 +29,7 @@ MAX_VALUES = 10_000
 
 
 class Op(StrEnum):
-    """Operators by which a filter compares a field with a value. any, all: the field has any or all of a list."""
+    """Operators by which a filter compares a field with a value. any, all: it has one or all of a list."""
 
     EQ = "eq"
     NE = "ne"

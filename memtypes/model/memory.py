@@ -138,7 +138,7 @@ class State(StrEnum):
 class UpkeepMark(Model):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and merge memories.
 
-    into: id of the memory that it was merged into. undone: whether a caller reversed the decision, which then stays so.
+    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is not made again.
     """
 
     job: Literal["promote", "forget", "compact"]
@@ -157,7 +157,7 @@ class TokenCount(Model):
 
 
 class Decision(StrEnum):
-    """Decision of a review by language models: whether a text becomes a memory."""
+    """Decision of a review, in which reviewers vote on a text: whether it becomes a memory."""
 
     STORE = "store"
     REJECT = "reject"

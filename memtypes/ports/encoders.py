@@ -15,7 +15,7 @@ class Embedder(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Text that identifies the model and how it runs. Vectors with unequal fingerprints can't be compared."""
+        """Text that identifies the model and how it runs; only vectors with equal fingerprints can be compared."""
 
     @property
     @abstractmethod
@@ -24,7 +24,7 @@ class Embedder(ABC):
 
     @abstractmethod
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of a query, made before waiting documents. Raises Overloaded if the queue is full."""
+        """Return the embedding of a query; queries precede documents. Raises Overloaded if the queue is full."""
 
     @abstractmethod
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:

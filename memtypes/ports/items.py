@@ -21,7 +21,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
-        """Store an item, replacing the one at its address; return the stored item.
+        """Store an item, replacing the item at its address; return the stored item.
 
         vectors: dense vectors of the item's searchable texts. restored: whether the item comes from an export; it then
         keeps its `created_at`. Otherwise it gets the `created_at` of the item that it replaces, unless that item had
@@ -30,7 +30,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
-        """Return the unexpired item at an address, or None. refresh: whether to restart its time to live."""
+        """Return the item at an address; None if missing or expired at `at`. refresh: restart its time to live."""
 
     @abstractmethod
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
@@ -51,7 +51,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """Return the number of items of every agent in the namespace. at: leave out those expired by then."""
+        """Return the number of items of every agent in the namespace; not those expired by `at`, if given."""
 
     @abstractmethod
     def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
@@ -63,4 +63,4 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def delete_expired(self, at: datetime) -> int:
-        """Remove expired items of all tenants at `at`; return how many. It is the only call without a scope."""
+        """Remove the items of all tenants that expired by `at`; return how many. The only call without a scope."""

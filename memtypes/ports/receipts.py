@@ -142,6 +142,6 @@ class ReceiptStore(Erasable):
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
         """Return the JSON texts of the newest receipts of the scope's namespace, newest first, at most `limit`.
 
-        before: id of a receipt; only older receipts are returned, and no receipts if the id is unknown. None for the
-        newest receipts of all.
+        before: id of a receipt; only older receipts are returned, and no receipts if the id is unknown. None begins
+        with the newest receipt.
         """

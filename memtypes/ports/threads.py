@@ -227,8 +227,8 @@ class ThreadStore(ABC):
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
         """Return a page of threads, the last used first; creating a thread and changing its turns count as use.
 
-        Listing does not count as use. A thread that is used between the reading of two pages may be on both or on
-        neither. Raises InvalidRequest for a malformed cursor.
+        Listing does not count as use. A thread that is used between the reading of two pages may be on neither. Raises
+        InvalidRequest for a malformed cursor.
         """
 
     @abstractmethod
