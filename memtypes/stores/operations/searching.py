@@ -58,7 +58,7 @@ class _Leg:
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
     def score(self, keys: Keys) -> None:
-        """Set `scores` to the score of each candidate in `keys` among the hits; NaN where it is not among them."""
+        """Set `scores` to the scores of the candidates `keys` by this query; NaN where the score is unknown."""
         self.scores = scores_of(keys, self.hits)
         if len(self.hits.keys) < self.limit:
             self._score_unmatched()

@@ -73,7 +73,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Rewrite the file. Returns how many occurrences are gone. Raises Unavailable if that takes too long."""
+        """Rewrite the file. Returns how many occurrences are gone. Raises Unavailable if it fails or is too slow."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()
