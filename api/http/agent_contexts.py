@@ -51,7 +51,7 @@ class AgentContextPost(Model):
 
     variables: values for the key templates of its threads, such as {"project": "x"}. session.id and agent.id are filled
     in. model: the model that reads the context. budget: maximum tokens of the whole context; by default the model's
-    window without its response, or 8,000 if the window is unknown. floor: relevance below which a memory is left out.
+    window without its response, or 8,000 without a known window. floor: relevance below which a memory is left out.
     """
 
     namespace: Name

@@ -1,4 +1,4 @@
-"""Limits on slow and large HTTP requests: seconds and bytes of the head (all before the body), seconds of the body."""
+"""Limits on slow and large HTTP requests: seconds and bytes of request line and headers, seconds of the body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes MCP messages from standard input to the service's /mcp, with one HTTP call for each, and answers back.
+"""Passes MCP messages from standard input to the service's /mcp, one HTTP call each, and answers to standard output.
 
 The service keeps no MCP sessions, so that calls succeed again after it was restarted. While no service runs, this proxy
 answers the handshake and lists from the catalog, so that a client connects anyway. A tool call then gets an error that

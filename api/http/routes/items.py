@@ -95,7 +95,7 @@ class ItemsSearch(AsAgent):
 
 
 class PathsIn(AsAgent):
-    """Which paths of keyed items to list. match: conditions, all of which hold. max_depth: cut longer paths to it."""
+    """Which paths of keyed items to list. match: conditions that all hold. max_depth: labels kept of longer paths."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None
