@@ -45,7 +45,7 @@ class SearchHit(Answer):
 
 
 class SearchAnswer(Answer):
-    """The best memories for a query."""
+    """The memories that match a query best, with the settings that ranked them."""
 
     hits: list[SearchHit]
     profile: str

@@ -28,7 +28,7 @@ PAUSE_FACTOR = 19.0
 """Pause after each write as a multiple of the write's duration, so that writes take a twentieth of the store's time."""
 
 _Uses: TypeAlias = tuple[MemoryType, int, datetime]
-"""Type of a memory, number of its uses, and time of the last one."""
+"""Memory type, number of uses, and time of the last use."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class UseCounts:
             await self._write_next()
 
     async def _write_next(self) -> None:
-        """Write the uses of the namespace that has waited longest."""
+        """Write the uses of the namespace whose uses have waited longest."""
         tenant, namespace = next(iter(self._waiting))
         waiting = self._waiting.pop((tenant, namespace))
         uses = [Use(memory_id, kind, times, at) for memory_id, (kind, times, at) in waiting.items()]
@@ -84,7 +84,7 @@ class UseCounts:
             _log.warning("%d use counts could not be written: %s", count, error, exc_info=bug)
 
     async def _write_for_ever(self) -> None:
-        """Write queued uses every `period_s`, with pauses, so that retrievals need not wait behind many writes."""
+        """Write queued uses every `period_s` seconds, with pauses, so that retrievals do not wait behind writes."""
         while True:
             await asyncio.sleep(self.period_s)
             while self._waiting:

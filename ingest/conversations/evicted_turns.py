@@ -184,7 +184,7 @@ class EvictedTurnWriter:
         return memory_ids
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write `batch` as memories, each turn in exactly one; return their ids. Raises InvalidRequest if it fails."""
+        """Write `batch` as memories, each turn in one of them; return their ids. Raises InvalidRequest if refused."""
         memory_ids: list[str] = []
         for turns in split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
             outcome = await self.ingestor.write_one(scope, self._draft(batch.thread_id, turns))

@@ -118,7 +118,7 @@ class FlushPlan:
 
 @dataclass(frozen=True, slots=True)
 class Flusher:
-    """Removes old turns from threads, as the flush settings of each thread's policy say."""
+    """Removes old turns from threads when and how the flush settings of each thread's policy say."""
 
     store: ThreadStore
     policies: PolicyLookup

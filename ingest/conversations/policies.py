@@ -33,7 +33,7 @@ _DEFAULT = ThreadPolicy(
     max_messages=DEFAULT_TURNS,
     flush=Flush(strategy=FlushStrategy.HYBRID_SUMMARY),
 )
-"""Policy of threads without a resource, and of those whose resource the policy file does not define."""
+"""Policy of threads without a resource, or with a resource that the policy file does not define."""
 
 
 @dataclass(frozen=True, slots=True)

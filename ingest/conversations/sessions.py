@@ -179,7 +179,7 @@ class _Session:
             return self.now.date()
 
     def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
-        """The submissions that store a message; if there is nothing to write, the message's outcome instead.
+        """The drafts to write for a message; if there is nothing to write, the message's outcome instead.
 
         rest: the message's text without passages that this service had recalled.
         """

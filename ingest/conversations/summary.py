@@ -75,13 +75,13 @@ class ModelSummary(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointSummariser(Summariser):
-    """Asks a language model for the summary; uses `RuleSummariser` if the request fails."""
+    """Asks a language model for summaries; uses `RuleSummariser` if the model fails."""
 
     completions: CompletionClient
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """The model's summary truncated to `limit` tokens; a summary by rule if the model fails."""
+        """The model's summary, truncated to `limit` tokens; if the model fails, a summary by rule."""
         characters = max(1, MAX_TEXT // max(1, len(turns)))
         sent = [{"role": turn.role, "content": turn.content[:characters]} for turn in turns]
         instructions, data = _INSTRUCTIONS.format(limit=limit), {"before": before, "turns": sent}
@@ -95,7 +95,7 @@ class EndpointSummariser(Summariser):
 
 
 def extract(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:
-    """The highest-scoring lines of `before` and sentences of `turns` that fit into `limit` tokens, in order."""
+    """The most important lines of `before` and sentences of `turns`, in order, that fit into `limit` tokens."""
     said = [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for turn in turns for sentence in sentences(turn.content)]
     lines = list(dict.fromkeys([*before.splitlines(), *said]))
     if not lines:

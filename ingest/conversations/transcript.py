@@ -94,7 +94,7 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _fields(turn: Turn) -> Any:
-    """`turn` as the fields of a `SpokenTurn`: with the length of its content instead of the content."""
+    """`turn` as the fields of a `SpokenTurn`, which has the length of the turn's content instead of the content."""
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}

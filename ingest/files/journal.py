@@ -145,7 +145,7 @@ class SentMessages:
 
 
 def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
-    """The row ranges of `entries` as (first, end), sorted, with adjacent and overlapping ranges joined."""
+    """The row ranges of `entries` as (first, end), sorted; adjacent and overlapping ranges are joined."""
     joined: list[tuple[int, int]] = []
     for first, end in sorted((rows.first, rows.end) for rows in entries):
         if joined and first <= joined[-1][1]:

@@ -136,7 +136,7 @@ class Places:
         return _by_kind(project or str(folder.absolute()), files)
 
     def _usual_notes(self) -> list[MemoryFiles]:
-        """Agents' instructions for the working folder and for the user, and Claude Code's notes on each project."""
+        """Instructions for agents, of the working folder and of the user, and Claude Code's notes on each project."""
         names = ("CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", ".claude/CLAUDE.md")
         of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
         here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
@@ -183,7 +183,7 @@ def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
 
 
 def _claude_project(folder: Path) -> str | None:
-    """The working folder of the project whose transcripts are in `folder`, from the first transcript that names one."""
+    """The project folder from the first transcript in `folder` that names one; None if no transcript does."""
     for transcript in sorted(folder.glob("*.jsonl")):
         with suppress(OSError), transcript.open("rb") as stream:
             for line in islice(stream, _MAX_LINES):

@@ -76,7 +76,7 @@ class ImportReport:
         del self.problems[MAX_PROBLEMS:]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain JSON."""
+        """The report as JSON members, with the counts by the statuses' names."""
         return {"read": self.read, **asdict(self), "counts": {str(name): count for name, count in self.counts.items()}}
 
 
@@ -128,7 +128,7 @@ class SessionReport:
                 self.types.update(map(str, outcome.types))
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain JSON."""
+        """The report as JSON members, with the most frequent types, reasons and namespaces first."""
         return {
             "sent": self.sent,
             "counts": {str(status): self.counts[status] for status in WriteStatus},
@@ -181,5 +181,5 @@ class ProgressBar:
         self._progress.update(self._task, completed=position, rows=rows, rate=rows / elapsed if elapsed else 0.0)
 
     def finish(self) -> None:
-        """Remove the bar."""
+        """Remove the bar from the console."""
         self._progress.stop()

@@ -31,7 +31,7 @@ _REVIEWS = (ReviewMode.AUTO, ReviewMode.SKIP)
 
 
 def _plain_type(annotation: Any) -> Any:
-    """The class in `annotation`: without Annotated, "| None" and the parameters of a generic class."""
+    """The class in a field's type `annotation`, without Annotated, "| None" and type parameters: list for list[str]."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Annotated, typing.Union, types.UnionType):
         return _plain_type(typing.get_args(annotation)[0])

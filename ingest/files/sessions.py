@@ -149,7 +149,7 @@ class SessionPlan:
 
     @property
     def new(self) -> int:
-        """Number of messages to send."""
+        """Number of messages that the import would send, in all namespaces."""
         return sum(plan.new for plan in self.namespaces.values())
 
 

@@ -24,10 +24,10 @@ from memtypes.model.types import AnyDraft
 from memtypes.ports.workflows import WorkflowLog, WorkflowStore
 
 COMPLEX = 5
-"""A successful workflow with more completed steps than this is also recorded as a procedure."""
+"""A successful workflow with more completed steps than this is also recorded as a procedure (a how-to memory)."""
 
 MAX_SHOWN = 400
-"""Maximum characters of an input, output or error in the memories of a workflow."""
+"""Maximum characters of an input, output or error in a memory about a workflow; longer ones are cut."""
 
 MAX_STEPS = 200
 """Maximum number of steps in the memories of a workflow; later steps are left out."""
@@ -188,7 +188,7 @@ def _short(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """`text` on one line, without the control characters that a memory refuses."""
+    """`text` as one line, without control characters, which memories may not contain."""
     return " ".join(_CONTROL.sub(" ", text).split())
 
 

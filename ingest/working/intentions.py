@@ -89,7 +89,7 @@ class Intentions:
         return sorted(due, key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id))
 
     async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """Mark the due intentions as fired and return them; no other caller gets them."""
+        """Mark the intentions that are due by `request` as fired and return them; no other caller gets them."""
         return await self._fire(scope, [memory.id for memory in await self.due(scope, request)], request)
 
     async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
@@ -117,7 +117,7 @@ class Intentions:
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """Make an intention due at `until`, and open again. Raises InvalidRequest if it is past, else as `end` does."""
+        """Make an intention due at `until`, and open again. Raises InvalidRequest if that is past, or as `end` does."""
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}

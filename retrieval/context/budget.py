@@ -359,11 +359,11 @@ class _Filling:
         return True
 
     def _least(self) -> int:
-        """The tokens of the smallest entry that is left."""
+        """Tokens of the smallest entry that was not taken yet; 0 if all were taken."""
         return min(map(self._wanted.__getitem__, self._left), default=0)
 
     def _reserved_for_others(self, kind: int) -> int:
-        """Tokens that are still reserved for types other than `kind`."""
+        """Reserved tokens that types other than `kind` have not taken yet."""
         left = 0
         for other, tokens in self._reserved.items():
             if other != kind and tokens > self.used[other]:

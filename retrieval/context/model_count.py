@@ -29,7 +29,7 @@ _SLACK = 1.02
 """Factor by which the provider's excess over our count is enlarged: a shorter text may have more tokens per word."""
 
 _NOTHING = 1e9
-"""A margin that leaves no tokens of any budget."""
+"""A margin so large that no tokens are left of any budget."""
 
 _Value = TypeVar("_Value")
 

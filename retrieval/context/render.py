@@ -30,7 +30,7 @@ NEIGHBOUR = 0.5
 """Part of a neighbouring sentence's weight that a sentence gains: answers often follow the words of their question."""
 
 STEM = 5
-"""Number of first letters by which words are compared, so that endings do not matter."""
+"""Number of first letters by which two words are compared, so that their endings do not matter."""
 
 MAX_MISSES = 8
 """Maximum sentences that may fail to fit before an excerpt is finished: each attempt costs a token count."""
@@ -71,7 +71,7 @@ class ContextLayout:
     has_stored_counts: bool
 
     def first(self, piece: str) -> str:
-        """`piece` without the separator at its beginning, for the first piece of its kind."""
+        """`piece` without its leading separator, as the first of several pieces is rendered."""
         return piece.removeprefix(self.separator)
 
     def group(self, passage: Passage) -> str | None:
@@ -173,11 +173,11 @@ class Renderer:
         return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
-        """Tokens of the pieces around a block, and of the texts around the whole context."""
+        """Tokens of the opening and closing of a block, and of the texts around the whole context."""
         return self.cost("".join(self.layout.frame)) + sum(map(self.cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
-        """Tokens of the heading and footing of a type's part."""
+        """Tokens of the heading and footing of the part with memories of type `kind`."""
         return sum(map(self.cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:

@@ -13,7 +13,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.search.passage import CUT_MARK, bullet
 
 _MIN_CUT = 12
-"""Minimum tokens of a turn or summary that is shown in part."""
+"""Minimum tokens of a turn or summary that is cut; a shorter beginning is not shown at all."""
 
 _Name = TypeVar("_Name")
 

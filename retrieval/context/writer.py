@@ -64,7 +64,7 @@ class ContextQuestion(NamedTuple):
 
 
 class ContextWriter:
-    """Writes the context of one request from its ranked candidates."""
+    """Writes the context of one request from its ranked candidates: see the steps in the module's docstring."""
 
     def __init__(
         self,

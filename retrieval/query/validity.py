@@ -68,7 +68,7 @@ def valid_at(as_of: datetime) -> Filter:
 
 
 def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
-    """A filter for memories that are valid at `as_of` and match the request's own filter.
+    """Filter for memories that are valid at `as_of` and match the request's own filter.
 
     Ended and replaced memories match, too, if with_replaced is true or the request filters by `state`.
     """

@@ -40,7 +40,7 @@ NEAR = timedelta(days=7)
 """Distance from a named time at which half of the time signal is left: events are often told a few days later."""
 
 SAME_EVENT = 0.6
-"""Minimum mean cosine between the tokens of an event's words and a memory that tells of that event.
+"""Minimum similarity, the mean cosine of tokens, of an event's words and a memory that tells of the event.
 
 Nine in ten events of a conversation reach it, and one in five events of other conversations.
 """
@@ -110,7 +110,7 @@ def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
-    """How near each instant (in UTC) is to the nearest window, in [0, 1]: 1 inside, 1/2 at distance NEAR."""
+    """How near each instant (UTC) is to the nearest window, in [0, 1]: 1 inside of it, 1/2 at distance NEAR."""
     near = np.zeros(instants.shape)
     for window in windows:
         start, end = to_datetime64(window.start), to_datetime64(window.end)
@@ -182,7 +182,7 @@ def due(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
 
 
 def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
-    """Whether each candidate is an open intention that is overdue, or due on the day of `as_of` in UTC."""
+    """Mask of the candidates that are open intentions, overdue or due on the day of `as_of` in UTC."""
     tomorrow = to_datetime64(as_of).astype("datetime64[D]") + 1
     mask: NDArray[np.bool_] = candidates.columns.column("due_at") < tomorrow
     return mask & candidates.columns.where("status", OPEN.__contains__)

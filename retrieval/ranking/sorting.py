@@ -46,7 +46,7 @@ def text_prefixes(texts: NDArray[np.bytes_]) -> NDArray[np.uint64]:
 
 
 def duplicate_positions(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Positions of the values that occur more than once, ascending."""
+    """Positions of all values that occur more than once, ascending."""
     ordered = np.sort(values)
     if not (ordered[1:] == ordered[:-1]).any():
         return np.empty(0, dtype=np.intp)

@@ -52,7 +52,7 @@ class ListedReceipt(msgspec.Struct, frozen=True):
 
     @property
     def budget(self) -> int:
-        """Tokens that the request allowed for long-term memories."""
+        """Tokens that the request allowed for long-term memories, without working memory."""
         budget = self.request["budget"]
         return int(budget["total"] if isinstance(budget, dict) else budget)
 

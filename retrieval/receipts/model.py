@@ -134,7 +134,7 @@ class Receipt(ReceiptPart):
 
 
 class ReceiptCheck(Answer):
-    """Result of one check of a receipt."""
+    """Result of one check of a receipt. ok: whether it passed. detail: the faults found, or a note."""
 
     name: str
     ok: bool
@@ -142,7 +142,7 @@ class ReceiptCheck(Answer):
 
 
 class ReceiptVerdict(Answer):
-    """Whether a receipt is valid, with the result of each check."""
+    """Whether a receipt is valid, that is, whether it passed every check."""
 
     valid: bool
     checks: list[ReceiptCheck]

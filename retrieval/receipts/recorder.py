@@ -157,7 +157,7 @@ class ReceiptQueue(ReceiptStore):
 
     @property
     def waiting(self) -> int:
-        """Number of receipts in the queue."""
+        """Number of receipts that are not written yet."""
         return len(self._pending)
 
     async def aclose(self) -> None:

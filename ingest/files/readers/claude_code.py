@@ -50,7 +50,7 @@ class _TreeLine:
 
 
 class ClaudeCodeLines(TranscriptLines):
-    """The lines of one transcript of Claude Code."""
+    """Collects the lines of one Claude Code transcript and makes sessions of them."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -28,7 +28,7 @@ _REQUEST = re.compile(r"# Context from my IDE setup:.*?^## My request for Codex:
 
 
 class CodexLines(TranscriptLines):
-    """The lines of one rollout, a session log of Codex."""
+    """Collects the lines of one rollout (a session log of Codex) and makes a session of them."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -58,7 +58,7 @@ class CodexLines(TranscriptLines):
                 pass
 
     def sessions(self) -> list[PastSession]:
-        """The one session of the rollout; it may have no messages."""
+        """The session of the rollout, always one; it may have no messages."""
         return [PastSession(self._session or self._file, self._folder, tuple(self._messages))]
 
     def _take_meta(self, meta: dict[str, Any]) -> None:

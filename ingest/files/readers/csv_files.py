@@ -1,6 +1,6 @@
-"""Read CSV with a header: one row per record. Values stay text; an empty cell is an absent field.
+"""Read CSV with a header: one row per record. Values stay text; a row has no field for an empty cell.
 
-The separator is whichever of comma, semicolon and tab the header has most of.
+The separator is comma, semicolon or tab, whichever occurs most often in the header.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> Iterator[Reading]:
-    """One row per object of the file's list, which may be the value of one of `list_names` in an object."""
+    """One row per object of the file's list. The list may stand under one of `list_names` in an object."""
     text = read_utf8(stream, file, MAX_FILE, "; split it, or make it JSON Lines")
     if isinstance(text, BadLine):
         yield text

@@ -24,7 +24,7 @@ from memtypes.model.memory import MAX_LABEL, MAX_TAG, MAX_TAGS
 
 MAX_NOTE = 8 * 1024 * 1024
 LONG_NOTE = 4_000
-"""Characters above which a note is cut at its headings."""
+"""Characters above which a note is cut into several rows at its headings."""
 
 _DATES = ("created", "created_at", "date", "updated", "modified")
 _KNOWN = frozenset({"title", "tags", "tag", *_DATES})
@@ -57,7 +57,7 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
-    """Index of the line after the front matter, and its fields; (0, {}) without any. Raises YAML_ERRORS."""
+    """Index of the line after the front matter, and its fields; (0, {}) if there is none. Raises YAML_ERRORS."""
     if not lines or lines[0].rstrip() != "---":
         return 0, {}
     end = next((index for index, line in enumerate(lines[1:201], 1) if line.rstrip() in ("---", "...")), None)

@@ -48,7 +48,7 @@ Reader: TypeAlias = Callable[[BinaryIO, str], Iterator[Reading]]
 
 
 def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
-    """A FileRow with `fields`, leaving out those that are None or empty."""
+    """A FileRow with those of `fields` that are neither None nor empty."""
     return FileRow({name: value for name, value in fields.items() if value not in (None, "", [], {})}, file, line)
 
 

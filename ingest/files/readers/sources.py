@@ -22,7 +22,7 @@ STDIN = "-"
 
 
 class Format(StrEnum):
-    """File formats that can be imported; `READERS` has the reader of each."""
+    """File formats that can be imported; `READERS` maps each of them to its reader."""
 
     JSON = "json"
     JSONL = "jsonl"
