@@ -149,7 +149,7 @@ def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
 def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
     """The length `whole` plus a rest that may follow at token `j`, such as "and a half" or "15 minutes".
 
-    unit: the unit of `whole`, of which "a half" is a half. The length is returned with the position after the rest.
+    unit: the unit that "a half" is a half of, such as an hour. The position after the rest is returned, too.
     """
     if half := _and_a(words, "half", j):
         return whole.plus(unit.times(0.5)), half

@@ -139,7 +139,7 @@ class TiktokenTokenizer(Tokenizer):
         return self._cached_count(text) if len(text) <= SHORT else self._counted(text)
 
     def truncate(self, text: str, limit: int) -> str:
-        """Return the longest prefix of `text` with at most `limit` tokens, cut between characters.
+        """Return the longest prefix of `text` with at most `limit` tokens; no character is split.
 
         A longer prefix can have fewer tokens than a shorter one, so lengths are tried from the longest down. In a run
         of more than MAX_SEARCH characters without a seam (see `_SEAM`), the prefix ends where the run's tokens reach
@@ -173,7 +173,7 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, size: int) -> Iterator[int]:
-    """Yield the positions at which pieces of `text` end that are cut at seams, and last the end of `text`.
+    """Cut `text` into pieces at seams, and yield the position at which each piece ends.
 
     Every piece but the last has at least `size` characters. The pieces' token counts add up to that of the text.
     """

@@ -281,7 +281,7 @@ class Registry:
         """The listed name and the entry of the model `name`; None if no entry matches.
 
         The entry with the longest match wins. The listed name is the one that matched, or the entry's first if only its
-        pattern matched. Only the part after the last slash of `name` is searched, unless the entry's names have some.
+        pattern matched. The part of `name` after its last slash is searched, or all if the entry's names have slashes.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
