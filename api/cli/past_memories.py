@@ -1,7 +1,4 @@
-"""Imports memories and notes of other programs, for `remembrancer import`.
-
-Each row or note is written as one memory, unlike the messages of sessions, which are filtered and reviewed.
-"""
+"""Imports memories and notes of other programs for `remembrancer import`: each row or note becomes one memory."""
 
 from __future__ import annotations
 

@@ -116,10 +116,7 @@ def converted_policies(
 
 
 def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapping[str, Any]]:
-    """The resources of one kind (memory or agent) in a YAML document.
-
-    That is the document itself, or the entries of its field `plural`: a list, or an object with the ids as keys.
-    """
+    """The resources of one kind (memory or agent): the document itself, or the entries of its field `plural`."""
     if document.get("resource") in {"memory", "agent"}:
         return [document] if document["resource"] == kind else []
     value = document.get(plural)

@@ -104,10 +104,7 @@ def _already_stopped(number: int, _frame: FrameType | None) -> None:
 
 
 def freeze_loaded_objects() -> None:
-    """Exclude all objects that exist now from garbage collection, and make collections rarer.
-
-    Each full collection would spend 100 ms on these objects, which are never freed.
-    """
+    """Exclude all existing objects from garbage collection, which would spend 100 ms on them each time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)

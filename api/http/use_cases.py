@@ -87,10 +87,7 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The texts that a filter compares with id fields, such as session_id.
-
-    value: the filter, or a part of it. inside: whether this part belongs to a comparison with an id field.
-    """
+    """The texts with which a filter compares id fields. value: part of it. inside: whether that is in a comparison."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))

@@ -172,10 +172,7 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the planned changes of files and return whether to make them.
-
-    Always False for a dry run. The user is asked if there is a terminal, something changes, and `yes` is False.
-    """
+    """Print the planned changes and return whether to make them: asks in a terminal; False for a dry run."""
     for change in changes:
         print(f"{change.kind:>9}  {change.path}")
     if dry_run:

@@ -60,10 +60,7 @@ async def list_threads(request: ApiRequest, services: AppServices, page: LivePag
 
 @View("GET /thread")
 async def show_thread(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page of a thread, with its turns and the turns that were moved from it to memories.
-
-    Turns in memories are shown even after the thread itself has expired.
-    """
+    """The page of a thread: its turns, and the turns that were moved to memories, even if the thread has expired."""
     asked = read_address(request, ThreadAddress)
     scope = await _reading(services, _scopes(request, asked.namespace), asked.id)
     turns = [ListedTurn.of(each) for each in await services.threads.turns(scope, asked.id, include_flushed=True)]

@@ -128,10 +128,7 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """(unit, days, number) of the growth chart's columns, chosen by the age of the oldest memory; see UNITS.
-
-    ages: numbers of memories in each age range, youngest range first.
-    """
+    """(unit, days, number) of the growth chart's columns, from UNITS. ages: memories by age range, youngest first."""
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
     oldest = 36_500 if totals[-1] else oldest
