@@ -72,7 +72,7 @@ class Examiner:
         return await self.classifier.classify(f"{text}\n{clean_context}")
 
     async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
-        """Memory type and text of the sentences in `content` whose type clearly differs from `whole`, its own type."""
+        """Memory type and text of each sentence whose type clearly differs from `whole`, the type of the content."""
         text = (await self._clean(tenant, content)).value
         sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
         if not 1 < len(sentences) <= MAX_SENTENCES:

@@ -78,7 +78,7 @@ def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:
 
 
 async def retried(attempts: int, work: Callable[[], Awaitable[_T]], *errors: type[Overloaded | Unavailable]) -> _T:
-    """The result of `work`, which is called up to `attempts` times while it raises one of `errors`.
+    """The result of `work`, which is called again, up to `attempts` times in all, while it raises one of `errors`.
 
     It waits `retry_after_s` of the error before each new call. The last call's error is raised.
     """
