@@ -43,7 +43,7 @@ TRIES = 3
 
 FIRST_PAUSE = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(days=1)
-"""Shortest and longest pause before a batch that was set aside is queued again; each pause doubles the one before."""
+"""Shortest and longest pause before a batch that was set aside is queued again; each is twice the one before."""
 
 SUMMARY_ROLE = "summary"
 """Role of a captured turn that holds a client's own summary of its session so far; it is stored as one event memory."""

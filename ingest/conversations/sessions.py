@@ -66,7 +66,7 @@ class SaidBefore(Model):
 
 
 NOTHING_BEFORE = SaidBefore()
-"""For a session that is sent from its first message."""
+"""The `before` of a session that is sent from its first message on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,8 @@ class Threads:
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
         """Open a thread for each resource that the policy file lists for the agent.
 
-        A key in the request replaces the resources' keys. None is created if a variable that a key needs is missing.
-        Threads that the agent may only read get no initial context or workflow.
+        A key in the request replaces the resources' keys. No thread is created if a variable that a key needs is
+        missing. Threads that the agent may only read get no initial context or workflow.
         """
         references = self.policies.references(request.agent_id or "")
         requests = []

@@ -171,7 +171,7 @@ def _codex_files(path: Path) -> Iterator[Path]:
 
 
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
-    """The existing `files` as agents' instructions, which become procedures, and other notes. folder: the project's."""
+    """The existing `files` in two groups: agents' instructions, which become procedures, and other notes."""
     existing = [file for file in files if file.is_file()]
     instructions = tuple(str(file) for file in existing if file.name.lower() in _INSTRUCTIONS)
     notes = tuple(str(file) for file in existing if file.name.lower() not in _INSTRUCTIONS)

@@ -86,7 +86,7 @@ class EndedWorkflows:
         return EndRecord(memory_ids, threads, items)
 
     async def record_all(self) -> int:
-        """Do what is left to do for all ended workflows; return for how many memories were written."""
+        """Clean up and write memories wherever `record` did not finish; return how many workflows got memories."""
         done = 0
         async for scope, workflow_id in self.store.unrecorded():
             done += bool((await self.record(scope, workflow_id)).memories)

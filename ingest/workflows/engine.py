@@ -156,8 +156,7 @@ class Workflows:
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
         """Append an event; return the workflow's new version and, if the event ended it, what was done afterwards.
 
-        Raises AccessDenied if the event ends a workflow that the scope's agent, to which the scope is bound, did not
-        begin.
+        If the scope is bound to agents, its agent may end only workflows that it began: otherwise raises AccessDenied.
         """
         agent = new.agent or scope.agent_id
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})

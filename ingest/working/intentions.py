@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """Asks for the intentions that are due at time `at`, on `event`, or because `context` is like their condition.
+    """Asks for intentions that are due at time `at`, on `event`, or because `context` resembles their condition.
 
     event: name of something that happened. context: what the conversation is about. session_id: the caller's session;
     if None, intentions that only one session may see are left out.

@@ -165,7 +165,7 @@ def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Co
 
 @contextmanager
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
-    """Names and open functions of the conversation files in the file or ZIP archive at `path`. Raises OSError."""
+    """Names and openers of conversation files in the file or ZIP archive at `path`. Raises OSError if it is damaged."""
     if path.suffix.lower() != ".zip":
         yield [(str(path), lambda: path.open("rb"))]
         return

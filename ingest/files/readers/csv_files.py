@@ -61,7 +61,7 @@ def _header(line: str, separator: str) -> list[str] | str:
 
 
 def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:
-    """The readable lines of `stream`. Appends their numbers to `numbers`, and unreadable lines to `unreadable`."""
+    """The readable lines of `stream`. Appends line numbers to `numbers`, and unreadable lines to `unreadable`."""
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
             unreadable.append(line)

@@ -4,8 +4,8 @@ Plain text: one row per paragraph; blank lines separate paragraphs.
 
 Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
 heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
-(between two `---` lines at the top) gives fields that every section has: one `name: value` per line, or a list of `-
-value` lines under a bare `name:`. No other YAML is supported here; `notes` reads all of it.
+(between two `---` lines at the top) gives fields that every section has: one `name: value` per line, or a bare `name:`
+and below it a list of `- value` lines. Other YAML is not supported here; the module `notes` reads all of it.
 """
 
 from __future__ import annotations
