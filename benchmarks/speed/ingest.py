@@ -25,13 +25,12 @@ from ingest.writing.pipeline import PIECE, Ingestor
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
-from memtypes.model.types import AnyDraft
 from memtypes.ports.encoders import Embedder
 
 _SCOPE = Scope("benchmarks", "ingestion")
 _WARM_UP = 100
 
-Portion: TypeAlias = Sequence[tuple[AnyDraft, str]]
+Portion: TypeAlias = Sequence[tuple[Submission, str]]
 """Drafts of one round, each with the text that is embedded for it."""
 
 
@@ -95,7 +94,7 @@ async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Ra
 async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
     """Memories per second that `ingestor` stores; texts that the review rejects do not count. Raises NotStored."""
     began = time.perf_counter()
-    outcomes = await ingestor.write(_SCOPE, [Submission(draft, ReviewMode.AUTO) for draft, _ in portion])
+    outcomes = await ingestor.write(_SCOPE, [submission for submission, _ in portion])
     seconds = time.perf_counter() - began
     for outcome in outcomes:
         if outcome.status not in (WriteStatus.STORED, WriteStatus.REJECTED):
@@ -115,7 +114,9 @@ def _portions(request: IngestRequest, preparer: Preparer) -> list[Portion]:
     """The drafts to warm up with, then the drafts of each round."""
     drafts = [draft_of(turn, MemoryType.EPISODIC) for turn in turns(request.count + _WARM_UP, seed=17)]
     memories = (preparer.prepare(draft, _SCOPE, system_clock(), 0).memory for draft in drafts)
-    whole = [(draft, memory.embedding_text()) for draft, memory in zip(drafts, memories, strict=True)]
+    review = ReviewMode.AUTO if request.screened else ReviewMode.GIVEN
+    texts = (memory.embedding_text() for memory in memories)
+    whole = [(Submission(draft, review), text) for draft, text in zip(drafts, texts, strict=True)]
     size = max(1, request.count // request.rounds)
     starts = (_WARM_UP + number * size for number in range(request.rounds))
     return [whole[:_WARM_UP], *(whole[start : start + size] for start in starts)]
