@@ -253,7 +253,7 @@ class SessionImport:
             return []
 
     def _unsent(self, namespace: str, session: PastSession) -> Iterator[tuple[int, PastMessage]]:
-        """Position of each message in the session that was not sent in full, and the message without what was sent."""
+        """Each message not sent in full: its position in the session, and the message with unsent parts only."""
         sent = self.sent.keys[namespace]
         for position, message in enumerate(session.messages):
             if (rest := message.without(sent)) is not None:

@@ -123,7 +123,7 @@ class ChosenEntry(NamedTuple):
 class DemandBasis(NamedTuple):
     """From which entries to compute how many tokens each memory type needs, its demand.
 
-    first: number of best entries to count. unlisted: tokens, by type, of further entries that a receipt does not list.
+    first: number of best entries to count. unlisted: tokens, by type, of counted entries that a receipt does not list.
     """
 
     first: int
@@ -240,7 +240,7 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """How many of the best entries it takes to reach DEMAND_WINDOW times plan.total tokens, capped by type."""
+    """How many of the best entries reach DEMAND_WINDOW times plan.total tokens, each counted up to its type's cap."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
@@ -335,7 +335,7 @@ class _Filling:
                     self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
-        """Take entries in order, whole or cut so that MIN_EXCERPT tokens are left for each later entry."""
+        """Take entries in order, whole or cut so that MIN_EXCERPT tokens stay free for each later entry."""
         least: list[int] = np.minimum(self._tokens, MIN_EXCERPT).tolist()
         reserved = sum(map(least.__getitem__, self._left))
         smallest = min(map(least.__getitem__, self._left), default=0)

@@ -26,7 +26,7 @@ ATTEMPTS = 4
 """Maximum number of contexts that are counted. If the last is still too large, the answer is an empty context."""
 
 _SLACK = 1.02
-"""Factor by which the provider's excess over our count is enlarged: a shorter text may have more tokens per word."""
+"""Factor on the ratio of the provider's count to ours, because a shorter text may have more tokens per word."""
 
 _NOTHING = 1e9
 """A margin so large that no tokens are left of any budget."""

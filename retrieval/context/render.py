@@ -181,7 +181,7 @@ class Renderer:
         return sum(map(self.cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
-        """`passage` shown in full. rank: of its hit. tokens: size of its entry; None counts it here."""
+        """`passage` shown in full. rank: the hit's rank. tokens: size of the entry; None counts the tokens here."""
         entry = self.layout.entry(passage, passage.line)
         return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 

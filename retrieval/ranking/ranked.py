@@ -18,7 +18,7 @@ from retrieval.ranking.sorting import ascending, text_order
 class CandidateOutcome(StrEnum):
     """What became of a candidate: it is in the context (INCLUDED), or the reason why it is not.
 
-    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: ranked too low. SUPERSEDED, EXPIRED, NOT_DUE:
+    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: scored too low. SUPERSEDED, EXPIRED, NOT_DUE:
     excluded by filters. DUPLICATE_OF: a better hit has the same text, or a hit in the context contains it. REMOVED:
     deleted after it was chosen and before its text was read.
     """

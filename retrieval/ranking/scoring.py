@@ -31,11 +31,11 @@ class Scoring:
     """Parameters of scoring, from the query and the request.
 
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
-    min_similarity, min_score: a candidate below is no hit. floor: minimum probability that a hit helps to answer the
-    query; 0 lets all pass. tokens: the query's token vectors, by which this is judged. include_due: due tasks that were
-    not delivered pass the floor. include_tasks: all tasks pass the floor. links: minimum scores, by id, of memories to
-    which hits link; see `signals.linked_scores`. contested: pairs of ids of contradicting memories; the newer of a pair
-    ranks first.
+    min_similarity, min_score: below either, a candidate is no hit. floor: minimum probability that a hit helps to
+    answer the query; 0 lets all pass. tokens: the query's token vectors, by which this is judged. include_due: due
+    tasks that were not delivered pass the floor. include_tasks: all tasks pass the floor. links: minimum scores, by id,
+    of memories to which hits link; see `signals.linked_scores`. contested: pairs of ids of contradicting memories; the
+    newer of a pair ranks first.
     """
 
     weights: Mapping[str, float]

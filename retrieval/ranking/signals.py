@@ -25,7 +25,7 @@ from retrieval.ranking.similarity import token_weights
 from retrieval.ranking.sorting import text_order, top_positions
 
 SESSION_SHARE = 0.48
-"""Weight of the session in the context signal; the direct neighbours have the rest."""
+"""Weight of the session in the context signal; the neighbouring turns have the rest."""
 
 SESSION_BEST = 3
 """Number of best candidates of a session that tell how well it matches; 2 to 4 do about equally well."""
@@ -61,7 +61,7 @@ LINK_SHARE = 0.8
 """Score of a linked memory, as a share of the score of the hit that links to it with strength 1."""
 
 UPDATE_WINDOW = 6
-"""Number of best candidates among which updates are looked for. A larger number costs precision elsewhere."""
+"""Number of best candidates searched for updates. More cost precision where no fact was updated."""
 
 UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
 """Minimum score of an update, as a share of the earlier statement's score: if both are turns of conversations, and for
