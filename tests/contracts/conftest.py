@@ -1,6 +1,6 @@
 """The stores on which the contract of MemoryStore is tested, and a new scope for every test.
 
-Tests on a real Qdrant server are skipped unless QDRANT_TEST_URL is set; QDRANT_TEST_API_KEY is the server's key.
+Tests on a real Qdrant server are skipped unless QDRANT_TEST_URL is set. QDRANT_TEST_API_KEY is the server's key.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
 # Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
 @pytest.fixture(scope="package", params=STORES)
 async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    """Each MemoryStore in turn, opened once for all tests, so it also contains other tests' memories."""
+    """Each MemoryStore in turn, opened once for all tests, so that it also contains the memories of other tests."""
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as one:
         yield one
 
 
 @asynccontextmanager
 async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
-    """An empty store of the named implementation; its data is deleted at the end."""
+    """An empty store of the named implementation; its data is deleted when the context ends."""
     url = os.environ.get("QDRANT_TEST_URL")
     if name == "qdrant-server" and not url:
         pytest.skip("no Qdrant server: start one and set QDRANT_TEST_URL")
@@ -70,7 +70,7 @@ def store(bench: Bench) -> MemoryStore:
 
 @pytest.fixture
 def items(bench: Bench) -> ItemStore:
-    """The keyed items in each MemoryStore in turn."""
+    """The ItemStore (for keyed items) of each MemoryStore in turn."""
     return EngineItems(bench.store)
 
 

@@ -1,4 +1,4 @@
-"""Keyed items in a dictionary, modelled on LangGraph's InMemoryStore. Every store of items is compared with it."""
+"""Keyed items in a dictionary, modelled on LangGraph's InMemoryStore. Tests compare every ItemStore with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class DictItems:
-    """Items by path and key. Times are in seconds."""
+    """Items by path and key, in a dictionary. Times and time to live are in seconds."""
 
     entries: dict[Address, _Entry] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ class DictItems:
         self.entries.pop(address, None)
 
     def search(self, search: ItemSearch, at: int) -> list[Address]:
-        """The addresses of the items that a search finds, in its order."""
+        """The addresses of the items that a search finds, in the order of the search."""
         depth = len(search.prefix)
         matching = [
             (address, entry)
@@ -66,7 +66,7 @@ class DictItems:
         return [address for address, _ in matching][search.offset : search.offset + search.limit]
 
     def paths(self, listing: PathListing, at: int) -> list[tuple[str, ...]]:
-        """The paths that a listing finds."""
+        """The paths that a listing of paths finds."""
         paths = {path for path, _ in self._alive(at)}
         for condition in listing.match:
             size = len(condition.path)

@@ -1,4 +1,4 @@
-"""Steps that the tests of the MemoryStore contract share."""
+"""Functions shared by the tests of the MemoryStore contract."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def keep(store: MemoryStore, scope: Scope, *memories: Memory) -> None:
 
 
 async def listed(store: MemoryStore, scope: Scope, **listing: Any) -> list[Memory]:
-    """All memories of a scope, collected over all pages."""
+    """All memories of a scope, collected from all pages."""
     found: list[Memory] = []
     page = await store.page(scope, Listing(**listing))
     while True:

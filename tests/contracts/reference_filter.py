@@ -1,4 +1,4 @@
-"""A reference evaluation of filters in plain Python, with which the stores' results are compared."""
+"""A plain evaluation of filters in Python, with which the results of the stores are compared."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _in_order(value: Any, op: Op, low: Any, high: Any) -> bool:
 
 
 def _sort(value: Any) -> str:
-    """The kind of a value; only values of one kind are compared. Integers and floats are one kind, booleans another."""
+    """The kind of a value. Only values of one kind are compared: integers and floats are one kind, booleans another."""
     if isinstance(value, bool):
         return "flag"
     return "number" if isinstance(value, int | float) else type(value).__name__

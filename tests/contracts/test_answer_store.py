@@ -1,4 +1,4 @@
-"""The contract of AnswerStore, which stores answers by idempotency key."""
+"""The contract of AnswerStore, which stores the answers to calls by idempotency key, so that a repeat gets the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Open: TypeAlias = Callable[[int], AnswerStore]
 
 
 class MovableClock:
-    """A clock that starts at the real time, because servers expire keys by their clocks, and moves only by hand."""
+    """A clock that starts at the real time, because servers expire keys by their own clocks, and moves only by hand."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -37,13 +37,13 @@ class MovableClock:
 
 @pytest.fixture
 def clock() -> MovableClock:
-    """The clock that the stores use."""
+    """The clock that the stores under test use."""
     return MovableClock()
 
 
 @pytest.fixture(params=["fake", *LIVE])
 def open_store(request: pytest.FixtureRequest, clock: MovableClock) -> Open:
-    """A function that opens each implementation with a maximum size in bytes."""
+    """A function that opens each implementation in turn, with a maximum size in bytes."""
     if request.param == "fake":
         return lambda size: FakeAnswers(clock, size)
     live: LiveClient = request.getfixturevalue(request.param)
@@ -57,7 +57,7 @@ def scope() -> Scope:
 
 
 async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -> None:
-    """A second answer for the key is not stored, in any namespace of the tenant."""
+    """A second answer for the same key is not stored, in any namespace of the tenant."""
     store, other = open_store(1_000), replace(scope, namespace="m")
     assert await store.get(scope, "k") is None
     assert await store.put_if_absent(scope, "k", FIRST) == FIRST
@@ -66,14 +66,14 @@ async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -
 
 
 async def test_tenants_do_not_share_keys(open_store: Open, scope: Scope) -> None:
-    """A key that one tenant used has no answer for another tenant."""
+    """An idempotency key that one tenant used has no answer for another tenant."""
     store = open_store(1_000)
     await store.put_if_absent(scope, "k", FIRST)
     assert await store.get(replace(scope, tenant=f"{scope.tenant}2"), "k") is None
 
 
 async def test_concurrent_puts_all_return_the_same_answer(open_store: Open, scope: Scope) -> None:
-    """Of eight answers put at once one is stored, and all calls return it."""
+    """If eight answers are put at once for a key, one is stored, and all calls return it."""
     store, stored = open_store(1_000), []
 
     async def put(number: int) -> None:
@@ -86,7 +86,7 @@ async def test_concurrent_puts_all_return_the_same_answer(open_store: Open, scop
 
 
 async def test_an_answer_expires_after_a_day(open_store: Open, scope: Scope, clock: MovableClock) -> None:
-    """After a day the key can be used for another answer."""
+    """After a day, the idempotency key can be used for another answer."""
     store = open_store(1_000)
     await store.put_if_absent(scope, "k", FIRST)
     clock.now += timedelta(hours=23, minutes=59)
@@ -99,7 +99,7 @@ async def test_an_answer_expires_after_a_day(open_store: Open, scope: Scope, clo
 async def test_the_oldest_answers_are_dropped_beyond_the_size(
     open_store: Open, scope: Scope, clock: MovableClock
 ) -> None:
-    """The newest answer stays, even if it is larger than the store's size."""
+    """Old answers are dropped to keep the maximum size. The newest answer stays, even if it alone is larger."""
     store, large = open_store(350), StoredAnswer("d", "x" * 100)
     for key in "abcd":
         clock.now += timedelta(seconds=1)
@@ -108,7 +108,7 @@ async def test_the_oldest_answers_are_dropped_beyond_the_size(
 
 
 async def test_erase_removes_the_answers_of_one_namespace(open_store: Open, scope: Scope) -> None:
-    """Answers of other namespaces stay, even if their names start the same."""
+    """Answers of other namespaces stay, even if their names begin with the erased namespace's name."""
     store, other = open_store(1_000), replace(scope, namespace=f"{scope.namespace}/2")
     await store.put_if_absent(scope, "k", FIRST)
     await store.put_if_absent(other, "l", SECOND)

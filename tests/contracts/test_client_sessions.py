@@ -1,4 +1,4 @@
-"""The contract of ClientSessionStore, which knows what clients' sessions were shown and what was said in them."""
+"""The contract of ClientSessionStore: the memories that a client's session was shown, and what was said in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Stores:
-    """The sessions under test, the queue of their turns, and the separate queue of turns evicted from threads."""
+    """The session store under test, the queue of its turns, and the separate queue of turns evicted from threads."""
 
     sessions: ClientSessionStore
     captures: EvictedTurnStore
@@ -35,7 +35,7 @@ class Stores:
     scope: Scope
 
     async def queued(self) -> list[list[tuple[int, str, str]]]:
-        """Index, role and content of the turns of each queued batch."""
+        """For each queued batch, the index, role and content of its turns."""
         batches = await self.captures.pending(self.scope, 100)
         assert {batch.thread_id for batch in batches} <= {self.scope.session_id}
         return [[(turn.index, turn.role, turn.content) for turn in batch.turns] for batch in batches]
@@ -53,12 +53,12 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 
 def prompt(content: str = "why?") -> Turn:
-    """A prompt."""
+    """The turn of a user's prompt with this content."""
     return Turn("user", content, 0, NOW)
 
 
 def answer(content: str = "so", agent_id: str | None = None) -> Turn:
-    """An answer."""
+    """The turn of an agent's answer with this content."""
     return Turn("assistant", content, 0, NOW, agent_id)
 
 
@@ -80,7 +80,7 @@ async def test_a_prompt_and_its_answer_are_one_batch(stores: Stores) -> None:
 
 
 async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> None:
-    """Neither prompt nor answer is queued twice; another answer to the same prompt is."""
+    """Sending prompt and answer again queues neither. Another answer to the same prompt is queued."""
     await stores.sessions.begin(stores.scope, "p1", prompt())
     assert await stores.sessions.queue(stores.scope, "p1", [answer()]) == 2
     await stores.sessions.begin(stores.scope, "p1", prompt())
@@ -90,7 +90,7 @@ async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> No
     assert [len(batch) for batch in await stores.queued()] == [2, 1, 1]
 
 
-async def test_a_subagent_s_answer_takes_no_prompt(stores: Stores) -> None:
+async def test_a_subagents_answer_leaves_the_waiting_prompt(stores: Stores) -> None:
     """An answer without a prompt id leaves the waiting prompt in place; two agents may give the same answer."""
     await stores.sessions.begin(stores.scope, "", prompt())
     assert await stores.sessions.queue(stores.scope, None, [answer(agent_id="a")]) == 1
@@ -100,7 +100,10 @@ async def test_a_subagent_s_answer_takes_no_prompt(stores: Stores) -> None:
 
 
 async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> None:
-    """Those of the session or, without one, of every session of the namespace; their answers are still queued."""
+    """Discarding removes waiting prompts of the session or, if the scope has none, of every session of the namespace.
+
+    An answer to a discarded prompt is still queued.
+    """
     other = replace(stores.scope, session_id="other")
     for scope in (stores.scope, other):
         await stores.sessions.begin(scope, "p1", prompt())
@@ -113,7 +116,7 @@ async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> Non
 
 
 async def test_a_prompt_without_an_id_waits_until_the_next_one(stores: Stores) -> None:
-    """Only the latest prompt is queued, and the same prompt may be sent again."""
+    """A second prompt without an id replaces the first. After it was queued, the same prompt may be sent again."""
     await stores.sessions.begin(stores.scope, "", prompt("first"))
     await stores.sessions.begin(stores.scope, "", prompt("second"))
     assert await stores.sessions.queue(stores.scope, "", []) == 1
@@ -123,7 +126,7 @@ async def test_a_prompt_without_an_id_waits_until_the_next_one(stores: Stores) -
 
 
 async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
-    """A memory can be claimed once in each session; a call that names a claimed one claims nothing."""
+    """A session can claim a memory once. A call that names a claimed memory claims none of its memories."""
     assert await stores.sessions.claim(stores.scope, ["a", "b"])
     assert not await stores.sessions.claim(stores.scope, ["c", "b"])
     assert await stores.sessions.claim(stores.scope, ["c"])
@@ -135,7 +138,7 @@ async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
 
 
 async def test_claimed_statements_are_forgotten_with_the_memories(stores: Stores) -> None:
-    """A claim records the statements of its memories; a refused one does not, and others may have the same ones."""
+    """A claim records its memories' statements, which other claims may also have. A refused claim records none."""
     assert await stores.sessions.claim(stores.scope, ["a"], ["x", "y"])
     assert not await stores.sessions.claim(stores.scope, ["a"], ["z"])
     assert await stores.sessions.claim(stores.scope, ["b"], ["y"])
@@ -145,7 +148,7 @@ async def test_claimed_statements_are_forgotten_with_the_memories(stores: Stores
 
 
 async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) -> None:
-    """Claims do not overlap, however many there are at once."""
+    """Of twenty concurrent claims with a common memory, one succeeds."""
     claimed: list[int] = []
 
     async def claim(number: int) -> None:
@@ -159,8 +162,8 @@ async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) ->
     assert (await stores.sessions.begin(stores.scope)).ids == {f"own {claimed[0]}", "common"}
 
 
-async def test_what_was_shown_is_not_forgotten_twice_within_a_pause(stores: Stores) -> None:
-    """forget_shown() changes nothing if less than the pause has passed since it last forgot."""
+async def test_shown_memories_are_not_forgotten_twice_within_a_pause(stores: Stores) -> None:
+    """forget_shown() changes nothing if it was last called less than the pause ago."""
     await stores.sessions.claim(stores.scope, ["a"])
     await stores.sessions.forget_shown(stores.scope, NOW)
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)
@@ -172,8 +175,8 @@ async def test_what_was_shown_is_not_forgotten_twice_within_a_pause(stores: Stor
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), later)
 
 
-async def test_captured_turns_wait_apart_from_those_of_threads(stores: Stores) -> None:
-    """The two queues are separate, also for batches that are set aside, so each writer takes only its own turns."""
+async def test_turns_of_sessions_and_of_threads_have_separate_queues(stores: Stores) -> None:
+    """Turns of sessions and turns evicted from threads have separate queues, also for batches that are set aside."""
     await stores.sessions.queue(stores.scope, None, [answer()])
     assert stores.scope.namespace in {scope.namespace async for scope in stores.captures.scopes()}
     (batch,) = await stores.captures.pending(stores.scope, 10)

@@ -1,6 +1,7 @@
-"""The contract of Embedder, tested on each implementation, and what sentence-transformers alone has.
+"""The contract of Embedder, tested on each implementation, and tests for sentence-transformers alone.
 
-Its errors are tested here, and that the default encoder has its vectors: importing the library takes many seconds.
+The latter are here because importing the library takes many seconds: its errors, and that the default encoder gives the
+same vectors.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ async def open_cached(directory: Path, waiting: int) -> Embedder:
 
 
 async def open_torch(_: Path, waiting: int) -> Embedder:
-    """Open the sentence-transformers embedder with the weights of the default one."""
+    """Open the sentence-transformers embedder with the weights of the default embedder."""
     with unmeasured():
         importlib.import_module("sentence_transformers")
     settings = SentenceTransformersSettings(
@@ -69,7 +70,7 @@ async def embedder(opener: Opener, onnx_directory: Path) -> AsyncIterator[Embedd
 
 
 async def test_vectors_have_unit_length(embedder: Embedder) -> None:
-    """Vectors of queries and documents are float32 of length 1 with the stated dimensions."""
+    """Vectors of queries and documents are float32, have length 1, and as many dimensions as the embedder states."""
     embeddings = [await embedder.embed_query("where is the key?"), *await embedder.embed_documents(["in the drawer"])]
     for embedding in embeddings:
         assert embedding.dense.shape == (embedder.dimensions,) == (384,)
@@ -79,7 +80,7 @@ async def test_vectors_have_unit_length(embedder: Embedder) -> None:
 
 
 async def test_embeddings_are_in_the_order_of_the_documents(embedder: Embedder) -> None:
-    """The n-th embedding is that of the n-th document, whatever the texts' lengths."""
+    """The n-th embedding is that of the n-th document, whatever the lengths of the texts."""
     texts = [f"{'word ' * (at * 7 % 11)} number {at}" for at in range(20)]
     together = await embedder.embed_documents(texts)
     for text, embedding in zip(texts, together, strict=True):
@@ -88,14 +89,14 @@ async def test_embeddings_are_in_the_order_of_the_documents(embedder: Embedder) 
 
 
 async def test_queries_and_documents_are_embedded_alike(embedder: Embedder) -> None:
-    """As a query a text is most similar to itself as a document."""
+    """Among documents, the text that equals a query is most similar to the query."""
     [document] = await embedder.embed_documents(["the staging database"])
     query = await embedder.embed_query("the staging database")
     assert query.dense @ document.dense > 0.99999
 
 
 async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Embedder) -> None:
-    """The cosine of the paraphrase is higher by at least .2."""
+    """The cosine of a paraphrase is at least 0.2 higher than that of an unrelated text."""
     query = await embedder.embed_query("How do I undo my last commit?")
     near, far = await embedder.embed_documents(["Revert the latest change in git.", "The soup needs more salt."])
     assert query.dense @ near.dense > query.dense @ far.dense + 0.2
@@ -107,7 +108,7 @@ async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Emb
     ids=["empty", "blank", "blanks", "emoji", "surrogate", "controls", "one long word", "long", "long blank"],
 )
 async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
-    """Empty, unusual and overlong texts get a vector; the overlong are truncated."""
+    """Empty, unusual and overlong texts get a vector. Overlong texts are truncated."""
     query = await embedder.embed_query(text)
     [document] = await embedder.embed_documents([text])
     assert np.isfinite(query.dense).all()
@@ -115,7 +116,7 @@ async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
 
 
 async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None:
-    """Texts that differ after the token limit have equal vectors; leading blanks do not count."""
+    """Texts that differ only after the token limit have equal vectors. Leading blanks do not count."""
     start = "the train to Lisbon leaves at nine " * 60
     short, longer, blank = await embedder.embed_documents([start, start + "soup " * 9_000, " " * 90_000 + start])
     assert short.dense @ longer.dense > 0.99999
@@ -123,12 +124,12 @@ async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None
 
 
 async def test_no_documents_give_no_embeddings(embedder: Embedder) -> None:
-    """An empty list of documents returns an empty list."""
+    """For an empty list of documents, the result is an empty list."""
     assert await embedder.embed_documents([]) == []
 
 
 async def test_concurrent_calls_get_their_own_embeddings(embedder: Embedder) -> None:
-    """Concurrent queries and documents each get the vector of their text."""
+    """Of concurrent calls with queries and documents, each gets the vectors of its own texts."""
     texts = [f"note {at} about {'water' if at % 2 else 'fire'}" for at in range(12)]
     batches = asyncio.gather(*[embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)])
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in texts])
@@ -158,7 +159,7 @@ async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onn
 
 
 async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_directory: Path) -> None:
-    """If the queue is full, a call is refused, and accepted documents are still embedded."""
+    """If the queue is full, a further call is refused, and accepted documents are still embedded."""
     embedder = await opener(onnx_directory, 4)
     calls = [embedder.embed_documents([f"{'word ' * 200} {at}" for at in range(4)]) for _ in range(6)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -168,7 +169,7 @@ async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_direc
 
 
 async def test_a_closed_embedder_is_unavailable(opener: Opener, onnx_directory: Path) -> None:
-    """After aclose() every call raises Unavailable; closing again does nothing."""
+    """After aclose(), every call raises Unavailable, and a second aclose() does nothing."""
     embedder = await opener(onnx_directory, 4)
     await embedder.aclose()
     await embedder.aclose()
@@ -182,7 +183,7 @@ async def test_a_closed_embedder_is_unavailable(opener: Opener, onnx_directory: 
 
 @pytest.fixture(scope="module")
 async def torch_vectors() -> list[np.ndarray]:
-    """Vectors of VARIED by sentence-transformers with the same weights, without network access."""
+    """Vectors of the texts VARIED by sentence-transformers with the same weights, without network access."""
     settings = SentenceTransformersSettings(str(weights_directory()), device="cpu")
     embedder = await SentenceTransformersEmbedder.open(settings)
     try:
@@ -193,7 +194,7 @@ async def torch_vectors() -> list[np.ndarray]:
 
 @pytest.mark.slow
 async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
-    """Our graph gives the library's vectors, for texts one by one and for a batch padded to one length."""
+    """The float32 ONNX graph gives the library's vectors, for single texts and for a batch padded to one length."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
@@ -212,7 +213,7 @@ async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors
 
 
 async def test_vectors_agree_with_sentence_transformers(onnx_directory: Path, torch_vectors: list[np.ndarray]) -> None:
-    """The int8 vectors have a cosine of .99 on average and .98 at least to those of the float32 model."""
+    """The cosines of int8 vectors with the float32 model's vectors are .99 on average and at least .98."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     vectors = [embedding.dense for embedding in await embedder.embed_documents(VARIED)]
     await embedder.aclose()
@@ -222,14 +223,14 @@ async def test_vectors_agree_with_sentence_transformers(onnx_directory: Path, to
 
 
 async def test_a_missing_model_requires_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening without the model raises an error that names the model."""
+    """Opening an embedder whose model is missing raises an error that names the model."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SetupRequired, match="nothing-here"):
         await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(tmp_path / "nothing-here")))
 
 
 async def test_a_missing_package_requires_setup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening without the package raises an error that names the extra to install."""
+    """Opening an embedder whose package is missing raises an error that names the extra to install."""
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(SetupRequired, match=r"pip install -e '.\[torch\]'"):
         await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(weights_directory())))

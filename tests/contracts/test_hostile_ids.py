@@ -1,4 +1,4 @@
-"""Scopes and ids that contain separators and braces never share live state."""
+"""Scopes and ids that contain separators and braces (as in Redis keys) never share live state."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ NAMES = ("x", "x:log", "x:turns", "x:once:y", "x}", "{x}", "x%3Alog", "日本", 
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """All stores of live state over one Redis client."""
+    """All stores of live state, such as threads and workflows, over one Redis client."""
 
     live: LiveClient
 
     async def write(self, scope: Scope, name: str, mark: str) -> None:
-        """Write an entry of each kind with the id `name`, each containing `mark`."""
+        """Write an entry with the id `name` to each store. Each entry contains `mark`."""
         item = make_memory(MemoryType.WORKING, mark, replace(scope, session_id=name), session_id=name)
         assert isinstance(item, Working)
         await RedisWorking(self.live).put(replace(scope, session_id=name), LiveItem(item, timedelta(hours=1)))
@@ -58,7 +58,7 @@ class Everything:
         )  # Overloaded if another has the same key
 
     async def read(self, scope: Scope, name: str) -> list[object]:
-        """Return the contents of the entries with the id `name`."""
+        """The contents of the entries with the id `name` in each store."""
         items = await RedisWorking(self.live).items(replace(scope, session_id=name))
         turns = (await RedisThreads(self.live).read(scope, name)).turns
         events = await RedisWorkflows(self.live).events(scope, name, 0, 10)
@@ -68,7 +68,7 @@ class Everything:
 
 @pytest.fixture(params=LIVE)
 def everything(request: pytest.FixtureRequest) -> Everything:
-    """All stores of live state, on each kind of Redis server."""
+    """All stores of live state, on each kind of Redis server in turn."""
     return Everything(request.getfixturevalue(request.param))
 
 
@@ -90,7 +90,7 @@ async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Ever
 
 
 async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[Scope]) -> None:
-    """Listing or erasing the keys of a namespace includes no key of a similarly named one."""
+    """Listing or erasing a namespace's keys includes no key of a namespace with a similar name."""
     keys = []
     for scope in scopes:
         await everything.write(scope, "x", "mark")
@@ -101,7 +101,7 @@ async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[
 
 
 async def test_receipts_of_similar_namespaces_are_separate(everything: Everything, scopes: list[Scope]) -> None:
-    """Erasing one namespace leaves the receipts of similarly named ones."""
+    """Erasing one namespace leaves the receipts of namespaces with similar names."""
     receipts = RedisReceipts(everything.live, 30, lambda: NOW)
     for scope in scopes:
         await receipts.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})])

@@ -1,4 +1,4 @@
-"""The contract of ItemStore, on every engine; and random calls compared with a dictionary."""
+"""The contract of ItemStore, on every implementation. Random calls are compared with a dictionary."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def vectors(*directions: int) -> DenseVectors:
 
 
 class Puts:
-    """Puts items of one scope into a store, one second after the other."""
+    """Puts items of one scope into a store, each one second later than the item before."""
 
     def __init__(self, store: ItemStore, scope: Scope) -> None:
         self.store = store
@@ -70,7 +70,7 @@ class Puts:
     async def put(
         self, path: str, key: str, value: Any = None, texts: DenseVectors = NO_TEXTS, ttl_s: float | None = None
     ) -> Item:
-        """Put a value one second after the previous one, and return the stored item."""
+        """Put a value one second after the previous put, and return the stored item."""
         self.at += 1
         now, ttl = after(self.at), None if ttl_s is None else timedelta(seconds=ttl_s)
         address = address_of(path, key)
@@ -78,7 +78,7 @@ class Puts:
         return await self.store.put(self.scope, item, texts)
 
     async def get(self, path: str, key: str, *, refresh: bool = False) -> Item | None:
-        """The item at an address."""
+        """The item at a path and key; None if there is none."""
         return await self.store.get(self.scope, address_of(path, key), after(self.at), refresh=refresh)
 
     async def keys(self, **search: Any) -> list[str]:
@@ -87,25 +87,25 @@ class Puts:
         return [item.address.key for item in found]
 
     async def paths(self, *match: PathMatch, **listing: Any) -> list[str]:
-        """The paths that a listing finds, each with its labels joined by dots."""
+        """The paths that a listing finds. The labels of each path are joined by dots."""
         paths = await self.store.paths(self.scope, PathListing(match, **listing), after(self.at))
         return [".".join(path) for path in paths]
 
 
 def address_of(path: str, key: str) -> ItemAddress:
-    """The address with the labels of a joined path."""
+    """The address of a key under `path`, whose labels are joined by dots."""
     return ItemAddress(path=tuple(path.split(".")) if path else (), key=key)
 
 
 @pytest.fixture
 def puts(items: ItemStore, scope: Scope) -> Puts:
-    """Puts into a new namespace of each store."""
+    """Puts into a new namespace of each store in turn."""
     return Puts(items, scope)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
 async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
-    """Every kind of JSON, with its types and digits."""
+    """Every kind of JSON value is read back equal, with its types and digits."""
     await puts.put("a.b", "key", value)
     item = await puts.get("a.b", "key")
     assert item is not None
@@ -118,7 +118,7 @@ async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
 
 
 async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> None:
-    """A second put replaces value and vectors, but not created_at; the same key at another path is another item."""
+    """A second put replaces value and vectors, but not created_at. The same key at another path is another item."""
     await puts.put("a", "key", "first", vectors(0))
     stored = await puts.put("a", "key", "second", vectors(1))
     await puts.put("a.b", "key", "third")
@@ -148,7 +148,7 @@ async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
 
 
 async def test_a_deleted_item_is_gone(puts: Puts) -> None:
-    """A second delete changes nothing; a later put creates a new item."""
+    """After a delete, a second delete changes nothing, and a put creates a new item."""
     await puts.put("a", "key", 1)
     await puts.put("a", "other", 1)
     for _ in range(2):
@@ -160,7 +160,7 @@ async def test_a_deleted_item_is_gone(puts: Puts) -> None:
 
 
 async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
-    """It is in no answer from its expiry on; `delete_expired` removes its bytes."""
+    """From its expiry on, an item is in no answer. `delete_expired` then removes its bytes."""
     await puts.put("a", "short", 1, vectors(0), ttl_s=10)
     await puts.put("b", "long", 1, vectors(0))
     puts.at = 10.999_999
@@ -177,7 +177,7 @@ async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
 
 
 async def test_a_put_after_the_expiry_creates_a_new_item(puts: Puts) -> None:
-    """The put creates a new item, with a new creation time and no time to live of the expired one."""
+    """The new item has a new creation time, and not the expired item's time to live."""
     await puts.put("a", "key", 1, ttl_s=1)
     puts.at = 7
     assert (await puts.put("a", "key", 2)).created_at == after(8)
@@ -188,7 +188,7 @@ async def test_a_put_after_the_expiry_creates_a_new_item(puts: Puts) -> None:
 
 
 async def test_a_read_that_refreshes_restarts_the_time_to_live(puts: Puts) -> None:
-    """Other reads do not; items without a time to live stay without one."""
+    """Reads without `refresh` do not restart it, and an item without a time to live stays without."""
     await puts.put("a", "key", 1, ttl_s=10)
     await puts.put("a", "forever", 1)
     puts.at = 9
@@ -207,7 +207,7 @@ async def test_a_read_that_refreshes_restarts_the_time_to_live(puts: Puts) -> No
 
 
 async def test_a_prefix_matches_whole_labels(puts: Puts) -> None:
-    """Underscores and percent signs are no wildcards."""
+    """A prefix matches whole labels of a path. Underscores and percent signs in it are no wildcards."""
     for path in ("users", "users.ann", "users.ann.notes", "users.anna", "users.a_n", "usersann", ""):
         await puts.put(path, f"in {path}")
     assert await puts.keys(prefix=("users", "ann")) == ["in users.ann.notes", "in users.ann"]
@@ -230,7 +230,7 @@ async def test_without_a_query_the_item_written_last_comes_first(puts: Puts) -> 
 
 
 async def test_an_item_scores_by_its_nearest_text(puts: Puts) -> None:
-    """An item scores by its nearest text; items without texts come last, without a score."""
+    """An item's score is that of its nearest text. Items without texts come last and have no score."""
     await puts.put("p", "both", 1, vectors(0, 1))
     await puts.put("p", "second", 1, vectors(1))
     await puts.put("p", "none", 1)
@@ -244,7 +244,7 @@ async def test_an_item_scores_by_its_nearest_text(puts: Puts) -> None:
 
 
 async def test_items_of_equal_score_are_on_one_page_each(puts: Puts) -> None:
-    """Pages of a search show everything once, however many items have the same text."""
+    """All pages of a search together have each item once, however many items have the same text."""
     for number in range(30):
         await puts.put("p", f"{number}", 1, vectors(0))
     pages = [await puts.keys(vector=vectors(0)[0], limit=7, offset=offset) for offset in range(0, 35, 7)]
@@ -252,7 +252,7 @@ async def test_items_of_equal_score_are_on_one_page_each(puts: Puts) -> None:
 
 
 async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
-    """A filter also finds items beyond the first window of values that is read, with and without a query."""
+    """A filter also finds items beyond the first page of values that is read, with and without a query."""
     puts = Puts(EngineItems(bench.store, window=4), scope)
     for number in range(40):
         await puts.put("p", f"{number}", {"number": number, "even": number % 2 == 0}, vectors(number % 3))
@@ -266,7 +266,7 @@ async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
 
 
 async def test_a_filter_finds_values_of_many_members(puts: Puts) -> None:
-    """A filter also finds a large value by a member that the index leaves out."""
+    """A filter finds a large value even by a member that the engine's index leaves out."""
     await puts.put("p", "large", {f"m{number}": number for number in range(filters.MAX_FACTS + 50)})
     await puts.put("p", "small", {"m1": 1})
     last = filters.MAX_FACTS + 49
@@ -275,7 +275,7 @@ async def test_a_filter_finds_values_of_many_members(puts: Puts) -> None:
 
 
 async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Scope) -> None:
-    """The error says to ask for fewer items; a smaller page is returned."""
+    """The error says to ask for fewer items, and a smaller page is then returned."""
     puts = Puts(EngineItems(bench.store, most_bytes=25_000), scope)
     for number in range(10):
         await puts.put("p", f"{number}", "x" * 4_998)
@@ -285,14 +285,14 @@ async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Sco
 
 
 async def test_large_values_are_read_in_several_pages(puts: Puts) -> None:
-    """The engine ends a page after 8 MiB of values; the search then reads the next page."""
+    """A search whose values exceed the engine's page of 8 MiB reads further pages."""
     for number in range(10):
         await puts.put("p", f"{number}", "x" * 1_000_000)
     assert await puts.keys(limit=10) == [f"{number}" for number in reversed(range(10))]
 
 
-async def test_agents_and_namespaces_have_items_of_their_own(items: ItemStore, scope: Scope) -> None:
-    """One address is a separate item for each agent, for no agent, and in each namespace and tenant."""
+async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope: Scope) -> None:
+    """The same address is a separate item for each agent, for no agent, and in each namespace and tenant."""
     scopes = [
         scope,
         replace(scope, agent_id="ann"),
@@ -320,7 +320,7 @@ async def test_agents_and_namespaces_have_items_of_their_own(items: ItemStore, s
 
 @pytest.mark.slow
 async def test_every_item_is_listed_once(puts: Puts) -> None:
-    """Listing every item continues across the engine's pages."""
+    """A listing of more items than an engine page has each item once."""
     for number in range(110):
         await puts.put(f"p{number % 7}", f"{number}", number)
     values = [item.value async for item in puts.store.every(puts.scope, after(1))]
@@ -328,7 +328,7 @@ async def test_every_item_is_listed_once(puts: Puts) -> None:
 
 
 async def test_paths_are_matched_cut_and_sorted(puts: Puts) -> None:
-    """Several conditions must all hold; a star in a condition stands for one label."""
+    """Several conditions must all match. A star in a condition stands for one label."""
     for path in ("a.b.c", "a.b.d", "a.x.c", "b.c", "a", "c.b.a", ""):
         await puts.put(path, "key")
         await puts.put(path, "other key")
@@ -373,7 +373,7 @@ CALLS = st.one_of(
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CALLS, min_size=5, max_size=25))
 async def test_random_calls_answer_as_a_dictionary_does(items: ItemStore, calls: list[Sequence[Any]]) -> None:
-    """Puts, deletes, expiries, searches with filters, and listings of paths."""
+    """Random puts, deletes, expiries, searches with filters and listings give the same answers as `DictItems`."""
     scope, model = Scope("acme", f"ns-{uuid.uuid4()}"), DictItems()
     for at, call in enumerate(calls):
         now = after(at)

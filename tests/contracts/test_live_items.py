@@ -27,7 +27,7 @@ HOSTILE = ("a:b", "a", "{a}", "a}b{", "a%3Ab", "日本", "*", "a\\b", '"]', "a/b
 
 @pytest.fixture(params=LIVE)
 def redis_items(request: pytest.FixtureRequest) -> RedisWorking:
-    """The Redis implementation, on each kind of server."""
+    """The Redis implementation, on each kind of Redis server in turn."""
     return RedisWorking(request.getfixturevalue(request.param))
 
 
@@ -44,7 +44,7 @@ def scope() -> Scope:
 
 
 def make_item(scope: Scope, content: str, at: datetime = NOW, todo_id: str | None = None) -> LiveItem:
-    """An item created at `at`."""
+    """An item with this content, created at `at`."""
     times = {"created_at": at, "updated_at": at, "expires_at": at + TTL}
     fields: dict[str, Any] = {"session_id": scope.session_id, "todo_id": todo_id, "live": True, "tags": [], **times}
     memory = make_memory(MemoryType.WORKING, content, scope, **fields)
@@ -58,7 +58,7 @@ async def by_content(items: LiveItemStore, scope: Scope) -> dict[str, LiveItem]:
 
 
 async def test_an_item_is_read_back_unchanged_and_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """Quotes, braces and non-ASCII characters are kept, and a new item is marked unsynced."""
+    """Quotes, braces and non-ASCII characters are kept. A new item is marked as not synced to the memory store."""
     item = make_item(scope, 'text with "quotes", {braces} and ünïcödé 日本', todo_id="t")
     await items.put(scope, item)
     (stored,) = await items.items(scope)
@@ -66,7 +66,7 @@ async def test_an_item_is_read_back_unchanged_and_unsynced(items: LiveItemStore,
 
 
 async def test_touch_restarts_the_ttl_of_named_items_that_are_live(items: LiveItemStore, scope: Scope) -> None:
-    """touch() changes neither expired items nor those that it does not name, and ignores unknown ids."""
+    """touch() changes neither expired items nor items that it does not name, and ignores unknown ids."""
     await items.put(scope, make_item(scope, "early", NOW - timedelta(minutes=4)))
     await items.put(scope, make_item(scope, "other"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6)))
@@ -80,7 +80,7 @@ async def test_touch_restarts_the_ttl_of_named_items_that_are_live(items: LiveIt
 
 
 async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: Scope) -> None:
-    """Items are selected by to-do, by id or all; a cleared item can't be touched."""
+    """clear() selects items by to-do, by id, or all. A cleared item cannot be touched."""
     entries = [
         make_item(scope, "a", todo_id="t"),
         make_item(scope, "b", todo_id="t"),
@@ -99,7 +99,7 @@ async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: S
 
 
 async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Scope) -> None:
-    """Only the item that stands for the same to-do is cleared: notes on it and other to-dos stay."""
+    """A new item for a to-do clears the to-do's earlier item. Notes on the to-do and other to-dos stay."""
     for content, todo_id, is_todo in (
         ("old", "t", True),
         ("note", "t", False),
@@ -114,7 +114,7 @@ async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Sc
 
 
 async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemStore, scope: Scope) -> None:
-    """A pause changes no times, and does not affect items without a to-do or items that have expired."""
+    """A pause changes no times, and does not affect expired items or items without a to-do."""
     await items.put(scope, make_item(scope, "of a to-do", todo_id="t"))
     await items.put(scope, make_item(scope, "note"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6), todo_id="t"))
@@ -133,7 +133,7 @@ async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemSt
 
 
 async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """mark_synced() marks an item only if it is unchanged, and then deletes it if it was cleared or has expired."""
+    """mark_synced() marks an item only if it is unchanged since. A cleared or expired item is then deleted."""
     await items.put(scope, make_item(scope, "a"))
     await items.put(scope, make_item(scope, "b"))
     before = await items.items(scope)
@@ -149,7 +149,7 @@ async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveIt
 
 
 async def test_sessions_and_namespaces_with_hostile_names_share_no_items(items: LiveItemStore, scope: Scope) -> None:
-    """Names that are similar, or look like parts of a key, have separate items."""
+    """Names that are similar, or look like parts of a Redis key, have separate items."""
     scopes = [replace(scope, session_id=name) for name in HOSTILE]
     scopes += [replace(scope, namespace=f"{scope.namespace}{name}") for name in HOSTILE]
     for number, hostile in enumerate(scopes):
@@ -159,13 +159,13 @@ async def test_sessions_and_namespaces_with_hostile_names_share_no_items(items: 
 
 
 async def test_a_scope_without_a_session_is_refused(redis_items: RedisWorking) -> None:
-    """Every call needs a scope with a session, because live items belong to one."""
+    """A call with a scope that has no session raises InvalidRequest, because live items belong to a session."""
     with pytest.raises(InvalidRequest):
         await redis_items.items(Scope("acme", "n"))
 
 
 async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisWorking, scope: Scope) -> None:
-    """It is due again when an item expires; a change during the sweep keeps it due."""
+    """A namespace is due again when an item expires. A change during the sweep keeps the namespace due."""
     items = redis_items
     await items.put(scope, make_item(scope, "a"))
     (due,) = [one for one in await items.due_namespaces(NOW, 10_000) if one.scope.namespace == scope.namespace]
@@ -182,8 +182,8 @@ async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisW
     assert scope.namespace in [one.scope.namespace for one in await items.due_namespaces(second, 10_000)]
 
 
-async def test_a_scope_bound_to_agents_reaches_their_items_alone(items: LiveItemStore, scope: Scope) -> None:
-    """Items of others are not listed, cleared, paused, resumed or replaced."""
+async def test_a_scope_bound_to_agents_reaches_only_their_items(items: LiveItemStore, scope: Scope) -> None:
+    """Items of other agents are not listed, cleared, paused, resumed or replaced."""
     bound = replace(scope, agent_id="ann", agents=("ann",))
     for agent in ("ann", "bob", None):
         item = make_item(scope, f"of {agent}", todo_id="t")

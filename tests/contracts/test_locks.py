@@ -22,7 +22,7 @@ def locks(request: pytest.FixtureRequest) -> Locks:
 
 
 async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
-    """A second caller waits until its timeout; the next holder gets a higher fence."""
+    """A second caller waits until its timeout. The next holder gets a higher fence (a number that grows)."""
     request = LockRequest("one", fresh_scope(), wait_s=0.0)
     first = await locks.acquire(request)
     with pytest.raises(Overloaded, match="held by another"):
@@ -34,7 +34,7 @@ async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
 
 
 async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
-    """A lease that was released cannot be renewed or released again, or end the next holder's lock."""
+    """A released lease cannot be renewed or released again, and cannot end the next holder's lock."""
     request = LockRequest("own", fresh_scope())
     first = await locks.acquire(request)
     await locks.release(first)
@@ -46,7 +46,7 @@ async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
 
 
 async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
-    """The same name in two scopes, or in none, is a different lock."""
+    """The same name is a different lock in each scope, and without a scope."""
     scope = fresh_scope()
     requests = [LockRequest("x", scope), LockRequest("x", fresh_scope()), LockRequest(str(scope.namespace))]
     leases = [await locks.acquire(request) for request in requests]
@@ -64,7 +64,7 @@ async def test_a_held_lock_is_renewed(locks: Locks) -> None:
 
 
 async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
-    """If another caller acquired the lock meanwhile, held() raises LockLost at the end of its block."""
+    """If another caller acquired the lock meanwhile, held() raises LockLost when its block ends."""
     request = LockRequest("lost", fresh_scope(), ttl_s=30.0)
 
     async def work() -> None:
@@ -77,7 +77,7 @@ async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
 
 
 async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> None:
-    """After a waiting caller was cancelled, the next one gets the lock without waiting for it."""
+    """After a waiting caller is cancelled, the next caller gets the lock without waiting for the cancelled caller."""
     scope = fresh_scope()
     lease = await locks.acquire(LockRequest("queue", scope))
     with pytest.raises(Overloaded):
@@ -87,7 +87,7 @@ async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> Non
 
 
 async def test_held_refused_and_lost_locks_are_counted(locks: Locks) -> None:
-    """The counts also have the time that callers waited for locks."""
+    """Held, refused and lost locks are counted, with the time that callers waited."""
     request, counts = LockRequest("counted", fresh_scope(), wait_s=0.0), locks.counts
     async with locks.held(request):
         with pytest.raises(Overloaded):

@@ -91,7 +91,7 @@ OWN_FIELDS: dict[MemoryType, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", MemoryType)
 async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scope, kind: MemoryType) -> None:
-    """A stored memory reads back equal, with all fields set or none, for every type."""
+    """For every type, a stored memory reads back equal, with all optional fields set or none."""
     full = make_memory(kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind])
     bare = make_memory(kind, "only what must be", scope)
     await keep(store, scope, full, bare)
@@ -101,7 +101,7 @@ async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scop
 
 
 async def test_memories_of_all_types_are_stored_and_read_in_one_call(store: MemoryStore, scope: Scope) -> None:
-    """One call stores memories of every type, and one call reads them in the requested order."""
+    """One call stores memories of every type, and one call reads them in the order of the ids."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     asked = [memory.id for memory in reversed(memories)]
@@ -111,7 +111,7 @@ async def test_memories_of_all_types_are_stored_and_read_in_one_call(store: Memo
 
 
 async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, scope: Scope) -> None:
-    """Memories come back in the order of the ids; an id with the wrong type is not found."""
+    """Memories are returned in the order of the ids. An id with the wrong type is not found."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     known = {memory.id: memory.type for memory in reversed(memories)}
@@ -122,7 +122,7 @@ async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, 
 
 
 async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Scope) -> None:
-    """A second memory with the same id leaves nothing of the first."""
+    """After a second memory is stored with the same id, nothing of the first memory is left."""
     old = make_memory(MemoryType.SEMANTIC, "old", scope, tags=["x"], metadata={"k": 1}, session_id="s")
     new = make_memory(MemoryType.SEMANTIC, "new", scope, id=old.id)
     await keep(store, scope, old)
@@ -132,14 +132,14 @@ async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Sc
 
 
 async def test_the_last_record_with_an_id_is_stored(store: MemoryStore, scope: Scope) -> None:
-    """Of two records with the same id in one call the later one is stored."""
+    """Of two records with the same id in one call, the later record is stored."""
     first = make_memory(MemoryType.SEMANTIC, "first", scope)
     await keep(store, scope, first, first.replace(importance=1))
     assert (await store.get(scope, [first.id]))[first.id].importance == 1
 
 
 async def test_more_records_than_one_batch_are_stored(store: MemoryStore, scope: Scope) -> None:
-    """All records are stored, one of half a million characters among them."""
+    """A call stores more records than a batch has, and among them a text of half a million characters."""
     memories = [make_memory(MemoryType.EPISODIC, f"number {n}", scope) for n in range(150)]
     large = make_memory(MemoryType.SEMANTIC, "ü" * 500_000, scope)
     await keep(store, scope, *memories, large)
@@ -148,7 +148,7 @@ async def test_more_records_than_one_batch_are_stored(store: MemoryStore, scope:
 
 
 async def test_unknown_ids_are_ignored(store: MemoryStore, scope: Scope) -> None:
-    """Ids that do not exist, or can't exist, are no error in any call."""
+    """No call raises for an id that does not exist, or that cannot exist."""
     unknown = ["00000000-0000-4000-8000-000000000000", "no uuid", "", "ABCDEF00-0000-4000-8000-000000000000"]
     assert await store.get(scope, unknown) == {}
     assert await store.get(scope, []) == {}
@@ -161,7 +161,7 @@ async def test_unknown_ids_are_ignored(store: MemoryStore, scope: Scope) -> None
 
 
 async def test_an_invalid_record_rejects_the_whole_call(store: MemoryStore, scope: Scope) -> None:
-    """A record of another scope, with a wrong vector, an invalid id or a huge integer stores no record."""
+    """If one record has another scope, a wrong vector, an invalid id or a huge integer, no record is stored."""
     good = make_record(make_memory(MemoryType.SEMANTIC, "good", scope))
     elsewhere = make_memory(MemoryType.SEMANTIC, "x", Scope(scope.tenant, "elsewhere"))
     bad = [
@@ -194,7 +194,7 @@ async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -
 
 
 async def test_a_patch_can_not_change_identity(store: MemoryStore, scope: Scope) -> None:
-    """Type, id, tenant and namespace can be neither set nor dropped."""
+    """A patch can neither set nor drop type, id, tenant and namespace."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope)
     await keep(store, scope, memory)
     with pytest.raises(InvalidRequest, match="tenant"):
@@ -205,7 +205,7 @@ async def test_a_patch_can_not_change_identity(store: MemoryStore, scope: Scope)
 
 
 async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, scope: Scope) -> None:
-    """Filters match the new values and no longer the replaced or dropped ones."""
+    """After a patch, filters match the new values, and no longer the replaced or dropped values."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope, importance=2, tags=["old"])
     await keep(store, scope, memory)
     await store.patch(scope, {memory.id: {"importance": 8}}, removed=["tags"])
@@ -218,7 +218,7 @@ async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, sco
 
 
 async def test_a_patch_to_none_leaves_a_field_without_value(store: MemoryStore, scope: Scope) -> None:
-    """A time that is patched to None is absent for filters, and is not read back."""
+    """A time that is patched to None is absent for filters and in the memory that is read."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope, valid_to=NOW, superseded_by="b")
     await keep(store, scope, memory)
     await store.patch(scope, {memory.id: {"valid_to": None, "superseded_by": None}})
@@ -237,7 +237,7 @@ async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> No
 
 
 async def test_delete_where_removes_matching_memories(store: MemoryStore, scope: Scope) -> None:
-    """Types and a filter restrict the removal; without them everything in the scope is removed."""
+    """Types and a filter restrict the removal. Without them, every memory of the scope is removed."""
     memories = [make_memory(kind, f"{kind} {n}", scope, importance=n) for kind in MemoryType for n in (1, 2)]
     await keep(store, scope, *memories)
     low = parse_filter({"importance": {"eq": 1}})
@@ -250,7 +250,7 @@ async def test_delete_where_removes_matching_memories(store: MemoryStore, scope:
 
 
 async def test_token_vectors_are_accepted(store: MemoryStore, scope: Scope) -> None:
-    """A memory may be stored with token vectors, and again without them."""
+    """A memory may be stored with token vectors, and then again without."""
     memory = make_memory(MemoryType.SEMANTIC, "t", scope)
     record = make_record(memory)
     tokens = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(2, 128)
@@ -266,7 +266,7 @@ async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
 
 
 async def test_an_id_of_another_scope_can_not_be_taken(store: MemoryStore, scope: Scope) -> None:
-    """Storing a memory under an id of another scope is a conflict, and the existing memory is unchanged."""
+    """Storing a memory under an id of another scope is a conflict, and the memory there is unchanged."""
     theirs = make_memory(MemoryType.SEMANTIC, "theirs", scope)
     await keep(store, scope, theirs)
     other = Scope("rival", scope.namespace)

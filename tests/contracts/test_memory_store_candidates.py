@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: candidates and their exact scores, on every implementation."""
+"""The contract of MemoryStore: candidates of a search and their exact scores, on every implementation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUERY = make_dense(999)
 
 
 def corpus(scope: Scope, size: int) -> list[Record]:
-    """Records in which every second has term 2, every third term 3, every fifth term 5 and every seventh term 7."""
+    """Records in which every second has the sparse term 2, every third term 3, every fifth 5 and every seventh 7."""
     return [
         make_record(
             make_memory(KIND, f"text {n}", scope, importance=n % 10 + 1),
@@ -42,7 +42,7 @@ def cosine(record: Record, query: DenseVector) -> float:
 
 
 def bm25(records: list[Record], record: Record, query: dict[int, float]) -> float:
-    """The sparse score that the store must return, with IDF over those of `records` that have any term."""
+    """The sparse score that the store must return. The IDF is over those of `records` that have any term."""
     texts = [set(one.vectors.sparse.indices.tolist()) for one in records if len(one.vectors.sparse.indices)]
     weights = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
     score = 0.0
@@ -60,7 +60,7 @@ async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> li
 
 
 def best(scores: dict[str, float], depth: int) -> set[str]:
-    """The ids with the `depth` highest scores."""
+    """The ids with the highest scores, `depth` of them."""
     return set(sorted(scores, key=lambda one: -scores[one])[:depth])
 
 
@@ -68,7 +68,7 @@ def best(scores: dict[str, float], depth: int) -> set[str]:
 async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
     store: MemoryStore, scope: Scope, depth: int
 ) -> None:
-    """The best `depth` of each query are candidates, and every candidate has both exact scores."""
+    """The `depth` best memories of each query are candidates, and every candidate has both exact scores."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
@@ -85,7 +85,7 @@ async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
 
 
 async def test_one_query_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
-    """If a search has only a dense or only a sparse query, the other score is None."""
+    """If a search has only a dense or only a sparse query, the score for the other query is None."""
     records = corpus(scope, 12)
     await store.upsert(scope, records)
     dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))
@@ -98,7 +98,7 @@ async def test_one_query_alone_gives_one_score(store: MemoryStore, scope: Scope)
 
 
 async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope: Scope) -> None:
-    """The sparse score is 0, whether the query has no terms or only unknown ones."""
+    """If the query has no terms or only unknown terms, the sparse score is 0."""
     await store.upsert(scope, corpus(scope, 5))
     for terms in ([], [4_000_000_000]):
         hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), 10))
@@ -111,7 +111,7 @@ async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope
 async def test_a_search_without_columns_finds_the_same(
     store: MemoryStore, scope: Scope, terms: dict[int, float] | None, depth: int
 ) -> None:
-    """Ids and scores are those of the same search with columns."""
+    """A search that does not ask for columns gives the same ids and scores as the search with columns."""
     await store.upsert(scope, corpus(scope, 40))
     asked = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
     whole, bare = await store.candidates(scope, [asked, replace(asked, columns=False)])
@@ -121,7 +121,7 @@ async def test_a_search_without_columns_finds_the_same(
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
-    """Each search has its answer, also two searches of one type and a search of a type without memories."""
+    """Each search has its own answer, even two searches of one type, or a search of a type without memories."""
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType}
     stored_memories = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
     await store.upsert(scope, [make_record(memory) for memory in stored_memories])
@@ -138,7 +138,7 @@ async def test_several_searches_are_answered_in_order(store: MemoryStore, scope:
 async def test_one_search_finds_candidates_of_every_type(
     store: MemoryStore, scope: Scope, terms: list[int] | None
 ) -> None:
-    """Each candidate has its type, scores and columns; a type's filter does not restrict other types."""
+    """Each candidate has its type, scores and columns. A filter for one type does not restrict other types."""
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace", importance=4) for kind in MemoryType}
     await store.upsert(scope, [make_record(memory) for memory in memories.values()])
     sparse = None if terms is None else make_sparse(terms)
@@ -156,7 +156,7 @@ async def test_one_search_finds_candidates_of_every_type(
 
 
 async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
-    """Both queries return the best `depth` of the matching memories, not the matching ones of the best `depth`."""
+    """Both queries return the best `depth` of the matching memories, even if better memories do not match."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     low = parse_filter({"importance": {"lte": 3}})
@@ -181,7 +181,7 @@ async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Sco
 
 
 async def test_candidates_have_columns_and_no_text(store: MemoryStore, scope: Scope) -> None:
-    """A candidate has the fields that ranking needs, whether it links to others, its heaviest terms, and no content."""
+    """A candidate has the fields for ranking, whether it links to others, and its heaviest terms, but no content."""
     memory = make_memory(MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4)
     record = make_record(memory, terms={1: 0.5, 2: 1.0})
     await store.upsert(scope, [record])
@@ -193,7 +193,7 @@ async def test_candidates_have_columns_and_no_text(store: MemoryStore, scope: Sc
 
 
 async def test_searches_see_the_latest_write(store: MemoryStore, scope: Scope) -> None:
-    """A replacement has new vectors, a patch keeps the vectors, a removed memory is not found."""
+    """A search finds a replaced memory by its new vectors, a patched memory by its old vectors, no removed memory."""
     memory = make_memory(KIND, "x", scope)
     asked = CandidateSearch({KIND: None}, QUERY, make_sparse([1, 2]), 5)
     await store.upsert(scope, [make_record(memory, QUERY, [1])])
@@ -213,7 +213,7 @@ async def test_searches_see_the_latest_write(store: MemoryStore, scope: Scope) -
 
 
 async def test_an_invalid_query_is_refused(store: MemoryStore, scope: Scope) -> None:
-    """A dense query of the wrong length and a depth below 1 raise InvalidRequest."""
+    """A dense query of the wrong length, or a depth below 1, raises InvalidRequest."""
     with pytest.raises(InvalidRequest):
         await search(store, scope, CandidateSearch({KIND: None}, make_dense(1, 5), None, 5))
     with pytest.raises(InvalidRequest):

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: patches with the fence of a lock, so that a former holder changes nothing."""
+"""The contract of MemoryStore: patches with a lock's fence, so that a former holder of the lock changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, scope: Scope) -> None:
-    """Patching a memory that a higher fence has patched raises LockLost; the call's other memories change."""
+    """Patching a memory that a higher fence has patched raises LockLost. The call's other memories are patched."""
     memory, other = (make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b"))
     await keep(store, scope, memory, other)
     await store.patch(scope, {memory.id: {"importance": 8}}, fence=20)
@@ -33,7 +33,7 @@ async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, s
 
 
 async def test_a_patch_with_an_equal_or_higher_fence_succeeds(store: MemoryStore, scope: Scope) -> None:
-    """Equal and higher fences may patch, as may calls without a fence; missing memories stay missing."""
+    """Calls with an equal or higher fence, or without a fence, may patch. A missing memory is not created."""
     memory = make_memory(MemoryType.WORKING, "a", scope)
     missing = make_memory(MemoryType.WORKING, "missing", scope)
     await keep(store, scope, memory)

@@ -138,7 +138,8 @@ class Shelf:
 async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shelf]:
     """A store with `make_memories` in a scope, and the same memories in another namespace, which no filter may match.
 
-    The store is a separate one, because qdrant-client's local mode scans every stored memory for each filter.
+    It is not the store of the other tests, because qdrant-client's local mode scans every stored memory for each
+    filter.
     """
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as bench:
         scope, other = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
@@ -149,7 +150,7 @@ async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def assert_matches(shelf: Shelf, tree: Filter) -> None:
-    """Listing, counting and searching with the filter give the memories that match in the reference."""
+    """Check that listing, counting and searching with the filter give the memories that the reference matches."""
     expected = {memory.content for memory in shelf.memories if holds(memory.to_payload(), tree)}
     page = await shelf.store.page(shelf.scope, Listing(filter=tree, limit=500))
     assert {memory.content for memory in page.memories} == expected
@@ -159,7 +160,7 @@ async def assert_matches(shelf: Shelf, tree: Filter) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("field", sorted(OPERANDS))
 async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
-    """Each operator with each operand matches the same memories as the reference, absent fields included."""
+    """Each operator with each operand matches the same memories as the reference, even if the field is absent."""
     await assert_matches(shelf, Absent(field))
     for value in OPERANDS[field]:
         ranges = () if isinstance(value, bool | str) else (Op.GT, Op.GTE, Op.LT, Op.LTE)
@@ -171,7 +172,7 @@ async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(s
 
 
 async def test_filters_by_id_match_ids_alone(shelf: Shelf) -> None:
-    """Ids of other namespaces, other spellings and texts that are no ids match nothing, also when negated."""
+    """Ids of other namespaces, ids in another spelling and texts that are no ids match nothing, even when negated."""
     ids = [memory.id for memory in shelf.memories[:3]]
     strange = (str(uuid.uuid4()), ids[2].upper(), "", "e0", "\ud800")
     for tree in (
@@ -196,7 +197,7 @@ async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filte
 
 
 async def test_large_integers_are_compared_exactly(shelf: Shelf) -> None:
-    """Equality is exact beyond the precision of a float; an integer that can't be stored equals nothing."""
+    """Equality is exact beyond the precision of a float. An integer that cannot be stored equals nothing."""
     for value in (2**53, 2**53 + 1, 2**53 + 2, 2**64, -(2**70)):
         for op in (Op.EQ, Op.NE):
             await assert_matches(shelf, Compare("metadata.n8", op, value))
@@ -225,7 +226,7 @@ async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
 @pytest.mark.parametrize("instant", [FIRST, NOW, LAST])
 @pytest.mark.parametrize("state", State)
 async def test_states_are_those_that_memories_have_at_the_time(shelf: Shelf, state: State, instant: datetime) -> None:
-    """A filter by state matches memories that `Memory.at` gives that state; `in_view` matches all but replaced ones."""
+    """A filter by state matches memories to which `Memory.at` gives that state; `in_view` all but replaced memories."""
     page = await shelf.store.page(
         shelf.scope, Listing(filter=with_states(Compare("state", Op.EQ, state), instant), limit=500)
     )

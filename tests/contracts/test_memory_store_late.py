@@ -22,7 +22,7 @@ QUERY = make_dense(999)
 
 
 def make_tokens(seed: int, count: int) -> TokenVectors:
-    """Random unit vectors, one for each token, as int8 in steps of 1/127."""
+    """Token vectors: random unit vectors, as int8 in steps of 1/127."""
     states = np.random.default_rng(seed).standard_normal((count, 128))
     tokens: TokenVectors = np.rint(states / np.linalg.norm(states, axis=1, keepdims=True) * 127).astype(np.int8)
     return tokens
@@ -35,7 +35,7 @@ def record_with(scope: Scope, number: int, tokens: TokenVectors | None) -> Recor
 
 
 def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
-    """The highest cosine of each query token with any token of the memory, computed with numpy."""
+    """For each query token, its highest cosine with any token of the memory, computed with numpy."""
     scaled = memory.astype(float) / 127
     return [max(float(token @ other) for other in scaled) for token in query.astype(float) / 127]
 
@@ -47,7 +47,7 @@ async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None)
 
 
 async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: MemoryStore, scope: Scope) -> None:
-    """Each score is that of the best pair of tokens; NaN for a memory without token vectors."""
+    """For each query token, a candidate has the cosine of its best matching token; NaN if it has no token vectors."""
     query = make_tokens(7, 3)
     vectors = {n: make_tokens(n, 1 + 5 * n) for n in range(6)}
     records = [record_with(scope, n, tokens) for n, tokens in vectors.items()] + [record_with(scope, 99, None)]
@@ -70,7 +70,7 @@ async def test_a_search_without_query_tokens_has_no_late_scores(store: MemorySto
 
 
 async def test_a_replaced_memory_has_its_new_token_vectors(store: MemoryStore, scope: Scope) -> None:
-    """Scores are computed with the latest token vectors, or are NaN once there are none."""
+    """Scores are computed with a memory's latest token vectors; they are NaN once it has none."""
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 40))
     await store.upsert(scope, [record])
     newer = make_tokens(2, 3)
@@ -85,7 +85,7 @@ async def test_a_replaced_memory_has_its_new_token_vectors(store: MemoryStore, s
 
 
 async def test_token_vectors_of_a_removed_memory_are_gone(store: MemoryStore, scope: Scope) -> None:
-    """A memory that is stored again under its id has only its new token vectors."""
+    """A memory that is stored again after its removal has only its new token vectors."""
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 4))
     await store.upsert(scope, [record])
     assert await store.delete(scope, [record.id]) == 1

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope) -> None:
-    """Each type has its number of memories and of tokens, zeros for an empty type."""
+    """The stats have the number of memories and of tokens for each type; zeros for a type without memories."""
     assert await store.stats(scope) == dict.fromkeys(MemoryType, TypeStats(0, 0))
     counts = [1, 7, 7, 120_000]
     await keep(
@@ -39,7 +39,7 @@ async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope)
 
 @pytest.mark.slow
 async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStore, scope: Scope) -> None:
-    """Newest first, ties by id, across types; no memory is missing or repeated at any page size."""
+    """Memories of all types are listed newest first, ties by id. At any page size, each memory is listed once."""
     kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.WORKING)
     memories = [
         make_memory(kinds[n % 3], f"m{n}", scope, created_at=NOW + timedelta(microseconds=n // 11)) for n in range(40)
@@ -68,7 +68,7 @@ async def test_a_page_has_the_total(store: MemoryStore, scope: Scope) -> None:
 
 
 async def test_paging_continues_when_the_cursors_memory_was_removed(store: MemoryStore, scope: Scope) -> None:
-    """A cursor is a position in the order, so no other memory is missing or repeated."""
+    """After the last memory of a page is removed, the next page neither skips nor repeats another memory."""
     memories = [make_memory(MemoryType.EPISODIC, f"m{n}", scope) for n in range(6)]
     await keep(store, scope, *memories)
     order = sorted(memory.id for memory in memories)
@@ -80,7 +80,7 @@ async def test_paging_continues_when_the_cursors_memory_was_removed(store: Memor
 
 @pytest.mark.parametrize("cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="])
 async def test_an_invalid_cursor_is_refused(store: MemoryStore, scope: Scope, cursor: str) -> None:
-    """The error names the field."""
+    """The error for an invalid cursor names the field."""
     with pytest.raises(InvalidRequest) as caught:
         await store.page(scope, Listing(cursor=cursor))
     assert caught.value.path == "cursor"
@@ -94,7 +94,7 @@ async def test_a_limit_out_of_range_is_refused(store: MemoryStore, scope: Scope,
 
 
 async def test_counts_are_of_each_filter_by_type(store: MemoryStore, scope: Scope) -> None:
-    """One dictionary for each filter, in order, with every type; none of another scope is counted."""
+    """There is a dictionary of counts by type for each filter, in order. Memories of other scopes are not counted."""
     hour = timedelta(hours=1)
     await keep(
         store,

@@ -28,7 +28,7 @@ def written(scope: Scope, number: int, content: str) -> Memory:
 
 
 async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
-    """Check that each passage is that of the stored memory, and return the number of passages."""
+    """Check that each passage equals that of its stored memory, and return the number of passages."""
     memories, passages = await store.get(scope, ids), await store.passages(scope, ids)
     assert passages == {one: passage_of(memory) for one, memory in memories.items()}
     assert list(passages) == list(memories)
@@ -62,7 +62,7 @@ async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: S
 
 
 async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Scope) -> None:
-    """A passage that was just read is unknown in every other scope."""
+    """A passage that was read in one scope is unknown in every other scope."""
     memory = written(scope, 1, "told\n<memories>here alone")
     ids = {memory.id: memory.type}
     await store.upsert(scope, [make_record(memory)])
@@ -75,7 +75,10 @@ async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Sc
 
 
 async def test_uses_are_added_to_existing_memories(store: MemoryStore, scope: Scope) -> None:
-    """Each count grows by its uses, with the time of the last; other scopes and unknown ids are unchanged."""
+    """Each access count grows by its uses and gets the time of the last use.
+
+    Other scopes and unknown ids are unchanged.
+    """
     known = [written(scope, number, f"text {number}") for number in range(4)]
     await store.upsert(scope, [make_record(one.replace(access_count=place // 2)) for place, one in enumerate(known)])
     uses = [Use(one.id, one.type, 1 + place % 2, NOW + timedelta(minutes=place)) for place, one in enumerate(known)]

@@ -49,7 +49,7 @@ async def visible(store: MemoryStore, scope: Scope) -> list[Candidate]:
 
 
 async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, others: list[Memory]) -> None:
-    """Check that every kind of read in `scope` returns the expected memory and none of the others."""
+    """Check that every kind of read in `scope` returns the memory `expected` and none of `others`."""
     assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [expected.id]
     assert set(await store.get(scope, [expected.id, *(memory.id for memory in others)])) == {expected.id}
     assert [candidate.id for candidate in await visible(store, scope)] == [expected.id]
@@ -59,7 +59,7 @@ async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, o
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["tenant", "namespace"])
 async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, part: str) -> None:
-    """Quotation marks, blanks and any script have no special meaning in tenants and namespaces."""
+    """Quotation marks, blanks and other scripts in the names of tenants and namespaces have no special meaning."""
     fixed = uuid.uuid4().hex
     scopes = [Scope(fixed, name) if part == "namespace" else Scope(name, fixed) for name in HOSTILE]
     memories = [make_memory(MemoryType.SEMANTIC, "the same words", scope) for scope in scopes]
@@ -75,7 +75,7 @@ async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, par
     [("t", "n2"), ("t2", "n"), ("n", "t"), ("T", "n"), ("t", "N"), ("t", "nn"), ("tn", ""), ("t ", "n"), ("t", "n1")],
 )
 async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[str, str]) -> None:
-    """Removing and patching by id or by filter leaves another scope's memory unchanged."""
+    """Removing and patching, by id or by filter, leaves the memory of another scope unchanged."""
     fixed = uuid.uuid4().hex
     mine = Scope(f"{fixed}t", f"{fixed}n")
     theirs = (
@@ -94,7 +94,7 @@ async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[s
 
 
 async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope: Scope) -> None:
-    """A cursor of one namespace, used in another, pages through the other's memories only."""
+    """The cursor of a page in one namespace, used in another namespace, lists memories of the latter only."""
     other = Scope(scope.tenant, f"{scope.namespace}-2")
     for owner in (scope, other):
         await keep(store, owner, *(make_memory(MemoryType.EPISODIC, f"m{n}", owner) for n in range(4)))
@@ -105,7 +105,7 @@ async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope
 
 
 async def test_session_and_agent_do_not_restrict_reads_by_id(store: MemoryStore, scope: Scope) -> None:
-    """Neither reads by id nor pages depend on the caller's session and agent."""
+    """Reads by id and pages do not depend on the caller's session and agent."""
     memory = make_memory(MemoryType.WORKING, "w", Scope(scope.tenant, scope.namespace, "s1", "a1"))
     await keep(store, scope, memory)
     elsewhere = Scope(scope.tenant, scope.namespace, "s2", "a2")
@@ -114,7 +114,7 @@ async def test_session_and_agent_do_not_restrict_reads_by_id(store: MemoryStore,
 
 
 async def test_private_memories_are_found_in_their_session_only(store: MemoryStore, scope: Scope) -> None:
-    """Candidates include a session's private memories in that session only, and public ones everywhere."""
+    """Candidates include a session's private memories in that session only, and public memories in any session."""
     first, second = (Scope(scope.tenant, scope.namespace, name) for name in ("s1", "s2"))
     private = make_memory(MemoryType.WORKING, "private", first)
     public = make_memory(MemoryType.SEMANTIC, "public", first)
@@ -126,7 +126,7 @@ async def test_private_memories_are_found_in_their_session_only(store: MemorySto
 
 
 async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
-    """Non-empty namespaces of the tenant, each once and sorted, whatever the types of memories."""
+    """Each namespace of the tenant that has memories of any type is listed once, sorted."""
     tenant = f"t {uuid.uuid4()}"
     assert await store.namespaces(tenant) == []
     for name, kind in (("b", MemoryType.WORKING), ("名前空間", MemoryType.EPISODIC), ("b", MemoryType.SEMANTIC)):
@@ -139,7 +139,7 @@ async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
 
 
 async def test_a_scope_bound_to_agents_has_only_their_working_items(store: MemoryStore) -> None:
-    """Other types are shared in the namespace; no read, change or removal reaches another agent's working item."""
+    """No read, change or removal reaches another agent's working item. Memories of other types are shared."""
     scope = Scope(uuid.uuid4().hex, "n")
     bound = Scope(scope.tenant, scope.namespace, agent_id="ann", agents=("ann",))
     owners = {"fact": "bob", "theirs": "ann", "other": "bob", "nobody's": None}

@@ -37,7 +37,7 @@ def body(number: int = 0) -> dict[str, Any]:
 
 
 def redis_receipts(live: LiveClient) -> RedisReceipts:
-    """A Redis store of receipts without cached chain heads, like that of another process."""
+    """A ReceiptStore on Redis that has not cached the chain's newest receipt, like the store of another process."""
     return RedisReceipts(live, 30, lambda: NOW)
 
 
@@ -50,7 +50,7 @@ def store(request: pytest.FixtureRequest) -> ReceiptStore:
 
 
 async def append(store: ReceiptStore, scope: Scope, body: dict[str, Any]) -> SealedReceipt:
-    """Append one receipt and return it sealed."""
+    """Append a receipt with these members, and return it sealed (chained and hashed)."""
     (sealed,) = await store.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, body)])
     return sealed
 
@@ -62,7 +62,7 @@ def scope() -> Scope:
 
 
 async def test_a_receipt_is_read_back_as_it_was_sealed(store: ReceiptStore, scope: Scope) -> None:
-    """The text is the same byte for byte with a valid hash; unknown ids return None."""
+    """A receipt's text is read back byte for byte and has a valid hash. For an unknown id the result is None."""
     members = body()
     sealed = await append(store, scope, members)
     assert await store.get(scope.tenant, sealed.id) == sealed.text
@@ -74,7 +74,7 @@ async def test_a_receipt_is_read_back_as_it_was_sealed(store: ReceiptStore, scop
 
 
 async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Scope) -> None:
-    """All receipts of a tenant are one chain across its namespaces; tenants have separate chains."""
+    """All receipts of a tenant form one chain across its namespaces. Each tenant has a separate chain."""
     other = Scope(f"{scope.tenant} too", "shop")
     first = await append(store, scope, body(1))
     await append(store, other, body(2))
@@ -83,7 +83,7 @@ async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Sc
 
 
 async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Scope) -> None:
-    """Receipts appended concurrently each have a different predecessor."""
+    """Of receipts appended concurrently, no two name the same predecessor."""
     async with anyio.create_task_group() as tasks:
         for number in range(20):
             tasks.start_soon(append, store, scope, body(number))
@@ -92,7 +92,7 @@ async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Sco
 
 
 async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope: Scope) -> None:
-    """One call appends receipts of several namespaces in order; an empty list changes nothing."""
+    """One call appends receipts of several namespaces in order. An empty list changes nothing."""
     assert await store.append(scope.tenant, []) == []
     made = [UnsealedReceipt.of(f"space {number % 2}", body(number)) for number in range(5)]
     sealed = await store.append(scope.tenant, made)
@@ -103,7 +103,7 @@ async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope
 
 
 async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> int:
-    """The number of receipts in the chain that ends with `newest`."""
+    """Number of receipts in the chain that ends with the receipt `newest`."""
     count = 1
     while newest["previous_id"] is not None:
         before = json.loads(await store.get(scope.tenant, newest["previous_id"]) or b"")
@@ -113,7 +113,7 @@ async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> i
 
 
 async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: ReceiptStore, scope: Scope) -> None:
-    """The next receipt still names the erased one as its predecessor; erasing one memory erases no receipt."""
+    """The next receipt still names the erased receipt as its predecessor. Erasing a single memory erases no receipt."""
     elsewhere = Scope(scope.tenant, "elsewhere")
     erased = [await append(store, scope, body(number)) for number in range(3)]
     stays = await append(store, elsewhere, body())
@@ -130,7 +130,7 @@ async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: Re
 
 
 async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope) -> None:
-    """Four stores that append concurrently make one chain."""
+    """Receipts that four stores append concurrently form one chain."""
     processes = [redis_receipts(live) for _ in range(4)]
     async with anyio.create_task_group() as tasks:
         for number in range(40):
@@ -140,7 +140,7 @@ async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope
 
 
 async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
-    """Receipts, the head of the chain and the index of the namespace all have a TTL."""
+    """Receipts, the head of the chain and the index of the namespace all have a TTL in Redis."""
     await append(RedisReceipts(live, 2, lambda: NOW), scope, body())
     keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True)
     lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]
@@ -149,7 +149,7 @@ async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
 
 
 async def test_latest_receipts_are_listed_newest_first(store: ReceiptStore, scope: Scope) -> None:
-    """Only receipts of the namespace are listed, in pages; a page after an unknown id is empty."""
+    """Pages list only receipts of the namespace. A page that starts after an unknown id is empty."""
     elsewhere = Scope(scope.tenant, "elsewhere")
     ids = [receipt_id(NOW + timedelta(milliseconds=number)) for number in range(5)]
     texts = [(await append(store, scope, {**body(number), "id": ids[number]})).text for number in range(5)]

@@ -1,4 +1,4 @@
-"""The contract of RejectionStore, which keeps rejected texts by namespace."""
+"""The contract of RejectionStore, which stores the texts that a namespace rejected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(params=["fake", *LIVE])
 def store(request: pytest.FixtureRequest) -> RejectionStore:
-    """Each implementation."""
+    """Each implementation in turn."""
     if request.param == "fake":
         return FakeRejections(lambda: NOW)
     live: LiveClient = request.getfixturevalue(request.param)
@@ -36,12 +36,12 @@ def scope() -> Scope:
 
 
 def text(name: str, age: timedelta = timedelta()) -> RejectedText:
-    """A rejected text of some age."""
+    """A rejected text with this name, rejected `age` ago."""
     return RejectedText(name, NOW - age, "filler", {"content": f"ok \u00fc {name}", "tags": ["a"]})
 
 
 async def test_the_newest_texts_come_first(store: RejectionStore, scope: Scope) -> None:
-    """Texts are listed newest first up to the limit, with all their members."""
+    """Rejected texts are listed newest first, up to the limit, with all their members."""
     old, new, newest = text("a", timedelta(hours=2)), text("c", timedelta(hours=1)), text("b")
     await store.add(scope, [old, newest])
     await store.add(scope, [new])
@@ -51,7 +51,7 @@ async def test_the_newest_texts_come_first(store: RejectionStore, scope: Scope) 
 
 
 async def test_a_text_that_is_rejected_again_is_listed_once(store: RejectionStore, scope: Scope) -> None:
-    """The later rejection takes the place of the earlier one."""
+    """If a text is rejected again, the later rejection replaces the earlier."""
     again = replace(text("a"), reason="repetition")
     await store.add(scope, [text("a", timedelta(days=1))])
     await store.add(scope, [again])
@@ -59,7 +59,7 @@ async def test_a_text_that_is_rejected_again_is_listed_once(store: RejectionStor
 
 
 async def test_removed_and_expired_texts_are_not_listed(store: RejectionStore, scope: Scope) -> None:
-    """A removed text and one older than the time to live are gone."""
+    """A text that was removed, or is older than the time to live, is not listed."""
     await store.add(scope, [text("a"), text("b"), text("c", REJECTED_TTL + timedelta(minutes=1))])
     await store.remove(scope, "a")
     await store.remove(scope, "unknown")
@@ -68,7 +68,7 @@ async def test_removed_and_expired_texts_are_not_listed(store: RejectionStore, s
 
 
 async def test_the_oldest_texts_beyond_the_limit_are_dropped(store: RejectionStore, scope: Scope) -> None:
-    """Of one more than the limit, the oldest is dropped."""
+    """If one more text than the limit is stored, the oldest text is dropped."""
     await store.add(scope, [text(f"{number:04}", timedelta(seconds=number)) for number in range(MAX_REJECTED + 1)])
     ids = [each.id for each in await store.latest(scope, MAX_REJECTED + 10)]
     assert (len(ids), ids[0], ids[-1]) == (MAX_REJECTED, "0000", f"{MAX_REJECTED - 1:04}")

@@ -21,7 +21,7 @@ each = pytest.mark.parametrize("encoder", [Bm25Encoder(), FakeSparse()], ids=["b
 @each
 @given(text=TEXT)
 def test_vectors_are_sorted_unique_and_positive(encoder: SparseEncoder, text: str) -> None:
-    """Term ids ascend without repeats; weights are above 0 and at most 2.2, BM25's k1 + 1."""
+    """Term ids ascend without repeats. Weights are above 0 and at most 2.2, BM25's k1 + 1."""
     for vector in (encoder.encode_query(text), encoder.encode_document(text)):
         assert vector.indices.dtype == np.uint32
         assert vector.values.dtype == np.float32
@@ -34,7 +34,7 @@ def test_vectors_are_sorted_unique_and_positive(encoder: SparseEncoder, text: st
 @each
 @given(text=TEXT)
 def test_a_query_matches_the_same_text(encoder: SparseEncoder, text: str) -> None:
-    """The vector of a document has every term of the same text as a query."""
+    """The vector of a document has every term of the vector of the same text as a query."""
     query, document = encoder.encode_query(text), encoder.encode_document(text)
     assert set(query.indices.tolist()) <= set(document.indices.tolist())
     assert (len(query.indices) > 0) == (len(document.indices) > 0)

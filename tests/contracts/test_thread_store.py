@@ -1,4 +1,4 @@
-"""The contract of the stores of threads and of evicted turns, tested on each implementation."""
+"""The contract of ThreadStore and EvictedTurnStore (turns evicted from threads), tested on each implementation."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ class Stores:
     scope: Scope
 
     async def create(self, thread_id: str = "t", parent_id: str | None = None, *, lru: bool = False) -> None:
-        """Create a thread."""
+        """Create a thread in the scope of these stores."""
         await self.threads.create(self.scope, NewThread(thread_id, 60, NOW, parent_id, lru=lru))
 
     async def append(
         self, content: str, limits: ThreadLimits = FREE, rank: str | None = "0", thread_id: str = "t"
     ) -> int:
-        """Append a turn of ten tokens and return its index."""
+        """Append a turn of ten tokens to a thread, and return the turn's index."""
         return (await self.threads.append(self.scope, AppendTurn(thread_id, turn(content), rank, limits))).index
 
     async def indices(self, thread_id: str = "t") -> list[int]:
-        """The indices of the turns in the thread."""
+        """The indices of the turns that are in the thread."""
         return [entry.index for entry in (await self.threads.read(self.scope, thread_id)).turns]
 
     async def evicted_indices(self) -> list[list[int]]:
-        """The turn indices of each batch of evicted turns that is waiting."""
+        """For each waiting batch of evicted turns, the indices of its turns."""
         return [[entry.index for entry in batch.turns] for batch in await self.evicted.pending(self.scope, 100)]
 
 
@@ -72,12 +72,12 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 
 def turn(content: str = "hello", tokens: int = 10, **fields: object) -> Turn:
-    """A turn to append."""
+    """A turn to append, with this content and size."""
     return Turn("user", content, tokens, NOW, **fields)  # type: ignore[arg-type]
 
 
 async def test_a_turn_is_returned_as_it_was_appended(stores: Stores) -> None:
-    """A turn has all its fields and the next index; the thread's version and totals are updated."""
+    """An appended turn is read with all its fields and the next index. The thread's version and totals are updated."""
     await stores.create()
     sent = turn("é \n{}", 7, agent_id="a", files=["f"], images=["i"], tool="t", model="m", metadata={"n": [1, None]})
     await stores.append("first")
@@ -90,7 +90,7 @@ async def test_a_turn_is_returned_as_it_was_appended(stores: Stores) -> None:
 
 
 async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
-    """Every call raises NotFound for an id that does not exist or is of another scope."""
+    """Every call raises NotFound for a thread id that does not exist, or that exists in another scope only."""
     await stores.create()
     for where, thread_id in ((stores.scope, "other"), (fresh_scope(), "t")):
         for call in (
@@ -111,7 +111,7 @@ async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
 
 
 async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
-    """Creating the thread again with another parent is a conflict; another key or resource gives another thread."""
+    """Creating the thread again with another parent is a conflict. Another key or resource gives another thread."""
     new = NewThread("t", 60, NOW, resource="r", key="k")
     await stores.create("p")
     assert await stores.threads.create(stores.scope, new) == "t"
@@ -125,7 +125,10 @@ async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
 
 
 async def test_a_chain_has_a_maximum_depth(stores: Stores) -> None:
-    """A thread beyond it is refused; ancestors, deleted ones too, are listed oldest first."""
+    """A thread beyond the maximum depth is refused.
+
+    The ancestors of a thread, even deleted, are listed oldest first.
+    """
     await stores.create("0")
     for number in range(1, MAX_CHAIN):
         await stores.create(str(number), str(number - 1))
@@ -136,7 +139,7 @@ async def test_a_chain_has_a_maximum_depth(stores: Stores) -> None:
 
 
 async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
-    """Pages begin with the last used thread; deleted threads and those of other namespaces are not listed."""
+    """Pages begin with the last used thread. Deleted threads and threads of other namespaces are not listed."""
     await stores.create("root")
     new = NewThread("", 60, NOW, "root", "r", agent_id="a", workflow_id="w")
     for number in range(7):
@@ -171,7 +174,10 @@ async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
 
 
 async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
-    """Of equal ranks the oldest turn goes first; turns without a rank stay. Each append queues one batch at most."""
+    """Of equal ranks, the oldest turn is evicted first. Turns without a rank stay.
+
+    An append queues one batch at most.
+    """
     await stores.create()
     for content, rank in (("a", "10000"), ("b", None), ("c", "0"), ("d", "0"), ("e", "10000")):
         await stores.append(content, rank=rank)
@@ -200,7 +206,7 @@ async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
 
 
 async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
-    """Appends to a thread full of turns that must stay, or for another version than the present one, are refused."""
+    """An append is refused if it expects another version, or if the thread is full of turns that must stay."""
     await stores.create()
     for content in "ab":
         await stores.append(content, rank=None)
@@ -212,8 +218,8 @@ async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
     assert (await stores.indices(), await stores.evicted_indices()) == ([0, 1], [])
 
 
-async def test_the_maximum_of_turns_evicts_too(stores: Stores) -> None:
-    """A turn beyond it displaces the turn of the lowest rank."""
+async def test_a_turn_beyond_the_maximum_number_evicts_another(stores: Stores) -> None:
+    """A turn beyond the maximum number of turns evicts the turn of the lowest rank."""
     await stores.create()
     for content, rank in (("a", None), ("b", "0")):
         await stores.append(content, rank=rank)
@@ -221,8 +227,8 @@ async def test_the_maximum_of_turns_evicts_too(stores: Stores) -> None:
     assert (await stores.indices(), await stores.evicted_indices()) == ([0, 2], [[1]])
 
 
-async def test_a_turn_displaces_the_summary_if_nothing_else_can_go(stores: Stores) -> None:
-    """If a turn fits the limit only without the summary, the summary is dropped and the turn is appended."""
+async def test_a_turn_displaces_the_summary_if_no_turn_can_be_evicted(stores: Stores) -> None:
+    """If a turn fits the limit only without the thread's summary, the summary is dropped and the turn is appended."""
     await stores.create()
     for content in "abc":
         await stores.append(content)
@@ -236,7 +242,10 @@ async def test_a_turn_displaces_the_summary_if_nothing_else_can_go(stores: Store
 
 
 async def test_a_repeated_request_appends_once(stores: Stores) -> None:
-    """A repeat returns the first result, also after other appends; the same key with another body is a conflict."""
+    """A repeated request gets the first result, even after other appends.
+
+    The same key with another body is a conflict.
+    """
     await stores.create()
     await stores.create("u")
     first = AppendTurn("t", turn("a"), "0", FREE, expected=0, request=RequestKey("k", "digest"))
@@ -252,7 +261,10 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
 
 
 async def test_a_repeated_request_gets_the_version_after_the_removal_that_followed(stores: Stores) -> None:
-    """A removal after another change does not count: the caller must notice that change."""
+    """If a removal followed the append directly, a repeat of the append gets the version after the removal.
+
+    If another change came between, a repeat gets the append's version, so that the caller notices the change.
+    """
     await stores.create()
     first = AppendTurn("t", turn("a"), "0", FREE, request=RequestKey("k", "digest"))
     appended = await stores.threads.append(stores.scope, first)
@@ -268,9 +280,9 @@ async def test_a_repeated_request_gets_the_version_after_the_removal_that_follow
 
 
 async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_images(stores: Stores) -> None:
-    """`tail` returns a thread's newest turns up to the one that exceeds `tokens` tokens, and system turns likewise.
+    """`tail` returns the newest turns, up to the turn that exceeds `tokens` tokens, and system turns likewise.
 
-    It also names every file and image of the thread with its last mention, even in a turn that was flushed.
+    The tail also names every file and image of the thread with its last mention, even in a flushed turn.
     """
     await stores.create()
     sent = [
@@ -298,7 +310,7 @@ async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_image
 
 
 async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
-    """If one turn is gone, none is removed; a new summary replaces the old and counts as tokens."""
+    """If one of the turns is gone, no turn is removed. A new summary replaces the old summary and counts as tokens."""
     await stores.create()
     for content in "abcd":
         await stores.append(content)
@@ -313,7 +325,7 @@ async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
 
 
 async def test_an_index_is_never_reused(stores: Stores) -> None:
-    """New turns get new indices after a replacement or clearing; cleared turns are in the backup, not in the queue."""
+    """After a replacement or clearing, new turns get new indices. Cleared turns are in the backup, not in the queue."""
     await stores.create()
     await stores.append("old")
     with pytest.raises(VersionConflict):
@@ -331,7 +343,7 @@ async def test_an_index_is_never_reused(stores: Stores) -> None:
 
 
 async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) -> None:
-    """Evicted turns stay in order, and their scope is listed, until acknowledged, even if the thread is deleted."""
+    """Evicted turns wait in order, and their scope is listed, until acknowledged, even if the thread is deleted."""
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))
@@ -347,7 +359,7 @@ async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) ->
 
 
 async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -> None:
-    """A postponed batch moves to the end; one that is set aside is requeued when it is due."""
+    """A postponed batch moves to the end of the queue. A batch that is set aside is requeued when it is due."""
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))
@@ -379,7 +391,7 @@ async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -
 async def test_discarded_batches_are_gone(
     stores: Stores, thread_id: str | None, queued: list[list[int]], aside: int
 ) -> None:
-    """Batches of the thread, or of all, leave the queue and the list of those set aside, in this namespace only."""
+    """Discarding removes the batches of a thread, or of all threads of the namespace, even if they are set aside."""
     other = replace(stores, scope=replace(stores.scope, namespace=f"{stores.scope.namespace} other"))
     for each in (stores, other):
         await each.create()
@@ -395,7 +407,7 @@ async def test_discarded_batches_are_gone(
 
 
 async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
-    """Each of a hundred turns is either in the thread or evicted, and the limit is never exceeded."""
+    """Each of a hundred turns is either in the thread or evicted, and the thread never exceeds its limit."""
     await stores.create()
     held: list[int] = []
 
@@ -415,7 +427,7 @@ async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
 
 
 async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) -> None:
-    """Deleting with `flush` queues all turns in order; without it none is queued."""
+    """Deleting a thread with `flush` queues all its turns in order; without `flush`, no turn is queued."""
     for thread_id in ("t", "u", "empty"):
         await stores.create(thread_id)
     for content in ("a", "b", "c"):
@@ -431,7 +443,10 @@ async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) 
 
 
 async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores: Stores) -> None:
-    """Creating it again with its workflow, or with none, returns the same thread; with another one it is a conflict."""
+    """Creating a workflow's thread again, for this or no workflow, returns it.
+
+    Creating it for another workflow is a conflict.
+    """
     new = NewThread("t", 60, NOW, resource="r", key="k", workflow_id="w")
     assert await stores.threads.create(stores.scope, new) == "t"
     assert (await stores.threads.get(stores.scope, "t")).workflow_id == "w"
@@ -443,7 +458,7 @@ async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores:
 
 
 async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None:
-    """Both must be the same; a deleted thread is not found."""
+    """A thread is found if both its resource and key match. A deleted thread is not found."""
     await stores.threads.create(stores.scope, NewThread("t", 60, NOW, resource="notes", key="k"))
     found = [await stores.threads.find(stores.scope, *name) for name in (("notes", "k"), ("notes", "x"), (None, "k"))]
     assert found == ["t", None, None]
@@ -453,13 +468,16 @@ async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None
 
 @pytest.fixture(params=LIVE)
 def expiring(request: pytest.FixtureRequest) -> Stores:
-    """Each implementation whose threads expire, in a scope with characters that keys encode."""
+    """Each implementation whose threads expire, in a scope with characters that are escaped in Redis keys."""
     live: LiveClient = request.getfixturevalue(request.param)
     return Stores(RedisThreads(live), RedisEvictedTurns(live), replace(fresh_scope(), namespace="a/b } \u00fc"))
 
 
 async def test_turns_of_an_expired_thread_that_flushes_are_queued(expiring: Stores) -> None:
-    """They are queued once, in order, and the thread is gone; turns of a thread that does not flush are lost."""
+    """Turns of an expired thread that flushes are queued once, in order.
+
+    Turns of a thread that does not flush are lost.
+    """
     stores = expiring
     for thread_id, flushes in (("t/\u00fc", True), ("drops", False), ("stays", True)):
         ttl_s = 60 if thread_id == "stays" else 1

@@ -1,4 +1,4 @@
-"""The contract of Tokenizer, tested on both encodings."""
+"""The contract of Tokenizer, tested on both encodings (cl100k_base and o200k_base)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 @each
 def test_an_empty_text_has_no_tokens_and_a_limit_of_0_leaves_no_text(tokenizer: Tokenizer) -> None:
-    """The empty text has no tokens; a limit of 0 leaves no text."""
+    """The empty text has 0 tokens, and truncating to 0 tokens gives the empty text."""
     assert tokenizer.count("") == 0
     assert tokenizer.truncate("some text", 0) == ""
     assert tokenizer.truncate("", 5) == ""
@@ -50,7 +50,7 @@ def test_a_known_sentence_has_its_published_count(tokenizer: Tokenizer, tokens: 
 @settings(deadline=None)
 @given(text=ANY)
 def test_truncate_returns_the_longest_prefix_that_fits(tokenizer: Tokenizer, text: str) -> None:
-    """At several limits no longer prefix of the text fits."""
+    """At several limits, no prefix of the text that is longer than the result fits."""
     counts = [tokenizer.count(text[:length]) for length in range(len(text) + 1)]
     for limit in (0, 1, 2, 3, 5, 8, 13, counts[-1]):
         longest = max(length for length, count in enumerate(counts) if count <= limit)
@@ -61,7 +61,7 @@ def test_truncate_returns_the_longest_prefix_that_fits(tokenizer: Tokenizer, tex
 @settings(deadline=None)
 @given(text=LONG, limit=st.integers(0, 200))
 def test_truncate_of_long_texts_fits(tokenizer: Tokenizer, text: str, limit: int) -> None:
-    """The prefix has at most `limit` tokens; a text that fits is returned whole."""
+    """The result has at most `limit` tokens. A text that fits is returned whole."""
     prefix = tokenizer.truncate(text * 20, limit)
     assert (text * 20).startswith(prefix)
     assert tokenizer.count(prefix) <= limit
@@ -72,7 +72,7 @@ def test_truncate_of_long_texts_fits(tokenizer: Tokenizer, text: str, limit: int
 @settings(deadline=None, max_examples=400)
 @given(first=ANY, second=ANY, mark=st.sampled_from("-#<"))
 def test_counts_add_up_at_line_ends(tokenizer: Tokenizer, first: str, second: str, mark: str) -> None:
-    """The counts of a text ending in a newline and of one starting with a mark add up to that of both joined."""
+    """If a text ends with a newline and the next text begins with a mark, the count of both joined is the sum."""
     left, right = f"{first}\n", f"{mark}{second}"
     assert tokenizer.count(left + right) == tokenizer.count(left) + tokenizer.count(right)
 
@@ -82,7 +82,7 @@ def test_counts_add_up_at_line_ends(tokenizer: Tokenizer, first: str, second: st
     "unit", ["a", "A", " ", "\n", "\t", "-", "\u4e2d", "\U0001f600", "\u0301", "ab ", "'s", "\u00a0"]
 )
 def test_long_runs_of_a_character_take_bounded_time(tokenizer: Tokenizer, unit: str) -> None:
-    """Equal characters, 100,000 of them, are counted and truncated within 3 seconds of processor time."""
+    """A text of 100,000 equal characters is counted and truncated within 3 seconds of processor time."""
     text = unit * (100_000 // len(unit))
     begun = time.process_time()
     count = tokenizer.count(text)

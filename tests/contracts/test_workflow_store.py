@@ -48,12 +48,12 @@ def new_workflow(workflow_id: str = "w", parent_id: str | None = None) -> NewWor
 
 
 def event(kind: str = "note", **fields: object) -> Event:
-    """An event to append."""
+    """An event of type `kind` to append."""
     return Event(WorkflowEventType(kind), NOW, **fields)  # type: ignore[arg-type]
 
 
 async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, scope: Scope) -> None:
-    """Each appended event has its fields and the next version."""
+    """Each appended event is read with its fields and the next version number."""
     await store.create(scope, new_workflow())
     sent = [event(input={"n": [1, None, "é"]}), event("step_started", step_id="a"), event(data={"k": "v"})]
     versions = [(await store.append(scope, AppendEvent("w", entry))).version for entry in sent]
@@ -68,7 +68,7 @@ async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, s
 
 
 async def test_an_unknown_workflow_raises_not_found(store: WorkflowStore, scope: Scope) -> None:
-    """Every call raises NotFound for an id that does not exist or is of another scope."""
+    """Every call raises NotFound for a workflow id that does not exist, or that exists in another scope only."""
     await store.create(scope, new_workflow())
     for where, workflow_id in ((scope, "other"), (fresh_scope(), "w")):
         for call in (
@@ -82,7 +82,7 @@ async def test_an_unknown_workflow_raises_not_found(store: WorkflowStore, scope:
 
 
 async def test_an_id_can_be_used_once(store: WorkflowStore, scope: Scope) -> None:
-    """A second workflow with the same id is a conflict, and the first is unchanged."""
+    """Creating a second workflow with the same id is a conflict, and the first workflow is unchanged."""
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event()))
     with pytest.raises(Conflict):
@@ -91,7 +91,7 @@ async def test_an_id_can_be_used_once(store: WorkflowStore, scope: Scope) -> Non
 
 
 async def test_an_event_for_another_version_is_refused(store: WorkflowStore, scope: Scope) -> None:
-    """An event for another version is not appended, and the error has the present one."""
+    """An event that expects another version is not appended, and the error has the workflow's version."""
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event(), expected=0))
     with pytest.raises(VersionConflict) as raised:
@@ -101,7 +101,7 @@ async def test_an_event_for_another_version_is_refused(store: WorkflowStore, sco
 
 
 async def test_one_of_many_concurrent_appends_gets_a_version(store: WorkflowStore, scope: Scope) -> None:
-    """Of appends that expect the same version one succeeds; without a version all do."""
+    """Of concurrent appends that expect the same version, one succeeds. Appends that expect no version all succeed."""
     await store.create(scope, new_workflow())
     won: list[int] = []
 
@@ -123,7 +123,7 @@ async def test_one_of_many_concurrent_appends_gets_a_version(store: WorkflowStor
 
 
 async def test_an_ended_workflow_accepts_no_events(store: WorkflowStore, scope: Scope) -> None:
-    """The error of an append has the workflow's last version."""
+    """Appending to an ended workflow raises an error that has the workflow's last version."""
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event("completed")))
     with pytest.raises(VersionConflict) as raised:
@@ -133,7 +133,7 @@ async def test_an_ended_workflow_accepts_no_events(store: WorkflowStore, scope: 
 
 
 async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore, scope: Scope) -> None:
-    """States before and after a snapshot can be read; a future version is refused."""
+    """The state at versions before and after a snapshot can be read. A version in the future is refused."""
     await store.create(scope, new_workflow())
     for number in range(6):
         await store.append(scope, AppendEvent("w", event(data={"n": number})))
@@ -150,7 +150,7 @@ async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore,
 
 
 async def test_an_older_snapshot_does_not_replace_a_newer_one(store: WorkflowStore, scope: Scope) -> None:
-    """Of two snapshots the newer is kept; one of an unknown workflow is not stored."""
+    """Of two snapshots, the newer stays. A snapshot of an unknown workflow is not stored."""
     await store.create(scope, new_workflow())
     for _ in range(3):
         await store.append(scope, AppendEvent("w", event()))
@@ -173,7 +173,7 @@ async def test_events_are_paged_by_version(store: WorkflowStore, scope: Scope) -
 
 
 async def test_a_workflow_names_its_ancestors(store: WorkflowStore, scope: Scope) -> None:
-    """They are listed oldest first."""
+    """The ancestors of a workflow are listed oldest first."""
     await store.create(scope, new_workflow("a"))
     await store.create(scope, new_workflow("b", "a"))
     await store.create(scope, new_workflow("c", "b"))
@@ -194,13 +194,13 @@ async def test_a_chain_has_a_maximum_depth(store: WorkflowStore, scope: Scope) -
 
 
 async def test_a_workflow_cannot_be_its_own_parent(store: WorkflowStore, scope: Scope) -> None:
-    """Creating it raises NotFound, because the parent does not exist yet."""
+    """Creating a workflow with itself as parent raises NotFound, because the parent does not exist yet."""
     with pytest.raises(NotFound):
         await store.create(scope, new_workflow("a", "a"))
 
 
 async def test_a_repeated_idempotency_key_returns_the_first_answer(store: WorkflowStore, scope: Scope) -> None:
-    """A repeat after the end does so too; the key with another digest is a conflict."""
+    """A repeat gets the first answer even after the workflow's end. The key with another digest is a conflict."""
     await store.create(scope, new_workflow())
     once = IdempotentAnswer("key", "digest", "the answer")
     first = await store.append(scope, AppendEvent("w", event(), expected=0, once=once))
@@ -216,7 +216,7 @@ async def test_a_repeated_idempotency_key_returns_the_first_answer(store: Workfl
 
 
 async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope: Scope) -> None:
-    """A claim to store it as memories fails before its end and after it is stored."""
+    """Claiming a workflow to store it as memories fails before its end, and again after it was stored."""
     await store.create(scope, new_workflow())
     assert not await store.claim(scope, "w")
     await store.append(scope, AppendEvent("w", event("failed")))
@@ -228,7 +228,7 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
 
 
 async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, scope: Scope) -> None:
-    """All pages together list each workflow of the namespace once, also those created at the same time."""
+    """All pages together list each workflow of the namespace once, even workflows created at the same time."""
     ids = [f"w {number}/é" for number in range(7)]
     for number, workflow_id in enumerate(ids):
         await store.create(scope, replace(new_workflow(workflow_id), created_at=NOW + timedelta(seconds=number // 2)))
@@ -261,7 +261,7 @@ async def test_workflows_are_listed_by_status_and_parent(store: WorkflowStore, s
 
 
 async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: WorkflowStore, scope: Scope) -> None:
-    """A thread that joins twice is listed once; joining an unknown or an ended workflow is an error."""
+    """A thread that joins twice is listed once. Joining an unknown or an ended workflow raises an error."""
     await store.create(scope, replace(new_workflow(), on_end=OnEnd.DELETE))
     for thread in ("t1", "t2", "t1"):
         await store.join(scope, "w", thread=thread)
@@ -278,7 +278,7 @@ async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: Workflo
 
 @pytest.mark.parametrize("workflow_id", ["a:log", "a:once:b", "{x}", "*", "日本", 'q"uote', "a b"])
 async def test_special_characters_in_ids_are_literal(store: WorkflowStore, scope: Scope, workflow_id: str) -> None:
-    """An id that looks like part of a Redis key reaches no other workflow."""
+    """A workflow id that looks like part of a Redis key reaches no other workflow."""
     await store.create(scope, new_workflow("a"))
     await store.create(scope, new_workflow(workflow_id, "a"))
     await store.create(scope, new_workflow("child", workflow_id))

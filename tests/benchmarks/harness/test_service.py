@@ -49,7 +49,7 @@ def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> N
 
 
 def test_free_ports_are_unreserved() -> None:
-    """A free port has a number above the reserved ports, which end at 1023."""
+    """A free port has a number above the ports reserved for the system."""
     assert 1_024 < free_port() < 65_536
 
 

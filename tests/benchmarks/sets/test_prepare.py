@@ -206,7 +206,7 @@ def test_longmemeval_falls_back_to_sessions(tmp_path: Path) -> None:
 
 
 def test_beam_gives_a_conversation_for_each_folder(tmp_path: Path) -> None:
-    """Times come from the anchors, plan marks are removed, and turns with a duplicate id are no evidence."""
+    """Times come from the anchors, the generator's marks are removed, and turns with a duplicate id are no evidence."""
     rows_written = prepare("beam", _beam(tmp_path), tmp_path / "sets", None)
     folder = tmp_path / "sets" / "beam_100k"
     corpus = _rows(folder / "corpus.jsonl")
