@@ -53,8 +53,8 @@ TokenCounter = Callable[[str], int]
 class ReceiptContents:
     """The texts behind a receipt, as far as they are available.
 
-    entries: rendered entries of the context, by memory id. context: as it was sent. changed: ids of memories that were
-    changed or removed since the receipt was made, which is no fault. previous: the previous receipt in the chain.
+    entries: rendered entries of the candidates, by memory id. context: as it was sent. changed: ids of memories that
+    were changed or removed since the receipt was made, which is no fault. previous: the previous receipt in the chain.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)

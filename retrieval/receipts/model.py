@@ -22,14 +22,14 @@ class ReceiptPart(Answer):
 
 
 class TokenizerName(ReceiptPart):
-    """The tokenizer that a retrieval used. sha256: hash of the file with its ranks of tokens."""
+    """The tokenizer that a retrieval used. sha256: hash of its vocabulary file, which ranks the tokens."""
 
     name: str
     sha256: str
 
 
 class ReceiptBudgets(ReceiptPart):
-    """Tokens of each memory type. initial: by the policy table. shifted: after shifts by the query. final: used."""
+    """Tokens of each memory type. initial: by the policy table. shifted: after shifts by the query. final: as used."""
 
     initial: dict[MemoryType, int]
     shifted: dict[MemoryType, int]

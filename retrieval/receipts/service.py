@@ -197,7 +197,7 @@ def _differences(
 ) -> Iterator[tuple[str, Any, Any]]:
     """Name, earlier and later value of each member that differs.
 
-    Usually it is no difference that only one receipt lists a candidate: it must be in a context, or its memory removed.
+    If only one receipt lists a candidate, it differs only if it was in the context or its memory was removed.
     """
     included = CandidateOutcome.INCLUDED
     if then is None or now is None:
