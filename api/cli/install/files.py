@@ -11,11 +11,11 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from api.cli.install.entries import Entries, Prior
 from api.cli.install.text import JsonText, MalformedSettings, Splice, undone
@@ -48,6 +48,16 @@ class InstallRecord(BaseModel):
     folders: tuple[str, ...]
     splices: tuple[Splice, ...]
     prior: Prior
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_flat(cls, record: Any) -> Any:
+        """A record as earlier versions wrote it, with the members of `prior` beside the others, in today's form."""
+        if not isinstance(record, dict) or "prior" in record:
+            return record
+        names = [place.name for place in fields(Prior)]
+        prior = {name: record[name] for name in names if name in record}
+        return {name: value for name, value in record.items() if name not in prior} | {"prior": prior}
 
 
 @dataclass(frozen=True, slots=True)

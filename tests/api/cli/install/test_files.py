@@ -280,6 +280,23 @@ def test_write_that_fails_leaves_the_old_file(
     assert path.read_text() == '{"a": 1}'
 
 
+def test_an_installation_of_an_earlier_version_can_be_uninstalled_and_repeated(
+    home: Path, files: SettingsFiles
+) -> None:
+    """Its records have the members of `prior` beside the others."""
+    path = home / ".claude.json"
+    old = {"mcpServers": {"remembrancer": {"type": "http", "url": "http://old"}}}
+    path.write_text(json.dumps(old))
+    installed(files, CLAUDE_CODE)
+    for record in (home.parent / "state" / "installed").iterdir():
+        members = json.loads(record.read_text())
+        record.write_text(json.dumps(members | members.pop("prior")))
+    assert installed(files, CLAUDE_CODE) == ["unchanged", "unchanged"]
+    path.write_text(json.dumps(parse_json(path.read_text()) | {"numStartups": 2}))
+    uninstalled(files, CLAUDE_CODE)
+    assert parse_json(path.read_text()) == old | {"numStartups": 2}
+
+
 def test_damaged_install_record_is_an_error_that_names_it(home: Path, files: SettingsFiles) -> None:
     """An unreadable record is an error; once it is deleted, uninstalling removes our entries."""
     installed(files, CODEX)
