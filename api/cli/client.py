@@ -72,12 +72,21 @@ class ApiClient:
 
     async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         with _translated(str(self._http.base_url)):
-            response = await self._http.request(method, path, **sent)
+            response = await self._http.send(self._request(method, path, sent))
         members = _members(response)
         # Readiness answers 503 with its checks, which the caller reads.
         if response.is_success or (response.status_code == 503 and "checks" in members):
             return members
         raise _error(response.status_code, members)
+
+    def _request(self, method: str, path: str, sent: Mapping[str, Any]) -> httpx.Request:
+        """The request that is to be sent. Raises InvalidRequest, without contents, for what has no form in it."""
+        try:
+            return self._http.build_request(method, path, **sent)
+        except UnicodeError:
+            raise InvalidRequest("a text of the request is not valid Unicode; give it in UTF-8") from None
+        except ValueError:
+            raise InvalidRequest("a number of the request is NaN or infinite; give a finite one") from None
 
 
 def check_key(key: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -15,6 +14,7 @@ from api.cli.service import ask, place
 from api.cli.tables import context_view, first_lines, hits_table
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import DEFAULT_TENANT
+from memtypes.model.strict_json import MalformedJson, whole_value
 
 MAX_LISTED = 50
 
@@ -93,9 +93,9 @@ def _filters(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidRequest(f"--filters is not JSON: {error}") from error
+        return whole_value(text)
+    except MalformedJson as error:
+        raise InvalidRequest(f"--filters {error}") from error
 
 
 def jobs(

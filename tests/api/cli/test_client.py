@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import httpx
 import pytest
 
@@ -66,6 +68,25 @@ async def test_invalid_url_names_the_option() -> None:
     with pytest.raises(InvalidRequest, match="--url"):
         async with ApiClient.open("nonsense://x", None) as client:
             await client.get("/health/live")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("tea \udcff", "not valid Unicode"), (math.nan, "NaN or infinite"), (-math.inf, "NaN or infinite")],
+)
+async def test_what_no_request_can_have_is_refused_without_showing_it(value: object, why: str) -> None:
+    """Neither the message nor a cause contains what was given, as it may be private."""
+    async with ApiClient.open("http://test", None, httpx.MockTransport(lambda _: httpx.Response(200))) as client:
+        with pytest.raises(InvalidRequest, match=why) as caught:
+            await client.post("/v1/search", ASK | {"query": value})
+        assert ("tea" in str(caught.value), caught.value.__suppress_context__) == (False, True)
+
+
+async def test_a_name_that_no_url_can_have_is_refused() -> None:
+    """The bytes of an argument that are not UTF-8 become halves of surrogate pairs."""
+    async with ApiClient.open("http://test", None, httpx.MockTransport(lambda _: httpx.Response(200))) as client:
+        with pytest.raises(InvalidRequest, match="not valid Unicode"):
+            await client.is_empty("tea \udcff")
 
 
 def test_every_call_has_a_timeout() -> None:
