@@ -16,7 +16,7 @@ import typer
 
 from api.cli.client import ApiClient
 from api.cli.install.clients import KEY_VARIABLE, SERVER, ClientName, Installation, files_of, hook_path, stored_key
-from api.cli.install.files import settings_text
+from api.cli.install.files import SettingsFile, settings_text
 from api.cli.install.text import JsonText, MalformedSettings
 from api.cli.options import FAILED, AsJson, DataDir, Key, present, run
 from api.cli.service import settings_from
@@ -146,16 +146,22 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
 
 
 def _is_installed(client: ClientName, project: Path | None) -> bool:
-    """Whether the client's settings files have entries of Remembrancer, or name it in a file that cannot be parsed."""
-    for file in files_of(Installation(client, project, "")):
-        if (text := settings_text(file.path)) is not None:
-            try:
-                installed = file.entries.owns(text)
-            except MalformedSettings:
-                installed = SERVER in text
-            if installed:
-                return True
-    return False
+    """Whether the client's settings files have entries of Remembrancer, or name it in a file that cannot be parsed.
+
+    True also for a file that cannot be read, so that the client's check says why.
+    """
+    return any(_has_entries(file) for file in files_of(Installation(client, project, "")))
+
+
+def _has_entries(file: SettingsFile) -> bool:
+    try:
+        text = settings_text(file.path)
+    except MalformedSettings:
+        return True
+    try:
+        return text is not None and file.entries.owns(text)
+    except MalformedSettings:
+        return SERVER in (text or "")
 
 
 async def _namespace(folder: Path) -> str:
@@ -169,12 +175,12 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
     MalformedSettings for a fault in the settings, and the service's error if a call fails.
     """
     here = " --project ." if project else ""
-    if twice:
+    wanted = _written(client, project)
+    if twice and _written(client, None) is not None:
         raise MalformedSettings(
             f"it is set up for all projects and for this one, so everything is remembered twice: "
             f"run `remembrancer uninstall {client}{here}`"
         )
-    wanted = _written(client, project)
     if wanted is None:
         raise MalformedSettings(f"its entries name no service: run `remembrancer install {client}{here}`")
     for file in files_of(wanted):

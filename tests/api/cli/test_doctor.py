@@ -100,3 +100,19 @@ def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: li
     found = json.loads(done.stdout)["checks"]
     assert [name for name in found if name.startswith("claude")] == names
     assert [found[name]["detail"].startswith("it is not valid JSON") for name in names] == [True] * len(names)
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *, everywhere: bool) -> None:
+    """Each check says which file it is, also beside an installation elsewhere, which is not called a second one."""
+    other = ("--project", str(project)) if everywhere else ()
+    call("install", "claude-code", *other, "--url", "http://127.0.0.1:1")
+    folder, name = (Path.home(), "settings.json") if everywhere else (project, "settings.local.json")
+    settings = folder / ".claude" / name
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_bytes(b"\xff")
+    done = CliRunner().invoke(application("doctor"), ["doctor", "--url", "http://127.0.0.1:1", "--json"])
+    found = json.loads(done.stdout)["checks"]
+    assert {"namespace here", "claude-code", "claude-code here"} <= found.keys()
+    assert f"{settings}: it is not UTF-8" in found["claude-code" if everywhere else "claude-code here"]["detail"]
+    assert "twice" not in str(found)
