@@ -21,10 +21,14 @@ from retrieval.receipts.checks import counter_for, verify_file
 
 MAX_RECEIPT_BYTES = 64 * 1024 * 1024
 
+_UNUSED_DATA_DIR = typer.Option("--data-dir", hidden=True)
+"""Accepted because earlier versions read the tokenizers' rank files from the data folder, and scripts pass it."""
+
 
 def verify(
     file: Annotated[Path, typer.Argument(help="A receipt from GET /v1/receipts/ID?contents=true.")],
     as_json: AsJson = False,
+    _data_dir: Annotated[Path | None, _UNUSED_DATA_DIR] = None,
 ) -> None:
     """Check a saved receipt of a retrieval, without a service or a store. Exit code 1 if it is not valid."""
 

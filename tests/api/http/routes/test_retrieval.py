@@ -87,9 +87,10 @@ async def asked(client: httpx.AsyncClient, **options: Any) -> str:
     return receipt_id
 
 
-async def verified(file: Path) -> Result:
-    """The result of `remembrancer verify FILE`, run in a thread because it starts an event loop."""
-    return await anyio.to_thread.run_sync(lambda: CliRunner().invoke(application("verify"), ["verify", str(file)]))
+async def verified(file: Path, *options: str) -> Result:
+    """The result of `remembrancer verify FILE OPTIONS`, run in a thread because it starts an event loop."""
+    arguments = ["verify", str(file), *options]
+    return await anyio.to_thread.run_sync(lambda: CliRunner().invoke(application("verify"), arguments))
 
 
 async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClient) -> None:
@@ -142,3 +143,4 @@ async def test_saved_receipt_is_verified_offline(client: httpx.AsyncClient, tmp_
     broken = await verified(bad)
     assert (broken.exit_code, "is not valid" in broken.output) == (1, True), broken.output
     assert (await verified(tmp_path / "none.json")).exit_code == 2
+    assert (await verified(good, "--data-dir", str(tmp_path))).exit_code == 0, "scripts of earlier versions pass it"
