@@ -82,7 +82,7 @@ class ReceiptRecorder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
-    """A queued receipt. promised: whether the answer with its id is sent before it is written. written: its result."""
+    """A queued receipt. promised: whether its id is sent to the caller before it is written. written: if it was."""
 
     tenant: str
     id: str
