@@ -50,7 +50,7 @@ class PairedTest:
 
 
 def recall_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
-    """Share of the evidence among the first `k` ids of the ranking, 0..1. Raises ValueError without evidence."""
+    """Share of the evidence among the first `k` ids of the ranking, 0..1. Raises ValueError if `evidence` is empty."""
     relevant = _distinct(evidence)
     return len(relevant.intersection(ranking[:k])) / len(relevant)
 

@@ -43,7 +43,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running `python -m api`. ready_s: seconds from its start to the first 200 of its readiness check."""
+    """A running `python -m api`. ready_s: seconds from its start until its readiness check first answered 200."""
 
     child: subprocess.Popen[bytes]
     url: str

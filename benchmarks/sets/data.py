@@ -30,7 +30,7 @@ class BadSet(Exception):
 
 
 class CorpusEntry(msgspec.Struct, frozen=True):
-    """A text that a benchmark stores as one memory, with the members of its line in corpus.jsonl."""
+    """A text that a benchmark stores as one memory: the parsed line of corpus.jsonl."""
 
     id: Text
     conversation: Text

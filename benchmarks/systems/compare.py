@@ -51,7 +51,7 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """A system's score on a set of `memories` memories, or the reason why it has none."""
+    """A system's score on a set of `memories` memories. score: None if not measured; `reason` then says why."""
 
     set_name: str
     memories: int
@@ -126,7 +126,7 @@ def fit(
 
 
 def compare_table(results: Sequence[SystemResult]) -> Table:
-    """A row for each set and system, with its figures and remarks."""
+    """A table with a row for each set and system: figures, and remarks or the reason why there are none."""
     rows = []
     for result in results:
         score = result.score
@@ -148,7 +148,7 @@ def _plain(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
 
 
 def _figures(result: SystemResult, results: Sequence[SystemResult]) -> dict[str, Interval | float | None]:
-    """The figures of a result by name, in the order of the table's columns; None if it has no score."""
+    """The figures of a result by name, in the order of the table's columns. All are None if the result has no score."""
     score = result.score
     if score is None:
         return dict.fromkeys(_FIGURES)

@@ -238,7 +238,7 @@ class Trained:
 
 
 def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[str, float]) -> list[dict[str, float]]:
-    """The features of each pair."""
+    """The features of each pair, given its cosine and the log odds by which its newer text tells of a change."""
     parsed = {text: Statement.of(text) for pair in pairs for text in (pair.older, pair.newer)}
     return [
         features(parsed[pair.newer], parsed[pair.older], cosine, telling[pair.newer])

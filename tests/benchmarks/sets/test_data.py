@@ -23,7 +23,7 @@ from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 
 
 def test_conversations_have_their_questions(tmp_path: Path) -> None:
-    """Each conversation has its memories in the order of the file and its answerable queries."""
+    """Each conversation has its memories, in the order of the file, and its answerable questions."""
     whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     assert list(whole.corpus) == ["c1", "c2"]
     assert [entry.id for entry in whole.corpus["c1"]] == ["c1:1", "c1:2", "c1:3"]

@@ -228,7 +228,7 @@ class _Files:
         return files
 
     def _inside_directory(self, path: str, key: str) -> Generator[Description[Any], Any, None]:
-        """Raise ToolError if a parent directory of the key is a file."""
+        """Raise ToolError if a parent directory in the key is a file. path: named in the error."""
         parents = key.split("/")[:-1]
         for depth in range(1, len(parents) + 1):
             if (yield from self._read("/".join(parents[:depth]))) is not None:

@@ -139,7 +139,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 
 def problem(status: int, body: bytes, retry_after: float | None) -> RemembrancerError:
-    """The exception for an error answer with this status, body and Retry-After in seconds."""
+    """The exception for an error response. body: its problem document. retry_after: of its header, in seconds."""
     try:
         document = msgspec.json.decode(body, type=ProblemDocument)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -71,13 +71,13 @@ class RemembrancerMemoryService(BaseMemoryService):
         await self._of(app_name, user_id).remember_all(items)
 
     async def search_memory(self, *, app_name: str, user_id: str, query: str) -> SearchMemoryResponse:
-        """The memories that answer a query best."""
+        """The memories in the user's namespace that answer a query best."""
         wanted = query_of(query)
         hits = (await self._of(app_name, user_id).search(wanted, top_k=self._top_k)).hits if wanted else []
         return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in hits])
 
     async def delete_memory(self, *, app_name: str, user_id: str, memory_id: str | None = None) -> None:
-        """Delete a memory that a search has returned; do nothing without an id."""
+        """Delete the memory with this id, which a search returned. Does nothing if the id is None."""
         if memory_id is not None:
             await self._of(app_name, user_id).forget(memory_id)
 

@@ -198,7 +198,7 @@ class WriteAnswer(WriteResult, frozen=True):
 
 
 class BatchItem(WriteResult, frozen=True, kw_only=True):
-    """The outcome of writing one item of a batch. index: the item's index in the batch."""
+    """The outcome of writing one item of a batch. index: position of the item in the batch, from 0."""
 
     index: int
 
@@ -221,7 +221,7 @@ class Alternative(Answer, frozen=True):
 
 
 class TextPart(Answer, frozen=True):
-    """A part of a text, with the memory type of that part."""
+    """A part of a text that has several parts, with the memory type of the part."""
 
     type: str
     content: str
@@ -300,7 +300,7 @@ class DeletedAnswer(Answer, frozen=True):
 
 
 class HistoryAnswer(Answer, frozen=True):
-    """The versions of a memory, oldest first: its other texts, what it replaced, what replaced it, what contests it."""
+    """The history of a memory, oldest first: its texts, and memories that it replaced, was replaced by, or contests."""
 
     versions: list[HistoryVersion]
 
@@ -339,7 +339,7 @@ class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
 
 
 class StatsAnswer(Answer, frozen=True):
-    """Number of memories and tokens in a namespace, by type and in total. items: number of values stored under keys."""
+    """Number of memories and tokens in a namespace, by type and in total. items: number of its keyed items."""
 
     namespace: str
     types: dict[str, TypeStats]

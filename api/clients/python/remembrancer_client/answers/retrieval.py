@@ -135,7 +135,7 @@ class ModelAnswer(Answer, frozen=True):
 
 
 class ResolvedModel(Answer, frozen=True):
-    """The chosen model, and how its context window is divided; `allocation` is None if the window is unknown."""
+    """The chosen model. allocation: how its context window is divided; None if the window is unknown."""
 
     model: ModelAnswer
     allocation: Allocation | None
@@ -289,7 +289,7 @@ class ReceiptChange(Answer, frozen=True):
 
 
 class ReceiptVerdict(Answer, frozen=True):
-    """Whether a receipt is valid, with the result of each check."""
+    """Whether a receipt is valid. checks: the result of each check."""
 
     valid: bool
     checks: list[ReceiptCheck]

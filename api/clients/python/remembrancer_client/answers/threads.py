@@ -143,7 +143,7 @@ class Turn(Answer, frozen=True):
 
 
 class PageAnswer(Answer, frozen=True):
-    """A thread and a page of its turns, oldest first. total: number of all its turns."""
+    """A thread and a page of its turns, oldest first. total: number of turns on all pages."""
 
     thread: ThreadAnswer
     turns: list[Turn]
@@ -226,7 +226,7 @@ class ThreadHealthAnswer(Answer, frozen=True):
 
 
 class ThreadCheck(Answer, frozen=True):
-    """One check of a thread. detail: which turns could not be stored, why, and when they are retried."""
+    """One health check of a thread. detail: which turns could not be stored, why, and when they are retried."""
 
     name: str
     ok: bool
@@ -269,7 +269,7 @@ class TurnsAnswer(Answer, frozen=True):
 
 
 class ListedTurn(Turn, frozen=True, kw_only=True):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: id of the memory that stores it."""
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: id of its memory, if any."""
 
     flushed: bool
     memory_id: str | None = None
@@ -303,7 +303,7 @@ class ItemsAnswer(Answer, frozen=True):
 
 
 class WorkingItemAnswer(Answer, frozen=True):
-    """A working item of a session, live or cleared."""
+    """A working item: a note on a session's current task. cleared_at: when it was cleared; None while it is live."""
 
     id: str
     namespace: str
@@ -330,12 +330,12 @@ class ItemTokens(Answer, frozen=True):
 
 
 class WorkingCreated(WorkingItemAnswer, frozen=True):
-    """A working item that was created. redactions: secrets removed from its content, by kind."""
+    """A working item that was created. redactions: number of secrets removed from its content, by kind."""
 
     redactions: dict[str, int] = {}
 
 
 class WorkingCleared(Answer, frozen=True):
-    """How many working items were cleared."""
+    """How many working items a call cleared."""
 
     cleared: int

@@ -28,7 +28,7 @@ class ListedWorkflow(Answer, frozen=True):
 
 
 class BegunAnswer(Answer, frozen=True):
-    """A workflow that was created. redactions: secrets removed from its data, by kind."""
+    """A workflow that was created. redactions: number of secrets removed from its data, by kind."""
 
     workflow_id: str
     version: int
@@ -60,7 +60,7 @@ class WorkflowStateAnswer(Answer, frozen=True):
 
 
 class StatusAnswer(Answer, frozen=True):
-    """A status of a workflow, and the event that set it: its time, version and agent, and why it was reported."""
+    """A status of a workflow, with the event that set it. actor: agent that reported the event. reason: why."""
 
     status: str
     at: datetime
@@ -181,7 +181,7 @@ class ResourcesAnswer(Answer, frozen=True):
 
 
 class ResourceAnswer(Answer, frozen=True):
-    """The latest value of a resource in a chain of workflows, and the workflow and event version that set it."""
+    """The latest value of a resource. workflow_id, version: the workflow and the event that set the value."""
 
     id: str
     value: Any

@@ -56,7 +56,10 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:
-        """Erase the whole namespace, or one memory, from every store. Returns what was erased and what remains."""
+        """Erase one memory, or without an id the whole namespace, from every store.
+
+        Returns what was erased and remains.
+        """
         named = {} if memory_id is None else {"memory_id": memory_id}
         return self._post("/v1/admin/erase", Erased, options, **named)
 

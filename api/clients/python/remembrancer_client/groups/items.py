@@ -47,7 +47,7 @@ class Items(Group[ConnectionT_co]):
 
     @Call
     def paths(self, **options: Unpack[PathOptions]) -> Description[PathsAnswer]:
-        """The paths that have items."""
+        """The paths that have items and match the options, sorted."""
         return self._ask("/v1/items/paths", PathsAnswer, options)
 
 

@@ -129,7 +129,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def update(self, memory_id: str, **changes: Unpack[UpdateOptions]) -> Description[Memory]:
-        """Change a memory and return it."""
+        """Change fields of a memory, and return the changed memory."""
         query, fields = self._split(changes)
         return Request("PATCH", _path(memory_id), Memory, query=query, body=encode(fields))
 
@@ -145,7 +145,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def page(self, **options: Unpack[ListOptions]) -> Description[ListAnswer]:
-        """A page of memories, newest first."""
+        """A page of the memories that match the options, newest first."""
         return self._get("/v1/memories", ListAnswer, options)
 
     @Each
@@ -156,7 +156,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def history(self, memory_id: str, **options: Unpack[Scoped]) -> Description[HistoryAnswer]:
-        """The versions of a memory, oldest first: earlier texts, what it replaced, and what replaced or contests it."""
+        """The history of a memory, oldest first: its texts, what it replaced, and what replaced or contests it."""
         return self._get(_path(memory_id, "history"), HistoryAnswer, options)
 
     @Call

@@ -64,7 +64,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def open_all(self, agent_id: str, **options: Unpack[ReferenceOptions]) -> Description[ReferencesAnswer]:
-        """The threads that the policy file gives an agent, one for each thread policy that it lists."""
+        """Open the threads that the policy file gives an agent, one for each thread policy that it lists."""
         return self._post("/v1/threads", ReferencesAnswer, options, agent_id=agent_id)
 
     @Each
@@ -141,7 +141,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def health(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadHealthAnswer]:
-        """Whether the thread is within its limits and all turns that left it were stored."""
+        """Health checks of a thread: whether it is within its limits, and all turns that left it were stored."""
         return self._get(_path(thread_id, "health"), ThreadHealthAnswer, options)
 
     @Call
