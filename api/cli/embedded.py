@@ -41,6 +41,6 @@ async def open_embedded(settings: Settings, tenant: str) -> AsyncIterator[ApiCli
 
 
 def client_of(services: Services, tenant: str = DEFAULT_TENANT) -> AbstractAsyncContextManager[ApiClient]:
-    """Context with a client of `services`, which are open. It has the role admin of `tenant`, and no rate limit."""
+    """Context manager that yields a client of open `services`, an admin of `tenant` without a rate limit."""
     app = create_app(replace(services, keys=KeyBook(tenant=tenant), rate=RateLimit()))
     return ApiClient.open("http://localhost", None, httpx.ASGITransport(app))  # type: ignore[arg-type]

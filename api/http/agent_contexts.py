@@ -134,7 +134,7 @@ class _ShownThread:
 
 @dataclass(frozen=True, slots=True)
 class _AgentContext:
-    """An agent's context, built in one budget. due: ids of due tasks. degraded: parts that did not answer."""
+    """An agent's context; its parts share one token budget. due: ids of due tasks. degraded: stores that were away."""
 
     retrieval: Retrieval
     due: set[str]

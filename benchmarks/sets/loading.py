@@ -38,7 +38,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def scope_of(set_name: str, conversation: str) -> Scope:
-    """The scope whose namespace stores the memories of a conversation of the set."""
+    """The scope (tenant and namespace) in which a conversation of the set is stored; each has its own namespace."""
     return Scope(TENANT, f"{set_name}/{conversation}")
 
 

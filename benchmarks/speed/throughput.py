@@ -105,7 +105,7 @@ async def _over_http(
 
 
 async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
-    """Append `count` turns to a new thread, then `count` events to a new workflow, and add the times to `sides`."""
+    """Time `count` appends to a new thread and `count` events of a new workflow, each under its name in `sides`."""
     for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
         created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
         for _ in range(count):

@@ -156,7 +156,7 @@ class Words:
         return found
 
     def telling(self, texts: Sequence[str]) -> dict[str, float]:
-        """For each text, the log odds that it reports a change, judged by its terms."""
+        """For each text, the log odds, by its words, that it tells of a change to an earlier fact."""
         return dict(zip(texts, (self.matrix(texts) @ self.weights + self.bias).tolist(), strict=True))
 
 

@@ -174,7 +174,7 @@ class Intentions:
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
-    """`memory`, if it is an intention whose status may become `status`. Otherwise raises as `Intentions.end` does."""
+    """`memory`, if it is an open task or has `status` already. Else raises InvalidRequest for its type, or Conflict."""
     if not isinstance(memory, Prospective):
         raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
     if memory.status not in OPEN and memory.status is not status:

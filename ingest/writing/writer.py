@@ -265,8 +265,8 @@ async def _use_original_ids(
 ) -> tuple[list[PendingWrite], dict[str, Memory], Neighbours]:
     """Give each rewording the id of its original, so that it is merged into it. Returns the three arguments, updated.
 
-    Among the neighbours, the original takes the place of the rewording. Of entries with the same id only the first is
-    embedded; if it is a rewording, the others take over its embedding.
+    In `neighbours`, the original stands for the rewording. If several of `pending` have the id of a rewording, only the
+    first has an embedding, which this function also gives to the others.
     """
     memories = [entry.memory for entry in pending]
     embedded = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}

@@ -85,7 +85,7 @@ class Bm25Encoder(SparseEncoder):
         self._terms: dict[str, int] = {}
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return weight 1 for each distinct term of a query. QUESTION_WORDS are left out unless it has only these."""
+        """Return weight 1 for each distinct term of a query, without QUESTION_WORDS if it has other words."""
         query = list(words(text))
         content = [word for word in query if word not in QUESTION_WORDS] or query
         return _vector(dict.fromkeys(self._terms_of(content), 1.0))

@@ -31,7 +31,7 @@ _CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED
 
 
 def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """For each memory type that a search covers, a filter. Raises InvalidRequest if the request's own is malformed."""
+    """For each type that a search covers, a filter for its valid memories. Raises InvalidRequest for bad `filters`."""
     where = _valid_and_wanted(request, as_of)
     return dict.fromkeys(request.types or MemoryType, where)
 

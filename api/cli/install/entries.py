@@ -251,7 +251,7 @@ class WholeFile:
         return Prior()
 
     def insert(self, text: str) -> EditedText:
-        """The wanted content, as a change that replaces the whole of `text`."""
+        """`text` with all of it replaced by the file's content, because the file is this program's alone."""
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document

@@ -83,7 +83,7 @@ def _hit_line(hit: SearchHit) -> str:
 
 
 def first_words(content: str, most: int = FIRST_WORDS) -> str:
-    """The first `most` characters of `content`, on one line. Dots at its end mark that it is longer."""
+    """The first `most` characters of `content`, on one line; " ..." follows if `content` is longer."""
     line = " ".join(content[: most * 2].split())
     return line if len(line) <= most and len(content) <= most * 2 else f"{line[:most].rstrip()} ..."
 

@@ -23,7 +23,7 @@ class BadSource(BadSet):
 
 @dataclass(slots=True)
 class Prepared:
-    """An evaluation set to be written. left_out: how many turns or citations of the source are not in it, by kind."""
+    """A converted evaluation set. left_out: how many turns of the source, or references to evidence, it lacks."""
 
     name: str
     corpus: list[dict[str, Any]] = field(default_factory=list)

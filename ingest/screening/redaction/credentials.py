@@ -233,9 +233,9 @@ def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
 
 
 def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
-    """What stands around a word, with the nearest name of a secret before it, after it or above it.
+    """The text around the word at `start`, and the nearest name of a secret before it, after it or on the line above.
 
-    A "weak" name counts only right before the word, or if no other name is near.
+    A name of the family "weak", such as "key", counts only right before the word, or if no other name is found.
     """
     before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
     reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]

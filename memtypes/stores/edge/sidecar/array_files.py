@@ -108,7 +108,7 @@ class RaggedFile:
 
     @property
     def content(self) -> NDArray[Any]:
-        """The rows of all slots (point numbers); `places_of` tells which rows belong to a slot."""
+        """The array with the rows of all points; `places_of` tells which rows belong to a slot (a point's number)."""
         return self._content.rows
 
     def places_of(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:

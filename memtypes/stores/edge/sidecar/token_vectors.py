@@ -43,8 +43,8 @@ _UNIT: Final = 127.0
 class TokenRows:
     """The token vectors of some memories, as rows of the array for the whole shard.
 
-    content: all rows of the shard; each number is 128 more than the int8. starts: the first row of each memory.
-    lengths: the number of rows of each memory; 0 if it has no token vectors.
+    content: all rows of the shard, as uint8; less 128 they are the quantized int8 values. starts: the first row of each
+    memory. lengths: the number of rows of each memory; 0 if it has no token vectors.
     """
 
     content: NDArray[np.uint8]

@@ -166,7 +166,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def undo(self, memory_id: str, **options: Unpack[Scoped]) -> Description[UndoneAnswer]:
-        """Take back a decision of the service about a memory or text. Returns the ids of the memories that are back."""
+        """Undo an automatic decision, such as a merge or a rejection. Returns the ids of the restored memories."""
         return Request("POST", _path(memory_id, "undo"), UndoneAnswer, query=self._query(options))
 
     @Call
