@@ -216,7 +216,7 @@ async def test_a_repeated_idempotency_key_returns_the_first_answer(store: Workfl
 
 
 async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope: Scope) -> None:
-    """Claiming a workflow to store it as memories fails before its end, and again after it was stored."""
+    """One caller can claim an ended workflow, to store it as memories. Claims before its end or after storing fail."""
     await store.create(scope, new_workflow())
     assert not await store.claim(scope, "w")
     await store.append(scope, AppendEvent("w", event("failed")))

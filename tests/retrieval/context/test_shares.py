@@ -31,7 +31,7 @@ def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> 
 
 
 def test_a_small_budget_is_shifted_in_proportion() -> None:
-    """In a small budget, the shift is smaller than 500 tokens and leaves each type some tokens."""
+    """In a budget of 800 tokens, the shift is 50 tokens instead of 500, so that it empties no type."""
     small = plan(800, task=True)
     assert shifted_shares(small, initial_shares(small, 800))[PROSPECTIVE] == 150
 

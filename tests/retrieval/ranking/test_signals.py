@@ -156,7 +156,11 @@ def test_the_context_signal_is_between_0_and_1(similarity: list[float]) -> None:
 
 
 def test_the_context_signal_joins_neighbouring_turns_and_the_session() -> None:
-    """The signal has 3/4 of the similarity of neighbouring turns and 1/4 of the mean of the session's best three."""
+    """The signal is a weighted mean of the neighbouring turns and the session.
+
+    Of the neighbours, adjacent turns weigh 3/4 and turns two away 1/4. The session has the mean of its three best
+    candidates.
+    """
     signal = context(np.array([0.4, 0.0, 0.8, 0.0]), neighbours_of(turns(4)))
     around, session = np.array([0.2, 0.6, 0.1, 0.6]), (0.4 + 0.8 + 0.0) / 3
     assert signal == pytest.approx((1 - SESSION_SHARE) * around + SESSION_SHARE * session)

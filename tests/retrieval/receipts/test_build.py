@@ -56,7 +56,7 @@ async def test_thresholds_and_duplicates_are_recorded() -> None:
 
 
 async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
-    """A chosen memory that was removed before its text was read is listed as not shown, and the receipt is valid."""
+    """A chosen memory that was removed before its text was read has the outcome "removed", and the receipt is valid."""
     store = VanishingStore()
     world = World(store=store, receipt_store=FakeReceipts())
     await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])

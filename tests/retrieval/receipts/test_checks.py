@@ -243,7 +243,7 @@ async def test_another_previous_receipt_fails_the_chain_check() -> None:
 
 
 def test_a_receipt_is_verified_without_contents_and_tokenizer(saved: bytes) -> None:
-    """Without them, the check passes, and its note says that no tokens were counted again."""
+    """Without contents and tokenizer, a receipt is valid, and a check notes that no tokens were counted again."""
     receipt, _ = read_receipt(saved)
     verdict = verify(receipt, ReceiptContents(), None)
     assert verdict.valid

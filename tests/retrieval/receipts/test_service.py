@@ -59,7 +59,7 @@ async def test_an_id_of_another_time_is_not_waited_for(away: int) -> None:
 
 
 async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
-    """Waiting ends after a number of reads, even if the clock does not advance."""
+    """A reader gives up after some reads of the store, even if the clock does not advance."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))
