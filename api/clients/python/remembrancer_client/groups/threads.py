@@ -116,7 +116,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def flush(self, thread_id: str, **options: Unpack[FlushOptions]) -> Description[FlushAnswer]:
-        """Remove turns from a thread until it is well within its limits, and store them as memories."""
+        """Move turns of a thread to memories. By default, only if the thread is above the threshold of its policy."""
         query, fields = self._split(options, "agent_id")
         return Request("POST", _path(thread_id, "flush"), FlushAnswer, query=query, body=encode(fields))
 

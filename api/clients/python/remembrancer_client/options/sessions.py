@@ -186,7 +186,7 @@ class ThreadContextOptions(ThreadScope, total=False):
 
 
 class FlushOptions(ThreadScope, total=False):
-    """Options for `flush`. force: remove turns even if the thread is within its limits. dry_run: change nothing."""
+    """Options for `flush`. force: flush even below the threshold of the thread's policy. dry_run: change nothing."""
 
     strategy: Literal["simple_fifo", "lru", "token_aware_lru", "hybrid_summary"] | None
     dry_run: bool
