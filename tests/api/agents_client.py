@@ -36,7 +36,7 @@ SESSION = {"session": {"id": "s1"}}
 
 
 class World:
-    """Clients of one service by key, and a namespace."""
+    """An HTTP client and a namespace; each call names the API key that it sends."""
 
     def __init__(self, client: httpx.AsyncClient, namespace: str) -> None:
         self.client, self.namespace = client, namespace
@@ -52,19 +52,19 @@ class World:
     async def on_thread(
         self, key: str, method: str, path: str, body: Any = None, agent_id: str | None = None
     ) -> httpx.Response:
-        """Send a call on a thread, whose namespace is in the query."""
+        """Send a call on a thread. The path follows `/v1/threads`; the namespace goes into the query."""
         query = {"namespace": self.namespace} | ({"agent_id": agent_id} if agent_id else {})
         return await self.client.request(method, f"/v1/threads{path}", json=body, params=query, headers=key_header(key))
 
     async def thread(self, caller: str, /, status: int = 201, **fields: Any) -> str:
-        """Create a thread and return its id, or "" if that was refused."""
+        """Create a thread, check that the answer has `status`, and return the thread's id ("" if it was refused)."""
         answer = await self.call(caller, "POST", "/v1/threads", fields)
         assert answer.status_code == status, answer.text
         return str(answer.json().get("id", ""))
 
 
 def key_header(key: str) -> dict[str, str]:
-    """The header that sends the key of this name."""
+    """The header that sends the API key for this name, such as "ann" or "host"."""
     return {"X-API-Key": f"key-of-{key}"}
 
 

@@ -1,4 +1,7 @@
-"""Applications over a test's own services. They share their routes, as building these takes longer than most tests."""
+"""Applications over a test's own services.
+
+They share one set of routes, because building routes takes longer than most tests.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from tests.api.fake_services import fake_services
 
 
 def application(services: Services, *, local_only: bool = False) -> Litestar:
-    """An application like that of `create_app`, with routes that were built before. Its lifespan must not be run."""
+    """An application like that of `create_app`, but with the shared routes. The caller must not run its lifespan."""
     app = copy(_built(local_only=local_only))
     app.state = state_over(services)
     app.event_emitter = SimpleEventEmitter([])

@@ -26,7 +26,7 @@ async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
 
 
 async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None:
-    """A request with this key need not name the agent; one that names another agent is refused."""
+    """A request with such a key need not name the agent. A request that names another agent gets a 403."""
     box = await world.thread("ann", resource="boxes", variables=SESSION)
     turn = {"role": "user", "content": "hello"}
     said = await world.on_thread("ann", "POST", f"/{box}/turns", turn)
@@ -54,7 +54,10 @@ async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None
 
 
 async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World) -> None:
-    """A request that can name an agent has to; one that cannot, such as a list of memories, is answered."""
+    """A request that has a field for the agent must fill it in, else it gets a 422.
+
+    Requests without such a field, such as a list of memories, succeed.
+    """
     box = await world.thread("both", resource="boxes", variables=SESSION, agent_id="cat")
     missing = problem(await world.on_thread("both", "GET", f"/{box}"), 422)
     assert missing["errors"][0]["path"] == "agent_id"
@@ -72,7 +75,7 @@ async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World
 
 
 async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(world: World) -> None:
-    """Every call that changes the thread is refused to the agent."""
+    """An agent with read-only access to a resource can read its threads. Each change to such a thread gets a 403."""
     shared = await world.thread("bob", resource="shared", variables=SESSION)
     assert await world.thread("ann", status=200, resource="shared", variables=SESSION) == shared
     for path in ("", "/chain", "/stats", "/health"):
@@ -92,7 +95,10 @@ async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(worl
 
 
 async def test_an_agent_is_refused_threads_of_resources_not_listed_for_it(world: World) -> None:
-    """Calls with its key or its agent_id are refused; its key is also refused for threads without a resource."""
+    """Calls with a key bound to the agent, or with its `agent_id`, get a 403.
+
+    Threads without a resource are refused to the bound key only.
+    """
     secret = await world.thread("host", resource="secret")
     loose = await world.thread("host", key="loose")
     for key, agent_id in (("ann", None), ("host", "ann")):
@@ -108,7 +114,10 @@ async def test_an_agent_is_refused_threads_of_resources_not_listed_for_it(world:
 
 
 async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> None:
-    """Ending a workflow deletes the threads of all agents in it. A key bound to no agent may end any workflow."""
+    """Other agents get a 403, because ending a workflow can delete all agents' threads in it.
+
+    A key bound to no agent may end any workflow.
+    """
     query = {"namespace": world.namespace}
     for name, began, refused, ends in (
         ("a", "bob", "ann", "bob"),
@@ -128,7 +137,10 @@ async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> N
 
 
 async def test_an_event_gets_the_agent_of_the_key(world: World) -> None:
-    """If the key has several agents, the request must name one; if it has one, that agent is the event's."""
+    """A key bound to one agent sets the agent of a workflow event.
+
+    With a key for several agents the request must name one of them.
+    """
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     problem(await world.call("both", "POST", "/v1/workflows", {}), 422)
     query = {"namespace": world.namespace}
@@ -151,7 +163,10 @@ async def test_an_event_gets_the_agent_of_the_key(world: World) -> None:
 
 
 async def test_a_thread_that_the_agent_may_only_read_does_not_join_a_workflow(world: World) -> None:
-    """It would end with the workflow. If all threads of an agent are opened at once, only the writable ones join."""
+    """An agent cannot open a read-only thread in a workflow, because the thread would end with the workflow.
+
+    If the agent opens all its threads at once, only the writable threads join.
+    """
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     await world.thread("ann", status=403, resource="shared", variables=SESSION, workflow_id="w")
     opened = await world.call("ann", "POST", "/v1/threads", {"variables": SESSION, "workflow_id": "w"})
@@ -160,7 +175,7 @@ async def test_a_thread_that_the_agent_may_only_read_does_not_join_a_workflow(wo
 
 
 async def test_an_admin_key_bound_to_agents_is_refused(world: World) -> None:
-    """An admin key with agents is refused, because admins reach everything; a reader's key is bound to its agents."""
+    """An admin key cannot be bound to agents, because admins reach all data. A reader's key can be bound."""
     made = {"tenant": "t", "role": "reader", "agents": ["ann"]}
     refused = await world.client.post("/v1/admin/keys", json={**made, "role": "admin"}, headers=key_header("admin"))
     assert "reader or writer" in problem(refused, 422)["detail"]
@@ -175,7 +190,10 @@ async def test_an_admin_key_bound_to_agents_is_refused(world: World) -> None:
 
 
 async def plant(world: World) -> dict[str, list[str]]:
-    """Store data of the agent bob, with MARK in each text; return the ids by the path parameter that takes them."""
+    """Store data of the agent bob, with MARK in each text.
+
+    Returns the ids by the name of the path parameter that takes them.
+    """
     secret = await world.thread("bob", resource="secret", initial_context=f"The plan is {MARK}")
     box = await world.thread("bob", resource="boxes", variables=SESSION, initial_context=f"The plan is {MARK}")
     loose = await world.thread("host", key="loose", initial_context=f"The plan is {MARK}")
@@ -207,13 +225,16 @@ async def plant(world: World) -> dict[str, list[str]]:
 
 
 class Walk:
-    """Calls every operation of the OpenAPI document, with bodies and queries made of its schemas."""
+    """Calls every operation in the OpenAPI document, with bodies and queries generated from its schemas."""
 
     def __init__(self, document: dict[str, Any], world: World, ids: dict[str, list[str]]) -> None:
         self._document, self._world, self._ids = document, world, ids
 
     async def leaks(self, key: str, **named: str) -> list[str]:
-        """The operations whose answer to a call with `key` contains MARK. named: values of fields in every call."""
+        """The operations whose answer to a call with `key` contains MARK.
+
+        named: values for fields of these names, in every call.
+        """
         found = []
         for method, path, operation in self._operations():
             for target in self._targets(path):
@@ -226,7 +247,7 @@ class Walk:
         return found
 
     def _operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Every operation; those that delete come last."""
+        """Every operation as method, path and description; operations that delete come last."""
         operations = [
             (method.upper(), path, operation)
             for path, methods in self._document["paths"].items()
@@ -294,7 +315,10 @@ class Walk:
 
 @pytest.mark.slow
 async def test_no_api_operation_returns_another_agents_data(world: World) -> None:
-    """A key without agents finds MARK in many answers, so the calls do reach the data."""
+    """Calls with keys bound to other agents never return bob's data.
+
+    A key bound to no agent does get it, which shows that the calls reach the data.
+    """
     ids = await plant(world)
     document = (await world.client.get("/openapi.json")).json()
     walk = Walk(document, world, ids)

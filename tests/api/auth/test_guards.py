@@ -1,4 +1,4 @@
-"""Keys, roles and rate limits; isolation of tenants; refusal of cross-site calls if no keys are configured."""
+"""Guards of the API: keys, roles, rate limits, isolation of tenants, and refusal of cross-site calls without keys."""
 
 from __future__ import annotations
 
@@ -154,7 +154,10 @@ async def test_local_hosts_are_served_without_keys(services: Services, host: str
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8707", "192.168.0.7:8707", "", "[::1"])
 async def test_foreign_host_headers_are_refused_without_keys(services: Services, host: str) -> None:
-    """Any host name but localhost is refused, even if it resolves to loopback; health checks too."""
+    """While no keys are configured, any host name but localhost is refused, even if it resolves to loopback.
+
+    This includes health checks.
+    """
     async with connect(services, local_only=True) as client:
         for path in (PATH, "/health/ready"):
             assert "--keys" in problem(await client.get(path, headers={"host": host}), 403)["detail"]
@@ -165,28 +168,28 @@ async def test_foreign_host_headers_are_refused_without_keys(services: Services,
     [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": ""}, {"sec-fetch-site": "cross-site"}],
 )
 async def test_cross_site_calls_are_refused_without_keys(services: Services, headers: dict[str, str]) -> None:
-    """Without keys a call with a foreign Origin or Sec-Fetch-Site is a 403."""
+    """While no keys are configured, a call with a foreign Origin or a cross-site Sec-Fetch-Site gets a 403."""
     async with connect(services, local_only=True, headers={"host": "localhost"}) as client:
         problem(await client.post("/v1/memories/x/complete?namespace=n", headers=headers), 403)
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"])
 async def test_local_origins_are_served_without_keys(services: Services, origin: str) -> None:
-    """Calls with an Origin of localhost succeed."""
+    """While no keys are configured, calls whose Origin is localhost succeed."""
     async with connect(services, local_only=True) as client:
         response = await client.get(PATH, headers={"host": "localhost", "origin": origin})
     assert response.status_code == 200
 
 
 async def test_hosts_are_not_checked_if_keys_are_configured(guarded: Services) -> None:
-    """If keys are configured, a call with a foreign Host gets the 401 of its missing key."""
+    """If keys are configured, a call with a foreign Host and no key gets a 401 for the missing key, not a 403."""
     async with connect(guarded) as client:
         for host in ("memory.example", "[::1"):
             problem(await client.get(PATH, headers={"host": host}), 401)
 
 
 async def test_guards_start_no_thread(services: Services) -> None:
-    """Guards are coroutines, because Litestar runs synchronous guards in a thread."""
+    """All guards are coroutines. Litestar would run synchronous guards in a thread."""
     before = set(threading.enumerate())
     async with connect(services, local_only=True) as client:
         assert (await client.get("/health/live", headers={"host": "localhost"})).status_code == 200
@@ -194,7 +197,7 @@ async def test_guards_start_no_thread(services: Services) -> None:
 
 
 async def test_rate_limit_refills() -> None:
-    """A call that was limited succeeds after retry_after_s."""
+    """A caller that exceeded its rate limit may call again after `retry_after_s` seconds."""
     now = [0.0]
     rate = RateLimit(2, lambda: now[0])
     rate.take("k")

@@ -1,4 +1,4 @@
-"""API keys: those of the keys file, and those that admins create while the service runs."""
+"""API keys, from the configured keys file and created by admins while the service runs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_unknown_keys_are_refused(key: str | None) -> None:
 
 
 def test_the_repr_of_a_hashed_key_does_not_contain_it() -> None:
-    """Only its hash can be shown."""
+    """The repr of a key shows no more than the key's hash."""
     assert "writer-key-1" not in repr(hashed([KeyEntry(key="writer-key-1", tenant="other", role=Role.WRITER)]))
 
 
@@ -95,7 +95,7 @@ def test_a_missing_keys_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_keys_file_is_loaded(tmp_path: Path) -> None:
-    """Callers are known by the keys in the keys file."""
+    """A key in the keys file identifies its caller."""
     path = tmp_path / "keys.json"
     path.write_text('\ufeff[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')  # as Windows' editor saves it
     caller = KeyBook(load_keys(path)).caller("abcdefgh")
@@ -104,13 +104,13 @@ def test_keys_file_is_loaded(tmp_path: Path) -> None:
 
 
 def clock() -> datetime:
-    """A fixed time."""
+    """A clock that stands still."""
     return NOW
 
 
 @pytest.mark.anyio
 async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
-    """A created key works in other processes and after a restart, until it is revoked."""
+    """A key that an admin created works in other processes and after a restart, until it is revoked."""
     path = tmp_path / "keys.json"
     other = KeyBook((), path)
     book = KeyBook((), path)
@@ -126,7 +126,7 @@ async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
-    """The file contains no key, and only its owner can read it."""
+    """The file of created keys contains only hashes of the keys, and only its owner can read it."""
     path = tmp_path / "keys.json"
     _, key = await KeyBook((), path).create(KeyRights(tenant="acme", role=Role.READER), clock)
     assert key not in path.read_text()
@@ -158,7 +158,7 @@ async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processe
 
 @pytest.mark.anyio
 async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> None:
-    """If the file lock is not released in time, Unavailable names the process that holds it."""
+    """If another process holds the key file's lock too long, creating a key raises Unavailable with the process id."""
     book = KeyBook((), tmp_path / "keys.json", wait_s=0.05)
     with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
@@ -166,7 +166,10 @@ async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> 
 
 @pytest.mark.anyio
 async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A damaged file stops a start; a running service keeps its keys and logs the error."""
+    """With a damaged key file the service does not start.
+
+    A service that runs already logs the error and keeps the keys that it has loaded.
+    """
     path = tmp_path / "keys.json"
     book = KeyBook((), path)
     _, key = await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
@@ -190,7 +193,7 @@ async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> Non
 
 @pytest.mark.anyio
 async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
-    """A new key is shown once in the answer, its rights also in the list; it is refused after it is revoked."""
+    """Only the answer that creates a key shows the key itself; the list shows its rights. A revoked key is refused."""
     admin = bearer("acme", Role.ADMIN)
     rights = {"tenant": "new", "role": "writer", "agents": ["ann"], "namespace": "notes"}
     async with connect(guarded) as client:
@@ -213,7 +216,7 @@ async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("role", [Role.READER, Role.WRITER])
 async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
-    """Readers and writers get a 403 on each call."""
+    """Readers and writers get a 403 when they list, create or revoke keys."""
     headers = bearer("acme", role)
     async with connect(guarded) as client:
         created = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
@@ -225,7 +228,7 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("body", [{}, {"tenant": "t"}, {"tenant": "", "role": "admin"}, {"tenant": "t", "role": "x"}])
 async def test_invalid_key_requests_are_422(guarded: Services, body: dict[str, str]) -> None:
-    """Creating a key needs a tenant and a role, both valid."""
+    """A request to create a key gets a 422 if its tenant or role is missing or invalid."""
     async with connect(guarded) as client:
         answer = await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
     assert answer.status_code == 422

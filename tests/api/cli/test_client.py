@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def answered(response: httpx.Response | Exception) -> dict[str, object]:
-    """The client's result of a call that is answered with `response`."""
+    """The result of the command line's HTTP client for a call that the service answers with `response`."""
 
     def reply(_request: httpx.Request) -> httpx.Response:
         if isinstance(response, Exception):
@@ -36,14 +36,14 @@ async def answered(response: httpx.Response | Exception) -> dict[str, object]:
     ],
 )  # fmt: skip
 async def test_problems_become_domain_errors(status: int, kind: type[RemembrancerError]) -> None:
-    """A problem document is raised as an error with its detail and field paths."""
+    """A problem document (the API's error format) is raised as an error with its detail and field paths."""
     errors = [{"path": "items[1].content", "message": "must not be blank"}]
     with pytest.raises(kind, match=r"no good\n  items\[1\].content: must not be blank"):
         await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
 
 
 async def test_a_refused_key_is_explained_for_the_command_line() -> None:
-    """The error names the option, not the header."""
+    """If the service refuses the key, the error names the command-line option, not the HTTP header."""
     with pytest.raises(Refused, match="give one with --key or as REMEMBRANCER_KEY"):
         await answered(httpx.Response(401, json={"detail": "send a known key as `Authorization: Bearer KEY`"}))
 
@@ -58,13 +58,13 @@ async def test_a_refused_key_is_explained_for_the_command_line() -> None:
     ],
 )
 async def test_unusable_responses_are_errors(response: httpx.Response | Exception, kind: type[Exception]) -> None:
-    """Timeouts, refused connections and non-JSON answers raise domain errors."""
+    """Timeouts, refused connections and answers that are not JSON raise domain errors."""
     with pytest.raises(kind):
         await answered(response)
 
 
 async def test_invalid_url_names_the_option() -> None:
-    """The error names --url."""
+    """If the service's URL is invalid, the error names the option --url."""
     with pytest.raises(InvalidRequest, match="--url"):
         async with ApiClient.open("nonsense://x", None) as client:
             await client.get("/health/live")
@@ -75,7 +75,10 @@ async def test_invalid_url_names_the_option() -> None:
     [("tea \udcff", "not valid Unicode"), (math.nan, "NaN or infinite"), (-math.inf, "NaN or infinite")],
 )
 async def test_what_no_request_can_have_is_refused_without_showing_it(value: object, why: str) -> None:
-    """Neither the message nor a cause contains what was given, as it may be private."""
+    """A value that JSON cannot carry, such as a lone surrogate or NaN, is refused.
+
+    The error does not quote the value, which may be private.
+    """
     async with ApiClient.open("http://test", None, httpx.MockTransport(lambda _: httpx.Response(200))) as client:
         with pytest.raises(InvalidRequest, match=why) as caught:
             await client.post("/v1/search", ASK | {"query": value})
@@ -83,7 +86,7 @@ async def test_what_no_request_can_have_is_refused_without_showing_it(value: obj
 
 
 async def test_a_name_that_no_url_can_have_is_refused() -> None:
-    """The bytes of an argument that are not UTF-8 become halves of surrogate pairs."""
+    """A name with bytes that are not UTF-8 is refused. Python reads such bytes of an argument as lone surrogates."""
     async with ApiClient.open("http://test", None, httpx.MockTransport(lambda _: httpx.Response(200))) as client:
         with pytest.raises(InvalidRequest, match="not valid Unicode"):
             await client.is_empty("tea \udcff")

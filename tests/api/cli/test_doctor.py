@@ -1,4 +1,4 @@
-"""`remembrancer doctor` on clients that are set up, with a real service."""
+"""`remembrancer doctor`, which checks an installation, on configured AI clients and a real service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = "k" * 32
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
-    """A service that wants a key."""
+    """A running service process that requires a key."""
     folder = tmp_path_factory.mktemp("service")
     keys = folder / "keys.json"
     keys.write_text(json.dumps([{"key": KEY, "tenant": "default", "role": "writer"}]))
@@ -37,7 +37,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, in another home."""
+    """A project folder as the current folder, with another home folder."""
     for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "REMEMBRANCER_KEY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
@@ -48,7 +48,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checks(service: Process) -> dict[str, Any]:
-    """The results of `remembrancer doctor --url ... --key ...` by name."""
+    """The results of `remembrancer doctor --url ... --key ...` by the name of the check."""
     done = CliRunner().invoke(application("doctor"), ["doctor", "--url", service.url, "--key", KEY, "--json"])
     answer: dict[str, Any] = json.loads(done.stdout)
     assert answer["ok"] == all(check["ok"] for check in answer["checks"].values())
@@ -57,7 +57,7 @@ def checks(service: Process) -> dict[str, Any]:
 
 
 def test_the_report_lists_the_parts_of_each_client_that_work(service: Process, project: Path) -> None:
-    """The settings, hooks and MCP server of every client, and the namespace of the current folder."""
+    """`doctor` lists the settings, hooks and MCP server of every client, and the namespace of the current folder."""
     for client in ClientName:
         assert call("install", client, "--url", service.url, "--key", KEY).exit_code == 0
     found = checks(service)
@@ -68,7 +68,7 @@ def test_the_report_lists_the_parts_of_each_client_that_work(service: Process, p
 
 @pytest.mark.usefixtures("project")
 def test_install_says_that_the_service_refuses_the_key(service: Process) -> None:
-    """`install` warns about a missing or unknown key at once, before a session fails."""
+    """`install` warns at once if the service refuses the key or requires one, before a session fails."""
     install = ("install", "claude-code", "--url", service.url)
     assert "The service needs a key, so nothing is remembered" in call(*install).output
     assert "The service does not know this key" in call(*install, "--key", "unknown-key").output
@@ -76,7 +76,7 @@ def test_install_says_that_the_service_refuses_the_key(service: Process) -> None
 
 
 def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The faults are missing entries, a missing or wrong key, a stopped service, and a second installation."""
+    """`doctor` says what to do about a stopped service, a missing key, missing entries and a second installation."""
     call("install", "claude-code", "--project", str(project), "--url", "http://127.0.0.1:1")
     assert "http://127.0.0.1:1 cannot be reached" in checks(service)["claude-code here"][1]
     call("install", "claude-code", "--project", str(project), "--url", service.url)
@@ -91,7 +91,10 @@ def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pyt
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(("text", "names"), [('{"remembrancer": ', ["claude-code"]), ('{"other": ', [])])
 def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: list[str]) -> None:
-    """The other checks are shown, too; a client's broken file that does not name this program is not its concern."""
+    """If one client's settings file is malformed, `doctor` still shows the other checks.
+
+    A malformed file that does not mention this program is not reported.
+    """
     call("install", "claude-code")
     settings = Path.home() / ".claude" / "settings.json"
     settings.write_text(settings.read_text() + text if names else text)
@@ -104,7 +107,10 @@ def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: li
 
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *, everywhere: bool) -> None:
-    """Each check says which file it is, also beside an installation elsewhere, which is not called a second one."""
+    """The check for an unreadable settings file names that file.
+
+    An installation elsewhere is then not reported as a second installation.
+    """
     other = ("--project", str(project)) if everywhere else ()
     call("install", "claude-code", *other, "--url", "http://127.0.0.1:1")
     folder, name = (Path.home(), "settings.json") if everywhere else (project, "settings.local.json")

@@ -19,14 +19,14 @@ pytestmark = pytest.mark.anyio
 async def test_commands_need_no_key_and_have_no_limit_of_calls(
     guarded: Services, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`remembrancer run` shows its samples also where callers over the network need keys, and may call only seldom."""
+    """`remembrancer run` shows its samples even if calls over the network need a key and have a low rate limit."""
     services = fake_services(system_clock)
     await show_samples(replace(services, keys=guarded.keys, rate=RateLimit(per_minute=1)))
     assert "memories loaded" in capsys.readouterr().out
 
 
 async def test_a_client_is_the_admin_of_its_tenant(services: Services) -> None:
-    """Other tenants' memories are not found."""
+    """The client for one tenant does not find the memories of another tenant."""
     async with client_of(services, "acme") as client, client_of(services) as other:
         item = {"type": "semantic", "content": "The kiln is lit on Fridays."}
         await client.post("/v1/memories/batch", {"namespace": "n", "items": [item]})

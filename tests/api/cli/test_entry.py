@@ -1,4 +1,4 @@
-"""The program: which commands it has, and what it loads for them."""
+"""The `remembrancer` program: its commands, and which modules it imports for them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ANSWER = {"hits": [], "profile": "default", "weights": {}, "degraded": [], "coun
 
 
 class _Service(BaseHTTPRequestHandler):
-    """Answers every POST as a service without memories does."""
+    """Answers every POST like a service that has no memories."""
 
     def do_POST(self) -> None:
-        """Answer with the members that the commands show."""
+        """Answer with the JSON members that the commands print."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
@@ -37,7 +37,7 @@ class _Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """The URL of a service."""
+    """The URL of a fake service."""
     with HTTPServer(("127.0.0.1", 0), _Service) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -48,7 +48,10 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("command", [["search", "tea", "-n", "me"], ["jobs", "expire"]])
 def test_a_command_on_a_service_does_not_load_the_service(command: list[str], url: str, tmp_path: Path) -> None:
-    """Neither the web framework nor stores and encoders: they take two seconds."""
+    """A command that calls a service by URL does not import the web framework, stores or encoders.
+
+    Importing them takes two seconds.
+    """
     program = f"""
 import atexit, sys
 from api.cli.entry import main
@@ -62,7 +65,7 @@ main()
 
 
 def test_help_lists_every_command_with_what_it_does() -> None:
-    """The commands come from one table; each has a help text."""
+    """`--help` lists each command in the table of commands with its help text."""
     shown = CliRunner().invoke(application(), ["--help"], env={"COLUMNS": "200"}).stdout
     for name in COMMANDS:
         assert f"│ {name} " in shown
@@ -71,12 +74,12 @@ def test_help_lists_every_command_with_what_it_does() -> None:
 
 
 def test_an_unknown_command_is_named() -> None:
-    """The message suggests the nearest command."""
+    """For an unknown command the message suggests the command with the nearest name."""
     done = CliRunner().invoke(application("serch"), ["serch"])
     assert (done.exit_code, "No such command 'serch'" in done.stderr, "search" in done.stderr) == (2, True, True)
 
 
 def test_every_upkeep_job_can_be_run() -> None:
-    """The command offers the jobs of the service."""
+    """The command that runs upkeep jobs offers every job of the service."""
     shown = CliRunner().invoke(application("jobs"), ["jobs", "--help"], env={"COLUMNS": "200"}).stdout
     assert "|".join(UpkeepJob) in shown

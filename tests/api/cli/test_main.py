@@ -24,7 +24,7 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data directory with a prepared encoder."""
+    """A data directory with a prepared encoder; commands use it by default."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
@@ -94,7 +94,7 @@ def test_doctor_reports_a_bad_keys_file(home: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The address is shown without its password."""
+    """If Redis does not answer, `doctor` shows its address without the password."""
     (port,) = free_ports(1)
     monkeypatch.setenv("REMEMBRANCER_REDIS_URL", f"redis://:secret@127.0.0.1:{port}/0")
     done = call("doctor", "--port", "0", "--json")
@@ -144,7 +144,7 @@ def test_unreachable_service_is_exit_code_1() -> None:
 
 
 def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
-    """A dry run counts memories of both namespaces, or only of the one given by -n."""
+    """A dry run of a job counts memories in all namespaces, or with -n in the given namespace only."""
     rows = home / "rows.jsonl"
     past = {"created_at": "2020-01-01T00:00:00Z", "type": "semantic"}
     rows.write_text(json.dumps({"content": "The kiln is lit on Fridays.", **past}))
@@ -155,7 +155,7 @@ def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
 
 
 def test_the_embedded_store_has_tenants_and_no_limit_of_calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of calls is for callers over the network."""
+    """On the embedded store a command may choose its tenant, and the rate limit does not apply."""
     monkeypatch.setenv("REMEMBRANCER_CALLS_PER_MINUTE", "1")
     (home / "rows.jsonl").write_text(json.dumps(ROWS[0]))
     assert as_json("ingest", str(home / "rows.jsonl"), "-n", "work", "--tenant", "acme")["counts"]["stored"] == 1
@@ -169,7 +169,7 @@ def test_settings_command_prints_the_table_of_the_readme() -> None:
 
 
 def test_an_import_to_an_impossible_place_reads_no_rows(home: Path) -> None:
-    """A bad namespace or URL is said once, not for each row."""
+    """If the namespace or URL is invalid, an import prints the error once and reads no rows."""
     rows = home / "rows.jsonl"
     rows.write_text("\n".join(json.dumps(row) for row in ROWS))
     for options, why in ((["-n", " x"], "namespace"), (["-n", "work", "--url", "localhost:1"], "--url localhost:1")):
@@ -178,14 +178,14 @@ def test_an_import_to_an_impossible_place_reads_no_rows(home: Path) -> None:
 
 
 def test_an_import_of_an_empty_folder_says_what_was_expected(home: Path) -> None:
-    """It is no success."""
+    """An import of an empty folder fails and names the files that it expected."""
     (home / "empty").mkdir()
     done = call("import", "mem0", str(home / "empty"), "-n", "work", "--data-dir", str(home / "data"))
     assert (done.exit_code, "expected an export, as a JSON file" in done.stderr) == (2, True)
 
 
 def test_a_refusal_of_the_system_is_one_line_with_exit_code_1(home: Path) -> None:
-    """A folder in the place of a file needs no traceback."""
+    """An error of the operating system, such as a folder in the place of a file, is printed without a traceback."""
     (home / "data" / "memories" / "opening.lock").mkdir(parents=True)
     done = call("reembed")
     assert (done.exit_code, "Is a directory" in done.stderr) == (1, True)

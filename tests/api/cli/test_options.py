@@ -1,4 +1,4 @@
-"""How commands end that fail."""
+"""Exit codes and messages of commands that fail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ from memtypes.model.errors import InvalidRequest, NotFound, Overloaded, Unavaila
 def test_a_failed_command_prints_one_line(
     error: Exception, line: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2 if the user can correct it, else 1; also for an error in one of several tasks."""
+    """A failed command prints one line and exits with code 2 if the user can correct the error, else with 1.
+
+    This includes an error in one of several concurrent tasks.
+    """
 
     async def fail() -> None:
         raise error

@@ -1,4 +1,4 @@
-"""`remembrancer import`: the past of programs in a user's folders, into a real embedded store."""
+"""`remembrancer import`, which imports past sessions and notes of other programs, into a real embedded store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FACT = "The staging database is read-only on Sundays, so exports run on Mondays.
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home folder, which is the working folder too."""
+    """An empty home folder, which is also the current folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "REMEMBRANCER_URL", "XDG_CONFIG_HOME"):
@@ -54,13 +54,13 @@ def as_json(home: Path, *arguments: str) -> dict[str, Any]:
 
 
 def old(root: Path) -> None:
-    """Make all files below `root` old, so that their last answers are complete."""
+    """Make all files below `root` look old, so that the importer treats their last answers as complete."""
     for path in root.rglob("*"):
         os.utime(path, (time.time() - 60,) * 2)
 
 
 def transcripts(home: Path) -> str:
-    """Write a transcript of Claude Code and a rollout of Codex in one project; return its namespace."""
+    """Write a Claude Code transcript and a Codex session file in one project; return the project's namespace."""
     folder = str(home / "shop")
     talk = ClaudeTranscript("s1", folder)
     talk.user(FACT)
@@ -75,7 +75,10 @@ def transcripts(home: Path) -> str:
 
 
 def test_a_dry_run_lists_what_would_be_imported_and_opens_no_store(home: Path) -> None:
-    """It lists namespaces, sessions, messages, dates, and what is left out and why. No store is created."""
+    """A dry run lists namespaces, sessions, messages and dates, and what it would leave out with the reason.
+
+    No store is created.
+    """
     namespace = transcripts(home)
     plan = as_json(home, "claude-code", "--dry-run")
     assert plan["namespaces"][namespace] == {
@@ -98,7 +101,7 @@ def test_a_dry_run_lists_what_would_be_imported_and_opens_no_store(home: Path) -
     ],
 )
 def test_a_bad_argument_is_explained_in_one_line(home: Path, arguments: tuple[str, ...], message: str) -> None:
-    """One line says what is wrong; exit code 2."""
+    """For an invalid argument the command prints one line with the reason and exits with code 2."""
     done = call(home, *arguments)
     assert done.exit_code == 2
     assert message.format(home=home) in done.stderr
@@ -113,7 +116,7 @@ def test_a_bad_argument_is_explained_in_one_line(home: Path, arguments: tuple[st
     ],
 )
 def test_a_path_without_matching_files_is_explained(home: Path, source: str, expected: str) -> None:
-    """The message names the path and the kind of files that were expected there."""
+    """If a path has nothing to import, the message names the path and the kind of files that were expected there."""
     (home / "empty").mkdir()
     done = call(home, source, "empty")
     assert done.exit_code == 2
@@ -121,7 +124,10 @@ def test_a_path_without_matching_files_is_explained(home: Path, source: str, exp
 
 
 def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
-    """Without a namespace they are left out; they are not put into the namespace of another project."""
+    """Memory dumps and chat exports belong to no project.
+
+    Without --namespace they are left out instead of going into a project's namespace.
+    """
     dump = home / "mem0.json"
     dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
     done = call(home, "mem0", str(dump))
@@ -137,7 +143,7 @@ def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
 
 
 def test_a_service_that_is_away_is_reported_before_anything_is_sent(home: Path) -> None:
-    """The command does not wait for a service that it has never reached."""
+    """If the service at the URL does not answer at first, the import fails at once instead of waiting for it."""
     transcripts(home)
     done = call(home, "claude-code", "--url", "http://127.0.0.1:1")
     assert done.exit_code == 1
@@ -145,7 +151,7 @@ def test_a_service_that_is_away_is_reported_before_anything_is_sent(home: Path) 
 
 
 def _answer_of(body: Any) -> bytes:
-    """An answer of a service with a JSON body."""
+    """An HTTP answer of a service with a JSON body."""
     content = json.dumps(body).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     return head.encode() + content
@@ -153,7 +159,7 @@ def _answer_of(body: Any) -> bytes:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
-    """The summary says that the import is not complete and how to go on; exit code 1."""
+    """After Ctrl-C the import prints a summary that says how to continue, and exits with code 1."""
     transcripts(home)
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = f"{heeding}; from api.cli.entry import main; main()"
@@ -178,7 +184,10 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
 def test_sessions_are_imported_into_the_namespace_of_their_project(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report counts memories by status and type; a second run sends nothing; only what was said is stored."""
+    """The report counts memories by status and type.
+
+    Only what users and agents said is stored, and a second run sends nothing.
+    """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     namespace = transcripts(home)
     report = as_json(home, "claude-code")
@@ -199,7 +208,10 @@ def test_sessions_are_imported_into_the_namespace_of_their_project(
 def test_memories_and_notes_are_imported_as_they_are(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vault and a project's instructions go to their projects, a dump to the namespace that is named."""
+    """An Obsidian vault and a project's instructions go into the namespaces of their projects.
+
+    A memory dump goes into the given namespace.
+    """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     vault, claude = home / "vault", home / ".claude"
     for path, text in {
@@ -233,7 +245,10 @@ def test_memories_and_notes_are_imported_as_they_are(
 
 @pytest.mark.anyio
 async def test_session_parts_are_sent_over_http_with_the_earlier_messages(client: httpx.AsyncClient) -> None:
-    """The earlier messages count for the positions of the new ones; the answer has one outcome for each new message."""
+    """A later part of a session is sent with earlier messages, which only determine the positions of new messages.
+
+    The answer has one outcome for each new message.
+    """
     before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)
     (outcome,) = await write_part(ApiClient(client), part)

@@ -1,4 +1,4 @@
-"""`remembrancer policies convert`: memory resources of a workflow project become a policy file."""
+"""`remembrancer policies convert`, which turns memory resources of a workflow project into a thread policy file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ flushing: {type: fifo, threshold: 0.4}
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project file with memories and agents."""
+    """A workflow project file with memory resources and agents."""
     path = tmp_path / "project.yaml"
     path.write_text(PROJECT, encoding="utf-8")
     return path
@@ -109,7 +109,7 @@ def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> No
 
 
 def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> None:
-    """It is valid as printed."""
+    """Without an output file the command prints the policy file, which is valid."""
     answer = convert(str(project))
     assert parse_policies(answer.stdout, "printed").threads.keys() == {
         "customer-support-context",
@@ -131,7 +131,7 @@ def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> Non
     ],
 )
 def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
-    """The command ends with exit code 2 and writes no file."""
+    """If a file cannot be converted, the command says why, exits with code 2 and writes no output file."""
     source, output = tmp_path / "a.yaml", tmp_path / "out.yaml"
     source.write_text(text, encoding="utf-8")
     answer = convert(str(source), "-o", str(output))
@@ -141,7 +141,7 @@ def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message:
 
 
 def test_a_ratio_of_a_window_is_converted_with_the_model_of_the_option(tmp_path: Path) -> None:
-    """The model of the option --model is used if no agent names one."""
+    """A share of a context window is converted with the model of the option --model if no agent names a model."""
     source = tmp_path / "a.yaml"
     source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")
     answer = convert(str(source), "--model", "gpt-4o")
@@ -149,7 +149,7 @@ def test_a_ratio_of_a_window_is_converted_with_the_model_of_the_option(tmp_path:
 
 
 def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
-    """Memories and agents in documents of one file, with `memory_key` on either."""
+    """A file may hold memory resources and agents in several YAML documents. Both kinds may have a `memory_key`."""
     path = tmp_path / "resources.yaml"
     agent = "{resource: agent, id: helper, memories: [{id: chat, mode: read-only}]}"
     memory = '{resource: memory, id: chat, type: buffer, memory_key: "chat-{{ .workflow.id }}"}'
@@ -163,7 +163,7 @@ def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
 
 
 def test_an_output_file_that_cannot_be_written_is_named(project: Path) -> None:
-    """The command ends with exit code 2 and the reason."""
+    """If the output file cannot be written, the command names it with the reason and exits with code 2."""
     answer = CliRunner().invoke(
         application("policies"), ["policies", "convert", str(project), "-o", str(project / "x.yaml")]
     )

@@ -1,4 +1,4 @@
-"""Where a command runs: on a service or on the embedded store."""
+"""How a command chooses between a service and the embedded store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Live(BaseHTTPRequestHandler):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home folder, whose settings name a port without a service."""
+    """An empty home folder, with a port in the settings at which no service runs."""
     for name in ("REMEMBRANCER_URL", "REMEMBRANCER_DATA_DIR", "REMEMBRANCER_KEY", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a server at the port of the settings."""
+    """The URL of a server that listens at the port in the settings."""
     with HTTPServer(("127.0.0.1", 0), _Live) as server:
         monkeypatch.setenv("REMEMBRANCER_PORT", str(server.server_port))
         thread = threading.Thread(target=server.serve_forever)
@@ -52,7 +52,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_command_without_a_place_uses_the_service_of_this_machine(
     service: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is found by the port of the settings, and the command says that it uses it."""
+    """A command without a URL or folder uses the service at the port in the settings, and prints that it does."""
     assert place(None, None, "key").url == service
     assert f"using the service at {service}" in capsys.readouterr().err
 
@@ -60,7 +60,10 @@ def test_a_command_without_a_place_uses_the_service_of_this_machine(
 def test_a_command_without_a_place_uses_the_store_while_no_service_runs(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command says which folder it uses, so that nobody takes an empty store for their own."""
+    """While no service runs, a command without a URL or folder uses the embedded store.
+
+    It prints the folder, so that nobody takes an empty store for their own.
+    """
     found = place(None, None, None)
     assert (found.url, found.settings.data_dir.is_relative_to(home)) == (None, True)
     assert f"using the store in {found.settings.data_dir}, as no service runs at" in capsys.readouterr().err
@@ -69,7 +72,10 @@ def test_a_command_without_a_place_uses_the_store_while_no_service_runs(
 def test_a_named_folder_or_tenant_is_used_although_a_service_runs(
     service: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder by flag or variable and a tenant mean the embedded store; the flag comes before REMEMBRANCER_URL."""
+    """If a folder (by flag or variable) or a tenant is given, the command uses the embedded store.
+
+    The folder's flag takes precedence over REMEMBRANCER_URL.
+    """
     assert place(None, None, None, "acme").url is None
     monkeypatch.setenv("REMEMBRANCER_URL", service)
     assert place(home / "data", service, None).url is None
@@ -79,6 +85,6 @@ def test_a_named_folder_or_tenant_is_used_although_a_service_runs(
 
 
 def test_a_key_without_a_service_is_refused() -> None:
-    """The embedded store has no keys."""
+    """A key is refused if the command uses the embedded store, which has no keys."""
     with pytest.raises(BadSettings, match="--key goes with a service"):
         place(None, None, "key")

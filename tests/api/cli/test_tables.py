@@ -1,4 +1,4 @@
-"""Tables that the command line prints for answers of the service."""
+"""Tables that the command line prints for the service's answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_markup_in_memories_is_escaped() -> None:
 
 
 def test_messages_are_shown_by_content() -> None:
-    """A context that consists of chat messages is printed as their contents."""
+    """A retrieved context in the form of chat messages is printed as the messages' contents."""
     metadata = {
         "total_tokens": 3, "tokenizer": "cl100k_base", "working_tokens": 0, "budget": 10, "utilization": 0.3,
         "per_type": {"semantic": 3}, "candidates": 1, "trimmed_count": 0, "outcome": "ok", "degraded": [],

@@ -1,4 +1,4 @@
-"""`remembrancer install` and `uninstall` as a user calls them."""
+"""`remembrancer install` and `uninstall`, which add and remove hooks and MCP servers in the settings of AI clients."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def call(*arguments: str) -> Result:
 
 
 def settings(path: Path) -> Any:
-    """The members of a settings file."""
+    """The parsed content of a JSON settings file."""
     return parse_json(path.read_text())
 
 
 @pytest.mark.parametrize("client", list(ClientName))
 def test_install_says_what_it_wrote_and_uninstall_removes_it(home: Path, client: ClientName) -> None:
-    """Each file is named when it is written; the command to undo it is printed, and leaves nothing behind."""
+    """`install` prints each file that it writes and the command that undoes it. That command leaves nothing behind."""
     done = call("install", client)
     assert done.exit_code == 0, done.output
     written = [path for path in home.rglob("*") if path.is_file() and ".local" not in path.parts]
@@ -59,7 +59,7 @@ def test_install_says_what_it_wrote_and_uninstall_removes_it(home: Path, client:
 
 
 def test_dry_run_changes_nothing(home: Path) -> None:
-    """A dry run of either command lists the files and writes none."""
+    """`install --dry-run` and `uninstall --dry-run` print what they would do and change no file."""
     assert "Dry run: nothing was changed." in call("install", "claude-code", "--dry-run").output
     assert tree(home) == {}
     call("install", "claude-code")
@@ -69,7 +69,10 @@ def test_dry_run_changes_nothing(home: Path) -> None:
 
 
 def test_claude_code_gets_http_hooks_and_a_command_at_the_start(home: Path) -> None:
-    """SessionStart runs a command, as Claude Code posts no such event; others are posted. All time out after 3 s."""
+    """Claude Code posts its events to the service.
+
+    SessionStart runs a command instead, because Claude Code does not post that event. Every hook times out after 3 s.
+    """
     call("install", "claude-code", "--url", "http://localhost:9999/")
     hooks = settings(home / ".claude" / "settings.json")["hooks"]
     assert tuple(hooks) == EVENTS
@@ -84,7 +87,7 @@ def test_claude_code_gets_http_hooks_and_a_command_at_the_start(home: Path) -> N
 
 
 def test_exported_key_is_referred_to_and_not_stored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With REMEMBRANCER_KEY exported every client reads the key from there; no file contains it."""
+    """If REMEMBRANCER_KEY is exported, every client reads the key from that variable, and no file contains the key."""
     monkeypatch.setenv("REMEMBRANCER_KEY", "top-secret")
     for client in ClientName:
         assert "REMEMBRANCER_KEY" in call("install", client).output
@@ -96,7 +99,10 @@ def test_exported_key_is_referred_to_and_not_stored(home: Path, monkeypatch: pyt
 
 
 def test_given_key_is_stored_in_the_users_settings_of_claude_code_alone(home: Path, tmp_path: Path) -> None:
-    """The file with the key is private, and the output says so; a project's files and other clients never get it."""
+    """A key given to `install` is stored only in the user's Claude Code settings, which become private.
+
+    Project files and other clients never get it.
+    """
     done = call("install", "claude-code", "--key", "top-secret")
     path = home / ".claude" / "settings.json"
     assert "env.REMEMBRANCER_KEY" in done.output
@@ -110,7 +116,10 @@ def test_given_key_is_stored_in_the_users_settings_of_claude_code_alone(home: Pa
 
 
 def test_key_that_goes_into_a_linked_file_is_pointed_out(home: Path) -> None:
-    """Installing a key warns if the settings file is a link: its target may be in a published repository."""
+    """Installing a key warns if the settings file is a symbolic link.
+
+    The link's target may be in a published repository.
+    """
     (home / "dotfiles").mkdir()
     (home / ".claude").mkdir()
     target, link = home / "dotfiles" / "settings.json", home / ".claude" / "settings.json"
@@ -123,7 +132,7 @@ def test_key_that_goes_into_a_linked_file_is_pointed_out(home: Path) -> None:
 
 
 def test_printed_undo_command_works_for_a_folder_with_blanks(home: Path, tmp_path: Path) -> None:
-    """The command is quoted as a shell reads it."""
+    """The undo command that `install` prints is quoted for a shell."""
     project = tmp_path / "my project"
     project.mkdir()
     output = call("install", "codex", "--project", str(project)).output
@@ -133,7 +142,7 @@ def test_printed_undo_command_works_for_a_folder_with_blanks(home: Path, tmp_pat
 
 
 def test_installing_again_without_the_key_keeps_a_stored_one(home: Path) -> None:
-    """A key that was stored stays in use until it is uninstalled."""
+    """A second `install` without a key keeps the key that the first one stored, until `uninstall`."""
     call("install", "claude-code", "--key", "top-secret")
     assert "unchanged" in call("install", "claude-code").output
     call("install", "claude-code", "--url", "http://127.0.0.1:2")
@@ -143,7 +152,7 @@ def test_installing_again_without_the_key_keeps_a_stored_one(home: Path) -> None
 
 
 def test_project_gets_files_of_its_own_and_its_namespace(home: Path, tmp_path: Path) -> None:
-    """With --project only files in the project are written, and the MCP server has the project's namespace."""
+    """With --project, `install` writes only files in the project, and its MCP server uses the project's namespace."""
     project = tmp_path / "shop"
     project.mkdir()
     done = call("install", "claude-code", "--project", str(project))
@@ -161,7 +170,7 @@ def test_project_gets_files_of_its_own_and_its_namespace(home: Path, tmp_path: P
 
 @pytest.mark.usefixtures("home")
 def test_project_installation_is_refused_if_the_user_has_one(tmp_path: Path) -> None:
-    """With both, everything would be remembered twice; the message says so."""
+    """A project installation beside the user's own would store everything twice, so it is refused with that reason."""
     call("install", "codex")
     done = call("install", "codex", "--project", str(tmp_path))
     assert (done.exit_code, "would be remembered twice" in done.stderr) == (2, True)
@@ -169,7 +178,7 @@ def test_project_installation_is_refused_if_the_user_has_one(tmp_path: Path) -> 
 
 
 def test_namespaces_of_any_script_are_percent_encoded_in_urls(home: Path) -> None:
-    """A namespace is part of URLs, because headers of hooks lose characters that are not in Latin-1."""
+    """A hook sends its namespace in the URL, because its headers lose characters outside Latin-1."""
     call("install", "claude-code", "--namespace", "проект/1")
     encoded = "%D0%BF%D1%80%D0%BE%D0%B5%D0%BA%D1%82%2F1"
     hooks = settings(home / ".claude" / "settings.json")["hooks"]
@@ -190,7 +199,7 @@ def test_namespaces_of_any_script_are_percent_encoded_in_urls(home: Path) -> Non
     ],
 )
 def test_usage_errors_are_one_line_and_write_nothing(home: Path, arguments: list[str], why: str) -> None:
-    """A wrong option ends with exit code 2 and says what was expected."""
+    """A wrong option ends the command with exit code 2 and one line that says what was expected."""
     if "--service" in arguments and shutil.which("systemctl") is None:
         pytest.skip("needs systemctl")
     data = home.parent / "data"
@@ -201,7 +210,7 @@ def test_usage_errors_are_one_line_and_write_nothing(home: Path, arguments: list
 
 
 def test_malformed_settings_are_named_and_untouched(home: Path) -> None:
-    """The message has the file and the line of the fault; no other file is written."""
+    """If a settings file is malformed, the error has its name and the line of the fault. No file is written."""
     path = home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_text('{\n  "a": 1\n')
@@ -212,7 +221,10 @@ def test_malformed_settings_are_named_and_untouched(home: Path) -> None:
 
 
 def test_cursor_gets_a_rule_in_a_project(home: Path, tmp_path: Path) -> None:
-    """Hooks of Cursor can't add to a prompt: a rule that always applies says when to call the tools."""
+    """Cursor's hooks cannot add text to a prompt.
+
+    Instead, a rule that always applies tells the agent when to call the tools.
+    """
     call("install", "cursor")
     server = settings(home / ".cursor" / "mcp.json")["mcpServers"]["remembrancer"]
     assert server["args"][-2:] == ["--project", "${workspaceFolder}"]
@@ -225,7 +237,10 @@ def test_cursor_gets_a_rule_in_a_project(home: Path, tmp_path: Path) -> None:
 
 
 def test_vscode_gets_hooks_and_a_server(home: Path) -> None:
-    """VS Code's hooks file posts prompts to its endpoint; mcp.json starts the MCP server for the workspace's folder."""
+    """VS Code's hooks file sends prompts to its endpoint of the service.
+
+    mcp.json starts the MCP server for the workspace folder.
+    """
     call("install", "vscode")
     hooks = settings(home / ".copilot" / "hooks" / "remembrancer.json")["hooks"]
     assert hooks["UserPromptSubmit"][0]["command"].endswith("/v1/hooks/vscode")
@@ -235,7 +250,7 @@ def test_vscode_gets_hooks_and_a_server(home: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
 def test_service_writes_a_unit_that_systemd_accepts(home: Path, tmp_path: Path) -> None:
-    """The unit starts the service at login; systemd's own check finds nothing wrong with it."""
+    """The systemd unit that `install` writes starts the service at login and passes systemd's own check."""
     data = tmp_path / 'da"ta %h $x'
     (data / "encoder").mkdir(parents=True)
     done = call("install", "claude-code", "--service", "--data-dir", str(data), "--url", "http://127.0.0.1:8799")
@@ -259,7 +274,7 @@ def test_service_without_systemd_says_that_it_cannot(monkeypatch: pytest.MonkeyP
 
 
 def test_install_records_contain_none_of_the_users_other_settings(home: Path) -> None:
-    """What is recorded for uninstalling has none of the user's other settings, which may be secret."""
+    """The record for uninstalling contains no other settings of the user, because they may be secret."""
     path = home / ".claude.json"
     path.write_text(json.dumps({"oauth": "foreign-secret", "mcpServers": {"other": {"env": {"K": "foreign-secret"}}}}))
     call("install", "claude-code")

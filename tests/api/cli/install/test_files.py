@@ -1,4 +1,4 @@
-"""Installing into settings files and uninstalling again: exact, atomic, and without harm to what else is there."""
+"""Installing entries into settings files and uninstalling them: exact, atomic, and without changes to other content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WITH_KEY = replace(CLAUDE_CODE, key="secret", authorised=True)
 
 @contextmanager
 def fresh_home() -> Iterator[tuple[Path, SettingsFiles]]:
-    """A home folder of the user, and the records of installations beside it."""
+    """A new home folder, with a folder for the install records next to it."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         home = Path(folder) / "home"
         home.mkdir()
@@ -48,12 +48,12 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def files(home: Path) -> SettingsFiles:
-    """Changes settings in the home folder."""
+    """The object that installs and uninstalls entries in settings files below `home`."""
     return SettingsFiles(home.parent / "state" / "installed")
 
 
 def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
-    """Install, and return what happened to each file."""
+    """Install the entries and return what happened to each file."""
     changes = [files.plan_install(file) for file in files_of(wanted)]
     for change in changes:
         files.apply(change)
@@ -61,7 +61,7 @@ def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
 
 
 def uninstalled(files: SettingsFiles, wanted: Installation) -> list[str]:
-    """Uninstall, and return what happened to each file."""
+    """Uninstall the entries and return what happened to each file."""
     changes = [files.plan_uninstall(file) for file in files_of(replace(wanted, key=None))]
     for change in changes:
         files.apply(change)
@@ -94,7 +94,7 @@ TARGETS = st.sampled_from([CLAUDE_CODE, WITH_KEY, CODEX, replace(CLAUDE_CODE, cl
 def test_uninstall_restores_every_byte(
     target: Installation, *, local: bool, first: Any, second: Any, indent: Any
 ) -> None:
-    """After an install, a second one and an uninstall every file and folder is as it was, whatever it contained."""
+    """After two installs and an uninstall, every file and folder is as it was before."""
     with fresh_home() as (home, files):
         wanted = replace(target, project=home, namespace="n", key=None) if local else target
         settings = [file.path for file in files_of(wanted) if file.path.suffix == ".json"]
@@ -143,7 +143,10 @@ TOML = st.sampled_from([
 
 @given(TOML)
 def test_codex_configuration_is_restored(text: str) -> None:
-    """The table is added at the end; the rest of config.toml keeps its comments, and uninstalling restores it."""
+    """`install` appends its table to Codex's config.toml and leaves the rest, comments included.
+
+    Uninstalling restores the file.
+    """
     with fresh_home() as (home, files):
         path = home / ".codex" / "config.toml"
         path.parent.mkdir()
@@ -160,7 +163,7 @@ def test_codex_configuration_is_restored(text: str) -> None:
 
 
 def test_codex_table_is_removed_after_codex_added_another(home: Path, files: SettingsFiles) -> None:
-    """A table that Codex wrote after ours, with its comment, stays when ours goes."""
+    """If Codex wrote another table after the installed one, uninstalling leaves that table and its comment."""
     installed(files, CODEX)
     path = home / ".codex" / "config.toml"
     added = '\n# trusted\n[projects."/p"]\ntrust_level = "trusted"\n'
@@ -170,7 +173,10 @@ def test_codex_table_is_removed_after_codex_added_another(home: Path, files: Set
 
 
 def test_codex_servers_in_an_inline_table_are_refused_and_untouched(home: Path, files: SettingsFiles) -> None:
-    """Servers in an inline table can't be added to; the message says what to do, and no file changes."""
+    """If config.toml has its servers in an inline table, `install` fails.
+
+    No file changes, and the error says what to do.
+    """
     path = home / ".codex" / "config.toml"
     path.parent.mkdir()
     path.write_text('mcp_servers = {other = {command = "o"}}\n')
@@ -181,7 +187,10 @@ def test_codex_servers_in_an_inline_table_are_refused_and_untouched(home: Path, 
 
 
 def test_uninstall_keeps_what_the_client_changed_since(home: Path, files: SettingsFiles) -> None:
-    """Only our entries are removed, and the entries that they replaced are restored."""
+    """Uninstalling removes only the installed entries and restores the entries that they replaced.
+
+    Changes that the client has made since stay.
+    """
     path = home / ".claude.json"
     old = {"type": "http", "url": "http://old"}
     path.write_text(json.dumps({"mcpServers": {"remembrancer": old}, "numStartups": 1}))
@@ -192,7 +201,7 @@ def test_uninstall_keeps_what_the_client_changed_since(home: Path, files: Settin
 
 
 def test_file_that_was_created_and_changed_since_keeps_only_the_change(home: Path, files: SettingsFiles) -> None:
-    """Objects that the install added are gone with our entries; what the client added stays."""
+    """In a settings file that `install` created, uninstalling leaves only what the client has added since."""
     installed(files, CLAUDE_CODE)
     path = home / ".claude.json"
     path.write_text(json.dumps(parse_json(path.read_text()) | {"numStartups": 2}))
@@ -202,7 +211,7 @@ def test_file_that_was_created_and_changed_since_keeps_only_the_change(home: Pat
 
 
 def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: SettingsFiles) -> None:
-    """If somebody put a handler into our group of hooks, only ours is removed."""
+    """Uninstalling keeps a hook handler that the user added to the group that `install` created."""
     installed(files, CLAUDE_CODE)
     path = home / ".claude" / "settings.json"
     members = parse_json(path.read_text())
@@ -224,7 +233,7 @@ def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsF
 
 @pytest.mark.parametrize("text", ['{"a": 1', "[1]", '{"hooks": []}', '{"hooks": {"Stop": {}}}', "\xff"])
 def test_malformed_settings_are_refused_and_untouched(home: Path, files: SettingsFiles, text: str) -> None:
-    """The error names the file; neither this one nor another is changed."""
+    """If a settings file is malformed, the error names that file, and no settings file is changed."""
     path = home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
@@ -235,7 +244,7 @@ def test_malformed_settings_are_refused_and_untouched(home: Path, files: Setting
 
 
 def test_change_by_another_program_meanwhile_is_not_overwritten(home: Path, files: SettingsFiles) -> None:
-    """Between plan and write the client may save its settings: they stay, and the user is told to try again."""
+    """If a client saves its settings between plan and write, its change stays, and the user is asked to try again."""
     path = home / ".claude.json"
     path.write_text("{}")
     changes = [files.plan_install(file) for file in files_of(CLAUDE_CODE)]
@@ -246,7 +255,7 @@ def test_change_by_another_program_meanwhile_is_not_overwritten(home: Path, file
 
 
 def test_links_and_modes_stay_and_a_key_makes_a_file_private(home: Path, files: SettingsFiles) -> None:
-    """The target of a link is changed and the link stays; a file with a key can be read by its owner only."""
+    """A symbolic link stays a link and its target is changed. A file with a key becomes readable by its owner only."""
     real = home / "dotfiles" / "settings.json"
     real.parent.mkdir()
     real.write_text("{}")
@@ -265,7 +274,7 @@ def test_links_and_modes_stay_and_a_key_makes_a_file_private(home: Path, files: 
 def test_write_that_fails_leaves_the_old_file(
     home: Path, files: SettingsFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk leaves the old settings and no other file."""
+    """If the disk is full, the old settings stay and no temporary file is left."""
     path = home / ".claude.json"
     path.write_text('{"a": 1}')
     change = files.plan_install(files_of(CLAUDE_CODE)[1])
@@ -283,7 +292,7 @@ def test_write_that_fails_leaves_the_old_file(
 def test_an_installation_of_an_earlier_version_can_be_uninstalled_and_repeated(
     home: Path, files: SettingsFiles
 ) -> None:
-    """Its records have the members of `prior` beside the others."""
+    """Install records of an earlier version are understood. They have the members of `prior` at the top level."""
     path = home / ".claude.json"
     old = {"mcpServers": {"remembrancer": {"type": "http", "url": "http://old"}}}
     path.write_text(json.dumps(old))

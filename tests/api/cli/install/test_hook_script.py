@@ -1,4 +1,4 @@
-"""The script that clients run as a hook, as a process of its own."""
+"""The script that AI clients run as a hook, started as a separate process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service() -> Iterator[tuple[str, type[_Service]]]:
-    """Yield the URL of a service and its handler class, which sets the answers."""
+    """The URL of a fake service, and its handler class, on which a test sets the answers."""
     handler = type("Handler", (_Service,), {"calls": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -53,7 +53,7 @@ def service() -> Iterator[tuple[str, type[_Service]]]:
 
 
 def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the hook with an event on its standard input, as the client does."""
+    """Run the hook script with an event on its standard input, as an AI client does."""
     command = hook_command(Installation(client, None, url))
     clean = {name: value for name, value in os.environ.items() if "CLAUDE" not in name and "COVERAGE" not in name}
     return subprocess.run(
@@ -68,7 +68,7 @@ def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str
 
 
 def test_hook_posts_the_event_and_prints_the_answer(service: tuple[str, type[_Service]]) -> None:
-    """The event is posted as it is, with the key of the environment, and the answer is printed."""
+    """The hook posts the event unchanged, with the key from the environment, and prints the service's answer."""
     url, handler = service
     handler.answer = (200, json.dumps(ANSWER).encode())
     done = run_hook(url, REMEMBRANCER_KEY="k")
@@ -80,7 +80,7 @@ def test_hook_posts_the_event_and_prints_the_answer(service: tuple[str, type[_Se
 def test_nothing_is_printed_for_an_empty_answer_or_a_fault(
     service: tuple[str, type[_Service]], answer: tuple[int, bytes]
 ) -> None:
-    """The hook exits with code 0, so that the client sees no error."""
+    """If the service answers with an error or nothing, the hook prints nothing and exits with code 0."""
     url, handler = service
     handler.answer = answer
     done = run_hook(url)
@@ -88,14 +88,14 @@ def test_nothing_is_printed_for_an_empty_answer_or_a_fault(
 
 
 def test_service_that_is_away_is_no_error() -> None:
-    """If nothing listens or the URL is wrong, the hook ends with code 0 and prints nothing."""
+    """If nothing listens at the URL or the URL is invalid, the hook exits with code 0 and prints nothing."""
     for url in ("http://127.0.0.1:1", "http://nowhere.invalid", "http://127.0.0.1:x"):
         done = run_hook(url)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
-    """If the service accepts the connection and sends nothing, the hook gives up before the client's own timeout."""
+    """If the service accepts the connection and sends nothing, the hook ends before the client's own timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         done = run_hook(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -104,7 +104,7 @@ def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
 
 
 def test_events_of_other_programs_are_not_sent_as_those_of_claude_code(service: tuple[str, type[_Service]]) -> None:
-    """Visual Studio Code runs the hooks in Claude Code's settings too; they then send nothing."""
+    """Visual Studio Code also runs the hooks in Claude Code's settings. The hook then sends nothing."""
     url, handler = service
     run_hook(url, ClientName.CLAUDE_CODE)
     assert handler.calls == []
@@ -113,7 +113,7 @@ def test_events_of_other_programs_are_not_sent_as_those_of_claude_code(service: 
 
 
 def test_hook_imports_only_fast_standard_modules() -> None:
-    """It starts fast: only the standard library, and none of its slow parts, is imported."""
+    """To start fast, the hook script imports only the standard library, without its slow modules."""
     script = hook_command(Installation(ClientName.CODEX, None, "http://127.0.0.1:1"))[2]
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-IS", script, "http://127.0.0.1:1/v1/hooks/codex"],
@@ -125,7 +125,7 @@ def test_hook_imports_only_fast_standard_modules() -> None:
 
 
 def test_plugin_has_the_same_hooks_as_an_installation() -> None:
-    """The plugin's hooks and server are those that `install` writes, with the service's default address."""
+    """The Claude Code plugin has the hooks and MCP server that `install` writes, with the service's default address."""
     hooks = json.loads((PLUGIN / "hooks" / "hooks.json").read_text())["hooks"]
     wanted = Installation(ClientName.CLAUDE_CODE, None, "http://127.0.0.1:8707", authorised=True)
     entries = files_of(wanted)[0].entries

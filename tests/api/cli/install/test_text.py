@@ -1,4 +1,4 @@
-"""Changes of JSON texts: what else is in them stays."""
+"""Changes to the text of a JSON file that leave everything else in it unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMMENTED = """\
 
 
 def test_comments_commas_and_indentation_stay() -> None:
-    """An added element and member are laid out as their neighbours; comments stay on their lines."""
+    """An added element or member gets the layout of its neighbours; comments stay on their lines."""
     document = JsonText(COMMENTED)
     document.append(("hooks", "Stop"), {"hooks": [2]})
     document.set(("extra",), value=True)
@@ -53,7 +53,7 @@ def test_a_member_is_set_and_all_others_stay(members: dict[str, Any], indent: An
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=4), INDENTS, st.data())
 def test_a_removed_member_leaves_the_others(members: dict[str, Any], indent: Any, data: st.DataObject) -> None:
-    """Removing a member removes it alone, wherever it is."""
+    """Removing a member at any depth leaves all other members."""
     key = data.draw(st.sampled_from(sorted(members)))
     document = JsonText(json.dumps(members, indent=indent))
     document.remove((key,))
@@ -86,7 +86,7 @@ def test_malformed_text_is_refused(text: str, reason: str) -> None:
 
 
 def test_path_through_a_value_of_another_type_is_refused() -> None:
-    """The error names the member that has to be an object or an array but is not."""
+    """If a path leads through a value that is no object or array, the error names that member."""
     document = JsonText('{"hooks": "none", "list": {}}')
     with pytest.raises(MalformedSettings, match="hooks must be an object"):
         document.set(("hooks", "Stop"), [])

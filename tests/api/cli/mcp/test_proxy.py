@@ -1,4 +1,4 @@
-"""Tests of `remembrancer mcp`: a real service, a stopped one, one that is started, and what reaches standard output."""
+"""Tests of `remembrancer mcp`, an MCP proxy over standard input and output, with a running and a stopped service."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ def serving(application: Litestar, port: int) -> Iterator[str]:
 
 @asynccontextmanager
 async def program(*arguments: str, mode: str = "legacy", **variables: str) -> AsyncIterator[Client]:
-    """The SDK's client of a started `remembrancer mcp`."""
+    """The MCP SDK's client, connected to a `remembrancer mcp` process.
+
+    mode: the protocol version that the client uses.
+    """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)} | variables
     parameters = StdioServerParameters(command=sys.executable, args=["-c", MAIN, "mcp", *arguments], env=environment)
     async with Client(parameters, mode=mode) as client:
@@ -73,7 +76,7 @@ async def program(*arguments: str, mode: str = "legacy", **variables: str) -> As
 
 
 def answers(messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy) -> dict[Any, dict[str, Any]]:
-    """Send the messages to the proxy, one a line, and return its answers by id."""
+    """Send the messages to the proxy, each on its own line, and return its answers by id."""
     lines = [message if isinstance(message, str) else json.dumps(message) for message in messages]
     target = io.BytesIO()
     anyio.run(proxy.run, io.BytesIO("\n".join([*lines, ""]).encode()), target)
@@ -84,13 +87,13 @@ def answers(messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy) -> d
 def request(
     number: int, method: str, params: Mapping[str, Any] | None = None, *, modern: bool = False
 ) -> dict[str, Any]:
-    """A JSON-RPC request in the older form of the protocol, or in the newer one if `modern`."""
+    """A JSON-RPC request of the newer MCP protocol version if `modern`, else of the older version."""
     meta = {"_meta": META} if modern else {}
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**(params or {}), **meta}}
 
 
 def recall(number: int, *, modern: bool = False) -> dict[str, Any]:
-    """A call of memory_recall."""
+    """A request that calls the tool memory_recall."""
     return request(number, "tools/call", {"name": "memory_recall", "arguments": {"query": "tea"}}, modern=modern)
 
 
@@ -99,7 +102,10 @@ def recall(number: int, *, modern: bool = False) -> dict[str, Any]:
 async def test_the_proxy_passes_calls_of_both_protocol_versions_to_the_service(
     guarded: Services, tmp_path: Path, mode: str
 ) -> None:
-    """Key, namespace of the project and tools come from the command line; standard output has nothing else."""
+    """The proxy adds the key and the project's namespace from its command line and offers the chosen tools.
+
+    Standard output contains nothing but protocol messages.
+    """
     (tmp_path / ".remembrancer.toml").write_text('namespace = "café/one"\n')
     key = KEYS["acme", Role.WRITER]
     with serving(create_app(guarded), free_port()) as url:
@@ -116,7 +122,7 @@ async def test_the_proxy_passes_calls_of_both_protocol_versions_to_the_service(
 
 
 def test_the_refusal_of_a_key_is_reported_to_the_model(guarded: Services) -> None:
-    """The text of the refusal is in the tool's result, and in the error of the handshake."""
+    """If the service refuses the key, its explanation is in the tool's result and in the handshake's error."""
     with serving(create_app(guarded), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {"Authorization": "Bearer wrong-key"}, "default")
         answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
@@ -127,7 +133,10 @@ def test_the_refusal_of_a_key_is_reported_to_the_model(guarded: Services) -> Non
 
 @pytest.mark.parametrize("modern", [False, True])
 def test_without_a_service_a_client_connects_and_calls_answer_with_an_error(*, modern: bool) -> None:
-    """The handshake and lists are those of the service; a tool says that there is no service."""
+    """While no service runs, the handshake and lists have the usual content.
+
+    A tool call returns an error that says so.
+    """
     handshake = request(1, "server/discover", modern=True) if modern else request(1, "initialize", INITIALIZE)
     lists = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
     messages = [handshake, *(request(number, name, modern=modern) for number, name in enumerate(lists, 2))]
@@ -145,7 +154,10 @@ def test_without_a_service_a_client_connects_and_calls_answer_with_an_error(*, m
 
 
 def test_a_service_that_comes_back_is_used_again() -> None:
-    """One proxy answers calls before and after a stop of the service, and with an error while it is stopped."""
+    """While the service is stopped, the proxy answers calls with an error.
+
+    Once the service runs again, the same proxy passes calls on.
+    """
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
     outcomes = []
@@ -160,7 +172,7 @@ def test_a_service_that_comes_back_is_used_again() -> None:
 
 
 def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
-    """Malformed lines and calls get an error, with the id of the call if it has a valid one; other lines no answer."""
+    """Malformed lines and calls get an error, with the call's id if it is valid. Notifications get no answer."""
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
         answered = answers(
@@ -194,7 +206,7 @@ def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
 
 
 def test_calls_that_share_an_id_are_all_answered() -> None:
-    """A client that uses an id again before its answer came loses neither the answers nor the proxy."""
+    """If a client sends a second call with the id of an unanswered call, the proxy answers both."""
     target = io.BytesIO()
     lines = "".join(json.dumps(message) + "\n" for message in [recall(1), recall(1), request(2, "ping"), recall(1)])
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
@@ -203,7 +215,10 @@ def test_calls_that_share_an_id_are_all_answered() -> None:
 
 
 def test_an_unknown_version_is_answered_with_the_newest_that_has_a_handshake() -> None:
-    """The proxy gives the same answer whether or not the service runs."""
+    """A client that asks for an unknown protocol version gets the newest version that has a handshake.
+
+    The answer is the same whether or not the service runs.
+    """
     initialize = request(1, "initialize", {**INITIALIZE, "protocolVersion": "1999-01-01"})
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
@@ -218,7 +233,10 @@ def test_an_unknown_version_is_answered_with_the_newest_that_has_a_handshake() -
 def test_two_clients_at_once_start_one_service(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service is detached, outlives both clients, writes to a log, and answers the first call of each."""
+    """Two proxies started at once start one service process and get answers from it.
+
+    The service outlives them and writes to a log file.
+    """
     port = free_port()
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
@@ -253,7 +271,7 @@ def test_two_clients_at_once_start_one_service(
 async def test_a_service_that_cannot_start_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnx_directory: Path
 ) -> None:
-    """The error has the last line of its log."""
+    """If the service process fails to start, the error has the last line of its log."""
     monkeypatch.setattr(starting, "OTHER_S", 0.1)
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
@@ -277,7 +295,10 @@ async def test_a_service_that_cannot_start_is_explained(
 def test_a_wrong_scope_is_refused_before_anything_is_served(
     tmp_path: Path, arguments: list[str], folder: str, message: str
 ) -> None:
-    """The program exits with code 2 and one line; a guessed folder would put all projects into one namespace."""
+    """Without a valid project, namespace, URL or tool set, `remembrancer mcp` prints one line and exits with code 2.
+
+    A guessed folder would put all projects into one namespace.
+    """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)}
     place = {"~": tmp_path, ".": REPOSITORY}.get(folder, Path(folder))
     command = [sys.executable, "-c", MAIN, "mcp", *arguments]

@@ -1,4 +1,4 @@
-"""Where this machine's service is looked for."""
+"""The address at which the command line looks for this machine's service."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_the_address_of_the_service_is_a_url_for_any_host(monkeypatch: pytest.Mo
 
 
 def test_no_service_runs_at_an_impossible_address() -> None:
-    """A malformed address is not an error."""
+    """For a malformed address the check for a running service returns False instead of raising."""
     assert not is_live("http://::1:8707")
