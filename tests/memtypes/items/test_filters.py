@@ -14,7 +14,10 @@ from tests.contracts.test_item_store import FILTERS, JSON
 
 @given(JSON, FILTERS)
 def test_a_filter_matches_as_in_langgraph_except_for_equality(value: Any, conditions: dict[str, Any] | None) -> None:
-    """Equality is that of JSON. A value that matches a filter has all facts that the filter looks up."""
+    """Filters match as in LangGraph, but equality is JSON equality.
+
+    A matching value has all facts that the filter looks up.
+    """
     parsed = ItemFilter.parse(conditions or {})
     if parsed is None:
         return
@@ -45,7 +48,10 @@ def test_a_filter_matches_as_in_langgraph_except_for_equality(value: Any, condit
     ],
 )
 def test_filters_compare_members_as_json(conditions: dict[str, Any], *, holds: bool) -> None:
-    """Missing members count as null, values of different JSON types have no order, and a name may contain a dot."""
+    """Missing members count as null and values of different JSON types have no order.
+
+    A member's name may contain a dot.
+    """
     value = {"a": 1, "b": {"c": "x", "d": None}, "flag": True, "list": [1, 2], "a.b": 2}
     parsed = ItemFilter.parse(conditions)
     assert parsed is not None

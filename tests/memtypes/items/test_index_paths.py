@@ -1,4 +1,4 @@
-"""The texts of a value at its index paths."""
+"""Index paths, which select the texts of a keyed item's value that are embedded."""
 
 from __future__ import annotations
 
@@ -43,19 +43,22 @@ VALUE: dict[str, Any] = {
     ],
 )
 def test_an_index_path_selects_texts_of_a_value(path: str, texts: list[str]) -> None:
-    """A path names members and indices from either end; stars and braces name several. Missing ones give no text."""
+    """A path names members, and indices from either end; stars and braces select several.
+
+    A path to a missing member gives no text.
+    """
     assert texts_at(VALUE, [check_index_path(path)]) == texts
 
 
 @pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "[0", "a[x]", "{a", "{a}}", "$.a", "$a", "{}", "a b[1.5]"])
 def test_a_path_in_another_form_is_refused(path: str) -> None:
-    """A path in any other form raises ValueError, so it is refused before an item is stored."""
+    """An index path that can't be parsed raises ValueError, so it is refused before an item is stored."""
     with pytest.raises(ValueError, match=r"path|`\$`|empty"):
         check_index_path(path)
 
 
 def test_a_text_that_several_paths_give_counts_once() -> None:
-    """Texts are in the order of the paths; more than 256 texts are refused."""
+    """A text that several paths select is returned once, in the order of the paths; more than 256 texts are refused."""
     assert texts_at(VALUE, ["author.name", "title", "*", "title"])[:2] == ["Ann", "Tea"]
     assert len(set(texts_at(VALUE, ["title", "$", "$"]))) == 2
     with pytest.raises(InvalidRequest, match="gives more than 256 texts"):
@@ -63,7 +66,10 @@ def test_a_text_that_several_paths_give_counts_once() -> None:
 
 
 def test_the_whole_value_is_one_text() -> None:
-    """Each text or number is a line, after the name of its member if it is short; the total length is limited."""
+    """Without index paths, each text or number of a value is a line, after its member's name if that is short.
+
+    The total length is limited.
+    """
     assert texts_at({"text": "I like green tea best", "color": "dark green", "n": [1, True, None]}, None) == [
         "I like green tea best\ncolor: dark green\nn: 1\nn: true"
     ]
@@ -73,7 +79,7 @@ def test_the_whole_value_is_one_text() -> None:
 
 
 class Counted(dict[str, Any]):
-    """An object of a value that counts how often a member of it is read."""
+    """A JSON object that counts how often its members are read."""
 
     reads = 0
 
@@ -85,7 +91,7 @@ class Counted(dict[str, Any]):
 @pytest.mark.parametrize("choice", ["{a,a,a}", "{a,*}", "{a, a ,*,a}"])
 @pytest.mark.parametrize("last", ["a", "missing", "blank"])
 def test_choices_of_the_same_member_do_not_multiply(choice: str, last: str) -> None:
-    """Each object on the way is read once per field of a choice, not once per way to it, whatever is at the end."""
+    """If each choice in a path names the same member several times, an object is read at most once per name."""
     value: Any = Counted(a="tea", blank=" ")
     for _ in range(7):
         value = Counted(a=value)
@@ -95,7 +101,7 @@ def test_choices_of_the_same_member_do_not_multiply(choice: str, last: str) -> N
 
 
 class Row(list[Any]):
-    """A list with one text, which notes whether it was read."""
+    """A list with one text that notes whether the list was read."""
 
     read = False
 
@@ -105,7 +111,7 @@ class Row(list[Any]):
 
 
 def test_texts_are_made_only_up_to_the_limit() -> None:
-    """A path to many texts is refused before most of them exist."""
+    """A path that selects too many texts is refused before most of these texts are read."""
     rows = [Row() for _ in range(5_000)]
     with pytest.raises(InvalidRequest, match="gives more than 256 texts"):
         texts_at(rows, ["[*]"])

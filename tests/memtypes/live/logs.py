@@ -29,7 +29,7 @@ def new_events(draw: st.DrawFn) -> NewEvent:
 
 
 def logged(sent: list[NewEvent]) -> list[Event]:
-    """The events as a log returns them: with versions from 1 and times a second apart."""
+    """The sent events as a workflow log returns them: numbered with versions from 1, and a second apart."""
     stored = [event.at(START + timedelta(seconds=version)).to_json() for version, event in enumerate(sent, 1)]
     return [Event.from_json(event, version) for version, event in enumerate(stored, 1)]
 

@@ -1,4 +1,4 @@
-"""Which turns of a thread are evicted or flushed."""
+"""Which turns of a conversation thread are evicted or flushed (moved to long-term memory)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def position(role: str, content: str = "plain", index: int = 0) -> int:
 
 
 def turns_of(sizes: list[int]) -> list[Turn]:
-    """User turns with these numbers of tokens, oldest first."""
+    """User turns with the given numbers of tokens, oldest first."""
     return [Turn("user", f"turn {index}.", size, NOW, index=index) for index, size in enumerate(sizes)]
 
 
 @given(early=st.integers(0, 10**9), late=st.integers(0, 10**9))
 def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int) -> None:
-    """The role decides before the age; an unknown role counts as assistant."""
+    """With policy priority, a turn's role decides before its age; an unknown role counts as assistant."""
     assert position("tool", index=late) < position("assistant", index=early)
     assert position("reviewer") == position("assistant")
     assert position("assistant", index=late) < position("user", index=early)
@@ -46,7 +46,7 @@ def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int)
 
 @given(role=st.sampled_from(["tool", "assistant", "user"]), late=st.integers(0, 10**9))
 def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None:
-    """A keyword, in any case, decides before the role."""
+    """With policy priority, turns that contain a keyword in any letter case are evicted last, whatever their role."""
     assert position("user", index=late) < position(role, "the ERROR was ours")
 
 
@@ -59,13 +59,13 @@ def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None
     ],
 )
 def test_pinned_turns_are_never_evicted(policy: EvictionPolicy, ranks: tuple[str | None, ...]) -> None:
-    """Pinned turns have no rank; with policy priority, system turns have none either."""
+    """Pinned turns have no rank in the eviction order; with policy priority, system turns have none either."""
     turns = (Turn("user", "a", 1, NOW), Turn("system", "b", 1, NOW), Turn("tool", "c", 1, NOW, pinned=True))
     assert tuple(eviction_rank(Eviction(policy=policy), turn) for turn in turns) == ranks
 
 
 def test_a_flush_is_due_exactly_at_the_threshold() -> None:
-    """At a threshold of 80 % of 2,000 tokens a flush is due at 1,600, not at 1,599. Messages and turns count alike."""
+    """At 80 % of 2,000 tokens a flush is due at 1,600, not at 1,599; limits on messages and turns work alike."""
     limits = ThreadLimits(2_000, None, 50)
     assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
     assert [flush_due(1, messages, limits, 0.8) for messages in (39, 40)] == [False, True]
@@ -91,13 +91,13 @@ def test_a_flush_leaves_half_of_each_limit(
     force: bool,  # noqa: FBT001 - a case
     goal: ThreadSize,
 ) -> None:
-    """The limit of turns counts too. A forced flush leaves half of the present size, rounded up for messages."""
+    """A flush leaves half of each limit, that of turns included. A forced flush leaves half of the present size."""
     limits = ThreadLimits(tokens, messages, 50)
     assert flush_goal(ThreadSize(600, 7), limits, 0.5, force=force) == goal
 
 
 def test_lru_flushes_the_least_recently_used_turns() -> None:
-    """With policy LRU a flush takes the turns unused for longest, not the oldest."""
+    """With policy LRU (least recently used), a flush takes the turns unused for longest, not the oldest."""
     flush = Flush(strategy=FlushStrategy.LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
@@ -117,7 +117,10 @@ def test_token_aware_lru_prefers_large_turns() -> None:
 def test_a_flush_reaches_its_goal_or_takes_every_turn_it_may(
     sizes: list[int], strategy: FlushStrategy, goal: int
 ) -> None:
-    """The newest turn always stays; in a hybrid flush the first stays too. Flushed turns are distinct and in order."""
+    """A flush never takes the newest turn, and a hybrid flush never the first.
+
+    The flushed turns are distinct and in order.
+    """
     turns = turns_of(sizes)
     selected = turns_to_flush(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
     indices = [turn.index for turn in selected]

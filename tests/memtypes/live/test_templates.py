@@ -21,7 +21,7 @@ TEMPLATES = (
 @settings(deadline=None, max_examples=400)
 @given(st.sampled_from(TEMPLATES), st.lists(st.text("ab:.@-_ %2D{}/é\x00\u2003", max_size=4), min_size=4, max_size=4))
 def test_different_values_never_give_the_same_key(template: str, ids: list[str]) -> None:
-    """Different values of a template give different keys; only empty ones are refused."""
+    """Different values for a template's variables give different keys; only empty values are refused."""
     keys = []
     for user, session in (ids[:2], ids[2:]):
         variables = {"user": {"id": user}, "session": {"id": session}}
@@ -49,7 +49,7 @@ def test_different_values_never_give_the_same_key(template: str, ids: list[str])
 def test_ids_stand_in_keys_unchanged_unless_ambiguous_or_unprintable(
     template: str, user: str, session: str, key: str
 ) -> None:
-    """Only what would make a key ambiguous or unprintable is percent-encoded."""
+    """An id's characters are percent-encoded only where they would make the key ambiguous or unprintable."""
     assert rendered_key(template, {"user": {"id": user}, "session": {"id": session}}) == key
 
 
@@ -65,7 +65,7 @@ def test_ids_stand_in_keys_unchanged_unless_ambiguous_or_unprintable(
     ],
 )
 def test_values_that_give_no_valid_key_are_refused(template: str, variables: dict[str, object], message: str) -> None:
-    """The message says what is missing or too long."""
+    """The error says which variable is missing, or that the key is too long."""
     with pytest.raises(InvalidRequest, match=message):
         rendered_key(template, variables)
 
@@ -97,7 +97,7 @@ def test_a_key_belongs_to_one_agent_only(template: str, agent: str, other: str, 
     ],
 )
 def test_templates_with_anything_but_members_are_refused(template: str, message: str) -> None:
-    """The error says that a template may contain only text and members."""
+    """The error for an invalid template says that a template may contain only text and members."""
     with pytest.raises(ValueError, match=message):
         checked_template(template)
 

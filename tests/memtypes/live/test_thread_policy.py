@@ -1,4 +1,4 @@
-"""The schema of the thread policy file."""
+"""The schema of the thread policy file, which sets the limits of conversation threads."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
 def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
-    """The error names the file, the key and the allowed values."""
+    """The error for a mistake in a policy file names the file, the key and the allowed values."""
     with pytest.raises(InvalidConfigFile) as error:
         parse_policies(text, "p.yaml")
     assert "p.yaml" in str(error.value)

@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_a_stored_turn_comes_back_with_its_index() -> None:
-    """The stored form has neither default values nor the index."""
+    """A turn is stored without its default values and its index; reading it adds the index."""
     turn = Turn("user", "hé", 2, NOW, files=["a"], metadata={"n": [1, None]}, index=7)
     assert Turn.from_json(turn.to_json(), 7) == turn
     assert (
@@ -22,7 +22,7 @@ def test_a_stored_turn_comes_back_with_its_index() -> None:
 
 
 def test_each_path_is_listed_once() -> None:
-    """File paths are listed in order of first appearance, whether given as string or object."""
+    """Each file path of a turn is listed once, in order of first appearance, whether given as string or as object."""
     assert paths(["b", FileReference(path="a"), "b"]) == ["b", "a"]
 
 

@@ -37,7 +37,7 @@ from tests.memtypes.live.logs import LOGS, START, logged
     ],
 )
 def test_invalid_events_are_refused(fields: dict[str, object], message: str) -> None:
-    """The error names the field that is missing or not allowed."""
+    """The error for an invalid event names the field that is missing or not allowed."""
     with pytest.raises(ValidationError, match=message):
         NewEvent.model_validate(fields)
 
@@ -50,7 +50,7 @@ def test_a_stored_event_leaves_out_default_values_and_its_version() -> None:
 
 
 def test_the_payload_has_the_values_that_may_contain_secrets() -> None:
-    """The payload for redaction leaves out ids and values that are None."""
+    """An event's payload for redaction leaves out ids and values that are None."""
     event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output=1, data={"k": "v"})
     assert event.payload() == {"output": 1, "data": {"k": "v"}}
 
@@ -69,7 +69,7 @@ def test_the_state_computed_from_a_snapshot_is_that_of_all_events(log: list[Even
 
 @given(log=LOGS)
 def test_applying_events_does_not_change_the_state_they_start_from(log: list[Event]) -> None:
-    """The state to which events are applied is the same afterwards."""
+    """Applying events returns a new state; the state to which they are applied is unchanged."""
     before = fold(WorkflowState(), log[:5])
     stored = before.to_json()
     fold(before, log[5:])
@@ -91,7 +91,7 @@ def test_the_newest_value_of_each_key_wins(log: list[Event]) -> None:
 
 
 def test_a_completed_step_has_its_agent_values_and_times() -> None:
-    """Its agent and input come from the event that started it."""
+    """A completed step has the agent and the input from the event that started it."""
     state = state_after(
         NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", agent="ann", input="go"),
         NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output={"n": 1}),
@@ -105,7 +105,7 @@ def test_a_completed_step_has_its_agent_values_and_times() -> None:
 
 
 def test_a_failed_step_can_be_retried() -> None:
-    """A new start of the step replaces the failed attempt."""
+    """Starting a failed step again replaces the failed attempt."""
     failed = NewEvent(type=WorkflowEventType.STEP_FAILED, step_id="one", error="no disk")
     started = NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one")
     assert state_after(started, failed).steps["one"].error == "no disk"
@@ -114,7 +114,7 @@ def test_a_failed_step_can_be_retried() -> None:
 
 
 def test_a_step_that_was_never_started_has_no_start_time() -> None:
-    """An end of a step without a start is accepted."""
+    """An event that ends a step is accepted without an event that started it; the step then has no start time."""
     step = state_after(NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one")).steps["one"]
     assert (step.status, step.started_at) == (StepStatus.COMPLETED, None)
 
@@ -128,7 +128,7 @@ def test_a_step_that_was_never_started_has_no_start_time() -> None:
     ],
 )
 def test_a_workflow_ends_with_status_output_and_error(kind: str, status: WorkflowStatus) -> None:
-    """The status goes from pending to running to one of three ends."""
+    """A workflow's status goes from pending to running to one of three final states."""
     assert WorkflowState().status is WorkflowStatus.PENDING
     ended = state_after(
         NewEvent(type=WorkflowEventType.STARTED), NewEvent(type=WorkflowEventType(kind), output="o", error="e")
@@ -157,7 +157,7 @@ def test_notes_and_data_do_not_start_a_workflow() -> None:
     ],
 )
 def test_each_change_of_status_has_its_actor_and_reason(fields: dict[str, Any], reason: str | None) -> None:
-    """The reason is the event's own, or else a short text from the event's data, error or output."""
+    """A change's reason is the event's `reason`, or else a short text from the event's data, error or output."""
     end = NewEvent.model_validate({"type": "failed", "agent": "ci", **fields})
     state = state_after(
         NewEvent(type=WorkflowEventType.STEP_FAILED, step_id="s", agent="ann", error="of a step"),

@@ -55,7 +55,7 @@ def serving(provider: Provider) -> Iterator[str]:
 
 
 async def count_four_words(url: str, kind: str, model: str, route: str = "/{model}") -> int | None:
-    """Count four words, with the provider's endpoint at `url`."""
+    """Count the tokens of four words, with the provider's endpoint at `url`."""
     file = parse_registry(
         f"providers: {{house: {{margin: 0.4, detect: [house-, claude-x, gemini-x], count: "
         f"{{url: '{url}{route}', kind: {kind}, key_env: KEY}}}}}}",
@@ -68,7 +68,7 @@ async def count_four_words(url: str, kind: str, model: str, route: str = "/{mode
 
 
 async def test_anthropic_counts_exactly() -> None:
-    """The count is the provider's; the API key is read from the variable that the registry names."""
+    """The count is the one in Anthropic's answer. The API key is read from the variable that the registry names."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "house/claude-x-5") == 11
@@ -78,7 +78,7 @@ async def test_anthropic_counts_exactly() -> None:
 
 
 async def test_google_counts_exactly() -> None:
-    """The count is the provider's, requested in Google's format."""
+    """The token count is the one that Google's endpoint returns; the request has Google's format."""
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
         assert await count_four_words(url, "google", "gemini-x-pro") == 5
@@ -95,7 +95,7 @@ async def test_google_counts_exactly() -> None:
     ],
 )
 async def test_providers_with_a_tokenizer_route_count_exactly(kind: str, route: str, answer: Any, sent: str) -> None:
-    """Cohere, servers with OpenAI's API, and OpenAI are each called at their route with a bearer key."""
+    """Cohere, OpenAI, and servers with OpenAI's API are each called at their own route, with a bearer key."""
     provider = Provider(200, answer)
     with serving(provider) as url:
         assert await count_four_words(url, kind, "house-one", route) == 3
@@ -109,18 +109,18 @@ async def test_providers_with_a_tokenizer_route_count_exactly(kind: str, route: 
     [(500, {}), (200, {}), (200, []), (200, {"input_tokens": "many"}), (200, {"input_tokens": -1}), (401, {})],
 )
 async def test_an_invalid_answer_is_no_count(status: int, answer: object) -> None:
-    """An invalid answer of the provider gives None and raises nothing."""
+    """An invalid answer of the provider gives the count None and raises no error."""
     with serving(Provider(status, answer)) as url:
         assert await count_four_words(url, "anthropic", "claude-x") is None
 
 
 async def test_an_unreachable_provider_gives_no_count() -> None:
-    """A closed port gives None and raises nothing."""
+    """A provider whose port is closed gives the count None and raises no error."""
     assert await count_four_words("http://127.0.0.1:1", "anthropic", "claude-x") is None
 
 
 async def test_models_without_an_endpoint_are_not_counted() -> None:
-    """The text of such a model is not sent anywhere."""
+    """A text for a model without a counting endpoint is not sent anywhere."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "gpt-4o") is None

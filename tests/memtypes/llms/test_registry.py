@@ -47,7 +47,7 @@ models:
     ],
 )
 def test_a_listed_model_is_counted_exactly(name: str, listed: str, provider: str, window: int, tokenizer: str) -> None:
-    """Case, provider prefixes and suffixes are ignored; the longest listed name wins."""
+    """Case, provider prefixes and suffixes of a model's name are ignored; the longest matching listed name wins."""
     model = DEFAULT.find(name)
     assert (model.name, model.provider, model.window, model.tokenizer) == (listed, provider, window, tokenizer)
     assert model.margin == 0
@@ -64,7 +64,7 @@ def test_a_listed_model_is_counted_exactly(name: str, listed: str, provider: str
     ],
 )
 def test_an_unlisted_model_of_a_known_provider_has_a_margin(name: str, provider: str) -> None:
-    """The provider is recognised by the name, and its stand-in tokenizer counts."""
+    """The provider is recognised by the model's name, and the provider's stand-in tokenizer counts with a margin."""
     model = DEFAULT.find(name)
     assert model.provider == provider
     assert model.tokenizer in EXACT_TOKENIZERS
@@ -73,7 +73,10 @@ def test_an_unlisted_model_of_a_known_provider_has_a_margin(name: str, provider:
 
 
 def test_an_unknown_model_has_the_widest_margin_and_no_window() -> None:
-    """Without a window it has no budget for memories either."""
+    """An unknown model has the widest margin on token counts.
+
+    It has no context window, so no budget for memories either.
+    """
     model = DEFAULT.find("some-model-nobody-lists")
     assert (model.name, model.provider, model.window) == ("some-model-nobody-lists", "unknown", None)
     assert (model.margin, model.allocation) == (WIDEST_MARGIN, None)
@@ -85,12 +88,12 @@ def test_a_listed_name_must_end_at_a_separator() -> None:
 
 
 def test_every_provider_of_the_default_models_is_described() -> None:
-    """No listed model has the defaults of an unknown provider."""
+    """No model listed by default has only the values that an unknown provider gets."""
     assert {entry.provider for entry in DEFAULT.models} <= DEFAULT.providers.keys()
 
 
 def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
-    """Default models that the file does not name stay in the registry."""
+    """A registry file overrides the models that it names; the other default models stay in the registry."""
     path = tmp_path / "models.yaml"
     path.write_text(OVERRIDES + "  - {provider: openai, names: [gpt-4o], window: 1000, tokenizer: cl100k_base}\n")
     registry = RegistrySource(path)()
@@ -101,7 +104,7 @@ def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_reloaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The next call uses the new file; an invalid one is logged once and the last valid one stays."""
+    """The next call uses the changed file. An invalid file is logged once, and the last valid one stays in use."""
     path = tmp_path / "models.yaml"
     source = _written(path, OVERRIDES, 1)
     assert source().find("house-one").window == 10_000
@@ -146,7 +149,7 @@ def _write(path: Path, text: str, second: int) -> None:
     ],
 )
 def test_errors_name_file_key_value_and_what_is_allowed(text: str, message: str) -> None:
-    """Every kind of mistake in a registry file gets such an error."""
+    """The error for a mistake in a registry file names the file, the key, the value and what is allowed."""
     with pytest.raises(InvalidConfigFile, match=message) as raised:
         parse_registry(text, "own.yaml")
     assert "own.yaml" in str(raised.value)
@@ -188,14 +191,17 @@ def test_names_of_a_family_are_recognised(name: str, family: str, window: int, m
 
 
 def test_every_default_model_names_its_source_and_date() -> None:
-    """The source ends with a date; a model that is listed is found by each of its names."""
+    """Each default model's source ends with a date, and the model is found by each of its names."""
     for entry in DEFAULT.models:
         assert re.search(r"20\d\d-\d\d-\d\d$", entry.source or ""), entry.names
         assert [DEFAULT.find(name).name for name in entry.names] == entry.names
 
 
 def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
-    """If both patterns match equally much of the name, the operator's wins; its source may be any text."""
+    """If an operator's and a default pattern match equally much of a name, the operator's wins.
+
+    Its source may be any text.
+    """
     text = "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, source: our wiki}]"
     model = Registry.of(default_file(), parse_registry(text, "own.yaml")).find("llama3.1:8b")
     assert (model.name, model.window, model.source) == ("ours", 9_000, "our wiki")
@@ -212,12 +218,12 @@ def allocation_of(window: int, **limits: int) -> Allocation:
     ("window", "memory"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
 )
 def test_memories_get_half_of_what_files_and_history_leave(window: int, memory: int) -> None:
-    """Content is 60 % of a small window and 80 % of a large one; memories get 10 % of it in both."""
+    """Content gets 60 % of a small window and 80 % of a large one. Memories get 10 % of the content's share in both."""
     assert allocation_of(window).memory == memory
 
 
 def test_an_allocation_keeps_to_the_largest_input_and_answer() -> None:
-    """The answer gets at most what the model can answer, and the other parts together at most its largest input."""
+    """The answer gets at most the model's largest output. All other parts together get at most its largest input."""
     full, short = allocation_of(128_000), allocation_of(128_000, max_output=16_384)
     assert (full.response, short.response) == (51_200, 16_384)
     assert (short.history, short.files) == (full.history, full.files) == (38_400, 23_040)
@@ -232,7 +238,7 @@ def test_an_allocation_keeps_to_the_largest_input_and_answer() -> None:
     max_output=st.none() | st.integers(256, 1_000_000),
 )
 def test_the_parts_of_a_window_never_exceed_it(window: int, max_input: int | None, max_output: int | None) -> None:
-    """The parts also fit the model's largest input and answer; without these limits they sum to the window."""
+    """A window's shares also fit the model's largest input and answer; without these limits they sum to the window."""
     limits = {"max_input": max_input, "max_output": max_output}
     parts = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
     values = parts.model_dump()

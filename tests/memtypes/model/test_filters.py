@@ -25,7 +25,7 @@ from memtypes.model.filters import (
 
 
 def test_one_operator_on_one_field_is_one_comparison() -> None:
-    """Such a filter is not wrapped in a conjunction."""
+    """A filter with one operator on one field is parsed to that comparison, not to a conjunction of one."""
     assert parse_filter({"importance": {"gte": 7}}) == Compare("importance", Op.GTE, 7)
 
 
@@ -48,7 +48,7 @@ def test_and_or_and_not_can_be_nested() -> None:
 
 
 def test_times_are_read_as_instants() -> None:
-    """Two spellings of the same instant become the same value."""
+    """Two spellings of the same instant are parsed to the same value."""
     tree = {"created_at": {"between": ["2026-01-01T01:00:00+01:00", "2026-01-02T00:00:00Z"]}}
     expected = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
     assert parse_filter(tree) == Compare("created_at", Op.BETWEEN, expected)
@@ -116,7 +116,7 @@ def test_a_filter_can_not_have_endless_conditions() -> None:
 
 
 def test_the_lists_of_a_filter_are_bounded_together() -> None:
-    """The length of each list, and of all together, is limited."""
+    """The length of each list in a filter, and of all its lists together, is limited."""
     values = [str(number) for number in range(1_000)]
     assert parse_filter({"or": [{"tags": {"any": values}}] * 10})
     with pytest.raises(InvalidRequest, match="at most 10000 values together"):
@@ -144,12 +144,12 @@ def test_the_kind_of_a_field_follows_from_its_type(field: str, kind: Kind) -> No
 
 
 def test_internal_fields_can_not_be_filtered_by() -> None:
-    """Tenant and internal fields are refused, and no error lists them."""
+    """A filter on the tenant or an internal field is refused, and no error lists such a field as allowed."""
     assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
 
 
 def test_all_of_leaves_out_what_is_absent() -> None:
-    """all_of() skips None among the filters; without any filter it always holds."""
+    """`all_of()` skips filters that are None. Without any filter it returns a condition that always holds."""
     pinned = Compare("pinned", Op.EQ, True)
     assert all_of(None, pinned, None) == pinned
     assert all_of(pinned, Absent("valid_to")) == All((pinned, Absent("valid_to")))

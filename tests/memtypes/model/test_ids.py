@@ -35,7 +35,7 @@ def test_contents_that_differ_in_case_have_different_ids() -> None:
 
 @given(parts, parts)
 def test_different_identities_never_share_an_id(first: tuple[str | None, ...], second: tuple[str | None, ...]) -> None:
-    """Joining the parts loses nothing: ("a", "b") and ("ab",) differ, and so do None and "None"."""
+    """Identities with different parts have different ids: ("a", "b") and ("ab",) differ, and so do None and "None"."""
     assert (memory_id(SCOPE, "semantic", first) == memory_id(SCOPE, "semantic", second)) == (first == second)
 
 

@@ -27,20 +27,20 @@ def test_any_script_and_sign_may_name_a_namespace(name: str) -> None:
     ],
 )
 def test_an_ambiguous_name_is_refused(name: str, why: str) -> None:
-    """The error names the field and what is expected."""
+    """The error for an ambiguous name in a scope names the field and what is expected."""
     with pytest.raises(InvalidRequest, match=why) as caught:
         Scope("t", name)
     assert caught.value.path == "namespace"
 
 
 def test_a_scope_needs_a_tenant() -> None:
-    """An empty tenant is refused like an empty namespace."""
+    """A scope with an empty tenant is refused, as is one with an empty namespace."""
     with pytest.raises(InvalidRequest, match="tenant must have"):
         Scope("", "n")
 
 
 def test_session_and_agent_are_checked_where_they_are_given() -> None:
-    """Both are optional; a blank one is refused."""
+    """Session and agent of a scope are optional; a blank session or agent is refused."""
     assert Scope("t", "n").session_id is None
     with pytest.raises(InvalidRequest, match="session_id"):
         Scope("t", "n", session_id=" ")

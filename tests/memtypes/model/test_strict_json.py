@@ -25,7 +25,7 @@ PLAIN = st.recursive(
 
 @given(value=PLAIN, ascii_only=st.booleans())
 def test_json_round_trips(*, value: Any, ascii_only: bool) -> None:
-    """Any JSON value survives the round trip, escaped or not."""
+    """Any JSON value is unchanged after encoding and decoding, whether non-ASCII characters are escaped or not."""
     assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
@@ -57,7 +57,7 @@ def test_arbitrary_bytes_raise_only_documented_errors(raw: bytes) -> None:
     ],
 )
 def test_broken_or_ambiguous_json_is_malformed(raw: bytes, why: str) -> None:
-    """Broken or ambiguous JSON is refused with what was wrong."""
+    """Broken or ambiguous JSON is refused with an error that says what is wrong."""
     with pytest.raises(MalformedJson, match=why):
         strict_json(raw)
 
@@ -70,18 +70,18 @@ def test_numbers_beyond_64_bits_are_invalid(raw: bytes) -> None:
 
 
 def test_a_pair_of_surrogates_is_one_character() -> None:
-    """An escaped pair is what JSON writes for a character outside the basic plane."""
+    """An escaped surrogate pair is decoded to the one character outside the basic plane that it stands for."""
     assert strict_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
-    """The limit itself is allowed."""
+    """JSON nested exactly as deep as the limit allows is decoded."""
     raw = b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1)
     assert str(strict_json(raw)).count("[") == MAX_DEPTH - 1
 
 
 def test_values_of_files_are_read_one_after_the_other() -> None:
-    """value_at() returns a value and the position after it; repeated keys and huge integers are accepted."""
+    """`value_at()` returns a value and the position after it; it accepts repeated keys and huge integers."""
     text = ' {"a": 1, "a": 12345678901234567890123} [2]'
     value, end = value_at(text, skip_blank(text, 0))
     assert value == {"a": 12345678901234567890123}
@@ -97,7 +97,7 @@ def test_values_of_files_are_read_one_after_the_other() -> None:
     ],
 )
 def test_errors_in_files_have_their_position(text: str, reason: str, position: int) -> None:
-    """The position is that of the character that is invalid."""
+    """The position in an error is that of the first invalid character."""
     with pytest.raises(MalformedJson) as refused:
         whole_value(text)
     assert (str(refused.value), refused.value.position) == (reason, position)

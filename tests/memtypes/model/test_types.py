@@ -1,4 +1,4 @@
-"""The five memory types: validation of drafts, payloads, and the text that is embedded or shown."""
+"""The five memory types: validation of drafts, stored payloads, and the texts that are embedded or shown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AT = datetime(2023, 1, 20, 16, 4, tzinfo=UTC)
 
 
 def memory(kind: str, content: str = "Lost my job as a banker.", **fields: Any) -> Memory:
-    """A memory of type `kind`, with simple values for fields that are not in `fields`."""
+    """A memory of type `kind`, with simple default values for fields that are not in `fields`."""
     base = {
         "id": "m",
         "type": kind,
@@ -47,7 +47,7 @@ def memory(kind: str, content: str = "Lost my job as a banker.", **fields: Any) 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 def test_a_draft_needs_only_type_and_content(kind: str) -> None:
-    """The fields of each type are optional."""
+    """A draft with only type and content is valid; the fields of each type are optional."""
     draft = DRAFT.validate_python({"type": kind, "content": "x"})
     assert (draft.type, draft.content, draft.importance) == (kind, "x", 5)
 
@@ -89,7 +89,7 @@ def test_a_draft_needs_only_type_and_content(kind: str) -> None:
     ],
 )
 def test_a_draft_with_a_mistake_is_refused(fields: dict[str, Any], why: str) -> None:
-    """The error names the invalid field."""
+    """The error for an invalid draft names the invalid field."""
     with pytest.raises(ValidationError, match=why):
         DRAFT.validate_python({"type": "episodic", "content": "x"} | fields)
 
@@ -102,14 +102,14 @@ def test_a_time_of_any_offset_is_kept_as_utc() -> None:
 
 
 def test_a_source_may_be_a_name() -> None:
-    """A string as source becomes the name of the caller."""
+    """A string as the source of a draft becomes the source's name of the caller."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "x", "source": "import"})
     assert draft.source is not None
     assert draft.source.caller == "import"
 
 
 def test_tags_are_kept_once_in_order() -> None:
-    """Repeated tags are dropped, and the order stays."""
+    """Repeated tags of a draft are dropped; the order of the others stays."""
     assert DRAFT.validate_python({"type": "semantic", "content": "x", "tags": ["b", "a", "b"]}).tags == ["b", "a"]
 
 
@@ -139,12 +139,12 @@ def test_payloads_round_trip(kind: str) -> None:
 
 
 def test_a_payload_has_its_times_as_text_in_utc() -> None:
-    """Times are RFC 3339 text, because engines compare only that as instants."""
+    """Times in payloads are RFC 3339 text in UTC, because the search engines compare only this form as instants."""
     assert memory("prospective", due_at=AT).to_payload()["due_at"] == "2023-01-20T16:04:00Z"
 
 
 def test_an_event_is_embedded_with_its_day_in_words_and_its_speaker() -> None:
-    """Both are embedded because questions name days and people."""
+    """The embedded text of an event has its day and its speaker, because questions name days and people."""
     text = memory("episodic", speaker="Gina").embedding_text()
     assert text == "20 January 2023 Friday Gina: Lost my job as a banker."
 
@@ -157,13 +157,16 @@ def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
 
 
 def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
-    """The text of an intention in a context contains both."""
+    """The text of an intention (a task) in a context contains its state and its due time."""
     line = memory("prospective", "Call the bank", due_at=AT, trigger_condition="after lunch").line()
     assert line == "[pending] Call the bank (due 2023-01-20 16:04Z) (when: after lunch)"
 
 
 def test_the_speaker_is_part_of_an_events_identity() -> None:
-    """Likewise the due time is part of an intention's identity, and the to-do part of a working item's."""
+    """The same words of two speakers are two events.
+
+    The due time likewise distinguishes tasks, and the to-do notes in working memory.
+    """
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
     assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
@@ -178,7 +181,7 @@ def test_the_session_is_part_of_a_private_memorys_identity() -> None:
 
 
 def test_the_day_is_part_of_an_events_identity() -> None:
-    """The same words on another day are another event, but the same fact."""
+    """The same words on another day are another event; the same words as a fact are one fact on any day."""
     for kind, same in (("episodic", False), ("semantic", True)):
         first, other = (memory(kind, created_at=at) for at in (AT, AT + timedelta(days=1)))
         assert (first.identity() == other.identity()) is same
@@ -215,7 +218,10 @@ def test_a_fact_that_has_changed_says_since_when_it_holds() -> None:
 
 
 def test_an_edited_memory_keeps_its_earlier_texts() -> None:
-    """Each ends when the next begins; the oldest are dropped if there are too many or they are too long in total."""
+    """Each earlier text ends when the next begins.
+
+    The oldest are dropped if there are too many or their total is too long.
+    """
     edited = memory("semantic", "text 0")
     for number in range(1, MAX_EARLIER + 6):
         edited = edited.edited(f"text {number}", AT + timedelta(days=number))
@@ -228,7 +234,7 @@ def test_an_edited_memory_keeps_its_earlier_texts() -> None:
 
 
 def test_metadata_may_use_names_of_later_fields() -> None:
-    """Callers had `state` and `sources` in their metadata before memories had such fields."""
+    """A caller's metadata may have names such as `state` and `sources`, which later became fields of memories."""
     metadata = {"state": "Ohio", "sources": [1]}
     assert memory("semantic", metadata=metadata).metadata == metadata
     assert DRAFT.validate_python({"type": "semantic", "content": "x", "metadata": metadata}).metadata == metadata
@@ -237,7 +243,7 @@ def test_metadata_may_use_names_of_later_fields() -> None:
 
 
 def test_a_copy_is_validated_like_the_original() -> None:
-    """Replacing a field with an invalid value is refused."""
+    """Copying a memory with an invalid value for a field is refused."""
     assert memory("semantic").replace(importance=9).importance == 9
     with pytest.raises(ValidationError, match="less than or equal to 10"):
         memory("semantic").replace(importance=11)
@@ -252,7 +258,7 @@ def test_a_first_line_is_never_blank_nor_long(text: str) -> None:
 
 
 def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
-    """The types divide the whole budget; working memory has no share."""
+    """The long-term types divide the whole context budget among them; working memory has no share."""
     assert sum(POLICIES[kind].share for kind in LONG_TERM) == pytest.approx(1.0)
     assert MemoryType.WORKING not in LONG_TERM
     private = {kind for kind in MemoryType if POLICIES[kind].visibility is Visibility.SESSION}

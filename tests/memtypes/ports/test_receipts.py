@@ -1,4 +1,4 @@
-"""Sealing of receipts, and the times that their ids contain."""
+"""Sealing of receipts (records of how a context was chosen), and the times that their ids contain."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BODIES = st.dictionaries(NAMES, VALUES | st.lists(VALUES) | st.dictionaries(st.t
 
 @given(BODIES)
 def test_a_receipt_is_sealed_over_its_canonical_form(members: dict[str, Any]) -> None:
-    """The hash is that of the canonical JSON, whatever names and values its members have."""
+    """A receipt's hash is computed over its canonical JSON, whatever names and values its members have."""
     head = ChainHead("the one before", "f" * 64)
     whole = {**members, "id": "one", "previous_id": head.id, "previous_sha256": head.sha256}
     sealed = seal(UnsealedReceipt.of("shop", {**members, "id": "one"}), head)
@@ -43,7 +43,7 @@ def test_a_receipt_is_sealed_over_its_canonical_form(members: dict[str, Any]) ->
 
 @given(st.integers(0, 32_000_000_000_000))
 def test_a_receipt_id_carries_the_time_of_issue(milliseconds: int) -> None:
-    """The time is exact to about a millisecond; two ids of the same time differ."""
+    """A receipt's id contains its time to about a millisecond; two ids of the same time differ."""
     at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
     issued = issued_at(first := receipt_id(at))
     assert issued is not None
@@ -53,7 +53,7 @@ def test_a_receipt_id_carries_the_time_of_issue(milliseconds: int) -> None:
 
 @pytest.mark.parametrize("other", ["", "any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e", str(uuid.UUID(int=5 << 76))])
 def test_other_ids_have_no_time_of_issue(other: str) -> None:
-    """Texts that are no UUID, and UUIDs of other versions, give None."""
+    """The time of issue is None for texts that are no UUID and for UUIDs of other versions."""
     assert issued_at(other) is None
 
 

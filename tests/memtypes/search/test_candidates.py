@@ -1,4 +1,4 @@
-"""Columns and candidates have the same values as the payloads and candidates they were built from."""
+"""Candidates of a search, and their ranking values as columns, equal the payloads that they were built from."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
 
 
 def test_candidates_of_several_types_are_joined() -> None:
-    """Late scores that one part lacks are NaN; the joined candidates can be taken in any order."""
+    """Scores that only some candidates have are NaN for the others. Joined candidates can be taken in any order."""
     row = np.array([0.5, 0.25], dtype=np.float32)
     facts = make_candidates([CandidateRow("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)])
     tasks = make_candidates([CandidateRow("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})])

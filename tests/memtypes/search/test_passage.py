@@ -1,4 +1,4 @@
-"""Passages of decoded payloads equal those of the memories."""
+"""The passage (text to show) made from a decoded payload equals that made from the memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWN: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
 
 @given(st.data())
 def test_the_passage_of_a_payload_is_that_of_its_memory(data: st.DataObject) -> None:
-    """Both are equal for every type and any fields, internal ones included."""
+    """The two passages are equal for every memory type and any fields, internal fields included."""
     kind = data.draw(st.sampled_from(MemoryType))
     own = data.draw(st.fixed_dictionaries({}, optional=OWN[kind]))
     common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}

@@ -20,7 +20,7 @@ def sparse(given_weights: dict[int, float]) -> SparseVector:
 
 @given(weights)
 def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
-    """The text has the KEPT heaviest terms, and its column row gives the same text."""
+    """The stored text has the KEPT heaviest terms, and the column row made from it gives the same text again."""
     text = heaviest(sparse(given_weights))
     (row,) = term_column([text])
     best = sorted(given_weights, key=lambda one: (-np.float32(given_weights[one]), one))[:KEPT]
@@ -31,7 +31,7 @@ def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1))
 def test_no_term_has_the_number_zero(ids: list[int]) -> None:
-    """A 0 in a column means that there is no term."""
+    """No term has the number 0, because a 0 in a column means that there is no term."""
     assert numbered(np.array(ids, np.uint32)).all()
 
 

