@@ -1,4 +1,4 @@
-"""Fixtures: the application with real routes, ingestion and retrieval over an in-memory store and fake encoders."""
+"""Fixtures for API tests: an application with real routes over an in-memory store and fake encoders."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def guarded(services: Services) -> Services:
 
 
 def bearer(tenant: str, role: Role) -> dict[str, str]:
-    """The Authorization header that sends a key."""
+    """The Authorization header with the API key for a tenant and role."""
     return {"Authorization": f"Bearer {KEYS[tenant, role]}"}
 
 
@@ -80,7 +80,7 @@ async def world(live: LiveClient) -> AsyncIterator[WorkingClient]:
 
 
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    """Check the status of `response` and return its problem document."""
+    """Check the status of `response` and return its problem document (the JSON body of an error)."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"

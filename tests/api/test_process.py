@@ -28,7 +28,7 @@ SECRET_PLACE = "secret-place"
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
-    """A `run` process, started again on data that the first start has loaded and written. Ends with exit code 0."""
+    """A `run` process on data that an earlier start has loaded and written. It must end with exit code 0."""
     home = tmp_path_factory.mktemp("process")
     first = Process(home, onnx_directory, "run")
     try:
@@ -77,14 +77,14 @@ def test_port_in_use_is_one_line_with_exit_code_2(tmp_path: Path) -> None:
 
 
 def test_misspelt_variable_is_refused_at_start(tmp_path: Path, onnx_directory: Path) -> None:
-    """The service ends with exit code 2 and the nearest name."""
+    """A misspelt settings variable ends the service with exit code 2 and a message with the nearest correct name."""
     refused = Process(tmp_path, onnx_directory, workflow_ttl_hour="1")
     assert refused.child.wait(timeout=60) == 2
     assert "the nearest is REMEMBRANCER_WORKFLOW_TTL_HOURS" in refused.log.read_text()
 
 
 def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Path) -> None:
-    """Threads, workflows and the logs of ended workflows expire after the hours of their settings."""
+    """Threads, workflows and the logs of ended workflows expire after the hours in their settings."""
     one_second, space = str(1 / 3_600), {"namespace": "n"}
     hours = {"thread_ttl_hours": one_second, "ended_log_hours": one_second}
     started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(6 / 3_600))
@@ -108,7 +108,7 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
 
 
 def test_import_and_search_work_on_a_running_service_with_url(process: Process, tmp_path: Path) -> None:
-    """Import and search with --url work on a running service."""
+    """The import and search commands with --url work on a running service."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))
     for command in (["ingest", str(rows), "--no-resume"], ["search", "when does the build run?"]):

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the variables of the settings from the environment."""
+    """Remove the service's settings variables from the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"REMEMBRANCER_{name.upper()}", raising=False)
 
@@ -60,14 +60,17 @@ def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
 
 @pytest.mark.parametrize("name", ["REVIEWER_URL", "SUMMARISER_URL", "QDRANT_URL"])
 def test_addresses_of_servers_are_urls(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A host alone is refused at start, not at the first call."""
+    """A server address that is a bare host name is refused at start, not at the first call."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", "localhost:6333")
     with pytest.raises(BadSettings, match=f"REMEMBRANCER_{name}: String should match pattern '.https"):
         read_settings()
 
 
 def test_a_tilde_stands_for_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Shells leave it in `--data-dir=~/x`, and files of variables always do."""
+    """A leading `~` in a path setting is expanded.
+
+    Shells leave it in `--data-dir=~/x`, and variables may contain it.
+    """
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("REMEMBRANCER_KEYS", "~/keys.json")
     settings = read_settings({"data_dir": Path("~/x")})
@@ -81,7 +84,10 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable with the prefix that is no setting is an error; those of clients and tests are not."""
+    """A variable with the service's prefix that is no setting is an error.
+
+    Variables for clients and tests are allowed.
+    """
     for name in ("KEY", "URL", "NAMESPACE", "TEST_ANYTHING"):
         monkeypatch.setenv(f"REMEMBRANCER_{name}", "x")
     read_settings()

@@ -1,4 +1,4 @@
-"""Helpers for tests that call threads, on a real live store."""
+"""Helpers for API tests of threads (conversations), on a real live store."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 @asynccontextmanager
 async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of an application with the thread `policies`. parts: see `threads_over`.
+    """An HTTP client of an application with the thread `policies`.
 
-    Each call returns once the turns that it evicted have become memories.
+    parts: passed to `threads_over`. Each call returns once the turns that it evicted have become memories.
     """
     store = services.store
     assert isinstance(store, InMemoryStore)
@@ -57,11 +57,11 @@ async def say(client: httpx.AsyncClient, thread: str, content: str, status: int 
 
 
 async def kept_turns(client: httpx.AsyncClient) -> list[int]:
-    """Turn indices of all episodic memories, from their sources, sorted."""
+    """Sorted indices of the turns that are stored as episodic memories."""
     results = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
     return sorted(index for memory in results["memories"] for index in memory["source"]["turns"])
 
 
 def words(number: int) -> str:
-    """A text of `number` tokens."""
+    """A text that the fake tokenizer counts as `number` tokens."""
     return " ".join(["word"] * number)

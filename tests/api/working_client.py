@@ -40,7 +40,7 @@ class WorkingClient:
         return answer
 
     async def make(self, content: str, **body: Any) -> dict[str, Any]:
-        """Create an item and return the answer."""
+        """Create an item of working memory and return the answer."""
         return await self.post("/v1/working", 201, content=content, **body)
 
     async def listed(self, **query: Any) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ class WorkingClient:
         return items
 
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
-        """Retrieve, and return once the uses of the items are recorded."""
+        """Retrieve memories for a query. Returns once the uses of the returned items are recorded."""
         answer = await self.post("/v1/retrieve", query=query, **body)
         await self.retriever.live_uses.noted()
         return answer

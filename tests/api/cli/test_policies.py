@@ -65,7 +65,7 @@ def convert(*arguments: str) -> Result:
 
 
 def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> None:
-    """Limits, shares, flushing, times, patterns, key templates and the three forms of references are kept."""
+    """Limits, flushing, lifetimes, patterns, key templates and the three forms of references are converted."""
     resource, output = tmp_path / "user.yaml", tmp_path / "policies.yaml"
     resource.write_text(RESOURCE, encoding="utf-8")
     answer = CliRunner().invoke(

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.anyio
 
 
 def job(work: Callable[[], Awaitable[int]], limit_s: float = 30.0) -> BackgroundJob:
-    """A job with a unique name."""
+    """A background job with a unique name, repeated every 0.01 s. limit_s: time limit of a run."""
     return BackgroundJob(f"test {uuid.uuid4()}", 0.01, work, limit_s)
 
 
 async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
-    """Its runs and what they did are counted, and none starts after the job is stopped."""
+    """A job's runs and the items that they did are counted. No run starts after the job is stopped."""
     runs = 0
     thrice = anyio.Event()
 
@@ -65,7 +65,7 @@ async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
 
 @pytest.mark.parametrize("error", [Unavailable("away"), LockLost("lost"), ValueError("a fault")])
 async def test_failed_job_releases_its_lock(live: LiveClient, error: Exception) -> None:
-    """A run that raises is counted as failed, and the next run can start."""
+    """A run that raises an error is counted as failed and releases its lock, so the next run can start."""
 
     async def work() -> int:
         raise error
@@ -92,7 +92,7 @@ async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
 
 
 async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> None:
-    """A job that swallowed its cancellation ends instead of pausing for the next run."""
+    """If a job suppresses its cancellation, the service still stops at once instead of waiting for the next run."""
     started = anyio.Event()
 
     async def work() -> int:
@@ -109,7 +109,10 @@ async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> Non
 
 
 async def test_work_that_ignores_a_cancellation_is_cancelled_again(live: LiveClient) -> None:
-    """The end of a service does not wait for the work, which may take minutes."""
+    """If a job suppresses its cancellation and goes on working, it is cancelled again.
+
+    The service does not wait for it.
+    """
     begun = anyio.Event()
 
     async def work() -> int:

@@ -1,4 +1,4 @@
-"""What is opened with the services."""
+"""Resources that the service opens at start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_an_encoding_that_no_call_names_is_not_built(tmp_path: Path, onnx_directory: Path) -> None:
-    """A command on the embedded store does without its 70 MB. The first call that names it builds it."""
+    """A tokenizer's encoding (70 MB) is built by the first call that names it, not at start."""
     settings = Settings(data_dir=tmp_path, encoder_dir=onnx_directory)
     async with open_services(settings) as services, client_of(services) as client:
         for number, encoding in enumerate(services.tokenizers, 1):

@@ -14,7 +14,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, sent after `delay_s`. With status 0 the connection is closed without an answer."""
+    """An answer that the server sends after `delay_s` seconds.
+
+    With status 0 it closes the connection without an answer.
+    """
 
     status: int = 200
     body: Any = None
@@ -22,13 +25,13 @@ class Reply:
     delay_s: float = 0.0
 
     def content(self) -> bytes:
-        """The body as bytes; text as it is, everything else as JSON."""
+        """The body as bytes. A text is sent as it is, any other value as JSON."""
         return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request that the server received, and when."""
+    """A request that the server received, with the time."""
 
     method: str
     path: str
@@ -38,7 +41,7 @@ class Received:
 
 
 class ScriptedServer(ThreadingHTTPServer):
-    """Answers the requests with `replies` in their order, the last one again and again."""
+    """Answers requests with `replies` in order, and repeats the last reply after that."""
 
     def __init__(self, replies: list[Reply]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -78,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def scripted(*replies: Reply) -> Iterator[ScriptedServer]:
-    """A server that runs in a thread and answers with `replies`."""
+    """A scripted server that runs in a thread."""
     server = ScriptedServer(list(replies))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

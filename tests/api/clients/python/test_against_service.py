@@ -1,4 +1,4 @@
-"""Both clients against a real service process."""
+"""The sync and the async client against a real service process."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def url(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Itera
 
 @pytest.fixture
 def memory(url: str) -> Iterator[Remembrancer]:
-    """A sync client of a new namespace."""
+    """A sync client with a new namespace."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as client:
         yield client
 
 
 def test_a_memory_is_written_recalled_changed_and_forgotten(memory: Remembrancer) -> None:
-    """The answers are typed, and say what the service did."""
+    """Each call on a memory returns its answer type, with the data that the service stored or changed."""
     written = assert_type(memory.remember("I drink my coffee black", type="semantic", tags=["café"]), WriteAnswer)
     assert written.status == "stored"
     assert written.id is not None
@@ -63,7 +63,7 @@ def test_a_memory_is_written_recalled_changed_and_forgotten(memory: Remembrancer
 
 
 def test_namespaces_stay_apart(memory: Remembrancer) -> None:
-    """What one namespace has is not in another one, by client or by call."""
+    """A client for another namespace does not list a memory, unless the call names the memory's namespace."""
     memory.remember("I drink my coffee black", type="semantic")
     other = memory.within(f"n {uuid.uuid4()}")
     assert list(other.all()) == []
@@ -71,7 +71,7 @@ def test_namespaces_stay_apart(memory: Remembrancer) -> None:
 
 
 def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
-    """Each version has its text and, in the field `since` (`from` in the API), a datetime."""
+    """Each version in a memory's history has its text and, in `since` (`from` in the API), a datetime."""
     memory_id = memory.remember("The build runs on Friday", type="semantic").id or ""
     memory.update(memory_id, content="The build runs on Monday")
     versions = memory.history(memory_id).versions
@@ -80,7 +80,10 @@ def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
 
 
 def test_many_memories_are_streamed_in(memory: Remembrancer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A generator of more memories than a part may have is sent in two parts; the service accepts the largest part."""
+    """A generator with more memories than one request may have is sent in two requests.
+
+    The service accepts the largest request.
+    """
     assert Upload.MAX_LINES <= MAX_BATCH
     parts: list[int] = []
     take = Upload.take
@@ -111,7 +114,7 @@ def test_an_export_is_restored_in_another_namespace(memory: Remembrancer) -> Non
 
 
 def test_lines_of_a_file_are_uploaded(memory: Remembrancer, tmp_path: Path) -> None:
-    """A file of JSON lines is a source, blank lines included; rejected lines are named by their number."""
+    """A JSON Lines file can be uploaded, blank lines included. The answer names rejected lines by number."""
     file = tmp_path / "memories.ndjson"
     file.write_text(
         '{"content": "Café Zentral opens at nine", "type": "semantic"}\n\n{"content": "ok", "review": "auto"}\n'
@@ -123,7 +126,10 @@ def test_lines_of_a_file_are_uploaded(memory: Remembrancer, tmp_path: Path) -> N
 
 
 def test_a_batch_with_the_same_key_is_written_once(memory: Remembrancer) -> None:
-    """The same key and body give the same answer; another body is a conflict."""
+    """A batch that is repeated with its idempotency key and body gets the same answer.
+
+    The key with another body is a conflict.
+    """
     key = str(uuid.uuid4())
     first = memory.batch([{"content": "The build runs on Friday"}], idempotency_key=key)
     assert memory.batch([{"content": "The build runs on Friday"}], idempotency_key=key) == first
@@ -132,7 +138,7 @@ def test_a_batch_with_the_same_key_is_written_once(memory: Remembrancer) -> None
 
 
 def test_an_invalid_request_names_its_fields(memory: Remembrancer) -> None:
-    """The exception has the path, the message and what was sent."""
+    """The exception for an invalid request has each bad field's path, message and value."""
     with pytest.raises(InvalidRequest) as caught:
         memory.remember("text", importance=11)
     assert [(fault.path, fault.got) for fault in caught.value.errors] == [("importance", 11)]
@@ -141,7 +147,7 @@ def test_an_invalid_request_names_its_fields(memory: Remembrancer) -> None:
 
 
 def test_intentions_become_due(memory: Remembrancer) -> None:
-    """A task is due at its time, can be snoozed, and is due no more when completed."""
+    """An intention (task) becomes due at its time, can be snoozed, and is no longer due once completed."""
     now = datetime.now(UTC)
     memory_id = memory.remember("Renew the certificate", type="prospective", due_at=now + timedelta(hours=1)).id or ""
     assert memory.due().due == []
@@ -152,7 +158,7 @@ def test_intentions_become_due(memory: Remembrancer) -> None:
 
 
 def test_a_to_do_is_in_the_context_of_prompts_until_it_is_completed(memory: Remembrancer) -> None:
-    """A to-do's item is in the context of a prompt until the to-do is completed."""
+    """The context for a prompt has a to-do's item until the to-do is completed."""
     memory.hooks.todo_created("s", "t", "Rename the module")
     memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
     assert len(memory.working.items("s").items) == 2
@@ -191,7 +197,7 @@ def test_threads_are_appended_to_read_replaced_cleared_and_deleted(memory: Remem
 
 
 def test_a_workflows_events_state_and_history_are_read(memory: Remembrancer) -> None:
-    """Events are appended and listed page by page; the state and the history follow from them."""
+    """Workflow events are appended and listed page by page. State and history follow from the events."""
     workflow = memory.workflows.begin(data={"goal": "release"})
     memory.workflows.report(workflow.workflow_id, "started")
     for number in range(5):
@@ -207,7 +213,7 @@ def test_a_workflows_events_state_and_history_are_read(memory: Remembrancer) -> 
 
 
 def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
-    """A value comes back as it was put; it is found by path, filter and meaning, and deleted."""
+    """An item's value is read back unchanged. The item is found by path, filter and meaning, and can be deleted."""
     value = {"text": "The cat sleeps on the sofa", "n": 2**60, "list": [1.5, None, "größe"]}
     first = memory.items.put(["users", "ann"], "pets/1", value)
     assert memory.items.put(["users", "ann"], "pets/1", value, ttl_s=60).created_at == first.created_at
@@ -222,7 +228,7 @@ def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
 
 
 def test_a_string_as_the_path_of_an_item_is_refused(memory: Remembrancer) -> None:
-    """It raises TypeError; the letters of the string are not taken for labels."""
+    """A string as the path of an item raises TypeError, because its letters would count as labels."""
     for call in (
         lambda: memory.items.put("users", "k", 1),
         lambda: memory.items.get("users", "k"),
@@ -235,7 +241,7 @@ def test_a_string_as_the_path_of_an_item_is_refused(memory: Remembrancer) -> Non
 
 @pytest.mark.parametrize("key", ["a-key-of-a-file\n", "a key", "schlüssel"])
 def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
-    """The error says what is wrong with it, without the key itself."""
+    """An API key that cannot be sent in an HTTP header is refused. The error says why and does not contain the key."""
     with pytest.raises(ValueError, match="not an API key") as caught:
         Remembrancer(url, key=key)
     assert key not in str(caught.value)
@@ -258,7 +264,7 @@ def test_judgement_model_and_upkeep_calls_answer_with_their_types(memory: Rememb
 
 
 def test_keys_are_created_listed_and_revoked(memory: Remembrancer) -> None:
-    """The answer and the list have the rights that the key was created with."""
+    """A created key has the same rights in the answer and in the list. It can be revoked."""
     made = memory.admin.create_key("default", "reader", ["ann"], namespace="notes")
     (listed,) = memory.admin.keys().keys
     for key in (made, listed):
@@ -268,7 +274,10 @@ def test_keys_are_created_listed_and_revoked(memory: Remembrancer) -> None:
 
 
 async def test_the_async_client_makes_the_same_calls(url: str) -> None:
-    """Answers are awaited, pages and exports are iterated asynchronously, and an export restores elsewhere."""
+    """The async client's answers are awaited, and its pages and exports are async iterators.
+
+    An export can be restored in another namespace.
+    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         written = assert_type(await memory.remember("I drink my coffee black", type="semantic"), WriteAnswer)
         assert "coffee" in (await memory.recall("how do I like my coffee?", budget=500)).context

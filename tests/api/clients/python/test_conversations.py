@@ -1,4 +1,4 @@
-"""Texts of conversations in the form that the service takes, without the frameworks of the adapters."""
+"""The client's preparation of conversation texts for the service, without the adapters' frameworks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STOPPED = Reply(200, {"results": [], "counts": {"stored": 0, "merged": 0, "rejec
 
 
 def test_a_query_has_no_control_characters_and_at_most_20000_characters() -> None:
-    """Terminal codes go as a whole; of a long prompt the beginning and the end are left."""
+    """Terminal codes are removed whole. Of a prompt that is too long only the beginning and the end are used."""
     assert query_of(" \x1b[1;31mred\x1b[0m\x00 half \ud83d\nline\t\x85 ") == "red half \nline"
     long = query_of("a" * 30_000 + "b" * 30_000)
     assert (len(long), long[0], long[-1]) == (19_999, "a", "b")
@@ -18,7 +18,7 @@ def test_a_query_has_no_control_characters_and_at_most_20000_characters() -> Non
 
 
 def test_long_texts_become_several_contents() -> None:
-    """Together they have the whole text; a blank text has none."""
+    """A long text is split into several contents, which together have the whole text. A blank text has no contents."""
     text = "".join(map(str, range(200_000)))
     parts = contents_of(text)
     assert [len(part) <= MAX_CONTENT for part in parts] == [True, True, True]
@@ -27,7 +27,7 @@ def test_long_texts_become_several_contents() -> None:
 
 
 async def test_nothing_is_sent_for_a_prompt_without_text() -> None:
-    """Neither a query nor a message."""
+    """A prompt without text gives neither a query nor a message."""
     with scripted(STOPPED) as server:
         async with AsyncRemembrancer(server.url, namespace="n") as memory:
             assert await recalled(memory, " \x1b[0m ", 100) == ""

@@ -1,4 +1,4 @@
-"""The distribution: what it contains, what it imports, and that it needs nothing of the service."""
+"""The Python client's distribution: its files, its imports and its dependencies."""
 
 from __future__ import annotations
 
@@ -38,14 +38,20 @@ def imported(module: Path) -> set[str]:
 
 @pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_client_imports_httpx_and_msgspec_only(module: Path) -> None:
-    """Besides the standard library and this package; an adapter also imports its framework."""
+    """Each module imports only httpx, msgspec, the standard library and the package itself.
+
+    An adapter also imports its framework.
+    """
     others = imported(module) - sys.stdlib_module_names - {"remembrancer_client"}
     allowed = {"httpx", "msgspec", "typing_extensions"}  # the last one for type checkers only
     assert others <= allowed or module.stem in ADAPTERS
 
 
 def test_the_distribution_requires_httpx_and_msgspec_only() -> None:
-    """Frameworks are extras, one for each adapter, and the package has a licence, a README and types."""
+    """Each framework is an extra of the distribution, one for each adapter.
+
+    The package has a licence, a README and types.
+    """
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [name.partition(">")[0] for name in project["dependencies"]] == ["httpx", "msgspec"]
     assert {extra.replace("-", "_") for extra in project["optional-dependencies"]} >= ADAPTERS

@@ -1,4 +1,4 @@
-"""The client against the OpenAPI document: every call, every option and every member of an answer."""
+"""The Python client compared with the service's OpenAPI document: calls, options and members of answers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def document() -> Document:
 
 
 def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
-    """The described calls of all groups, by name."""
+    """Name and description of each method in the client's groups, such as `Memories.search`."""
     for group in GROUPS:
         for name, member in vars(group).items():
             if isinstance(member, Call | Each):
@@ -59,7 +59,7 @@ def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
 
 
 def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Request[Any]:
-    """The request of a method, with each required parameter set to its own name."""
+    """The HTTP request that a method makes, with each required parameter set to the parameter's name."""
     parameters = list(inspect.signature(method.describe).parameters.values())[1:]
     required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     values = {p.name: [] if p.name in ("items", "lines", "path") else p.name for p in required}
@@ -77,7 +77,7 @@ def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Requ
 
 
 def calls() -> dict[str, tuple[Request[Any], set[str]]]:
-    """Each method's request, and the names of its parameters and options."""
+    """By method name: the HTTP request, and the names of parameters and options."""
     found = {}
     for name, method in methods():
         group = next(group for group in GROUPS if group.__name__ == name.partition(".")[0])
@@ -95,7 +95,7 @@ def _is_unpacked(hint: Any) -> bool:
 
 
 def operation(document: Document, request: Request[Any]) -> tuple[str, dict[str, Any]]:
-    """The path of the document that a request calls, and its operation."""
+    """The path and the operation in the OpenAPI document that fit a request."""
     exact = document["paths"].get(request.path)
     if exact is not None:
         return request.path, exact[request.method.lower()]
@@ -107,7 +107,7 @@ def operation(document: Document, request: Request[Any]) -> tuple[str, dict[str,
 
 @pytest.mark.slow
 def test_the_client_has_a_method_for_every_call_of_the_service(document: Document) -> None:
-    """A call that is new in the service fails this test until the client has it."""
+    """Each operation in the OpenAPI document has a client method, so a new operation needs a new method."""
     wrapped = {(request.method.lower(), operation(document, request)[0]) for request, _ in calls().values()}
     offered = {
         (method, path)
@@ -119,7 +119,7 @@ def test_the_client_has_a_method_for_every_call_of_the_service(document: Documen
 
 
 def test_client_methods_have_exactly_the_options_of_their_calls(document: Document) -> None:
-    """Options are the members of the body and the query; a misspelt or missing one fails here."""
+    """A client method's options are the members of the operation's body and query, no more and no fewer."""
     for name, (request, options) in calls().items():
         _, item = operation(document, request)
         known = {p["name"] for p in item.get("parameters", []) if p["in"] != "header"}
@@ -134,7 +134,7 @@ def test_client_methods_have_exactly_the_options_of_their_calls(document: Docume
 
 
 def members(document: Document, schema: dict[str, Any]) -> set[str]:
-    """Names of the members in any form of the schema."""
+    """Names of the members in any variant of a schema."""
     if "$ref" in schema:
         return members(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     forms = [form for key in ("anyOf", "oneOf", "allOf") for form in schema.get(key, [])]
@@ -150,7 +150,10 @@ def answer_types() -> Iterator[tuple[str, type[msgspec.Struct]]]:
 
 
 def test_answer_types_have_the_members_of_the_api_document(document: Document) -> None:
-    """Every member of an answer is a field of its type, and what the type requires is always sent."""
+    """Every member of an answer is a field of the client's answer type.
+
+    Members that the type requires are required in the document.
+    """
     schemas = document["components"]["schemas"]
     compared = 0
     for name, kind in answer_types():
@@ -168,7 +171,7 @@ def test_answer_types_have_the_members_of_the_api_document(document: Document) -
 
 
 def test_a_memory_has_the_fields_of_all_types(document: Document) -> None:
-    """Fields that only some types have are optional."""
+    """The client's memory type has the fields of all memory types. Fields that only some types have are optional."""
     kinds = document["components"]["schemas"]["MemoryAnswer"]["anyOf"]
     every = set.intersection(*(set(kind["properties"]) for kind in kinds))
     fields = {field.name: field.required for field in msgspec.structs.fields(memories.Memory)}
@@ -177,7 +180,7 @@ def test_a_memory_has_the_fields_of_all_types(document: Document) -> None:
 
 
 def test_every_call_has_the_answer_type_of_the_document(document: Document) -> None:
-    """No call decodes its answer into another call's type."""
+    """Each method decodes its answer into the type that the document names for the operation."""
     renamed = {"Memory": "MemoryAnswer", "NoneType": "", "dict": ""}
     for name, (request, _) in calls().items():
         _, item = operation(document, request)
@@ -188,7 +191,7 @@ def test_every_call_has_the_answer_type_of_the_document(document: Document) -> N
 
 
 def test_both_clients_offer_every_group() -> None:
-    """The clients' attributes are instances of the groups."""
+    """The sync and the async client have an attribute for each group of calls."""
     offered = {type(member) for member in vars(AnyClient(None, "n")).values()}
     assert offered >= set(GROUPS) - {Memories}
     assert issubclass(AnyClient, Memories)

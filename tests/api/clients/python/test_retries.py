@@ -1,4 +1,4 @@
-"""Retries, timeouts and errors of both clients, against a loopback server with prepared answers."""
+"""Retries, timeouts and errors of the sync and async clients, against a loopback server with prepared answers."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def run_async(url: str, call: Callable[[Any], Coroutine[Any, Any, Any]], **optio
 
 @pytest.fixture(params=[run_sync, run_async])
 def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a call on the sync and on the async client."""
+    """Runs a call on the sync client or on the async client; each test runs with both."""
     chosen: Run = request.param
     return chosen
 
 
 @pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN, Reply(502, "<html>bad gateway</html>")])
 def test_a_read_is_repeated_until_it_is_answered(run: Run, fault: Reply) -> None:
-    """A read that fails twice is sent three times and returns the third answer."""
+    """A read that fails twice is sent a third time and returns the third answer."""
     with scripted(fault, fault, STATS) as server:
         assert run(server.url, lambda client: client.stats()).total.count == 3
         assert [(request.method, request.path) for request in server.received] == [("GET", "/v1/stats?namespace=n")] * 3
@@ -83,7 +83,7 @@ def test_a_retry_waits_as_long_as_retry_after_says(run: Run) -> None:
 
 
 def test_a_retry_after_may_be_a_date(run: Run) -> None:
-    """The HTTP date of Retry-After is waited for."""
+    """If Retry-After is an HTTP date, the client waits until then before it repeats the call."""
     date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     with scripted(Reply(503, {"status": 503}, {"Retry-After": date})) as server:
         with pytest.raises(Unavailable) as caught:
@@ -92,7 +92,7 @@ def test_a_retry_after_may_be_a_date(run: Run) -> None:
 
 
 def test_a_retry_after_that_is_too_long_is_left_to_the_caller(run: Run) -> None:
-    """The error is raised at once and says how long to wait."""
+    """If Retry-After is too long, the error is raised at once and says how long to wait."""
     with scripted(Reply(429, {"status": 429, "detail": "slow down"}, {"Retry-After": "61"})) as server:
         with pytest.raises(RateLimited, match="slow down") as caught:
             run(server.url, lambda client: client.stats())
@@ -101,7 +101,7 @@ def test_a_retry_after_that_is_too_long_is_left_to_the_caller(run: Run) -> None:
 
 
 def test_a_failing_call_is_tried_a_limited_number_of_times(run: Run) -> None:
-    """After the last attempt the error is raised."""
+    """A call that keeps failing raises its error after the last attempt."""
     with scripted(AWAY) as server:
         with pytest.raises(Unavailable, match="live is away"):
             run(server.url, lambda client: client.stats(), retries=Retries(attempts=3))
@@ -110,7 +110,7 @@ def test_a_failing_call_is_tried_a_limited_number_of_times(run: Run) -> None:
 
 @pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN])
 def test_a_write_without_a_key_is_sent_once(run: Run, fault: Reply) -> None:
-    """The service could not tell a repeat from a new write, so there is none."""
+    """A write without an idempotency key is not repeated. The service could not tell a repeat from a new write."""
     with scripted(fault, STATS) as server:
         with pytest.raises(RemembrancerError):
             run(server.url, lambda client: client.update("1", content="new"))
@@ -119,7 +119,7 @@ def test_a_write_without_a_key_is_sent_once(run: Run, fault: Reply) -> None:
 
 @pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN])
 def test_a_batch_is_repeated_with_its_idempotency_key(run: Run, fault: Reply) -> None:
-    """The second request has the key and the body of the first one; another call has another key."""
+    """A repeated batch has the idempotency key and body of its first request. Another call gets another key."""
     with scripted(fault, BATCH) as server:
         for _ in range(2):
             assert run(server.url, lambda client: client.batch([{"content": "a"}])).counts.stored == 1
@@ -130,7 +130,7 @@ def test_a_batch_is_repeated_with_its_idempotency_key(run: Run, fault: Reply) ->
 
 
 def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
-    """Batches, turns and workflows are sent with the caller's key."""
+    """Batches, turns and workflows are sent with the idempotency key that the caller gives."""
     with scripted(BATCH) as server:
         run(server.url, lambda client: client.batch([{"content": "a"}], idempotency_key="mine"))
         assert server.received[0].headers["idempotency-key"] == "mine"
@@ -138,7 +138,10 @@ def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
 
 
 def test_a_refused_connection_is_retried_and_then_raised(run: Run) -> None:
-    """A refused connection is tried again, for writes too; then the error names the address."""
+    """If the connection is refused, the client tries again, for writes too.
+
+    Then it raises an error that names the address.
+    """
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=url) as caught:
         run(url, lambda client: client.update("1", content="new"), retries=Retries(attempts=2))
@@ -146,7 +149,7 @@ def test_a_refused_connection_is_retried_and_then_raised(run: Run) -> None:
 
 
 def test_a_slow_answer_times_out(run: Run) -> None:
-    """The timeout of the client bounds the wait for an answer."""
+    """If the service does not answer within the client's timeout, the call raises an error."""
     with scripted(Reply(200, {}, delay_s=1.0)) as server, pytest.raises(TimedOut):
         run(server.url, lambda client: client.update("1", content="new"), timeout=0.1)
 
@@ -163,7 +166,10 @@ def test_a_slow_answer_times_out(run: Run) -> None:
     ],
 )
 def test_problems_are_raised_as_exceptions_of_their_status(run: Run, status: int, error: type[Problem]) -> None:
-    """Each has the problem's detail and fields, and is not repeated."""
+    """An error answer raises the exception for its status, with the answer's detail and fields.
+
+    The call is not repeated.
+    """
     faults = [{"path": "importance", "message": "must be at most 10", "got": 11}]
     document = {"status": status, "title": "T", "detail": "it is wrong", "errors": faults, "current_version": 7}
     with scripted(Reply(status, document)) as server:
@@ -184,7 +190,7 @@ def test_problems_are_raised_as_exceptions_of_their_status(run: Run, status: int
     ],
 )
 def test_an_answer_of_another_program_is_named_as_such(run: Run, reply: Reply) -> None:
-    """HTML, other JSON and redirects raise UnexpectedAnswer with the status."""
+    """HTML, unexpected JSON or a redirect as the answer raises UnexpectedAnswer with the status."""
     with scripted(reply) as server:
         with pytest.raises(UnexpectedAnswer) as caught:
             run(server.url, lambda client: client.stats())
@@ -192,7 +198,10 @@ def test_an_answer_of_another_program_is_named_as_such(run: Run, reply: Reply) -
 
 
 def test_an_upload_that_fails_says_what_was_done(run: Run) -> None:
-    """What was sent before stays stored; the error has its counts and says after how many lines the upload failed."""
+    """If an upload fails, its earlier parts stay stored.
+
+    The error has their counts and the number of lines that were sent.
+    """
     refused = Reply(422, {"status": 422, "detail": "items[0].content: is required"})
     counts = {"stored": 1000, "merged": 0, "rejected": 0, "failed": 0}
     results = [{"index": index, "id": str(index), "status": "stored"} for index in range(1000)]
@@ -205,7 +214,7 @@ def test_an_upload_that_fails_says_what_was_done(run: Run) -> None:
 
 
 def test_an_upload_is_cut_into_parts_by_size(run: Run) -> None:
-    """Lines of five megabytes are sent one by one."""
+    """An upload with lines of five megabytes sends each line in its own request."""
     with scripted(BATCH) as server:
         line = json.dumps({"content": "x" * 5_000_000})
         assert run(server.url, lambda client: client.remember_all([line, "", line])).counts.stored == 2
@@ -214,7 +223,7 @@ def test_an_upload_is_cut_into_parts_by_size(run: Run) -> None:
 
 @pytest.mark.parametrize("end", ["\n", ""])
 def test_lines_of_an_export_end_at_line_feeds_only(end: str) -> None:
-    """Texts may contain other separators, such as U+2028; both clients yield each object whole."""
+    """Other line separators in a text, such as U+2028, do not split an exported object."""
     entries = [{"content": "first\u2028second"}, {"content": "\u2029third"}, {"content": "\u0085" * 100_000}]
     lines = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + end
 
@@ -261,7 +270,7 @@ def test_a_call_without_a_namespace_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_an_id_never_leads_to_another_path(name: str) -> None:
-    """Deleting `..` is an error here, not a call of another path."""
+    """An empty id, `.` or `..` raises ValueError, because it would change the path of the request."""
     with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="not an id"):
         client.forget(name)
 
@@ -282,12 +291,12 @@ def test_ids_are_quoted_in_paths() -> None:
 
 
 def test_numbers_that_json_lacks_are_refused() -> None:
-    """NaN is not turned into null silently."""
+    """A NaN in a request raises an error instead of being sent as null."""
     with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="JSON"):
         client.items.put(["a"], "k", {"value": float("nan")})
 
 
 def test_a_url_without_a_scheme_is_refused() -> None:
-    """The error says how a URL begins."""
+    """For a URL without a scheme the error says how a URL begins."""
     with pytest.raises(ValueError, match="http://"):
         Remembrancer("localhost:8707")

@@ -74,6 +74,6 @@ def wait_until_ready(url: str, service: subprocess.Popen[bytes], log: Path) -> N
 
 @pytest.fixture
 def memory(url: str) -> Iterator[Remembrancer]:
-    """A client of a new namespace."""
+    """A client with a new namespace."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as client:
         yield client

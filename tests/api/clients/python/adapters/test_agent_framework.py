@@ -1,4 +1,4 @@
-"""The Agent Framework's context provider, in agents with a fake chat client."""
+"""The context provider for Microsoft's Agent Framework, in agents with a fake chat client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FACT = "We decided to move the billing service to Postgres in March."
 
 
 class FakeClient(BaseChatClient[Any]):
-    """Answers `noted` and keeps what it was sent."""
+    """A chat client that always answers `noted` and keeps the messages that it was sent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,10 @@ class FakeClient(BaseChatClient[Any]):
 
 
 async def test_what_was_said_in_one_session_helps_the_next(url: str) -> None:
-    """The recalled text is a user message before the question; it is not remembered again."""
+    """A statement from one session is recalled in the next, as a user message before the question.
+
+    The recalled text itself is not stored again.
+    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         client = FakeClient()
         agent = Agent(client=client, context_providers=[RemembrancerContext(memory)])

@@ -1,4 +1,4 @@
-"""Anthropic's memory tool: against the SDK's tool on files with random commands, and its texts."""
+"""The adapter for Anthropic's memory tool: compared with the SDK's tool on files, and with the documented texts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PHASES = [Phase.explicit, Phase.generate]  # shrinking takes minutes
 
 
 def outcome(tool: Any, command: dict[str, Any]) -> str:
-    """What Claude reads, without the parts of the documented wording that the SDK's tool leaves out."""
+    """The tool's answer to a command, without those parts of the documented wording that the SDK's tool leaves out."""
     try:
         text = str(tool.call(command))
     except ToolError as error:
@@ -62,7 +62,7 @@ def outcome(tool: Any, command: dict[str, Any]) -> str:
 
 
 def without_empty_directories(root: Path) -> None:
-    """Remove directories without files, which the memory service does not have."""
+    """Remove directories without files below `root`, because the memory service has no empty directories."""
     for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -73,7 +73,7 @@ def without_empty_directories(root: Path) -> None:
 def test_the_memory_tool_answers_like_anthropics_tool_on_files(
     url: str, tmp_path: Path, commands: list[dict[str, Any]]
 ) -> None:
-    """Random commands have the same outcomes, errors included."""
+    """For random commands the adapter and the SDK's tool on files give the same answers and errors."""
     files = BetaLocalFilesystemMemoryTool(str(tmp_path / uuid.uuid4().hex))
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         tool = MemoryTool(memory)
@@ -85,7 +85,10 @@ def test_the_memory_tool_answers_like_anthropics_tool_on_files(
 
 
 def moves_into_itself(command: dict[str, Any]) -> bool:
-    """Whether a rename would move a directory below itself, which file systems refuse in words of their own."""
+    """Whether the command renames a directory to a path below itself.
+
+    File systems have their own error text for this.
+    """
     return command["command"] == "rename" and f"{command['new_path']}/".startswith(f"{command['old_path']}/")
 
 
@@ -157,13 +160,13 @@ def test_answers_have_the_texts_of_anthropics_documentation(memory: Remembrancer
     ],
 )
 def test_paths_outside_the_directory_are_refused(memory: Remembrancer, path: str) -> None:
-    """Traversal too, plain or URL-encoded."""
+    """Paths outside /memories are refused, also if they lead there by `..`, plain or URL-encoded."""
     with pytest.raises(ToolError, match="memories"):
         MemoryTool(memory).call({"command": "create", "path": path, "file_text": "x"})
 
 
 def test_many_files_are_listed_and_cleared(memory: Remembrancer) -> None:
-    """More files than are read with one call."""
+    """More files than the client reads with one call are all listed and all deleted."""
     tool = MemoryTool(memory)
     for number in range(210):
         memory.items.put(("claude-memory",), f"f{number:03d}", {"text": "x"}, index=False)
@@ -173,7 +176,7 @@ def test_many_files_are_listed_and_cleared(memory: Remembrancer) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused_with_a_reason(memory: Remembrancer) -> None:
-    """Claude is shown the reason."""
+    """A file that is too large is refused with an error that Claude sees."""
     with pytest.raises(ToolError, match=r"value|bytes|large"):
         MemoryTool(memory).call({"command": "create", "path": "/memories/a", "file_text": "x" * 1_100_000})
 
@@ -195,7 +198,7 @@ def test_the_async_memory_tool_works_like_the_sync_one(url: str) -> None:
 
 
 def test_memory_files_are_found_by_meaning(memory: Remembrancer) -> None:
-    """Files are items, so a search with a query finds them."""
+    """Memory files are stored as items, so a search for a similar text finds them."""
     tool = MemoryTool(memory)
     tool.call({"command": "create", "path": "/memories/pets.md", "file_text": "The cat sleeps on the sofa"})
     tool.call({"command": "create", "path": "/memories/work.md", "file_text": "Quarterly figures of the sales team"})

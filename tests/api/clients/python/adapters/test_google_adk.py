@@ -1,4 +1,4 @@
-"""The ADK memory service: against InMemoryMemoryService with random events, and in an agent's run."""
+"""The memory service for Google's ADK: compared with InMemoryMemoryService on random events, and in an agent's run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CALLS = st.tuples(
 
 
 def event(author: str, text: str) -> Event:
-    """An event with a text."""
+    """An ADK event by `author` with a text."""
     role = "user" if author == "user" else "model"
     return Event(author=author, content=types.Content(role=role, parts=[types.Part(text=text)]))
 
@@ -47,7 +47,7 @@ def texts(memories: list[MemoryEntry]) -> set[tuple[str | None, str | None]]:
     max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 def test_a_search_finds_the_same_events_as_adks_service_in_memory(url: str, calls: list[Any], word: str) -> None:
-    """Every event that shares the word is found for its app and user, and nothing of another one's."""
+    """A search returns every event with the word for this app and user, and no events of other apps or users."""
 
     async def main() -> None:
         oracle = InMemoryMemoryService()
@@ -70,7 +70,10 @@ def test_a_search_finds_the_same_events_as_adks_service_in_memory(url: str, call
 
 
 async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> None:
-    """Added again, the session has the same memories; other users have none; what is deleted is gone."""
+    """Adding a session again stores nothing new.
+
+    Other users do not find its memories, and a deleted memory is not found.
+    """
     async with AsyncRemembrancer(url, namespace="n") as memory:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
         said = [event("user", "My sister lives in Oslo"), event("helper", "Noted."), Event(author="user")]
@@ -90,7 +93,7 @@ async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> Non
 
 
 async def test_memories_that_are_added_explicitly_become_facts(url: str) -> None:
-    """They keep their metadata."""
+    """A memory that is added with `add_memory` is found with its metadata."""
     async with AsyncRemembrancer(url) as memory:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
         fact = MemoryEntry(content=types.Content(parts=[types.Part(text="Ann likes tea")]), custom_metadata={"n": 1})

@@ -1,4 +1,4 @@
-"""The LangChain retriever: LangChain's own suite, and what its documents hold."""
+"""The LangChain retriever: LangChain's own test suite, and the content of the documents that the retriever returns."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FACTS = [
 
 @pytest.fixture
 def filled(memory: Remembrancer) -> Remembrancer:
-    """A client of a namespace with four facts."""
+    """A client with a new namespace that has four facts."""
     memory.batch([{"type": "semantic", "content": fact, "metadata": {"n": n}} for n, fact in enumerate(FACTS)])
     return memory
 
 
 class TestRemembrancerRetriever(RetrieversIntegrationTests):
-    """LangChain's suite for retrievers."""
+    """LangChain's test suite for retrievers, applied to Remembrancer's retriever."""
 
     @pytest.fixture(autouse=True)
     def _memory(self, filled: Remembrancer) -> None:
@@ -41,17 +41,20 @@ class TestRemembrancerRetriever(RetrieversIntegrationTests):
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
-        """The arguments of its constructor."""
+        """The arguments for the retriever's constructor."""
         return {"memory": self.memory}
 
     @property
     def retriever_query_example(self) -> str:
-        """A query with answers."""
+        """A query that finds documents."""
         return "trains"
 
 
 def test_documents_have_the_memory_and_its_score(filled: Remembrancer) -> None:
-    """The best one comes first, with the memory's id and metadata; `options` are passed to the search."""
+    """The best document comes first, with the memory's id and metadata.
+
+    The retriever passes its `options` to the search.
+    """
     documents = RemembrancerRetriever(memory=filled, k=2).invoke("when does the train to Vienna leave?")
     assert documents[0].page_content == FACTS[0]
     assert documents[0].metadata["n"] == 0

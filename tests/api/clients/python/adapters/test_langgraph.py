@@ -1,4 +1,4 @@
-"""The LangGraph store: against InMemoryStore with random operations, and what LangGraph tests of its own stores."""
+"""The LangGraph store: compared with InMemoryStore on random operations, and with cases from LangGraph's own tests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OPS = st.lists(
 
 
 def shown(result: Any) -> Any:
-    """A result without times, and a list of items without its order."""
+    """A result in comparable form: without timestamps, and with lists sorted."""
     if isinstance(result, list):
         return sorted((shown(entry) for entry in result), key=repr)
     if result is None or isinstance(result, tuple):
@@ -84,40 +84,40 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(path=PATHS, key=KEYS)
     def get(self, path: tuple[str, ...], key: str) -> None:
-        """Read a value, or nothing."""
+        """Read the value under a key, if any."""
         self.both(lambda store: store.get(path, key))
 
     @rule(path=PATHS, key=KEYS)
     def delete(self, path: tuple[str, ...], key: str) -> None:
-        """Delete a value, or nothing."""
+        """Delete the value under a key, if any."""
         self.both(lambda store: store.delete(path, key))
 
     @rule(prefix=PATHS | st.just(()), filter_=FILTERS)
     def search(self, prefix: tuple[str, ...], filter_: dict[str, Any] | None) -> None:
-        """Find what matches a filter under a prefix."""
+        """Find the items below a path prefix that match a filter."""
         self.both(lambda store: store.search(prefix, filter=filter_, limit=100))
 
     @rule(
         prefix=PATHS | st.none(), suffix=PATHS | st.none(), depth=st.none() | st.integers(1, 3), limit=st.integers(1, 5)
     )
     def paths(self, prefix: Any, suffix: Any, depth: int | None, limit: int) -> None:
-        """List paths; both stores sort them, so their order is compared too."""
+        """List namespaces (paths of items). Both stores sort them, so their order is compared too."""
         options = {"prefix": prefix, "suffix": suffix, "max_depth": depth, "limit": limit}
         self.both(lambda store: tuple(store.list_namespaces(**options)))
 
     @rule(ops=OPS)
     def batch(self, ops: list[Any]) -> None:
-        """Several operations at once, reads before writes."""
+        """Run several operations in one batch, reads before writes."""
         self.both(lambda store: tuple(shown(result) for result in store.batch(ops)))
 
     @invariant()
     def they_hold_the_same(self) -> None:
-        """Both stores have the same items."""
+        """Check that both stores have the same items."""
         self.both(lambda store: store.search((), limit=1000))
 
 
 def test_the_store_answers_like_langgraphs_store_in_memory(url: str) -> None:
-    """Random operations have the same results."""
+    """Random operations give the same results on both stores."""
     StoreMachine.url = url
     phases = [Phase.explicit, Phase.generate]  # shrinking takes minutes
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -128,14 +128,14 @@ def test_the_store_answers_like_langgraphs_store_in_memory(url: str) -> None:
 
 
 class Caller:
-    """Calls the methods of a store: the sync ones, or their async twins."""
+    """Calls the store's methods by their sync names, with the sync methods or with their async twins."""
 
     def __init__(self, store: RemembrancerStore, runner: asyncio.Runner | None) -> None:
         self.store = store
         self.runner = runner
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """The method `name`, or its async twin run to its end."""
+        """The store's method `name`, or a function that runs its async twin to the end."""
         if self.runner is None:
             method: Callable[..., Any] = getattr(self.store, name)
             return method
@@ -145,7 +145,7 @@ class Caller:
 
 @pytest.fixture(params=["sync", "async", "async over a sync client"])
 def store(url: str, request: pytest.FixtureRequest) -> Iterator[Caller]:
-    """A store in a new namespace, called in each way."""
+    """A store in a new namespace, called by its sync methods and by its async methods."""
     namespace = f"n {uuid.uuid4()}"
     if request.param == "sync":
         with Remembrancer(url, namespace=namespace) as memory:
@@ -161,7 +161,10 @@ def store(url: str, request: pytest.FixtureRequest) -> Iterator[Caller]:
 
 
 def test_results_come_in_the_order_of_the_operations(store: Caller) -> None:
-    """Reads see the state before the batch; puts answer None."""
+    """The results of a batch are in the order of its operations.
+
+    Reads see the state before the batch, and puts return None.
+    """
     store.put(("test", "foo"), "key1", {"data": "value1"})
     store.put(("test", "bar"), "key2", {"data": "value2"})
     results = store.batch(
@@ -192,14 +195,14 @@ def test_of_several_puts_under_one_key_the_last_one_counts(store: Caller) -> Non
 
 
 def test_a_large_batch_keeps_every_item(store: Caller) -> None:
-    """150 puts, then 150 gets, each with its value."""
+    """After one batch of 150 puts, a batch of 150 gets returns every value."""
     store.batch([PutOp(("t",), f"k{n}", {"n": n}, index=False) for n in range(150)])
     found = store.batch([GetOp(("t",), f"k{n}") for n in range(150)])
     assert [item.value["n"] for item in found] == list(range(150))
 
 
 def test_an_update_keeps_the_time_of_creation(store: Caller) -> None:
-    """The same key again replaces the value; updated_at grows."""
+    """Putting a new value under an existing key replaces the value, keeps `created_at` and advances `updated_at`."""
     store.put(("t",), "k", {"text": "first"})
     first = store.get(("t",), "k")
     store.put(("t",), "k", {"text": "second"})
@@ -210,7 +213,7 @@ def test_an_update_keeps_the_time_of_creation(store: Caller) -> None:
 
 
 def test_a_prefix_matches_whole_labels(store: Caller) -> None:
-    """`users` is no prefix of `users2`, and % and _ are plain characters."""
+    """The prefix `users` does not match the label `users2`. In labels, % and _ are plain characters."""
     for path in [("users", "1"), ("users2", "1"), ("use_s", "1"), ("use%", "1"), ("users", "10")]:
         store.put(path, "k", {"path": list(path)}, index=False)
     assert {item.namespace for item in store.search(("users",))} == {("users", "1"), ("users", "10")}
@@ -221,7 +224,7 @@ def test_a_prefix_matches_whole_labels(store: Caller) -> None:
 
 
 def test_paths_are_listed_by_prefix_suffix_and_depth(store: Caller) -> None:
-    """Wildcards stand for one label; pages are sorted."""
+    """Namespaces are listed by prefix, suffix and depth, where a wildcard stands for one label. Pages are sorted."""
     paths = [
         ("a", "b", "c"),
         ("a", "b", "d", "e"),
@@ -242,7 +245,7 @@ def test_paths_are_listed_by_prefix_suffix_and_depth(store: Caller) -> None:
 
 
 def test_filters_compare_members_of_values(store: Caller) -> None:
-    """Equality and comparisons, alone and together."""
+    """A filter tests members of the stored values with equality and comparisons, alone and combined."""
     for n, color in enumerate(["red", "blue", "red", "green"]):
         store.put(("docs",), f"d{n}", {"n": n, "color": color, "meta": {"lang": "de" if n else "en"}})
 
@@ -258,7 +261,7 @@ def test_filters_compare_members_of_values(store: Caller) -> None:
 
 
 def test_pages_of_a_search_hold_every_item_once(store: Caller) -> None:
-    """Offsets with and without a query cut the same list."""
+    """The pages of a search, with or without a query, together have every item exactly once."""
     for n in range(7):
         store.put(("docs",), f"d{n}", {"text": f"note number {n} about trains"})
     for query in (None, "trains"):
@@ -268,7 +271,7 @@ def test_pages_of_a_search_hold_every_item_once(store: Caller) -> None:
 
 
 def test_a_search_with_a_query_finds_items_by_meaning(store: Caller) -> None:
-    """The nearest item comes first with a score; an update changes what is found; a filter holds, too."""
+    """The nearest item comes first, with a score. Searches see an updated value, and apply a filter as well."""
     store.put(("docs",), "pets", {"text": "The cat sleeps on the sofa"})
     store.put(("docs",), "trains", {"text": "The express to Vienna is late", "kind": "travel"})
     store.put(("docs",), "food", {"text": "Bake the bread for forty minutes"})
@@ -282,7 +285,7 @@ def test_a_search_with_a_query_finds_items_by_meaning(store: Caller) -> None:
 
 
 def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
-    """Only texts of the indexed fields are searched; an item without an index has no score."""
+    """A search compares the query only with an item's indexed fields. An item that is not indexed has no score."""
     store.put(("docs",), "named", {"red": "cats and dogs", "blue": "invoices of March"}, index=["red"])
     store.put(("docs",), "list", {"parts": [{"text": "invoices of March"}, {"text": "boats"}]}, index=["parts[*].text"])
     store.put(("docs",), "none", {"text": "invoices of March"}, index=False)
@@ -294,7 +297,7 @@ def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
 
 
 def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
-    """The store's option `fields` names the fields that are searched in items that name none themselves."""
+    """An item that names no fields to index is searched by those in the store's option `fields`."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, fields=["title"])
         store.put(("docs",), "k", {"title": "cats", "body": "invoices of March"})
@@ -302,7 +305,7 @@ def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
 
 
 def test_texts_of_any_script_are_kept(store: Caller) -> None:
-    """Labels, keys and values come back as they were."""
+    """Labels, keys and values in any script are read back unchanged."""
     value = {"text": "日本語 🚂 é e\u0301", "deep": {"list": [1, 2.5, None, True, "x\n\t"]}, "": "empty"}
     store.put(("пользователь", "名前 x"), "ключ/🔑.json", value)
     assert store.get(("пользователь", "名前 x"), "ключ/🔑.json").value == value
@@ -312,7 +315,7 @@ def test_texts_of_any_script_are_kept(store: Caller) -> None:
 
 @pytest.mark.parametrize("path", [(), ("",), ("a.b",), ("langgraph", "x"), ("a", "")])
 def test_bad_namespaces_are_refused(store: Caller, path: tuple[str, ...]) -> None:
-    """Every store of LangGraph refuses them, also in a batch."""
+    """Namespaces that every LangGraph store must refuse are refused, in a batch too."""
     with pytest.raises(InvalidNamespaceError):
         store.put(path, "k", {"x": 1})
     if path and path[0] != "langgraph":
@@ -321,7 +324,10 @@ def test_bad_namespaces_are_refused(store: Caller, path: tuple[str, ...]) -> Non
 
 
 def test_items_expire_after_their_time_to_live(store: Caller) -> None:
-    """An item is gone after its time to live, in minutes; a read restarts it, unless it says otherwise."""
+    """An item expires after its time to live, which is in minutes.
+
+    A read restarts that time unless the call turns this off.
+    """
     store.put(("t",), "short", {"x": 1}, ttl=1.2 / 60)
     store.put(("t",), "read", {"x": 1}, ttl=1.2 / 60)
     store.put(("t",), "looked at", {"x": 1}, ttl=1.2 / 60)
@@ -336,7 +342,7 @@ def test_items_expire_after_their_time_to_live(store: Caller) -> None:
 
 
 def test_an_item_without_a_time_to_live_gets_that_of_the_store(url: str) -> None:
-    """An item that names no time to live gets that of the store's `ttl_config`."""
+    """An item without a time to live gets the default from the store's `ttl_config`."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, ttl={"default_ttl": 0.5 / 60, "refresh_on_read": False})
         store.put(("t",), "k", {"x": 1})
@@ -346,7 +352,7 @@ def test_an_item_without_a_time_to_live_gets_that_of_the_store(url: str) -> None
 
 
 def test_two_stores_of_one_namespace_share_their_items(url: str) -> None:
-    """Another process sees them; another namespace does not."""
+    """An item of one store is seen by another store on the same namespace, and not by a store on another namespace."""
     namespace = f"n {uuid.uuid4()}"
     with Remembrancer(url, namespace=namespace) as first, Remembrancer(url, namespace=namespace) as second:
         RemembrancerStore(first).put(("t",), "k", {"x": 1})
@@ -355,12 +361,12 @@ def test_two_stores_of_one_namespace_share_their_items(url: str) -> None:
 
 
 def test_sync_methods_of_an_async_client_are_refused(url: str) -> None:
-    """The error says what is needed."""
+    """A sync method of a store with an async client raises an error that says which client it needs."""
     with pytest.raises(TypeError, match="Remembrancer"):
         RemembrancerStore(AsyncRemembrancer(url, namespace="n")).get(("t",), "k")
 
 
 def test_a_put_to_a_wrong_address_is_an_error(url: str) -> None:
-    """If the URL is not that of a service, the put raises NotFound."""
+    """If another program answers at the URL, a put raises NotFound."""
     with Remembrancer(f"{url}/wrong", namespace="n") as memory, pytest.raises(NotFound, match="no such path"):
         RemembrancerStore(memory).put(("t",), "k", {"x": 1})

@@ -16,7 +16,7 @@ FACT = "We decided to move the billing service to Postgres in March."
 
 
 def chat(session_id: str, block: RemembrancerMemoryBlock, *, token_limit: int = 3000) -> Memory:
-    """LlamaIndex's memory with the block, which flushes after a few messages."""
+    """LlamaIndex's memory with the memory block. It flushes messages to the block once they exceed `token_limit`."""
     return Memory.from_defaults(
         session_id=session_id,
         token_limit=token_limit,
@@ -27,7 +27,7 @@ def chat(session_id: str, block: RemembrancerMemoryBlock, *, token_limit: int = 
 
 
 async def test_what_leaves_the_chat_is_recalled_in_another_session(url: str) -> None:
-    """Messages that are flushed become memories, which the next session's question finds."""
+    """Messages that a chat flushes become memories. A question in the next session recalls them."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         block = RemembrancerMemoryBlock(memory=memory)
         first = chat("one", block)
@@ -40,7 +40,7 @@ async def test_what_leaves_the_chat_is_recalled_in_another_session(url: str) -> 
 
 
 async def test_a_chat_engine_gets_the_recalled_context(url: str) -> None:
-    """The prompt of the mock model has the fact."""
+    """The prompt that a chat engine sends to its model contains the recalled fact."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         await memory.remember(FACT, type="semantic")
         block = RemembrancerMemoryBlock(memory=memory)
@@ -51,7 +51,10 @@ async def test_a_chat_engine_gets_the_recalled_context(url: str) -> None:
 
 
 async def test_the_memory_block_is_shortened_to_the_available_tokens(url: str) -> None:
-    """With less room the block has fewer memories, each of them whole; if none fits, the block is left out."""
+    """With fewer tokens available the block keeps fewer memories, each of them whole.
+
+    If no memory fits, the block is left out.
+    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         await memory.batch([{"type": "semantic", "content": f"Fact {n} about the billing service"} for n in range(20)])
         block = RemembrancerMemoryBlock(memory=memory)
@@ -68,6 +71,6 @@ async def test_the_memory_block_is_shortened_to_the_available_tokens(url: str) -
 
 
 async def test_without_a_question_nothing_is_recalled(url: str) -> None:
-    """An empty chat has no context."""
+    """In an empty chat the memory block adds no context."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         assert await RemembrancerMemoryBlock(memory=memory).aget([]) == ""

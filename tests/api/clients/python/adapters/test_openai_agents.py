@@ -1,4 +1,4 @@
-"""The session of the OpenAI Agents SDK: against SQLiteSession with random calls, and in an agent's run."""
+"""The session for the OpenAI Agents SDK: compared with SQLiteSession on random calls, and in an agent's run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CALLS = st.one_of(
     max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 def test_the_session_answers_like_the_sdks_session_in_sqlite(url: str, calls: list[tuple[Any, ...]]) -> None:
-    """Random calls have the same answers; items come back as they were."""
+    """For random calls both sessions return the same items, unchanged."""
 
     async def main() -> None:
         sqlite = SQLiteSession("s")
@@ -74,7 +74,7 @@ def test_a_conversation_with_large_items_is_read_whole(url: str) -> None:
 
 
 class EchoModel(Model):
-    """Answers with the number of items that it was sent, and keeps them."""
+    """A model that answers with the number of items that it was sent, and keeps the items."""
 
     def __init__(self) -> None:
         self.inputs: list[Any] = []
@@ -82,19 +82,22 @@ class EchoModel(Model):
     async def get_response(
         self, system_instructions: str | None, input: Any, *args: Any, **kwargs: Any
     ) -> ModelResponse:
-        """The number of items that it was sent, as a message."""
+        """A message with the number of items in the input."""
         self.inputs.append(input)
         text = ResponseOutputText(text=f"{len(input)} items", type="output_text", annotations=[])
         message = ResponseOutputMessage(id="m", content=[text], role="assistant", status="completed", type="message")
         return ModelResponse(output=[message], usage=Usage(), response_id=None)
 
     def stream_response(self, *args: Any, **kwargs: Any) -> Any:
-        """Not used here."""
+        """Not used by these tests."""
         raise NotImplementedError
 
 
 async def test_an_agent_continues_its_conversation(url: str) -> None:
-    """The second run is sent the items of the first; another session has none, but what was said can be recalled."""
+    """An agent's second run in a session is sent the items of the first run.
+
+    Another session is sent none of them, but can recall what was said.
+    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         session = RemembrancerSession("user.1", memory)
         assert isinstance(session, Session)
@@ -123,7 +126,7 @@ async def test_a_long_session_is_read_whole_or_up_to_the_limit(url: str) -> None
 
 @pytest.mark.parametrize("other", ["a%2Eb", "a", "A.B"])
 async def test_sessions_with_similar_ids_stay_apart(url: str, other: str) -> None:
-    """An id with a dot is no path."""
+    """A session whose id contains a dot shares no items with sessions of similar ids."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         await RemembrancerSession("a.b", memory, captures=False).add_items([{"role": "user", "content": "x"}])
         assert await RemembrancerSession(other, memory).get_items() == []

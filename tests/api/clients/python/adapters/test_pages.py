@@ -1,4 +1,4 @@
-"""The code blocks of the pages about frameworks run against a service."""
+"""The code blocks in the documentation about agent frameworks, run against a service."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_each_adapter_has_an_example() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.findall(r"remembrancer_client\.(\w+)", block)[0])
 def test_the_example_of_an_adapter_runs(url: str, tmp_path: Path, block: str) -> None:
-    """It exits with 0 and prints something."""
+    """Each code block exits with code 0 and prints something."""
     (tmp_path / "my_app.py").write_text(MY_APP, encoding="utf-8")
     program = block.replace("http://127.0.0.1:8707", url)
     path = os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "api/clients/python")))

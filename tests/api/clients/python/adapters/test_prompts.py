@@ -1,4 +1,4 @@
-"""Every adapter with prompts that the API refuses as they are: long ones, blank ones, and output of terminals."""
+"""All adapters with prompts that the API would refuse unchanged: very long or blank prompts, and terminal output."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def memory(url: str) -> AsyncIterator[AsyncRemembrancer]:
 
 
 async def agent_framework(memory: AsyncRemembrancer, prompt: str) -> str:
-    """What the model is sent."""
+    """The messages that the model is sent for the prompt."""
     client = FakeClient()
     agent = FrameworkAgent(client=client, context_providers=[RemembrancerContext(memory)])
     await agent.run(prompt, session=agent.create_session())
@@ -56,24 +56,24 @@ async def agent_framework(memory: AsyncRemembrancer, prompt: str) -> str:
 
 
 async def langchain(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The documents of the retriever."""
+    """The documents that the retriever finds for the prompt."""
     return str(await RemembrancerRetriever(memory=memory).ainvoke(prompt))
 
 
 async def langgraph(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The items that the store finds."""
+    """The items that the store finds for the prompt."""
     return str(await RemembrancerStore(memory).abatch([SearchOp(("facts",), query=prompt)]))
 
 
 async def llama_index(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The messages of the chat."""
+    """The messages of a chat that began with the prompt."""
     chat = Memory.from_defaults(session_id="s", memory_blocks=[RemembrancerMemoryBlock(memory=memory)])
     await chat.aput(ChatMessage(role="user", content=prompt))
     return str(await chat.aget())
 
 
 async def openai_agents(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The answer of the tool."""
+    """The answer of the recall tool for the prompt."""
     arguments = json.dumps({"query": prompt})
     context = ToolContext(context=None, tool_name="recall", tool_call_id="1", tool_arguments=arguments)
     answer = str(await recall_tool(memory).on_invoke_tool(context, arguments))
@@ -82,14 +82,14 @@ async def openai_agents(memory: AsyncRemembrancer, prompt: str) -> str:
 
 
 async def pydantic_ai(memory: AsyncRemembrancer, prompt: str) -> str:
-    """What is recalled for the run, which also captures the prompt."""
+    """The context that is recalled for the prompt, after a run that also captured the prompt."""
     capability = RemembrancerCapability(memory)
     await Agent(TestModel(call_tools=[]), capabilities=[capability]).run(prompt)
     return await capability.recall(prompt)
 
 
 async def google_adk(memory: AsyncRemembrancer, prompt: str) -> str:
-    """What the user's memories find, one of which is an event with the prompt."""
+    """The memories that a search for the prompt finds. One event has the fact, another the prompt."""
     service, user = RemembrancerMemoryService(memory), uuid.uuid4().hex
     events = [
         Event(author="user", content=Content(parts=[Part(text=text)]), timestamp=time.time()) for text in (FACT, prompt)
@@ -114,13 +114,16 @@ ADAPTERS: list[Callable[[AsyncRemembrancer, str], Awaitable[str]]] = [
 async def test_any_prompt_can_be_searched_for(
     memory: AsyncRemembrancer, adapter: Callable[[AsyncRemembrancer, str], Awaitable[str]], kind: str
 ) -> None:
-    """The prompt does not end the run; one that has more than the question may find less."""
+    """No prompt makes an adapter fail.
+
+    The fact must be found for a question with terminal codes; longer prompts may miss it.
+    """
     answer = await adapter(memory, PROMPTS[kind])
     assert "Postgres" in answer or kind != "of a terminal"
 
 
 async def test_an_event_that_is_too_long_for_one_memory_becomes_several(memory: AsyncRemembrancer) -> None:
-    """No part of its text is lost."""
+    """An event longer than a memory may be is stored as several memories, which together have the whole text."""
     text = "The whole log of the build. " * (MAX_CONTENT // 20)
     event, user = (
         Event(author="user", content=Content(parts=[Part(text=text)]), timestamp=time.time()),

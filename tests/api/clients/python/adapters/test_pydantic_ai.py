@@ -1,4 +1,4 @@
-"""The Pydantic AI capability, in agents with the framework's test models."""
+"""The capability for Pydantic AI (recall, capture and tools), in agents with the framework's test models."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ FACT = "We decided to move the billing service to Postgres in March."
 
 
 def prompts(messages: list[ModelMessage]) -> list[str]:
-    """The texts of user messages."""
+    """The texts of all user messages."""
     requests = [message for message in messages if isinstance(message, ModelRequest)]
     return [str(part.content) for request in requests for part in request.parts if isinstance(part, UserPromptPart)]
 
 
 async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
-    """The recalled text precedes the prompt as a user message, and is not part of the history."""
+    """A statement from one run is recalled in the next, as a user message before the prompt.
+
+    It does not become part of the history.
+    """
     sent: list[list[ModelMessage]] = []
 
     def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
@@ -45,7 +48,10 @@ async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
 
 
 async def test_an_agent_remembers_and_recalls_by_tools(url: str) -> None:
-    """`remember` stores, `recall` finds; the recalled context stays through the steps of a run."""
+    """The tool `remember` stores a memory, and `recall` finds it.
+
+    The recalled context stays through all steps of a run.
+    """
     steps: list[Any] = [
         ToolCallPart("remember", {"content": FACT}),
         ToolCallPart("recall", {"query": "billing database"}),
@@ -65,7 +71,7 @@ async def test_an_agent_remembers_and_recalls_by_tools(url: str) -> None:
 
 
 async def test_the_test_model_can_call_every_tool(url: str) -> None:
-    """Names, parameters and answers of the tools fit their schemas."""
+    """Each tool accepts arguments that fit its schema. The framework's test model generates these arguments."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         model = TestModel()
         await Agent(model, capabilities=[RemembrancerCapability(memory)]).run("hello")
