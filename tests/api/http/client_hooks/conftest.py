@@ -1,4 +1,4 @@
-"""Clients' sessions over HTTP: real routes, ingestion and retrieval, and a real live store."""
+"""Sessions of agent clients (such as Claude Code) over HTTP: real routes, ingestion and retrieval, and a real Redis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def with_client_sessions(services: Services, live: LiveClient) -> Services:
-    """`services` with the sessions of clients on the live store `live`."""
+    """`services` with the state of client sessions (prompts, what was shown) on the Redis server of `live`."""
     sessions, guard = RedisClientSessions(live), services.recall_guard
     captures = CapturedTurnWriter(captured_turns(live), sessions, services.ingestor, guard, services.clock)
     return replace(services, client_sessions=sessions, captures=captures)
@@ -35,9 +35,9 @@ def with_client_sessions(services: Services, live: LiveClient) -> Services:
 
 @dataclass
 class ClientSession:
-    """A session of a client, which posts events with `headers`. prompts: number of prompts so far.
+    """A session of an agent client, which posts its hook events. headers: sent with each event.
 
-    answer_headers: headers of the last answer to this session or to a session that `another` made from it.
+    prompts: number of prompts so far. answer_headers: headers of the last answer, shared with sessions from `another`.
     """
 
     http: httpx.AsyncClient
@@ -89,13 +89,13 @@ class ClientSession:
         return answer
 
     async def exchange(self, prompt: str, answer: str) -> str:
-        """A prompt and its answer; returns the text that the client would add to the prompt."""
+        """Send a prompt and report its answer. Return the text that the client would add to the prompt."""
         context = await self.prompt(prompt)
         await self.stop(answer)
         return context
 
     async def settled(self) -> None:
-        """Return when what was captured is stored."""
+        """Return when all captured turns are stored."""
         await self.services.captures.settled()
 
     async def memories(self) -> list[Memory]:
@@ -129,7 +129,7 @@ class Clock:
     now: datetime = NOW
 
     def __call__(self) -> datetime:
-        """The time."""
+        """The time to which the test set the clock."""
         return self.now
 
     def later(self, **by: float) -> None:
@@ -139,7 +139,7 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of the service."""
+    """The clock of the services under test."""
     return Clock()
 
 

@@ -1,4 +1,4 @@
-"""Events of agents' hosts that name the namespace in the URL, or have names of members in camel case."""
+"""Hook events of agent clients that name the namespace in the URL, or that have field names in camel case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMESPACE = "\u043f\u0440\u043e\u0435\u043a\u0442/1"
 
 
 async def test_an_event_is_stored_in_the_namespace_of_its_url(session: ClientSession) -> None:
-    """A namespace in any script can be named in the URL; a header could not carry all characters."""
+    """An event whose URL names the namespace is stored there. Unlike a header, a URL can hold names in any script."""
     url = "/v1/hooks/claude-code"
     event = {"session_id": "s", "cwd": session.cwd, "prompt_id": "p"}
     sent = {"hook_event_name": "UserPromptSubmit", "prompt": FACT}

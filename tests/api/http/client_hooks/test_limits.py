@@ -1,4 +1,4 @@
-"""Limits of clients' hooks: tokens and characters of what is added, and parts of the service that are away or slow."""
+"""Limits of clients' hooks: tokens and characters of the added context, and dependencies that fail or are slow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TEXTS = {
 
 @pytest.fixture(scope="module")
 async def tokenizers() -> dict[str, TiktokenTokenizer]:
-    """Models' own tokenizers by name."""
+    """The tokenizers cl100k_base and o200k_base by name."""
     opened = {name: await TiktokenTokenizer.open(name) for name in ("cl100k_base", "o200k_base")}
     assert [tokenizer.count("") for tokenizer in opened.values()] == [0, 0]  # their encodings are built now
     return opened
@@ -58,7 +58,7 @@ async def tokenizers() -> dict[str, TiktokenTokenizer]:
 async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
     clock: Clock, tokenizers: dict[str, TiktokenTokenizer], kind: str, client: str, margin: float
 ) -> None:
-    """Tokens are counted as the client's model does, with the text that the client puts around the context."""
+    """The added context is below its limits, counted with the client's tokenizer and the text that the client adds."""
     services = fake_services(clock)
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, clock)
     services = replace(services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None))
@@ -77,7 +77,7 @@ async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
 
 
 async def test_only_what_is_shown_counts_as_used(clock: Clock) -> None:
-    """A context with too many characters is built again; only the last one has a receipt and counts as a use."""
+    """A context with too many characters is built again. Only the last context has a receipt and counts as a use."""
     services = fake_services(clock)
     async with connect(services) as http:
         session = ClientSession(http, services, "", "s1", headers={"X-Remembrancer-Namespace": "n"})
@@ -95,13 +95,13 @@ async def test_only_what_is_shown_counts_as_used(clock: Clock) -> None:
 
 
 class BrokenStore(InMemoryStore):
-    """A store that can be made to fail, or to be slow."""
+    """A memory store that fails while `away`, and waits `slow_s` seconds before each search."""
 
     away = False
     slow_s = 0.0
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """The candidates, after the wait; or Unavailable if the store is away."""
+        """Return the candidates of the searches after the wait. Raises Unavailable while `away`."""
         await anyio.sleep(self.slow_s)
         if self.away:
             raise Unavailable("the store is away")
@@ -109,19 +109,19 @@ class BrokenStore(InMemoryStore):
 
 
 class BrokenEmbedder(FakeEmbedder):
-    """An embedder that can be made to fail."""
+    """An embedder that fails while `away`."""
 
     away = False
 
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding; or Unavailable if the encoder is away."""
+        """Return the embedding of the text. Raises Unavailable while `away`."""
         if self.away:
             raise Unavailable("the encoder is away")
         return await super().embed_query(text)
 
 
 async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> None:
-    """Without the store the answer is `{}`, with a header for "degraded"; without the encoder, words are searched."""
+    """If the store fails or is slow, a prompt gets `{}` and a "degraded" header; without the encoder, word matches."""
     store, embedder = BrokenStore(FakeEmbedder().dimensions), BrokenEmbedder()
     services = fake_services(clock, store, encoders=(embedder, FakeSparse()))
     async with connect(services) as http:
@@ -142,7 +142,7 @@ async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> 
 
 
 async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock) -> None:
-    """Turns wait in the queue; the job stores them."""
+    """Turns reported while the memory store is away wait in a queue. The job stores them when the store is back."""
     store = BrokenStore(FakeEmbedder().dimensions)
     services = fake_services(clock, store)
     async with connect(services) as http:
@@ -159,7 +159,7 @@ async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock
 
 
 async def test_without_the_live_store_a_hook_adds_no_context(tmp_path: Path, clock: Clock) -> None:
-    """Only the live store knows what the session was shown. When it is back, sessions go on."""
+    """While Redis, which knows what a session was shown, is stopped, each event gets `{}`. Then prompts work again."""
     async with running_server(tmp_path) as live:
         services = with_client_sessions(fake_services(clock), live)
         async with connect(services) as http:
@@ -181,7 +181,7 @@ async def test_without_the_live_store_a_hook_adds_no_context(tmp_path: Path, clo
 
 
 async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> None:
-    """They are removed before the turn waits in the live store."""
+    """A secret in a prompt or an answer is removed before the turn is queued in Redis, and it is in no memory."""
     secret = "ghp_" + "a1B2" * 9
     await session.prompt(f"The deploy token of the ledger is {secret} and it expires in May.")
     assert session.live is not None
@@ -195,7 +195,7 @@ async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> 
 
 
 async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Clock) -> None:
-    """The prompt is answered all the same."""
+    """A prompt with a secret still gets its context, but its turn is not stored if the tenant refuses secrets."""
     book = RuleBook(default=RedactionRules(policy=Treatment.REFUSE))
     services = fake_services(clock, book=book)
     async with connect(services) as http:
@@ -209,7 +209,7 @@ async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Cloc
 
 
 async def test_events_are_counted_by_client_and_name(session: ClientSession) -> None:
-    """Unknown names are counted together, as any client may send any."""
+    """Events with unknown names share the label "other", so that a client cannot create any number of labels."""
     await session.post("Stop")
     await session.post("Stop")
     await session.post("Whatever")

@@ -1,4 +1,4 @@
-"""Projects, tenants and keys of clients' hooks: whose memory an event reaches."""
+"""Projects, tenants and keys of clients' hooks: in which namespace the memories of an event are stored."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ EVENT = {"session_id": "s", "hook_event_name": "UserPromptSubmit", "prompt": QUE
 
 
 def in_folder(session: ClientSession, cwd: str, **changes: Any) -> ClientSession:
-    """A new session in another folder."""
+    """A new session whose working directory is `cwd`. changes: other fields of the session."""
     return replace(session.another(), cwd=cwd, **changes)
 
 
 async def test_two_projects_never_see_each_other(session: ClientSession) -> None:
-    """Nothing is shared by folders of the same name or by sessions of the same id."""
+    """Two projects share no memories, even if their folders have the same name or their sessions the same id."""
     await session.exchange(FACT, "Good.")
     for cwd in (f"/projects/{uuid.uuid4()}/shop", "/", "/projects", "C:\\projects\\shop"):
         other = in_folder(session, cwd, session_id=session.session_id)
@@ -38,7 +38,7 @@ async def test_two_projects_never_see_each_other(session: ClientSession) -> None
 
 
 async def test_the_header_names_the_namespace_before_the_folder(session: ClientSession) -> None:
-    """The header takes precedence; an empty one, of a client whose variable is not set, names no namespace."""
+    """A namespace header overrides the folder. An empty header (the client's variable is not set) does not."""
     named = replace(session, headers={"X-Remembrancer-Namespace": "café ü"})
     await named.exchange(FACT, "Good.")
     assert await session.memories() == []
@@ -49,7 +49,7 @@ async def test_the_header_names_the_namespace_before_the_folder(session: ClientS
 
 
 async def test_worktrees_and_subfolders_are_one_project(session: ClientSession, tmp_path: Path) -> None:
-    """The namespace follows from git's files, or from the override file."""
+    """A subfolder and a git worktree share their project's namespace. An override file in a folder sets another."""
     main = tmp_path / "main"
     (main / "src").mkdir(parents=True)
     git(main, "init")
@@ -62,7 +62,7 @@ async def test_worktrees_and_subfolders_are_one_project(session: ClientSession, 
 
 
 async def test_a_session_that_changes_its_folder_stays_in_its_project(session: ClientSession, tmp_path: Path) -> None:
-    """The reported folder changes; the path of Claude Code's transcript tells where the session began."""
+    """If the reported folder changes, the path of Claude Code's transcript still says where the session began."""
     (tmp_path / "part one").mkdir()
     began = "".join(char if char.isalnum() else "-" for char in str(tmp_path))
     transcript = f"/home/u/.claude/projects/{began}/x.jsonl"
@@ -75,14 +75,14 @@ async def test_a_session_that_changes_its_folder_stays_in_its_project(session: C
 
 @pytest.mark.parametrize("cwd", [None, "", "shop", "~/shop", 7])
 async def test_an_event_that_names_no_project_is_refused(client: httpx.AsyncClient, cwd: object) -> None:
-    """Its memories would go into a namespace that all projects share."""
+    """An event with a missing, empty or relative `cwd` is a 422, because all projects would share its memories."""
     for name in ("claude-code", "codex", "vscode"):
         answer = await client.post(f"/v1/hooks/{name}", json={**EVENT, "cwd": cwd})
         assert problem(answer, 422)["detail"].startswith("cwd: ")
 
 
 async def test_a_broken_override_file_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """Otherwise memories would go into another namespace than the one that the file means."""
+    """If the project's override file is invalid, an event is refused and not stored in the wrong namespace."""
     (tmp_path / OVERRIDE_FILE).write_text("namespace: yaml")
     answer = await client.post("/v1/hooks/codex", json={**EVENT, "cwd": str(tmp_path)})
     assert OVERRIDE_FILE in problem(answer, 422)["detail"]
@@ -102,13 +102,13 @@ async def test_a_broken_override_file_is_refused(client: httpx.AsyncClient, tmp_
     ],
 )
 async def test_a_body_that_is_no_event_is_refused(client: httpx.AsyncClient, body: bytes, status: int) -> None:
-    """Bad JSON is a 400, and JSON without the fields of an event a 422."""
+    """A body that is not JSON is a 400, and JSON without the required fields of an event is a 422."""
     headers = {"content-type": "application/json"}
     problem(await client.post("/v1/hooks/vscode", content=body, headers=headers), status)
 
 
 async def test_an_invalid_namespace_in_the_header_is_refused(client: httpx.AsyncClient) -> None:
-    """A name that is too long or not UTF-8 is a 422 that names the header."""
+    """A namespace header that is too long or not UTF-8 is a 422 that names the header."""
     for value in (b"a" * 257, b"a\xff"):
         headers = {b"X-Remembrancer-Namespace": value}
         answer = await client.post("/v1/hooks/codex", json=EVENT, headers=headers)
@@ -116,7 +116,7 @@ async def test_an_invalid_namespace_in_the_header_is_refused(client: httpx.Async
 
 
 async def test_hooks_need_a_writer_and_tenants_share_no_project(guarded: Services) -> None:
-    """For another tenant the same folder is another project."""
+    """A reader's key may not post events. Sessions of two tenants in the same folder share no memories."""
     async with connect(guarded) as http:
         event = {**EVENT, "cwd": "/projects/guarded"}
         assert (await http.post("/v1/hooks/codex", json=event)).status_code == 401
@@ -131,7 +131,7 @@ async def test_hooks_need_a_writer_and_tenants_share_no_project(guarded: Service
 
 
 async def test_a_key_bound_to_agents_may_post_events(services: Services) -> None:
-    """Its memories are the namespace's, whichever subagents the client runs."""
+    """A key bound to agents may post events, also of other subagents, and the memories are shown in any session."""
     entry = KeyEntry(key="bound-to-agents", tenant="acme", role=Role.WRITER, agents=["ann", "ben"])
     bound = replace(services, keys=KeyBook(hashed([entry])))
     async with connect(bound) as http:

@@ -1,4 +1,4 @@
-"""What a hook added to a prompt and comes back in an answer is not stored again."""
+"""Context that a hook added to a prompt is not stored again when an answer repeats it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG = f"{FACT} {FAILURE} The gate of the depot is closed at weekends since the 
     ],
 )
 async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(session: ClientSession, echo: str) -> None:
-    """It may repeat the whole context, also quoted, or one memory in other case and punctuation."""
+    """An answer that repeats the context, quoted or not, or a memory in other case or punctuation, adds no memory."""
     await session.exchange(FACT, "Good.")
     before = {memory.id for memory in await session.memories()}
     following = session.another()
@@ -37,7 +37,7 @@ async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(session: Cli
 
 
 async def test_new_statements_beside_recalled_ones_are_stored(session: ClientSession) -> None:
-    """Only what was shown is cut out."""
+    """If an answer repeats a memory and adds a new statement, the new statement is stored."""
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.prompt(QUESTION)
@@ -46,7 +46,7 @@ async def test_new_statements_beside_recalled_ones_are_stored(session: ClientSes
 
 
 async def test_a_sentence_of_what_was_shown_adds_no_memory(session: ClientSession) -> None:
-    """Models quote a part of a longer memory."""
+    """An answer that repeats one sentence of a longer memory adds no memory."""
     await session.exchange(LONG, "Good.")
     before = {memory.content for memory in await session.memories()}
     following = session.another()
@@ -56,7 +56,7 @@ async def test_a_sentence_of_what_was_shown_adds_no_memory(session: ClientSessio
 
 
 async def test_of_a_summary_only_what_is_new_is_stored(session: ClientSession) -> None:
-    """Summaries of compacted sessions repeat what hooks added."""
+    """The summary of a compacted session is stored without the memories that hooks had added to the session."""
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.prompt(QUESTION)

@@ -1,4 +1,4 @@
-"""Sessions of clients, event by event: what a client would add to what the model reads, and what is stored."""
+"""Sessions of agent clients, event by event: the text that is added to the model's context, and the stored memories."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TASK = "Remind me to renew the certificate of the staging server on 2026-03-04."
 
 @pytest.mark.parametrize("client", ["claude-code", "codex", "vscode"])
 async def test_facts_of_one_session_are_shown_in_the_next_one(session: ClientSession, client: str) -> None:
-    """The prompt and its answer are stored, and help another session of the project."""
+    """A fact in a prompt of one session is shown for a question in another session of the same project."""
     session.client = client
     assert await session.post("SessionStart", source="startup") == {}
     assert await session.exchange(FACT, "Understood, I will keep the replication slots in mind.") == ""
@@ -45,7 +45,7 @@ async def test_facts_of_one_session_are_shown_in_the_next_one(session: ClientSes
 
 @pytest.mark.parametrize("client", ["claude-code", "codex", "vscode"])
 async def test_a_session_begins_with_what_is_pending_and_recent(session: ClientSession, client: str) -> None:
-    """Open tasks and the newest memories of the project are shown before the first prompt, and not again."""
+    """At its start a session is shown the project's open tasks and newest memories. Later prompts don't repeat them."""
     session.client = client
     await session.exchange(TASK, "I will.")
     await session.exchange(FACT, "Good.")
@@ -59,13 +59,13 @@ async def test_a_session_begins_with_what_is_pending_and_recent(session: ClientS
 
 @pytest.mark.parametrize("source", ["resume", "fork"])
 async def test_a_resumed_or_forked_session_is_shown_nothing_at_its_start(session: ClientSession, source: str) -> None:
-    """A resumed or forked session is shown nothing at its start: its transcript has what was shown before."""
+    """A resumed or forked session gets no context at its start, because its transcript has what was shown before."""
     await session.exchange(FACT, "Good.")
     assert await session.another().post("SessionStart", source=source) == {}
 
 
 async def test_a_memory_is_shown_once_in_a_session(session: ClientSession) -> None:
-    """The client's history keeps what was added to an earlier prompt."""
+    """A memory added to one prompt is not added to a later one: the client's history still has it."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     following = session.another()
@@ -87,7 +87,7 @@ async def test_a_memory_is_shown_once_in_a_session(session: ClientSession) -> No
 async def test_a_compacted_or_cleared_session_is_shown_memories_again(
     session: ClientSession, clock: Clock, event: str, fields: dict[str, str]
 ) -> None:
-    """What was shown is gone from the model's context, and so is what was said in the session."""
+    """After a session is compacted or cleared, memories shown before or stored from the session are shown again."""
     await session.exchange(FACT, "Good.")
     following = session.another()
     assert FACT in await following.prompt(QUESTION)
@@ -100,7 +100,7 @@ async def test_a_compacted_or_cleared_session_is_shown_memories_again(
 
 
 async def test_the_two_events_of_a_compaction_show_memories_only_once(session: ClientSession, clock: Clock) -> None:
-    """A compaction is reported by PostCompact and by SessionStart, in either order."""
+    """If PostCompact and SessionStart report the same compaction, in either order, a memory is shown only once."""
     await session.exchange(FACT, "Good.")
     for first, second in (("SessionStart", "PostCompact"), ("PostCompact", "SessionStart")):
         following = session.another()
@@ -113,13 +113,13 @@ async def test_the_two_events_of_a_compaction_show_memories_only_once(session: C
 
 
 async def test_what_a_session_said_itself_is_not_shown_in_it(session: ClientSession) -> None:
-    """It is in the session's history."""
+    """A fact that the session itself stated is not shown to it, because the session's history has the fact."""
     await session.exchange(FACT, "Good.")
     assert await session.prompt(QUESTION) == ""
 
 
 async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession) -> None:
-    """A statement of this session that is merged into an earlier session's memory is in this session's history, too."""
+    """A prompt that repeats an earlier session's memory is not shown the memory: this session's history has it, too."""
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.stop("Fine.", prompt_id="x")
@@ -165,14 +165,14 @@ async def test_a_stop_event_that_is_sent_again_adds_no_memory(session: ClientSes
 
 
 async def test_an_answer_without_a_known_prompt_is_stored(session: ClientSession) -> None:
-    """The prompt is unknown if it came from a wake-up, or while the live store was unavailable."""
+    """An answer is stored even if its prompt is unknown, as after a wake-up or while Redis was unavailable."""
     await session.stop(FAILURE, prompt_id="unknown")
     await session.stop(None, prompt_id="unknown")
     assert [memory.content for memory in await session.memories()] == [FAILURE]
 
 
 async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(session: ClientSession) -> None:
-    """For an interrupted answer clients report no Stop."""
+    """A prompt whose answer was interrupted, so that no Stop came, is stored when the session ends."""
     await session.prompt(FACT)
     await session.prompt(OTHER)
     await session.stop("Fine.")
@@ -182,7 +182,7 @@ async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(sessio
 
 
 async def test_a_subagents_answer_is_stored_with_the_subagents_name(session: ClientSession) -> None:
-    """Its agent is named, and the prompt of the session still waits for its answer."""
+    """A subagent's answer is stored with its name. The session's prompt still waits for the session's own answer."""
     await session.prompt(FACT)
     agent = {"agent_id": "a1", "agent_type": "reviewer", "agent_transcript_path": "/x"}
     for _ in range(2):
@@ -194,7 +194,7 @@ async def test_a_subagents_answer_is_stored_with_the_subagents_name(session: Cli
 
 
 async def test_a_summary_of_a_compaction_is_one_event(session: ClientSession) -> None:
-    """It is kept whole, whatever types its sentences have."""
+    """The summary of a compacted session becomes one episodic memory, whatever types its sentences have."""
     summary = f"1. {FACT}\n2. {OTHER}\n3. Decided: {TASK}"
     assert await session.post("PostCompact", trigger="manual", compact_summary=summary) == {}
     await session.settled()
@@ -205,7 +205,7 @@ async def test_a_summary_of_a_compaction_is_one_event(session: ClientSession) ->
 
 
 async def test_unknown_events_and_fields_get_an_empty_answer(session: ClientSession) -> None:
-    """Unknown events, fields and types of fields are no error: clients change monthly."""
+    """Unknown events, unknown fields and fields of another type get `{}`, because clients change often."""
     tool = {"tool_name": "Bash", "tool_input": {"command": "echo hi"}, "tool_response": {"stdout": FACT}}
     assert await session.post("PostToolUse", **tool) == {}
     assert await session.post("PreCompact", trigger="auto", custom_instructions="") == {}
@@ -217,14 +217,14 @@ async def test_unknown_events_and_fields_get_an_empty_answer(session: ClientSess
 
 
 async def test_texts_with_control_characters_are_stored_without_them(session: ClientSession) -> None:
-    """Terminal colours and halves of emoji come with pasted text."""
+    """Terminal colour codes and control characters are removed from a prompt, and half an emoji becomes U+FFFD."""
     await session.prompt(f"\x1b[31m{FACT}\x1b[0m\x00 \ud83d")
     await session.stop("Good.")
     assert f"{FACT} \ufffd" in {memory.content for memory in await session.memories()}
 
 
 async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock: Clock) -> None:
-    """A task that is due is shown with any prompt, and then marked as fired."""
+    """A due task is shown with the next prompt, whatever the prompt is about, and is then marked as fired."""
     await session.exchange(TASK, "I will.")
     clock.later(days=4)
     assert "renew the certificate" in await session.another().prompt("What shall we have for lunch today?")
@@ -235,7 +235,7 @@ async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock
 
 @pytest.mark.parametrize("delay_s", [math.inf, 0.0])
 async def test_what_was_recorded_as_shown_is_shown(session: ClientSession, clock: Clock, delay_s: float) -> None:
-    """If a due task can't be marked as fired, or not in time, it is shown all the same, and stays due."""
+    """If marking a due task as fired fails or takes too long, the task is still shown, and it stays due."""
     await session.exchange(TASK, "I will.")
     clock.later(days=4)
     intentions = {
@@ -253,7 +253,7 @@ async def test_what_was_recorded_as_shown_is_shown(session: ClientSession, clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StuckIntentions(Intentions):
-    """Intentions that are not marked. delay_s: seconds until Unavailable is raised."""
+    """Tasks that cannot be marked as fired: `deliver` raises Unavailable after `delay_s` seconds."""
 
     delay_s: float
 
@@ -263,7 +263,7 @@ class _StuckIntentions(Intentions):
 
 
 async def test_a_due_task_is_shown_beside_the_message_that_gave_it(session: ClientSession, clock: Clock) -> None:
-    """The message does not say that the task is open and due."""
+    """A due task is shown beside the message that set it, because only the task says that it is pending and due."""
     for kind, content in (("episodic", f"{FACT} {TASK}"), ("prospective", TASK)):
         due = {"due_at": rfc3339(clock.now + timedelta(days=1))} if kind == "prospective" else {}
         memory = {"namespace": session.namespace, "type": kind, "content": content, **due}
@@ -276,7 +276,7 @@ async def test_a_due_task_is_shown_beside_the_message_that_gave_it(session: Clie
 
 
 async def test_a_sentence_is_not_shown_after_the_text_that_contains_it(session: ClientSession) -> None:
-    """Nor are sentences that were shown as parts of several texts; one with a new sentence is shown."""
+    """A memory whose sentences were all shown, even in several texts, is left out. One with a new sentence is shown."""
     for content in (f"{FACT} The office is in Rome.", f"{OTHER} The office is in Rome."):
         memory = {"namespace": session.namespace, "type": "episodic", "content": content}
         assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
@@ -292,7 +292,7 @@ async def test_a_sentence_is_not_shown_after_the_text_that_contains_it(session: 
 
 
 async def test_a_sentence_that_differs_in_case_or_sign_is_shown(session: ClientSession) -> None:
-    """`tar -c` and `tar -C` are not the same, nor are -5 and 5."""
+    """A sentence that differs from a shown one only in case (`tar -c`, `tar -C`) or sign (-5, 5) is shown, too."""
     told = ("Unpack the dump with tar -C.", "The fridge is at 5 degrees.")
     later = ("Unpack the dump with tar -c.", "The fridge is at -5 degrees.")
     following = session.another()
@@ -305,7 +305,7 @@ async def test_a_sentence_that_differs_in_case_or_sign_is_shown(session: ClientS
 
 
 async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session: ClientSession) -> None:
-    """Of such memories a session is shown only one, whether at its start or with any of its prompts."""
+    """Of a text and the memories that repeat its sentences, each sentence is shown once in a session."""
     whole = f"{FACT} {OTHER}"
     for kind, content in (("semantic", whole), ("episodic", FACT), ("semantic", OTHER), ("episodic", whole)):
         memory = {"namespace": session.namespace, "type": kind, "content": content}
@@ -318,7 +318,7 @@ async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session:
 
 
 async def test_prompts_sent_at_once_are_not_shown_the_same_memory(session: ClientSession) -> None:
-    """Of concurrent prompts in one session, only one is shown a memory."""
+    """Of eight concurrent prompts in one session, only one is shown the memory that matches all of them."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     following, texts = session.another(), list[str]()
@@ -335,7 +335,7 @@ async def test_prompts_sent_at_once_are_not_shown_the_same_memory(session: Clien
 async def test_a_session_start_leaves_out_what_a_concurrent_prompt_was_shown(
     session: ClientSession, live: LiveClient
 ) -> None:
-    """A memory that a concurrent prompt was shown is left out of the session's start; the other memories are shown."""
+    """A session's start leaves out the memory that a concurrent prompt was shown, and shows the others."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     shown = next(memory.id for memory in await session.memories() if memory.content == FACT)
@@ -347,7 +347,7 @@ async def test_a_session_start_leaves_out_what_a_concurrent_prompt_was_shown(
 
 
 class _SessionsBesideAPrompt(RedisClientSessions):
-    """Sessions in which another prompt claims the memory `shown` just before each claim."""
+    """Session state in Redis in which another prompt claims the memory `shown` just before each claim."""
 
     def __init__(self, live: LiveClient, shown: str) -> None:
         super().__init__(live)

@@ -1,4 +1,4 @@
-"""A session that hooks report live and an import of its transcript: in either order, each message is stored once."""
+"""A session reported by hooks and imported from its transcript, in either order: each message is stored once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TURNS = (
 
 
 def transcript(session: ClientSession, start: datetime, home: Path) -> None:
-    """Write the transcript of the turns, whose times differ from those of the hooks by fractions of a second."""
+    """Write the transcript of TURNS, with times that differ from those of the hooks by fractions of a second."""
     talk = ClaudeTranscript(session.session_id, session.cwd, start - timedelta(seconds=7.4))
     for prompt, answer in TURNS:
         talk.user(prompt)
@@ -43,7 +43,7 @@ def transcript(session: ClientSession, start: datetime, home: Path) -> None:
 
 
 async def live(session: ClientSession, clock: Clock) -> None:
-    """Report the turns as hooks do."""
+    """Report TURNS by hook events, as a client does."""
     await session.post("SessionStart", source="startup")
     for prompt, answer in TURNS:
         await session.prompt(prompt)
@@ -53,14 +53,14 @@ async def live(session: ClientSession, clock: Clock) -> None:
 
 
 async def imported(session: ClientSession, home: Path) -> SessionReport:
-    """Import the transcripts in `home` over HTTP."""
+    """Import the transcripts in `home` over HTTP, and return the report."""
     write = partial(write_part, ApiClient(session.http))
     run = SessionImport(Destination(project_namespace), SentMessages(None), write)
     return await run.run(await run.plan(Places(home, home).session_files(PastSource.CLAUDE_CODE, None)))
 
 
 def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
-    """Content and evidence count of each memory by id, without what only the transcript has."""
+    """Content and evidence count of each memory by id, without the text that only the transcript has."""
     return {
         memory.id: (memory.content, memory.evidence_count) for memory in memories if "I look." not in memory.content
     }
@@ -69,7 +69,7 @@ def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
 async def test_an_import_adds_nothing_to_what_hooks_captured(
     session: ClientSession, clock: Clock, tmp_path: Path
 ) -> None:
-    """The project is the same, and each message is merged or a duplicate."""
+    """Importing the transcript of a session that hooks captured changes no memory: messages are merged or repeats."""
     transcript(session, clock.now, tmp_path)
     await live(session, clock)
     before = state(await session.memories())
@@ -80,7 +80,7 @@ async def test_an_import_adds_nothing_to_what_hooks_captured(
 
 
 async def test_hooks_add_nothing_to_what_an_import_stored(session: ClientSession, clock: Clock, tmp_path: Path) -> None:
-    """A session that goes on while its transcript is followed is stored once."""
+    """Hook events of a session whose transcript was imported before add no memory."""
     transcript(session, clock.now, tmp_path)
     report = await imported(session, tmp_path)
     before = state(await session.memories())

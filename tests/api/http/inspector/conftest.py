@@ -1,4 +1,4 @@
-"""A visitor of the inspector: an HTTP client that follows its forms as a browser does, without running scripts."""
+"""A visitor of the inspector (the service's web pages): an HTTP client that sends forms without running scripts."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ ORIGIN = {"Origin": "http://test", "Sec-Fetch-Site": "same-origin"}
 
 @dataclass
 class Visit:
-    """A visitor who opens pages and sends forms. namespace: parameter of every page and form."""
+    """A visitor who opens pages of the inspector and sends their forms. namespace: parameter of every page and form."""
 
     client: httpx.AsyncClient
     namespace: str = "n"
 
     async def open(self, path: str = "", status: int = 200, **query: Any) -> str:
-        """The HTML of a page."""
+        """The HTML of the page at /inspect`path`. Fails if the answer has another status than `status`."""
         got = await self.client.get(f"/inspect{path}", params={"namespace": self.namespace, **query})
         assert got.status_code == status, got.text
         assert got.headers["content-type"] == "text/html; charset=utf-8"
         return got.text
 
     async def token(self) -> str:
-        """The token of this visitor's forms."""
+        """The anti-forgery token in this visitor's forms, read from the search page."""
         page = (await self.client.get("/inspect/search", params={"namespace": self.namespace, "q": "any"})).text
         found = re.search(r'name="token" value="([^"]+)"', page)
         assert found, page
         return found[1]
 
     async def send(self, path: str, status: int = 303, **fields: Any) -> httpx.Response:
-        """Send a form with its token."""
+        """Send a form with its anti-forgery token, and return the answer. Fails if its status is not `status`."""
         data = {"token": await self.token(), "namespace": self.namespace, **fields}
         got = await self.client.post(f"/inspect{path}", data=data, headers=ORIGIN)
         assert got.status_code == status, got.text
@@ -57,25 +57,25 @@ class Visit:
 
 
 def text_of(page: str) -> str:
-    """The text that a page shows, with single blanks."""
+    """The visible text of a page, with single spaces between words."""
     without_tags = re.sub(r"<[^>]*>", " ", re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL))
     return " ".join(html.unescape(without_tags).split())
 
 
 @pytest.fixture
 async def visit(services: Services) -> AsyncIterator[Visit]:
-    """A visitor of a service without keys."""
+    """A visitor of a service that needs no API key."""
     async with connect(services) as client:
         yield Visit(client)
 
 
 async def log_in(client: httpx.AsyncClient, tenant: str, role: Role) -> httpx.Response:
-    """Log in with a key; the client keeps the cookie."""
+    """Log in with the key of this tenant and role. The client keeps the cookie."""
     return await client.post("/inspect/login", data={"key": KEYS[tenant, role]}, headers=ORIGIN)
 
 
 @pytest.fixture
 async def guarded_client(guarded: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser-like client of a service with keys."""
+    """A browser-like client, not logged in, of a service that needs an API key."""
     async with connect(guarded) as client:
         yield client

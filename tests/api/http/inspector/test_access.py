@@ -22,13 +22,13 @@ HTMX_SHA256 = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
 
 
 def test_vendored_htmx_is_the_published_file() -> None:
-    """The script has the hash of htmx 2.0.11 as published, and its licence beside it."""
+    """The vendored script has the hash of htmx 2.0.11 as published, and its licence is in the same folder."""
     assert hashlib.sha256((STATIC / "htmx.min.js").read_bytes()).hexdigest() == HTMX_SHA256
     assert "Zero-Clause BSD" in (STATIC / "htmx.LICENSE.txt").read_text(encoding="utf-8")
 
 
 async def test_pages_forbid_scripts_and_frames_of_others(visit: Visit) -> None:
-    """Every page has a strict content security policy, and no inline script, style or event handler."""
+    """The policy of every page forbids scripts of other sites and framing; no page has inline scripts or styles."""
     await visit.write("The build runs on Friday.")
     for path in ("/", "/search", "/memories"):
         got = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
@@ -48,7 +48,7 @@ async def test_pages_forbid_scripts_and_frames_of_others(visit: Visit) -> None:
 
 
 async def test_static_files_need_no_login_and_are_cached(guarded_client: httpx.AsyncClient) -> None:
-    """The login page can load its style sheet; files outside the folder are not served."""
+    """Style sheet, script and icon are served without a login. Files outside the static folder are a 404."""
     page = (await guarded_client.get("/inspect/login")).text
     for name in ("inspector.css", "htmx.min.js", "icon.svg"):
         address = next(part for part in page.split('"') if part.startswith(f"/inspect/static/{name}"))
@@ -60,7 +60,7 @@ async def test_static_files_need_no_login_and_are_cached(guarded_client: httpx.A
 
 
 async def test_without_a_login_every_page_leads_to_the_form(guarded_client: httpx.AsyncClient) -> None:
-    """A page redirects to the login, which leads back to the page; a part makes htmx open the login."""
+    """Without a login a page redirects to the login form, which leads back to the page, and htmx is told to open it."""
     address = "/inspect/search?namespace=n&q=caf%C3%A9"
     got = await guarded_client.get(address)
     assert got.status_code == 303
@@ -78,7 +78,7 @@ async def test_without_a_login_every_page_leads_to_the_form(guarded_client: http
 
 
 async def test_login_cookie_is_strict_and_has_nothing_of_the_key(guarded_client: httpx.AsyncClient) -> None:
-    """The cookie is HttpOnly, SameSite=Strict, of limited life and for the inspector's paths alone."""
+    """The login cookie is HttpOnly, SameSite=Strict, limited in time and to /inspect, and does not contain the key."""
     got = await log_in(guarded_client, "acme", Role.WRITER)
     cookie = got.headers["set-cookie"]
     for attribute in ("HttpOnly", "SameSite=strict", "Path=/inspect", f"Max-Age={LOGIN_S}"):
@@ -88,7 +88,7 @@ async def test_login_cookie_is_strict_and_has_nothing_of_the_key(guarded_client:
 
 
 async def test_login_over_https_sets_a_secure_cookie(guarded: Services) -> None:
-    """Behind TLS the cookie is marked so that it is never sent over plain HTTP."""
+    """The cookie of a login over HTTPS has the attribute Secure, so that browsers never send it over plain HTTP."""
     async with connect(guarded) as client:
         client.base_url = httpx.URL("https://test")
         got = await client.post(
@@ -99,7 +99,7 @@ async def test_login_over_https_sets_a_secure_cookie(guarded: Services) -> None:
 
 @pytest.mark.parametrize("key", ["", "wrong-key-1234", "x" * 2_000, "\x00", "é" * 20])
 async def test_unknown_key_does_not_log_in(guarded_client: httpx.AsyncClient, key: str) -> None:
-    """The form is shown again, and no cookie is set."""
+    """A login with an unknown or malformed key is refused, and no cookie is set."""
     got = await guarded_client.post("/inspect/login", data={"key": key}, headers=ORIGIN)
     assert got.status_code in (403, 422)
     assert "set-cookie" not in got.headers
@@ -107,14 +107,14 @@ async def test_unknown_key_does_not_log_in(guarded_client: httpx.AsyncClient, ke
 
 @pytest.mark.parametrize("target", ["https://evil.test/", "//evil.test", "/inspect\\@evil", "/inspectevil", "/v1/x"])
 async def test_login_leads_only_to_pages_of_the_inspector(guarded_client: httpx.AsyncClient, target: str) -> None:
-    """Any other address in `next` leads to the first page."""
+    """If `next` is an address outside the inspector, the login leads to the inspector's first page instead."""
     form = {"key": KEYS["acme", Role.READER], "next": target}
     got = await guarded_client.post("/inspect/login", data=form, headers=ORIGIN)
     assert got.headers["location"] == "/inspect"
 
 
 async def test_logout_ends_the_login(guarded_client: httpx.AsyncClient) -> None:
-    """The cookie of an ended login is worth nothing, even if it is sent again."""
+    """After a logout the old cookie is refused, even if a client sends it again."""
     await log_in(guarded_client, "acme", Role.READER)
     cookies = dict(guarded_client.cookies)
     token = await Visit(guarded_client).token()
@@ -124,7 +124,7 @@ async def test_logout_ends_the_login(guarded_client: httpx.AsyncClient) -> None:
 
 
 def test_login_ends_after_its_longest_time() -> None:
-    """A login lasts LOGIN_S at most."""
+    """A login is refused once LOGIN_S seconds have passed. An unknown cookie or key is refused at once."""
     now = [0.0]
     book = KeyBook(hashed([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))
     logins = Logins(book, RateLimit(), lambda: now[0])
@@ -137,7 +137,7 @@ def test_login_ends_after_its_longest_time() -> None:
 
 
 async def test_revoked_key_ends_its_login(guarded: Services) -> None:
-    """Once an admin has removed the key, its login is no longer accepted."""
+    """Once an admin has removed a key, a login that was made with the key is refused."""
     async with connect(guarded) as client:
         body = {"tenant": "acme", "role": "reader"}
         made = (await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))).json()
@@ -148,7 +148,7 @@ async def test_revoked_key_ends_its_login(guarded: Services) -> None:
 
 
 async def test_one_key_cannot_end_the_logins_of_others(guarded: Services) -> None:
-    """If a key logs in too often, its own oldest login ends."""
+    """If a key logs in too often, its own oldest login ends, and logins of other keys stay."""
     async with connect(guarded) as client, connect(guarded) as other:
         await log_in(client, "acme", Role.WRITER)
         await log_in(other, "other", Role.ADMIN)
@@ -164,7 +164,7 @@ async def test_one_key_cannot_end_the_logins_of_others(guarded: Services) -> Non
 
 
 async def test_reader_sees_memories_and_may_not_change_them(guarded: Services) -> None:
-    """A reader has no forms that change memories, and the service refuses them."""
+    """A reader's pages have no forms that change memories, and the service refuses such forms from a reader."""
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
         memory_id = await Visit(client).write("The build runs on Friday.")
@@ -180,7 +180,7 @@ async def test_reader_sees_memories_and_may_not_change_them(guarded: Services) -
 
 
 async def test_tenant_sees_only_its_own_namespaces_and_memories(guarded: Services) -> None:
-    """Another tenant's namespaces are not listed, and its memories are unknown by id."""
+    """Another tenant's namespaces are not listed, and its memories are a 404 even if their ids are known."""
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
         secret = Visit(client, "acme plans")
@@ -196,7 +196,7 @@ async def test_tenant_sees_only_its_own_namespaces_and_memories(guarded: Service
 
 
 async def test_form_without_its_token_changes_nothing(visit: Visit) -> None:
-    """A wrong, missing or empty token is refused, also without keys."""
+    """A form with a wrong, missing or empty anti-forgery token is refused, even if the service needs no keys."""
     memory_id = await visit.write("The build runs on Friday.")
     for token in ({}, {"token": ""}, {"token": "wrong"}, {"token": "é"}):
         form = {"namespace": "n", "id": memory_id, **token}
@@ -207,7 +207,7 @@ async def test_form_without_its_token_changes_nothing(visit: Visit) -> None:
 
 
 async def test_token_of_another_login_is_refused(guarded: Services) -> None:
-    """A token is valid only with the login for which it was made."""
+    """An anti-forgery token made for one login is refused in a form of another login."""
     async with connect(guarded) as client, connect(guarded) as other:
         await log_in(client, "acme", Role.ADMIN)
         await log_in(other, "acme", Role.WRITER)
@@ -219,14 +219,14 @@ async def test_token_of_another_login_is_refused(guarded: Services) -> None:
     "headers", [{"Origin": "https://evil.test"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )
 async def test_form_of_another_site_is_refused(visit: Visit, headers: dict[str, str]) -> None:
-    """It is refused even with the right token; so is a login form."""
+    """A form from another site's page is refused even with the right token, and so is a login form."""
     form = {"token": await visit.token(), "namespace": "n", "id": "x"}
     assert (await visit.client.post("/inspect/memory/pin", data=form, headers=headers)).status_code == 403
     assert (await visit.client.post("/inspect/login", data={"key": "k"}, headers=headers)).status_code == 403
 
 
 async def test_without_keys_only_localhost_is_served(services: Services) -> None:
-    """A name that resolves to the loopback address (DNS rebinding) is refused, as it is by the API."""
+    """Without keys a page is refused for any Host but localhost (DNS rebinding), and for cross-site requests."""
     async with connect(services, local_only=True) as client:
         got = await client.get("/inspect", headers={"Host": "evil.test"})
         assert got.status_code == 403
@@ -252,7 +252,7 @@ async def test_errors_are_shown_as_html_pages(visit: Visit) -> None:
 
 
 async def test_rate_limit_holds_for_pages(guarded: Services) -> None:
-    """Pages and logins count as calls of the key."""
+    """Pages and logins count towards the rate limit of the key: above the limit they are a 429."""
     limited = replace(guarded, rate=type(guarded.rate)(2, NOW.timestamp))
     async with connect(limited) as client:
         await log_in(client, "acme", Role.READER)

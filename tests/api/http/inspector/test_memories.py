@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_overview_counts_memories_by_type(visit: Visit) -> None:
-    """The first page shows the number of memories and tokens of each type, and the newest."""
+    """The first page shows the number of memories of each type, the total, and the newest memories."""
     await visit.write("The build runs on Friday.")
     await visit.write("Ask Mira about the keys.", "prospective")
     page = text_of(await visit.open("/"))
@@ -22,7 +22,7 @@ async def test_overview_counts_memories_by_type(visit: Visit) -> None:
 
 
 async def test_empty_pages_say_what_to_do(visit: Visit) -> None:
-    """Without namespaces, memories or hits a page says how to get some."""
+    """A page without namespaces, memories or search hits says how to add or find some."""
     assert "/v1/memories" in (await visit.client.get("/inspect")).text
     assert "no memories yet" in text_of(await visit.open("/"))
     assert "Show all of this namespace" in text_of(await visit.open("/memories"))
@@ -31,7 +31,7 @@ async def test_empty_pages_say_what_to_do(visit: Visit) -> None:
 
 
 async def test_namespaces_are_listed_and_any_can_be_opened(visit: Visit) -> None:
-    """Several namespaces are a list; one alone is opened at once."""
+    """A single namespace is opened at once. Several namespaces are shown as a list of links."""
     await visit.write("One.")
     assert "<h1>n</h1>" in (await visit.client.get("/inspect")).text
     await Visit(visit.client, "café & co").write("Two.")
@@ -41,7 +41,7 @@ async def test_namespaces_are_listed_and_any_can_be_opened(visit: Visit) -> None
 
 
 async def test_search_shows_signals_that_add_up(visit: Visit) -> None:
-    """Each hit has a bar of its signals, whose parts are the score."""
+    """Each search hit shows a bar of its ranking signals (such as similarity), which add up to its score."""
     await visit.write("The build runs on Friday.")
     page = await visit.open("/search", q="when does the build run?")
     assert "The build runs on Friday." in page
@@ -52,7 +52,7 @@ async def test_search_shows_signals_that_add_up(visit: Visit) -> None:
 
 
 async def test_invalid_search_shows_the_form_with_the_error(visit: Visit) -> None:
-    """A field out of its range is named above the results; without a namespace one has to be chosen first."""
+    """A search with an invalid field shows the form and names the field. Without a namespace, one has to be chosen."""
     page = await visit.open("/search", q="build", top_k="9000")
     assert "top_k" in text_of(page)
     assert 'name="q"' in page
@@ -63,7 +63,7 @@ async def test_invalid_search_shows_the_form_with_the_error(visit: Visit) -> Non
 
 
 async def test_search_is_limited_to_a_type(visit: Visit) -> None:
-    """With a type in the form, only memories of that type are shown."""
+    """If the search form names a memory type, only memories of that type are shown."""
     await visit.write("The build runs on Friday.")
     await visit.write("The build ran on Friday.", "episodic")
     page = text_of(await visit.open("/search", q="build on Friday", type="episodic"))
@@ -72,7 +72,7 @@ async def test_search_is_limited_to_a_type(visit: Visit) -> None:
 
 
 async def test_hostile_text_is_shown_as_text(visit: Visit) -> None:
-    """Contents, tags, sessions, namespaces and queries are escaped everywhere."""
+    """Markup in contents, tags, sessions, namespaces and queries is escaped on every page that shows it."""
     hostile = Visit(visit.client, "<b>n</b>")
     memory_id = await hostile.write(
         HOSTILE, "episodic", session_id="<i>s</i>", tags=["<u>t</u>"], metadata={"<p>": "</dd><script>"}
@@ -92,7 +92,7 @@ async def test_hostile_text_is_shown_as_text(visit: Visit) -> None:
 
 
 async def test_memories_are_filtered_and_paged(visit: Visit) -> None:
-    """A page links to the older ones; filters stay."""
+    """A filtered list of memories links to its next page, and the link keeps the filter."""
     for number in range(3):
         await visit.write(f"Fact {number} of the build.", tags=["build"])
     await visit.write("Another.")
@@ -104,7 +104,7 @@ async def test_memories_are_filtered_and_paged(visit: Visit) -> None:
 
 
 async def test_edit_saves_only_changed_fields(visit: Visit) -> None:
-    """The text so far stays in the history; a form without a change changes nothing."""
+    """An edit saves the changed fields and keeps the old text in the history. Without a change nothing is saved."""
     memory_id = await visit.write("The build runs on Friday.", tags=["a"])
     same: dict[str, Any] = {"content": "The build runs on Friday.", "importance": "5", "tags": "a"}
     assert "done=unchanged" in (await visit.send("/memory/edit", id=memory_id, **same)).headers["location"]
@@ -127,13 +127,13 @@ async def test_edit_saves_only_changed_fields(visit: Visit) -> None:
     ],
 )
 async def test_invalid_edit_says_what_is_wrong(visit: Visit, fields: dict[str, Any], says: str) -> None:
-    """An invalid field is a 422 that names it, and nothing changes."""
+    """An edit with an invalid or missing field is a 422 that names the field."""
     memory_id = await visit.write("The build runs on Friday.")
     assert says in text_of((await visit.send("/memory/edit", 422, id=memory_id, **fields)).text)
 
 
 async def test_large_and_foreign_texts_can_be_edited(visit: Visit) -> None:
-    """A content of the greatest length fits into the form, whatever its script."""
+    """A content of the greatest allowed length, even in Chinese, can be saved with the edit form."""
     memory_id = await visit.write("short")
     content = "漢" * 500_000
     await visit.send("/memory/edit", id=memory_id, content=content, importance="5")
@@ -142,7 +142,7 @@ async def test_large_and_foreign_texts_can_be_edited(visit: Visit) -> None:
 
 
 async def test_steps_of_a_procedure_are_edited_by_line(visit: Visit) -> None:
-    """One step on a line; blank lines are left out."""
+    """In the edit form each line is a step of the procedure, and blank lines are ignored."""
     memory_id = await visit.write("Deploy", "procedural", steps=["Build", "Ship"])
     form: dict[str, Any] = {"content": "Deploy", "importance": "5", "steps": "Build\r\n\r\nTest\r\nShip"}
     await visit.send("/memory/edit", id=memory_id, **form)
@@ -151,7 +151,7 @@ async def test_steps_of_a_procedure_are_edited_by_line(visit: Visit) -> None:
 
 
 async def test_tags_with_commas_and_steps_with_line_breaks_stay_as_they_are(visit: Visit) -> None:
-    """Saving another field does not split tags at their commas or steps at their line breaks."""
+    """An edit of another field leaves tags that contain commas, and steps that contain line breaks, unchanged."""
     tags, steps = ["a, b", "c"], ["Build\nand test", "Ship"]
     memory_id = await visit.write("Deploy", "procedural", steps=steps, tags=tags)
     form: dict[str, Any] = {"content": "Deploy", "tags": "a, b, c", "steps": "Build\r\nand test\r\nShip"}
@@ -161,7 +161,7 @@ async def test_tags_with_commas_and_steps_with_line_breaks_stay_as_they_are(visi
 
 
 async def test_memory_is_pinned_and_unpinned_by_the_button(visit: Visit) -> None:
-    """The button pins, and then unpins."""
+    """The first press of the pin button pins the memory, the second one unpins it."""
     memory_id = await visit.write("The build runs on Friday.")
     for pinned in (True, False):
         await visit.send("/memory/pin", id=memory_id)
@@ -170,7 +170,7 @@ async def test_memory_is_pinned_and_unpinned_by_the_button(visit: Visit) -> None
 
 
 async def test_forget_button_deletes_the_memory(visit: Visit) -> None:
-    """A forgotten memory is gone; the list says so."""
+    """The forget button deletes the memory. The next page says so, and the memory's page is a 404."""
     memory_id = await visit.write("The build runs on Friday.")
     done = await visit.send("/memory/forget", id=memory_id)
     assert "The memory is deleted." in (await visit.client.get(done.headers["location"])).text
@@ -178,7 +178,7 @@ async def test_forget_button_deletes_the_memory(visit: Visit) -> None:
 
 
 async def test_replaced_memory_is_restored(visit: Visit) -> None:
-    """The page of a replaced memory shows its successor, and the button makes it current again."""
+    """The page of a replaced memory has a restore button, which makes the memory current again."""
     memory_id = await visit.write("The limit is 10 calls.", created_at="2026-01-01T00:00:00Z")
     path = f"/v1/memories/{memory_id}"
     await visit.client.patch(path, params={"namespace": "n"}, json={"valid_to": "2026-02-01T00:00:00Z"})
@@ -190,7 +190,7 @@ async def test_replaced_memory_is_restored(visit: Visit) -> None:
 
 
 async def test_links_are_shown_from_both_ends(visit: Visit) -> None:
-    """A link is on the page of the memory that has it, and of the one that it leads to."""
+    """A link between two memories is shown on the page of each."""
     first = await visit.write("The build runs on Friday.")
     second = await visit.write("The tests run before it.", links=[{"to": first, "type": "extends"}])
     assert "extends strength 1.00" in text_of(await visit.open("/memory", id=second))
@@ -198,7 +198,7 @@ async def test_links_are_shown_from_both_ends(visit: Visit) -> None:
 
 
 async def test_page_of_a_memory_shows_the_conversation_around_it(visit: Visit) -> None:
-    """Memories of the same session stand around it in order."""
+    """The page of a memory shows the memories of the same session before and after it, in order of time."""
     for minute, content in enumerate(("First.", "Second.", "Third.")):
         await visit.write(content, "episodic", session_id="s", created_at=f"2026-03-01T10:0{minute}:00Z")
     listed = (await visit.client.get("/v1/memories", params={"namespace": "n"})).json()["memories"]

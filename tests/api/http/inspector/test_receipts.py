@@ -1,4 +1,4 @@
-"""The inspector's receipts: the list, a receipt's page, its buttons, and the receipts of a memory."""
+"""The inspector's receipts (records of how contexts were chosen): list, page, buttons, and the receipts of a memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def retrieve(visit: Visit, query: str = "when does the build run?", **body
 
 
 async def test_receipt_says_of_each_candidate_whether_it_was_shown_and_why(visit: Visit) -> None:
-    """With room for one of two facts, one is listed in the context, and the other as left out because of the budget."""
+    """If the budget has room for one of two facts, the receipt lists one as shown, and one as left out and why."""
     await visit.write("The build runs on Friday at noon.")
     await visit.write("The build runs on Monday at noon as well, but only if somebody asks for it by name.")
     receipt_id = await retrieve(visit, budget={"total": 30, "per_type": {"semantic": 24}})
@@ -36,7 +36,7 @@ async def test_receipt_says_of_each_candidate_whether_it_was_shown_and_why(visit
 
 
 async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
-    """Each type's bar has a block for each memory, and a line at its initial share."""
+    """In the bar of each type, every memory has a block, and a line marks the type's initial share of the budget."""
     await visit.write("The build runs on Friday.")
     page = await visit.open("/receipt", id=await retrieve(visit, budget=500))
     assert 'class="type-semantic cut"' in page
@@ -46,7 +46,7 @@ async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
 
 @pytest.mark.parametrize("part", [True, False])
 async def test_buttons_verify_and_replay_a_receipt(visit: Visit, *, part: bool) -> None:
-    """Both answer with a part for htmx and with the whole page without scripts."""
+    """The buttons verify, replay and show a receipt. htmx gets a page fragment, and other browsers a whole page."""
     memory_id = await visit.write("The build runs on Friday.")
     receipt_id = await retrieve(visit)
     if part:
@@ -65,7 +65,7 @@ async def test_buttons_verify_and_replay_a_receipt(visit: Visit, *, part: bool) 
 
 
 async def test_context_is_built_from_the_search(visit: Visit) -> None:
-    """The button on the search leads to the receipt of a context for the same query."""
+    """The context button of the search page builds a context for the same query and opens its receipt."""
     await visit.write("The build runs on Friday.")
     done = await visit.send("/context", q="when does the build run?", budget="300")
     page = text_of((await visit.client.get(done.headers["location"])).text)
@@ -74,7 +74,7 @@ async def test_context_is_built_from_the_search(visit: Visit) -> None:
 
 
 async def test_receipts_are_listed_newest_first_and_paged(visit: Visit) -> None:
-    """The list of a namespace says what was asked, and how much of it fitted."""
+    """The list shows the queries of a namespace's receipts, newest first, with a link to older ones."""
     assert "No context was built" in text_of(await visit.open("/receipts"))
     await visit.write("The build runs on Friday.")
     for number in range(32):
@@ -90,7 +90,7 @@ async def test_receipts_are_listed_newest_first_and_paged(visit: Visit) -> None:
 
 
 async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
-    """Its page loads a list that says whether it was in each context, and how many receipts were searched."""
+    """A memory's page loads the list of contexts that had the memory, and says how many receipts were searched."""
     memory_id = await visit.write("The build runs on Friday.")
     assert "There are no receipts" in text_of(await visit.open("/memory/receipts", id=memory_id))
     await retrieve(visit)
@@ -102,7 +102,7 @@ async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
 
 
 async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
-    """They are escaped in the list, on the receipt, and in what its buttons show."""
+    """Markup in a query, session or memory is escaped in the list, on the receipt and in what its buttons show."""
     hostile = HOSTILE.replace("\u202e", "")
     memory_id = await visit.write(hostile)
     receipt_id = await retrieve(visit, hostile, session_id="<i>s</i>")
@@ -119,7 +119,7 @@ async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
 
 
 async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
-    """A tenant sees its own receipts only; a key of an agent sees those of its agent only."""
+    """Receipts of another tenant are a 404. A key bound to an agent gets a 403 for receipts of other agents."""
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
         receipt_id = await retrieve(Visit(client), "the secret question?")
@@ -139,20 +139,20 @@ async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
 
 
 async def test_unknown_receipt_is_not_found(visit: Visit) -> None:
-    """The 404 is a page, whatever the id is."""
+    """An unknown or malformed receipt id is a 404, shown as an HTML page."""
     for unknown in ("x", "01a202de-c29d-7e9e-a67a-146260a0d360"):
         assert "no receipt" in text_of(await visit.open("/receipt", 404, id=unknown))
 
 
 def test_stacked_parts_fill_the_bar() -> None:
-    """Widths are shares of the total; empty parts are left out, and what exceeds the total is cut off."""
+    """Each part of a bar gets its share of the total as width. Empty parts are left out, and the excess is cut off."""
     parts = [Part("a", 1, ""), Part("b", 0, ""), Part("c", 2, ""), Part("d", 5, "")]
     assert [(s.name, s.x, s.width) for s in stacked(parts, 4)] == [("a", 0, 250), ("c", 250, 500), ("d", 750, 250)]
     assert stacked(parts, 0) == []
 
 
 def test_chart_columns_are_scaled_to_the_highest() -> None:
-    """The highest column has the whole height, and the other columns have the same scale."""
+    """The highest column of a chart has the full height, and other columns are drawn to the same scale."""
     low, high = columns([[Part("a", 1, "")], [Part("a", 1, ""), Part("b", 3, "")]], 40)
     assert [(s.x, s.width) for s in low] == [(0, 10)]
     assert [(s.x, s.width) for s in high] == [(0, 10), (10, 30)]

@@ -26,14 +26,14 @@ VIEWS = tuple(f"/{name}" for name in NAMES)
 
 @pytest.fixture
 async def live_visit(live: LiveClient) -> AsyncIterator[Visit]:
-    """A visitor of a service with live state on a real server, in a namespace of its own."""
+    """A visitor of a service that stores threads, workflows and working memory in a real Redis, in a new namespace."""
     services = with_live_workflows(fake_services(lambda: NOW), live)
     async with connect(services) as client:
         yield Visit(client, f"n {id(services)}")
 
 
 async def post(visit: Visit, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
-    """Call the API."""
+    """Send a POST to the API and return its answer. Fails if the answer is an error."""
     got = await visit.client.post(path, json=body, params=query)
     assert got.is_success, got.text
     answer: dict[str, Any] = got.json()
@@ -42,7 +42,7 @@ async def post(visit: Visit, path: str, body: dict[str, Any], **query: str) -> d
 
 @pytest.mark.parametrize("path", VIEWS)
 async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: str) -> None:
-    """None fails without memories, and each names its view and links to the others."""
+    """Every view opens without memories, marks itself in the navigation and links to all other views."""
     page = await visit.open(path)
     assert 'aria-current="page"' in page
     assert len(re.findall(r"<h1", page)) == 1
@@ -68,7 +68,7 @@ async def test_growth_counts_new_memories_by_day_or_month(visit: Visit) -> None:
 
 
 async def test_page_of_a_session_lists_what_was_stored_and_injected_by_time(visit: Visit) -> None:
-    """A session's page has what it stored and what was injected at each prompt, in order of time."""
+    """A session's page lists its memories and the contexts added to its prompts, in order of time."""
     await visit.write("The build runs on Friday.")
     await visit.write("Let us talk about builds.", "episodic", session_id="s", created_at="2026-02-28T10:00:00Z")
     asked = {"namespace": "n", "query": "when does the build run?", "floor": 0.0}
@@ -84,7 +84,7 @@ async def test_page_of_a_session_lists_what_was_stored_and_injected_by_time(visi
 
 
 async def test_session_shows_its_working_memory(live_visit: Visit) -> None:
-    """Live items of the session, with their to-do."""
+    """A session's page shows its notes in working memory, each with its to-do. Other sessions' pages do not."""
     body = {"namespace": live_visit.namespace, "session_id": "s", "content": "Look at line 17.", "todo_id": "t 1"}
     await post(live_visit, "/v1/working", body)
     page = text_of(await live_visit.open("/session", id="s"))
@@ -94,7 +94,7 @@ async def test_session_shows_its_working_memory(live_visit: Visit) -> None:
 
 
 async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit) -> None:
-    """Due intentions are listed before other open ones; the buttons change either."""
+    """Due tasks are listed before other open tasks, and each can be completed, cancelled or postponed by a button."""
     fields = {"kind": "prospective"}
     due = await visit.write("Pay the bill.", **fields, due_at="2026-02-28T10:00:00Z")
     later = await visit.write("Call Mira.", **fields, due_at="2026-03-28T10:00:00Z")
@@ -113,7 +113,7 @@ async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit
 
 
 async def test_threads_show_their_turns_including_flushed_ones(live_visit: Visit) -> None:
-    """Threads are listed; a thread's page has its turns in order, and tells which became memories."""
+    """A thread's page shows all of its turns in order, and marks those that a flush turned into memories."""
     space = {"namespace": live_visit.namespace}
     thread = (await post(live_visit, "/v1/threads", {**space, "key": "support:1"}))["id"]
     for content in ("First.", HOSTILE.replace("\u202e", ""), "Third."):
@@ -150,7 +150,7 @@ async def test_workflows_show_state_and_events(live_visit: Visit) -> None:
 
 
 async def test_button_takes_a_decision_back(visit: Visit) -> None:
-    """A forgotten memory is listed with its reason; its button takes the decision back, and cannot be used twice."""
+    """The list shows why upkeep forgot a memory. The button undoes that decision, and a second press is a 409."""
     await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     await visit.send("/upkeep", 200, job="forget", max_age_days="30", apply="true")
     page = await visit.open("/decisions")
@@ -165,7 +165,7 @@ async def test_button_takes_a_decision_back(visit: Visit) -> None:
 
 
 async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
-    """The report lists the memory with the reason, and only the button, which repeats the job for real, changes it."""
+    """A dry run lists the memory and the reason, and changes nothing. Its button runs the job for real."""
     memory_id = await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     page = (await visit.send("/upkeep", 200, job="forget", max_age_days="30")).text
     assert "it would change 1 memories" in text_of(page)
@@ -192,7 +192,7 @@ async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
 async def test_an_upkeep_job_with_an_invalid_option_is_not_run(
     visit: Visit, field: str, fields: dict[str, Any]
 ) -> None:
-    """The page names the option, and an old memory that the job could change stays current."""
+    """If an option of an upkeep job is invalid, the page names the option and no memory is changed."""
     memory_id = await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     page = (await visit.send("/upkeep", 422, **fields, apply="true")).text
     assert field in text_of(page)
@@ -201,13 +201,13 @@ async def test_an_upkeep_job_with_an_invalid_option_is_not_run(
 
 
 async def test_upkeep_job_without_a_namespace_is_refused(visit: Visit) -> None:
-    """A form without a namespace is refused, so that no job runs on all of them by accident."""
+    """An upkeep form without a namespace is a 422, so that no job runs on all namespaces by accident."""
     got = await visit.client.post("/inspect/upkeep", data={"token": await visit.token(), "job": "expire"})
     assert got.status_code == 422
 
 
 async def test_only_admins_run_upkeep(guarded: Services) -> None:
-    """A writer may not open or run it, but may undo decisions; a reader may do neither."""
+    """Only an admin may open or run upkeep. A writer may still undo decisions, and a reader may not."""
     async with connect(guarded) as client:
         for role, status in ((Role.READER, 403), (Role.WRITER, 404)):
             client.cookies.clear()
@@ -220,7 +220,7 @@ async def test_only_admins_run_upkeep(guarded: Services) -> None:
 
 
 async def test_key_of_an_agent_sees_its_working_items_alone(guarded: Services) -> None:
-    """Working items of other agents are on no page that it opens."""
+    """A key bound to an agent sees that agent's notes in working memory, and no page shows those of other agents."""
     async with connect(guarded) as client:
         writer = bearer("acme", Role.WRITER)
         for agent, content in (("support", "Mine to do."), ("sales", "Not for others.")):
@@ -237,7 +237,7 @@ async def test_key_of_an_agent_sees_its_working_items_alone(guarded: Services) -
 
 
 async def test_hostile_names_are_escaped_in_every_view(visit: Visit) -> None:
-    """Sessions, to-dos, reasons and namespaces are shown as text."""
+    """Markup in contents and in names of sessions and namespaces is escaped in every view."""
     hostile = Visit(visit.client, "<b>n</b>")
     await hostile.write(
         HOSTILE.replace("\u202e", ""), "prospective", due_at="2026-02-28T10:00:00Z", session_id="<i>s</i>"
@@ -251,14 +251,14 @@ async def test_hostile_names_are_escaped_in_every_view(visit: Visit) -> None:
 
 
 async def test_unknown_pages_are_not_found(visit: Visit) -> None:
-    """An address to which only forms are sent is not found either, if it is opened as a page."""
+    """An unknown address is not found, and an address that only takes forms cannot be opened as a page."""
     for path in ("/nothing", "/memory/pin"):
         got: httpx.Response = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
         assert got.status_code in (404, 405)
 
 
 async def test_a_key_does_not_see_threads_that_its_agents_may_not_read(live: LiveClient, guarded: Services) -> None:
-    """The list of threads is empty, and opening a thread is a 403."""
+    """If a key's agents may not read a thread, the list leaves the thread out and opening it is a 403."""
     services = replace(with_live_workflows(guarded, live), keys=guarded.keys)
     async with connect(services) as client:
         body = {"namespace": "n", "key": "support:1"}

@@ -1,4 +1,4 @@
-"""Fixtures: connections of the SDK's MCP client to the application, in the older and the newer form of the protocol."""
+"""Fixtures that connect the MCP SDK's client to the application, in the older or the newer version of the protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OpenMcp: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
 async def mcp_client(
     services: Services, path: str = "/mcp", mode: str = "2026-07-28", headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Client]:
-    """The SDK's client, connected over HTTP to an application over `services`."""
+    """The MCP SDK's client, connected to an application over `services`. mode: protocol version, one of ERAS."""
     app = application(services)
     async with app.lifespan():
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -39,7 +39,7 @@ async def mcp_client(
 
 @asynccontextmanager
 async def raw_client(services: Services, *, local_only: bool = False) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the application, with its lifespan running."""
+    """A plain HTTP client of the application, whose startup has run. local_only: refuse other hosts and sites."""
     app = application(services, local_only=local_only)
     async with app.lifespan():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -50,13 +50,13 @@ async def raw_client(services: Services, *, local_only: bool = False) -> AsyncIt
 
 @pytest.fixture
 async def client(services: Services) -> AsyncIterator[Client]:
-    """A client in the namespace `n`, without keys."""
+    """An MCP client of a service without keys, in the namespace `n`."""
     async with mcp_client(services, "/mcp/n") as client:
         yield client
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> str:
-    """Call a tool and return its text. Checks that the answer has no structured content and is no error."""
+    """Call a tool and return its text. Fails if the result is an error or has structured content."""
     result = await client.call_tool(tool, arguments)
     text = _text(result)
     assert not result.is_error, text
@@ -64,7 +64,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> str:
 
 
 async def refused(client: Client, tool: str, **arguments: Any) -> str:
-    """Call a tool and return its text. Checks that the answer is an error."""
+    """Call a tool and return the text of its error. Fails if the result is no error."""
     result = await client.call_tool(tool, arguments)
     text = _text(result)
     assert result.is_error, text
@@ -79,7 +79,7 @@ def _text(result: Any) -> str:
 
 
 async def remembered(client: Client, content: str, **fields: Any) -> str:
-    """Remember `content` and return the id of the memory."""
+    """Store `content` with the tool memory_remember and return the id of the memory."""
     text = await call(client, "memory_remember", content=content, **fields)
     return text.split()[1]
 
@@ -90,5 +90,5 @@ def rpc(method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 
 def receipt_of(recalled: str) -> str:
-    """The id of the receipt in the last line of a recall."""
+    """The receipt id in the last line of an answer of the tool memory_recall."""
     return recalled.splitlines()[-1].split()[1]

@@ -1,4 +1,4 @@
-"""Tests of what clients load of the server: sizes, hints and schemas; and of the counted text of a recall."""
+"""What MCP clients load at the start (sizes, hints and schemas of the tools), and the token counts of recalls."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ FOOTER = re.compile(r"receipt [0-9a-f-]{36} · (\d+) of (\d+) tokens\Z")
 
 @pytest.fixture(scope="module")
 def tokenizer() -> TiktokenTokenizer:
-    """The real tokenizer that counts a recall."""
+    """The tokenizer cl100k_base, which counts the tokens of a recall."""
     return anyio.run(TiktokenTokenizer.open, "cl100k_base")
 
 
 async def test_definitions_of_all_tools_are_small(services: Services, tokenizer: TiktokenTokenizer) -> None:
-    """Names, descriptions and parameters together are under 1,200 tokens of cl100k_base, as they are sent."""
+    """The names, descriptions and parameters of all tools have at most 1,200 tokens (cl100k_base) as JSON."""
     async with mcp_client(services) as client:
         tools = (await client.list_tools()).tools
         instructions = client.session.instructions
@@ -45,14 +45,14 @@ async def test_definitions_of_all_tools_are_small(services: Services, tokenizer:
 
 
 def test_instructions_and_descriptions_are_not_cut_by_clients() -> None:
-    """Clients show the first 2 KB of each."""
+    """The instructions and each tool's description are under 2 KiB, which is what clients show of a text."""
     assert len(INSTRUCTIONS.encode()) < 2_048
     assert all(len(tool.description.encode()) < 2_048 for tool in TOOLS)
     assert all(tool.name in INSTRUCTIONS for tool in TOOLS)
 
 
 def test_annotations_say_which_tools_only_read_and_which_delete() -> None:
-    """Read-only tools say so, the one that deletes says so, and one tool is always loaded."""
+    """Three tools are annotated as read-only, memory_forget as destructive, and memory_recall as always loaded."""
     definitions = {tool.name: tool.definition() for tool in TOOLS}
     assert definitions.keys() == TOOL_CALLS.keys()
     hints = {name: definition["annotations"] for name, definition in definitions.items()}
@@ -70,7 +70,7 @@ def test_annotations_say_which_tools_only_read_and_which_delete() -> None:
 
 
 def test_tool_schemas_have_no_titles_references_or_null() -> None:
-    """No titles, references or null, which clients strip or show to the model."""
+    """Schemas of the tools have no titles, references or null, which clients would strip or show to the model."""
     text = json.dumps([tool.definition()["inputSchema"] for tool in TOOLS])
     assert not re.search(r'"title"|\$ref|anyOf|null', text)
 
@@ -84,7 +84,7 @@ def test_tool_schemas_have_no_titles_references_or_null() -> None:
 def test_the_last_line_of_a_recall_counts_its_own_tokens_too(
     tokenizer: TiktokenTokenizer, context: str, budget: int, receipt: object, *, degraded: bool
 ) -> None:
-    """The number of tokens in the last line includes the last line itself."""
+    """The number of tokens in the last line of a recall includes that line, so it equals a count of the whole text."""
     metadata = ContextMetadata(
         total_tokens=0, budget=budget, utilization=0, per_type={}, working_tokens=0, trimmed_count=0, candidates=0,
         tokenizer="cl100k_base", outcome="ok", floor=FloorAnswer(value=0, dropped=0), as_of=NOW,
@@ -106,7 +106,7 @@ _MEMORIES = st.lists(_WORDS.filter(lambda text: text.strip()), min_size=1, max_s
 @settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # an example takes half a second
 @given(memories=_MEMORIES, budget=st.integers(100, 600))
 def test_a_recall_is_never_above_its_budget(tokenizer: TiktokenTokenizer, memories: list[str], budget: int) -> None:
-    """Through MCP, for any texts and budgets: the text recounts to the number in its last line, within the budget."""
+    """For any memories and budget, the number in a recall's last line is its text's count, and within the budget."""
 
     async def recall() -> str:
         services = with_tokenizer(fake_services(lambda: NOW), tokenizer)
@@ -122,7 +122,7 @@ def test_a_recall_is_never_above_its_budget(tokenizer: TiktokenTokenizer, memori
 
 
 def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services:
-    """`services` that count with `tokenizer`."""
+    """`services` whose memories and contexts are counted with `tokenizer`."""
     tokenizers = {"cl100k_base": tokenizer}
     parts = replace(services.retriever._parts, tokenizers=tokenizers)
     ingestor = replace(services.ingestor, tokenizer=tokenizer)  # it stores the count of each entry
@@ -133,7 +133,7 @@ def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services
     ("module", "late"), [("api.http.app", ("mcp", "starlette")), ("api.cli.mcp.command", ("mcp", "litestar", "numpy"))]
 )
 def test_slow_libraries_are_imported_at_first_use(module: str, late: tuple[str, ...]) -> None:
-    """The service starts without the MCP SDK, and `remembrancer mcp` without the SDK and the service."""
+    """Importing the service loads no MCP SDK, and importing `remembrancer mcp` loads neither the SDK nor numpy."""
     program = f"import sys, {module}; print([name for name in {late} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Tests of /mcp as part of the HTTP API: keys, roles, tenants, namespaces, agents, limits and metrics."""
+"""The MCP endpoint /mcp as part of the HTTP API: keys, roles, tenants, namespaces, agents, limits and metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READING = ["memory_recall", "memory_search", "memory_why"]
 
 
 async def test_a_call_without_a_known_key_is_refused(guarded: Services) -> None:
-    """With keys configured, /mcp and /mcp/NAMESPACE answer 401 like any other call."""
+    """If the service needs keys, /mcp and /mcp/NAMESPACE answer 401 to a call without a known key."""
     async with raw_client(guarded) as client:
         for path in ("/mcp", "/mcp/", "/mcp/n"):
             problem(await client.post(path, json=rpc("tools/list")), 401)
@@ -32,7 +32,7 @@ async def test_a_call_without_a_known_key_is_refused(guarded: Services) -> None:
 
 
 async def test_pages_of_other_sites_are_refused_without_keys(services: Services) -> None:
-    """Without keys, a foreign Host or Origin is a 403."""
+    """Without keys, a request with a Host or Origin other than localhost is a 403."""
     async with raw_client(services, local_only=True) as client:
         problem(await client.post("/mcp", json=rpc("ping"), headers={"Origin": "http://evil.example"}), 403)
         problem(await client.post("/mcp/n", json=rpc("ping"), headers={"Host": "evil.example"}), 403)
@@ -41,7 +41,7 @@ async def test_pages_of_other_sites_are_refused_without_keys(services: Services)
 
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_reader_sees_and_calls_only_what_reads(guarded: Services, mode: str) -> None:
-    """A reader's key is offered three tools, and the others answer that they need a writer's key."""
+    """A reader's key is offered the three reading tools. The other tools answer that they need a writer's key."""
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.WRITER)) as writer:
         known_id = await remembered(writer, FACT)
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.READER)) as reader:
@@ -57,7 +57,7 @@ async def test_a_reader_sees_and_calls_only_what_reads(guarded: Services, mode: 
 
 
 async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
-    """The same namespace of another tenant is another one: nothing is found, read, changed or explained."""
+    """A key cannot find, read, change or explain another tenant's memories, even in a namespace of the same name."""
     async with mcp_client(guarded, "/mcp/n", headers=bearer("acme", Role.WRITER)) as client:
         known_id = await remembered(client, FACT)
         receipt = receipt_of(await call(client, "memory_recall", query="staging deploy key"))
@@ -85,7 +85,7 @@ async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
 async def test_the_namespace_comes_from_the_path_else_a_header_else_the_key(
     services: Services, path: str, headers: dict[str, str], namespace: str
 ) -> None:
-    """A memory written over MCP is found over HTTP in that namespace."""
+    """A memory is stored in the namespace of the path, else of a header (namespace, then project), else of the key."""
     entry = KeyEntry(key="acme-home-key", tenant="acme", role=Role.WRITER, namespace="home")
     services = replace(services, keys=KeyBook(hashed([entry])))
     key = {"Authorization": "Bearer acme-home-key"}
@@ -98,7 +98,7 @@ async def test_the_namespace_comes_from_the_path_else_a_header_else_the_key(
 
 
 async def test_the_namespace_is_default_if_nothing_names_one(services: Services) -> None:
-    """It is used if neither the path nor a header nor the key names one."""
+    """If neither the path, a header nor the key names a namespace, a memory is stored in `default`."""
     async with mcp_client(services) as client:
         known_id = await remembered(client, FACT)
     async with raw_client(services) as http:
@@ -107,7 +107,7 @@ async def test_the_namespace_is_default_if_nothing_names_one(services: Services)
 
 
 async def test_a_tool_accepts_no_namespace_as_argument(services: Services) -> None:
-    """A namespace, tenant or agent among the arguments is an unknown field."""
+    """A namespace, tenant, agent or session among a tool's arguments is refused as an unknown field."""
     async with mcp_client(services, "/mcp/n") as client:
         for name in ("namespace", "tenant", "agent_id", "session_id"):
             text = await refused(client, "memory_remember", content=FACT, **{name: "other"})
@@ -115,7 +115,7 @@ async def test_a_tool_accepts_no_namespace_as_argument(services: Services) -> No
 
 
 async def test_a_receipt_of_another_namespace_is_not_explained(services: Services) -> None:
-    """A receipt belongs to the namespace of its recall."""
+    """The tool memory_why explains a receipt only in the namespace in which the recall was made."""
     async with mcp_client(services, "/mcp/one") as client:
         await remembered(client, FACT)
         receipt = receipt_of(await call(client, "memory_recall", query="staging deploy key"))
@@ -125,7 +125,7 @@ async def test_a_receipt_of_another_namespace_is_not_explained(services: Service
 
 
 async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services) -> None:
-    """A key's only agent is recorded; if a key has several, a header names one. Any other agent is refused."""
+    """A key acts as its only agent, or as the one of its agents that a header names. Any other agent is refused."""
     entries = [
         KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
         KeyEntry(key="two-agent-key", tenant="acme", role=Role.WRITER, agents=["a", "b"]),
@@ -149,7 +149,7 @@ async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services
 
 
 async def test_a_header_chooses_which_tools_are_offered(services: Services) -> None:
-    """With `read`, the tools that change memories are neither listed nor run."""
+    """If the tools header is `read`, tools that change memories are neither listed nor run."""
     async with mcp_client(services, "/mcp/n", headers={TOOLS_HEADER: "read"}) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == READING
         assert "not among the tools" in await refused(client, "memory_remember", content=FACT)
@@ -160,7 +160,7 @@ async def test_a_header_chooses_which_tools_are_offered(services: Services) -> N
 
 @pytest.mark.parametrize("path", ["/mcp/%FF", "/mcp/%20", "/mcp/a%00b", f"/mcp/{'x' * 257}"])
 async def test_an_invalid_namespace_in_the_path_is_a_problem(services: Services, path: str) -> None:
-    """It is checked like a namespace anywhere else, and answered with a 422."""
+    """An invalid namespace in the path of /mcp is a 422 that names the field `namespace`."""
     async with raw_client(services) as client:
         body = problem(await client.post(path, json=rpc("ping")), 422)
     assert body["errors"][0]["path"] == "namespace"
@@ -168,7 +168,7 @@ async def test_an_invalid_namespace_in_the_path_is_a_problem(services: Services,
 
 
 async def test_only_post_is_answered(services: Services) -> None:
-    """A GET would open a stream of messages, which this server never sends: 405, as the protocol allows."""
+    """Any method but POST is a 405. A GET would open a stream of messages, which this server never sends."""
     async with raw_client(services) as client:
         for method in ("GET", "DELETE", "PUT"):
             answer = await client.request(method, "/mcp/n")
@@ -178,7 +178,7 @@ async def test_only_post_is_answered(services: Services) -> None:
 
 
 async def test_the_limits_of_body_size_and_call_rate_apply_to_mcp(services: Services) -> None:
-    """A body of more than 2 MiB is a 413, and the key's rate limit holds."""
+    """A body of more than 2 MiB is a 413, and calls above the rate limit are a 429."""
     limited = replace(services, rate=RateLimit(2))
     async with raw_client(limited) as client:
         body = rpc("tools/call", {"name": "memory_remember", "arguments": {"content": "x" * BODY_BYTES}})
@@ -190,7 +190,7 @@ async def test_the_limits_of_body_size_and_call_rate_apply_to_mcp(services: Serv
 
 
 async def test_calls_are_counted_by_tool_and_namespaces_are_no_labels(services: Services) -> None:
-    """`remembrancer_mcp_calls_total{tool}` counts known tools; the route of every call is /mcp."""
+    """Metrics count calls of known tools by name under the route /mcp. Unknown tools and namespaces are no labels."""
     async with raw_client(services) as client:
         for name in ("memory_recall", "memory_recall", "no_such_tool"):
             body = rpc("tools/call", {"name": name, "arguments": {"query": "anything"}})

@@ -1,4 +1,4 @@
-"""Tests of the six tools, the prompts and the resources, called by the SDK's client over HTTP."""
+"""The MCP tools, prompts and resources, called by the SDK's client over HTTP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOLD = "A hold under an advisory lock costs 7 ms at the median."
 
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(services: Services, mode: str) -> None:
-    """The tools answer in plain text, whichever protocol the client speaks."""
+    """A stored statement is recalled as plain text, in the older and in the newer version of the protocol."""
     async with mcp_client(services, "/mcp/n", mode) as client:
         assert (client.server_info is None) or client.server_info.name == "remembrancer"
         assert (await call(client, "memory_remember", content=HOLD, type="semantic")).startswith("stored ")
@@ -33,7 +33,7 @@ async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(serv
 
 
 async def test_the_same_statement_again_is_merged(client: Client) -> None:
-    """The answer names the memory that it was merged into."""
+    """If the same statement is stored again, the answer names the memory into which it was merged."""
     known_id = await remembered(client, HOLD, type="semantic")
     assert await call(client, "memory_remember", content=HOLD, type="semantic") == (
         f"merged into {known_id}, which says the same (semantic)"
@@ -41,7 +41,7 @@ async def test_the_same_statement_again_is_merged(client: Client) -> None:
 
 
 async def test_a_due_time_makes_a_to_do(client: Client) -> None:
-    """A due time without a type makes a to-do; with any type but prospective it is refused."""
+    """A statement with a due time and no type becomes a to-do. With another type than prospective it is refused."""
     text = await call(client, "memory_remember", content="Renew the certificate", due="2030-01-31T10:00:00+01:00")
     assert "(prospective, due 2030-01-31 09:00Z)" in text
     refusal = await refused(client, "memory_remember", content="x", type="semantic", due="2030-01-31T09:00:00Z")
@@ -50,7 +50,7 @@ async def test_a_due_time_makes_a_to_do(client: Client) -> None:
 
 
 async def test_a_secret_is_not_stored(client: Client) -> None:
-    """Redaction applies as it does to every write, and the answer says so."""
+    """A secret is removed from a stored statement, and the answer says how many were removed."""
     secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
     text = await call(client, "memory_remember", content=f"The token of the build is {secret}", type="semantic")
     assert "removed from the text: 1 " in text
@@ -58,7 +58,7 @@ async def test_a_secret_is_not_stored(client: Client) -> None:
 
 
 async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
-    """What a rule refuses is not stored, and the model reads why."""
+    """If a rule of the tenant rejects a text, the tool answers with an error and the reason, and nothing is stored."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     async with mcp_client(fake_services(lambda: NOW, book=rules), "/mcp/n") as client:
         assert (await refused(client, "memory_remember", content=HOLD, type="episodic")).startswith("not stored: ")
@@ -66,7 +66,7 @@ async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
 
 
 async def test_search_lists_one_line_a_hit(client: Client) -> None:
-    """Id, type, date, score and first words; a long text is cut, line breaks are blanks."""
+    """Each hit is one line: id, type, date, score and the first words, without line breaks and cut if long."""
     known_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
     (line,) = (await call(client, "memory_search", query="hold the lock")).splitlines()
     assert line.startswith(f"{known_id} · procedural · 2026-03-01 · ")
@@ -76,7 +76,7 @@ async def test_search_lists_one_line_a_hit(client: Client) -> None:
 
 
 async def test_correcting_the_content_replaces_the_statement(client: Client) -> None:
-    """The answer says the id, the new and the old text; the old text is in the memory's history."""
+    """The answer to a correction quotes the new and the old text, and the old text stays in the memory's history."""
     known_id = await remembered(client, HOLD, type="semantic")
     text = await call(client, "memory_correct", id=known_id, content="A hold under an advisory lock costs 9 ms.")
     assert text.splitlines()[:3] == [
@@ -91,7 +91,7 @@ async def test_correcting_the_content_replaces_the_statement(client: Client) -> 
 
 
 async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client) -> None:
-    """A to-do that is done is recalled no more, until `done: false` reopens it; a fact cannot be done."""
+    """A completed to-do is not recalled until `done: false` reopens it. A fact cannot be marked as done."""
     task = await remembered(client, "Write the runbook page", type="prospective")
     assert "status: completed (before: pending)" in await call(client, "memory_correct", id=task, done=True)
     assert "runbook" not in await call(client, "memory_recall", query="what is left to do?", types=["prospective"])
@@ -108,7 +108,7 @@ async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client)
 
 
 async def test_a_forgotten_memory_is_gone(client: Client) -> None:
-    """The answer quotes what was deleted; afterwards there is no such memory."""
+    """The answer quotes the deleted memory. Afterwards its id is unknown and no search finds it."""
     known_id = await remembered(client, HOLD, type="semantic")
     assert await call(client, "memory_forget", id=known_id.upper()) == f"deleted {known_id}: {HOLD}"
     assert await call(client, "memory_search", query="hold") == "No memory matches."
@@ -117,7 +117,7 @@ async def test_a_forgotten_memory_is_gone(client: Client) -> None:
 
 
 async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> None:
-    """Memories that were shown or left out are listed with the reason; for one memory, the signals of its score."""
+    """For a receipt, memory_why lists shown and left-out memories with reasons; for one memory, its score's signals."""
     shown = await remembered(client, "The build runs on Friday.", type="semantic")
     large = await remembered(client, "The build log of Friday says: " + "word " * 300, type="semantic")
     recalled = await call(client, "memory_recall", query="when does the build run on friday?", budget=120)
@@ -136,7 +136,7 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
 
 
 async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
-    """State, times, source and history."""
+    """For a memory's id, memory_why answers with its type, state, text and source."""
     known_id = await remembered(client, HOLD, type="semantic")
     text = await call(client, "memory_why", id=known_id)
     assert text.startswith(f"{known_id} · semantic · current\n{HOLD}\n")
@@ -144,13 +144,13 @@ async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
 
 
 async def test_a_recall_that_finds_nothing_says_so(client: Client) -> None:
-    """Its text still has the line with the receipt."""
+    """A recall without hits says that nothing helps, and still ends with the line of its receipt."""
     text = await call(client, "memory_recall", query="anything at all?")
     assert text.startswith("Nothing is remembered that helps with this.\nreceipt ")
 
 
 async def test_invalid_arguments_are_explained(client: Client) -> None:
-    """Each wrong argument by name, in words for a model."""
+    """The error for invalid arguments has a line for each argument, with its name and what is wrong."""
     text = await refused(client, "memory_recall", querry="x", budget=99)
     assert set(text.splitlines()) == {
         "query: is required",
@@ -163,14 +163,14 @@ async def test_invalid_arguments_are_explained(client: Client) -> None:
 
 
 async def test_a_store_that_is_away_is_an_error_that_the_model_can_read() -> None:
-    """The tools say so and when to try again; nothing of the fault is shown."""
+    """If the memory store is unavailable, a tool says so and when to try again."""
     async with mcp_client(fake_services(lambda: NOW, AwayStore()), "/mcp/n") as client:
         text = await refused(client, "memory_forget", id="00000000-0000-0000-0000-000000000000")
     assert text == "the store is away\nTry again in 3 s, or go on without memory."
 
 
 async def test_an_unexpected_fault_shows_no_internals(services: Services) -> None:
-    """The model reads that the service failed; the log names the cause."""
+    """On an unexpected error the tool's answer says only that the service failed and that its log names the cause."""
     broken = replace(services, tokenizers={})
     async with mcp_client(broken, "/mcp/n") as client:
         text = await refused(client, "memory_recall", query="anything")
@@ -178,7 +178,7 @@ async def test_an_unexpected_fault_shows_no_internals(services: Services) -> Non
 
 
 async def test_prompts_contain_what_is_remembered(client: Client) -> None:
-    """`recall` takes a query; `what_is_left` shows open to-dos."""
+    """The prompt `recall` contains memories for its query, and `what_is_left` contains the open to-dos only."""
     await remembered(client, HOLD, type="semantic")
     await remembered(client, "Write the runbook page", type="prospective")
     prompts = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
@@ -195,7 +195,7 @@ async def test_prompts_contain_what_is_remembered(client: Client) -> None:
 
 
 async def test_resources_are_memories_and_receipts(client: Client) -> None:
-    """By id, as JSON; an unknown one is an error that names its address."""
+    """A memory or receipt can be read by its id as JSON. An unknown address is an error."""
     known_id = await remembered(client, HOLD, type="semantic")
     receipt = receipt_of(await call(client, "memory_recall", query="hold"))
     memory = json.loads((await client.read_resource(f"memory://{known_id}")).contents[0].text)  # type: ignore[union-attr]
@@ -212,6 +212,6 @@ async def test_resources_are_memories_and_receipts(client: Client) -> None:
 
 
 async def test_a_mount_without_its_lifespan_does_not_answer(services: Services) -> None:
-    """The server needs the application's lifespan: its tasks end with it."""
+    """The MCP server raises an error if the application's startup (lifespan) has not run."""
     with pytest.raises(AssertionError, match="lifespan"):
         await McpMount(services, 1)._started()
