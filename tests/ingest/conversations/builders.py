@@ -1,4 +1,4 @@
-"""Builders of threads on a real live server, whose ingestor writes to an in-memory store."""
+"""Builders for tests: threads on a real live server, whose evicted turns are written to an in-memory store."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:
-    """An ingestor that screens drafts by `gates` and writes those that pass to `store`."""
+    """An ingestor that screens drafts (memories to be written) by `gates` and writes accepted drafts to `store`."""
     return plain_ingestor(store, lambda: NOW, gates=gates)
 
 
@@ -56,7 +56,7 @@ def threads_over(
 
 
 def ended_over(workflows: WorkflowStore, memories: InMemoryStore) -> EndedWorkflows:
-    """The service that cleans up after ended workflows and records them, over in-memory stores."""
+    """The service that records ended workflows as memories and cleans up after them, over in-memory stores."""
     threads, ingestor, tokenizer = FakeThreads(), ingestor_over(memories), FakeTokenizer()
     lookup = PolicyLookup(Registry)
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)

@@ -1,4 +1,7 @@
-"""Evicted turns are stored as memories exactly once; a rejected batch blocks nothing and is retried."""
+"""Turns that a thread evicts are stored as memories exactly once.
+
+A rejected batch of turns blocks no other batch and is retried.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ SCOPE = Scope("acme", "n")
 
 
 class PoisonGate:
-    """A gate that raises `error` for drafts that contain "poison"."""
+    """A screening gate that raises `error` for drafts that contain "poison"."""
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error
@@ -46,7 +49,7 @@ class PoisonGate:
 
 
 class SlowGate:
-    """A gate that lets drafts pass once it is opened. reached: set when the first draft waits."""
+    """A screening gate that holds drafts until `opened` is set. reached: set when the first draft waits."""
 
     def __init__(self) -> None:
         self.reached, self.opened = anyio.Event(), anyio.Event()
@@ -71,7 +74,7 @@ class CrashingStore(InMemoryStore):
 
 
 async def evicted(*contents: str) -> FakeThreads:
-    """Live store with one batch of evicted turns for each text in `contents`."""
+    """A fake thread store with one batch of evicted turns for each text in `contents`."""
     threads = FakeThreads()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for content in (*contents, "stays"):
@@ -93,7 +96,10 @@ async def stored_turns(store: InMemoryStore, scope: Scope = SCOPE) -> list[int]:
 async def test_a_rejected_batch_is_set_aside_after_three_tries(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The batches behind it are stored at once; it is counted and logged without its text."""
+    """A batch that fails three times is set aside for a later retry, counted, and logged without its text.
+
+    The other batches are stored at once.
+    """
     threads, store = await evicted("poison", "a", "b"), InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, PoisonGate(error)), lambda: NOW)
     with caplog.at_level(logging.ERROR):
@@ -112,7 +118,7 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
 
 
 async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: LiveClient) -> None:
-    """Evicted turns are listed at once, without a memory's id until that memory is written."""
+    """Evicted turns are listed at once. They have no memory id until their memory is written."""
     gate, scope = SlowGate(), fresh_scope()
     threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(InMemoryStore(), gate))
     thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
@@ -127,7 +133,10 @@ async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: 
 
 
 async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_turns() -> None:
-    """Turns that are queued while others are being stored are returned by the next call of `persist`."""
+    """Turns that are queued while others are being stored are written by the next call of `persist`.
+
+    It returns their memory ids.
+    """
     gate, threads, store = SlowGate(), await evicted("a", "b"), InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
     flush: list[str] = []
@@ -146,7 +155,7 @@ async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_tu
 
 
 async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> None:
-    """A service with thousands of evicted turns in the queue stops at once; the next one stores them."""
+    """Closing the writer stops after the batch that is being stored. The next writer stores the rest of the queue."""
     gate, scope, store = SlowGate(), fresh_scope(), InMemoryStore()
     threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(store, gate))
     thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
@@ -165,7 +174,10 @@ async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> Non
 
 
 async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
-    """It is moved behind the other batches and is never set aside, however often it is tried."""
+    """While the store is unavailable, a batch stays in the queue behind the others.
+
+    It is never set aside, however often it is tried.
+    """
     threads, store, gate = await evicted("poison", "a", "b"), InMemoryStore(), PoisonGate(Unavailable("away"))
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
     for _ in range(3 * TRIES):
@@ -178,7 +190,7 @@ async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
 
 
 async def test_a_starting_service_retries_everything_that_is_set_aside() -> None:
-    """Each start retries each batch once, because the redaction rules may have changed."""
+    """Each start of the service retries each batch that was set aside, because the redaction rules may have changed."""
     threads, gate = await evicted("poison"), PoisonGate(InvalidRequest("refused"))
     ingestor = ingestor_over(InMemoryStore(), gate)
     writer = EvictedTurnWriter(threads, ingestor, lambda: NOW)
@@ -192,7 +204,7 @@ async def test_a_starting_service_retries_everything_that_is_set_aside() -> None
 
 
 async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
-    """A batch that is set aside is tried once after 10 minutes, once after 20, once after 40 and so on."""
+    """A batch that was set aside is retried after 10 minutes, then after 20, 40 and so on, up to a day."""
     threads, gate, now = await evicted("poison"), PoisonGate(InvalidRequest("refused")), [NOW]
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: now[0])
     await writer.persist_all()
@@ -217,7 +229,7 @@ async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
 
 @pytest.mark.parametrize("rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}])
 async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rules: dict[str, object]) -> None:
-    """It is set aside with the reason, which does not contain the secret."""
+    """A batch that redaction rules reject is set aside. The recorded reason does not contain the secret."""
     gate = RedactionGate(Redactor(RuleBook(default=RedactionRules.model_validate(rules))))
     threads = await evicted("write to ann@example.org")
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: NOW)
@@ -229,7 +241,10 @@ async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rule
 
 
 async def test_a_long_batch_becomes_several_memories() -> None:
-    """Each turn is in the source of exactly one memory, in the order of the conversation."""
+    """A batch that is too long for one memory becomes several.
+
+    Each turn is the source of one memory, in the order of the conversation.
+    """
     turns = [Turn("user", f"{number} " + "x" * 150_000, 2, NOW) for number in range(4)]
     threads, store = FakeThreads(), InMemoryStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
@@ -256,7 +271,7 @@ async def test_a_memory_is_never_dated_in_the_future() -> None:
 
 
 async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
-    """The batch is set aside with a reason that says so; it is not an internal error."""
+    """A batch with a turn too long for any memory is set aside with that reason, not as an internal error."""
     threads = await evicted("x" * 600_000)
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore()), lambda: NOW)
     for _ in range(TRIES):
@@ -267,7 +282,7 @@ async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
 
 @pytest.mark.parametrize("moment", ["before the write", "after the write"])
 async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, moment: str) -> None:
-    """Another process stores the batch once, whether or not the crashed one had written the memory."""
+    """If a process crashes before or after it writes evicted turns, another process stores them exactly once."""
     policy, scope = "threads: {r: {type: message_count_based, max_messages: 10}}", fresh_scope()
     store = CrashingStore()
     gates: tuple[ScreeningGate, ...] = () if moment == "after the write" else (PoisonGate(Unavailable("killed")),)

@@ -1,4 +1,4 @@
-"""Flushes of threads: concurrent changes, summaries by a language model, thresholds and failures."""
+"""Flushes of threads, which replace old turns with a summary: concurrent changes, thresholds and failures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class ContestedThreads(FakeThreads):
         self.times = times
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """0 for the first `times` calls, as if another caller had removed a turn."""
+        """Remove nothing in the first `times` calls, as if another caller had removed a turn.
+
+        Returns the number of turns removed.
+        """
         self.times -= 1
         return await super().remove(scope, removal) if self.times < 0 else 0
 
@@ -58,7 +61,7 @@ class CountingSummariser(Summariser):
 async def flusher(
     store: FakeThreads, summariser: Summariser, resource: str = "by_model", locks: FakeLocks | None = None
 ) -> Flusher:
-    """A flusher over a full thread `t` of four turns."""
+    """A flusher for the thread `t`, which is full with four turns."""
     await store.create(SCOPE, NewThread("t", 60, NOW, resource=resource, key="k"))
     for number in range(4):
         turn = Turn("user", f"We decided on {number}.", 4, NOW)
@@ -68,7 +71,10 @@ async def flusher(
 
 
 async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> None:
-    """The language model is asked once; later attempts use the faster summary by rule."""
+    """A flush whose turns were removed meanwhile selects turns again.
+
+    Only the first attempt asks the language model; later ones use the faster summary by rule.
+    """
     store, model = ContestedThreads(2), CountingSummariser()
     result = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
     assert result.flushed == 2
@@ -77,7 +83,7 @@ async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> No
 
 
 async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
-    """It raises Overloaded after a few attempts, and no turn is removed."""
+    """If the thread changes during every attempt, the flush removes no turn and raises Overloaded."""
     store = ContestedThreads(99)
     with pytest.raises(Overloaded):
         await (await flusher(store, CountingSummariser())).flush(SCOPE, "t", FlushRequest())
@@ -86,7 +92,7 @@ async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
 
 @pytest.mark.parametrize(("resource", "calls"), [("by_model", 1), ("by_rule", 0)])
 async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls: int) -> None:
-    """The model is called if the thread's policy asks for it; otherwise the summary is by rule."""
+    """A language model writes the summary if the thread's policy asks for it. Otherwise the summary is made by rule."""
     model = CountingSummariser()
     result = await (await flusher(FakeThreads(), model, resource)).flush(SCOPE, "t", FlushRequest())
     assert model.calls == calls
@@ -94,7 +100,7 @@ async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls:
 
 
 async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() -> None:
-    """The threshold is 80 % of the thread's limit of four messages."""
+    """A thread below its threshold (80 % of four messages) is only flushed with `force`."""
     store = FakeThreads()
     threads = await flusher(store, CountingSummariser())
     await store.remove(SCOPE, Removal("t", (0,), NOW))
@@ -103,7 +109,10 @@ async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() ->
 
 
 async def test_a_failed_flush_does_not_fail_the_append_that_caused_it() -> None:
-    """`try_flush`, which an append calls, removes nothing; a flush that was requested raises the error."""
+    """If the locks are unavailable, the flush after an append removes nothing and raises no error.
+
+    A flush that was requested raises the error.
+    """
     away = await flusher(FakeThreads(), CountingSummariser(), locks=UnavailableLocks())
     assert await away.try_flush(SCOPE, "t") == FlushResult(0, 0, 0)
     with pytest.raises(Unavailable):

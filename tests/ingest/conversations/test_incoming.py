@@ -1,4 +1,4 @@
-"""Screening of turns before they are stored."""
+"""Screening of turns (messages in a thread) before they are stored."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ POLICY = ThreadPolicy(privacy=Privacy(redact=["B-[0-9]{3}"], never_keep_roles=["
 
 
 def screen() -> TurnScreen:
-    """A screen of turns with the default redaction rules."""
+    """A screen for incoming turns with the default redaction rules."""
     return TurnScreen(Redactor(), PolicyLookup(Registry), FakeTokenizer(), lambda: NOW)
 
 
 def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
-    """Member names are redacted too and stay distinct; values that are no strings are unchanged."""
+    """A policy's redaction patterns apply to all strings in a value, member names included.
+
+    Redacted names stay distinct; other values are unchanged.
+    """
     cleaned = redacted({"B-123": ["B-456 x", 7, None], "B-124": 1}, POLICY.privacy.redact)
     assert cleaned.value == {"[redacted]": ["[redacted] x", 7, None], "[redacted] 2": 1}
     assert cleaned.counts == {"policy": 3}
@@ -32,7 +35,10 @@ def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("padding", ["", " word" * 5_000])
 async def test_turns_are_redacted_and_counted(padding: str) -> None:
-    """The tenant's rules and the policy's patterns apply; large turns are screened in a worker thread."""
+    """A turn is redacted by the tenant's rules and the policy's patterns, and its tokens are counted.
+
+    Large turns are screened in a worker thread.
+    """
     new = [NewTurn(role="user", content=f"ann@example.org has B-123{padding}", tool="B-456")]
     screened = await screen().turns("t", POLICY, new)
     (turn,) = screened.value

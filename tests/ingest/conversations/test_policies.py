@@ -1,4 +1,4 @@
-"""Policies, limits and permissions of threads."""
+"""Policies, limits and access rights for threads."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ agents:
 
 
 def registry(window: int) -> Registry:
-    """A model registry with one model, named tiny."""
+    """A model registry with one model, named tiny, that has a context window of `window` tokens."""
     entry = ModelEntry(provider="p", names=["tiny"], window=window, tokenizer="cl100k_base")
     return Registry.of(RegistryFile(models=[entry]))
 
 
 def test_the_example_of_the_readme_is_valid() -> None:
-    """Its two policies and its agent are parsed."""
+    """The policy file in the README is parsed, with its two policies and its agent."""
     text = (Path(__file__).parents[3] / "ingest" / "conversations" / "README.md").read_text(encoding="utf-8")
     example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
     policies = parse_policies(example, "README.md")
@@ -37,7 +37,10 @@ def test_the_example_of_the_readme_is_valid() -> None:
 
 
 def test_a_share_of_a_models_window_is_a_token_limit() -> None:
-    """Of two limits the smaller one applies; an unknown model has a default window and a margin."""
+    """A policy may limit tokens by number and by share of a model's window; the smaller limit applies.
+
+    An unknown model has a default window and a margin.
+    """
     known = registry(1_000)
     lookup = PolicyLookup(lambda: known)
     assert lookup.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 250
@@ -50,7 +53,7 @@ def test_a_share_of_a_models_window_is_a_token_limit() -> None:
 
 
 def test_unknown_models_are_reported() -> None:
-    """The report names the policy and the window that is assumed."""
+    """If a policy names an unknown model, the report has the policy and the window that is assumed."""
     policies = Policies(threads={name: ThreadPolicy(max_context_ratio=0.5, model=name) for name in ("tiny", "nobody")})
     assert PolicyLookup(lambda: registry(1_000), policies).warnings() == [
         "threads.nobody.model: the window of 'nobody' is unknown; 8192 tokens are assumed"
@@ -58,7 +61,10 @@ def test_unknown_models_are_reported() -> None:
 
 
 def test_an_unknown_resource_or_agent_is_refused_in_a_request() -> None:
-    """The message lists the known ones. A stored thread of a removed resource gets the default policy."""
+    """A request with an unknown resource or agent is refused; the error lists the known names.
+
+    A stored thread whose resource was removed gets the default policy.
+    """
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     with pytest.raises(InvalidRequest, match="no policy 'lost'; there are: notes, open, quiet"):
         lookup.requested("lost")
@@ -87,7 +93,10 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     agent: str | None,
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    """An agent in the policy file may use only its own resources; others may use resources that no agent lists."""
+    """An agent in the policy file may use only the resources in its entry.
+
+    Other agents may use only resources that no entry names.
+    """
     lookup, scope = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml")), Scope("t", "n", agent_id=agent)
     if allowed:
         lookup.check_access(scope, resource, "k", write=True)
@@ -108,7 +117,10 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     ],
 )
 def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: str | None, mode: object) -> None:
-    """It may not use resources that its entry does not name, nor threads without a resource."""
+    """An agent with a key bound to it may use only the resources in its policy entry.
+
+    Threads without a resource are refused, too.
+    """
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     scope = Scope("t", "n", agent_id=agent, agents=("reader", "writer", "stranger"))
     assert lookup.access(scope, resource, "k") is mode
@@ -127,6 +139,6 @@ def test_a_key_with_the_agents_id_belongs_to_that_agent(key: str, *, theirs: boo
 
 @pytest.mark.anyio
 async def test_a_change_is_cancelled_at_its_time_limit() -> None:
-    """The error names the operation and the time limit."""
+    """A change that exceeds its time limit is cancelled. The error names the operation and the limit."""
     with pytest.raises(Unavailable, match=r"the append was cancelled after 0\.01 s"), time_limit(0.01, "append"):
         await anyio.sleep(1)

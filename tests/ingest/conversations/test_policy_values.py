@@ -1,4 +1,4 @@
-"""Every setting of a policy changes how its threads behave."""
+"""Every setting of a thread policy changes how its threads behave."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ CASES: dict[str, tuple[str, str]] = {
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Dotted paths of all settings of a pydantic model."""
+    """Dotted paths of all settings in a pydantic model, such as `eviction.policy`."""
     for name, field in model.model_fields.items():
         models = [part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_model(part)]
         if models:
@@ -91,13 +91,13 @@ def _is_model(annotation: Any) -> bool:
 
 
 def test_every_policy_setting_has_a_test_case() -> None:
-    """A setting that is added to the policy needs a case in this file."""
+    """CASES has two values for each setting of a thread policy, so a new setting needs a new case."""
     assert set(settings_of(ThreadPolicy)) == set(CASES)
 
 
 @pytest.mark.parametrize("setting", [setting for setting in CASES if not setting.startswith("locks.")])
 async def test_two_values_of_a_setting_give_different_results(setting: str) -> None:
-    """The same turns are stored, evicted, flushed, refused, summarised or shown differently."""
+    """The same turns under another value are stored, evicted, flushed, refused, summarised or shown differently."""
     value, other = CASES[setting]
     assert await run(value) == await run(value)
     assert await run(value) != await run(other)
@@ -105,7 +105,7 @@ async def test_two_values_of_a_setting_give_different_results(setting: str) -> N
 
 @pytest.mark.parametrize("setting", ["locks.append", "locks.clear", "locks.flush"])
 async def test_a_slow_change_is_cancelled_after_its_lock_time(setting: str) -> None:
-    """The same change succeeds with a longer lock time."""
+    """A change that takes longer than its lock time is cancelled. With a longer lock time it succeeds."""
     short, long = CASES[setting]
     assert await slow_change(short, setting) is not None
     assert await slow_change(long, setting) is None
@@ -154,7 +154,7 @@ class SlowThreads(FakeThreads):
 
 
 def threads_with(policy: str, store: FakeThreads) -> Threads:
-    """Threads with one resource that has this policy."""
+    """Threads with one resource, `r`, that has the policy in this YAML text."""
     tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()}
     policies = parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml")
     registry = Registry.of(default_file())
@@ -178,7 +178,7 @@ TURNS = [
 
 
 async def run(policy: str) -> list[object]:
-    """Results of a series of appends, then the thread and its rendered context."""
+    """Results of a fixed series of appends under a policy, then the thread's turns, summary and rendered context."""
     store = FakeThreads()
     threads = threads_with(policy, store)
     opening = OpenRequest(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")

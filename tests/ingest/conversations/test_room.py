@@ -1,4 +1,4 @@
-"""Random policies and turns: no turn is refused that flushing could have made room for, and none is lost."""
+"""With random policies, a thread refuses no turn for which flushing could make room, and loses none."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TURNS = 500
 
 @st.composite
 def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
-    """Any valid policy with limits that 500 turns exceed."""
+    """Any valid thread policy whose limits 500 turns exceed."""
     few = {"max_tokens": st.integers(20, 400), "max_messages": st.integers(2, 40), "max_turns": st.integers(2, 60)}
     many = {"max_tokens": [None, 100, 5_000], "max_messages": [None, 20, 100], "max_turns": [None, 30, 600]}
     limit = draw(st.sampled_from(list(few)))
@@ -79,7 +79,7 @@ def stays(policy: ThreadPolicy, turn: Turn) -> bool:
 
 
 def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
-    """Whether a turn of this size fits beside the turns that must stay."""
+    """Whether a turn with `tokens` tokens fits into the thread beside the turns that must stay."""
     total = sum(turn.tokens for turn in staying) + tokens
     return (limits.tokens is None or total <= limits.tokens) and len(staying) + 1 <= limits.count
 
@@ -87,7 +87,10 @@ def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(thread_policies(), st.integers(0, 10**9))
 async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(policy: ThreadPolicy, seed: int) -> None:
-    """It does not fit beside the turns that must stay. Turns that were accepted are neither lost nor changed."""
+    """A thread refuses a turn only if it does not fit beside the turns that must stay.
+
+    Accepted turns are neither lost nor changed.
+    """
     store, random = FakeThreads(), Random(seed)  # noqa: S311 - test data
     threads = threads_with(policy, store)
     limits = threads.policies.limits(policy)

@@ -1,4 +1,4 @@
-"""Writing the messages of a session."""
+"""Import of the messages in a past session: each message is screened and written as a memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _flush() -> None:
 
 @pytest.fixture
 def writer() -> SessionWriter:
-    """A writer with full screening over a store in memory."""
+    """A session writer with full screening over an in-memory store."""
     store = InMemoryStore()
     screened = screening_of(RuleBook(), local_panel(store), FakeEmbedder(), lambda: NOW)
     ingestor = plain_ingestor(store, lambda: NOW, gates=screened.gates, panel=screened.panel)
@@ -39,19 +39,22 @@ def writer() -> SessionWriter:
 
 
 def said(content: str, role: str = "user", timestamp: str | None = None) -> SessionMessage:
-    """A message of the session."""
+    """A message in a session, by default from the user."""
     return SessionMessage(role=role, content=content, timestamp=timestamp)
 
 
 async def write(
     writer: SessionWriter, *messages: SessionMessage, review: ReviewMode = ReviewMode.AUTO
 ) -> list[MessageOutcome]:
-    """The outcomes of a session with these messages."""
+    """Write the messages as a session and return the outcome of each."""
     return await writer.write(SCOPE, messages, review)
 
 
 async def test_each_message_ends_with_its_own_status(writer: SessionWriter) -> None:
-    """A message with a bad time, a future time or a control character fails; the other messages are not affected."""
+    """A message with an invalid time, a future time or a control character fails.
+
+    The other messages are not affected.
+    """
     outcomes = await write(
         writer,
         said(FACT, timestamp="2026-03-01T10:00:00"),
@@ -69,14 +72,14 @@ async def test_each_message_ends_with_its_own_status(writer: SessionWriter) -> N
 
 
 async def test_a_time_without_an_offset_is_utc(writer: SessionWriter) -> None:
-    """It is stored with the offset of UTC."""
+    """A message's time without a UTC offset is stored as UTC."""
     (outcome,) = await write(writer, said(FACT, timestamp="2026-03-01T10:00:00"))
     (memory,) = (await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))).values()
     assert memory.created_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
 async def test_a_session_sent_again_adds_nothing_and_completes_the_rest(writer: SessionWriter) -> None:
-    """A message that is stored already is merged into its memory; a new one is stored."""
+    """If a session is sent again, its stored messages are merged into their memories, and new messages are stored."""
     first, second = said(FACT), said("Remind me to call Ann tomorrow.", timestamp="2026-03-01T09:00:00Z")
     await write(writer, first)
     again = await write(writer, first, second)
@@ -84,7 +87,7 @@ async def test_a_session_sent_again_adds_nothing_and_completes_the_rest(writer: 
 
 
 async def test_a_message_longer_than_a_memory_is_taken_in_parts(writer: SessionWriter) -> None:
-    """Its memories together have the whole text, cut at blanks."""
+    """A message too long for one memory is cut at blanks into several memories, which together have the whole text."""
     words = "budget " * (MAX_CONTENT // 7 + 50_000)
     (outcome,) = await write(writer, said(words), review=ReviewMode.SKIP)
     stored = (await writer.ingestor.store.get(SCOPE, dict.fromkeys(outcome.ids, outcome.types[0]))).values()
@@ -93,7 +96,7 @@ async def test_a_message_longer_than_a_memory_is_taken_in_parts(writer: SessionW
 
 
 async def test_review_skip_stores_messages_that_a_review_would_reject(writer: SessionWriter) -> None:
-    """The message is stored with a type and without a review."""
+    """With review mode `skip`, a trivial message is stored without a review."""
     (outcome,) = await write(writer, said("ok thanks"), review=ReviewMode.SKIP)
     (memory,) = (await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))).values()
     fields: dict[str, Any] = memory.model_dump()
@@ -101,7 +104,10 @@ async def test_review_skip_stores_messages_that_a_review_would_reject(writer: Se
 
 
 async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWriter) -> None:
-    """The whole message is stored, and the request in it is also stored as an intention."""
+    """A message that reports something and also asks for a reminder is stored whole.
+
+    Its request is stored as an intention (task), too.
+    """
     text = (
         "Yesterday the migration of the mail server failed at step two because the disk was full, we rolled it back. "
         "Remind me to call Ann tomorrow."
@@ -115,7 +121,10 @@ async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWri
 
 
 async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: SessionWriter) -> None:
-    """Messages of both speakers are screened; what an agent says it will do next is rejected as noise."""
+    """An agent's findings are stored.
+
+    Its announcements of what it will do next are rejected as noise, like a user's thanks.
+    """
     outcomes = await write(
         writer,
         said("the export is slow again"),
@@ -130,13 +139,16 @@ async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: 
 
 
 async def memories(writer: SessionWriter, outcomes: list[MessageOutcome]) -> list[Memory]:
-    """The stored memories of these outcomes."""
+    """The stored memories that these outcomes name."""
     types = {key: kind for outcome in outcomes for key, kind in zip(outcome.ids, outcome.types, strict=True)}
     return list((await writer.ingestor.store.get(SCOPE, types)).values())
 
 
 async def test_a_later_part_of_a_session_continues_the_positions(writer: SessionWriter) -> None:
-    """Messages before the part are sent as context: they count for positions, but are not written."""
+    """Messages before a part of a session are sent as context.
+
+    They count for the positions of new messages, but are not written.
+    """
     before = SaidBefore(count=40, messages=[said("Which days is staging read-only?", "assistant")])
     outcomes = await writer.write(SCOPE, [said(FACT)], ReviewMode.AUTO, before)
     (memory,) = await memories(writer, outcomes)
@@ -156,7 +168,10 @@ async def test_a_later_part_of_a_session_continues_the_positions(writer: Session
 async def test_a_captured_message_is_not_doubled_by_its_transcript(
     writer: SessionWriter, content: str, live: str, imported: str
 ) -> None:
-    """The import finds the message at another position and a little earlier, even on the day before, and merges it."""
+    """A message that was captured live is merged when its transcript is imported.
+
+    The imported time may be slightly earlier, even on the day before, and the position another.
+    """
     first = await writer.write(SCOPE, [said(content, timestamp=live)], ReviewMode.SKIP)
     for again in (imported, live):
         sent = await writer.write(SCOPE, [said(content, timestamp=again)], ReviewMode.SKIP, SaidBefore(count=17))
@@ -166,7 +181,7 @@ async def test_a_captured_message_is_not_doubled_by_its_transcript(
 
 
 async def test_the_same_words_in_another_session_are_evidence(writer: SessionWriter) -> None:
-    """A fact that is said again in another session counts twice."""
+    """A fact that is said again in another session has an evidence count of 2."""
     first = await writer.write(SCOPE, [said(FACT, timestamp="2026-03-01T10:00:00Z")], ReviewMode.SKIP)
     other = replace(SCOPE, session_id="s2")
     await writer.write(other, [said(FACT, timestamp="2026-03-01T10:00:01Z")], ReviewMode.SKIP)

@@ -27,7 +27,7 @@ BY_RULE = extract("so far", TURNS, 40, FakeTokenizer())
 @settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=80), max_size=10), st.integers(1, 60))
 def test_a_summary_by_rule_is_deterministic_and_within_its_limit(contents: list[str], limit: int) -> None:
-    """For any turns, two calls give the same summary, and it is within its token limit."""
+    """For any turns, two calls give the same summary, which has at most `limit` tokens."""
     turns = [Turn("user", content, 1, NOW, index=index) for index, content in enumerate(contents)]
     summary = extract("", turns, limit, FakeTokenizer())
     assert FakeTokenizer().count(summary) <= limit
@@ -36,7 +36,7 @@ def test_a_summary_by_rule_is_deterministic_and_within_its_limit(contents: list[
 
 @pytest.mark.anyio
 async def test_long_turns_are_summarised_by_the_same_rules() -> None:
-    """They are summarised in a worker thread, with the same result."""
+    """Long turns are summarised in a worker thread, with the same result as without."""
     turns = [
         Turn("user", "We decided on this. " * 2_000, 1, NOW, index=0),
         Turn("user", "It must hold.", 1, NOW, index=1),
@@ -53,13 +53,13 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def summariser(http: httpx.AsyncClient, server: ModelServer, limit_s: float = 5.0) -> EndpointSummariser:
-    """A summariser that asks the fake model server."""
+    """A summariser that asks the fake model server and waits at most `limit_s` seconds."""
     return EndpointSummariser(CompletionClient(http, *server.endpoint, limit_s), FakeTokenizer())
 
 
 @pytest.mark.anyio
 async def test_the_text_of_the_model_is_the_summary(http: httpx.AsyncClient) -> None:
-    """The model's text is returned, and the request has the API key."""
+    """The summary is the text that the model returns. The request to the model has the API key."""
     with serving(says('{"summary": "The ledger moves to Postgres."}')) as server:
         summary = await summariser(http, server).summary("so far", TURNS, 40)
     assert summary == "The ledger moves to Postgres."
@@ -68,7 +68,10 @@ async def test_the_text_of_the_model_is_the_summary(http: httpx.AsyncClient) -> 
 
 @pytest.mark.anyio
 async def test_turns_are_sent_as_data_and_never_as_instructions(http: httpx.AsyncClient) -> None:
-    """They are members of a JSON object in the user message; the system message contains none of them."""
+    """The model gets the turns in a JSON object in the user message.
+
+    The system message contains no text from the turns.
+    """
     with serving(says('{"summary": "fine"}')) as server:
         await summariser(http, server).summary("so far", TURNS, 40)
     system, user = server.requests[0]["messages"]
@@ -109,7 +112,7 @@ async def test_an_invalid_answer_of_the_model_falls_back_to_the_rules(
 
 @pytest.mark.anyio
 async def test_a_slow_or_missing_model_falls_back_to_the_rules(http: httpx.AsyncClient) -> None:
-    """The summary by rule is returned after the model's time limit at the latest."""
+    """If the model does not answer within its time limit or cannot be reached, the summary is made by rule."""
     with serving(lambda _: (0, "")) as server:
         assert await summariser(http, server, 0.2).summary("so far", TURNS, 40) == BY_RULE
     client = CompletionClient(http, "http://127.0.0.1:9", "judge", None, 1.0)

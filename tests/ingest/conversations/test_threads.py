@@ -1,4 +1,4 @@
-"""Threads on a real live server: opening, limits, round trips, TTL of parent chains, gaps and dry runs."""
+"""Threads on a real live server: opening, limits, round trips, TTL of parent chains, expired ancestors and dry runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ USER = {"user": {"id": "ann"}}
 
 @pytest.fixture
 def threads(live: LiveClient) -> Threads:
-    """Threads with a TTL of an hour."""
+    """Threads that expire after an hour."""
     return threads_over(live, POLICY)
 
 
@@ -67,12 +67,15 @@ class CountingClient(LiveClient):
 
 
 def turn(content: str) -> NewTurn:
-    """A turn of the user."""
+    """A new turn by the user."""
     return NewTurn(role="user", content=content)
 
 
 async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]:
-    """Open `length` threads of one turn each, each the child of the one before. Returns their ids, oldest first."""
+    """Open `length` threads with one turn each, where each thread is the parent of the next.
+
+    Returns their ids, oldest first.
+    """
     ids: list[str] = []
     for number in range(length):
         parent = ids[-1] if ids else None
@@ -105,7 +108,10 @@ async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | 
 
 
 async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> None:
-    """It includes limits and TTL; only the first append also reads the thread's resource."""
+    """An append checks limits and refreshes the TTL in one call to Redis.
+
+    The first append to a thread also reads the thread's resource.
+    """
     counting = CountingClient(live)
     threads = threads_over(counting, "threads: {r: {max_messages: 100}}")
     opened = await threads.open(scope, OpenRequest(resource="r"))
@@ -119,7 +125,10 @@ async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> No
 async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """The TTL of every key is refreshed, also of the keys for names; keys of descendants are left as they are."""
+    """An append refreshes the TTL of every key of the thread and its ancestors, their names included.
+
+    Keys of descendants are unchanged.
+    """
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 100)
     await threads.append(scope, ids[2], turn("again"), None)
@@ -134,7 +143,10 @@ async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
 async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """A replacement refreshes the thread and all its ancestors."""
+    """Replacing a thread's turns refreshes the TTL of the thread and all its ancestors.
+
+    Reading leaves the TTL unchanged.
+    """
     ids = await chain_of(threads, scope)
     await expire(live, scope, 100)
     await threads.chain(scope, ids[2])
@@ -145,7 +157,10 @@ async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
 
 
 async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """Older ancestors are still read and refreshed; a child of the expired thread is refused."""
+    """If a thread's ancestor has expired, older ancestors are still read and refreshed.
+
+    Opening a child of the expired thread is refused.
+    """
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 0, ids[1])
     chain = await threads.chain(scope, ids[3])
@@ -160,7 +175,7 @@ async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, thread
 
 
 async def test_the_name_of_an_expired_thread_is_free(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """Opening the same resource and key creates another thread."""
+    """After a thread has expired, opening its resource and key creates another thread."""
     (old,) = await chain_of(threads, scope, 1)
     await expire(live, scope, 0, old)
     opened = await threads.open(scope, OpenRequest(key="k0", resource="r"))
@@ -170,7 +185,7 @@ async def test_the_name_of_an_expired_thread_is_free(live: LiveClient, threads: 
 
 @pytest.mark.parametrize("force", [True, False])
 async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, scope: Scope, *, force: bool) -> None:
-    """A dry run of a flush leaves every key as it was and reports what the flush then does."""
+    """A dry run of a flush changes no Redis key and reports what the actual flush then does."""
     (thread_id,) = await chain_of(threads, scope, 1)
     for number in range(7):
         await threads.append(scope, thread_id, turn(f"We decided on step {number}. It must hold."), None)
@@ -186,7 +201,10 @@ async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, sco
 
 
 async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClient, scope: Scope) -> None:
-    """Only threads that the agent may write to get the initial context. Opening again finds the same threads."""
+    """One call opens a thread for each of an agent's resources.
+
+    Only writable threads get the initial context; a second call finds the same threads.
+    """
     threads = threads_over(live, AGENTS)
     request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
     assert threads.opens_for_agent(request)
@@ -201,7 +219,7 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClien
 
 
 async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: LiveClient, scope: Scope) -> None:
-    """All key templates are rendered before the first thread is created."""
+    """If one resource's key template lacks a variable, no thread is created for any resource."""
     threads = threads_over(live, AGENTS)
     with pytest.raises(InvalidRequest, match="does not resolve"):
         await threads.open_for_agent(scope, OpenRequest(agent_id="helper", variables=USER))
@@ -209,7 +227,10 @@ async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: Li
 
 
 async def test_an_agent_with_read_only_access_cannot_change_a_thread(live: LiveClient, scope: Scope) -> None:
-    """Appending, replacing turns, and opening with an initial context are refused, as is a check of write access."""
+    """An agent with read-only access may not append, replace turns or open with an initial context.
+
+    A check of write access raises the same error.
+    """
     threads = threads_over(live, AGENTS)
     request = OpenRequest(resource="facts", variables={"project": {"id": "p"}})
     thread_id = (await threads.open(scope, request)).thread.id
@@ -225,7 +246,7 @@ async def test_an_agent_with_read_only_access_cannot_change_a_thread(live: LiveC
 
 
 async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scope) -> None:
-    """A turn with more tokens than the thread may have, or a replacement with too many turns, is refused."""
+    """A turn with more tokens than the thread may have is refused, as is a replacement with too many turns."""
     threads = threads_over(live, AGENTS)
     thread_id = (await threads.open(scope, OpenRequest(resource="small"))).thread.id
     with pytest.raises(InvalidRequest, match="the turn has 7 tokens; the limit of the thread is 6"):
@@ -236,7 +257,7 @@ async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scop
 
 
 async def test_a_cleared_thread_can_be_backed_up(threads: Threads, scope: Scope) -> None:
-    """The backup contains the turns that were cleared."""
+    """Clearing a thread with `backup` stores the cleared turns in a backup."""
     (thread_id,) = await chain_of(threads, scope, 1)
     cleared, backup_id = await threads.clear(scope, thread_id, backup=True)
     assert (cleared, backup_id is not None) == (1, True)

@@ -19,7 +19,7 @@ SCOPE = Scope("t", "n")
 
 
 def steps_and_end(steps: int, end: str = "completed") -> list[NewEvent]:
-    """Events of this number of completed steps, then the event that ends the workflow."""
+    """Events for `steps` completed steps, then the event `end`, which ends the workflow."""
     events = [
         {"type": "step_completed", "step_id": f"step {number}", "agent": "ann", "output": f"result {number}"}
         for number in range(steps)
@@ -28,7 +28,7 @@ def steps_and_end(steps: int, end: str = "completed") -> list[NewEvent]:
 
 
 def ended(steps: int, end: str = "completed", **data: str) -> WorkflowState:
-    """The state of a workflow that ended after this number of completed steps."""
+    """The state of a workflow that ended with `end` after `steps` completed steps."""
     return fold(WorkflowState(data=data), logged(steps_and_end(steps, end)))
 
 
@@ -42,19 +42,25 @@ def ended(steps: int, end: str = "completed", **data: str) -> WorkflowState:
     ],
 )
 def test_only_a_complex_success_becomes_a_procedure(steps: int, end: str, types: list[str]) -> None:
-    """Every ended workflow becomes an episode; only a success with more than five steps a procedure."""
+    """Every ended workflow becomes an episodic memory.
+
+    Only a success with more than five steps also becomes a procedure.
+    """
     assert [draft.type for draft in drafts("w", ended(steps, end))] == types
 
 
 def test_an_episode_has_the_reason_of_the_end() -> None:
-    """The reason has its own line; it is left out where it repeats the output or the error."""
+    """The reason for the workflow's end has its own line. It is left out where it repeats the output or the error."""
     end = NewEvent(type=WorkflowEventType.CANCELLED, reason="not needed", output="half done")
     lines = episode("w", fold(WorkflowState(), logged([end]))).content.splitlines()
     assert lines[1:] == ["output: half done", "reason: not needed"]
 
 
 def test_an_episode_has_the_name_steps_and_output() -> None:
-    """It also has a creation time; the episode of a failed workflow is an event of type `error`."""
+    """An episode has the workflow's name, steps, output and a creation time.
+
+    For a failed workflow its event type is `error`.
+    """
     draft = episode("w7", ended(2, name="Move house"))
     assert draft.content.splitlines() == [
         "Workflow w7 (Move house) completed: 2 of 2 steps completed",
@@ -68,7 +74,10 @@ def test_an_episode_has_the_name_steps_and_output() -> None:
 
 
 def test_a_procedure_has_the_steps_in_order() -> None:
-    """Its name comes from the workflow's data, or from the first and last step."""
+    """A procedure has the workflow's steps in order.
+
+    Its name comes from the workflow's data, or from the first and last step.
+    """
     draft = procedure("w", ended(6, goal="Bake bread"))
     assert draft.procedure_name == "Bake bread"
     assert draft.steps == [f"step {number} by ann (output result {number})" for number in range(6)]
@@ -77,7 +86,10 @@ def test_a_procedure_has_the_steps_in_order() -> None:
 
 
 def test_control_characters_and_large_outputs_are_recorded() -> None:
-    """Control characters are removed and outputs shortened."""
+    """Control characters and large outputs do not prevent recording.
+
+    The characters are removed and the outputs shortened.
+    """
     output = "\x00\x1b[0m" + "x" * 10_000
     sent = [{"type": "step_completed", "step_id": f"s\u2028{number}", "output": output} for number in range(300)]
     log = logged([NewEvent.model_validate(event) for event in [*sent, {"type": "completed"}]])
@@ -87,7 +99,7 @@ def test_control_characters_and_large_outputs_are_recorded() -> None:
 
 
 def test_a_procedure_of_very_many_steps_shows_the_first() -> None:
-    """As many as its list of steps; all of them would not fit into a memory."""
+    """A procedure of 2000 steps has only the first MAX_STEPS steps, because all would not fit into a memory."""
     names = [f"{number:04} {'x' * 250}" for number in range(2_000)]
     events = [NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id=name) for name in names]
     events.append(NewEvent(type=WorkflowEventType.COMPLETED))
@@ -98,7 +110,7 @@ def test_a_procedure_of_very_many_steps_shows_the_first() -> None:
 
 @pytest.mark.anyio
 async def test_a_record_that_is_written_twice_is_the_same_memories() -> None:
-    """The second write returns the same ids and adds no evidence."""
+    """Recording an ended workflow again returns the same memory ids and adds no evidence."""
     memories, workflows = InMemoryStore(), FakeWorkflows()
     records = ended_over(workflows, memories)
     base = WorkflowState(data={"name": "Move house"})

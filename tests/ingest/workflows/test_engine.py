@@ -1,4 +1,4 @@
-"""The workflow engine over an in-memory store."""
+"""The workflow engine (event log, state and history of workflows) over an in-memory store."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class UnreliableStore(InMemoryStore):
 
 
 def event(kind: str, **fields: object) -> NewEvent:
-    """A workflow event that is to be appended."""
+    """A workflow event of this type, to be appended."""
     return NewEvent.model_validate({"type": kind, **fields})
 
 
@@ -97,7 +97,7 @@ async def started(engine: Workflows, *kinds: str) -> str:
 async def resume(
     engine: Workflows, workflow_id: str, text: str, *, budget: int, key: str | None = None
 ) -> ResumedWorkflow:
-    """Resume a workflow with a history in `budget` tokens."""
+    """Resume a workflow with `text` as input, and get its history in at most `budget` tokens."""
     request = ResumeRequest(input=text, budget=budget, idempotency_key=key)
     return await engine.resume(SCOPE, workflow_id, request, HistoryView(budget, FakeTokenizer()))
 
@@ -108,13 +108,13 @@ async def episodes(memories: InMemoryStore) -> int:
 
 
 async def test_a_workflow_without_an_id_gets_a_new_one() -> None:
-    """Each call creates another workflow."""
+    """Starting a workflow without an id creates a new workflow with its own id each time."""
     engine = engine_over()
     assert await engine.create(SCOPE, WorkflowRequest()) != await engine.create(SCOPE, WorkflowRequest())
 
 
 async def test_version_0_is_the_initial_data() -> None:
-    """Events that are appended later change the current state and not version 0."""
+    """Version 0 of a workflow is its initial data. Later events change the current state only."""
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="w", data={"goal": "x"}))
     await engine.append(SCOPE, "w", event("data_set", data={"goal": "y"}))
@@ -124,7 +124,7 @@ async def test_version_0_is_the_initial_data() -> None:
 
 
 async def test_a_long_log_is_read_from_its_snapshot() -> None:
-    """A snapshot is saved every fifty events, so no read applies more than fifty."""
+    """The state is saved as a snapshot every fifty events, so a read applies at most fifty events."""
     store = FakeWorkflows()
     engine = engine_over(store)
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest(data={"k": 0}))
@@ -145,14 +145,17 @@ async def test_the_number_of_events_between_snapshots_is_a_setting() -> None:
 
 
 async def test_a_failed_snapshot_does_not_fail_the_event() -> None:
-    """The event that triggered the snapshot is stored."""
+    """If a snapshot cannot be saved, the event that triggered it is still stored."""
     engine = engine_over(NoSnapshots())
     workflow_id = await started(engine, *["note"] * SNAPSHOT_EVENTS)
     assert (await engine.store.load(SCOPE, workflow_id)).state.version == SNAPSHOT_EVENTS
 
 
 async def test_an_ended_workflow_is_recorded_once() -> None:
-    """The answer has the memory's id; a later `record_all` writes nothing."""
+    """The event that ends a workflow records it as a memory and returns the memory's id.
+
+    A later `record_all` writes nothing.
+    """
     memories = InMemoryStore()
     engine = engine_over(memories=memories)
     workflow_id = await started(engine, "started")
@@ -165,7 +168,10 @@ async def test_an_ended_workflow_is_recorded_once() -> None:
 
 
 async def test_a_failed_record_is_retried() -> None:
-    """The event succeeds; `record_all` writes the memory once the claim of the first try has expired."""
+    """If an ended workflow cannot be recorded, its event still succeeds.
+
+    `record_all` records it once the first attempt's claim (a temporary reservation) has expired.
+    """
     store, memories = FakeWorkflows(), UnreliableStore()
     engine = engine_over(store, memories)
     memories.available = False
@@ -180,7 +186,7 @@ async def test_a_failed_record_is_retried() -> None:
 
 
 async def test_a_workflow_that_expired_is_not_recorded() -> None:
-    """It is removed from the list of workflows to record, so it is not retried forever."""
+    """An expired workflow is removed from the list of workflows to record, so it is not retried forever."""
     store, memories = FakeWorkflows(), UnreliableStore()
     engine = engine_over(store, memories)
     memories.available = False
@@ -192,7 +198,7 @@ async def test_a_workflow_that_expired_is_not_recorded() -> None:
 
 
 async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:
-    """The other workflows of the chain are still returned."""
+    """If an ancestor has expired, the workflow's chain has the other workflows."""
     store = FakeWorkflows()
     engine = engine_over(store)
     for name, parent in (("a", None), ("b", "a"), ("c", "b")):
@@ -203,7 +209,10 @@ async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:
 
 
 async def test_the_newest_value_of_a_chains_resource_wins() -> None:
-    """It does not matter which workflow set it; resources are sorted newest first."""
+    """In a chain of workflows the newest value of a resource counts, whichever workflow set it.
+
+    Resources are sorted newest first.
+    """
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
@@ -219,7 +228,10 @@ async def test_the_newest_value_of_a_chains_resource_wins() -> None:
 
 
 async def test_resuming_returns_the_history_before_the_input() -> None:
-    """The input is appended as the next event; it is the first one of a workflow without events."""
+    """Resuming a workflow appends the input as its next event, and returns the history before it.
+
+    A workflow without events can be resumed, too.
+    """
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.append(SCOPE, "parent", event("step_completed", step_id="dig", output="a hole"))
@@ -235,7 +247,7 @@ async def test_resuming_returns_the_history_before_the_input() -> None:
 
 
 async def test_a_long_history_has_the_newest_events() -> None:
-    """Older events are left out and counted as omitted."""
+    """A history beyond its token budget has the newest events. Older events are left out and counted as omitted."""
     engine = engine_over()
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for number in range(3 * SNAPSHOT_EVENTS):
@@ -247,7 +259,10 @@ async def test_a_long_history_has_the_newest_events() -> None:
 
 
 async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None:
-    """Once its events have expired, only the last version can be read; earlier ones are not found."""
+    """After a workflow's events have expired, only its last version can be read.
+
+    Reading an earlier version raises NotFound.
+    """
     store = FakeWorkflows()
     engine = engine_over(store)
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
@@ -262,7 +277,10 @@ async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None
 
 
 async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
-    """The input is appended once, even if the workflow ends meanwhile; another input is a conflict."""
+    """Resuming twice with one idempotency key appends the input once, even if the workflow ends meanwhile.
+
+    The key with another input is a conflict.
+    """
     engine = engine_over()
     workflow_id = await started(engine, "started")
     first = await resume(engine, workflow_id, "on", budget=500, key="key")
@@ -276,7 +294,10 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
 
 
 async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
-    """The history includes what other callers appended meanwhile; the eighth conflict is raised."""
+    """If other callers append events meanwhile, the history is read again and includes them.
+
+    The eighth conflict is raised.
+    """
     engine = engine_over(ContestedWorkflows(3))
     workflow_id = await started(engine, "started")
     resumed = await resume(engine, workflow_id, "on", budget=500)

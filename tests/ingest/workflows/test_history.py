@@ -1,4 +1,4 @@
-"""Rendering of a workflow chain's history within a token budget."""
+"""Rendering the history of a workflow and its parents within a token budget."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.memtypes.live.logs import LOGS, START, logged
 
 
 class NonAdditiveTokenizer(FakeTokenizer):
-    """A tokenizer that counts more for a text than for its pieces."""
+    """A tokenizer that counts more tokens for a text than for the text's pieces together."""
 
     def count(self, text: str) -> int:
         """The count of FakeTokenizer, plus one for every hundred characters."""
@@ -44,7 +44,7 @@ class NonAdditiveTokenizer(FakeTokenizer):
 def write(
     chain: Mapping[str, Sequence[Event]], budget: int, tokenizer: Tokenizer | None = None, **view: Any
 ) -> WorkflowHistory:
-    """The history of a chain of workflows, given by the events of each."""
+    """The rendered history of a chain of workflows. chain: the events of each workflow by id, parents first."""
     view_of = HistoryView(budget, tokenizer or FakeTokenizer(), **view)
     return history([workflow(workflow_id, events) for workflow_id, events in chain.items()], view_of)
 
@@ -56,7 +56,7 @@ def workflow(workflow_id: str, events: Sequence[Event]) -> LoggedWorkflow:
 
 
 def changes(*values: Mapping[str, object]) -> list[Event]:
-    """Events that set resources."""
+    """Events that set resources to these values, one event for each mapping."""
     return logged([NewEvent(type=WorkflowEventType.RESOURCE_CHANGED, resources=dict(value)) for value in values])
 
 
@@ -76,7 +76,10 @@ def notes(*texts: str) -> list[Event]:
 def test_a_history_never_exceeds_its_budget(
     tokenizer: Tokenizer, log: list[Event], budget: int, cut: int, margin: float, versions: Versions
 ) -> None:
-    """The text, with its margin, fits any budget; the counts of omissions never exceed what there was."""
+    """The text with its margin fits any token budget.
+
+    The counts of omitted events and values never exceed their number in the log.
+    """
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
     result = write(chain, budget, tokenizer, margin=margin, versions=versions)
     assert result.total_tokens == ceil(tokenizer.count(result.text) * (1 + margin)) <= budget
@@ -88,7 +91,7 @@ def test_a_history_never_exceeds_its_budget(
 
 @given(log=LOGS, cut=st.integers(0, 30))
 def test_a_history_with_room_leaves_out_only_replaced_values(log: list[Event], cut: int) -> None:
-    """If all versions are requested, it leaves out nothing."""
+    """With a large budget a history leaves out only replaced values, and nothing if all versions are requested."""
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
     values = [name for event in log for name in event.resources]
     replaced = len(values) - len(set(values))
@@ -103,7 +106,10 @@ def renumbered(log: Sequence[Event]) -> list[Event]:
 
 
 def test_of_a_resource_only_the_newest_value_is_shown() -> None:
-    """It is shown once, however long ago it was set. Older values are counted; if all versions are requested, shown."""
+    """The newest value of a resource is shown once, however long ago it was set.
+
+    Older values are counted, or shown if all versions are requested.
+    """
     chain = {"parent": [*changes({"plan": "draft 1"}, {"plan": "draft 2", "old": "set long ago"})], "child": []}
     chain["child"] = renumbered([*changes({"plan": "final"}), *notes(*(f"note {number}" for number in range(30)))])
     text = write(chain, 200).text
@@ -119,7 +125,7 @@ def test_of_a_resource_only_the_newest_value_is_shown() -> None:
 
 
 def test_data_is_shown_with_its_newest_values() -> None:
-    """Keys that were set when the workflow was created are shown too."""
+    """A history shows the newest value of each data key, including keys that were set when the workflow was created."""
     log = logged([NewEvent(type=WorkflowEventType.DATA_SET, data={"step": step}) for step in (1, 2)])
     base = WorkflowState(data={"goal": "ship"})
     parent = WorkflowLog("w", None, 2, (), base, tuple(log))
@@ -129,7 +135,10 @@ def test_data_is_shown_with_its_newest_values() -> None:
 
 
 def test_values_that_do_not_fit_are_passed_over_and_counted() -> None:
-    """A large value is cut; smaller and older ones are still shown, and a line says that some are left out."""
+    """A value too large for the budget is cut, and smaller, older values are still shown.
+
+    A line says that values are left out.
+    """
     log = changes({"small": "s"}, *({f"file {number}": "word " * 12} for number in range(20)), {"huge": "word " * 900})
     result = write({"w": log}, 300)
     assert "- small = s\n" in result.text
@@ -142,14 +151,17 @@ def test_values_that_do_not_fit_are_passed_over_and_counted() -> None:
 
 
 def test_values_take_what_events_leave_free() -> None:
-    """Without many events the values get more than half of the budget."""
+    """If the events are few, values may use more than half of the token budget."""
     log = changes({f"file {number}": "word " * 20 for number in range(10)})
     result = write({"w": log}, 400)
     assert result.omitted == HistoryOmissions()
 
 
 def test_a_history_says_where_events_are_left_out() -> None:
-    """A line above the oldest event that is shown says so; a complete history has no such line."""
+    """If older events are left out, a line above the oldest event shown says so.
+
+    A complete history has no such line.
+    """
     log = notes(*(f"event number {number}" for number in range(40)))
     assert EVENTS_MARK + "# Workflow w (pending)\n" in write({"w": log}, 200).text
     assert EVENTS_MARK not in write({"w": log}, 10_000).text
@@ -157,7 +169,10 @@ def test_a_history_says_where_events_are_left_out() -> None:
 
 @pytest.mark.anyio
 async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None:
-    """A real tokenizer counts; a closing tag in a value is escaped."""
+    """With a real tokenizer any text stays within the budget, special tokens included.
+
+    A closing tag in a value is escaped.
+    """
     tokenizer = await TiktokenTokenizer.open("cl100k_base")
 
     @settings(max_examples=60, deadline=None)
@@ -174,7 +189,7 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None
 
 
 def test_the_newest_events_are_kept_and_shown_in_order() -> None:
-    """The oldest events are left out and counted."""
+    """If the events exceed the budget, the newest are shown in order, and the others are counted as omitted."""
     log = notes(*(f"event number {number}" for number in range(40)))
     result = write({"w": log}, 200)
     shown = [number for number in range(40) if f"number {number}\n" in result.text]
@@ -183,7 +198,7 @@ def test_the_newest_events_are_kept_and_shown_in_order() -> None:
 
 
 def test_a_history_has_no_gaps() -> None:
-    """A short old event is left out if a newer one did not fit."""
+    """Once an event did not fit, all older events are left out, even short ones."""
     log = notes("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
     result = write({"parent": notes("short"), "w": log}, 200)
     assert "entry 0" in result.text
@@ -192,7 +207,7 @@ def test_a_history_has_no_gaps() -> None:
 
 
 def test_a_history_has_no_gap_where_events_were_not_read() -> None:
-    """If the older events of a long log were not read, nothing of the workflow's parents is shown either."""
+    """If a long log's older events were not read, no event of the workflow's parents is shown."""
     child = workflow("child", notes(*(f"entry {number}" for number in range(30))))
     unread = replace(child, events=child.events[-10:])
     result = history([workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer()))
@@ -210,7 +225,10 @@ def test_parents_come_before_their_children() -> None:
 
 
 def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
-    """It ends with " [cut]" and counts as omitted; the other half is left for other events."""
+    """A large event is cut to half of the token budget, ends with " [cut]" and counts as omitted.
+
+    The other half is left for other events.
+    """
     log = notes("the beginning", "word " * 1_000)
     result = write({"w": log}, 200)
     assert CUT_MARK in result.text
@@ -220,7 +238,7 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
 
 @pytest.mark.anyio
 async def test_a_cut_event_shows_part_of_its_value() -> None:
-    """If nothing of the value fits beside the time and " [cut]", the event is left out."""
+    """An event is cut only if part of its value fits beside its time and " [cut]". Otherwise it is left out."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base")
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
     texts = [write({"w": events}, budget, tokenizer).text for budget in range(150)]
@@ -229,14 +247,17 @@ async def test_a_cut_event_shows_part_of_its_value() -> None:
 
 
 def test_an_events_text_has_all_its_values() -> None:
-    """It has the event's time, step, type, agent, reason and output; resources and data depend on the history."""
+    """An event's text has its time, step, type, agent, reason and output. The history adds resources and data."""
     event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, reason="asked")
     text = '2026-03-01T12:00:00Z step s completed by ann\nreason: asked\noutput: {"n": 1}'
     assert event_text(event.at(START)) == text
 
 
 def test_steps_of_a_state_stand_in_for_an_expired_log() -> None:
-    """The history then has one event for each step in the state, sorted by time, and one for its end."""
+    """After a log has expired, its history is built from the last state.
+
+    It has one event for each step, sorted by time, and one for the workflow's end.
+    """
     log = logged(
         [
             NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", input="in"),

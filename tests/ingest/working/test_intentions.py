@@ -1,4 +1,4 @@
-"""Intentions: when they are due, fire, snooze and end."""
+"""Intentions (tasks that become due): when they are due, are delivered, are snoozed and end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SlowStore(InMemoryStore):
 
 
 def intentions_over(store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None) -> Intentions:
-    """The intentions service of one process."""
+    """The intentions service of one process, over shared stores and locks."""
     return Intentions(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks or FakeLocks())
 
 
@@ -55,7 +55,10 @@ async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
 
 
 async def test_intentions_are_due_by_time_event_or_context() -> None:
-    """The longest due come first; event names ignore case and blanks."""
+    """An intention is due by time, event name or context, and the longest due comes first.
+
+    Event names ignore case and blanks.
+    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     intentions = intentions_over(store, ingestor)
@@ -75,7 +78,10 @@ async def test_intentions_are_due_by_time_event_or_context() -> None:
 
 
 async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() -> None:
-    """Without a session, only those of the namespace are due."""
+    """A session's own intentions and those visible in the whole namespace are due in that session.
+
+    Without a session, only intentions visible in the namespace are due.
+    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     await write(ingestor, "mine", due_at=PAST, session_id="s", visibility=Visibility.SESSION)
@@ -89,7 +95,10 @@ async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() ->
 
 
 async def test_an_ended_intention_stays_ended() -> None:
-    """Completing twice changes nothing; cancelling a completed one is a conflict; snoozing into the past is refused."""
+    """Completing an intention twice changes nothing, and cancelling it afterwards is a conflict.
+
+    Snoozing to a time in the past is refused.
+    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     intentions = intentions_over(store, ingestor)
@@ -108,7 +117,7 @@ async def test_an_ended_intention_stays_ended() -> None:
 
 
 async def times_fired(locks: Locks | None) -> int:
-    """How often a due intention fires if two processes ask for due intentions at once."""
+    """How often a due intention is delivered if two processes ask for due intentions at once."""
     store = SlowStore()
     ingestor = ingestor_over(store)
     await write(ingestor, "call Ann", due_at=PAST)
@@ -125,18 +134,24 @@ async def times_fired(locks: Locks | None) -> int:
 
 
 async def test_an_intention_fires_in_one_of_two_processes(live: LiveClient) -> None:
-    """A lock ensures it; without the lock it fires in both."""
+    """If two processes ask for due intentions at once, a lock lets only one deliver the intention.
+
+    Without a lock both deliver it.
+    """
     assert await times_fired(RedisLocks(live)) == 1
     assert await times_fired(None) == 2
 
 
 async def test_intentions_fire_while_the_locks_are_unavailable() -> None:
-    """The intention then fires in both processes."""
+    """While the lock server is unavailable, both processes deliver a due intention rather than none."""
     assert await times_fired(UnavailableLocks()) == 2
 
 
 async def results_of_two_processes(locks: Locks | None) -> list[Status | None]:
-    """What two processes answer that end one intention at once, one completes and one cancels it. None: a conflict."""
+    """The statuses that two processes get if one completes and the other cancels an intention at once.
+
+    None stands for a conflict.
+    """
     store = SlowStore()
     memory_id = await write(ingestor_over(store), "call Ann")
     results: list[Status | None] = []
@@ -157,14 +172,17 @@ async def results_of_two_processes(locks: Locks | None) -> list[Status | None]:
 
 
 async def test_an_intention_is_ended_by_one_of_two_processes(live: LiveClient) -> None:
-    """A lock ensures it: the other process gets a conflict. While the locks are unavailable both may end it."""
+    """If two processes end an intention at once, a lock lets one succeed, and the other gets a conflict.
+
+    While the locks are unavailable both may end it.
+    """
     results = await results_of_two_processes(RedisLocks(live))
     assert sorted(map(str, results)) in (["None", "cancelled"], ["None", "completed"])
     assert None not in await results_of_two_processes(UnavailableLocks())
 
 
 async def test_an_intention_that_ends_while_another_fires_waits_for_no_lock_in_a_circle(live: LiveClient) -> None:
-    """Both take the lock between processes before that of the namespace."""
+    """Delivering and ending take the lock between processes before the namespace's lock, so they cannot deadlock."""
     store = SlowStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)
@@ -177,7 +195,7 @@ async def test_an_intention_that_ends_while_another_fires_waits_for_no_lock_in_a
 
 
 class Observed(FakeEmbedder):
-    """An embedder that records the batches of documents, and whether `locks` are held meanwhile."""
+    """An embedder that records the batches of documents, and whether `locks` were held when it was called."""
 
     def __init__(self, locks: Observing) -> None:
         self.locks = locks
@@ -197,7 +215,10 @@ class Observed(FakeEmbedder):
 
 
 class Observing(FakeLocks):
-    """Locks that know whether they are held. lost: releases find that another has the lock."""
+    """Locks that record whether they are held.
+
+    lost: if true, releasing reports that the lock was lost to another process.
+    """
 
     def __init__(self, *, lost: bool = False) -> None:
         super().__init__()
@@ -220,7 +241,10 @@ CONTEXT = "cooking dinner"
 
 
 async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -> None:
-    """Conditions that were embedded before are not embedded again; without due intentions no lock is needed."""
+    """Conditions without an embedding are embedded in one batch, before the lock is taken.
+
+    If no intention is due, no lock is taken.
+    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     conditions = [CONTEXT, "sailing at night", "repairing the roof"]
@@ -238,7 +262,10 @@ async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -
 
 
 async def test_an_intention_whose_lock_is_lost_after_it_was_marked_is_delivered() -> None:
-    """Another caller may get it too, but it is not lost."""
+    """If the lock is lost after an intention was marked as delivered, it is delivered anyway.
+
+    Another caller may get it too.
+    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     await write(ingestor, "call Ann", due_at=PAST)
@@ -247,7 +274,7 @@ async def test_an_intention_whose_lock_is_lost_after_it_was_marked_is_delivered(
 
 
 async def test_an_intention_that_is_snoozed_meanwhile_does_not_fire() -> None:
-    """Whether it is due is checked again under the lock."""
+    """If an intention is snoozed while another call waits for the lock, that call does not deliver it."""
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)

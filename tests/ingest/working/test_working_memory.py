@@ -26,7 +26,7 @@ SCOPE = Scope("t", "n", session_id="s")
 
 
 class UnpatchableStore(InMemoryStore):
-    """A memory store whose updates fail while `fails` is set."""
+    """A memory store whose updates raise Unavailable while `fails` is set."""
 
     fails = False
 
@@ -58,7 +58,7 @@ def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
 
 
 async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
-    """The stored copy expires at the whole millisecond that the live store keeps."""
+    """An item of working memory has a copy among the memories, which expires at the same whole millisecond."""
     store, now = InMemoryStore(), [NOW + timedelta(microseconds=123_456)]
     working = working_over(store, now)
     item = (await working.create(SCOPE, NewItem(content="port the parser", ttl_s=60))).value
@@ -67,7 +67,7 @@ async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
 
 
 async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
-    """An expired item is never listed, a cleared one if the request includes cleared items."""
+    """An expired item is never listed. A cleared item is listed if the request includes cleared items."""
     store, now = InMemoryStore(), [NOW]
     working = working_over(store, now)
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
@@ -82,7 +82,10 @@ async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
 
 
 async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog: pytest.LogCaptureFixture) -> None:
-    """Clearing the item succeeds although its stored copy can't be updated."""
+    """Clearing an item succeeds even if its copy among the memories cannot be updated.
+
+    The next sync updates the copy.
+    """
     store, now = UnpatchableStore(), [NOW]
     working = working_over(store, now)
     item = (await working.create(SCOPE, NewItem(content="port the parser"))).value
@@ -97,7 +100,7 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
 
 
 async def test_items_cleared_at_once_are_all_kept_as_cleared() -> None:
-    """A slow update of the copies, which saw an item alive, does not undo a later one, which saw it cleared."""
+    """If two items are cleared at once, the slower update of the copies does not undo the other."""
     store = PausingStore()
     working = working_over(store, [NOW])
     ids = [(await working.create(SCOPE, NewItem(content=text))).value.id for text in ("port the parser", "write tests")]
@@ -117,7 +120,10 @@ async def test_items_cleared_at_once_are_all_kept_as_cleared() -> None:
 
 @pytest.mark.parametrize("steps", [COMPLEX_STEPS, COMPLEX_STEPS + 1])
 async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> None:
-    """More than COMPLEX_STEPS steps become one procedure, even if completed twice; the to-do's items are cleared."""
+    """Completing a to-do with more than COMPLEX_STEPS steps stores one procedure, even if completed twice.
+
+    The to-do's items are cleared.
+    """
     store = InMemoryStore()
     working = working_over(store, [NOW])
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
@@ -134,7 +140,7 @@ async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> Non
 
 
 async def test_forgetting_removes_live_items_before_their_memories_are_deleted() -> None:
-    """It removes one item by id, or the items of all sessions of the namespace."""
+    """`forget` removes one item by id, or without an id the items of all sessions in the namespace."""
     store = InMemoryStore()
     working = working_over(store, [NOW])
     first = (await working.create(SCOPE, NewItem(content="port the parser"))).value
