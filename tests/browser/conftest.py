@@ -1,4 +1,4 @@
-"""A headless Chromium, and the service whose pages it opens, with sample memories and something to see in each view.
+"""A headless Chromium, and a service with sample memories, so that every view of the inspector has content.
 
 Without Chromium or playwright these tests are skipped; `make browser` installs both.
 """
@@ -33,7 +33,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """The browser of a module's tests."""
+    """A headless Chromium that the tests of a module share."""
     async with async_playwright() as playwright:
         # Chromium's sandbox refuses to run as root, as in a container.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -44,7 +44,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(chromium: str, tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:  # noqa: ARG001 - skips first
-    """`make run`: the service with the sample memories, and something to see in every view."""
+    """The service as `make run` starts it, with the sample memories and content for every view."""
     process = Process(tmp_path_factory.mktemp("inspected"), onnx_directory, "run")
     try:
         process.wait_until_ready()
@@ -65,14 +65,14 @@ async def look(browser: Browser, service: Process) -> AsyncIterator[Look]:
 
 @pytest.fixture
 async def phone(browser: Browser, service: Process) -> AsyncIterator[Look]:
-    """A page of the width of a small phone, in dark mode."""
+    """A page in a window as wide as a small phone, in dark mode. The test fails on errors as with `look`."""
     opened = await Look.open(browser, service.url, AXE.read_text(encoding="utf-8"), width=360, height=740, dark=True)
     yield opened
     await opened.close()
 
 
 def send(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
-    """Call the API in the namespace of the samples."""
+    """Send a POST to the API in the namespace of the samples, and return its answer."""
     got = client.post(path, json={"namespace": SPACE, **body})
     assert got.is_success, got.text
     answer: dict[str, Any] = got.json()
@@ -80,7 +80,7 @@ def send(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
 
 
 def bring_to_life(client: httpx.Client) -> None:
-    """Give the samples a session with prompts, a replaced fact, a thread, a workflow and a forgotten memory."""
+    """Add to the samples a session with prompts, a replaced fact, a thread, a workflow and a forgotten memory."""
     said = (
         ("user", "The staging cluster moved to Frankfurt last week, because the old region had no capacity left."),
         ("assistant", "Noted: staging runs in Frankfurt now. The deploy scripts need the new endpoint staging-fra."),

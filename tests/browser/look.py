@@ -1,4 +1,4 @@
-"""A page in Chromium that records what must not happen: errors, dialogs, and requests to other hosts."""
+"""A browser page that records problems: errors, dialogs, and requests to other hosts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERIOUS = ("serious", "critical")
 
 @dataclass
 class Look:
-    """A page of the inspector. problems: descriptions of everything that went wrong on it."""
+    """A page of the inspector in Chromium. problems: what went wrong on the page so far (such as errors or dialogs)."""
 
     context: BrowserContext
     page: Page
@@ -29,7 +29,7 @@ class Look:
     async def open(
         cls, browser: Browser, url: str, axe: str, width: int = 1_100, height: int = 800, **how: Any
     ) -> Look:
-        """An empty page. dark: whether its user prefers dark colours; scripts: whether the browser runs them."""
+        """An empty page that records problems. how: `dark` (dark mode), `scripts` (run JavaScript, default true)."""
         context = await browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if how.get("dark") else "light",
@@ -49,7 +49,7 @@ class Look:
         return look
 
     def note(self, wrong: bool, what: str) -> None:  # noqa: FBT001 - of the browser's events
-        """Record `what` as a problem if `wrong` is true."""
+        """Record the text `what` as a problem if `wrong` is true."""
         if wrong:
             self.problems.append(what)
 
@@ -69,26 +69,26 @@ class Look:
         await self._loaded()
 
     async def text(self) -> str:
-        """What the page shows."""
+        """The visible text of the page."""
         return await self.page.locator("main").inner_text()
 
     def button(self, name: str) -> Locator:
-        """The first button of this name that is shown."""
+        """The first visible button with this name."""
         return self.page.get_by_role("button", name=name, exact=True).locator("visible=true").first
 
     async def press(self, name: str) -> None:
-        """Press a button and wait for what it loads: a page, or a part of the one that is shown."""
+        """Press a button by name, and wait for the page or the page fragment that it loads."""
         await self.follow(self.button(name))
 
     async def follow(self, link: Locator) -> None:
-        """Click a link or a button and wait for what it loads."""
+        """Click a link or button, and wait for the page or the page fragment that it loads."""
         async with self.page.expect_response(_brings_content) as answered:
             await link.click()
         await (await answered.value).finished()
         await self._loaded()
 
     async def _loaded(self) -> None:
-        """Wait for the page, and then for the parts that htmx loads: it marks an element until its part is in place."""
+        """Wait for the page and for the fragments that htmx loads into it."""
         await self.page.wait_for_load_state()
         await self.page.locator(".htmx-request, .htmx-swapping, .htmx-settling").first.wait_for(state="detached")
 
@@ -98,7 +98,7 @@ class Look:
         return width
 
     async def violations(self, part: str = "html") -> list[str]:
-        """Serious findings of axe-core in the element that the selector `part` names, with the elements."""
+        """Serious findings of axe-core (accessibility) in the element `part`, each with the HTML elements concerned."""
         # Not a script of the page: its policy allows none from elsewhere.
         await self.page.evaluate(self.axe)
         found: list[dict[str, Any]] = await self.page.evaluate(
@@ -112,5 +112,5 @@ class Look:
 
 
 def _brings_content(answer: Response) -> bool:
-    """Whether this is the answer with a page or a part of one, and no redirect to it."""
+    """Whether this answer contains a page or a fragment, rather than a redirect."""
     return answer.request.resource_type in ("document", "xhr") and not 300 <= answer.status < 400

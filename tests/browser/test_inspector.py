@@ -1,4 +1,4 @@
-"""The inspector in a real browser: every view and button, keyboard, phone, dark mode, accessibility, no other host."""
+"""The inspector (the service's web pages) in Chromium: views, buttons, keyboard, phone, dark mode, accessibility."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ VIEWS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def test_axe_is_the_published_file() -> None:
-    """The vendored file has the hash of axe-core 4.14.1."""
+    """The vendored accessibility checker has the hash of axe-core 4.14.1 as published."""
     assert hashlib.sha256(AXE.read_bytes()).hexdigest() == AXE_SHA256
 
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_view_has_no_axe_findings_and_fits_the_window(look: Look, view: str) -> None:
-    """On a laptop: no serious finding of axe-core, nothing wider than the window, all details opened."""
+    """On a laptop each view, with details opened, has no serious accessibility finding and fits the window's width."""
     path, query = VIEWS[view]
     await look.go(path, **query)
     await _check(look)
@@ -52,7 +52,7 @@ async def test_view_has_no_axe_findings_and_fits_the_window(look: Look, view: st
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_view_has_no_axe_findings_on_a_dark_phone(phone: Look, view: str) -> None:
-    """The same checks hold in dark mode at a width of 360 pixels, and the page's background is dark."""
+    """At 360 pixels in dark mode each view has no serious accessibility finding and a dark background."""
     path, query = VIEWS[view]
     await phone.go(path, **query)
     await _check(phone)
@@ -61,7 +61,7 @@ async def test_view_has_no_axe_findings_on_a_dark_phone(phone: Look, view: str) 
 
 
 async def store(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
-    """Call the API in the namespace of the samples."""
+    """Send a POST to the API in the namespace of the samples, and return its answer."""
     got = await client.post(path, json={"namespace": SPACE, **body})
     assert got.is_success, got.text
     answer: dict[str, Any] = got.json()
@@ -75,12 +75,12 @@ async def _check(look: Look, part: str = "html") -> None:
 
 
 async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings(look: Look) -> None:
-    """The pages of a receipt and of a memory pass the checks of the other views, with everything opened and loaded."""
+    """The pages of a receipt and a memory have no serious accessibility finding, with all details opened."""
     await _check_receipt_and_memory(look)
 
 
 async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings_on_a_dark_phone(phone: Look) -> None:
-    """The same checks hold in dark mode at a width of 360 pixels."""
+    """At 360 pixels in dark mode the pages of a receipt and a memory have no serious accessibility finding."""
     await _check_receipt_and_memory(phone)
 
 
@@ -96,7 +96,7 @@ async def _check_receipt_and_memory(look: Look) -> None:
 
 
 async def test_search_leads_to_a_receipt_that_is_verified_and_replayed(look: Look) -> None:
-    """The test starts at the first page and uses only links and buttons."""
+    """From the first page, links and buttons lead to a search, to its receipt, and to the receipt's verification."""
     await look.go()
     await look.page.get_by_role("link", name="Search", exact=True).click()
     await look.page.get_by_label("Query").fill(QUESTION)
@@ -121,7 +121,7 @@ async def test_search_leads_to_a_receipt_that_is_verified_and_replayed(look: Loo
 
 
 async def test_memory_is_edited_pinned_restored_and_forgotten(look: Look, service: Process) -> None:
-    """Every button of a memory's page does what it says."""
+    """The buttons of a memory's page edit, pin, restore and delete the memory."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         content, in_space = "The canteen opens at 11.", {"namespace": SPACE}
         memory_id = (await store(client, "/v1/memories", type="semantic", content=content))["id"]
@@ -151,7 +151,7 @@ async def test_memory_is_edited_pinned_restored_and_forgotten(look: Look, servic
 
 
 async def test_memory_loads_the_receipts_it_was_in(look: Look) -> None:
-    """The receipts load without a click, and each entry links to its receipt."""
+    """A memory's page loads, without a click, a list with a link to each receipt that has the memory."""
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()
     await look.follow(look.page.locator(".candidates a.text").first)
@@ -162,14 +162,14 @@ async def test_memory_loads_the_receipts_it_was_in(look: Look) -> None:
 
 
 async def test_growth_is_loaded_after_the_first_page(look: Look) -> None:
-    """The chart has a column for each week, those with memories in the colours of their types."""
+    """The first page loads a chart of new memories with a column for each week, coloured by type."""
     await look.go()
     assert await look.page.locator(".columns-chart rect.type-episodic").count() >= 1
     assert "never used" in await look.text()
 
 
 async def test_timeline_shows_what_was_injected(look: Look) -> None:
-    """Each prompt of the session opens to the memories that it was given."""
+    """On a session's page each prompt can be opened to show the memories that were added to it."""
     await look.go("/sessions")
     await look.page.get_by_role("link", name="deploys").first.click()
     prompts = look.page.locator("li.prompt")
@@ -180,7 +180,7 @@ async def test_timeline_shows_what_was_injected(look: Look) -> None:
 
 
 async def test_due_intentions_are_completed_cancelled_and_postponed_by_buttons(look: Look, service: Process) -> None:
-    """Each due intention can be completed, cancelled or postponed by its button."""
+    """Each due task can be completed, cancelled or postponed by its button."""
     texts = ("Water the plants", "Feed the cat", "Call the plumber")
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         for text in texts:
@@ -199,7 +199,7 @@ async def test_due_intentions_are_completed_cancelled_and_postponed_by_buttons(l
 
 
 async def test_thread_and_workflow_open_from_their_lists(look: Look) -> None:
-    """The turns of a thread, and the steps and events of a workflow."""
+    """From the lists, a thread opens with its turns, and a workflow with its steps and events."""
     await look.go("/threads")
     await look.page.get_by_role("link", name="support-1").click()
     assert "Only one of two pieces arrived." in await look.text()
@@ -209,7 +209,7 @@ async def test_thread_and_workflow_open_from_their_lists(look: Look) -> None:
 
 
 async def test_decision_is_undone(look: Look) -> None:
-    """A forgotten memory comes back when its Undo button is pressed; the list can be filtered by kind."""
+    """The Undo button of a decision restores the forgotten memory. The list of decisions can be filtered by kind."""
     await look.go("/decisions", kind="forgotten")
     assert "The old office closed." in await look.text()
     await look.press("Undo: The old office closed.")
@@ -223,7 +223,7 @@ async def test_decision_is_undone(look: Look) -> None:
 
 
 async def test_upkeep_is_run_after_its_dry_run(look: Look, service: Process) -> None:
-    """The report of the dry run has a button that runs the job."""
+    """The report of an upkeep job's dry run has a button that runs the job for real."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         content = "The lift was repaired."
         await store(client, "/v1/memories", type="episodic", content=content, created_at="2021-01-01T00:00:00Z")
@@ -241,7 +241,7 @@ async def test_upkeep_is_run_after_its_dry_run(look: Look, service: Process) -> 
 
 
 async def test_keyboard_reaches_everything(look: Look) -> None:
-    """The skip link comes first and works; focus is always visible; details open with Enter."""
+    """With the keyboard alone, the skip link comes first, focus is always visible, and Enter opens details."""
     await look.go("/search", q=QUESTION)
     await look.page.keyboard.press("Tab")
     assert await look.page.evaluate("document.activeElement.className") == "skip"
@@ -274,7 +274,7 @@ async def test_namespace_is_chosen_in_the_picker(look: Look, service: Process) -
 
 
 async def test_markup_in_a_memory_is_shown_as_text_and_not_run(look: Look, service: Process) -> None:
-    """A stored text with markup, and one with a script address, are shown as text on every page that has them."""
+    """Markup or a script address in a memory is shown as text on every page that has the memory."""
     hostile = '<script>alert(1)</script><img src=x onerror="alert(2)"><a href="javascript:alert(3)">x</a>'
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         stored = await store(client, "/v1/memories", type="semantic", content=hostile, session_id=hostile, tags=["<b>"])
@@ -293,7 +293,7 @@ async def test_markup_in_a_memory_is_shown_as_text_and_not_run(look: Look, servi
 
 
 async def test_buttons_work_in_a_browser_without_javascript(browser: Browser, service: Process) -> None:
-    """Pressing a button loads a whole page with the result."""
+    """Without JavaScript, pressing a button loads a whole page with the result."""
     look = await Look.open(browser, service.url, "", scripts=False)
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()
@@ -306,7 +306,7 @@ async def test_buttons_work_in_a_browser_without_javascript(browser: Browser, se
 
 @pytest.fixture(scope="module")
 def locked(chromium: str, tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:  # noqa: ARG001 - skips first
-    """The service with keys."""
+    """The service with API keys, so that its pages need a login."""
     home = tmp_path_factory.mktemp("locked")
     roles = ("reader", "writer", "admin")
     keys = [{"key": f"{role}-key-of-acme", "tenant": "acme", "role": role} for role in roles]
@@ -321,14 +321,14 @@ def locked(chromium: str, tmp_path_factory: pytest.TempPathFactory, onnx_directo
 
 @pytest.fixture
 async def visitor(browser: Browser, locked: Process) -> AsyncIterator[Look]:
-    """A page of the service with keys, not logged in."""
+    """A page of the service with API keys, opened by a visitor who is not logged in."""
     opened = await Look.open(browser, locked.url, AXE.read_text(encoding="utf-8"))
     yield opened
     await opened.close()
 
 
 async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(visitor: Look, locked: Process) -> None:
-    """A page asks for a key, goes on after the login, and the logout ends it."""
+    """A page asks for an API key, opens after the login, and asks again after the logout."""
     body = {"namespace": "sample", "type": "semantic", "content": "The build runs on Friday."}
     key = {"Authorization": "Bearer writer-key-of-acme"}
     async with httpx.AsyncClient(base_url=locked.url, headers=key, timeout=60) as client:
@@ -351,7 +351,7 @@ async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(visitor: Look
 
 
 async def test_admin_may_run_upkeep(visitor: Look) -> None:
-    """An admin's pages include upkeep, and its dry run reports what a run would change."""
+    """An admin's pages have the upkeep view, whose dry run reports what a run would change."""
     await visitor.page.goto(f"{visitor.url}/inspect/login")
     await visitor.page.get_by_label("Key").fill("admin-key-of-acme")
     await visitor.press("Log in")
@@ -362,7 +362,7 @@ async def test_admin_may_run_upkeep(visitor: Look) -> None:
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="no SCREENSHOTS: make screenshots")
 async def test_screenshots_of_the_documentation_are_written(browser: Browser, service: Process) -> None:
-    """Writes the pictures of docs/inspector.md into the folder SCREENSHOTS."""
+    """Write the screenshots of docs/inspector.md into the folder named by SCREENSHOTS."""
     folder = Path(os.environ["SCREENSHOTS"])
     look = await Look.open(browser, service.url, "", width=960, height=720)
     await look.go("/search", q=QUESTION)

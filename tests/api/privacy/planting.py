@@ -1,4 +1,4 @@
-"""Calls that send a secret in every field, and import files that contain it."""
+"""API calls that contain a secret in every text field or id, and import files that contain the secret."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMMON: dict[str, Any] = {
 
 
 def doors(namespace: str) -> Iterator[Door]:
-    """Calls that write, or that could quote their input in a problem, with the secret in each field."""
+    """Calls (method, path, body) with the secret in each field: calls that write, or could quote input in an error."""
     yield from _memories(namespace)
     yield from _sessions(namespace)
     yield from _threads(namespace)
@@ -40,7 +40,7 @@ def doors(namespace: str) -> Iterator[Door]:
 
 
 def _ids(namespace: str) -> Iterator[Door]:
-    """Calls with the secret in an id: of sessions, agents, to-dos, threads, workflows and linked memories."""
+    """Calls with the secret in an id: of a session, agent, to-do, thread, workflow, step or linked memory."""
     ns, here = {"namespace": namespace}, f"?namespace={namespace}"
     fact = {"type": "semantic", "content": "The deploy key is kept in the vault until the audit", **ns}
     for ids in ({"session_id": SECRET}, {"agent_id": f"a {SECRET}"}, {"links": [{"to": SECRET, "type": "extends"}]}):

@@ -1,4 +1,4 @@
-"""Redaction of working memory and workflows, over HTTP and a real live store."""
+"""Redaction of working memory and workflows, over HTTP and a real Redis server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TENANTS = ("usual", "strict", "open")
 
 @pytest.fixture
 def space() -> dict[str, str]:
-    """A new namespace and session."""
+    """Request fields for a new namespace and its session."""
     return {"namespace": f"n {uuid.uuid4()}", "session_id": "s"}
 
 
@@ -52,14 +52,14 @@ async def post(
 
 
 async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") -> str:
-    """Everything that Redis stores for the namespace, as text."""
+    """All that Redis stores for the tenant's namespace, as text."""
     return str(await everything(live, Scope(tenant, space["namespace"])))
 
 
 async def test_items_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """The answer counts the redacted secrets; the id of a to-do is not redacted."""
+    """Secrets in a note of working memory and in a to-do's steps are redacted, and the answers count them by kind."""
     result = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
     assert result["content"].startswith(f"ask {MARK}, pay [redacted:")
     assert result["redactions"] == {"email": 1, "card": 1}
@@ -77,7 +77,7 @@ async def test_items_are_stored_without_secrets(
 
 
 async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """An id that looks like a secret is stored unchanged, so that its to-do can be cleared."""
+    """A to-do id that contains an e-mail address is stored unchanged, and a call with the id can clear the to-do."""
     item = {**space, "todo_id": f"mail {MAIL}", "content": "write the mail"}
     assert (await post(client, "/v1/working", item)).json()["todo_id"] == f"mail {MAIL}"
     cleared = await post(client, "/v1/working/clear", {**space, "todo_id": f"mail {MAIL}"})
@@ -87,7 +87,7 @@ async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[
 async def test_workflows_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """Data, events and inputs are redacted; a repeated call reports the same counts."""
+    """A workflow's data, events and inputs are redacted. A repeated call reports the same number of secrets."""
     inside = {"namespace": space["namespace"]}
     begun = (await post(client, "/v1/workflows", {**inside, "data": {"owner": MAIL}})).json()
     assert begun["redactions"] == {"email": 1}
@@ -126,7 +126,7 @@ async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncCl
 async def test_refusing_tenant_stores_nothing(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str], path: str
 ) -> None:
-    """A call with a secret is refused; the problem names the kind of secret and does not quote it."""
+    """If the tenant refuses secrets, a call with one is a 422 that names the kind of secret, and nothing is stored."""
     body = {"namespace": space["namespace"], "data": {"owner": MAIL}}
     if path != "/v1/workflows":
         body = {**space, "content": f"ask {MAIL}", "todo_id": "t"}
@@ -138,7 +138,7 @@ async def test_refusing_tenant_stores_nothing(
 
 
 async def test_refused_event_changes_nothing(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """After an event with a secret is refused, the workflow has the same version."""
+    """If the tenant refuses secrets, an event with one is a 422, and the workflow keeps its version."""
     inside = {"namespace": space["namespace"]}
     path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside, 'strict')).json()['workflow_id']}"
     for call, body in (("events", {"type": "note", "input": MAIL}), ("continue", {"input": MAIL})):
@@ -152,7 +152,7 @@ async def test_refused_event_changes_nothing(client: httpx.AsyncClient, space: d
 async def test_allowing_tenant_stores_text_unchanged(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """A tenant that allows secrets gets its text stored without redaction."""
+    """If the tenant allows secrets, texts are stored without redaction."""
     created = await post(client, "/v1/working", {**space, "content": f"ask {MAIL}"}, tenant="open")
     assert created.json()["content"] == f"ask {MAIL}"
     assert "redactions" not in created.json()

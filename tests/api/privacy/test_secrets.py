@@ -1,4 +1,4 @@
-"""Secrets in ids and in forms without a fixed format, over HTTP: refused or redacted, and stored nowhere."""
+"""Secrets in ids are refused, and secrets without a known format (such as passwords) are redacted, over HTTP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FACT = {"type": "semantic", "content": "Alice likes tea", **NS}
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with fake stores."""
+    """An HTTP client of a service over in-memory stores, without keys."""
     async with connect(fake_services(lambda: NOW)) as client:
         yield client
 
@@ -36,7 +36,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_a_memory_with_a_secret_in_an_id_is_rejected(client: httpx.AsyncClient, field: str, value: Any) -> None:
-    """The answer names the field and the kind of the secret; the namespace stays empty."""
+    """A memory with a secret in an id field is rejected with the field and the kind of secret, and is not stored."""
     answer = (await client.post("/v1/memories", json={**FACT, field: value})).json()
     assert (answer["status"], answer["reason"]) == ("rejected", f"{field}: {REASON}")
     assert (await client.get("/v1/memories", params=NS)).json()["memories"] == []
@@ -61,7 +61,7 @@ async def test_a_memory_with_a_secret_in_an_id_is_rejected(client: httpx.AsyncCl
 async def test_a_call_with_a_secret_in_an_id_is_refused(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
 ) -> None:
-    """422 with the field and the kind of the secret, which is not quoted; receipts would store it."""
+    """A search, retrieval, thread or workflow with a secret in an id is a 422 that names the field, not the secret."""
     answer = await client.post(path, json={**NS, **body})
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["path"] == field
@@ -70,7 +70,7 @@ async def test_a_call_with_a_secret_in_an_id_is_refused(
 
 
 async def test_secrets_in_ids_of_turns_and_events_are_refused(client: httpx.AsyncClient) -> None:
-    """The ids are the agent of a turn, and the step, agent and idempotency key of an event."""
+    """A secret as the agent of a turn, or as the step, agent or idempotency key of an event, is a 422."""
     thread = (await client.post("/v1/threads", json=NS)).json()["id"]
     workflow = (await client.post("/v1/workflows", json=NS)).json()["workflow_id"]
     refused = {
@@ -88,13 +88,13 @@ async def test_secrets_in_ids_of_turns_and_events_are_refused(client: httpx.Asyn
 
 
 async def test_personal_data_may_be_an_id(client: httpx.AsyncClient) -> None:
-    """An e-mail address names the session of a person, and is stored as it is."""
+    """An e-mail address may be a session id, and is stored unchanged."""
     answer = (await client.post("/v1/memories", json={**FACT, "session_id": "ann@example.com"})).json()
     assert answer["memory"]["session_id"] == "ann@example.com"
 
 
 async def test_related_concepts_are_redacted_in_writes_and_changes(client: httpx.AsyncClient) -> None:
-    """The secret is in no field of the stored memory."""
+    """A secret in the related concepts of a fact is redacted, whether it comes with a write or an edit."""
     answer = (await client.post("/v1/memories", json={**FACT, "related": [f"see {SECRET}"]})).json()
     assert answer["memory"]["related"] == ["see [redacted:github_token]"]
     changed = await client.patch(f"/v1/memories/{answer['id']}", params=NS, json={"related": [SECRET]})
@@ -117,7 +117,7 @@ async def test_related_concepts_are_redacted_in_writes_and_changes(client: httpx
 async def test_secrets_without_a_fixed_format_are_redacted(
     client: httpx.AsyncClient, content: str, secret: str
 ) -> None:
-    """Settings, tables, prose, commands, tokens of unknown vendors, and recovery codes are stored without them."""
+    """Passwords in settings, tables, sentences or commands, tokens of unknown vendors and backup codes are redacted."""
     stored = (await client.post("/v1/memories", json={**FACT, "content": content})).json()
     assert secret not in str(stored)
     assert "[redacted:" in stored["memory"]["content"]
@@ -135,6 +135,6 @@ async def test_secrets_without_a_fixed_format_are_redacted(
     ],
 )
 async def test_harmless_look_alikes_are_stored_unchanged(client: httpx.AsyncClient, content: str) -> None:
-    """Digests, UUIDs, commits, variables, settings about passwords and rows of numbers stay."""
+    """Digests, UUIDs, commit ids, variables, password settings and rows of numbers are stored without redaction."""
     stored = (await client.post("/v1/memories", json={**FACT, "content": content})).json()
     assert stored["memory"]["content"] == content

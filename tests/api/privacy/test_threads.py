@@ -1,4 +1,4 @@
-"""Redaction of threads, and which agents may change them."""
+"""Redaction of threads (stored conversations), and which agents may change a thread."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BOOK = RuleBook(
 
 
 class OfTenant(Redactor):
-    """A redactor that uses the rules of one tenant for every caller."""
+    """A redactor that uses the rules of one fixed tenant, whichever tenant calls."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(BOOK)
@@ -49,16 +49,16 @@ class OfTenant(Redactor):
 
 
 class Broken(Redactor):
-    """A redactor that always fails."""
+    """A redactor that raises Unavailable for every value."""
 
     def clean(self, _tenant: str, _value: Any) -> RedactedValue[Any]:
-        """Raise Unavailable."""
+        """Always raises Unavailable."""
         raise Unavailable("not stored: redaction could not run")
 
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a tenant whose secrets are redacted."""
+    """An HTTP client of a service with the policies of POLICIES, which redacts secrets by the default rules of BOOK."""
     async with served(live, services, POLICIES, redactor=Redactor(BOOK)) as client:
         yield client
 
@@ -69,7 +69,7 @@ async def raw(live: LiveClient, client: httpx.AsyncClient) -> str:
 
 
 async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Every field of a turn is redacted; the answer counts secrets by kind."""
+    """Secrets are redacted in every field of a turn, and the answer counts them by kind."""
     thread = (await begun(client))["id"]
     turn_answer = await say(
         client,
@@ -101,7 +101,7 @@ async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, 
 
 
 async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
-    """An append or replacement with a role that the policy never keeps changes nothing."""
+    """If tenant or policy never keep a role, an append or replacement with the role is a 422 and stores no turn."""
     thread = (await begun(client, resource="quiet"))["id"]
     for role in ("tool", "system"):
         await say(client, thread, "x", status=422, role=role)
@@ -111,7 +111,7 @@ async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Long turns are redacted in a thread; one that its redaction markers make too long is refused."""
+    """A long turn is redacted. If redaction markers make a turn longer than the limit, it is a 422."""
     thread = (await begun(client))["id"]
     answer = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
     assert answer["redactions"] == {"email": 1}
@@ -124,7 +124,7 @@ async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClie
 async def test_tenants_may_refuse_or_allow_secrets(
     live: LiveClient, services: Services, tenant: str, status: int, shown: str | None
 ) -> None:
-    """A tenant that refuses gets the kind of secret and stores nothing; one that allows stores the text."""
+    """If the tenant refuses secrets, a turn with one is a 422. If it allows them, the turn is stored unchanged."""
     async with served(live, services, POLICIES, redactor=OfTenant(tenant)) as client:
         thread = (await begun(client))["id"]
         answer = await say(client, thread, f"Pay with {CARD}", status=status)
@@ -134,7 +134,7 @@ async def test_tenants_may_refuse_or_allow_secrets(
 
 
 async def test_failed_redaction_stores_nothing(live: LiveClient, services: Services) -> None:
-    """If redaction fails, the call is a 503 and the thread is unchanged."""
+    """If redaction fails, an append is a 503 and the thread gets no turn."""
     async with served(live, services, POLICIES, redactor=Broken()) as client:
         thread = (await begun(client))["id"]
         await say(client, thread, "hello", status=503)
@@ -142,7 +142,7 @@ async def test_failed_redaction_stores_nothing(live: LiveClient, services: Servi
 
 
 async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Changes by an agent with read-only access, or without access to the resource, are a 403."""
+    """Any change of a thread is a 403 for an agent with read-only access or without access to its resource."""
     thread = (await begun(client, resource="notes", variables={"user": {"id": "u"}}))["id"]
     await say(client, thread, "by nobody in particular")
     before = await raw(live, client)
@@ -164,6 +164,6 @@ async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: 
 
 
 async def test_initial_context_is_set_only_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
-    """A resource that is read-only for the agent does not get the initial context."""
+    """An initial context is set in the agent's resources that it may write, and not in a read-only one."""
     opened = await begun(client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}})
     assert [item["thread"]["initial_context"] for item in opened["threads"]] == [None, "hello"]

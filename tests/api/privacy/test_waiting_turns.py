@@ -1,4 +1,4 @@
-"""Turns that wait to become memories, when their session or namespace is erased; over HTTP and a real live store."""
+"""Turns that wait in Redis to become memories are erased with their session or namespace, over HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHER = "We decided to keep the old invoices for ten years because the auditors 
 
 
 class SlowGate:
-    """A gate that lets drafts pass once it is opened. reached: set when the first draft waits."""
+    """An ingestion step that waits until `opened` is set. reached: set when the first memory waits."""
 
     def __init__(self) -> None:
         self.reached, self.opened = anyio.Event(), anyio.Event()
@@ -45,7 +45,7 @@ class SlowGate:
 
 
 class BrokenGate:
-    """A gate that is away while `broken`."""
+    """An ingestion step that raises Unavailable while `broken`."""
 
     broken = True
 
@@ -58,7 +58,7 @@ class BrokenGate:
 
 @dataclass
 class World:
-    """A service over a real live store, its client, and a namespace of its own."""
+    """A service over a real Redis server, its HTTP client, and a scope for the test alone."""
 
     live: LiveClient
     services: Services
@@ -66,7 +66,7 @@ class World:
     scope: Scope
 
     async def captured(self, session_id: str, text: str) -> None:
-        """Queue a prompt with its answer, and leave another prompt without one."""
+        """Queue a prompt with its answer to become memories, and begin another prompt that has no answer yet."""
         scope = replace(self.scope, session_id=session_id)
         sessions = self.services.client_sessions
         await sessions.begin(scope, "1", Turn("user", text, 1, NOW))
@@ -74,14 +74,14 @@ class World:
         await sessions.begin(scope, "2", Turn("user", f"{text} And now?", 1, NOW))
 
     async def left(self, text: str) -> None:
-        """Queue a turn of a thread that ended."""
+        """Queue the turn of a thread that is deleted, to become a memory."""
         threads, thread_id = self.services.threads, str(uuid.uuid4())
         await threads.store.create(self.scope, NewThread(thread_id, 60, NOW))
         await threads.store.replace(self.scope, thread_id, [(Turn("user", text, 1, NOW), "0")])
         await threads.store.delete(self.scope, thread_id, flush=True)
 
     async def erase(self, session_id: str | None = None) -> None:
-        """Erase a session's memories or everything of the namespace."""
+        """Delete the memories of a session, or erase the whole namespace if `session_id` is None."""
         namespace = self.scope.namespace
         if session_id is None:
             answer = await self.http.post("/v1/admin/erase", json={"namespace": namespace})
@@ -92,7 +92,7 @@ class World:
             assert (await self.http.delete("/v1/memories", params=query)).json()["remaining"] == 0
 
     async def contents(self) -> list[str]:
-        """The contents of the namespace's memories, once all turns that wait are memories."""
+        """Write the waiting turns as memories, and return the contents of all memories, sorted."""
         for writer in self.writers:
             await writer.persist(self.scope)
         listed = await self.http.get("/v1/memories", params={"namespace": self.scope.namespace})
@@ -100,13 +100,13 @@ class World:
 
     @property
     def writers(self) -> tuple[EvictedTurnWriter, ...]:
-        """What writes the turns that wait."""
+        """The writers that turn waiting turns into memories: of captured sessions, and of threads."""
         return self.services.captures, self.services.threads.evicted_turns
 
 
 @pytest.fixture
 async def world(live: LiveClient) -> AsyncIterator[World]:
-    """A service whose captured turns and threads are on a real live store."""
+    """A service that keeps captured turns and threads in a real Redis server."""
     services, sessions = fake_services(lambda: NOW), RedisClientSessions(live)
     captures = CapturedTurnWriter(
         captured_turns(live), sessions, services.ingestor, services.recall_guard, services.clock
@@ -124,7 +124,7 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("session_id", [None, "s"])
 async def test_a_turn_that_is_being_written_is_erased_with_the_others(world: World, session_id: str | None) -> None:
-    """An erasure that arrives while a turn is embedded leaves nothing of it behind."""
+    """An erasure that arrives while a turn is being written as a memory leaves neither the turn nor the memory."""
     gate = SlowGate()
     world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
     await world.captured("s", TEXT)
@@ -149,7 +149,7 @@ async def test_a_turn_that_is_being_written_is_erased_with_the_others(world: Wor
 
 
 async def test_deleting_a_session_discards_what_it_said_that_is_no_memory_yet(world: World) -> None:
-    """Its queued turns, those set aside and its open prompt go; another session's turns become memories."""
+    """Deleting a session discards its queued, failed and unanswered turns. Turns of another session become memories."""
     gate = BrokenGate()
     world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
     await world.captured("s", TEXT)
@@ -170,7 +170,7 @@ async def test_deleting_a_session_discards_what_it_said_that_is_no_memory_yet(wo
 async def test_deleting_a_namespace_discards_turns_of_threads(
     world: World, kind: str | None, expected: list[str]
 ) -> None:
-    """Turns that left their threads would become episodes, so they go with all memories or with all episodes."""
+    """Queued turns of a deleted thread are discarded with all memories or all episodic ones, not with another type."""
     await world.left(OTHER)
     query = {"namespace": world.scope.namespace, "confirm": "true"} | ({"type": kind} if kind else {})
     assert (await world.http.delete("/v1/memories", params=query)).status_code == 200

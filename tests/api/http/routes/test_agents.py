@@ -1,4 +1,4 @@
-"""The registry of models over HTTP, and an agent's whole context."""
+"""The registry of language models over HTTP, and an agent's whole context (memories, threads, tasks) in one call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OWN = "models: [{provider: house, names: [house-one], window: 10000, categories:
 
 
 async def test_models_are_listed_by_category_and_reloaded(services: Services, tmp_path: Path) -> None:
-    """The operator's own models come first; a change of the operator's file takes effect at the next call."""
+    """The operator's models are listed first, and a change of the operator's file shows at the next call."""
     path = tmp_path / "models.yaml"
     path.write_text(OWN)
     async with connect(replace(services, models=RegistrySource(path))) as client:
@@ -50,7 +50,7 @@ async def test_models_are_listed_by_category_and_reloaded(services: Services, tm
 
 
 async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path: Path) -> None:
-    """The answer has the tokens of every part of its window."""
+    """A model is found by task or name, and the answer divides its context window into parts, in tokens."""
     path = tmp_path / "models.yaml"
     path.write_text(OWN)
     async with connect(replace(services, models=RegistrySource(path))) as client:
@@ -74,7 +74,7 @@ async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path:
 
 @pytest.fixture
 async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
-    """A client of a service that stores live state in a Redis server and whose policy file defines agents."""
+    """A client of a service that keeps threads and working memory in Redis, and whose policy file defines agents."""
     async with serving(live, replace(services, models=RegistrySource())) as client:
         yield World(client, f"n {uuid.uuid4()}")
 
@@ -87,7 +87,7 @@ async def context_of(world: World, agent: str, key: str = "host", status: int = 
 
 
 async def furnish(world: World) -> dict[str, str]:
-    """Give the agents memories, two threads, working items and a due task; return the ids of the threads."""
+    """Add memories, two threads, notes in working memory and a due task. Return the ids of the threads by resource."""
     await world.call("host", "POST", "/v1/memories", {"type": "semantic", "content": "The ledger runs on Postgres."})
     due = {"type": "prospective", "content": "Rotate the ledger password", "due_at": "2026-02-28T09:00:00Z"}
     await world.call("host", "POST", "/v1/memories", due)
@@ -103,7 +103,7 @@ async def furnish(world: World) -> dict[str, str]:
 
 
 async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
-    """It has memories, the agent's threads, working memory and due tasks; their tokens add up to at most the budget."""
+    """An agent's context has memories, its threads, working memory and due tasks, together within the token budget."""
     threads = await furnish(world)
     answer = await context_of(world, "ann", query="where does the ledger run?", session_id="s1", budget=2_000, floor=0)
     parts, metadata, text = answer["parts"], answer["metadata"], answer["context"]
@@ -120,7 +120,7 @@ async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
 
 
 async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
-    """It gets no other agent's context, and only its own agent's working items of the session."""
+    """A key bound to an agent gets that agent's notes in working memory only, and a 403 for another agent's context."""
     await furnish(world)
     mine = await context_of(world, "ann", key="ann", query="ledger", session_id="s1", floor=0)
     assert [item["content"] for item in mine["parts"]["working"]["items"]] == ["Ann checks the ledger"]
@@ -129,7 +129,7 @@ async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
 
 @pytest.mark.parametrize("budget", [0, 7, 40, 90, 200, 500])
 async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: int) -> None:
-    """Budgets start at 0. The newest turns are shown if they have room, and turns that are left out are counted."""
+    """An agent's context is within any budget from 0. Turns that have no room are counted as omitted."""
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", budget=budget, floor=0)
     assert answer["metadata"]["total_tokens"] <= budget
@@ -142,7 +142,7 @@ async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: 
 
 
 async def test_the_models_allocation_divides_an_agents_context(world: World) -> None:
-    """The default budget is the window less the response; the margin of an approximate tokenizer stays free."""
+    """The default budget is the model's window less the response; a margin for an inexact tokenizer stays unused."""
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0)
     metadata = answer["metadata"]
@@ -153,7 +153,7 @@ async def test_the_models_allocation_divides_an_agents_context(world: World) -> 
 
 
 async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> None:
-    """Memories that match the newest turn of an agent's threads are shown; without threads, what is due is."""
+    """Without a query, the newest turn of the agent's threads is the query. Without turns, only due tasks are shown."""
     await furnish(world)
     asked = await context_of(world, "ann", session_id="s1", floor=0)
     assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
@@ -164,7 +164,7 @@ async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> Non
 
 
 async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: World) -> None:
-    """The query is the beginning of its words."""
+    """If the newest turn begins with many line breaks, its words are still used as the query."""
     threads = await furnish(world)
     turn = {"role": "user", "content": f"{chr(10) * MAX_WORDS}Where is the ledger?"}
     added = await world.on_thread("bob", "POST", f"/{threads['shared']}/turns", turn)
@@ -174,7 +174,7 @@ async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: Wo
 
 
 async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(world: World) -> None:
-    """The problem names the missing variable of the thread's key, or the agents that there are."""
+    """A missing variable of the thread key is a 422 that names it. An unknown agent is a 422 with the known names."""
     missing = await context_of(world, "ann", status=422, query="x")
     assert "session.id" in missing["detail"]
     unknown = await context_of(world, "zed", status=422, query="x")
@@ -182,7 +182,7 @@ async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(worl
 
 
 async def test_a_thread_that_ends_while_a_context_is_built_is_left_out(world: World) -> None:
-    """Another agent may delete it at any moment."""
+    """If another agent deletes a thread while a context is built, the call still succeeds."""
     for _ in range(25):
         shared = await world.thread("bob", resource="shared", variables=SESSION)
         await world.on_thread("bob", "POST", f"/{shared}/turns", {"role": "user", "content": "Where is the ledger?"})

@@ -35,17 +35,17 @@ class Clock:
         self.now = NOW
 
     def __call__(self) -> Any:
-        """The current time."""
+        """The time to which the test set the clock."""
         return self.now
 
 
 class HookedEmbedder(FakeEmbedder):
-    """An embedder that runs `hook` once, before its next texts."""
+    """An embedder that awaits `hook` once, before it embeds the next texts."""
 
     hook: Callable[[], Awaitable[Any]] | None = None
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings, after the hook."""
+        """Return the embeddings of the texts, after the hook has run."""
         hook, self.hook = self.hook, None
         if hook is not None:
             await hook()
@@ -68,14 +68,14 @@ async def run(client: httpx.AsyncClient, job: str, **options: Any) -> dict[str, 
 
 
 async def decisions(client: httpx.AsyncClient, **query: str) -> dict[str, dict[str, Any]]:
-    """The listed decisions by id."""
+    """The listed decisions by the id of the memory that each is about."""
     answer = await client.get("/v1/decisions", params={**SPACE, **query})
     assert answer.status_code == 200, answer.text
     return {decision["id"]: decision for decision in answer.json()["decisions"]}
 
 
 async def undo(client: httpx.AsyncClient, memory_id: str) -> list[str]:
-    """Undo a decision and return what is current again."""
+    """Undo the decision about a memory, and return the ids of the memories that are current again."""
     answer = await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE)
     assert answer.status_code == 200, answer.text
     restored: list[str] = answer.json()["restored"]
@@ -97,7 +97,7 @@ async def patch(client: httpx.AsyncClient, memory_id: str, **changes: Any) -> di
 
 
 async def limits(client: httpx.AsyncClient, *values: int) -> list[str]:
-    """Ids of facts, a month apart, each of which replaces the one before."""
+    """Write facts dated a month apart, each of which replaces the one before. Return their ids."""
     return [
         await write(client, f"The limit is {value} requests per minute.", created_at=f"2026-0{month}-01T00:00:00Z")
         for month, value in enumerate(values, 1)
@@ -110,13 +110,13 @@ async def states(client: httpx.AsyncClient, *ids: str) -> list[str]:
 
 
 async def contents(client: httpx.AsyncClient) -> set[str]:
-    """The contents of the current view."""
+    """The contents of all current memories."""
     hits = (await client.post("/v1/search", json={**SPACE, "query": "tea", "top_k": 50})).json()["hits"]
     return {hit["memory"]["content"] for hit in hits}
 
 
 async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Services) -> None:
-    """The merged memory leaves the view with a reason. Undone, it is in the view again and is not merged again."""
+    """A memory merged by compaction is listed and hidden. After an undo it is current and is not merged again."""
     async with connect(services) as client:
         first = await write(client, "Tea is at four", importance=9)
         second = await write(client, "Tea is served at five")
@@ -139,7 +139,7 @@ async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Servi
 
 
 async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
-    """The fact names its sessions and events; undone, it leaves the view and is not made again."""
+    """A fact promoted from three events is listed. After an undo it is hidden and is not promoted again."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         events = set()
@@ -178,7 +178,7 @@ async def test_what_three_sessions_say_in_other_words_becomes_a_fact(onnx_direct
 
 
 async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
-    """A forgotten memory leaves the view, comes back pinned, and is deleted for good after thirty days."""
+    """A forgotten memory is hidden, can be restored (pinned) for thirty days, and is then deleted for good."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         kept, lost = await write(client, "Tea is green"), await write(client, "Tea is black")
@@ -197,7 +197,7 @@ async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
 
 
 async def test_a_rejected_text_is_listed_and_can_be_stored(client: httpx.AsyncClient) -> None:
-    """A captured text that was rejected is listed with its reason, and its undo stores it."""
+    """A captured text that review rejected is listed with the reason, and undoing the rejection stores the text."""
     messages = [{"role": "user", "content": "ok thanks"}]
     await client.post("/v1/hooks/session-stop", json={**SPACE, "session_id": "s", "messages": messages})
     ((rejected, decision),) = (await decisions(client, kind="rejected")).items()
@@ -209,7 +209,7 @@ async def test_a_rejected_text_is_listed_and_can_be_stored(client: httpx.AsyncCl
 
 
 async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
-    """A fact that another replaced is listed with what replaced it and why."""
+    """A replaced fact is listed with the id of the newer fact and the reason."""
     old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")
     new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
     listed = await decisions(client)
@@ -218,7 +218,7 @@ async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
 
 
 async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.AsyncClient) -> None:
-    """Neither contradicts the other any more, and writing the newer one again decides nothing."""
+    """After an undo both facts are current without links. Writing the newer one again does not replace the older."""
     old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")
     new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
     assert await undo(client, old) == [old]
@@ -231,7 +231,7 @@ async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.Asyn
 
 
 async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncClient) -> None:
-    """The undo takes the id of either fact."""
+    """If two facts contest each other, an undo with the id of either makes both current."""
     old = await write(client, "The limit is 10 requests per minute.", agent_id="a")
     new = await write(client, "The limit is 20 requests per minute.", agent_id="b")
     assert {each["kind"] for each in (await decisions(client)).values()} == {"contested"}
@@ -241,7 +241,7 @@ async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncCli
 
 
 async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.AsyncClient) -> None:
-    """Undoing it stores the second wording as a memory of its own, which is not merged again."""
+    """Undoing the merge of another wording stores the wording as a separate memory, which is not merged again."""
     first = await write(client, "Tea is served at four.", session_id="a")
     for _ in range(2):
         assert await write(client, "tea is served at four", session_id="b") == first
@@ -261,7 +261,7 @@ async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.Asy
 
 
 async def test_a_wording_is_undone_once_even_if_two_ask_at_once() -> None:
-    """The second call finds nothing to undo, and neither memory gets or loses evidence twice."""
+    """Of two concurrent undos of a merge, the second is a 404, and no evidence is counted twice."""
     embedder = HookedEmbedder()
     async with connect(fake_services(lambda: NOW, encoders=(embedder, FakeSparse()))) as client:
         first = await write(client, "The build runs on Friday.", evidence_count=5)
@@ -287,14 +287,14 @@ async def test_a_wording_is_undone_once_even_if_two_ask_at_once() -> None:
 
 
 async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
-    """An unknown id is 404, a memory about which nothing was decided 409."""
+    """An undo is a 404 for an unknown id, and a 409 for a memory without a decision."""
     problem(await client.post("/v1/memories/none/undo", params=SPACE), 404)
     memory_id = await write(client, "Tea is green")
     problem(await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE), 409)
 
 
 async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(client: httpx.AsyncClient) -> None:
-    """Of three values the second comes back; that it replaced the first is another decision, undone by itself."""
+    """Of three successive values, undoing the second's replacement restores it and leaves the first one replaced."""
     first, second, third = await limits(client, 10, 20, 30)
     assert await undo(client, second) == [second]
     assert await states(client, first, second, third) == ["replaced", "current", "current"]
@@ -304,7 +304,7 @@ async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(client: ht
 
 
 async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(client: httpx.AsyncClient) -> None:
-    """The fact that the promoted one replaced is current again, and the promoted one says why it left the view."""
+    """Undoing a promotion hides the promoted fact, with the reason, and makes the fact that it had replaced current."""
     (old,) = await limits(client, 10)
     for session in "abc":
         await write(client, "The limit is 20 requests per minute.", type="episodic", session_id=session)
@@ -318,13 +318,13 @@ async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(client: ht
 
 
 class KilledStore(InMemoryStore):
-    """A store that is away after one more patch once `last` is set."""
+    """A memory store that makes one more patch after `last` is set, and then raises Unavailable."""
 
     last = False
     away = False
 
     async def patch(self, *arguments: Any, **options: Any) -> None:
-        """Set fields of stored memories."""
+        """Set fields of stored memories. Raises Unavailable while `away`."""
         if self.away:
             raise Unavailable("killed")
         await super().patch(*arguments, **options)
@@ -333,7 +333,7 @@ class KilledStore(InMemoryStore):
 
 @pytest.mark.parametrize("job", ["forget", "undo"])
 async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
-    """The fact that comes back is current with the first write of what makes it current."""
+    """If the store fails after the first write of a job or an undo, the restored fact is already current."""
     store = KilledStore(FakeEmbedder().dimensions)
     async with connect(fake_services(lambda: NOW, store)) as client:
         (old,) = await limits(client, 10)
@@ -352,7 +352,7 @@ async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
 
 
 async def test_a_replaced_promotion_is_undone_one_decision_after_the_other(client: httpx.AsyncClient) -> None:
-    """Both decisions are listed; the replacement, the later one, is undone first, and then the promotion."""
+    """If a promoted fact was replaced, the first undo takes back the replacement, and the second one the promotion."""
     for session in "abc":
         text = "The limit is 10 requests per minute."
         await write(client, text, type="episodic", session_id=session, created_at="2026-01-01T00:00:00Z")
@@ -384,7 +384,7 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
 
 
 async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgotten(client: httpx.AsyncClient) -> None:
-    """A pinned fact is never forgotten, so a forgotten fact must not keep it hidden."""
+    """If a fact is forgotten, the pinned fact that it had replaced is current again."""
     old, new = await limits(client, 10, 20)
     await patch(client, old, pinned=True)
     await run(client, "forget", keep_top=0)
@@ -394,7 +394,7 @@ async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgot
 async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_current(
     client: httpx.AsyncClient,
 ) -> None:
-    """The fact that it had replaced was forgotten with it, so that one replaces nothing, and is not replaced."""
+    """A forgotten fact that is written again with an earlier date is current, and the older fact stays forgotten."""
     old, new = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)
     content = (await read(client, new))["content"]
@@ -406,7 +406,7 @@ async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_cu
 
 
 async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(client: httpx.AsyncClient) -> None:
-    """An edit brings back what the old text had replaced, but not what upkeep has ended since."""
+    """A replaced fact that was forgotten too stays hidden when an edit gives its successor another subject."""
     old, new = await limits(client, 10, 20)
     assert (await run(client, "forget", max_age_days=40))["ids"] == [old]
     await patch(client, new, content="Tea is green")
@@ -415,7 +415,7 @@ async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(cli
 
 
 async def test_a_fact_forgotten_after_its_successor_expired_is_out_of_the_view() -> None:
-    """Though it was current again without a write."""
+    """A fact that is current again because its successor expired can be forgotten, and is then hidden."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         old = await write(client, "The limit is 10 requests per minute.")
@@ -430,7 +430,7 @@ async def test_a_fact_forgotten_after_its_successor_expired_is_out_of_the_view()
 
 
 async def test_what_a_caller_ended_is_no_decision_and_stays_ended() -> None:
-    """It is not listed; when it was forgotten later, the undo takes back the forgetting only."""
+    """A memory that a caller ended is no decision. If it is forgotten later, an undo keeps the caller's end."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         known = await write(client, "Tea is green")
@@ -446,7 +446,7 @@ async def test_what_a_caller_ended_is_no_decision_and_stays_ended() -> None:
 
 
 async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
-    """With a new end, it is pinned, no longer listed as forgotten, and not deleted after thirty days."""
+    """A forgotten memory to which a caller gives a later end is current, pinned and not deleted after thirty days."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         known = await write(client, "Tea is green")
@@ -464,7 +464,7 @@ async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
 
 
 async def test_a_link_of_a_caller_is_the_reason_of_a_contest(client: httpx.AsyncClient) -> None:
-    """Every listed decision has a reason."""
+    """If a caller links two facts with `contradicts`, the listed contest gives that link as its reason."""
     first, second = await write(client, "Tea is green"), await write(client, "Coffee is black")
     await patch(client, second, links=[{"to": first, "type": "contradicts"}])
     reasons = {each["reason"] for each in (await decisions(client, kind="contested")).values()}
@@ -472,7 +472,7 @@ async def test_a_link_of_a_caller_is_the_reason_of_a_contest(client: httpx.Async
 
 
 async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.AsyncClient) -> None:
-    """The memory that stays has the longer life, all tags, the newer metadata, and what the merged one had replaced."""
+    """The memory kept by compaction gets the later expiry, all tags, merged metadata and the other's replaced facts."""
     (old,) = await limits(client, 10)
     first = await write(
         client,
@@ -504,7 +504,7 @@ async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.Async
 
 
 async def test_what_was_edited_while_a_job_ran_is_left_alone() -> None:
-    """A memory that says something else meanwhile is not merged, and the other gets no evidence from it."""
+    """A memory that is edited while compaction runs is not merged, and the other memory gets no evidence."""
     clock, embedder = Clock(), HookedEmbedder()
     async with connect(fake_services(clock, InMemoryStore(16), encoders=(embedder, FakeSparse()))) as client:
         first, second = await write(client, "Tea is at four"), await write(client, "Milk is cold")
@@ -518,7 +518,7 @@ async def test_what_was_edited_while_a_job_ran_is_left_alone() -> None:
 
 @pytest.mark.parametrize("embedding", ["plan", "write"])
 async def test_no_fact_is_left_of_events_that_were_erased_while_a_job_ran(embedding: str) -> None:
-    """Erasure is complete, whether the job had planned the promotion by then or had begun to store the fact."""
+    """If events are erased while a job promotes them, whether it plans or stores the fact, no memory is left."""
     embedder = HookedEmbedder()
     services = fake_services(Clock(), InMemoryStore(16), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
@@ -537,7 +537,7 @@ async def test_no_fact_is_left_of_events_that_were_erased_while_a_job_ran(embedd
 
 
 async def test_what_gets_a_longer_life_while_a_job_ran_is_not_deleted() -> None:
-    """The expire job, which had seen it as expired, leaves it."""
+    """If a memory's expiry is removed while the expire job runs, the job does not delete the memory."""
     clock = Clock()
     services = fake_services(clock)
     async with connect(services) as client:

@@ -1,4 +1,4 @@
-"""Calls on keyed items, over an in-memory store and a fake encoder."""
+"""Calls for keyed items (JSON values stored by path and key), over an in-memory store and a fake encoder."""
 
 from __future__ import annotations
 
@@ -23,46 +23,46 @@ SPACE = {"namespace": "n"}
 
 
 class Items:
-    """A client of keyed items in one namespace, with a clock to set."""
+    """A client for keyed items in one namespace of a service. now: time of the service, which tests may change."""
 
     def __init__(self) -> None:
         self.now = NOW
         self.http: httpx.AsyncClient
 
     def clock(self) -> datetime:
-        """The time of the service."""
+        """The time of the service (`now`)."""
         return self.now
 
     async def put(self, path: str, key: str, value: Any, **fields: Any) -> httpx.Response:
-        """The answer to a put."""
+        """Store an item and return the answer. path: labels separated by dots."""
         body = {**SPACE, "path": path.split(".") if path else [], "key": key, "value": value, **fields}
         return await self.http.put("/v1/items", json=body)
 
     async def get(self, path: str, key: str, **params: Any) -> httpx.Response:
-        """The answer to a get."""
+        """Read an item and return the answer."""
         return await self.http.get("/v1/items", params={**SPACE, "path": path, "key": key, **params})
 
     async def search(self, **body: Any) -> list[dict[str, Any]]:
-        """The items that a search finds."""
+        """The items that a search with these fields finds."""
         answer = await self.http.post("/v1/items/search", json={**SPACE, **body})
         items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
         return items
 
     async def paths(self, **body: Any) -> Any:
-        """The paths that a listing finds."""
+        """The paths of items that a listing with these fields finds."""
         return (await self.http.post("/v1/items/paths", json={**SPACE, **body})).raise_for_status().json()["paths"]
 
 
 @pytest.fixture
 async def items() -> AsyncIterator[Items]:
-    """Keyed items of a new service."""
+    """A client for keyed items of a new service."""
     client = Items()
     async with connect(fake_services(client.clock)) as client.http:
         yield client
 
 
 async def test_an_item_has_its_address_value_and_times(items: Items) -> None:
-    """A put answers with the times, a get with everything; another put keeps created_at."""
+    """A put answers with the item's times, a get with its path, key and value too. A second put keeps created_at."""
     first = await items.put("users.ann", "food", {"text": "pizza"})
     assert (first.status_code, first.json()) == (
         200,
@@ -76,7 +76,7 @@ async def test_an_item_has_its_address_value_and_times(items: Items) -> None:
 
 
 async def test_a_value_is_given_back_digit_by_digit(items: Items) -> None:
-    """Integers of any size, floats, text of every script, empty and nested members; secrets are not redacted."""
+    """Any JSON value is returned exactly as stored: large integers, floats, all scripts, empty members and secrets."""
     value = {
         "big": 123456789012345678901234567890,
         "float": 0.1,
@@ -94,7 +94,7 @@ async def test_a_value_is_given_back_digit_by_digit(items: Items) -> None:
 
 
 async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items: Items) -> None:
-    """The limit counts the value as compact UTF-8, however it was escaped."""
+    """A value may have 1 MiB as compact UTF-8 JSON, whatever escapes the request has. A larger value is a 422."""
     text = "é" * ((MAX_VALUE_BYTES - 2) // 2)
     assert (await items.put("p", "k", text, index=False)).status_code == 200
     body = json.dumps({**SPACE, "key": "escaped", "value": text, "index": False}, ensure_ascii=True)
@@ -107,7 +107,7 @@ async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items:
 
 
 async def test_a_deleted_item_is_not_found(items: Items) -> None:
-    """Deleting it a second time is a 204, too."""
+    """A deleted item is a 404. Deleting it again is still a 204."""
     await items.put("p", "k", 1)
     address = {**SPACE, "path": "p", "key": "k"}
     for _ in range(2):
@@ -118,7 +118,7 @@ async def test_a_deleted_item_is_not_found(items: Items) -> None:
 
 
 async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
-    """A get or a search with refresh_ttl restarts its time to live; other calls do not."""
+    """An item expires after its time to live, which a get or search with refresh_ttl restarts."""
     stored = await items.put("p", "k", 1, ttl_s=60)
     assert stored.json()["expires_at"] == "2026-03-01T12:01:00Z"
     items.now += timedelta(seconds=59)
@@ -133,7 +133,7 @@ async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
 
 
 async def test_a_search_finds_what_was_just_put(items: Items) -> None:
-    """An item is found by its whole value or by the texts at its index paths; with index false it has no score."""
+    """A search finds an item by its value, or by the texts at its index paths. With index false it gets no score."""
     await items.put("p", "whole", {"text": "green tea"})
     await items.put("p", "title", {"title": "green tea", "body": "red wine"}, index=["title"])
     await items.put("p", "parts", {"parts": [{"text": "red wine"}, {"text": "green tea"}]}, index=["parts[*].text"])
@@ -150,7 +150,7 @@ async def test_a_search_finds_what_was_just_put(items: Items) -> None:
 
 
 async def test_items_are_filtered_and_paged(items: Items) -> None:
-    """A filter compares members of values; limit is 10 unless set; the latest put comes first."""
+    """A search filters items by members of their values, newest first, and returns 10 items by default."""
     for number in range(12):
         await items.put("p", f"{number}", {"size": number, "color": "red" if number % 2 else "blue"}, index=False)
     assert [each["key"] for each in await items.search()] == [f"{number}" for number in range(11, 1, -1)]
@@ -160,7 +160,7 @@ async def test_items_are_filtered_and_paged(items: Items) -> None:
 
 
 async def test_item_paths_are_listed_and_filtered(items: Items) -> None:
-    """Paths are filtered by prefix and suffix, cut to a depth, and read in pages."""
+    """Item paths can be filtered by prefix or suffix, cut to a depth, and read in pages."""
     for path in ("a.b.c", "a.d", "b.c", ""):
         await items.put(path, "k", 1, index=False)
     assert await items.paths() == [[], ["a", "b", "c"], ["a", "d"], ["b", "c"]]
@@ -189,7 +189,7 @@ async def test_item_paths_are_listed_and_filtered(items: Items) -> None:
     ],
 )
 async def test_a_bad_put_says_what_is_wrong(items: Items, fields: dict[str, Any], detail: str) -> None:
-    """422 with the field and the reason."""
+    """An invalid put is a 422 that names the field and the reason."""
     body: dict[str, Any] = {**SPACE, "path": ["p"], "key": "k", "value": 1, **fields}
     answer = await items.http.put("/v1/items", json=body)
     assert answer.status_code == 422
@@ -210,20 +210,20 @@ async def test_a_bad_put_says_what_is_wrong(items: Items, fields: dict[str, Any]
     ],
 )
 async def test_a_bad_search_says_what_is_wrong(items: Items, body: dict[str, Any], detail: str) -> None:
-    """422 with the field and the reason."""
+    """An invalid search of items is a 422 that names the field and the reason."""
     answer = await items.http.post("/v1/items/search", json={**SPACE, **body})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(detail)
 
 
 async def test_a_put_needs_a_value(items: Items) -> None:
-    """Null is a value; a missing one is not."""
+    """A put without the member `value` is a 422. The value null is allowed."""
     answer = await items.http.put("/v1/items", json={**SPACE, "key": "k"})
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "value")
 
 
 async def test_an_export_has_the_items_and_an_import_restores_them(items: Items) -> None:
-    """Agents, times and index paths are restored, so a second export has the same bytes."""
+    """Importing an export restores items with agents, times and index paths, so that a second export is identical."""
     await items.put("p", "k", {"title": "tea", "n": 10**30}, index=["title"], ttl_s=3600)
     items.now += timedelta(seconds=9)
     await items.put("p", "k", {"title": "green tea", "n": 10**30}, index=["title"], ttl_s=3600)
@@ -247,7 +247,7 @@ async def test_an_export_has_the_items_and_an_import_restores_them(items: Items)
 
 @pytest.mark.parametrize("index", [["x" * 513], ["x"] * 65, [""]])
 async def test_index_paths_of_an_import_have_the_limits_of_a_put(items: Items, index: list[str]) -> None:
-    """A line of an import with a longer path, or with more paths, is refused."""
+    """An imported item with too many, too long or empty index paths is a 422."""
     line = {"type": "item", "path": [], "key": "k", "value": 1, "index": index}
     line |= {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}
     ndjson = {"Content-Type": "application/x-ndjson"}
@@ -257,7 +257,7 @@ async def test_index_paths_of_an_import_have_the_limits_of_a_put(items: Items, i
 
 
 async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
-    """Expired items are not counted."""
+    """A namespace's statistics count the items of all agents, without expired ones."""
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
     await items.put("p", "short", 1, ttl_s=1)
@@ -266,7 +266,7 @@ async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
 
 
 async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> None:
-    """The items of every agent are erased; the erasure of a single memory erases no item."""
+    """Erasing a namespace erases the items of every agent. Erasing a single memory erases no item."""
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
     one = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": "0" * 36})
@@ -295,7 +295,7 @@ async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
 
 
 async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Services) -> None:
-    """With one agent it is implied; with several it must be named; another one is refused."""
+    """A key bound to one agent uses its items. A key with several must name one, and any other agent is a 403."""
     entries = [
         KeyEntry(key="key-of-ann", tenant="acme", role=Role.WRITER, agents=["ann"]),
         KeyEntry(key="key-of-both", tenant="acme", role=Role.WRITER, agents=["ann", "bob"]),
