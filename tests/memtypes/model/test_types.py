@@ -102,7 +102,7 @@ def test_a_time_of_any_offset_is_kept_as_utc() -> None:
 
 
 def test_a_source_may_be_a_name() -> None:
-    """A string as the source of a draft becomes the source's name of the caller."""
+    """A string as a draft's `source` becomes the `caller` of the source."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "x", "source": "import"})
     assert draft.source is not None
     assert draft.source.caller == "import"
@@ -165,7 +165,7 @@ def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
 def test_the_speaker_is_part_of_an_events_identity() -> None:
     """The same words of two speakers are two events.
 
-    The due time likewise distinguishes tasks, and the to-do notes in working memory.
+    Likewise `due_at` is part of a task's identity, and `todo_id` of a working memory's.
     """
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
@@ -200,7 +200,7 @@ def test_the_day_is_part_of_an_events_identity() -> None:
     ],
 )
 def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
-    """at() computes the state at a time; a memory that is current again then has no end and no successor."""
+    """`at()` computes a memory's state at a time. A memory that is current again has no end and no successor."""
     seen = memory("semantic", **fields).at(AT + timedelta(days=days))
     assert seen.state is state
     if "state_until" in fields and state is State.CURRENT:

@@ -58,7 +58,7 @@ def test_other_ids_have_no_time_of_issue(other: str) -> None:
 
 
 def test_each_receipt_names_its_predecessor() -> None:
-    """Of receipts sealed together the first names the chain's head, each other the one before."""
+    """Of receipts sealed together, the first names the chain's newest receipt, and each other the one before it."""
     first, second = seal_all(
         [UnsealedReceipt.of("shop", {"id": one}) for one in ("one", "two")], ChainHead("newest", "0" * 64)
     )

@@ -1,4 +1,4 @@
-"""The passage (text to show) made from a decoded payload equals that made from the memory."""
+"""Passages (memories with only the fields that rendering needs): those made from payloads equal those of memories."""
 
 from __future__ import annotations
 

@@ -34,14 +34,14 @@ def holder_in(directory: Path) -> Holder:
 
 
 def kill_engine(directory: Path, number: signal.Signals = signal.SIGKILL) -> int:
-    """Send a signal to the engine and return its process id."""
+    """Send the signal `number` to the engine of the directory and return the engine's process id."""
     pid = holder_in(directory).pid
     os.kill(pid, number)
     return pid
 
 
 async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Return once `holds()` is true; fail if it is not in time."""
+    """Return once `holds()` is true; fail if it is not true within `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

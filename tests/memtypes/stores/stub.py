@@ -34,7 +34,7 @@ Answers = Callable[[Asked], Awaitable[Said]]
 
 @asynccontextmanager
 async def stub_server(answers: Answers) -> AsyncIterator[str]:
-    """Run a stub server that answers by calling `answers`, and yield its URL."""
+    """Run a stub server that calls `answers` for its answer to each request, and yield its URL."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

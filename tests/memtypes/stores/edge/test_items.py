@@ -1,4 +1,4 @@
-"""Keyed items in the files of an embedded store: of older versions, re-embedded, erased, and after a kill."""
+"""Keyed items in the files of an embedded store: upgrade, re-embedding, erasure, and survival of kills."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def closed(store: EdgeStore, directory: Path) -> None:
 
 
 async def test_a_store_from_before_items_gets_a_collection_of_them(tmp_path: Path) -> None:
-    """The store.json of such a store names no collection of items; it need not be changed first."""
+    """A store.json of an older version names no collection of items. Such a store opens unchanged and takes items."""
     await closed(await EdgeStore.open(settings_for(tmp_path)), tmp_path)
     layout = Layout(tmp_path)
     alias = layout.existing_alias()
@@ -64,7 +64,7 @@ async def test_a_store_from_before_items_gets_a_collection_of_them(tmp_path: Pat
 
 
 async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> None:
-    """A search with a vector of the new embedder finds an item; values and times of all items stay."""
+    """After re-embedding, a search with the new embedder's vector finds an item. Values and times of items stay."""
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(70):
         await put(store, f"{number}", f"title {number}")
@@ -88,7 +88,7 @@ async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> 
 
 
 async def test_an_erasure_removes_the_bytes_of_items(tmp_path: Path) -> None:
-    """Neither deleted nor replaced values are left in the files."""
+    """After an erasure neither deleted nor replaced values of items are left in the files."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await put(store, "k", "wiped first")
     await put(store, "k", "wiped second")
@@ -102,7 +102,7 @@ async def test_an_erasure_removes_the_bytes_of_items(tmp_path: Path) -> None:
 
 
 async def test_acknowledged_puts_survive_the_death_of_the_engine(tmp_path: Path) -> None:
-    """Items are complete, with their index, and repeated puts and deletes have taken effect."""
+    """After an engine's death items and their index are complete, and repeated puts and deletes have taken effect."""
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(200):
         await put(store, f"{number % 150}", f"title {number}")

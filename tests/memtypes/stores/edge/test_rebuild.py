@@ -32,7 +32,7 @@ async def wider(texts: Sequence[InContext]) -> list[Vectors]:
 
 
 async def same(texts: Sequence[InContext]) -> list[Vectors]:
-    """Embed every text as the same vector, in as many dimensions as before."""
+    """Embed every text as the same vector, in as many dimensions as the store already has."""
     return [Vectors(make_dense(5), make_sparse([1])) for _ in texts]
 
 
@@ -61,7 +61,7 @@ async def failing(texts: Sequence[InContext]) -> list[Vectors]:
 
 
 async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
-    """A failed rebuild changes nothing; a complete one has every memory with new vectors."""
+    """A failed rebuild changes nothing; after a complete rebuild every memory of every tenant has new vectors."""
     stored = await filled(tmp_path)
     settings = settings_for(tmp_path, fingerprint="wider", dimensions=12)
     with pytest.raises(EmbedderMismatch, match="remembrancer reembed"):
@@ -85,7 +85,7 @@ async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
 
 
 async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
-    """The error says to stop the service; the store still answers."""
+    """A rebuild of a store in use is refused with an error that says to stop the service; the store still answers."""
     store = await EdgeStore.open(settings_for(tmp_path))
     with pytest.raises(StoreInUse, match="stop the service first"):
         await rebuild(settings_for(tmp_path), same, stop_engine=False)
@@ -94,7 +94,7 @@ async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
 
 
 async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
-    """Its requests wait during the rebuild, and no write is lost."""
+    """Requests of a running service wait during the rebuild, and no write is lost."""
     store = await EdgeStore.open(settings_for(tmp_path))
     stored = facts(100)
     await store.upsert(SCOPE, [make_record(one) for one in stored])
@@ -112,7 +112,7 @@ async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> No
 
 
 async def test_a_directory_without_a_store_is_not_rebuilt(tmp_path: Path) -> None:
-    """The error says so, and no collection is created."""
+    """A rebuild of a directory without a store raises an error that says so, and creates no collection."""
     with pytest.raises(InvalidRequest, match="is not a store"):
         await rebuild(settings_for(tmp_path), same, stop_engine=False)
     assert not (tmp_path / "semantic").exists()

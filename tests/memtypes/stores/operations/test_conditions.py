@@ -59,7 +59,7 @@ def parts(where: Condition) -> Iterator[Condition]:
 
 @given(TREES)
 def test_every_filter_is_json_that_both_vendors_accept(translator: Translator, tree: Filter) -> None:
-    """The condition of any comparison is finite JSON and a valid filter of both vendors."""
+    """The condition for any comparison is finite JSON that both Qdrant libraries accept as a filter."""
     where = to_condition(tree)
     assert json.loads(json.dumps(where, allow_nan=False)) == where
     assert to_filter(where) is not None
@@ -74,7 +74,7 @@ def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
 
 @given(NAMES, NAMES, TREES)
 def test_conditions_are_bounded_by_tenant_and_namespace(tenant: str, namespace: str, tree: Filter) -> None:
-    """A bounded condition requires exactly the tenant and the namespace, before any other condition."""
+    """A condition bounded to a scope requires exactly its tenant and namespace, before any other condition."""
     where = within(Scope(tenant, namespace), to_condition(tree))
     assert set(where) == {"must"}
     assert where["must"][:2] == [
@@ -125,7 +125,7 @@ def test_metadata_keys_that_can_not_be_quoted_are_refused(key: str) -> None:
 
 
 def test_metadata_keys_are_quoted_in_paths() -> None:
-    """Paths have quotation marks around metadata keys and nothing else."""
+    """In the paths of conditions, metadata keys and nothing else are in quotation marks."""
     assert [conditions.path_of(field) for field in ("tags", "tokens.count", "metadata.a b")] == [
         "tags",
         "tokens.count",
@@ -140,7 +140,11 @@ def test_booleans_stay_booleans_for_the_embedded_engine(translator: Translator) 
 
 
 def test_nested_conjunctions_are_flattened_except_for_ids() -> None:
-    """Ids in a caller's filter keep a condition of their own, apart from ids that a request has found in the scope."""
+    """Nested conjunctions are flattened.
+
+    Only ids in a caller's filter keep a condition of their own, apart from ids that a request has found in the
+    scope.
+    """
     memory_id, named, fact = str(uuid.uuid4()), Compare("session_id", Op.EQ, "s"), Compare("agent_id", Op.EQ, "a")
     tree = All((named, All((Compare("id", Op.EQ, memory_id), fact))))
     bounds = [equals("tenant", "acme"), equals("namespace", "n")]

@@ -1,4 +1,4 @@
-"""MessageStore, which turns calls of MemoryStore into requests: valid ids, and the types to look them up in."""
+"""MessageStore, which turns calls of MemoryStore into requests. Tested: which ids are valid, and their types."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from memtypes.stores.operations.uuids import valid_ids
 
 @given(st.lists(st.one_of(st.text(max_size=40), st.uuids().map(str), st.uuids().map(lambda one: one.hex))))
 def test_only_lower_case_uuids_with_hyphens_are_valid(ids: list[str]) -> None:
-    """Other ids are dropped; valid ids stay in order without repeats."""
+    """Ids in another form are dropped; valid ids stay in order without repeats."""
     valid = [one for one in ids if len(one) == 36 and one.count("-") == 4]
     assert valid_ids(ids) == list(dict.fromkeys(valid))
 
 
 def test_an_id_is_looked_up_in_its_type_or_in_every_type() -> None:
-    """A mapping gives each id's type; for a list of ids every type is searched."""
+    """A mapping gives the memory type in which each id is looked up; an id in a list is looked up in every type."""
     assert by_type(["a", "b"], {"a": MemoryType.WORKING, "b": MemoryType.SEMANTIC}) == {
         MemoryType.WORKING: ["a"],
         MemoryType.SEMANTIC: ["b"],

@@ -64,7 +64,7 @@ def test_candidates_survive_encoding() -> None:
 
 
 def test_a_request_names_the_type_of_its_answer() -> None:
-    """It is what the function of the request returns."""
+    """The answer type of a request is what the function that the request calls returns."""
     assert answer_type(type(find_candidates(scope=SCOPE, searches=[]))) == list[Candidates]
     page = get_page(scope=SCOPE, types=[], where={}, limit=1, after=None)
     assert answer_type(type(page)) is PayloadPage
@@ -74,6 +74,6 @@ def test_a_request_names_the_type_of_its_answer() -> None:
 
 
 def test_an_object_of_an_unknown_type_is_refused() -> None:
-    """Encoding it raises an error that names the type."""
+    """Encoding an object of an unknown type raises an error that names the type."""
     with pytest.raises(TypeError, match="object can't be sent"):
         encode(object())

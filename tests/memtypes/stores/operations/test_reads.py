@@ -1,4 +1,4 @@
-"""Requests that read pages, and their cursors, on an engine that returns memories of equal time in random order."""
+"""Requests for pages of memories, and their cursors, on an engine that orders memories of equal time at random."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ShufflingEngine(InMemoryEngine):
 
 @given(TIMES, st.integers(1, 12), st.integers())
 async def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType, int]], limit: int, seed: int) -> None:
-    """Joined, the pages are the whole list, newest first and ties by id."""
+    """Joined, the pages are the whole list of memories, newest first; memories of equal time are ordered by id."""
     payloads, engine = payloads_of(times), ShufflingEngine(seed)
     for payload in payloads:
         point = Record(payload["id"], payload["type"], payload, VECTORS)
@@ -101,7 +101,7 @@ def test_a_cursor_round_trips(at: datetime, memory_id: uuid.UUID) -> None:
 
 @pytest.mark.parametrize("time", ["2026-11-23T16:37:59,5Z", "2026-W48-1T00:00:00Z", "2026-11-23T16:37:59+00:00:30"])
 def test_a_cursor_with_a_time_in_another_form_is_refused(time: str) -> None:
-    """The engines could not read these forms of ISO 8601."""
+    """A cursor whose time has an ISO 8601 form that the engines can't read is refused."""
     cursor = base64.urlsafe_b64encode(json.dumps([time, str(uuid.uuid4())]).encode()).decode()
     with pytest.raises(InvalidRequest, match="is not a cursor of this store"):
         parse_cursor(cursor)
@@ -109,7 +109,7 @@ def test_a_cursor_with_a_time_in_another_form_is_refused(time: str) -> None:
 
 @given(st.one_of(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
 def test_other_texts_are_refused_as_cursors(text: str) -> None:
-    """Every other text raises InvalidRequest that names the field."""
+    """Every text that is no cursor raises InvalidRequest, which names the field."""
     for cursor in (text, base64.urlsafe_b64encode(text.encode()).decode()):
         with pytest.raises(InvalidRequest) as caught:
             parse_cursor(cursor)
@@ -117,7 +117,10 @@ def test_other_texts_are_refused_as_cursors(text: str) -> None:
 
 
 def test_the_oldest_instant_is_read_again_after_a_full_page() -> None:
-    """A full page may lack memories of its oldest time; a shorter page lacks none."""
+    """A full page of an engine may lack memories of its oldest time, so that time is read again.
+
+    A shorter page lacks none.
+    """
     times = [START + timedelta(0, at) for at in (3, 2, 2)]
     positions = [Position(at, str(n), MemoryType.EPISODIC) for n, at in enumerate(times)]
     assert split_at_cut(positions, 4) == (positions, None)

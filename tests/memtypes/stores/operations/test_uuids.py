@@ -12,7 +12,10 @@ from memtypes.stores.operations.uuids import ids_of, strings_of, texts_of
 
 @given(st.lists(st.uuids(), max_size=5))
 def test_ids_round_trip(ids: list[UUID]) -> None:
-    """Ids with leading and trailing zeros are unchanged; as bytes they sort like their texts."""
+    """Ids are unchanged after conversion to bytes and back, leading and trailing zeros included.
+
+    The bytes sort like the texts.
+    """
     texts = [str(one) for one in [*ids, UUID(int=0), UUID(int=255), UUID(int=1 << 127)]]
     made = ids_of(texts)
     assert made.tobytes() == b"".join(UUID(one).bytes for one in texts)

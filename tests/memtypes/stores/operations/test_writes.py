@@ -1,4 +1,4 @@
-"""Requests that write: batches of records, grouped changes, and integers that can't be stored."""
+"""Write requests: batches of records, grouped changes, and integers that are too large to store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGE = "x" * 400_000
 
 
 def records_of(sizes: list[tuple[MemoryType, bool]]) -> list[Record]:
-    """Records with contents of which some are large."""
+    """Records of the given types, each with a large content (true) or a small one (false)."""
     return [
         make_record(make_memory(kind, LARGE if large else "small", id=str(uuid.UUID(int=n))))
         for n, (kind, large) in enumerate(sizes)
@@ -28,7 +28,7 @@ def records_of(sizes: list[tuple[MemoryType, bool]]) -> list[Record]:
 
 @given(st.lists(st.tuples(st.sampled_from([MemoryType.EPISODIC, MemoryType.WORKING]), st.booleans()), max_size=12))
 def test_batches_contain_every_record_once_and_stay_small(sizes: list[tuple[MemoryType, bool]]) -> None:
-    """Each record is in one batch, a batch has one type, and a batch over the limit has one record only."""
+    """Each record is in one batch, of one type. A batch over the size limit has a single record."""
     records = records_of(sizes)
     cut = list(batches(records))
     assert sorted(record.id for batch in cut for record in batch) == [record.id for record in records]
@@ -49,7 +49,7 @@ def test_batches_are_bounded_in_number(count: int, sizes: list[int]) -> None:
     st.dictionaries(st.uuids().map(str), st.dictionaries(st.sampled_from("ab"), st.sampled_from([1, 1.0, True, "1"])))
 )
 def test_changes_are_grouped_without_loss(changes: dict[str, dict[str, Any]]) -> None:
-    """Equal changes are grouped, changes that differ as JSON are not, and each id keeps its change."""
+    """Changes that are equal as JSON are grouped, others are not, and each id keeps its change."""
     groups = group_changes(changes)
     back = {memory_id: group.fields for group in groups for memory_id in group.ids}
     assert {one: repr(sorted(fields.items())) for one, fields in back.items()} == {
@@ -66,5 +66,5 @@ def test_integers_beyond_64_bits_are_refused(value: object) -> None:
 
 
 def test_integers_of_64_bits_pass() -> None:
-    """The smallest and the largest integer, flags and other values are accepted."""
+    """The smallest and the largest 64-bit integer are accepted, as are booleans and other values."""
     check_integers({"a": [2**64 - 1, -(2**63), True, 1.5, None, "x"]}, "m")

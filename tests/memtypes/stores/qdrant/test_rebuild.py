@@ -49,7 +49,10 @@ async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
 
 
 async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) -> None:
-    """Memories of every tenant have new vectors, the old embedder is refused, and the old collections still exist."""
+    """After a rebuild memories of every tenant have new vectors.
+
+    The old embedder is refused, and the old collections still exist.
+    """
     _, stored = await filled(client)
     counts = await rebuild(WIDER, wider, client)
     assert (counts[MemoryType.SEMANTIC], counts[MemoryType.EPISODIC]) == (len(stored), 1)
@@ -67,7 +70,7 @@ async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) ->
 
 
 async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> None:
-    """The store answers as before, and the next rebuild starts again with the first memory."""
+    """After a failed rebuild the store answers as before. The next rebuild starts again with the first memory."""
 
     async def failing(texts: Sequence[InContext]) -> list[Vectors]:
         if len(texts) < PIECE:
@@ -83,7 +86,7 @@ async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> No
 
 
 async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) -> None:
-    """The new collections have memories that were written, removed or patched during the rebuild."""
+    """Memories written, removed or patched during a rebuild are so in the new collections too."""
     store, stored = await filled(client)
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
     seen: list[int] = []
@@ -120,6 +123,6 @@ async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdr
 
 
 async def test_a_rebuild_needs_existing_collections(client: AsyncQdrantClient) -> None:
-    """The error names the first missing collection."""
+    """A rebuild without collections raises an error that names the first missing collection."""
     with pytest.raises(InvalidRequest, match="p_episodic"):
         await rebuild(WIDER, wider, client)

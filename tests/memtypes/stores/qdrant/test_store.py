@@ -29,7 +29,7 @@ def settings_for(url: str, **changes: Any) -> QdrantSettings:
 
 
 def saying(said: Said) -> Any:
-    """A server's answers that are always the same."""
+    """Answers for a stub server that always sends `said`."""
 
     async def answers(_: Asked) -> Said:
         return said
@@ -52,7 +52,7 @@ def saying(said: Said) -> Any:
     ],
 )
 async def test_error_answers_are_translated(said: Said, error: type[RemembrancerError], text: str) -> None:
-    """The error of the store names the server and the reason."""
+    """An error answer of the server becomes an error of the store that names the server and the reason."""
     async with stub_server(saying(said)) as url:
         with pytest.raises(error, match=text) as caught:
             await QdrantStore.open(settings_for(url))
@@ -60,7 +60,7 @@ async def test_error_answers_are_translated(said: Said, error: type[Remembrancer
 
 
 async def test_an_overloaded_server_names_a_retry_time() -> None:
-    """The error has the Retry-After of the server's answer."""
+    """The error for an overloaded server has the Retry-After of the server's answer."""
     async with stub_server(saying(Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))) as url:
         with pytest.raises(Unavailable) as caught:
             await QdrantStore.open(settings_for(url))
@@ -68,7 +68,7 @@ async def test_an_overloaded_server_names_a_retry_time() -> None:
 
 
 async def test_an_unreachable_server_is_unavailable() -> None:
-    """The error names the URL."""
+    """The error for an unreachable server names its URL."""
     async with stub_server(saying(Said())) as url:
         pass
     with pytest.raises(Unavailable, match=f"{url} can't be reached"):
@@ -76,7 +76,7 @@ async def test_an_unreachable_server_is_unavailable() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_unavailable() -> None:
-    """A call fails after the timeout of the settings."""
+    """A call that the server does not answer fails after the timeout in the settings."""
     hung = asyncio.Event()
 
     async def answers(_: Asked) -> Said:
@@ -90,7 +90,7 @@ async def test_a_server_that_does_not_answer_is_unavailable() -> None:
 
 
 async def test_another_embedder_is_refused_and_nothing_changes() -> None:
-    """The error for another fingerprint or dimension names both embedders and the way out."""
+    """The error for another fingerprint or dimension names both embedders and the remedy. Nothing is written."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -106,7 +106,7 @@ async def test_another_embedder_is_refused_and_nothing_changes() -> None:
 
 
 async def test_collections_have_versions_behind_aliases() -> None:
-    """A type's alias names its collection's first version; another prefix is a separate store."""
+    """Each type has an alias that names the first version of its collection. Another prefix gives a separate store."""
     client = AsyncQdrantClient(LOCAL)
     for prefix in ("p", "q"):
         await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
@@ -116,7 +116,7 @@ async def test_collections_have_versions_behind_aliases() -> None:
 
 
 async def test_an_interrupted_start_is_completed() -> None:
-    """The next start checks a collection that has no alias yet, and uses it."""
+    """If a start ended before it set an alias, the next start checks the collection and uses it."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -128,7 +128,7 @@ async def test_an_interrupted_start_is_completed() -> None:
 
 
 class FreshServer:
-    """An empty server that records requests. taken: whether another process creates the collections first."""
+    """An empty server that records requests. taken: whether another process is first to create the collections."""
 
     def __init__(self, *, taken: bool = False) -> None:
         self.asked: list[Asked] = []
@@ -149,7 +149,7 @@ class FreshServer:
         return _result({"operation_id": 1, "status": "completed"} if parts[-1] == "index" else True)
 
     def bodies(self, method: str, ending: str) -> list[Any]:
-        """The bodies of the requests whose paths end like this."""
+        """The bodies of the requests with this method whose paths end with `ending`."""
         return [one.body for one in self.asked if one.method == method and one.path.split("?")[0].endswith(ending)]
 
 
@@ -178,7 +178,7 @@ def _collection_info() -> dict[str, Any]:
 
 
 async def test_collections_are_created_with_the_settings() -> None:
-    """Key, shards, replicas, consistency, quantization, fingerprint and indexes are those of the settings."""
+    """Collections are created with key, shards, replicas, consistency, quantization and indexes of the settings."""
     server = FreshServer()
     chosen: dict[str, Any] = {"shards": 3, "replicas": 2, "write_consistency": 2, "quantization": "int8"}
     async with stub_server(server.answers) as url:
@@ -227,7 +227,10 @@ async def test_a_server_failure_after_the_start_raises_unavailable() -> None:
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_scores_come_from_the_original_vectors(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Quantized vectors only preselect candidates; an exact search does not use them."""
+    """Quantized vectors only select candidates, which are scored by the original vectors.
+
+    An exact search does not use them.
+    """
     among = ids_of([make_memory(MemoryType.EPISODIC, "x").id]) if exact else None
     params = to_query(VectorQuery(make_dense(1), 5, {}, {}, among), local=False).params
     assert params is not None

@@ -32,7 +32,7 @@ return 'WRITTEN'
 
 
 async def guarded_write(live: LiveClient, fence: int, value: str) -> str:
-    """WRITTEN, or FENCED if a later holder of the lock has written before."""
+    """Write under the lock: WRITTEN, or FENCED if a later holder of the lock has already written."""
     return str(await live.script(WRITE, [HIGHEST_FENCE, GUARDED], (fence, value), idempotent=True))
 
 
@@ -45,7 +45,7 @@ async def hold(live: LiveClient, request: LockRequest) -> None:
 
 
 async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
-    """Hold the lock for a moment; return "alone" or "shared" with another holder, and the fence."""
+    """Hold the lock for a moment. Returns "alone", or "shared" if there was another holder, and the lock's fence."""
     holders = live_key(SCOPE, "holders")
     async with RedisLocks(live).held(request) as lease:
         alone = await live.run(lambda redis: redis.incr(holders), idempotent=False) == 1

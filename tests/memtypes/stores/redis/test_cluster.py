@@ -55,14 +55,14 @@ async def test_namespaces_are_spread_over_the_nodes(live_cluster: LiveClient) ->
 
 
 async def test_locks_of_the_service_work_on_a_cluster(live_cluster: LiveClient) -> None:
-    """The keys of a lock without a scope are in one slot."""
+    """All keys of a lock without a scope are in the same hash slot of the cluster, as its scripts need."""
     locks = RedisLocks(live_cluster)
     async with locks.held(LockRequest(f"job {fresh_scope().namespace}")) as lease:
         assert lease.fence > 0
 
 
 async def test_an_unreachable_cluster_is_unavailable() -> None:
-    """Errors of the Redis library become Unavailable."""
+    """The Redis library's errors about an unreachable cluster become Unavailable."""
     (port,) = free_ports(1)
     async with client_of(f"redis+cluster://127.0.0.1:{port}") as away:
         with pytest.raises(Unavailable):
@@ -84,7 +84,7 @@ async def read_until_answered(items: RedisWorking, scope: Scope) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_lost_node_makes_only_its_namespaces_unavailable(tmp_path: Path, how: signal.Signals) -> None:
-    """Reads of them are refused at once after one has failed; other namespaces work."""
+    """Once a read has failed, reads of the lost node's namespaces are refused at once. Other namespaces work."""
     with running_cluster(tmp_path, partial=True) as nodes:
         async with client_of(f"redis+cluster://127.0.0.1:{nodes[0].port}") as live:
             base, threads, items = fresh_scope(), threads_over(live), RedisWorking(live)

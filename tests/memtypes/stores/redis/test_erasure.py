@@ -24,7 +24,7 @@ def client(request: pytest.FixtureRequest) -> LiveClient:
 
 
 async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveClient) -> None:
-    """Other namespaces keep their keys; erasing a single memory that is no live item removes nothing."""
+    """Erasing a namespace keeps other namespaces' keys. Erasing a single memory that is no live item removes no key."""
     scope, other = fresh_scope(), fresh_scope()
     for owner, count in ((scope, 1_200), (other, 3)):
         keys = {live_key(owner, "thread", str(number)): "x" for number in range(count)}
@@ -37,7 +37,10 @@ async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveCli
 
 
 async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(client: LiveClient) -> None:
-    """Other memories still count as shown, and so does a memory with this id in another namespace."""
+    """After a memory is erased, sessions no longer list its id as shown.
+
+    Other memories, and the same id in another namespace, stay listed.
+    """
     scope, other = (replace(fresh_scope(), session_id="s") for _ in range(2))
     sessions, state = RedisClientSessions(client), LiveState(client)
     for owner in (scope, other, replace(scope, session_id="t")):
@@ -49,7 +52,7 @@ async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(cli
 
 
 async def test_erasing_the_log_removes_mentions_of_the_namespace(tmp_path: Path) -> None:
-    """Mentions of other namespaces stay in the append-only file."""
+    """After an erasure the append-only file has no mention of the namespace; other namespaces' entries stay."""
     scope, other = fresh_scope(), fresh_scope()
     async with running_server(tmp_path) as client:
         for owner in (scope, other):

@@ -39,7 +39,7 @@ def test_keys_differ_in_scope_kind_or_parts(
 
 @given(scopes, scopes, parts)
 def test_a_prefix_matches_keys_of_one_namespace(scope: Scope, other: Scope, first: list[str]) -> None:
-    """Keys of other namespaces or of the whole tenant do not start with it."""
+    """Only keys of the namespace start with its prefix; keys of other namespaces or of the whole tenant do not."""
     assume(scope != other)
     assert live_key(scope, "thread", *first).startswith(scope_prefix(scope))
     assert not live_key(other, "thread", *first).startswith(scope_prefix(scope))
@@ -48,7 +48,7 @@ def test_a_prefix_matches_keys_of_one_namespace(scope: Scope, other: Scope, firs
 
 @given(scopes, parts)
 def test_keys_of_a_namespace_share_a_slot(scope: Scope, first: list[str]) -> None:
-    """All have the same text between the first braces, which a cluster hashes."""
+    """All keys of a namespace have the same text between the first braces, which decides the cluster's hash slot."""
 
     def tag(key: str) -> str:
         return key[key.index("{") + 1 : key.index("}")]

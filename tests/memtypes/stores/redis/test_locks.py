@@ -47,7 +47,7 @@ async def next_line(process: Process) -> list[str]:
 
 
 async def test_the_lock_of_a_killed_holder_is_free_after_its_ttl(live: LiveClient) -> None:
-    """The next holder gets a higher fence."""
+    """After a killed holder's lock expired, the next holder acquires it with a higher fence."""
     locks = RedisLocks(live)
     async with lock_holder(live, "killed", "0.8") as process:
         (_, fence) = await next_line(process)
@@ -59,7 +59,7 @@ async def test_the_lock_of_a_killed_holder_is_free_after_its_ttl(live: LiveClien
 
 
 async def test_the_late_write_of_a_paused_holder_is_fenced(live: LiveClient) -> None:
-    """Its write is refused after its lock expired and the next holder has written."""
+    """A paused holder's write is refused once its lock has expired and the next holder has written."""
     locks, request = RedisLocks(live), LockRequest("stopped", SCOPE, wait_s=WAIT_S)
     async with lock_holder(live, "stopped", "0.3") as process:
         assert (await next_line(process))[0] == "held"
@@ -77,7 +77,7 @@ async def test_the_late_write_of_a_paused_holder_is_fenced(live: LiveClient) -> 
 
 
 async def test_fifty_contenders_all_get_the_lock_one_at_a_time(live: LiveClient) -> None:
-    """They are 48 tasks and 2 other processes; each time the lock is acquired its fence is different."""
+    """48 tasks and 2 other processes all acquire the lock, one at a time and each time with another fence."""
     request = LockRequest("crowd", SCOPE, wait_s=WAIT_S)
     async with lock_holder(live, "crowd", "30", "2") as first, lock_holder(live, "crowd", "30", "2") as second:
         turns = list(await asyncio.gather(*(take_turn(live, request) for _ in range(CONTENDERS - 2))))
@@ -88,7 +88,7 @@ async def test_fifty_contenders_all_get_the_lock_one_at_a_time(live: LiveClient)
 
 
 async def test_locks_and_fences_survive_a_killed_server(tmp_path: Path) -> None:
-    """The restarted server still has the holder and the last fence."""
+    """After a killed server is restarted, it still has the lock's holder and the last fence."""
     async with running_server(tmp_path / "live") as live:
         locks, request = RedisLocks(live), LockRequest("kept", SCOPE, ttl_s=60.0, wait_s=0.0)
         lease = await locks.acquire(request)

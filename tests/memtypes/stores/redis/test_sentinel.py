@@ -1,4 +1,4 @@
-"""Redis Sentinel: the primary is found by name, and its replica after a failover."""
+"""Redis Sentinel: clients find the primary by its name, and the promoted replica after a failover."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def push_until_written(live: LiveClient, key: str, value: str) -> None:
 
 @pytest.mark.slow
 async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
-    """After a failover calls succeed again, and data, locks and fences are there."""
+    """After a failover calls succeed again, and the replica has all data, locks and fences."""
     key, request = fresh_scope().namespace, LockRequest("kept", fresh_scope(), ttl_s=120.0, wait_s=0.0)
     with running_sentinel(tmp_path, "main") as (sentinel, primary, replica):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/main") as live:

@@ -1,4 +1,4 @@
-"""Memory that a thread takes on the live server."""
+"""Memory that a conversation thread takes on the live Redis server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 async def test_a_thread_of_fifty_turns_takes_less_than_ten_megabytes(live: LiveClient) -> None:
-    """Each turn has 64 KiB of text, a hundred files and as many images, and was appended with an idempotency key."""
+    """A thread of fifty turns, each with 64 KiB of text, 100 files and 100 images, takes less than ten megabytes."""
     scope, threads = fresh_scope(), RedisThreads(live)
     await threads.create(scope, NewThread("t", 60, NOW, resource="r", key="k", initial_context="x" * 200_000))
     for number in range(50):

@@ -57,7 +57,7 @@ async def ttls(live: LiveClient, scope: Scope, workflow_id: str) -> tuple[int, i
 
 
 async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) -> None:
-    """A parent does not expire before its descendants."""
+    """An event restarts the TTLs of all ancestors, so that a parent does not expire before its descendants."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -70,7 +70,7 @@ async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) ->
 
 
 async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) -> None:
-    """An event restarts the TTLs of ancestors, not of descendants."""
+    """An event restarts the TTLs of the workflow's ancestors, not of its descendants."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -80,7 +80,7 @@ async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) ->
 
 
 async def test_an_ended_workflows_log_is_kept_as_long_as_a_live_child_needs_it(live: LiveClient) -> None:
-    """While a child is live, its ancestors' logs have a workflow's TTL; once all children have ended, a log's TTL."""
+    """An ancestor's log has a workflow's TTL while a child is live, and a log's TTL once all children have ended."""
     store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -126,7 +126,7 @@ async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) ->
 
 
 async def test_expired_workflows_leave_the_list(live: LiveClient) -> None:
-    """Listing removes them from the index; another workflow with the id of an expired one is listed once."""
+    """Listing removes expired workflows from the index. A new workflow with the id of an expired one is listed once."""
     store, scope = RedisWorkflows(live), fresh_scope()
     for number in range(10):
         await store.create(scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number)))
@@ -159,7 +159,7 @@ async def is_kept(live: LiveClient, scope: Scope, workflow_id: str, state_s: int
 
 
 async def test_an_expired_log_leaves_the_last_state(live: LiveClient) -> None:
-    """Reading events or earlier states raises NotFound."""
+    """Once a workflow's log has expired, reading its events or earlier states raises NotFound."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
@@ -196,7 +196,7 @@ async def _scripts(live: LiveClient) -> int:
 
 
 async def test_every_key_is_under_the_prefix_of_its_namespace(live: LiveClient) -> None:
-    """So erasing the namespace removes every key of its workflows."""
+    """All keys of workflows start with their namespace's prefix, so erasing the namespace removes them."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")

@@ -1,4 +1,4 @@
-"""The embedded engine's cache of ranking columns: filled by a warm-up, updated by writes."""
+"""The embedded engine's cache of ranking columns: filled by a warm-up after the start, updated by writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POINTS = [make_record(memory) for memory in MEMORIES]
 
 
 def opened(path: Path) -> EdgeEngine:
-    """The engine over the shards in the directory `path`."""
+    """The engine over the shards in the directory `path`, opened."""
     return EdgeEngine.open({kind: path / kind for kind in MemoryType}, DIMENSIONS)
 
 
@@ -47,7 +47,7 @@ def importance(memories: list[Memory]) -> dict[str, int]:
 
 
 async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -> None:
-    """A patch after the warm-up has ended is seen by the next search."""
+    """If a memory is changed after the warm-up, the next search returns its new values."""
     (await filled(tmp_path)).close()
     engine = opened(tmp_path)
     assert sum(1 for _ in engine.warm()) >= 2  # a slow machine takes smaller steps

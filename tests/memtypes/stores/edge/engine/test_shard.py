@@ -1,4 +1,4 @@
-"""A shard of the embedded store and its slot files, which are repaired on opening after a power cut."""
+"""A shard of the embedded store and its slot files (ids by point number), repaired on opening after a power cut."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def opened(path: Path) -> Shard:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """The directory of a closed shard of six facts, of which the last was removed."""
+    """The directory of a closed shard to which six facts were written and from which the last was removed."""
     shard = opened(tmp_path)
     for one in POINTS:
         shard.write(PutPoints((one,), EVERYTHING))
@@ -37,7 +37,7 @@ def written(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("damage", ["none", "end lost", "all lost", "one emptied", "removed comes back", "one doubled"])
 def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> None:
-    """Each memory is read under its id, and removed memories are not read, whichever slots were lost."""
+    """Whichever slots (point numbers) were lost, each memory is read under its id. Removed memories are not read."""
     path = written / "slots" / "ids.bin"
     rows = [path.read_bytes()[start : start + 16] for start in range(0, 6 * 16, 16)]
     removed = bytes.fromhex(IDS[5].replace("-", ""))
@@ -60,7 +60,7 @@ def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> Non
 
 
 def test_a_write_returns_the_changed_slots(written: Path) -> None:
-    """A write returns the slots of the points it stored or the memories it removed."""
+    """A write returns the slots (point numbers) of the points that it stored or the memories that it removed."""
     shard = opened(written)
     put = shard.write(PutPoints((POINTS[1], POINTS[5]), EVERYTHING))
     gone = shard.write(RemovePoints(EVERYTHING))
@@ -75,7 +75,10 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
 
 
 def test_slots_are_returned_for_the_ids_in_a_change(written: Path) -> None:
-    """`Shard.named` returns them even for a change that the engine refuses, and None for a change without ids."""
+    """`Shard.named` returns the slots of the ids in a change, even if the engine refuses the change.
+
+    It returns None for a change without ids.
+    """
     shard = opened(written)
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):

@@ -36,12 +36,12 @@ def files_with(directory: Path, word: str) -> list[Path]:
 
 
 async def same(texts: Sequence[InContext]) -> list[Vectors]:
-    """Embed texts in as many dimensions as before."""
+    """Embed texts in as many dimensions as the store already has."""
     return [make_record(make_memory(MemoryType.SEMANTIC, text.text)).vectors for text in texts]
 
 
 async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
-    """No file contains a removed text; other memories keep their texts and vectors."""
+    """After an erasure no file contains a removed text; other memories keep their texts and vectors."""
     store = await EdgeStore.open(settings_for(tmp_path))
     theirs = facts("kept", COPIED_AT_ONCE + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
@@ -71,7 +71,7 @@ async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) ->
 
 
 async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
-    """The new version has the memories written, changed or removed during the rewrite."""
+    """The rewritten shard contains what was written, changed or removed during the rewrite."""
     store = await EdgeStore.open(settings_for(tmp_path))
     old = facts("kept", 6 * COPIED_AT_ONCE)
     await store.upsert(SCOPE, old)
@@ -93,7 +93,7 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
 
 
 async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
-    """The old version stays complete, and the next erasure rewrites it, so that no deleted bytes are left."""
+    """After a kill the shard's old version is complete. The next erasure rewrites it, so no deleted bytes are left."""
     store = await EdgeStore.open(settings_for(tmp_path))
     kept = facts("kept", 20 * COPIED_AT_ONCE)
     await store.upsert(SCOPE, kept)
@@ -112,7 +112,7 @@ async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_erasure_deletes_previous_versions(tmp_path: Path) -> None:
-    """Versions left by a rebuild are deleted too, because they contain removed texts."""
+    """An erasure deletes the shard versions that a rebuild left behind too, because they contain removed texts."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("wiped", 2))
     await rebuild(settings_for(tmp_path), same, stop_engine=True)

@@ -87,7 +87,7 @@ async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
 
 
 async def test_two_processes_share_an_engine(tmp_path: Path) -> None:
-    """One process sees the other's write at once; the engine keeps running while either uses it."""
+    """A write of one process is seen by the other at once. The engine runs on while either process uses it."""
     async with opened(tmp_path) as store:
         engine = holder_in(tmp_path).pid
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "ours"))])
@@ -110,7 +110,7 @@ async def test_concurrent_openers_start_one_engine(tmp_path: Path) -> None:
 
 
 async def test_the_engine_ends_after_its_last_client(tmp_path: Path) -> None:
-    """The engine removes its socket, and the next client finds every memory."""
+    """After its last client closes, the engine ends and removes its socket. The next client finds every memory."""
     async with opened(tmp_path) as store:
         await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
         holder = holder_in(tmp_path)
@@ -123,7 +123,7 @@ async def test_the_engine_ends_after_its_last_client(tmp_path: Path) -> None:
 
 
 async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
-    """The next call starts a new engine, and nothing is lost."""
+    """If the engine has died, the next call starts a new engine, and no memory is lost."""
     async with opened(tmp_path) as store:
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
         first = kill_engine(tmp_path)
@@ -138,7 +138,7 @@ async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
 
 
 async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
-    """A repeat would return a wrong count; other calls are repeated."""
+    """After a crash a removal is not repeated, as the repeat would return a wrong count; other calls are."""
     async with opened(tmp_path) as store:
         memory = make_memory(MemoryType.EPISODIC, "x")
         await store.upsert(SCOPE, [make_record(memory)])
@@ -165,7 +165,7 @@ async def test_a_slow_engine_is_unavailable(tmp_path: Path) -> None:
 
 
 async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None:
-    """The client gets an error, the log has the details, and other clients are served."""
+    """If a request fails in the engine, its client gets an error and the log the details; other clients are served."""
     async with opened(tmp_path) as store:
         holder = holder_in(tmp_path)
         reader, writer = await asyncio.open_unix_connection(holder.socket)
@@ -200,7 +200,7 @@ async def test_a_closed_store_raises(tmp_path: Path) -> None:
 
 
 async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
-    """A directory too long for a socket works, and its files are readable by their owner alone."""
+    """A store works in a directory whose path is too long for a socket. Only the owner can read its files."""
     directory = tmp_path / ("d" * 120)
     async with opened(directory) as store:
         holder = holder_in(directory)

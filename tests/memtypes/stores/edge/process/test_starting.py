@@ -1,4 +1,4 @@
-"""Opening an embedded store: each failure names its cause and the way out, and changes nothing."""
+"""Opening an embedded store: each failure names its cause and the remedy, and changes no file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ sys.stdin.read()
 
 
 async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
-    """The error for another fingerprint or dimension names both embedders and the way out."""
+    """The error for another fingerprint or dimension names both embedders and the remedy. No file is changed."""
     memory = make_memory(MemoryType.EPISODIC, "x")
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, [make_record(memory)])
@@ -66,7 +66,7 @@ async def test_a_store_without_store_json_is_not_opened(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_store_json_is_not_replaced(tmp_path: Path) -> None:
-    """The error names the damaged store.json."""
+    """Opening a store with a damaged store.json raises an error that names the file."""
     path = Layout(tmp_path).alias_path
     path.write_text("{")
     with pytest.raises(Unavailable, match=r"store\.json"):
@@ -75,14 +75,14 @@ async def test_a_damaged_store_json_is_not_replaced(tmp_path: Path) -> None:
 
 
 async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
-    """A store cannot be opened at a path below a file."""
+    """Opening a store at a path below a file raises an error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="can't be used"):
         await EdgeStore.open(settings_for(tmp_path / "file" / "store"))
 
 
 async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_path: Path) -> None:
-    """The error for a held lock names the process and the way out."""
+    """If a process that does not answer holds the store's lock, the error names the process and the remedy."""
     for lock in ("engine.lock", "opening.lock"):
         with start_python(HOLD_LOCK, str(tmp_path / lock)) as other:
             assert other.stdout is not None
@@ -93,7 +93,7 @@ async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_pa
 
 
 async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
-    """The error says that the other program is no engine of this product, and the way out."""
+    """If another program has a shard open, the error says that it is no engine of this product and gives the remedy."""
     store = await EdgeStore.open(settings_for(tmp_path))
     engine = holder_in(tmp_path).pid
     await store.aclose()
@@ -107,7 +107,7 @@ async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path)
 
 
 async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
-    """A client refuses an engine with another protocol version."""
+    """A client refuses to use a running engine with another protocol version."""
     layout = Layout(tmp_path)
     layout.holder_path.write_bytes(msgspec.json.encode(Holder(os.getpid(), "nowhere", PROTOCOL + 1)))
     with locked(layout.engine_lock) as held:
@@ -117,7 +117,7 @@ async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
-    """The engine reports the damaged shard and leaves it unchanged."""
+    """The engine reports a damaged shard and leaves its files unchanged."""
     Layout(tmp_path).prepare("test-embedder", 8)
     shard = tmp_path / "episodic" / "v1"
     shard.mkdir(parents=True)
@@ -128,7 +128,7 @@ async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_the_engine_cannot_open_is_named(tmp_path: Path) -> None:
-    """The error of the operating system is reported, not only that the engine did not start."""
+    """If the engine cannot open a file, the client's error has the operating system's message with the file's name."""
     Layout(tmp_path).prepare("test-embedder", 8)
     (tmp_path / "episodic" / "v1" / "slots" / "ids.bin").mkdir(parents=True)
     with pytest.raises(Unavailable, match=r"Is a directory.*ids\.bin"):
@@ -136,7 +136,10 @@ async def test_a_file_that_the_engine_cannot_open_is_named(tmp_path: Path) -> No
 
 
 async def test_an_engine_that_does_not_start_in_time_is_an_error_that_names_the_log(tmp_path: Path) -> None:
-    """The error names the log; the engine continues to start and serves the next client."""
+    """If an engine starts too slowly, the error names its log.
+
+    The engine continues to start and serves the next client.
+    """
     with pytest.raises(Unavailable, match=r"did not start.*engine\.log"):
         await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.0))
     store = await EdgeStore.open(settings_for(tmp_path))

@@ -28,7 +28,10 @@ FORMAT = (12, "8698db6a782bba53")
 
 
 def test_the_protocol_changes_with_the_format_of_the_messages() -> None:
-    """An engine of another version misreads changed messages: after a change, increment PROTOCOL and set FORMAT."""
+    """A change of the message format needs a new PROTOCOL, as older engines misread it.
+
+    Increment PROTOCOL, then set FORMAT.
+    """
     requests = get_args(wire.ANY_REQUEST)
     types = [*requests, *map(answer_type, requests)]
     schema = msgspec.json.schema_components(types, schema_hook=lambda kind: {"type": str(kind)})
@@ -47,21 +50,21 @@ def _without_texts(schema: Any) -> Any:
     "error", [NotFound("n"), Conflict("c"), Unavailable("u"), StoreInUse("s"), RemembrancerError("r")]
 )
 def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
-    """A client raises the engine's error; one of an unknown class becomes Unavailable."""
+    """A client raises the same error as the engine. An error of an unknown class becomes Unavailable."""
     back = wire.error_of(wire.failure_of(error))
     assert type(back) is (Unavailable if type(error) is RemembrancerError else type(error))
     assert str(back) == str(error)
 
 
 def test_an_error_of_the_engine_names_the_invalid_field_to_the_client() -> None:
-    """The path of the field is sent with the error."""
+    """An error is sent to the client with the path of the invalid field."""
     back = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
     assert isinstance(back, InvalidRequest)
     assert back.path == "filters.x"
 
 
 def sent(request: Request[Any]) -> Any:
-    """The request as the engine decodes it."""
+    """The request, encoded and then decoded as the engine does it."""
     call: wire.Call = decode(encode((3, request)), wire.Call)
     assert call.number == 3
     return decode(call.request, wire.ANY_REQUEST)
@@ -82,7 +85,7 @@ def test_requests_are_decoded_as_they_were_encoded() -> None:
 
 
 async def test_messages_are_framed_by_their_length() -> None:
-    """Messages are separated however their bytes arrive; a length out of bounds is refused."""
+    """Messages are told apart by their lengths, however their bytes arrive. A length out of bounds is refused."""
     reader = asyncio.StreamReader()
     reader.feed_data(wire.framed("one") + wire.framed(None) + wire.framed("three")[:7])
     assert [await wire.read_message(reader), await wire.read_message(reader)] == [encode("one"), encode(None)]

@@ -1,4 +1,4 @@
-"""Array files, read through a memory mapping by row number; test_token_vectors covers several rows for each slot."""
+"""Array files, read by row number through a memory mapping. test_token_vectors covers several rows per memory."""
 
 from __future__ import annotations
 

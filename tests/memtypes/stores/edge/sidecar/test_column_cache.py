@@ -1,4 +1,4 @@
-"""The cache of ranking columns: payloads are read once, changes applied or forgotten, slots follow a shard rewrite."""
+"""The cache of ranking columns by slot (a point's number in the shard): reads, changes and shard rewrites."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ class Payloads:
         self.read: list[int] = []
 
     def __call__(self, kind: MemoryType, slots: Slots) -> Mapping[int, dict[str, Any]]:
-        """The payloads of those of `slots` that exist."""
+        """The payloads at those of `slots` that have a memory."""
         self.read += slots.tolist()
         return {one: self.payloads[one] for one in slots.tolist() if kind is KIND and one in self.payloads}
 
 
 def read(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
-    """The cached columns of the memories that exist in these slots."""
+    """The cached columns of the memories at the given slots (point numbers in the shard)."""
     return payloads_in(cache.read({KIND: slots_of(slots)}).columns)
 
 
 def test_a_payload_is_read_once() -> None:
-    """A second read comes from the cache; slots without a memory are looked up each time."""
+    """The second read of a payload's columns comes from the cache.
+
+    Slots (point numbers) without a memory are looked up each time.
+    """
     source = Payloads(2)
     cache = ColumnCache(source)
     for _ in range(2):
@@ -61,7 +64,10 @@ def test_a_payload_is_read_once() -> None:
 def test_memories_that_a_change_may_affect_leave_the_cache(
     change: Change, slots: list[int] | None, cached: list[int]
 ) -> None:
-    """A conditional change removes the memories that it names from the cache; a condition without ids removes all."""
+    """A conditional change removes the memories that it names from the cache.
+
+    A condition without ids removes all memories.
+    """
     source = Payloads(3)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)
@@ -76,7 +82,7 @@ def test_memories_that_a_change_may_affect_leave_the_cache(
     [(within(SCOPE, has_ids(["a", "x"])), []), (within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), [0])],
 )
 def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, reads: list[int]) -> None:
-    """Values set on named memories are cached without reading, unless there is a further condition."""
+    """Values set on named memories are cached without reading payloads, unless there is a further condition."""
     source = Payloads(2)
     cache = ColumnCache(source)
     read(cache, 0, 1)
@@ -89,7 +95,7 @@ def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, 
 
 
 def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
-    """Payloads that were passed to the cache need no reading; only their columns are cached."""
+    """Payloads that were passed to the cache are not read again; only their columns are kept."""
     source = Payloads(3)
     cache = ColumnCache(source)
     cache.learn(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
@@ -99,7 +105,7 @@ def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
 
 
 def test_a_replaced_memory_has_its_new_values() -> None:
-    """Fields that the new payload lacks are removed from the cache."""
+    """After a memory is replaced, the cache has its new values, and no values for fields that the new payload lacks."""
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     point = Record("a", KIND, {"importance": 4}, make_record(make_memory(KIND, "a")).vectors)
@@ -124,7 +130,7 @@ def test_columns_of_several_types_are_read_together() -> None:
 
 
 def test_cached_values_move_with_a_shard_rewrite() -> None:
-    """Each memory is cached under its new slot, a removed one under none."""
+    """After a shard rewrite each memory is cached under its new slot (point number), a removed memory under none."""
     source = Payloads(4)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)

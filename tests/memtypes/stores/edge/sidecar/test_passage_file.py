@@ -1,4 +1,4 @@
-"""The files of passages: each is made once, survives a restart, and is deleted where it might be wrong."""
+"""The files of passages (texts to render): each passage is made once, and files that might be wrong are deleted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Payloads:
         self.read_slots: list[int] = []
 
     def read(self, slots: Slots) -> Mapping[int, dict[str, Any]]:
-        """The payloads of those of `slots` that exist."""
+        """The payloads at those of `slots` that have a memory."""
         self.read_slots += slots.tolist()
         return {slot: self.payloads[slot] for slot in slots.tolist() if slot in self.payloads}
 
@@ -39,12 +39,12 @@ def payloads() -> Payloads:
 
 
 def contents(passages: PassageFile, payloads: Payloads, slots: list[int], scope: Scope = SCOPE) -> list[str]:
-    """The contents of the passages of these slots."""
+    """The contents of the passages at the given slots (point numbers in the shard)."""
     return [passage.content for passage in passages.read(scope, slots_of(slots), payloads.read)]
 
 
 def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
-    """Passages are returned in the requested order; slots without a memory are looked up each time."""
+    """Passages are returned in the requested order. Slots (point numbers) without a memory are looked up each time."""
     passages = PassageFile.beside(tmp_path)
     assert contents(passages, payloads, [11, 5, 10]) == ["two", "one"]
     assert passages.read(SCOPE, slots_of([*SLOTS, 5]), payloads.read) == [passage_of(memory) for memory in MEMORIES]
@@ -53,7 +53,7 @@ def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
 
 
 def test_passages_written_with_their_memory_need_no_payload(tmp_path: Path, payloads: Payloads) -> None:
-    """Only the passage that was removed is made from its memory's payload again."""
+    """Passages written with their memories are not made from payloads; only one that was removed is made again."""
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     assert contents(passages, payloads, SLOTS) == ["one", "two", "three"]
@@ -65,7 +65,7 @@ def test_passages_written_with_their_memory_need_no_payload(tmp_path: Path, payl
 
 
 def test_passage_files_are_reused_only_after_a_clean_close(tmp_path: Path, payloads: Payloads) -> None:
-    """Files that were not closed are deleted on opening, because they may be wrong after a power cut."""
+    """Passage files that were not closed are deleted on opening, because they may be wrong after a power cut."""
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     passages.close()

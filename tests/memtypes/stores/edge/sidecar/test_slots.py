@@ -1,4 +1,4 @@
-"""Slots (row numbers of memories): never assigned twice, repaired after a crash, overwritten on removal."""
+"""Slots (numbers of points in a shard): never assigned twice, repaired after a crash, overwritten on removal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from(["claim", "remove", "reopen"]), st.
 
 
 def reopened(file: SlotFile) -> SlotFile:
-    """The slot file, closed and opened again as the next process would."""
+    """The slot file, closed and opened again as the next process would do."""
     file.close()
     return SlotFile(file.directory.parent)
 
@@ -27,7 +27,7 @@ def reopened(file: SlotFile) -> SlotFile:
 def test_a_slot_is_never_assigned_twice(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, set[int]]]
 ) -> None:
-    """After any changes each id has its slot, a removed id has none, and no slot is used again."""
+    """After any changes each id has its slot (row number), a removed id has none, and no slot is used again."""
     file = SlotFile(tmp_path_factory.mktemp("shard"))
     wanted: dict[str, int] = {}
     given: list[int] = []
@@ -51,7 +51,7 @@ def test_a_slot_is_never_assigned_twice(
 
 
 def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
-    """The slot file no longer contains the removed ids."""
+    """After ids are removed, the bytes of these ids are no longer in the slot file."""
     file = SlotFile(tmp_path)
     file.remove(file.claim(ids_of(IDS[:3]))[1:2])
     content = (file.directory / "ids.bin").read_bytes()
@@ -59,7 +59,7 @@ def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
-    """An id that occurs twice, in one write or in two, has one slot."""
+    """An id that occurs twice, in one write or in two, has one slot (row number)."""
     file = SlotFile(tmp_path)
     first, other, again = file.claim(ids_of([IDS[3], IDS[0], IDS[3]])).tolist()
     assert first == again != other
@@ -68,7 +68,7 @@ def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
 
 
 def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -> None:
-    """They are found too if the index is sorted while the file is open."""
+    """Slots (row numbers) are found by id also when the index is sorted while the file is open."""
     file = SlotFile(tmp_path)
     ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
     assert file.claim(ids_of(ids[:-1])).tolist() != file.claim(ids_of(ids[-1:])).tolist()
@@ -77,7 +77,7 @@ def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -
 
 
 def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
-    """A partly written row is ignored, and the next id is written in its place."""
+    """A partly written last row is ignored, and the next id is written in its place."""
     file = SlotFile(tmp_path)
     file.claim(ids_of(IDS[:1]))
     file.claim(ids_of(IDS[1:2]))
@@ -90,7 +90,7 @@ def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_slots_without_an_id_or_with_a_shared_one_are_repaired(tmp_path: Path) -> None:
-    """Such a slot gets its id if that is known; otherwise it is cleared."""
+    """A slot (row) with no id, or with another slot's id, gets its own id if that is known; otherwise it is cleared."""
     file = SlotFile(tmp_path)
     file.claim(ids_of(IDS[:2]))
     file.close()

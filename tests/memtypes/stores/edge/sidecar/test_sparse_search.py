@@ -49,7 +49,7 @@ def points(scope: Scope, start: int, count: int) -> tuple[Record, ...]:
 
 
 def filled(tmp_path: Path) -> Shard:
-    """A shard with facts of two scopes, of which some were written twice and some removed."""
+    """A shard with facts of two scopes, of which some were written twice and some were removed."""
     made = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
     made.write(PutPoints(points(SCOPE, 0, 40), within(SCOPE)))
     made.write(PutPoints(points(OTHER, 100, 9), within(OTHER)))
@@ -67,7 +67,7 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 
 def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
-    """Check that the shard's hits are those of the engine alone, and return them."""
+    """Check that the shard's keyword hits equal those of the engine alone, and return them."""
     found, alone = shard.reader.search(queries, {}), shard.reader.engine_hits(queries, {})
     for own, other in zip(found, alone, strict=True):
         scores = dict(zip(other.keys.tolist(), other.scores.tolist(), strict=True))
@@ -78,12 +78,15 @@ def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
 
 
 def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
-    """A dense and a keyword query for the `limit` best memories that meet `where`. corpus: for word statistics."""
+    """A dense and a keyword query for the `limit` best memories that meet `where`.
+
+    The word statistics of the keyword query are those of the memories that meet `corpus`.
+    """
     return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(QUERY, limit, where, corpus)
 
 
 def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
-    """Hits agree in each scope, with and without filter, for chosen memories and several limits."""
+    """The hits equal the engine's in each scope, with and without filter, for chosen memories and several limits."""
     some = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
@@ -113,7 +116,7 @@ def test_equal_conditions_that_were_built_apart_are_the_same(shard: Shard) -> No
 
 
 def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
-    """Removed memories are not found, and IDF changes with the writes."""
+    """After a write, removed memories are not found, and the inverse document frequencies (IDF) are updated."""
     corpus = within(SCOPE)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.write(SetFields(corpus, {"importance": 3}))
@@ -129,7 +132,7 @@ def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
 
 
 def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
-    """Term files that are gone, or lost rows in a power cut, are filled again on opening."""
+    """Term files that are missing or lost rows in a power cut are filled from the engine on opening."""
     corpus, shard = within(SCOPE), filled(tmp_path)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.close()
@@ -174,7 +177,7 @@ def test_scores_are_sums_over_shared_terms(
 
 
 class Read:
-    """Reads of a namespace with `count` memories. asked: how often its memories were read."""
+    """Reads of a namespace with `count` memories. asked: how often the namespace's memories were read."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -191,7 +194,7 @@ class Read:
 
 
 def test_a_namespace_is_read_once_until_a_write() -> None:
-    """Only a write in it causes another read; of a large namespace only its size is cached."""
+    """A namespace is read again only after a write in it. Of a large namespace only the size is cached."""
     for count in (3, 4):
         read = Read(count)
         scopes = NamespaceCache(read.matching, read.counting, small=3)
@@ -222,7 +225,7 @@ def test_only_the_memories_of_whole_namespaces_are_cached() -> None:
 
 
 def test_the_least_recent_namespace_is_evicted() -> None:
-    """The memories of an evicted namespace are read again when they are needed."""
+    """A full cache evicts the namespace unused for longest; its memories are read again when they are needed."""
     read = Read(3)
     scopes = NamespaceCache(read.matching, read.counting, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):
@@ -231,7 +234,7 @@ def test_the_least_recent_namespace_is_evicted() -> None:
 
 
 def test_inverted_indexes_are_bounded_by_their_terms(shard: Shard) -> None:
-    """The least recent index is evicted; when it is built again, it gives the same hits."""
+    """The inverted index unused for longest is evicted. When it is built again, it gives the same hits."""
     cache = NamespaceCache(shard.reader.matching, shard.reader.count, terms=1)
     first = cache.corpus(within(SCOPE), shard.terms)
     assert first is not None

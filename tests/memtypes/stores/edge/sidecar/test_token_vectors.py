@@ -1,4 +1,4 @@
-"""Token-vector files: repaired after a crash, overwritten on removal, compacted; and scores computed from them."""
+"""Token-vector files: repaired after a crash, overwritten on removal, compacted; and the scores computed from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rows(fill: int, count: int) -> TokenVectors:
 
 
 def content_of(file: TokenFile) -> list[tuple[int, int] | None]:
-    """The number of token vectors and their fill value, for each slot; None for a slot without any."""
+    """For each slot (point number) the number of its token vectors and their fill value; None if it has none."""
     rows = file.rows(slots_of(SLOTS))
     found = [rows.content[start : start + count] for start, count in zip(rows.starts, rows.lengths, strict=True)]
     assert all((one == one.flat[0]).all() for one in found if len(one))
@@ -34,7 +34,7 @@ def content_of(file: TokenFile) -> list[tuple[int, int] | None]:
 
 
 def put(file: TokenFile, *kept: tuple[int, int, int]) -> None:
-    """Store token vectors, given as slot, fill value and number of vectors."""
+    """Store token vectors, given as triples of slot (point number), fill value and number of vectors."""
     file.put(slots_of(slot for slot, _, _ in kept), [rows(fill, count) for _, fill, count in kept])
 
 
@@ -50,7 +50,7 @@ def test_a_slot_has_its_last_token_vectors(
     made: list[tuple[int, tuple[int, int] | None]],
     reopened: bool,  # noqa: FBT001
 ) -> None:
-    """After any changes each slot has the vectors last stored, also after reopening the files."""
+    """After any changes each slot (point number) has the vectors last stored for it, also after reopening the files."""
     path = tmp_path_factory.mktemp("tokens") / "own"
     file = TokenFile(path)
     wanted: list[tuple[int, int] | None] = [None] * len(SLOTS)
@@ -68,7 +68,10 @@ def test_a_slot_has_its_last_token_vectors(
 
 
 def test_incomplete_token_vectors_are_dropped(tmp_path: Path) -> None:
-    """A slot whose vectors were partly written has none; it does not get the vectors that are written next."""
+    """If a slot's vectors were only partly written, the slot has none.
+
+    It does not get the vectors that are written next.
+    """
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, 2), (1, 2, 2))
     file.close()
@@ -82,7 +85,7 @@ def test_incomplete_token_vectors_are_dropped(tmp_path: Path) -> None:
 
 
 def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
-    """The file no longer contains the removed vectors."""
+    """After token vectors are removed, their bytes are no longer in the file."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 77, 3), (1, 5, 1), (2, 66, 1))
     file.remove(slots_of([0]))
@@ -93,7 +96,10 @@ def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
 
 
 def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
-    """Slots without token vectors stay without them in the copy."""
+    """Token vectors are copied to the new slots (point numbers).
+
+    Slots without token vectors have none in the copy either.
+    """
     file, copy = TokenFile(tmp_path / "own"), TokenFile(tmp_path / "copy")
     put(file, (0, 7, 3), (3, 5, 1))
     copy.copy(file, slots_of([3, 1, 0]), slots_of([0, 1, 2]))
@@ -101,7 +107,7 @@ def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
 
 
 def test_files_with_mostly_dead_rows_are_compacted(tmp_path: Path) -> None:
-    """Opening compacts such a file, even if an earlier compaction was interrupted."""
+    """Opening compacts a file with mostly dead rows, even if an earlier compaction was interrupted."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, LEAST_DEAD + 1), (1, 2, 10))
     file.remove(slots_of([0]))
@@ -146,7 +152,7 @@ def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], l
 @settings(max_examples=60)
 @given(st.integers(0, 1_000), st.lists(st.integers(0, 5), max_size=8), st.integers(0, 4))
 def test_best_cosines_agree_with_numpy(seed: int, counts: list[int], asked: int) -> None:
-    """For any memories, some without tokens, the best cosines equal those of numpy."""
+    """For any memories, including memories without tokens, the best cosines equal those that numpy computes."""
     query, memories = drawn(seed, counts, asked)
     plain = token_maxima(query, [tokens if len(tokens) else None for tokens in memories])
     assert MATCHER.maxima(query, [laid_out(memories)]) == pytest.approx(plain, abs=1e-4, nan_ok=True)
@@ -162,7 +168,7 @@ def test_scores_computed_in_portions_equal_those_computed_at_once(monkeypatch: p
 
 
 def test_without_exact_integer_sums_numpy_computes_the_scores() -> None:
-    """The scores agree with those from exact integer sums."""
+    """If exact integer sums are not available, numpy computes the same scores."""
     query, memories = drawn(11, [4, 2], 3)
     assert Matcher(integers=False).maxima(query, [laid_out(memories)]) == pytest.approx(
         MATCHER.maxima(query, [laid_out(memories)])

@@ -1,4 +1,4 @@
-"""Deadlines, circuit breakers, health probes and bulkheads of Redis calls, with fake clocks and pings."""
+"""Deadlines, circuit breakers, health probes and bulkheads (limits on concurrency) of Redis calls, with fake clocks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Pings:
         self.answered = False
 
     async def __call__(self) -> None:
-        """Count the ping; raise Unavailable if it is not answered."""
+        """Count the ping; raise Unavailable unless `answered` is set."""
         self.sent += 1
         if not self.answered:
             raise Unavailable("no answer")
@@ -58,7 +58,7 @@ def bulkhead(workload: Workload, clock: Callable[[], float] = lambda: 0.0) -> Bu
 
 
 async def error_of(calls: Bulkhead) -> str:
-    """The error message of a call that gets no answer if it is tried."""
+    """The error message of a call that is refused or, if it is tried, gets no answer."""
     with pytest.raises(Unavailable) as refused:
         async with calls.slot():
             raise Unavailable("no answer")
@@ -81,7 +81,7 @@ async def test_a_call_is_cancelled_at_its_deadline() -> None:
 
 
 async def test_an_answer_that_arrives_while_the_loop_is_busy_is_in_time() -> None:
-    """A blocked event loop does not make a call miss its deadline."""
+    """If the event loop is blocked past a call's deadline, an answer that has arrived meanwhile still counts."""
     loop, answer = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
 
     async def call() -> str:
@@ -93,7 +93,7 @@ async def test_an_answer_that_arrives_while_the_loop_is_busy_is_in_time() -> Non
 
 
 async def test_errors_of_a_call_are_raised_unchanged() -> None:
-    """The caller gets them at once, before the deadline."""
+    """The caller gets a call's own error at once, before the deadline."""
 
     async def wrong() -> None:
         raise ZeroDivisionError
@@ -122,7 +122,10 @@ async def test_cancelling_the_caller_cancels_the_call() -> None:
 
 
 async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancelled() -> None:
-    """Its exception counts as retrieved; otherwise asyncio logs it when the call is garbage."""
+    """The exception of such a call counts as retrieved.
+
+    Otherwise asyncio would log it when the call is garbage-collected.
+    """
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     logged: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: logged.append(context["message"]))
@@ -143,7 +146,7 @@ async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancel
 
 
 async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> None:
-    """Reads are refused at once, receipts after their own timeout; required calls are still tried."""
+    """After a failure reads are refused at once, receipts after their own timeout. Required calls are still tried."""
     pings, clock = Pings(), FakeClock(10.0)
     probe = HealthProbe(pings, clock)
     reads, receipts, commands = (Bulkhead(workload, time.monotonic, probe) for workload in (READ, RECEIPT, REQUIRED))
@@ -159,7 +162,7 @@ async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> 
 
 
 async def test_a_server_that_answers_other_calls_is_not_suspected() -> None:
-    """A slow call says nothing about the server if another call was answered within the same time."""
+    """If another call was answered meanwhile, a slow call does not count as a sign that the server is unavailable."""
     clock = FakeClock(10.0)
     probe = HealthProbe(Pings(), clock)
     reads = Bulkhead(READ, clock, probe)
@@ -175,7 +178,7 @@ async def test_a_server_that_answers_other_calls_is_not_suspected() -> None:
 
 
 async def test_required_calls_start_the_probe_only_when_their_breaker_opens() -> None:
-    """A single required call may be slow for its own reasons."""
+    """A single slow required call starts no pings, because it may be slow for its own reasons."""
     probe = HealthProbe(Pings(), time.monotonic)
     commands = Bulkhead(REQUIRED, time.monotonic, probe)
     for _ in range(MIN_CALLS - 1):
@@ -187,7 +190,7 @@ async def test_required_calls_start_the_probe_only_when_their_breaker_opens() ->
 
 
 async def test_no_call_is_tried_while_pings_fail() -> None:
-    """Not even the breaker's trial call is tried until a ping is answered."""
+    """While pings fail no call is tried, not even the trial call of an open circuit breaker."""
     clock, pings = FakeClock(), Pings()
     probe = HealthProbe(pings, time.monotonic)
     commands = Bulkhead(REQUIRED, clock, probe)
@@ -203,7 +206,7 @@ async def test_no_call_is_tried_while_pings_fail() -> None:
 
 
 async def test_pings_become_rare_after_ten_failures() -> None:
-    """After ten failed pings the next one is sent after OPEN_S."""
+    """After ten failed pings the next ping is sent only after OPEN_S seconds."""
     clock, pings = FakeClock(), Pings()
     probe = HealthProbe(pings, clock)
     probe.suspect(0.1)
@@ -215,7 +218,7 @@ async def test_pings_become_rare_after_ten_failures() -> None:
 
 
 async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
-    """With one slot, the tenth failure refuses the other ninety calls."""
+    """If a single call may run at a time, the tenth failure refuses the other ninety calls."""
     calls, outcomes = bulkhead(SERIAL), []
 
     async def unanswered() -> None:
@@ -234,7 +237,7 @@ async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
 
 
 async def test_a_slot_is_released_however_the_call_ends() -> None:
-    """A bug or cancellation frees the slot and is no failure of the server."""
+    """A bug in a call or its cancellation releases the call's permit and is no failure of the server."""
     calls = bulkhead(SERIAL)
     for _ in range(20):
         with pytest.raises(ZeroDivisionError):

@@ -69,14 +69,14 @@ async def test_a_call_has_a_deadline(live: LiveClient) -> None:
 
 
 async def test_more_calls_than_connections_are_all_answered(live: LiveClient) -> None:
-    """Three hundred concurrent calls wait for their slots."""
+    """Three hundred concurrent calls wait for free connections and are all answered."""
     async with asyncio.TaskGroup() as tasks:
         for _ in range(300):
             tasks.create_task(live.ping())
 
 
 async def test_timeouts_of_one_workload_do_not_refuse_another(live: LiveClient) -> None:
-    """Commands go on while the breaker of a workload with a short deadline opens."""
+    """While timeouts open the circuit breaker of one workload, calls of another workload are still answered."""
     key = fresh_scope().namespace
     for _ in range(10):
         with pytest.raises(Unavailable, match="the live store"):
@@ -88,7 +88,7 @@ async def test_timeouts_of_one_workload_do_not_refuse_another(live: LiveClient) 
 
 
 async def test_waiting_for_a_slot_does_not_count_against_the_deadline(live: LiveClient) -> None:
-    """Eight calls of 100 ms in one slot all meet a deadline of 600 ms."""
+    """Eight calls of 100 ms, run one at a time, all meet a deadline of 600 ms."""
 
     async def call() -> None:
         namespace = fresh_scope().namespace
@@ -98,7 +98,7 @@ async def test_waiting_for_a_slot_does_not_count_against_the_deadline(live: Live
 
 
 async def test_a_slow_disk_delays_touch_and_no_read(live: LiveClient) -> None:
-    """A touch waits until it is on disk; reads meanwhile are answered at once."""
+    """A call of `touch` waits until its write is on disk; reads meanwhile are answered at once."""
     scope = replace(fresh_scope(), session_id="s")
     item = make_memory(MemoryType.WORKING, "a", scope, session_id="s", created_at=NOW, updated_at=NOW)
     assert isinstance(item, Working)
@@ -114,7 +114,10 @@ async def test_a_slow_disk_delays_touch_and_no_read(live: LiveClient) -> None:
 
 
 async def test_only_the_first_read_waits_for_a_stopped_server(tmp_path: Path) -> None:
-    """The following 500 reads are refused at once; reads are answered again when the server continues."""
+    """Only the first read waits for a stopped server; the next 500 are refused at once.
+
+    When the server continues, reads are answered again.
+    """
     async with running_server(tmp_path) as live:
         pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
         os.kill(pid, signal.SIGSTOP)
@@ -132,7 +135,7 @@ async def test_only_the_first_read_waits_for_a_stopped_server(tmp_path: Path) ->
 
 
 async def test_a_retrieval_gives_up_on_a_slow_server_and_a_listing_waits(tmp_path: Path) -> None:
-    """While the server pauses for 400 ms, only the listing succeeds."""
+    """While the server pauses for 400 ms, a retrieval fails and a listing succeeds."""
     async with running_server(tmp_path) as live:
         items, scope = RedisWorking(live), replace(fresh_scope(), session_id="s")
         await live.run(lambda redis: redis.client_pause(400, all=True), idempotent=False)
@@ -142,7 +145,7 @@ async def test_a_retrieval_gives_up_on_a_slow_server_and_a_listing_waits(tmp_pat
 
 
 async def test_a_script_is_sent_once_and_then_called_by_its_hash(live: LiveClient) -> None:
-    """The call by hash returns the same as the first."""
+    """The second call of a script sends only its hash and returns the same as the first call."""
     scope = fresh_scope()
     script = Script("return {KEYS[1], ARGV[1], '" + scope.namespace + "'}")
     key = live_key(scope, "thing")
@@ -152,7 +155,7 @@ async def test_a_script_is_sent_once_and_then_called_by_its_hash(live: LiveClien
 
 
 async def test_a_command_that_the_server_rejects_is_unavailable_and_not_retried(live: LiveClient) -> None:
-    """The error contains the server's message."""
+    """A rejected command raises Unavailable with the server's message and is not tried again."""
     calls = 0
 
     def call(redis: Redis) -> Awaitable[object]:
@@ -198,7 +201,7 @@ async def test_a_slow_server_that_runs_is_waited_for(live: LiveClient) -> None:
 
 
 async def test_calls_that_lose_the_connection_in_turn_are_all_unavailable(tmp_path: Path) -> None:
-    """Some wait for an attempt to connect again that ends just as others begin the next one."""
+    """Every call raises Unavailable, even one whose wait for a reconnection ends just as others begin the next."""
 
     async def call(_: Redis) -> object:
         raise RedisConnectionError("gone")

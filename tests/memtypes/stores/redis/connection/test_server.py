@@ -47,7 +47,7 @@ def start_writer(directory: Path) -> subprocess.Popen[str]:
 
 
 async def test_the_server_has_no_port_and_its_files_are_private(tmp_path: Path) -> None:
-    """Only its owner can open the socket and the directory."""
+    """Only the owner of the server can open its socket and its directory."""
     async with running_server(tmp_path / "live") as live:
         info = await live.run(lambda redis: redis.info("server"), idempotent=True)
         assert info["tcp_port"] == 0
@@ -57,7 +57,7 @@ async def test_the_server_has_no_port_and_its_files_are_private(tmp_path: Path) 
 
 
 async def test_closing_the_client_stops_the_server_and_keeps_the_data(tmp_path: Path) -> None:
-    """The next server in the directory has all that was written."""
+    """After the client is closed, the next server in the directory has everything that was written."""
     async with running_server(tmp_path) as live:
         pid = await pid_of(live)
         await live.run(lambda redis: redis.set("a", "ü"), idempotent=True)
@@ -67,7 +67,7 @@ async def test_closing_the_client_stops_the_server_and_keeps_the_data(tmp_path: 
 
 
 async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> None:
-    """Every acknowledged write is there when the server starts again."""
+    """After its parent was killed, a server that starts again has every acknowledged write."""
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
         lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(100)]
@@ -86,7 +86,7 @@ async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: 
 
 
 async def test_a_killed_server_is_started_again_with_its_data(tmp_path: Path) -> None:
-    """The next idempotent call starts the server again."""
+    """If the server was killed, the next idempotent call starts it again with its data."""
     async with running_server(tmp_path) as live:
         await live.run(lambda redis: redis.rpush("a", *range(100)), idempotent=False)
         pid = await pid_of(live)
@@ -97,7 +97,7 @@ async def test_a_killed_server_is_started_again_with_its_data(tmp_path: Path) ->
 
 
 async def test_two_processes_share_one_server(tmp_path: Path) -> None:
-    """The second process uses the server of the first and starts its own when that one ends."""
+    """The second process uses the first's server, and starts its own when the first process ends."""
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
         await asyncio.to_thread(writer.stdout.readline)
