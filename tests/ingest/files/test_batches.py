@@ -28,26 +28,26 @@ def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
 
 
 def test_a_batch_has_a_limited_number_of_rows() -> None:
-    """The next batch continues after its last row; after the last row there is no batch."""
+    """A batch has at most BATCH_ROWS rows, and the next batch continues after its last row."""
     batches = read_batches(readings_of(BATCH_ROWS + 3), FACTS, lambda: NOW)
     assert [(batch.first, batch.end) for batch in batches] == [(0, BATCH_ROWS), (BATCH_ROWS, BATCH_ROWS + 3)]
 
 
 @pytest.mark.parametrize(("finished", "expected"), [([(0, 2)], [(2, 5)]), ([(1, 2)], [(0, 1), (2, 5)])])
 def test_finished_rows_are_skipped(finished: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
-    """A batch ends before rows that the journal lists as finished; the next one begins after them."""
+    """A batch ends before rows that the journal lists as finished. The next batch begins after these rows."""
     batches = read_batches(readings_of(5), FACTS, lambda: NOW, finished)
     assert [(batch.first, batch.end) for batch in batches] == expected
 
 
 def test_a_strict_batch_ends_at_a_bad_row() -> None:
-    """In strict mode the bad row is the last one of its batch."""
+    """In strict mode a batch ends with the first bad row."""
     batch = next(read_batches(readings_of(5, bad=2), FACTS, lambda: NOW, strict=True))
     assert (batch.end, len(batch.items), batch.problems[0].line) == (3, 2, 2)
 
 
 def test_reasons_do_not_quote_secrets() -> None:
-    """The reason for a bad row is redacted where it quotes a secret of the row."""
+    """If the reason for a bad row quotes a secret from the row, the secret is redacted."""
     readings = iter([BadLine("f", 1, "unknown field ann@example.org")])
     (batch,) = read_batches(readings, FACTS, lambda: NOW)
     assert "ann@example.org" not in batch.problems[0].reason
@@ -60,6 +60,6 @@ def test_a_file_that_disappeared_is_one_bad_line(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_read_from_the_stream() -> None:
-    """Its rows have `-` as the name of their file."""
+    """Rows from standard input have `-` as the name of their file."""
     with open_readings(SourceFile(None, "-", Format.TEXT, None), io.BytesIO(b"text")) as (readings, _):
         assert list(readings) == [FileRow({"content": "text"}, "-", 1)]

@@ -1,4 +1,4 @@
-"""The journal of an import, which lists the rows that are finished."""
+"""The journal of a file import, which lists the rows that are finished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECOND = FinishedRows("b", 0, 5, {WriteStatus.MERGED: 5})
 
 
 def test_entries_survive_reopening(tmp_path: Path) -> None:
-    """Entries are found by file and belong to one import."""
+    """A reopened journal has its entries, found by file. Another import's journal does not have them."""
     journal = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
@@ -36,7 +36,7 @@ def test_entries_survive_reopening(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
-    """Entries before it are read, and the next entry is written on a new line."""
+    """If the journal's last line is incomplete, earlier entries are read, and the next entry begins on a new line."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
@@ -49,7 +49,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
-    """Rows of the damaged entry are sent again; the other entries are read."""
+    """A damaged line in the journal is ignored, so its rows are sent again. The other entries are read."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     path = next(tmp_path.iterdir())
@@ -58,7 +58,7 @@ def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_complete_import_deletes_its_journal(tmp_path: Path) -> None:
-    """An import that did not finish keeps its journal."""
+    """Closing the journal deletes its file if the import is complete, and keeps it otherwise."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.close(complete=False)
@@ -68,7 +68,7 @@ def test_a_complete_import_deletes_its_journal(tmp_path: Path) -> None:
 
 
 def test_without_a_directory_nothing_is_written() -> None:
-    """The journal keeps its entries in memory only."""
+    """Without a directory the journal keeps its entries in memory only."""
     journal = ImportJournal.open(None, ["import"])
     journal.add(FIRST)
     journal.close(complete=True)
@@ -76,7 +76,7 @@ def test_without_a_directory_nothing_is_written() -> None:
 
 
 def test_an_unusable_directory_is_refused(tmp_path: Path) -> None:
-    """A file in place of the directory, and a folder in place of the journal, raise InvalidRequest."""
+    """A file in place of the journal's directory, or a folder in place of its file, raises InvalidRequest."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidRequest, match="can't be used: Not a directory") as refused:
         ImportJournal.open(tmp_path / "file" / "journal", ["import"])
@@ -89,7 +89,7 @@ def test_an_unusable_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
-    """It depends on size, modification time and first bytes; a pipe and a folder have no identity."""
+    """A file's identity depends on its size, modification time and first bytes. A pipe and a folder have none."""
     path = tmp_path / "f"
 
     def identity(text: str, at: int) -> str | None:

@@ -16,7 +16,7 @@ SEMANTIC = RowOptions(type=MemoryType.SEMANTIC)
 
 
 def item(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> dict[str, Any]:
-    """The item for a row with `fields`."""
+    """The import item for a row with `fields`."""
     return to_item(FileRow(fields, "f.csv", 3, **raw), options, NOW)
 
 
@@ -28,7 +28,7 @@ def refusal(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) 
 
 
 def test_defaults_apply_where_the_row_has_no_value() -> None:
-    """The row's type, session and agent take precedence; file and line become the source."""
+    """The request's type, session and agent apply only where the row has none. File and line become the source."""
     options = RowOptions(type=MemoryType.SEMANTIC, session_id="s", agent_id="a")
     assert item({"content": "x", "session_id": "row"}, options) == {
         "type": "semantic",
@@ -51,7 +51,10 @@ def test_the_place_is_added_to_the_source_of_a_row() -> None:
 
 
 def test_mapping_renames_fields() -> None:
-    """Mapped names become fields or metadata; a row that has both names is refused."""
+    """A mapping renames row fields to memory fields or metadata.
+
+    A row that has both the old and the new name is refused.
+    """
     options = RowOptions(MemoryType.EPISODIC, mapping={"text": "content", "ts": "created_at", "room": "metadata.room"})
     imported = item({"text": "x", "ts": "2026-01-01T00:00:00Z", "room": 5, "metadata": {"a": 1}}, options)
     assert (imported["content"], imported["created_at"], imported["metadata"]) == (
@@ -63,7 +66,7 @@ def test_mapping_renames_fields() -> None:
 
 
 def test_invalid_mappings_are_refused() -> None:
-    """An unknown target, and two fields with the same target, are refused."""
+    """A mapping to an unknown field is refused, as are two mappings to the same field."""
     check_mapping({"text": "content", "k": "metadata.k"})
     with pytest.raises(InvalidRequest, match="no memory has a field 'contents'"):
         check_mapping({"text": "contents"})
@@ -92,7 +95,10 @@ def test_a_row_may_have_no_type() -> None:
 
 
 def test_extra_fields_are_moved_to_metadata_on_request() -> None:
-    """Fields that the type does not have are kept there, renamed where a memory has a field of that name."""
+    """With `extra_to_metadata`, fields that the row's memory type does not have go into the metadata.
+
+    A field is renamed there if memories have a field of that name, such as `id`.
+    """
     options = RowOptions(MemoryType.SEMANTIC, extra_to_metadata=True)
     imported = item({"content": "x", "mood": 1, "id": "7", "due_at": "soon", "metadata": {"a": 2}}, options)
     assert imported["metadata"] == {"a": 2, "mood": 1, "original_id": "7", "due_at": "soon"}
@@ -118,7 +124,10 @@ def test_a_row_may_set_its_review_mode() -> None:
     ],
 )
 def test_a_heading_becomes_title_concept_or_name(kind: str, expected: dict[str, str]) -> None:
-    """Working memories have none of these, so their heading is put before the content."""
+    """A section's heading becomes the field for a name that the memory type has.
+
+    Working memories have none, so their heading is put before the content.
+    """
     imported = item(
         {"content": "x", "title": "of the file"} if kind != "working" else {"content": "x"},
         RowOptions(MemoryType(kind)),
@@ -128,7 +137,10 @@ def test_a_heading_becomes_title_concept_or_name(kind: str, expected: dict[str, 
 
 
 def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
-    """Numbers, flags, lists and objects are parsed, text fields stay text; errors name the field."""
+    """A CSV cell is parsed if its field is a number, a flag, a list or an object.
+
+    Text fields stay text; errors name the field.
+    """
     cells = {
         "content": "[1, 2]",
         "importance": " 7 ",
@@ -159,6 +171,6 @@ def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
 
 
 def test_a_heading_without_content_is_reported_as_missing_content() -> None:
-    """A mapping may take the content away; a type without title puts the heading before the content."""
+    """If a mapping takes the content away, a row with only a heading is refused for its missing content."""
     options = RowOptions(type=MemoryType.WORKING, mapping={"content": "metadata.text"})
     assert refusal({"content": "x"}, options, heading="Title") == "content: is required"

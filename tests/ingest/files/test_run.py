@@ -1,4 +1,4 @@
-"""Imports of files: counts, bad rows, retries, and resuming after a kill."""
+"""File imports: counts, bad rows, retries, and resuming after the process was killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 
 def request(*paths: Path | str, **fields: Any) -> ImportRequest:
-    """A request to import facts."""
+    """A request to import facts from these paths."""
     return ImportRequest(tuple(map(str, paths)), "shop", **{"rows": RowOptions(MemoryType.SEMANTIC), **fields})
 
 
@@ -39,7 +39,7 @@ def lines(contents: Sequence[str]) -> str:
 
 
 def counts(report: ImportReport) -> tuple[int, int, int, int]:
-    """Stored, merged, rejected and failed rows, which add up to those read."""
+    """The numbers of stored, merged, rejected and failed rows. Checks that they add up to the rows read."""
     numbers = tuple(report.counts[status] for status in WriteStatus)
     assert sum(numbers) == report.read
     return numbers[0], numbers[1], numbers[2], numbers[3]
@@ -51,21 +51,21 @@ def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
 
 
 class Recorder(ProgressBar):
-    """A progress display that records its calls."""
+    """A progress display that records how it is called."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
     def start(self, total: int | None) -> None:
-        """Record the call."""
+        """Record the total."""
         self.calls.append(("start", total))
 
     def advance(self, position: int, rows: int) -> None:
-        """Record the call."""
+        """Record the position and the rows."""
         self.calls.append(("advance", position, rows))
 
     def finish(self) -> None:
-        """Record the call."""
+        """Record the end."""
         self.calls.append(("finish",))
 
 
@@ -120,7 +120,7 @@ async def test_standard_input_is_read() -> None:
 
 
 async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
-    """Ids are deterministic, so even an import without a journal adds no memory."""
+    """Importing a file again, even without a journal, adds no memory, because ids are derived from the content."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one", "two"]))
     bench = Bench()
@@ -132,7 +132,7 @@ async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
-    """Rows before the bad row are written; later rows and files are not read."""
+    """In strict mode, rows before the first bad row are written. Later rows and files are not read."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + "{\n" + lines(["two"]))
     bench = Bench()
@@ -150,7 +150,7 @@ async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
     ],
 )
 async def test_invalid_requests_are_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
-    """A wrong mapping or path raises InvalidRequest."""
+    """A mapping to an unknown field, or a path that does not exist, raises InvalidRequest before any row is read."""
     asked = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
     with pytest.raises(InvalidRequest, match=reason):
         await run_import(asked, ScriptedSink(all_stored))
@@ -178,7 +178,7 @@ async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
 
 
 def failing_with(error: RemembrancerError, times: int) -> WriteItems:
-    """A sink that raises `error` on the first `times` writes and then stores."""
+    """A sink (the function that writes items) that raises `error` on the first `times` writes and then stores."""
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if nth <= times:
@@ -190,7 +190,10 @@ def failing_with(error: RemembrancerError, times: int) -> WriteItems:
 
 @pytest.mark.parametrize("error", [Unavailable("away", retry_after_s=0), Overloaded("full", retry_after_s=0)])
 async def test_an_unavailable_sink_is_retried(tmp_path: Path, error: RemembrancerError) -> None:
-    """After three failures the batch is reported as failed, with the reason."""
+    """A batch is retried while the store is unavailable.
+
+    After three failures it is reported as failed, with the reason.
+    """
     (tmp_path / "a.txt").write_text("one\n\ntwo")
     assert counts(await run_import(request(tmp_path), failing_with(error, 2))) == (2, 0, 0, 0)
     report = await run_import(request(tmp_path), failing_with(error, 3))
@@ -199,7 +202,7 @@ async def test_an_unavailable_sink_is_retried(tmp_path: Path, error: Remembrance
 
 
 async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> None:
-    """Rows after them are not read."""
+    """After three batches in which every row failed, the import stops and reads no more rows."""
     (tmp_path / "a.jsonl").write_text(lines([str(number) for number in range(5 * BATCH_ROWS)]))
     report = await run_import(request(tmp_path), failing_with(RemembrancerError("broken"), 99))
     assert counts(report) == (0, 0, 0, 3 * BATCH_ROWS)
@@ -221,7 +224,10 @@ async def test_an_invalid_item_does_not_keep_its_batch_from_being_stored(tmp_pat
 
 
 async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
-    """Finished batches come from the journal with their bad rows, and the report covers the whole import."""
+    """The next run sends only failed batches.
+
+    Finished batches and their bad rows come from the journal, so the report covers the whole import.
+    """
     path = tmp_path / "a.jsonl"
     path.write_text("{\n" + lines([str(number) for number in range(3 * BATCH_ROWS)]))
     journal = tmp_path / "journal"
@@ -241,7 +247,7 @@ async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
 
 
 async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
-    """Rows that are finished for one store are still sent to another store."""
+    """Rows that are finished for one destination are still sent to another destination."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
     journal = tmp_path / "journal"
@@ -262,7 +268,7 @@ class Killed(BaseException):
 
 
 class KilledSink:
-    """A sink that raises Killed at the n-th write, before or after it takes effect."""
+    """A sink that raises Killed at the write number `at`, before or after the items are written."""
 
     def __init__(self, inner: WriteItems, at: int, *, after: bool) -> None:
         self.inner = inner
@@ -290,7 +296,7 @@ SMALL_BATCH = 16
 
 @contextmanager
 def small_batches() -> Iterator[None]:
-    """Imports write SMALL_BATCH rows at a time."""
+    """In this context, imports write SMALL_BATCH rows at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "BATCH_ROWS", SMALL_BATCH)
         yield
@@ -316,7 +322,10 @@ def test_a_resumed_import_ends_with_the_same_store(
     after: bool,  # noqa: FBT001
     keep_journal: bool,  # noqa: FBT001
 ) -> None:
-    """Killed before or after any batch and resumed, with or without its journal, an import stores the same memories."""
+    """An import that is killed and then resumed stores the same memories as one that is not killed.
+
+    This holds before or after any batch, with or without the journal.
+    """
     path, expected, whole = uninterrupted
 
     async def check(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The sample memories that the product ships."""
+"""The sample memories that are shipped with the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_all_samples_are_stored() -> None:
-    """About 150 valid drafts become as many stored memories."""
+    """All of about 150 sample memories are valid and are stored."""
     drafts = [DRAFT.validate_python(item) for item in sample_items()]
     bench = Bench()
     outcomes = await bench.ingestor.write(SCOPE, drafts)
@@ -25,7 +25,7 @@ async def test_all_samples_are_stored() -> None:
 
 
 def test_samples_cover_all_types_over_weeks() -> None:
-    """They have all types and kinds of event, many sessions, five weeks and varied importance."""
+    """The samples have all memory types and event types, many sessions, five weeks and varied importance."""
     items = sample_items()
     kinds = Counter(item["type"] for item in items)
     assert set(kinds) == set(MemoryType)
@@ -38,7 +38,7 @@ def test_samples_cover_all_types_over_weeks() -> None:
 
 
 def test_samples_differ_from_each_other() -> None:
-    """No two share 40 % of their words."""
+    """No two samples share 40 % of their words."""
     words = [frozenset(item["content"].lower().split()) for item in sample_items()]
     pairs = ((a, b) for index, a in enumerate(words) for b in words[:index])
     assert max(len(a & b) / len(a | b) for a, b in pairs) < 0.4

@@ -1,4 +1,4 @@
-"""Imports of sessions: what is sent where, once, in spite of kills, and what is left out."""
+"""Imports of past sessions of AI clients: each message goes to its namespace once, even if the importer is killed."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ pytestmark = pytest.mark.anyio
 
 
 class Killed(BaseException):
-    """Stands for the death of the importer."""
+    """The exception that simulates the death of the importer."""
 
 
 class Capture:
-    """A service that stores each text of a session once.
+    """A fake service that stores each text of a session once.
 
-    trouble(when, n): runs before and after the n-th part is stored; `when` is "before" or "after".
+    trouble(when, n): called "before" and "after" the n-th part of a session is stored; it may raise an error.
     """
 
     def __init__(self, trouble: Callable[[str, int], None] = lambda _when, _number: None) -> None:
@@ -55,7 +55,10 @@ class Capture:
         self.calls = 0
 
     async def write(self, part: SessionPart) -> list[MessageOutcome]:
-        """Store the messages; those that end in "ok" are trivial, and those with "broken" fail."""
+        """Store the messages of a part.
+
+        Messages that end in "ok" are rejected as trivial, and messages with "broken" fail.
+        """
         self.calls += 1
         self.trouble("before", self.calls)
         self.parts.append(part)
@@ -81,14 +84,17 @@ class Capture:
 
 
 def folder_name(folder: str) -> str:
-    """A namespace for a folder: its last part."""
+    """The namespace for a project folder: the last part of its path.
+
+    Raises InvalidRequest if the path is not absolute.
+    """
     if not folder.startswith("/"):
         raise InvalidRequest("the folder must be absolute", path="cwd")
     return folder.rpartition("/")[2]
 
 
 def claude(session: str, cwd: str, count: int = 2, **fields: object) -> ClaudeTranscript:
-    """A session of `count` prompts with their answers."""
+    """A Claude Code transcript with `count` prompts and their answers."""
     talk = ClaudeTranscript(session, cwd, **fields)  # type: ignore[arg-type]
     for number in range(count):
         talk.user(f"{session} says {number}.")
@@ -97,7 +103,7 @@ def claude(session: str, cwd: str, count: int = 2, **fields: object) -> ClaudeTr
 
 
 def age(root: Path) -> None:
-    """Make all files below `root` old, so that their last answers are complete."""
+    """Make all files below `root` look old, so that the importer treats their last answers as complete."""
     for path in root.rglob("*"):
         os.utime(path, (time.time() - 60, time.time() - 60))
 
@@ -105,7 +111,7 @@ def age(root: Path) -> None:
 async def imported(
     home: Path, capture: Capture, destination: Destination | None = None, source: PastSource = PastSource.CLAUDE_CODE
 ) -> tuple[SessionImport, SessionPlan]:
-    """Plan and run an import of everything in `home`, with a journal there."""
+    """Plan and run an import of all sessions in `home`, with the journal of sent messages there, too."""
     age(home)
     sent = SentMessages.open(home / "journal", "here")
     run = SessionImport(destination or Destination(folder_name), sent, capture.write, patience_s=0.0)
@@ -115,7 +121,10 @@ async def imported(
 
 
 async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
-    """Two projects never share a namespace; sessions without an absolute folder are left out, with the reason."""
+    """Sessions of two projects go to two namespaces.
+
+    Sessions without an absolute project folder are left out and counted with the reason.
+    """
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
     homeless = claude("s3", "/x")
@@ -132,7 +141,7 @@ async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
 
 
 async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
-    """With --namespace all sessions go to that namespace; with --project only those of one project are imported."""
+    """With a fixed namespace all sessions go there. With a chosen project only its sessions are imported."""
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
     one, only = Capture(), Capture()
@@ -144,7 +153,10 @@ async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
 
 
 async def test_the_plan_names_sessions_messages_and_dates(tmp_path: Path) -> None:
-    """A dry run counts per namespace, with the first and the last time, and sends nothing."""
+    """A plan counts sessions and messages by namespace, with their first and last time.
+
+    Planning sends nothing and writes no journal.
+    """
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/shop").write(tmp_path / ".claude")
     age(tmp_path)
@@ -158,7 +170,10 @@ async def test_the_plan_names_sessions_messages_and_dates(tmp_path: Path) -> Non
 
 
 async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
-    """Moving the file makes no difference; messages added since are sent, with the earlier ones as context."""
+    """A second import sends only messages that were added since, with earlier ones as context.
+
+    It makes no difference if the file was moved.
+    """
     talk = claude("s1", "/home/ann/shop", count=10)
     path = talk.write(tmp_path / ".claude")
     capture = Capture()
@@ -192,7 +207,7 @@ async def test_an_emptied_store_gets_everything_again(tmp_path: Path) -> None:
 
 
 async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
-    """Parts follow one another without a gap, oldest session first, with the messages' times."""
+    """A long session is sent in consecutive parts, and the oldest session first. Messages keep their times."""
     claude("s2", "/p/shop", count=5).write(tmp_path / ".claude")
     late = claude("s1", "/p/shop", count=PART_MESSAGES)
     late.lines = [{**line, "timestamp": line["timestamp"].replace("2026", "2025")} for line in late.lines]
@@ -205,7 +220,7 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
 
 
 async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path) -> None:
-    """A long message is sent whole once; where a later part includes it as context, it is shortened."""
+    """A long message is sent whole once. Where a later part repeats it as context, it is shortened."""
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
         talk.user(f"{number} " + "word " * 90_000)
@@ -218,7 +233,10 @@ async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path)
 
 
 async def test_the_report_counts_reasons_without_the_numbers_in_them(tmp_path: Path) -> None:
-    """Failed messages make the exit code 1 and are sent again by the next run; rejected ones are not."""
+    """The report counts reasons without the numbers in them.
+
+    With failed messages the exit code is 1; the next run sends these again, but not rejected messages.
+    """
     talk = ClaudeTranscript("s1", "/p/shop")
     talk.user("All is ok")
     talk.assistant("broken store")
@@ -238,7 +256,7 @@ async def test_the_report_counts_reasons_without_the_numbers_in_them(tmp_path: P
 
 
 async def test_a_service_that_is_away_stops_the_import_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    """The report says so; nothing that was stored is sent again."""
+    """If the service becomes unavailable, the import stops and the report says so. The next run sends only the rest."""
     claude("s1", "/p/shop", count=PART_MESSAGES).write(tmp_path / ".claude")
 
     def away(when: str, number: int) -> None:
@@ -255,7 +273,7 @@ async def test_a_service_that_is_away_stops_the_import_and_the_next_run_goes_on(
 
 
 async def test_a_service_that_comes_back_is_waited_for(tmp_path: Path) -> None:
-    """A restart of the service does not end the import."""
+    """If the service is unavailable only briefly, as during a restart, the import waits and completes."""
     claude("s1", "/p/shop").write(tmp_path / ".claude")
 
     def away(when: str, number: int) -> None:
@@ -270,7 +288,7 @@ async def test_a_service_that_comes_back_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_an_unreadable_file_is_named_and_the_others_are_imported(tmp_path: Path) -> None:
-    """Its problem is in the report."""
+    """An unreadable session file is named in the report, and the other files are imported."""
     claude("s1", "/p/shop").write(tmp_path / ".claude")
     rollout = Rollout("s2", "/p/shop")
     rollout.turn("Hello there.", "Hello.")
@@ -292,7 +310,10 @@ async def test_an_unreadable_file_is_named_and_the_others_are_imported(tmp_path:
 def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
     kills: Sequence[tuple[str, int]], torn: int, count: int
 ) -> None:
-    """After kills before or after a part is stored, even with a torn journal, the next runs complete the import."""
+    """If imports are killed before or after a part is stored, the next runs complete the import.
+
+    This holds with a torn journal, too.
+    """
     with TemporaryDirectory() as folder:
         home = Path(folder)
         claude("s1", "/p/shop", count=count).write(home / ".claude")
@@ -322,7 +343,7 @@ def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
 
 
 async def test_running_sessions_are_followed(tmp_path: Path) -> None:
-    """New lines and files are sent once, an incomplete line once it is complete; unchanged files are not read again."""
+    """While sessions go on, new lines and files are imported once, and an incomplete line once it is complete."""
     talk = claude("s1", "/p/shop")
     path = talk.write(tmp_path / ".claude")
     capture = Capture()

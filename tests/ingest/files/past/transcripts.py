@@ -1,4 +1,4 @@
-"""Writes transcripts in the forms of Claude Code and Codex, with everything in them that is not to be imported."""
+"""Writers of test transcripts in the formats of Claude Code and Codex, with lines that an import must skip."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_lines(path: Path, lines: Sequence[Any]) -> Path:
 
 @dataclass
 class ClaudeTranscript:
-    """The lines of a session of Claude Code. leaf: uuid of the line that the next one follows."""
+    """The lines of a Claude Code session. leaf: uuid of the last line, which becomes the parent of the next line."""
 
     session: str
     cwd: str
@@ -33,7 +33,7 @@ class ClaudeTranscript:
     count: int = 0
 
     def add(self, kind: str, **fields: Any) -> str:
-        """Add a line to the tree of messages and return its uuid."""
+        """Add a line after the last one in the tree of messages and return its uuid."""
         self.count += 1
         uuid = f"{self.session}-{self.count}"
         at = (self.start + timedelta(seconds=7 * self.count)).isoformat().replace("+00:00", "Z")
@@ -52,7 +52,10 @@ class ClaudeTranscript:
         return self.add("user", message={"role": "user", "content": content}, promptId="p", **fields)
 
     def assistant(self, *texts: str, **fields: Any) -> None:
-        """Add a thought and a text for each of `texts`, with a tool call and its result between texts."""
+        """Add an answer of the agent: a thought, and a text for each of `texts`.
+
+        Between texts there is a tool call with its result.
+        """
         named = fields.pop("answer", None)
         for number, text in enumerate(texts):
             answer = named or f"msg_{self.session}_{self.count}"
@@ -62,12 +65,12 @@ class ClaudeTranscript:
                 self.tool(answer)
 
     def assistant_block(self, answer: str, block: dict[str, Any], **fields: Any) -> str:
-        """Add a line with one block of an answer."""
+        """Add a line with one content block of the answer with the id `answer`."""
         message = {"id": answer, "role": "assistant", "model": "m", "type": "message", "content": [block]}
         return self.add("assistant", message=message, **fields)
 
     def tool(self, answer: str) -> None:
-        """Add a call of a tool and its result."""
+        """Add a tool call in the answer with the id `answer`, and the tool's result."""
         self.assistant_block(answer, {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": NOISE}})
         result = [{"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": f"{NOISE} out"}]}]
         self.user(result, toolUseResult={"stdout": NOISE})
@@ -96,24 +99,24 @@ class ClaudeTranscript:
         self.assistant(f"{NOISE} of a subagent", isSidechain=True)
 
     def rewind(self, to: str) -> None:
-        """Abandon what follows the line `to`."""
+        """Continue after the line with the uuid `to`, as if the user had abandoned all later lines."""
         self.leaf = to
 
     def compact(self) -> None:
-        """Compact the conversation: a boundary begins a new tree, with a summary."""
+        """Compact the conversation: add a boundary line, which begins a new tree, and a summary."""
         before, self.leaf = self.leaf, None
         self.add("system", subtype="compact_boundary", logicalParentUuid=before, content="Conversation compacted")
         self.user(f"This session is being continued. {NOISE}", isCompactSummary=True, isVisibleInTranscriptOnly=True)
 
     def write(self, config: Path) -> Path:
-        """Write the transcript below a folder of Claude Code's settings."""
+        """Write the transcript below Claude Code's configuration folder `config`; return its path."""
         name = "".join(char if char.isalnum() else "-" for char in self.cwd)
         return write_lines(config / "projects" / name / f"{self.session}.jsonl", self.lines)
 
 
 @dataclass
 class Rollout:
-    """The lines of a thread of Codex."""
+    """The lines of a Codex rollout (session file), which records one thread."""
 
     session: str
     cwd: str
@@ -132,14 +135,14 @@ class Rollout:
         self.lines.append({"timestamp": at, "ordinal": len(self.lines), "type": kind, "payload": payload})
 
     def message(self, role: str, *texts: str, kinds: Sequence[str] | None = None) -> None:
-        """Add a message. kinds: the kinds of its content items, which newer versions record."""
+        """Add a message. kinds: the kinds of its content items, which newer Codex versions record."""
         form = "output_text" if role == "assistant" else "input_text"
         note = {} if kinds is None else {"internal_chat_message_metadata_passthrough": {"content_item_kinds": [*kinds]}}
         content = [{"type": form, "text": text} for text in texts]
         self.add("response_item", type="message", role=role, content=content, **note)
 
     def turn(self, prompt: str, answer: str) -> None:
-        """Add a prompt with its answer, and all that Codex writes beside them."""
+        """Add a prompt with its answer, and all other lines that Codex writes with them."""
         self.add("event_msg", type="task_started", turn_id="t")
         self.message("developer", f"{NOISE} of a hook", kinds=["hooks.additional_context"])
         self.message("user", prompt, kinds=["user.text"])
@@ -153,7 +156,7 @@ class Rollout:
         self.add("token_usage_record", usage={"input_tokens": 1})
 
     def write(self, home: Path) -> Path:
-        """Write the rollout below a folder of Codex."""
+        """Write the rollout below Codex's folder `home`; return its path."""
         day = f"{self.start:%Y/%m/%d}"
         return write_lines(
             home / "sessions" / day / f"rollout-{self.start:%Y-%m-%dT%H-%M-%S}-{self.session}.jsonl", self.lines

@@ -12,7 +12,7 @@ from ingest.files.row_to_item import RowOptions, to_item
 
 
 def read(reader: Reader, data: str | bytes) -> list[Reading]:
-    """All rows and all bad lines that the reader returns."""
+    """All rows and bad lines that the reader returns for the data."""
     raw = data.encode() if isinstance(data, str) else data
     return list(reader(io.BytesIO(raw), "f"))
 
@@ -30,7 +30,7 @@ def bad(reader: Reader, data: str | bytes) -> list[tuple[int | None, str]]:
 
 
 def read_items(reader: Reader, data: Any) -> tuple[list[dict[str, Any]], list[BadLine]]:
-    """The rows as valid items, and the bad lines. data: text, or what to write as JSON."""
+    """The rows of the data as valid import items, and the bad lines. data: text, or a value that is written as JSON."""
     readings = read(reader, data if isinstance(data, str) else json.dumps(data, indent=1))
     now = datetime(2026, 3, 1, tzinfo=UTC)
     items = [to_item(reading, RowOptions(), now) for reading in readings if isinstance(reading, FileRow)]

@@ -1,4 +1,4 @@
-"""Conversations in the exports of ChatGPT and Claude."""
+"""Readers for conversations in the exports of ChatGPT and Claude."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CLAUDE = [
 
 
 def chatgpt() -> list[dict[str, Any]]:
-    """A conversation with an edited prompt, a call of a tool and hidden instructions."""
+    """A ChatGPT export: one conversation with an edited prompt, a tool call and hidden instructions."""
     said = [
         ("root", None, None), ("s", "root", ("system", "Be kind.")), ("u1", "s", ("user", "What is a sku?")),
         ("a1", "u1", ("assistant", "An article number.")), ("old", "a1", ("user", "Old wording")),
@@ -65,7 +65,7 @@ def chatgpt() -> list[dict[str, Any]]:
 
 
 def claude() -> list[dict[str, Any]]:
-    """A conversation in Claude's export."""
+    """A Claude export with one conversation."""
     messages = [
         {"uuid": "m1", "sender": "human", "text": "Which tea?", "created_at": "2026-03-01T10:00:00.123Z"},
         {"uuid": "m2", "sender": "assistant", "text": "", "content": [{"type": "text", "text": "Green tea."}],
@@ -75,7 +75,10 @@ def claude() -> list[dict[str, Any]]:
 
 
 def test_the_current_branch_of_chatgpt_is_read(tmp_path: Path) -> None:
-    """Edited prompts, calls of tools and hidden messages are left out; times are kept."""
+    """Of a ChatGPT conversation the current branch is read, with times.
+
+    Edited prompts, tool calls and hidden messages are left out.
+    """
     path = tmp_path / "conversations.json"
     path.write_text(json.dumps(chatgpt()))
     (session,) = ChatFile(path, read_chatgpt).sessions(quiet=True)
@@ -88,7 +91,10 @@ def test_the_current_branch_of_chatgpt_is_read(tmp_path: Path) -> None:
 
 
 def test_claude_conversations_are_read_also_from_an_archive(tmp_path: Path) -> None:
-    """The ZIP file that the user downloads is read as it is, with the same keys as the file in it."""
+    """The ZIP file that Claude users download can be read directly.
+
+    Its messages have the same keys as those from the file inside.
+    """
     path = tmp_path / "conversations.json"
     path.write_text(json.dumps(claude()))
     packed = tmp_path / "data-2026.zip"
@@ -101,7 +107,7 @@ def test_claude_conversations_are_read_also_from_an_archive(tmp_path: Path) -> N
 
 
 def test_the_same_words_twice_are_two_messages(tmp_path: Path) -> None:
-    """A key is derived from the text and the number of its repetition, so equal messages have different keys."""
+    """Equal messages in a conversation have different keys, because a key includes the number of the repetition."""
     conversations = claude()
     conversations[0]["chat_messages"] = [conversations[0]["chat_messages"][0]] * 2
     path = tmp_path / "conversations.json"
@@ -111,7 +117,7 @@ def test_the_same_words_twice_are_two_messages(tmp_path: Path) -> None:
 
 
 def test_a_damaged_archive_is_an_error_of_the_file(tmp_path: Path) -> None:
-    """It names what is wrong."""
+    """A damaged ZIP file raises an error that says what is wrong."""
     path = tmp_path / "a.zip"
     path.write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(OSError, match="archive"):
@@ -119,7 +125,7 @@ def test_a_damaged_archive_is_an_error_of_the_file(tmp_path: Path) -> None:
 
 
 def test_conversations_of_another_form_are_counted(tmp_path: Path) -> None:
-    """The other conversations of the file are read."""
+    """Conversations of unknown form are counted as left out, and the other conversations of the file are read."""
     path = tmp_path / "conversations.json"
     path.write_text(json.dumps([*claude(), {"uuid": "x"}, 7]))
     file = ChatFile(path, read_claude)
@@ -128,7 +134,7 @@ def test_conversations_of_another_form_are_counted(tmp_path: Path) -> None:
 
 
 def test_odd_times_and_ids_of_messages_do_not_stop_the_reading(tmp_path: Path) -> None:
-    """A time that is a number counts as none; half a character is left out of an id."""
+    """In a Claude export a time that is a number is ignored, and a lone surrogate is removed from an id."""
     path = tmp_path / "conversations.json"
     message = {"sender": "human", "text": "We moved to Postgres.", "created_at": 1_700_000_000}
     path.write_text(json.dumps([{"uuid": "k\ud800", "chat_messages": [message]}]))
@@ -137,7 +143,10 @@ def test_odd_times_and_ids_of_messages_do_not_stop_the_reading(tmp_path: Path) -
 
 
 def test_chatgpt_reads_the_current_branch() -> None:
-    """System messages and other branches are skipped; a broken conversation is reported with its line."""
+    """In a ChatGPT export, system messages and abandoned branches are skipped.
+
+    A broken conversation is reported with its line.
+    """
     items, bad = read_items(read_chatgpt, CHATGPT)
     assert [(item["speaker"], item["content"]) for item in items] == [("user", "Which tea?"), ("assistant", "Green.")]
     assert items[0]["created_at"] == "2026-01-01T00:00:01.500000+00:00"
@@ -148,7 +157,10 @@ def test_chatgpt_reads_the_current_branch() -> None:
 
 
 def test_chatgpt_without_current_node_reads_to_the_last_leaf() -> None:
-    """The branch of the last leaf is read; a cycle ends it."""
+    """A ChatGPT conversation without `current_node` is read up to its last leaf.
+
+    A cycle of parents ends the reading.
+    """
     (conversation,) = CHATGPT[:1]
     items, _ = read_items(read_chatgpt, [{**conversation, "current_node": None}])
     assert [item["content"] for item in items] == ["Which tea?", "Green."]
@@ -157,13 +169,16 @@ def test_chatgpt_without_current_node_reads_to_the_last_leaf() -> None:
 
 
 def test_a_chatgpt_conversation_without_id_is_identified_by_its_time() -> None:
-    """Its creation time is the session id."""
+    """The session id of a ChatGPT conversation without an id is its creation time."""
     items, _ = read_items(read_chatgpt, [{name: value for name, value in CHATGPT[0].items() if name != "id"}])
     assert {item["session_id"] for item in items} == {"1767225600.0"}
 
 
 def test_claude_messages_become_events() -> None:
-    """Texts and content blocks are read in order; blank messages are skipped."""
+    """Each message in a Claude export becomes an episodic item, from its text or content blocks.
+
+    Blank messages are skipped.
+    """
     items, bad = read_items(read_claude, CLAUDE)
     assert [(item["event_type"], item["content"]) for item in items] == [
         ("user_query", "When does it leave?"),
@@ -174,7 +189,7 @@ def test_claude_messages_become_events() -> None:
 
 
 def test_conversations_with_impossible_values_are_bad_lines() -> None:
-    """A time beyond all clocks and a missing id concern their conversation only."""
+    """A conversation with an impossible time or without an id is a bad line. The other conversations are read."""
     late = CHATGPT[0] | {"mapping": {"b": CHATGPT[0]["mapping"]["b"] | {"parent": None}}, "current_node": "b"}
     late["mapping"]["b"]["message"] = late["mapping"]["b"]["message"] | {"create_time": 1e300}
     items, bad = read_items(read_chatgpt, [late, CHATGPT[0]])

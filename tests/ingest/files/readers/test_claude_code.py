@@ -1,4 +1,4 @@
-"""Transcripts of Claude Code: what people and agents said, and nothing else."""
+"""The reader for Claude Code transcripts, which returns only what people and agents said."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ FACT = "The stock counter uses advisory locks."
 
 
 def read(path: Path, *, quiet: bool = True) -> list[PastSession]:
-    """The sessions in a transcript."""
+    """The sessions in a transcript.
+
+    quiet: whether the file is no longer being written, so that its last answer is complete.
+    """
     return TranscriptFile(path, ClaudeCodeLines).sessions(quiet=quiet)
 
 
@@ -27,7 +30,7 @@ def texts(sessions: list[PastSession]) -> list[tuple[str, str]]:
 
 
 def transcript(session: str = "s1") -> ClaudeTranscript:
-    """A session with a question and an answer."""
+    """A session with one question and one answer."""
     talk = ClaudeTranscript(session, "/home/ann/shop")
     talk.user("Why is the counter slow?")
     talk.assistant("It waits for a row lock.")
@@ -35,7 +38,7 @@ def transcript(session: str = "s1") -> ClaudeTranscript:
 
 
 def test_only_what_was_said_is_read(tmp_path: Path) -> None:
-    """Tools, thoughts, commands, reminders, hooks' context, errors, subagents and other lines are left out."""
+    """Tool calls, thoughts, commands, reminders, context from hooks, errors and messages of subagents are left out."""
     talk = transcript()
     talk.noise()
     talk.user([{"type": "text", "text": f"Use advisory locks. <system-reminder>{NOISE}</system-reminder>"}])
@@ -53,7 +56,10 @@ def test_only_what_was_said_is_read(tmp_path: Path) -> None:
 
 
 def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
-    """After a rewind, messages that lead to the last message are read; those of the abandoned branch are counted."""
+    """After a rewind only the branch that leads to the last message is read.
+
+    Messages on the abandoned branch are counted as left out.
+    """
     talk = transcript()
     before = talk.leaf or ""
     talk.user(f"{NOISE}: drop the table")
@@ -68,7 +74,7 @@ def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
 
 
 def test_what_was_said_before_a_compaction_stays(tmp_path: Path) -> None:
-    """The boundary begins a new tree, which continues the old one; its summary is no message."""
+    """Messages from before a compaction are read. The summary that the compaction adds is not a message."""
     talk = transcript()
     talk.compact()
     talk.user("Go on.")
@@ -79,7 +85,7 @@ def test_what_was_said_before_a_compaction_stays(tmp_path: Path) -> None:
 
 
 def test_a_compaction_that_names_no_parent_is_no_new_conversation(tmp_path: Path) -> None:
-    """Old versions wrote no `logicalParentUuid`."""
+    """A compaction without `logicalParentUuid`, as old versions wrote it, continues the conversation."""
     talk = transcript()
     talk.compact()
     talk.user("Go on.")
@@ -89,7 +95,7 @@ def test_a_compaction_that_names_no_parent_is_no_new_conversation(tmp_path: Path
 
 
 def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
-    """Results of parallel calls branch the tree inside an answer; all its texts belong to it."""
+    """Results of parallel tool calls make branches inside an answer. All texts of the answer are read."""
     talk = transcript()
     talk.user("Check both.")
     talk.assistant_block("msg_p", {"type": "text", "text": "I check the first."})
@@ -105,7 +111,7 @@ def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
 
 
 def test_answers_with_the_same_id_in_two_turns_are_two_answers(tmp_path: Path) -> None:
-    """Some servers give every answer the same id."""
+    """Answers in different turns are separate messages, even if the model server gives both the same id."""
     talk = ClaudeTranscript("s1", "/x")
     for number in range(2):
         talk.user(f"Question {number}?")
@@ -116,7 +122,7 @@ def test_answers_with_the_same_id_in_two_turns_are_two_answers(tmp_path: Path) -
 
 
 def test_a_fork_has_the_keys_of_what_it_copied(tmp_path: Path) -> None:
-    """Copied messages name where they come from, so they are not sent again."""
+    """Messages that a forked session copied have the keys of the originals, so they are not sent again."""
     talk = transcript()
     fork = ClaudeTranscript("s2", talk.cwd)
     for line in talk.lines:
@@ -129,7 +135,7 @@ def test_a_fork_has_the_keys_of_what_it_copied(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_may_be_incomplete_is_held_back(tmp_path: Path) -> None:
-    """The last answer of a file that was just written may be incomplete: it is read when another message follows."""
+    """The last answer in a file that was just written may be incomplete. It is read when another message follows."""
     talk = transcript()
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
     assert [role for role, _ in texts(file.sessions(quiet=False))] == ["user"]
@@ -139,7 +145,7 @@ def test_an_answer_that_may_be_incomplete_is_held_back(tmp_path: Path) -> None:
 
 
 def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
-    """Reading goes on at the first byte that was not read; no line is read twice or lost."""
+    """Each reading continues at the first unread byte of a growing file. No line is lost or read twice."""
     talk = transcript()
     for number in range(20):
         talk.user(f"Number {number}")
@@ -157,7 +163,10 @@ def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_session_without_a_folder_says_so(tmp_path: Path) -> None:
-    """The name of the transcript's folder is not taken for the project's, because it is ambiguous."""
+    """A session whose lines name no project folder has none.
+
+    It is not guessed from the transcript's own folder, whose name is ambiguous.
+    """
     talk = transcript()
     for line in talk.lines:
         del line["cwd"]
@@ -165,7 +174,7 @@ def test_a_session_without_a_folder_says_so(tmp_path: Path) -> None:
 
 
 def test_control_characters_and_half_characters_do_not_lose_a_message(tmp_path: Path) -> None:
-    """Terminals' escape sequences and lone surrogates are removed from what a user pasted."""
+    """Escape sequences of terminals and lone surrogates are removed from a message; the rest of it is read."""
     talk = ClaudeTranscript("s1", "/x")
     talk.user("\x1b[31mred\x1b[0m alarm \ud83d at noon\x00")
     assert texts(read(talk.write(tmp_path))) == [("user", "red alarm  at noon")]
@@ -186,7 +195,7 @@ _LINE = st.dictionaries(st.sampled_from(_NAMES), _JSON | st.sampled_from(["user"
     st.lists(_LINE.map(json.dumps) | _JSON.map(json.dumps) | st.text(max_size=60), max_size=12), st.binary(max_size=40)
 )
 def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
-    """Whatever lines are between them, the messages of a transcript are read, and the junk is counted."""
+    """Lines of any other content between the messages of a transcript do not stop the reading."""
     talk = transcript()
     lines: list[Any] = [json.dumps(line) for line in talk.lines]
     for number, line in enumerate(junk):
@@ -198,7 +207,7 @@ def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
-    """A line that is no object, and one without its message, are counted by what is wrong."""
+    """A line that is no object, and a line without its message, are counted as left out under two reasons."""
     talk = transcript()
     path = write_lines(tmp_path / "a.jsonl", [*talk.lines, 7, {"type": "user", "uuid": "x"}])
     file = TranscriptFile(path, ClaudeCodeLines)
@@ -207,7 +216,7 @@ def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
 
 
 def test_messages_of_subagents_are_left_out_and_counted(tmp_path: Path) -> None:
-    """A message of a side chain is in no session; the counts of what was left out have it."""
+    """Messages of subagents (`isSidechain`) are in no session and are counted as left out."""
     talk = transcript()
     talk.user(f"{NOISE}", isSidechain=True)
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)

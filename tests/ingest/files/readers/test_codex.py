@@ -1,4 +1,4 @@
-"""Rollouts of Codex: the prompts and answers of a thread, and nothing else."""
+"""The reader for Codex rollouts (session files), which returns only prompts and answers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def texts(sessions: list[PastSession]) -> list[tuple[str, str]]:
 
 
 def thread() -> Rollout:
-    """A thread with one turn."""
+    """A rollout with one prompt and its answer."""
     rollout = Rollout("01a2-s1", "/home/ann/shop")
     rollout.turn("Why is the counter slow?", "It waits for a row lock.")
     return rollout
 
 
 def test_only_prompts_and_answers_are_read(tmp_path: Path) -> None:
-    """Developer messages, environment, events that repeat a message, tools and thoughts are left out."""
+    """Developer messages, environment texts, events that repeat a message, tool calls and thoughts are left out."""
     rollout = thread()
     rollout.message("user", f"<turn_aborted>{NOISE}</turn_aborted>")
     rollout.message("user", "# Context from my IDE setup:\n\nopen: a.py\n\n## My request for Codex:\nFix <div>x</div>.")
@@ -53,7 +53,7 @@ def test_only_prompts_and_answers_are_read(tmp_path: Path) -> None:
 
 
 def test_what_was_rolled_back_is_left_out(tmp_path: Path) -> None:
-    """A rollback takes back the last turns, with all of their messages."""
+    """A rollback line removes all messages of the last turns. They are counted as left out."""
     rollout = thread()
     rollout.turn(f"{NOISE}: drop the table", f"{NOISE}: dropped")
     rollout.turn(f"{NOISE}: and the index", f"{NOISE}: dropped")
@@ -68,7 +68,7 @@ def test_what_was_rolled_back_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", [{"thread_source": "subagent"}, {"source": {"subagent": "review"}}])
 def test_threads_of_subagents_are_left_out(tmp_path: Path, mark: dict[str, object]) -> None:
-    """Their messages are only counted."""
+    """Messages in a subagent's rollout are not read, but counted as left out."""
     rollout = thread()
     rollout.lines[0]["payload"].update(mark)
     file = TranscriptFile(rollout.write(tmp_path), CodexLines)
@@ -77,7 +77,7 @@ def test_threads_of_subagents_are_left_out(tmp_path: Path, mark: dict[str, objec
 
 
 def test_keys_do_not_depend_on_the_folder_or_the_compression(tmp_path: Path) -> None:
-    """A rollout that was moved to the archive has the keys that it had."""
+    """The messages of a rollout keep their keys when it is moved to the archive folder or compressed."""
     rollout = thread()
     path = rollout.write(tmp_path / "a")
     moved = tmp_path / "archived" / path.name
@@ -88,7 +88,10 @@ def test_keys_do_not_depend_on_the_folder_or_the_compression(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not HAS_ZSTD, reason="needs the extra zstd")
 def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
-    """A Zstandard file has the messages and keys of the plain one; a damaged one is an error of the file."""
+    """A Zstandard file gives the same messages and keys as the plain file.
+
+    A damaged file raises an error that says so.
+    """
     zstd = importlib.import_module("backports.zstd")
     path = thread().write(tmp_path)
     packed = path.with_name(path.name + ".zst")
@@ -104,7 +107,7 @@ def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
 def test_without_the_library_a_compressed_rollout_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the library the message says what to install."""
+    """If the Zstandard library is missing, the error for a compressed rollout says what to install."""
     for name in ("backports.zstd", "compression.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
     packed = tmp_path / "rollout-1.jsonl.zst"
@@ -114,7 +117,7 @@ def test_without_the_library_a_compressed_rollout_says_what_to_install(
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
-    """They do not end the reading."""
+    """Lines of unknown form are counted as left out and do not stop the reading."""
     rollout = thread()
     path = rollout.write(tmp_path)
     broken = {"type": "response_item", "payload": {"type": "message", "role": ["user"], "content": 7}}

@@ -22,7 +22,7 @@ def test_csv_has_one_row_per_record() -> None:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_the_separator_is_detected_from_the_header(separator: str) -> None:
-    """Comma, semicolon and tab are supported."""
+    """The separator (comma, semicolon or tab) is detected from the header line."""
     assert rows(read_csv, f"content{separator}type\nx{separator}semantic\n") == [
         (2, {"content": "x", "type": "semantic"})
     ]
@@ -48,14 +48,17 @@ def test_headers_must_name_each_column_once() -> None:
 
 
 def test_the_header_may_follow_blank_lines() -> None:
-    """Spreadsheets write blank lines. Lines that end with a carriage return alone are explained."""
+    """Blank lines before the header, as spreadsheets write them, are skipped.
+
+    Lines that end with a carriage return alone are reported with advice.
+    """
     assert rows(read_csv, "\n \ncontent,type\nx,semantic\n") == [(4, {"content": "x", "type": "semantic"})]
     reason = "the lines end with a carriage return alone; save the file with line feeds"
     assert bad(read_csv, "content,type\rx,semantic\r") == [(1, reason)]
 
 
 def test_cells_may_be_as_long_as_a_content() -> None:
-    """The csv module's own limit does not apply."""
+    """A cell may be longer than the default limit of Python's csv module."""
     assert rows(read_csv, "content\n" + "x" * 400_000 + "\n")[0][1] == {"content": "x" * 400_000}
 
 

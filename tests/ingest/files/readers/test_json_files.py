@@ -35,7 +35,7 @@ def test_json_lines_have_one_row_per_line() -> None:
     ],
 )
 def test_a_bad_json_line_is_reported_and_the_rest_is_read(line: str, reason: str) -> None:
-    """The error has its line number, and the other lines are rows."""
+    """A bad line is reported with its number, and the other lines become rows."""
     readings = read(read_jsonl, f'{{"a": 1}}\n{line}\n{{"a": 3}}\n')
     assert [reading.line for reading in readings] == [1, 2, 3]
     assert isinstance(readings[1], BadLine)
@@ -51,7 +51,7 @@ def test_invalid_utf8_affects_its_line_only() -> None:
 
 
 def test_a_too_long_line_is_skipped() -> None:
-    """The next line is read and has the right line number."""
+    """A line that is too long is skipped. The line after it is read and has the right number."""
     readings = read(read_jsonl, b'{"a": "' + b"x" * (2 * MAX_LINE) + b'"}\n{"a": 2}\n')
     assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes")
     assert readings[1] == FileRow({"a": 2}, "f", 2)
@@ -61,17 +61,17 @@ def test_a_too_long_line_is_skipped() -> None:
     "form", ['[{"a": 1},\n {"a": 2}]', '{"v": {"x": [1]},\n"memories": [\n{"a": 1},\n{"a": 2}], "n": 1}']
 )
 def test_json_may_be_a_list_or_an_object_with_a_list(form: str) -> None:
-    """Each object of the list is a row."""
+    """Each object in the list becomes a row, whether the list is the whole file or a member of an object."""
     assert [fields for _, fields in rows(read_json, form)] == [{"a": 1}, {"a": 2}]
 
 
 def test_json_rows_have_the_line_on_which_they_begin() -> None:
-    """Lines are counted across values that span several."""
+    """Each row has the number of the line on which its JSON object begins."""
     assert rows(read_json, '{"items": [\n{"a":\n1},\n\n{"a": 2}]}') == [(2, {"a": 1}), (5, {"a": 2})]
 
 
 def test_a_single_json_object_is_one_row() -> None:
-    """An object without a list of memories is itself a memory."""
+    """A file with one object that has no list of memories becomes one row."""
     assert rows(read_json, ' {"content": "x", "tags": ["a"]}\n') == [(1, {"content": "x", "tags": ["a"]})]
 
 
@@ -87,7 +87,7 @@ def test_a_single_json_object_is_one_row() -> None:
     ],
 )
 def test_rows_before_a_syntax_error_are_read(text: str, line: int, reason: str) -> None:
-    """The error has its line, and says that the rest was not read."""
+    """Rows before a syntax error are read. The error has its line number and says that the rest was not read."""
     readings = read(read_json, text)
     assert readings[0] == FileRow({"a": 1}, "f", 1)
     assert isinstance(readings[-1], BadLine)
@@ -97,7 +97,7 @@ def test_rows_before_a_syntax_error_are_read(text: str, line: int, reason: str) 
 
 
 def test_json_without_objects_is_reported() -> None:
-    """A scalar, an empty file and invalid UTF-8 are errors; a list member that is no object affects only itself."""
+    """A scalar, an empty file and invalid UTF-8 are errors. A list member that is no object is one bad line."""
     assert bad(read_json, "5") == [(1, 'must be a list, or an object with "memories" or "items"')]
     assert bad(read_json, "") == [(1, 'must be a list, or an object with "memories" or "items"')]
     assert bad(read_json, b"[\n\xff]") == [(2, "is not UTF-8; convert the file")]
@@ -109,7 +109,7 @@ objects = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(
 
 @given(objects, st.sampled_from([None, 0, 3]))
 def test_json_and_json_lines_round_trip(values: list[dict[str, Any]], indent: int | None) -> None:
-    """Objects are read back, whatever the indentation."""
+    """Objects written as JSON or JSON Lines are read back unchanged, whatever the indentation."""
     whole = json.dumps({"n": {"x": 1}, "memories": values}, indent=indent)
     assert [fields for _, fields in rows(read_json, whole)] == values
     assert [fields for _, fields in rows(read_jsonl, "\n".join(map(json.dumps, values)))] == values

@@ -32,7 +32,10 @@ MCP = "\n".join(
 
 
 def test_zep_facts_keep_when_they_held() -> None:
-    """A fact is dated from its start and expires at its end; a start after the end is set to just before the end."""
+    """A Zep fact is dated from its start and expires at its end.
+
+    A start after the end is moved to just before the end.
+    """
     edges = [
         {"uuid": "e1", "name": "DRINKS", "fact": "Ann drinks tea.", "valid_at": "2026-01-02T03:04:05Z",
          "invalid_at": None, "created_at": "2026-01-03T00:00:00Z", "source_node_uuid": "n1"},
@@ -52,7 +55,10 @@ def test_zep_facts_keep_when_they_held() -> None:
 
 
 def test_zep_episodes_are_events_of_their_thread() -> None:
-    """An episode becomes an event of its thread with its speaker, and is reviewed before it is stored."""
+    """A Zep episode becomes an episodic item with its thread as the session and with its speaker.
+
+    It is reviewed before it is stored.
+    """
     episode = {"uuid": "p1", "content": "I moved to Bergen.", "role": "user", "role_name": "Ann", "source": "message",
                "thread_uuid": "t1", "created_at": "2026-01-03T00:00:00Z"}  # fmt: skip
     ((item,), bad) = read_items(read_zep, [episode])
@@ -61,7 +67,10 @@ def test_zep_episodes_are_events_of_their_thread() -> None:
 
 
 def test_langgraph_items_keep_path_and_key() -> None:
-    """The content is the text in the value, or the value as JSON; path and key are kept in the metadata."""
+    """A LangGraph item's content is the text in its value, or the value as JSON.
+
+    Its path and key go into the metadata.
+    """
     lines = [
         {"namespace": ["memories", "ann"], "key": "k1", "value": {"text": "Ann likes rust."},
          "created_at": "2026-01-02T00:00:00+00:00", "updated_at": "2026-01-02T00:00:00+00:00"},
@@ -79,7 +88,7 @@ def test_langgraph_items_keep_path_and_key() -> None:
 
 
 def test_dumps_are_recognised(tmp_path: Path) -> None:
-    """The format is recognised by the names of the fields."""
+    """The names of fields in a file tell whether it is a Zep or a LangGraph export."""
     zep, graph = tmp_path / "zep.json", tmp_path / "store.jsonl"
     zep.write_text('[{"fact": "Ann drinks tea.", "valid_at": null}]')
     graph.write_text('{"namespace": ["a"], "key": "k", "value": {}}\n')
@@ -87,7 +96,7 @@ def test_dumps_are_recognised(tmp_path: Path) -> None:
 
 
 def test_the_year_1_stands_for_no_time() -> None:
-    """Programs in Go write it for a fact that has not ended."""
+    """An end in the year 1 means no end. Programs written in Go export this date for a fact that still holds."""
     edge = {"fact": "Ann drinks tea.", "invalid_at": "0001-01-01T00:00:00Z", "valid_at": "2026-01-02T03:04:05Z"}
     ((item,), bad) = read_items(read_zep, {"edges": [edge]})
     assert (item["created_at"], item.get("expires_at"), bad) == ("2026-01-02T03:04:05+00:00", None, [])
@@ -95,7 +104,7 @@ def test_the_year_1_stands_for_no_time() -> None:
 
 @pytest.mark.parametrize("data", [MEM0, MEM0["results"]])
 def test_mem0_memories_become_facts(data: Any) -> None:
-    """Facts have the memory's time, tags and metadata; a memory without text is reported."""
+    """A mem0 memory becomes a fact with its time, tags and metadata. A memory without text is reported."""
     items, bad = read_items(read_mem0, data)
     assert [(item["content"], item["tags"], item["created_at"]) for item in items] == [
         ("Likes tea", ["food"], "2026-01-02T10:00:00.500000-08:00")
@@ -105,7 +114,10 @@ def test_mem0_memories_become_facts(data: Any) -> None:
 
 
 def test_an_mcp_graph_becomes_facts() -> None:
-    """Each observation, relation and entity without observations is a fact; unknown records are reported with lines."""
+    """In an MCP knowledge graph, each observation, each relation and each entity without observations becomes a fact.
+
+    Unknown records are reported with lines.
+    """
     items, bad = read_items(read_mcp, MCP)
     assert [item["content"] for item in items] == [
         "Ann: likes tea", "Ann: lives in Bonn", "Bonn is a city", "Ann works with Lee",

@@ -1,4 +1,4 @@
-"""Reading Markdown notes."""
+"""The reader for Markdown notes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Seventy degrees.
 
 
 def test_front_matter_becomes_fields() -> None:
-    """Title, tags and date are fields; the rest is metadata, renamed where a memory has a field of that name."""
+    """Title, tags and date of a note's front matter become fields.
+
+    Other entries go into the metadata, renamed if a memory has a field of that name.
+    """
     items, bad = read_items(read_notes, NOTE)
     (note,) = items
     assert (note["concept"], note["tags"], note["created_at"]) == (
@@ -32,7 +35,7 @@ def test_front_matter_becomes_fields() -> None:
 
 
 def test_broken_front_matter_is_reported_and_the_text_read() -> None:
-    """Invalid YAML, a list and aliases are errors; the note itself is read."""
+    """Front matter that is invalid YAML, is a list or has aliases is reported. The text of the note is read."""
     for head in ("a: [", "- x", "a: &x [1]\nb: *x", "a: !!bool maybe", "a: !!int ''", "a: !!timestamp x"):
         items, bad = read_items(read_notes, f"---\n{head}\n---\nText.\n")
         assert len(bad) == 1
@@ -40,6 +43,6 @@ def test_broken_front_matter_is_reported_and_the_text_read() -> None:
 
 
 def test_a_long_note_is_cut_at_its_headings() -> None:
-    """Each part has its line."""
+    """A long note becomes several rows, cut at its headings. Each row has its line number."""
     readings = read(read_notes, "# A\n" + "x" * LONG_NOTE + "\n# B\nend\n")
     assert [reading.line for reading in readings] == [1, 3]

@@ -1,4 +1,4 @@
-"""Notes of an Obsidian vault."""
+"""The reader for notes in an Obsidian vault."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def notes(text: str) -> list[dict[str, Any]]:
 
 
 def test_links_become_texts_and_embeds_and_comments_are_removed() -> None:
-    """Links become their texts; embeds, comments and block ids are removed; tags in the text are added; code stays."""
+    """Links become their texts, and tags in the text are added to the note's.
+
+    Embeds, comments and block ids are removed; code is unchanged.
+    """
     (item,) = notes(NOTE)
     assert "advisory locks, see Stock counter and Costs." in item["content"]
     assert 'echo "[[not a link]]" #no-tag' in item["content"]
@@ -46,7 +49,7 @@ def test_links_become_texts_and_embeds_and_comments_are_removed() -> None:
 
 
 def test_a_note_with_nothing_but_embeds_is_no_memory() -> None:
-    """It has no text."""
+    """A note that has only embeds gives no row, because no text is left."""
     assert notes("![[a.png]]\n%% todo %%\n") == []
 
 

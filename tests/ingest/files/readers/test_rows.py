@@ -1,4 +1,4 @@
-"""Text lines in bounded memory."""
+"""Reading the lines of text files with bounded memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ingest.files.readers.rows import MAX_LINE, BadLine, TextLine, read_lines, r
 
 
 def test_lines_have_numbers_and_no_line_breaks() -> None:
-    """A byte order mark and Windows line ends are removed; blank lines count."""
+    """A byte order mark and Windows line ends are removed. Blank lines count for the line numbers."""
     lines = list(read_lines(io.BytesIO(b"\xef\xbb\xbfa\r\n\nb"), "f"))
     assert lines == [TextLine(1, "a"), TextLine(2, ""), TextLine(3, "b")]
 
 
 def test_a_too_long_line_is_skipped() -> None:
-    """The next line has the right number."""
+    """A line that is too long is reported and skipped. The line after it has the right number."""
     lines = list(read_lines(io.BytesIO(b"x" * (2 * MAX_LINE) + b"\nnext"), "f"))
     assert lines == [BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes"), TextLine(2, "next")]
 
@@ -37,7 +37,7 @@ def test_utf16_is_recognised() -> None:
     ],
 )
 def test_a_whole_file_is_read_up_to_a_limit(data: bytes, expected: str | BadLine) -> None:
-    """A file above the limit, or with invalid UTF-8, is a bad line."""
+    """A file that is larger than the limit, or has invalid UTF-8, is one bad line."""
     limit = 6 if data.startswith(b"\xef") else 4
     assert read_utf8(io.BytesIO(data), "f", limit, "; split it") == expected
 

@@ -14,7 +14,10 @@ from memtypes.model.errors import InvalidRequest
 
 
 def test_folders_are_walked_in_order(tmp_path: Path) -> None:
-    """Files are sorted and hidden entries left out; unknown formats are listed as skipped, sizes summed."""
+    """The files in a folder are found in sorted order, without hidden entries.
+
+    Files of unknown format are listed as skipped, and sizes are summed.
+    """
     for name in ("b.md", "a/z.jsonl", "a/.hidden.md", ".git/x.md", "c.png", "D.TXT"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -31,7 +34,10 @@ def test_folders_are_walked_in_order(tmp_path: Path) -> None:
 
 
 def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
-    """It applies to names without a suffix too; standard input is JSON Lines by default."""
+    """A chosen format applies to all files, also to names without a suffix.
+
+    Without a choice, standard input is read as JSON Lines.
+    """
     (tmp_path / "notes").write_text("x")
     sources = find_sources(("-", str(tmp_path / "notes"), "-"), Format.TEXT)
     assert (sources.files[0].name, sources.files[0].format) == ("-", Format.TEXT)
@@ -43,21 +49,21 @@ def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "reason"), [("missing.md", "there is no file or folder"), ("notes", "can't be told")])
 def test_missing_paths_and_unknown_formats_are_refused(tmp_path: Path, name: str, reason: str) -> None:
-    """Both are refused before any file is read."""
+    """A path that does not exist or has an unknown format is refused before any file is read."""
     (tmp_path / "notes").write_text("x")
     with pytest.raises(InvalidRequest, match=reason):
         find_sources((str(tmp_path / name),), None)
 
 
 def test_a_request_without_paths_is_refused() -> None:
-    """At least one is required."""
+    """An import request must have at least one path."""
     with pytest.raises(InvalidRequest, match="at least one"):
         find_sources((), None)
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(Format)))
 def test_readers_accept_any_bytes(data: bytes, form: Format) -> None:
-    """A reader returns rows and bad lines and raises nothing."""
+    """For any bytes a reader returns rows and bad lines and raises no error."""
     for reading in READERS[form](io.BytesIO(data), "f"):
         assert reading.file == "f"
 
@@ -76,7 +82,7 @@ def test_readers_accept_any_bytes(data: bytes, form: Format) -> None:
     ],
 )
 def test_exports_are_recognised_by_content(tmp_path: Path, name: str, data: str, origin: Format | None) -> None:
-    """The format of other JSON files follows from their names."""
+    """Exports of other programs are recognised by their content. Other files have the format that their name tells."""
     assert export_format(name, data.encode()) is origin
     (tmp_path / name).write_text(data)
     form = find_sources((str(tmp_path),), None, by_content=True).files[0].format

@@ -31,7 +31,10 @@ The end.
 
 
 def test_markdown_has_one_row_per_section() -> None:
-    """Fenced blocks are part of the text, and front matter applies to every section."""
+    """Each section of a Markdown file becomes a row.
+
+    Fenced code blocks are part of its text, and the front matter applies to every section.
+    """
     readings = [reading for reading in read(read_markdown, MARKDOWN) if isinstance(reading, FileRow)]
     assert [(reading.line, reading.heading) for reading in readings] == [(8, None), (10, "Deploy"), (18, "Last")]
     assert readings[1].fields["content"] == "Run it.\n\n```sh\n# no heading\n```"
@@ -51,7 +54,7 @@ def test_headings_include_those_above_them() -> None:
 
 @pytest.mark.parametrize("text", ["---\nno end\n", "---\n" + "a: b\n" * 300, "text\n---\na: b\n---\n", "#no blank\n"])
 def test_incomplete_front_matter_and_headings_are_text(text: str) -> None:
-    """Front matter needs its closing line, and a heading a blank after the hash."""
+    """Front matter without a closing line, and a heading without a blank after the hash, are read as text."""
     assert [fields["content"] for _, fields in rows(read_markdown, text)] == [text.rstrip("\n")]
 
 
@@ -68,7 +71,7 @@ def test_text_has_one_row_per_paragraph() -> None:
 
 
 def test_a_too_long_paragraph_is_skipped() -> None:
-    """It is reported once, and the paragraph after it is read."""
+    """A paragraph that is too long is reported once. The paragraph after it is read."""
     long = b"".join(b"x" * 1_000_000 + b"\n" for _ in range(9))
     readings = read(read_text, long + b"\nnext\n")
     assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters")
