@@ -147,14 +147,14 @@ PATH = "/v1/stats?namespace=n"
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8707", "127.0.0.1:8707", "[::1]:8707", "127.9.9.9"])
 async def test_local_hosts_are_served_without_keys(services: Services, host: str) -> None:
-    """Any loopback address or localhost in the Host header is accepted."""
+    """While no keys are configured, calls whose Host header is localhost or a loopback address succeed."""
     async with connect(services, local_only=True) as client:
         assert (await client.get(PATH, headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8707", "192.168.0.7:8707", "", "[::1"])
 async def test_foreign_host_headers_are_refused_without_keys(services: Services, host: str) -> None:
-    """While no keys are configured, any host name but localhost is refused, even if it resolves to loopback.
+    """While no keys are configured, a call gets a 403 unless its Host is localhost or a loopback address.
 
     This includes health checks.
     """
@@ -175,7 +175,7 @@ async def test_cross_site_calls_are_refused_without_keys(services: Services, hea
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"])
 async def test_local_origins_are_served_without_keys(services: Services, origin: str) -> None:
-    """While no keys are configured, calls whose Origin is localhost succeed."""
+    """While no keys are configured, calls whose Origin is localhost or a loopback address succeed."""
     async with connect(services, local_only=True) as client:
         response = await client.get(PATH, headers={"host": "localhost", "origin": origin})
     assert response.status_code == 200

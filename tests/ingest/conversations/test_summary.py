@@ -103,7 +103,10 @@ async def test_turns_are_sent_as_data_and_never_as_instructions(http: httpx.Asyn
 async def test_an_invalid_answer_of_the_model_falls_back_to_the_rules(
     http: httpx.AsyncClient, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An invalid answer gives the summary by rule; the log says so without the turns' text."""
+    """If the model's answer is an error or invalid, the summary is made by rule.
+
+    The log says so without the turns' text.
+    """
     with serving(answer) as server:
         assert await summariser(http, server).summary("so far", TURNS, 40) == BY_RULE
     assert "falling back to a summary by rule" in caplog.text

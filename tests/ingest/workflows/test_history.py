@@ -50,7 +50,7 @@ def write(
 
 
 def workflow(workflow_id: str, events: Sequence[Event]) -> LoggedWorkflow:
-    """A workflow with these events."""
+    """A workflow with this id and these events."""
     log = WorkflowLog(workflow_id, None, len(events), (), WorkflowState(), tuple(events))
     return LoggedWorkflow(log, log.state, log.events)
 

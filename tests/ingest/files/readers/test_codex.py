@@ -117,7 +117,7 @@ def test_without_the_library_a_compressed_rollout_says_what_to_install(
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
-    """Lines of unknown form are counted as left out and do not stop the reading."""
+    """Lines of unknown form are counted and do not stop the reading."""
     rollout = thread()
     path = rollout.write(tmp_path)
     broken = {"type": "response_item", "payload": {"type": "message", "role": ["user"], "content": 7}}

@@ -15,7 +15,7 @@ FACT = "We decided to move the billing service to Postgres in March."
 
 
 class FakeClient(BaseChatClient[Any]):
-    """A chat client that always answers `noted` and keeps the messages that it was sent."""
+    """A chat client that always answers "It is noted." and keeps the messages that it was sent."""
 
     def __init__(self) -> None:
         super().__init__()

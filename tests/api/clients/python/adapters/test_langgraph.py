@@ -145,7 +145,7 @@ class Caller:
 
 @pytest.fixture(params=["sync", "async", "async over a sync client"])
 def store(url: str, request: pytest.FixtureRequest) -> Iterator[Caller]:
-    """A store in a new namespace, called by its sync methods and by its async methods."""
+    """A store in a new namespace. Each test runs with sync calls, async calls, and async calls over a sync client."""
     namespace = f"n {uuid.uuid4()}"
     if request.param == "sync":
         with Remembrancer(url, namespace=namespace) as memory:
@@ -367,6 +367,6 @@ def test_sync_methods_of_an_async_client_are_refused(url: str) -> None:
 
 
 def test_a_put_to_a_wrong_address_is_an_error(url: str) -> None:
-    """If another program answers at the URL, a put raises NotFound."""
+    """If the URL has a path at which no service answers, a put raises NotFound."""
     with Remembrancer(f"{url}/wrong", namespace="n") as memory, pytest.raises(NotFound, match="no such path"):
         RemembrancerStore(memory).put(("t",), "k", {"x": 1})
