@@ -50,7 +50,7 @@ def test_data_folder_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_
     [("PORT", "http"), ("PORT", "70000"), ("EMBEDDER", "magic"), ("CANDIDATE_DEPTH", "1"), ("LOG_LEVEL", "loud")],
 )
 def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """The error names the setting by its variable, and by its flag if the command has one."""
+    """The error for an invalid setting names its variable, and its flag if the command has one."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
     with pytest.raises(BadSettings, match=f"^REMEMBRANCER_{name}"):
         read_settings()
@@ -113,7 +113,7 @@ def test_the_documentation_has_the_settings_table() -> None:
 
 @pytest.mark.anyio
 async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
-    """The error names the directory, the reason and what to do."""
+    """If the data directory cannot be created, the error names it with the reason and what to do."""
     (tmp_path / "file").touch()
     with pytest.raises(BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"):
         async with open_services(Settings(data_dir=tmp_path / "file" / "x")):

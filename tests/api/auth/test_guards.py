@@ -108,7 +108,7 @@ async def test_tenants_are_isolated(guarded: Services) -> None:
 
 
 async def test_namespaces_are_isolated(client: httpx.AsyncClient) -> None:
-    """A memory is a 404 when it is read by id in another namespace."""
+    """Reading a memory by id in another namespace returns a 404."""
     written = (await client.post("/v1/memories", json=FACT)).json()
     path = f"/v1/memories/{written['id']}?namespace="
     problem(await client.get(path + "m"), 404)

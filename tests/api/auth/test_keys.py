@@ -45,7 +45,7 @@ def test_known_key_has_its_tenant_and_role() -> None:
 
 @given(st.none() | st.text())
 def test_unknown_keys_are_refused(key: str | None) -> None:
-    """If keys are configured, an unknown key or none is refused."""
+    """If keys are configured, a call with an unknown key or without a key is refused."""
     if key not in ("reader-key-1", "writer-key-1"):
         assert LISTED.caller(key) is None
 
@@ -79,7 +79,7 @@ def test_each_role_includes_the_lower_ones() -> None:
     ],
 )  # fmt: skip
 def test_invalid_keys_file_is_refused_with_place_and_reason(tmp_path: Path, text: str, why: str) -> None:
-    """The message names the file, the entry and the field, and contains no key."""
+    """The error for an invalid keys file names the file, the entry and the field, and contains no key."""
     path = tmp_path / "keys.json"
     path.write_text(text)
     with pytest.raises(BadKeys, match=why) as caught:

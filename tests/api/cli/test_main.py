@@ -61,7 +61,7 @@ def test_imported_rows_are_found(home: Path) -> None:
 
 
 def test_bad_row_is_listed_with_exit_code_1(home: Path) -> None:
-    """An import stores the valid rows and names the invalid one by file and line."""
+    """An import stores the valid rows, names each invalid row by file and line, and exits with code 1."""
     rows = home / "rows.jsonl"
     rows.write_text('{"type": "semantic", "content": "A fact."}\n{"type": "semantic"\n')
     done = call("ingest", str(rows), "-n", "work")

@@ -128,7 +128,7 @@ def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: 
 
 @pytest.mark.parametrize(("key", "theirs"), [("box:ann:7", True), ("box:bob:7", False), ("box:ann", False)])
 def test_a_key_with_the_agents_id_belongs_to_that_agent(key: str, *, theirs: bool) -> None:
-    """If agents share a resource, a bound agent may use only the threads whose key contains its id."""
+    """If a resource's thread keys contain the agent's id, a bound agent may use only threads with its own id."""
     text = """
     threads: {box: {key: "box:{{ agent.id }}:{{ user.id }}"}}
     agents: {ann: {memory: box}, bob: {memory: box}}

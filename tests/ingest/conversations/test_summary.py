@@ -125,7 +125,7 @@ async def test_a_slow_or_missing_model_falls_back_to_the_rules(http: httpx.Async
 
 @pytest.mark.anyio
 async def test_a_long_model_summary_is_truncated(http: httpx.AsyncClient) -> None:
-    """The model's text is cut to the token limit of the summary."""
+    """A summary by the model is cut to the summary's token limit."""
     with serving(says(json.dumps({"summary": "word " * 500}))) as server:
         summary = await summariser(http, server).summary("", TURNS, 7)
     assert FakeTokenizer().count(summary) == 7

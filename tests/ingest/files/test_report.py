@@ -11,7 +11,7 @@ from ingest.writing.outcome import WriteStatus
 
 
 def test_problems_are_listed_up_to_a_limit() -> None:
-    """Further bad rows are only counted, which bounds the report's memory."""
+    """A report lists bad rows up to a limit and only counts further ones, which bounds its memory."""
     report = ImportReport()
     problem = RowProblem("f", 1, WriteStatus.REJECTED, "no")
     report.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
@@ -31,11 +31,11 @@ def shown(*, terminal: bool) -> str:
 
 
 def test_a_terminal_shows_a_bar_with_rows() -> None:
-    """The bar has the share of bytes read and the number of rows."""
+    """In a terminal the progress bar shows the share of bytes read and the number of rows."""
     assert "50%" in shown(terminal=True)
     assert "7 rows" in shown(terminal=True)
 
 
 def test_a_pipe_shows_no_bar() -> None:
-    """No progress is printed to a file or a pipe."""
+    """If the output is a file or a pipe, no progress is printed."""
     assert "rows" not in shown(terminal=False)

@@ -40,7 +40,10 @@ def test_defaults_apply_where_the_row_has_no_value() -> None:
 
 
 def test_the_place_is_added_to_the_source_of_a_row() -> None:
-    """File and line are added to a row's `source` if it lacks them; a `source` that is a text becomes the caller."""
+    """A row's `source` gets the file and line where it lacks them.
+
+    A `source` that is a text becomes the member `caller`.
+    """
     assert item({"content": "x", "source": {"thread_id": "t", "line": 9}})["source"] == {
         "thread_id": "t",
         "file": "f.csv",

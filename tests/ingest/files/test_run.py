@@ -157,7 +157,7 @@ async def test_invalid_requests_are_refused_before_anything_is_read(fields: dict
 
 
 async def test_only_regular_files_in_folders_are_read(tmp_path: Path) -> None:
-    """Dangling links, pipes and folders with a file suffix are skipped."""
+    """In a folder, dangling links, pipes and folders with a file suffix are skipped."""
     (tmp_path / "a.md").symlink_to(tmp_path / "nothing")
     (tmp_path / "dir.md").mkdir()
     (tmp_path / "b.txt").write_text("text")
@@ -166,7 +166,7 @@ async def test_only_regular_files_in_folders_are_read(tmp_path: Path) -> None:
 
 
 async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
-    """The bad row has the operating system's reason and no line number."""
+    """A file that cannot be read is one bad row, with the operating system's reason and no line number."""
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "a.txt").chmod(0)
     if os.access(tmp_path / "a.txt", os.R_OK):

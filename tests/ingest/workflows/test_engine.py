@@ -79,7 +79,7 @@ def event(kind: str, **fields: object) -> NewEvent:
 
 
 def engine_over(store: FakeWorkflows | None = None, memories: InMemoryStore | None = None) -> Workflows:
-    """The engine over fakes."""
+    """A workflow engine over fake stores."""
     store = store or FakeWorkflows()
     return Workflows(
         store, ended_over(store, memories or InMemoryStore()), FakeTokenizer(), SteppingClock(), Redactor()
@@ -311,7 +311,7 @@ async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
 async def test_an_ended_workflow_cannot_be_resumed(end: str) -> None:
-    """Resuming it raises a conflict."""
+    """Resuming a workflow that has ended raises a conflict."""
     engine = engine_over()
     workflow_id = await started(engine, end)
     with pytest.raises(VersionConflict):

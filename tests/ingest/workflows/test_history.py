@@ -217,7 +217,7 @@ def test_a_history_has_no_gap_where_events_were_not_read() -> None:
 
 
 def test_parents_come_before_their_children() -> None:
-    """The heading and events of the parent precede those of the child."""
+    """The heading and events of a parent workflow precede those of its child."""
     chain = {"parent": notes("first"), "child": notes("second")}
     result = write(chain, 500)
     places = [result.text.index(part) for part in ("# Workflow parent", "first", "# Workflow child", "second")]

@@ -113,7 +113,7 @@ def test_uninstall_restores_every_byte(
 
 
 def assert_foreign_members_stay(before: Any, after: Any) -> None:
-    """Check that `after` has everything in `before` except our entries, with arrays in the same order."""
+    """Check that `after` has everything in `before` except the entries of `install`, with arrays in the same order."""
     for name, value in before.items():
         if name == "hooks":
             for event, groups in value.items():
@@ -307,7 +307,10 @@ def test_an_installation_of_an_earlier_version_can_be_uninstalled_and_repeated(
 
 
 def test_damaged_install_record_is_an_error_that_names_it(home: Path, files: SettingsFiles) -> None:
-    """An unreadable record is an error; once it is deleted, uninstalling removes our entries."""
+    """An unreadable install record raises an error with its name.
+
+    Once the record is deleted, uninstalling removes the installed entries.
+    """
     installed(files, CODEX)
     records = list((home.parent / "state" / "installed").iterdir())
     for record in records:

@@ -80,7 +80,7 @@ def test_an_element_is_appended_and_removed(array: list[Any], indent: Any, value
     ],
 )
 def test_malformed_text_is_refused(text: str, reason: str) -> None:
-    """The error says what is wrong with the text."""
+    """The error for a malformed JSON text says what is wrong with it."""
     with pytest.raises(MalformedSettings, match=reason):
         JsonText(text)
 

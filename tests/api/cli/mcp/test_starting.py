@@ -9,7 +9,10 @@ from api.cli.mcp.starting import local_url
 
 
 def test_the_address_of_the_service_is_a_url_for_any_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """IPv6 addresses get brackets, and a service that listens everywhere is reached over loopback."""
+    """In the service's URL an IPv6 address gets brackets.
+
+    A service that listens on all addresses is reached over loopback.
+    """
     monkeypatch.setenv("REMEMBRANCER_HOST", "::1")
     monkeypatch.delenv("REMEMBRANCER_PORT", raising=False)
     assert local_url() == local_url("[::1]", 8707) == "http://[::1]:8707"

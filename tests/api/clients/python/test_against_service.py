@@ -101,7 +101,10 @@ def test_many_memories_are_streamed_in(memory: Remembrancer, monkeypatch: pytest
 
 
 def test_an_export_is_restored_in_another_namespace(memory: Remembrancer) -> None:
-    """The copy has the same memories with the same times, even if the export is restored twice."""
+    """An export can be restored in another namespace, even twice.
+
+    The copy has the same memories with the same times.
+    """
     texts = [f"Fact number {number} of the list" for number in range(30)]
     memory.remember_all({"type": "semantic", "content": text} for text in texts)
     times = {entry.content: entry.created_at for entry in memory.all(limit=7)}
@@ -248,7 +251,7 @@ def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
 
 
 def test_judgement_model_and_upkeep_calls_answer_with_their_types(memory: Remembrancer) -> None:
-    """Each of these calls returns an object of its own answer type."""
+    """The calls on classification, reviews, models, upkeep, health and keys return typed answers."""
     assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}
     assert memory.review("We decided to use Postgres").decision in {"store", "reject"}
     assert memory.models("fast").models

@@ -258,7 +258,10 @@ def test_environment_variables_replace_omitted_arguments(monkeypatch: pytest.Mon
 
 
 def test_a_call_without_a_namespace_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no default namespace, and an empty one is not replaced by REMEMBRANCER_NAMESPACE."""
+    """Without a namespace a call raises an error.
+
+    An empty namespace is sent, not replaced by REMEMBRANCER_NAMESPACE.
+    """
     monkeypatch.delenv("REMEMBRANCER_NAMESPACE", raising=False)
     with Remembrancer() as client, pytest.raises(ValueError, match="REMEMBRANCER_NAMESPACE"):
         client.stats()
@@ -283,7 +286,7 @@ def test_a_path_label_with_a_dot_is_refused(label: str) -> None:
 
 
 def test_ids_are_quoted_in_paths() -> None:
-    """A slash in an id stays part of the id."""
+    """A slash in an id is percent-encoded in the request's path."""
     with scripted(Reply(404, {"status": 404, "detail": "no thread"})) as server, Remembrancer(server.url) as client:
         with pytest.raises(NotFound):
             client.threads.get("a/b?c", namespace="n")

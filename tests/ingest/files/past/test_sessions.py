@@ -190,7 +190,10 @@ async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
 
 
 async def test_an_emptied_store_gets_everything_again(tmp_path: Path) -> None:
-    """If a namespace has become empty, the journal forgets that its messages were sent, so the next run sends them."""
+    """If a namespace has become empty, the journal forgets what was sent to it.
+
+    The next run then sends all its messages again.
+    """
     claude("s1", "/p/shop").write(tmp_path / ".claude")
     claude("s2", "/p/billing").write(tmp_path / ".claude")
     await imported(tmp_path, Capture())

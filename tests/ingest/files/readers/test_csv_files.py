@@ -15,7 +15,10 @@ from tests.ingest.files.readers.reading import bad, read, rows
 
 
 def test_csv_has_one_row_per_record() -> None:
-    """Quoted cells may have separators and line breaks. Empty cells are left out; a row has its first line's number."""
+    """Each CSV record becomes a row with the number of its first line.
+
+    Quoted cells may have separators and line breaks; empty cells are left out.
+    """
     text = 'content,tags\n"a, b\nc",x\n,\nlast,\n'
     assert rows(read_csv, text) == [(2, {"content": "a, b\nc", "tags": "x"}), (5, {"content": "last"})]
 
@@ -29,7 +32,7 @@ def test_the_separator_is_detected_from_the_header(separator: str) -> None:
 
 
 def test_bad_records_are_reported_and_the_rest_is_read() -> None:
-    """A record with too many cells, broken quoting or invalid UTF-8 does not affect the others."""
+    """A record with too many cells, broken quoting or invalid UTF-8 is reported. The other records are read."""
     data = b'content,type\na,b,c\nok,x\n"q"r,x\n\xff,x\nlast,x\n'
     readings = read(read_csv, data)
     assert [reading.line for reading in readings] == [2, 3, 4, 5, 6]

@@ -43,7 +43,7 @@ def test_a_bad_json_line_is_reported_and_the_rest_is_read(line: str, reason: str
 
 
 def test_invalid_utf8_affects_its_line_only() -> None:
-    """The position of the invalid byte is reported, and the other lines are read."""
+    """A line with invalid UTF-8 is reported with the position of the invalid byte. The other lines are read."""
     assert bad(read_jsonl, b'{"a": 1}\n{"a": "\xff"}\n{"a": 3}') == [
         (2, "is not UTF-8 (byte 8 of the line); convert the file")
     ]

@@ -29,7 +29,7 @@ echo "[[not a link]]" #no-tag
 
 
 def notes(text: str) -> list[dict[str, Any]]:
-    """The notes as valid items."""
+    """The rows of a note with this text, as valid import items."""
     readings = list(read_obsidian(io.BytesIO(text.encode()), "vault/Locks.md"))
     return [to_item(reading, RowOptions(), NOW) for reading in readings if isinstance(reading, FileRow)]
 
@@ -55,5 +55,5 @@ def test_a_note_with_nothing_but_embeds_is_no_memory() -> None:
 
 @given(st.text(alphabet="[]!|#%`~^a\n ", max_size=80))
 def test_a_note_with_any_text_is_read_without_error(text: str) -> None:
-    """Unclosed links, fences and comments raise no error."""
+    """A note with unclosed links, fences or comments is read without an error."""
     notes(text)
