@@ -96,7 +96,7 @@ async def _check_receipt_and_memory(look: Look) -> None:
 
 
 async def test_search_leads_to_a_receipt_that_is_verified_and_replayed(look: Look) -> None:
-    """From the first page, links and buttons lead to a search, to its receipt, and to the receipt's verification."""
+    """From the first page, links and buttons lead to a search and its receipt, which can be verified and replayed."""
     await look.go()
     await look.page.get_by_role("link", name="Search", exact=True).click()
     await look.page.get_by_label("Query").fill(QUESTION)

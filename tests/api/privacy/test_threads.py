@@ -88,7 +88,7 @@ async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.
 
 
 async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Both are redacted by the rules of the tenant and the patterns of the policy."""
+    """Replaced turns and initial contexts are redacted by the tenant's rules and the thread policy's patterns."""
     opened = await begun(client, resource="quiet", initial_context=f"secret-7 of {MAIL}")
     assert opened["initial_context"] == "[redacted] of [redacted:email]"
     assert opened["redactions"] == {"email": 1, "policy": 1}

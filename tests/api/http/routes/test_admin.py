@@ -39,7 +39,7 @@ async def fill(client: httpx.AsyncClient, namespace: str) -> None:
 
 
 async def test_exported_namespace_can_be_imported(client: httpx.AsyncClient) -> None:
-    """An export of the imported memories equals the first export byte for byte."""
+    """Importing an export into another namespace and exporting that one gives the same bytes."""
     await fill(client, "a")
     taken = await client.post("/v1/admin/export", json={"namespace": "a"})
     assert taken.status_code == 200
@@ -126,14 +126,14 @@ async def test_namespace_calls_need_an_admin(guarded: Services, call: str, body:
 
 
 async def test_reembed_needs_an_admin(guarded: Services) -> None:
-    """A writer who asks for a re-embedding gets a 403."""
+    """A writer who asks for new embeddings of all memories gets a 403."""
     async with connect(guarded) as client:
         assert (await client.post("/v1/admin/reembed", headers=bearer("acme", Role.WRITER))).status_code == 403
 
 
 @pytest.mark.parametrize("name", ["opening.lock", "engine.lock"])
 async def test_reembed_names_a_lock_file_that_it_cannot_open(services: Services, tmp_path: Path, name: str) -> None:
-    """The answer is a 503 that says what to do, and the store is unchanged."""
+    """If re-embedding cannot open the store's lock file, the answer is a 503 that says what to do."""
     settings = Settings(data_dir=tmp_path)
     lock = settings.store_path / name
     lock.mkdir(parents=True)
@@ -146,7 +146,7 @@ async def test_reembed_names_a_lock_file_that_it_cannot_open(services: Services,
 
 
 async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -> None:
-    """With a Qdrant server, the answer names the command to run instead."""
+    """If the memories are in a Qdrant server, a call to re-embed is a 409 that names the command to run instead."""
     settings = Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")
     reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
     with pytest.raises(Conflict, match="remembrancer reembed"):
@@ -171,7 +171,7 @@ async def _job(client: httpx.AsyncClient, name: str, **fields: Any) -> dict[str,
 
 
 async def _repeat(client: httpx.AsyncClient) -> None:
-    """Store two facts with the same text. The second gets it by an edit, because a second write would be merged."""
+    """Store two facts with the same text. The second one gets its text by an edit, because a write would merge it."""
     await _write(client, "Rex likes long walks", type="semantic")
     other = await _write(client, "The vet is on Elm Street", type="semantic")
     changed = await client.patch(f"/v1/memories/{other}?namespace=ann", json={"content": "Rex likes long walks."})
@@ -185,7 +185,7 @@ async def _total(client: httpx.AsyncClient, **params: str) -> int:
 
 
 async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
-    """A text written in three sessions becomes one fact with a link to its event; a second run changes nothing."""
+    """The promote job makes one fact from a text of three sessions with a link to its event. Another run makes none."""
     for session in ("s1", "s2", "s3"):
         seen = await _write(client, "The build breaks on Fridays", session_id=session)
     await _write(client, "Said once", session_id="s1")
@@ -200,7 +200,7 @@ async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClien
 
 
 async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
-    """Forgetting spares pinned memories; a dry run lists the memories and leaves them in the view."""
+    """The forget job leaves pinned memories. A dry run lists the memories that it would forget, and changes nothing."""
     old = await _write(client, "old", created_at="2025-01-01T00:00:00Z")
     await _write(client, "old and pinned", created_at="2025-01-01T00:00:00Z", pinned=True)
     await _write(client, "new")
@@ -211,7 +211,7 @@ async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
 
 
 async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> None:
-    """Expired memories are deleted, so queries about the past do not find them either."""
+    """The expire job deletes expired memories, so that searches as of an earlier time do not find them either."""
     past = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
     gone = await _write(client, "past", **past)
     await _write(client, "stays")
@@ -253,7 +253,7 @@ async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services
 
 
 async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
-    """Each round deletes long expired memories of every tenant; other jobs run only if configured."""
+    """Each round deletes memories of every tenant that expired long ago. Other jobs run only if configured."""
     past = {"created_at": "2025-01-01T00:00:00Z", "type": "episodic", "namespace": "ann"}
     texts = {"long over": "2026-01-15T00:00:00Z", "just over": "2026-02-20T00:00:00Z", "open": None}
     tenants = ("acme", "other")
@@ -274,7 +274,7 @@ async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
 
 
 def test_upkeep_round_runs_the_configured_jobs() -> None:
-    """A round runs expiry and the configured jobs, none as a dry run."""
+    """An upkeep round runs the expire job and the configured jobs, and changes memories (no dry run)."""
     assert set(round_requests(expired_days=30)) == {"expire"}
     everything = round_requests(expired_days=30, forget_days=90, promote=True, compact=True)
     assert set(everything) == {"expire", "promote", "forget", "compact"}

@@ -19,12 +19,12 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 
 def items(number: int) -> list[dict[str, Any]]:
-    """Distinct facts to write in a batch."""
+    """Items of a batch: `number` different facts."""
     return [{"type": "semantic", "content": f"Fact number {item}"} for item in range(number)]
 
 
 def lines(listed: list[dict[str, Any]]) -> bytes:
-    """The batch items as newline-delimited JSON."""
+    """Batch items as newline-delimited JSON, one item a line."""
     return "\n".join(json.dumps(item) for item in listed).encode()
 
 
@@ -107,7 +107,7 @@ async def test_invalid_ndjson_line_is_named(client: httpx.AsyncClient, body: byt
 
 
 async def test_namespace_in_the_wrong_place_of_a_batch_is_422(client: httpx.AsyncClient) -> None:
-    """A JSON batch that names the namespace in its query too, and NDJSON without it there, are a 422."""
+    """A JSON batch with a namespace in the query is a 422, and so is newline-delimited JSON without one."""
     problem(await client.post(BATCH, content=lines(items(1)), headers=NDJSON), 422)
     problem(await client.post(f"{BATCH}?namespace=n", json={"namespace": "n", "items": []}), 422)
 

@@ -1,4 +1,4 @@
-"""Budgets of contexts: the best memories may take more than the share of their type."""
+"""Token budgets of contexts: the best memories may take more than the budget share of their memory type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def write(client: httpx.AsyncClient, kind: str, content: str) -> None:
 
 
 async def retrieve(client: httpx.AsyncClient, query: str, budget: Any) -> dict[str, Any]:
-    """The answer to a retrieval whose receipt is valid and gives the same context again."""
+    """Build a context and return the answer, after checking that its receipt is valid and replays identically."""
     response = await client.post(
         "/v1/retrieve", json={"namespace": "ann", "query": query, "budget": budget, "floor": 0}
     )
@@ -40,7 +40,7 @@ async def ledger(client: httpx.AsyncClient) -> None:
 
 
 async def test_the_best_memory_that_fits_is_shown_whatever_its_types_share(client: httpx.AsyncClient) -> None:
-    """The procedure takes more than a quarter of the budget, which is the share of its type."""
+    """The memory that matches best is shown if it fits the whole budget, even if it exceeds the share of its type."""
     await ledger(client)
     answer = await retrieve(client, RUNBOOK[:60], 200)
     best = min(answer["items"], key=lambda item: item["rank"])
@@ -50,7 +50,7 @@ async def test_the_best_memory_that_fits_is_shown_whatever_its_types_share(clien
 
 
 async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.AsyncClient) -> None:
-    """A cap in the request is a hard limit, unlike the share of a type."""
+    """If the request sets a cap for a type, even the best memory is left out if it exceeds the cap."""
     await ledger(client)
     answer = await retrieve(client, RUNBOOK[:60], {"total": 200, "per_type": {"procedural": 50}})
     assert "procedural" not in {item["type"] for item in answer["items"]}
@@ -58,7 +58,7 @@ async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.Async
 
 
 async def test_the_budget_that_is_left_goes_to_the_best_memories_of_any_type(client: httpx.AsyncClient) -> None:
-    """More tasks than facts are shown, as tasks match best, although the share of tasks is an eighth of the budget."""
+    """If tasks match best, unused budget goes to tasks, although the share of tasks is an eighth of the budget."""
     for number in range(12):
         await write(client, "prospective", f"Order the blue paint number {number} for the fence")
     for number in range(12):
@@ -70,7 +70,7 @@ async def test_the_budget_that_is_left_goes_to_the_best_memories_of_any_type(cli
 
 @pytest.mark.parametrize("budget", [0, 1, 7, 30, 31, 64, 111, 250, 999])
 async def test_no_context_exceeds_its_budget(client: httpx.AsyncClient, budget: int) -> None:
-    """The budget may be 0, and headings count."""
+    """A context, headings included, is within any budget from 0."""
     await ledger(client)
     answer = await retrieve(client, "ledger database", budget)
     assert sum(answer["metadata"]["per_type"].values()) <= answer["metadata"]["total_tokens"] <= budget

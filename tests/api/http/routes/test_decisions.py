@@ -1,4 +1,4 @@
-"""Automatic decisions: each is listed with its reason and can be taken back."""
+"""Automatic decisions about memories (such as merges or replacements): listed with reasons, and undone by callers."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
 
 
 async def test_what_three_sessions_say_in_other_words_becomes_a_fact(onnx_directory: Path) -> None:
-    """The fact links to the events of the three sessions; a different statement becomes no fact."""
+    """What three sessions say in different words becomes a fact linked to their events. A lone statement does not."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     texts = (
@@ -370,7 +370,7 @@ async def test_a_replaced_promotion_is_undone_one_decision_after_the_other(clien
 async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
     client: httpx.AsyncClient, order: tuple[int, int]
 ) -> None:
-    """Upkeep brings neither back. Undone in any order, each is in the view again or replaced, never hidden."""
+    """Upkeep restores no forgotten fact. After undos in any order, each is current, contested or replaced."""
     ids = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)
     await run(client, "expire", expired_days=30)

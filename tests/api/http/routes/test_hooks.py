@@ -48,7 +48,7 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
 
 
 async def test_session_stop_stores_each_message_under_its_type(client: httpx.AsyncClient) -> None:
-    """An event and an intention are stored, each with its review; a restatement is not. Each message has a result."""
+    """At session-stop each message gets a result: an event and an intention are stored, a restatement is not."""
     answer = await _stop(client, TALK)
     assert [item["index"] for item in answer["results"]] == [0, 1, 2]
     assert [item["status"] for item in answer["results"]] == ["stored", "rejected", "stored"]
@@ -80,7 +80,7 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("content", ["ok thanks", "Great question! Let me look into that for you.", "haha"])
 async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.AsyncClient, content: str) -> None:
-    """Courtesies are not stored, unless review is skipped."""
+    """Messages such as thanks are rejected at session-stop, unless the request skips the review."""
     message = {"role": "assistant", "content": content, "timestamp": "2026-03-01T10:00:00Z"}
     rejected = (await _stop(client, [message]))["results"][0]
     assert rejected["status"] == "rejected"
@@ -101,7 +101,7 @@ async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.
     ],
 )
 async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, content: str, kind: str) -> None:
-    """Rules and traits are facts, requests are intentions, dated incidents events, steps procedures."""
+    """Rules and traits become facts, requests intentions, dated incidents events, and steps procedures."""
     answer = await _stop(client, [{"role": "user", "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
     assert answer["results"][0]["status"] == "stored"
     assert answer["results"][0]["types"][0] == kind
@@ -115,14 +115,14 @@ async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, 
     ],
 )
 async def test_a_fact_within_a_question_is_stored(client: httpx.AsyncClient, question: str, fact: str) -> None:
-    """The fact is the reason for the question; it is stored with the question or by itself."""
+    """If a question contains a fact as its reason, the fact is stored, with the question or alone."""
     talk = [{"role": "user", "content": "hey"}, {"role": "user", "content": question}]
     await _stop(client, [*talk, {"role": "assistant", "content": "Let me look."}])
     assert any(fact in memory["content"] for memory in await _listed(client, "semantic"))
 
 
 async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncClient) -> None:
-    """An empty one is rejected, a control character or an unreadable time fails its message, and the rest is stored."""
+    """A message that is empty, or has a control character or a bad time, is not stored. The rest is stored."""
     fact = "The staging database is read-only on Sundays, so exports run on Mondays."
     answer = await _stop(
         client,
@@ -143,7 +143,7 @@ async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncC
 
 
 async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncClient) -> None:
-    """It is written again: stored as another event, or merged into the same fact."""
+    """A text of another day is not skipped as a duplicate: it is another event, or is merged into the same fact."""
     text = "On call I restarted the gateway because it had run out of memory, and errors stopped."
     days = [{"role": "user", "content": text, "timestamp": f"2026-02-2{day}T10:00:00Z"} for day in (6, 7)]
     results = (await _stop(client, days))["results"]
@@ -195,7 +195,7 @@ async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: di
 
 
 async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -> None:
-    """A message that is or contains a retrieved context does not store it; the result says so."""
+    """If a message is or contains a retrieved context, the context is not stored, and the result says so."""
     await _stop(client, TALK[:2])
     response = await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
     context = response.json()["context"]
@@ -222,7 +222,7 @@ async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -
 
 
 async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> None:
-    """A message that quotes a retrieved memory does not store it, in a later session either."""
+    """If a message quotes a retrieved memory, even in a later session, the quote is not stored."""
     await _stop(client, TALK[:1])
     await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
     (known,) = [memory["content"] for memory in await _listed(client, "episodic")]

@@ -1,4 +1,4 @@
-"""Calls while the live server is stopped: how soon they are refused, when they are tried again, and what is counted."""
+"""Calls while the Redis server is stopped: how soon they fail, when they work again, and what metrics count."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ agents:
 
 @asynccontextmanager
 async def outage_client(directory: Path, services: Services) -> AsyncIterator[tuple[httpx.AsyncClient, LiveClient]]:
-    """A client of a service with a live server of its own."""
+    """A client of a service with a Redis server for this test alone, which the test may stop."""
     async with running_server(directory) as live, httpx.AsyncClient() as http:
         counter = ProviderCounter(http, Registry, lambda _: None)
         wired = replace(services, breakers=lambda: breaker_states(live, counter))
@@ -45,7 +45,7 @@ async def outage_client(directory: Path, services: Services) -> AsyncIterator[tu
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Stop the process while the block runs."""
+    """Suspend the process while the block runs."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -54,7 +54,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 async def metrics_of(client: httpx.AsyncClient) -> list[str]:
-    """The lines of the metrics."""
+    """The lines of the service's metrics."""
     params, client.params = client.params, httpx.QueryParams()
     lines = (await client.get("/metrics")).text.splitlines()
     client.params = params
@@ -62,7 +62,7 @@ async def metrics_of(client: httpx.AsyncClient) -> list[str]:
 
 
 async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Services) -> None:
-    """The first call to a stopped server fails soon, and later ones at once; when the server is back, calls succeed."""
+    """The first call to a stopped Redis fails within 100 ms and later ones at once. When Redis is back, calls work."""
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
         await say(client, thread, "before")
@@ -91,7 +91,7 @@ async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Servi
 
 
 async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Services) -> None:
-    """The metrics count turns, tokens, flushes, evictions, locks and waiting batches."""
+    """Metrics count the turns, tokens, flushes and evictions of threads, locks, and batches that wait."""
     async with outage_client(tmp_path, services) as (client, _):
         thread = (await begun(client, resource="small"))["id"]
         for _ in range(5):
@@ -117,7 +117,7 @@ async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Service
 
 
 async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Services) -> None:
-    """A prompt's context that lacks its thread says so, and the metrics count it under "threads"."""
+    """If a prompt's context lacks its thread, the answer says so, and the metrics count it under "threads"."""
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
         pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])

@@ -60,7 +60,7 @@ async def test_memory_answers_have_every_field_for_callers(client: httpx.AsyncCl
 
 
 async def test_times_are_stored_as_utc(client: httpx.AsyncClient) -> None:
-    """A time with an offset is returned as the same instant in UTC."""
+    """A time with a UTC offset is returned as the same instant in UTC."""
     written = await write(client, created_at="2026-02-01T10:00:00+05:30")
     assert written["memory"]["created_at"] == "2026-02-01T04:30:00Z"
 
@@ -214,7 +214,7 @@ async def test_unavailable_store_is_503_with_retry_after(services: Services) -> 
 
 
 async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
-    """A search as of the older fact's time finds only that one, and as of the newer one's only the newer one."""
+    """A search as of the older fact's time finds only that fact; as of the newer one's time, only the newer fact."""
     fact = {"namespace": "ann", "type": "semantic", "content": "The deadline of the sprint is April 5"}
     old = (await client.post("/v1/memories", json=fact | {"created_at": "2026-01-01T00:00:00Z"})).json()
     fact["content"] = "The deadline of the sprint is April 12"
@@ -229,7 +229,7 @@ async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
 
 
 def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
-    """The draft made of a POST body has all fields except those that control the write."""
+    """The draft made of a POST body has all of its fields except those that control the write, such as `review`."""
     sent = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
     draft: Draft = checked(MemoryPost, {**sent, "namespace": "n", "review": "skip"}).root.draft()
     assert draft == TypeAdapter(SemanticDraft).validate_python(sent)

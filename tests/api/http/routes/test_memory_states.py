@@ -1,4 +1,4 @@
-"""States of memories over HTTP: what replaces or contests what, how it is undone, and the history."""
+"""States of memories over HTTP (current, replaced, contested): what sets them, how they are undone, and the history."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Notebook:
         self.set_time = set_time
 
     async def write(self, content: str, **fields: Any) -> dict[str, Any]:
-        """The answer to writing a fact."""
+        """Write a fact and return the answer."""
         body = {"type": "semantic", "namespace": "n", "content": content, **fields}
         response = await self.client.post("/v1/memories", json=body)
         assert response.status_code in (200, 201), response.text
@@ -42,21 +42,21 @@ class Notebook:
         return memory
 
     async def patch(self, memory_id: str, **changes: Any) -> dict[str, Any]:
-        """The memory after these changes."""
+        """Change fields of a memory and return the memory."""
         response = await self.client.patch(f"/v1/memories/{memory_id}", params={"namespace": "n"}, json=changes)
         assert response.status_code == 200, response.text
         memory: dict[str, Any] = response.json()
         return memory
 
     async def restore(self, memory_id: str) -> dict[str, Any]:
-        """The memory after it was restored."""
+        """Restore a replaced memory and return it."""
         response = await self.client.post(f"/v1/memories/{memory_id}/restore", params={"namespace": "n"})
         assert response.status_code == 200, response.text
         memory: dict[str, Any] = response.json()
         return memory
 
     async def delete(self, memory_id: str) -> int:
-        """The status of the deletion."""
+        """Delete a memory and return the status of the answer."""
         return (await self.client.delete(f"/v1/memories/{memory_id}", params={"namespace": "n"})).status_code
 
     async def history(self, memory_id: str, namespace: str = "n") -> list[dict[str, Any]]:
@@ -71,13 +71,13 @@ class Notebook:
         return [(await self.read(memory_id))["state"] for memory_id in ids]
 
     async def listed(self, **query: Any) -> list[str]:
-        """The contents of the memories that a list query returns, sorted."""
+        """The contents of the memories that a list with this query returns, sorted."""
         response = await self.client.get("/v1/memories", params={"namespace": "n", **query})
         assert response.status_code == 200, response.text
         return sorted(memory["content"] for memory in response.json()["memories"])
 
     async def found(self, **filters: Any) -> list[str]:
-        """The contents of the memories that a search with this filter returns, sorted."""
+        """The contents of the memories that a search with these filters returns, sorted."""
         body = {"query": "port", "namespace": "n", "filters": filters or None}
         response = await self.client.post("/v1/search", json={k: v for k, v in body.items() if v is not None})
         assert response.status_code == 200, response.text
@@ -86,7 +86,7 @@ class Notebook:
 
 @pytest.fixture
 async def notebook(times: list[datetime], services: Services) -> AsyncIterator[Notebook]:
-    """A notebook of an application without keys."""
+    """A notebook over a service without keys."""
     async with connect(services) as client:
         yield Notebook(client, times.append)
 
@@ -99,7 +99,7 @@ def times() -> list[datetime]:
 
 @pytest.fixture
 def services(times: list[datetime]) -> Services:
-    """Services over an in-memory store."""
+    """Services over an in-memory store, whose clock is the last entry of `times`."""
     return fake_services(lambda: times[-1])
 
 
@@ -114,7 +114,7 @@ async def ports(notebook: Notebook, count: int = 2, **last: Any) -> list[str]:
 
 
 async def test_a_replaced_memory_has_its_end_successor_and_reason(notebook: Notebook) -> None:
-    """The newer memory is current and linked to the replaced one."""
+    """A replaced memory names its successor, end and reason. The successor is current and links to the memory."""
     old, new = await ports(notebook)
     before, after = await notebook.read(old), await notebook.read(new)
     assert (before["state"], before["superseded_by"], before["valid_to"]) == ("replaced", new, after["valid_from"])
@@ -123,7 +123,7 @@ async def test_a_replaced_memory_has_its_end_successor_and_reason(notebook: Note
 
 
 async def test_a_filter_by_state_finds_replaced_memories(notebook: Notebook) -> None:
-    """A search or list with the filter finds replaced memories; without it, both show the current view only."""
+    """Searches and lists find replaced memories only if a filter by state asks for them."""
     await ports(notebook)
     assert await notebook.found() == await notebook.listed() == [PORTS[1]]
     assert await notebook.found(state={"eq": "replaced"}) == await notebook.listed(state="replaced") == [PORTS[0]]
@@ -132,7 +132,7 @@ async def test_a_filter_by_state_finds_replaced_memories(notebook: Notebook) -> 
 
 
 async def test_memories_can_be_found_by_their_links(notebook: Notebook) -> None:
-    """A filter may name the memory that they link to, the type of the link, or both."""
+    """A search can filter memories by the id or by the type of their links."""
     old, _ = await ports(notebook)
     assert await notebook.found(**{"links.to": {"eq": old}}) == [PORTS[1]]
     assert await notebook.found(**{"links.type": {"any": ["contradicts"]}}) == [PORTS[1]]
@@ -140,7 +140,7 @@ async def test_memories_can_be_found_by_their_links(notebook: Notebook) -> None:
 
 
 async def test_memories_replaced_by_an_expired_one_are_current_again_at_once(notebook: Notebook) -> None:
-    """Reads, lists and searches show it as current from the time of expiry on; no job has to run."""
+    """When the successor of a replaced memory expires, reads and searches show the memory as current without a job."""
     old, _ = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert await notebook.states(old) == ["replaced"]
     notebook.set_time(NOW + timedelta(hours=1))
@@ -151,7 +151,7 @@ async def test_memories_replaced_by_an_expired_one_are_current_again_at_once(not
 
 
 async def test_deleting_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """The last of the chain that remains is current, without an end and without links to what is gone."""
+    """When the newest memory of a chain is deleted, the one that it had replaced is current, without end or link."""
     first, second, third = await ports(notebook, 3)
     assert await notebook.delete(third) == 204
     assert await notebook.states(first, second) == ["replaced", "current"]
@@ -188,7 +188,7 @@ async def test_deleting_by_filter_brings_back_what_was_replaced(notebook: Notebo
 
 
 async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(notebook: Notebook) -> None:
-    """The job deletes the expired memory; the older one is current for good."""
+    """After the expire job has deleted an expired successor, the memory that it had replaced is current for good."""
     old, new = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     notebook.set_time(NOW + timedelta(hours=2))
     response = await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
@@ -198,7 +198,7 @@ async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(no
 
 
 async def test_a_replaced_memory_is_current_again_when_its_successor_expires(notebook: Notebook) -> None:
-    """A PATCH or a merge may set the time at which the successor expires."""
+    """If a PATCH or a merge gives the successor an expiry time, the replaced memory is current again from that time."""
     old, new = await ports(notebook)
     await notebook.patch(new, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert (await notebook.read(old))["state_until"] == "2026-03-01T13:00:00Z"
@@ -212,7 +212,7 @@ async def test_a_replaced_memory_is_current_again_when_its_successor_expires(not
 async def test_the_expire_job_makes_a_memory_without_its_successor_current(
     notebook: Notebook, services: Services
 ) -> None:
-    """A memory whose successor is missing is current after the job."""
+    """If the successor of a replaced memory is missing in the store, the expire job makes the memory current."""
     old, new = await ports(notebook)
     await services.store.delete(Scope("default", "n"), [new])
     await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
@@ -221,7 +221,7 @@ async def test_the_expire_job_makes_a_memory_without_its_successor_current(
 
 
 async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """The answer still proves that nothing of the erased memory remains."""
+    """After the successor is erased, nothing of it remains and the memory that it had replaced is current."""
     old, new = await ports(notebook)
     response = await notebook.client.post("/v1/admin/erase", json={"namespace": "n", "memory_id": new})
     assert not any(response.json()["remaining"].values())
@@ -229,7 +229,7 @@ async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebo
 
 
 async def test_editing_a_successor_to_another_subject_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """An edit to another subject makes both current; after an edit of the value alone the older one stays replaced."""
+    """If a successor is edited to another subject, both memories are current. An edit of its value keeps the states."""
     old, new = await ports(notebook)
     before = await notebook.read(old)
     await notebook.patch(new, content="The port of the API is 8181.")
@@ -247,21 +247,21 @@ async def test_editing_a_successor_to_another_subject_brings_back_what_it_replac
 async def test_a_replaced_memory_that_is_edited_to_another_subject_is_current(
     notebook: Notebook, content: str, state: str
 ) -> None:
-    """What replaced the old text says nothing about the new one. A correction of the old value stays replaced."""
+    """A replaced memory edited to another subject is current. If only its old value is edited, it stays replaced."""
     old, new = await ports(notebook)
     await notebook.patch(old, content=content)
     assert await notebook.states(old, new) == [state, "current"]
 
 
 async def test_a_successor_that_loses_its_link_replaces_nothing(notebook: Notebook) -> None:
-    """If its link `contradicts` is removed, both memories are current."""
+    """If the link `contradicts` of a successor is removed, it and the replaced memory are both current."""
     old, new = await ports(notebook)
     memory = await notebook.patch(new, links=[])
     assert (memory["links"], await notebook.states(old, new)) == ([], ["current", "current"])
 
 
 async def test_a_restored_memory_is_contested_with_what_replaced_it(notebook: Notebook) -> None:
-    """Both are in the current view, linked to each other. Memories in that view cannot be restored."""
+    """A restored memory and its former successor contest each other. Restoring a contested memory is a 409."""
     old, new = await ports(notebook)
     memory = await notebook.restore(old)
     assert (memory["state"], memory["valid_to"], memory["superseded_by"]) == ("contested", None, None)
@@ -274,7 +274,7 @@ async def test_a_restored_memory_is_contested_with_what_replaced_it(notebook: No
 
 
 async def test_a_restored_memory_stays_when_its_rival_is_written_again(notebook: Notebook) -> None:
-    """Writing the same text again does not undo the restoration."""
+    """Writing the former successor's text again leaves the restored memory contested, not replaced."""
     old, new = await ports(notebook)
     await notebook.restore(old)
     await notebook.write(PORTS[1])
@@ -283,7 +283,7 @@ async def test_a_restored_memory_stays_when_its_rival_is_written_again(notebook:
 
 @pytest.mark.parametrize("how", ["delete", "links"])
 async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Notebook, how: str) -> None:
-    """If the other memory or its link is deleted, this one is current and has no link."""
+    """If the rival of a contested memory is deleted or loses its links, the memory is current, without links."""
     old, new = await ports(notebook)
     await notebook.restore(old)
     await (notebook.delete(new) if how == "delete" else notebook.patch(new, links=[]))
@@ -292,7 +292,7 @@ async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Noteboo
 
 
 async def test_the_end_of_a_memory_can_be_set_and_taken_back(notebook: Notebook) -> None:
-    """Setting valid_to ends a memory, and what it had replaced is current; null restores it, and both are contested."""
+    """If valid_to ends a memory, the one that it had replaced is current. If it is null again, both are contested."""
     old, new = await ports(notebook)
     ended = await notebook.patch(new, valid_to=NOW.isoformat())
     assert (ended["state"], ended["superseded_by"], await notebook.found()) == ("replaced", None, [PORTS[0]])
@@ -301,7 +301,7 @@ async def test_the_end_of_a_memory_can_be_set_and_taken_back(notebook: Notebook)
 
 
 async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook: Notebook) -> None:
-    """Setting valid_to to tomorrow leaves the state current; a day later the memory counts as replaced."""
+    """A memory whose valid_to is tomorrow is current today and counts as replaced from tomorrow."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     memory = await notebook.patch(memory_id, valid_to=(NOW + timedelta(days=1)).isoformat())
     assert memory["state"] == "current"
@@ -315,7 +315,7 @@ async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook
 async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_then(
     notebook: Notebook, times: list[datetime]
 ) -> None:
-    """The caller says that it still holds, so it is in the view beside its successor; then it has ended."""
+    """A replaced memory with a future valid_to is contested with its successor until then, and replaced afterwards."""
     old, new = await ports(notebook)
     end = times[-1] + timedelta(days=1)
     changed = await notebook.patch(old, valid_to=end.isoformat())
@@ -326,7 +326,7 @@ async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_th
 
 
 async def test_another_end_of_a_replaced_memory_keeps_the_reason(notebook: Notebook, times: list[datetime]) -> None:
-    """It is still listed as a decision, with its reason, and still comes back when its successor goes."""
+    """A replaced memory that gets another valid_to keeps its reason, and is current if its successor is deleted."""
     old, new = await ports(notebook)
     before = await notebook.read(old)
     changed = await notebook.patch(old, valid_to=times[-1].isoformat())
@@ -338,7 +338,7 @@ async def test_another_end_of_a_replaced_memory_keeps_the_reason(notebook: Noteb
 
 
 async def test_a_restored_memory_is_not_forgotten_again(notebook: Notebook) -> None:
-    """It is pinned, and the job that deletes what was forgotten long ago leaves it."""
+    """A forgotten memory that is restored is pinned, and no later upkeep job forgets or deletes it."""
     memory_id = (await notebook.write("The office is in Rome.", created_at="2020-01-01T00:00:00Z"))["id"]
     body = {"namespace": "n", "dry_run": False}
     await notebook.client.post("/v1/admin/jobs/forget", json={**body, "max_age_days": 30})
@@ -353,7 +353,7 @@ async def test_a_restored_memory_is_not_forgotten_again(notebook: Notebook) -> N
 
 @pytest.mark.parametrize("end", ["soon", 7, "2020-01-01T00:00:00Z", "2026-03-01T12:00:00"])
 async def test_an_end_of_a_memory_that_is_invalid_or_too_early_is_refused(notebook: Notebook, end: object) -> None:
-    """The error names the field."""
+    """A valid_to that is no time with an offset, or before the memory begins, is a 422 that names the field."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     response = await notebook.client.patch(
         f"/v1/memories/{memory_id}", params={"namespace": "n"}, json={"valid_to": end}
@@ -363,7 +363,7 @@ async def test_an_end_of_a_memory_that_is_invalid_or_too_early_is_refused(notebo
 
 
 async def test_patch_sets_links_and_deleting_a_linked_memory_removes_them(notebook: Notebook) -> None:
-    """A link has a type and a strength. A link to the memory itself or to an unknown one is refused."""
+    """A PATCH sets links. A link to the memory itself or an unknown one is a 422, and a deleted memory's links go."""
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea is brewed at 90 C.")]
     link = {"to": second, "type": "extends", "strength": 0.5}
     assert (await notebook.patch(first, links=[link]))["links"] == [link]
@@ -377,7 +377,7 @@ async def test_patch_sets_links_and_deleting_a_linked_memory_removes_them(notebo
 
 
 async def test_a_link_contradicts_makes_both_memories_contested(notebook: Notebook) -> None:
-    """The link may be set by PATCH or by a write; both memories are contested."""
+    """A link `contradicts`, set by a PATCH or a write, makes both memories contested."""
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea bores Ann.")]
     await notebook.patch(first, links=[{"to": second, "type": "contradicts"}])
     assert await notebook.states(first, second) == ["contested", "contested"]
@@ -386,7 +386,7 @@ async def test_a_link_contradicts_makes_both_memories_contested(notebook: Notebo
 
 
 async def test_a_link_that_comes_with_a_new_text_is_kept(notebook: Notebook) -> None:
-    """A new text drops the links that the old text had got; a link in the same call is not dropped."""
+    """A PATCH with a new text and links keeps these links, although a new text drops the old text's links."""
     first, second = [(await notebook.write(content))["id"] for content in ("Tea is green.", "Coffee is black.")]
     links = [{"to": first, "type": "contradicts", "strength": 0.5}]
     changed = await notebook.patch(second, content="Coffee is brown.", links=links)
@@ -395,7 +395,7 @@ async def test_a_link_that_comes_with_a_new_text_is_kept(notebook: Notebook) -> 
 
 
 async def test_a_fact_stated_again_brings_back_what_it_had_replaced_when_it_goes(notebook: Notebook) -> None:
-    """It was replaced at once, by a fact of its own batch, so it is stored in its own place."""
+    """A replaced fact that is stated again is current. When it is deleted, the facts that it had replaced return."""
     first = (await notebook.write(PORTS[0], created_at="2026-01-01T00:00:00Z"))["id"]
     items = [{"type": "semantic", "content": content} for content in PORTS[1:]]
     answer = await notebook.client.post("/v1/memories/batch", json={"namespace": "n", "items": items})
@@ -408,7 +408,7 @@ async def test_a_fact_stated_again_brings_back_what_it_had_replaced_when_it_goes
 
 
 async def test_facts_that_replace_each_other_are_not_both_hidden(notebook: Notebook) -> None:
-    """An edited fact replaces a later one, and does so when it is stated again."""
+    """An older fact edited to contradict a later one replaces it, also when it is stated again. Only one is hidden."""
     edited = (await notebook.write("Tea is green.", created_at="2026-01-01T00:00:00Z"))["id"]
     later = (await notebook.write(PORTS[0], created_at="2026-02-01T00:00:00Z"))["id"]
     await notebook.patch(edited, links=[{"to": later, "type": "contradicts"}])
@@ -419,7 +419,7 @@ async def test_facts_that_replace_each_other_are_not_both_hidden(notebook: Noteb
 
 
 async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook) -> None:
-    """Asked of any of the memories, it lists all of them, oldest first."""
+    """The history of any memory of a chain lists the whole chain, oldest first, with times and reasons."""
     ids = await ports(notebook, 3)
     for memory_id in ids:
         versions = await notebook.history(memory_id)
@@ -430,7 +430,7 @@ async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook
 
 
 async def test_a_history_says_what_expired_or_was_ended_by_a_caller(notebook: Notebook, times: list[datetime]) -> None:
-    """Each has the time of its end and a reason, although nothing replaced it."""
+    """The history of an expired memory, or one that a caller ended, has the end and the reason."""
     expired, ended = [
         (await notebook.write(content, expires_at=end))["id"]
         for content, end in (
@@ -446,7 +446,7 @@ async def test_a_history_says_what_expired_or_was_ended_by_a_caller(notebook: No
 
 
 async def test_a_history_has_what_contests_the_memory(notebook: Notebook) -> None:
-    """A restored memory and what had replaced it are both still in it, with the reason and without an end."""
+    """The history of a restored memory has it and its rival, both with the reason and without an end."""
     ids = await ports(notebook)
     await notebook.restore(ids[0])
     for memory_id in ids:
@@ -458,7 +458,7 @@ async def test_a_history_has_what_contests_the_memory(notebook: Notebook) -> Non
 
 
 async def test_a_history_has_the_earlier_texts(notebook: Notebook) -> None:
-    """Each with the time of its edit; the memory itself shows the last text only."""
+    """The history of an edited memory has each earlier text with the time of its edit. The memory has the last text."""
     memory_id = (await notebook.write("The office is in Rome.", created_at="2026-02-01T00:00:00Z"))["id"]
     for hours, content in enumerate(("The office is in Oslo.", "The office is in Bern."), 1):
         notebook.set_time(NOW + timedelta(hours=hours))
@@ -479,7 +479,7 @@ async def test_a_history_has_the_earlier_texts(notebook: Notebook) -> None:
 
 
 async def test_a_search_as_of_an_earlier_time_finds_what_was_replaced_since(notebook: Notebook) -> None:
-    """Searches with `as_of` find what was replaced since."""
+    """A search with `as_of` finds the memory that was current at that time, although it is replaced now."""
     old, _ = await ports(notebook)
     at = (NOW - timedelta(minutes=90)).isoformat()
     response = await notebook.client.post("/v1/search", json={"query": "port", "namespace": "n", "as_of": at})
@@ -488,14 +488,14 @@ async def test_a_search_as_of_an_earlier_time_finds_what_was_replaced_since(note
 
 @pytest.mark.parametrize("path", ["history", "restore"])
 async def test_history_and_restore_of_an_unknown_memory_are_404(notebook: Notebook, path: str) -> None:
-    """The id has the form of a memory's id, but no memory has it."""
+    """The history of an unknown id is a 404, and so is restoring it."""
     method = "GET" if path == "history" else "POST"
     url = f"/v1/memories/{'0' * 8}-0000-4000-8000-{'0' * 12}/{path}"
     assert (await notebook.client.request(method, url, params={"namespace": "n"})).status_code == 404
 
 
 async def test_a_context_shows_the_date_from_which_a_changed_fact_holds(notebook: Notebook) -> None:
-    """The line of a changed fact says since when it holds, that of a replaced fact until when; others have no date."""
+    """In a context, a fact that replaced another has a "since" date, a replaced one an "until" date, others none."""
     old, new = await ports(notebook)
     await notebook.write("The API is written in Go.")
 
@@ -514,7 +514,7 @@ async def test_a_context_shows_the_date_from_which_a_changed_fact_holds(notebook
 
 
 async def test_the_items_of_a_context_say_which_are_contested_or_replaced(notebook: Notebook) -> None:
-    """A current one has no state; a question about the past gets the old value, marked."""
+    """Items of a context say if they are contested or replaced. Questions about the past also get the replaced fact."""
     first, second = await ports(notebook)
 
     async def shown(query: str) -> dict[str, str | None]:
@@ -530,7 +530,7 @@ async def test_the_items_of_a_context_say_which_are_contested_or_replaced(notebo
 
 
 async def test_an_imported_export_has_the_same_histories(notebook: Notebook) -> None:
-    """States, times, reasons and earlier texts are the same in the new namespace; only ids differ."""
+    """Importing an export keeps the histories of memories (states, times, reasons, earlier texts). Only ids differ."""
     old, new = await ports(notebook)
     await notebook.patch(new, content="The port of the API is 8181.")
     lines = (await notebook.client.post("/v1/admin/export", json={"namespace": "n"})).content
@@ -551,7 +551,7 @@ async def test_an_imported_export_has_the_same_histories(notebook: Notebook) -> 
 
 
 async def test_a_fact_that_changes_often_has_one_current_value(notebook: Notebook) -> None:
-    """Each value replaces the one before it, however many there were."""
+    """If a fact changes many times, each value replaces the one before, and only the last one is current."""
     for number in range(40):
         notebook.set_time(NOW + timedelta(hours=number))
         written = await notebook.write(f"The port of the API is {8000 + 37 * number}.")

@@ -1,4 +1,4 @@
-"""Second writes over HTTP: what a merge changes and keeps, and what is another event."""
+"""A text written twice over HTTP: what the merge changes and keeps, and when the second is a separate event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVENT = {"type": "episodic", "namespace": "n", "content": "The deploy of the sho
 
 
 async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    """The answer to writing FACT with `fields`."""
+    """Write the memory FACT with `fields`, and return the answer."""
     response = await client.post("/v1/memories", json=FACT | fields)
     assert response.status_code in (200, 201), response.text
     answer: dict[str, Any] = response.json()
@@ -69,7 +69,7 @@ async def test_the_later_of_two_expiry_times_counts(client: httpx.AsyncClient) -
 
 
 async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> None:
-    """The first write's tags stay; the second write's metadata stay, with as much of the first's as fits."""
+    """Above the limits, a merged memory keeps the first write's tags, and the second's metadata before the first's."""
     await write(client, tags=[f"old {n}" for n in range(MAX_TAGS)], metadata={"long": "x" * 10_000, "short": 1})
     memory = (await write(client, tags=["new"], metadata={"other": "y" * 10_000}))["memory"]
     assert memory["tags"] == [f"old {n}" for n in range(MAX_TAGS)]
@@ -78,7 +78,7 @@ async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> Non
 
 
 async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> None:
-    """Of two links to the same memory with the same type the stronger one stays."""
+    """A merged memory has the links of both writes. Of two equal links the stronger one stays."""
     ends = [(await write(client, content=content))["id"] for content in ("Tea is hot.", "Rain is wet.")]
     await write(client, links=[{"to": ends[0], "type": "extends", "strength": 0.9}])
     links = [{"to": ends[0], "type": "extends", "strength": 0.2}, {"to": ends[1], "type": "refines", "strength": 0.5}]
@@ -87,14 +87,14 @@ async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> Non
 
 
 async def test_a_merge_adds_fields_that_the_first_write_lacked(client: httpx.AsyncClient) -> None:
-    """A concept that only the second write gives is kept."""
+    """If only the second write names a concept, the merged fact has it."""
     await write(client)
     answer = await write(client, concept="Build times")
     assert (answer["memory"]["concept"], "concept" in answer["changed"]) == ("Build times", True)
 
 
 async def test_a_repeated_request_adds_no_evidence(client: httpx.AsyncClient) -> None:
-    """A write from the same place adds no evidence; if it sets another field, that is kept."""
+    """A second write from the same source adds no evidence, but a field that it sets is kept."""
     place = {"source": {"file": "a.md", "line": 3}}
     await write(client, **place)
     again = await write(client, **place)
@@ -113,7 +113,7 @@ async def test_a_merge_does_not_widen_visibility(client: httpx.AsyncClient) -> N
 
 
 async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClient) -> None:
-    """On the same day it is the same event, also in other words; a fact is the same on any day."""
+    """The same event written for another day is a second event. A fact written on another day is merged."""
     first = await write(client, **EVENT, created_at="2026-02-01T08:00:00Z")
     same = await write(client, **EVENT, created_at="2026-02-01T19:00:00Z")
     assert (same["status"], same["merged_into"]) == ("merged", first["id"])

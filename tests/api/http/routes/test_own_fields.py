@@ -1,4 +1,4 @@
-"""Links, and the fields that only one type has, change what is found, how it ranks, or what a context shows."""
+"""Links and fields of a single memory type (such as conditions of procedures): effect on search, rank and context."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def importance_of(client: httpx.AsyncClient, memory_id: str) -> float:
 async def test_conditions_of_procedures_and_contexts_of_events_are_searched_and_shown(
     client: httpx.AsyncClient, fields: dict[str, Any], query: str
 ) -> None:
-    """Conditions of a procedure and the context of an event are searched, and stand in the rendered context."""
+    """Conditions of a procedure and the context of an event are searched, and shown in contexts."""
     memory_id = await store(client, **fields)
     await store(client, type=fields["type"], content="Water the plants.")
     answer = (await client.post("/v1/retrieve", json={"namespace": "n", "query": query, "budget": 500})).json()
@@ -57,7 +57,7 @@ async def test_conditions_of_procedures_and_contexts_of_events_are_searched_and_
 
 
 async def test_related_concepts_are_searched(client: httpx.AsyncClient) -> None:
-    """A fact is found by the concepts that it is related to."""
+    """A search for a related concept of a fact finds the fact."""
     memory_id = await store(client, type="semantic", content="Deploys run nightly.", related=["continuous delivery"])
     await store(client, type="semantic", content="The cat is grey.")
     hits = (await client.post("/v1/search", json={"namespace": "n", "query": "continuous delivery"})).json()["hits"]
@@ -75,14 +75,14 @@ async def test_related_concepts_are_searched(client: httpx.AsyncClient) -> None:
 async def test_reliable_memories_rank_higher(
     client: httpx.AsyncClient, kind: str, less: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    """Confidence of facts, success rate of procedures and valence of events change the importance signal."""
+    """A fact's confidence, a procedure's success rate and an event's valence change its importance signal."""
     low = await store(client, type=kind, content="The release is on Monday.", **less)
     high = await store(client, type=kind, content="The release is by train.", **more)
     assert await importance_of(client, low) < await importance_of(client, high)
 
 
 async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient) -> None:
-    """Feedback that a procedure failed lowers its importance signal."""
+    """Feedback that a procedure failed lowers the procedure's importance signal in the ranking."""
     memory_id = await store(client, type="procedural", content="Release with the old script.")
     before = await importance_of(client, memory_id)
     await client.post(f"/v1/memories/{memory_id}/feedback?namespace=n", json={"outcome": "failure"})
