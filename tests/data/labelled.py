@@ -31,19 +31,19 @@ _ALPHABETS = {
 
 
 class MarkedText(NamedTuple):
-    """A text, and start and end of each secret in it."""
+    """A text, and the start and end of each secret that is marked in it."""
 
     text: str
     marks: list[tuple[int, int]]
 
 
 def marked_texts(name: str) -> list[MarkedText]:
-    """The texts of NAME.jsonl, whose slots are filled with characters that are the same on every call."""
+    """The texts of NAME.jsonl, whose placeholders are filled with the same characters on every call."""
     return [unmarked(_filled(row["text"], seed)) for seed, row in enumerate(rows(name))]
 
 
 def _filled(text: str, seed: int) -> str:
-    """`text` with each slot, such as ⟨hex 40⟩ or ⟨uuid⟩, replaced by random characters; equal seeds give equal ones."""
+    """`text` with each placeholder, such as ⟨hex 40⟩, replaced by random characters; equal seeds give equal ones."""
     chosen = random.Random(seed)  # noqa: S311 - no secrets, only texts that look like them
 
     def fill(slot: re.Match[str]) -> str:

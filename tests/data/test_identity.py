@@ -26,7 +26,7 @@ _TEXTS = [row["text"] for name in ("captured", "types", "due") for row in rows(n
 
 
 def test_only_pairs_with_the_same_meaning_are_duplicates() -> None:
-    """No pair with different meanings is merged, and at least half of the pairs with the same are."""
+    """No pair with different meanings is merged; at least half of the pairs with the same meaning are."""
     counts = count((str(row), {"same"} if row["same"] else set(), _duplicates(row)) for row in rows("pairs"))
     assert counts.precision == 1.0, counts
     assert counts.recall >= 0.5, counts
@@ -47,7 +47,7 @@ def _respelled(text: str) -> str:
 
 
 def test_a_changed_number_makes_another_statement() -> None:
-    """A text whose first number is one higher is no duplicate."""
+    """A text whose first number is raised by one is no duplicate of the original text."""
     numbered = [text for text in _TEXTS if _NUMBER.search(text)]
     assert len(numbered) > 50
     assert [text for text in numbered if wording(_renumbered(text)) == wording(text)] == []

@@ -123,7 +123,7 @@ async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -
 @pytest.mark.anyio
 @pytest.mark.parametrize(("name", "floor"), [("types", 0.85), ("types_heldout", 0.67)])
 async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: float) -> None:
-    """Macro F1 over the four long-term types; the model was not trained on these texts."""
+    """The macro F1 over the four long-term types reaches its floor on texts that the model was not trained on."""
     classifier = Classifier(embedder, Judge.shipped())
     found = [(row["text"], row["type"], str((await classifier.classify(row["text"])).type)) for row in rows(name)]
     kinds = sorted({expected for _, expected, _ in found})
@@ -139,7 +139,7 @@ def test_due_times_are_read_from_phrases() -> None:
 
 
 def test_due_times_are_read_from_texts_of_later_authors() -> None:
-    """Each text is read at its own time and zone. Some have no due time; for others only the day must be right."""
+    """Each text is read at its own time and zone. Some have no due time; for others only the day counts."""
     exact, none = [], []
     for row in rows("due_heldout"):
         zone = ZoneInfo(row["tz"])

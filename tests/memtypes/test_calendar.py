@@ -1,4 +1,4 @@
-"""English names of months and weekdays, number words, and months later."""
+"""English names of months and weekdays, number words, holidays, and dates months later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from memtypes.words import read_words
 
 
 def test_names_and_abbreviations_have_their_number() -> None:
-    """Months count from 1 and weekdays from 0, for full and short names in any case."""
+    """Full and short names, in any letter case, give their number: months count from 1, weekdays from 0."""
     assert [month_of(name) for name in MONTHS] == list(range(1, 13))
     assert [month_of(name[:3].title()) for name in MONTHS] == list(range(1, 13))
     assert [weekday_of(name.upper()) for name in WEEKDAYS] == list(range(7))
@@ -36,7 +36,7 @@ def test_names_and_abbreviations_have_their_number() -> None:
 
 @pytest.mark.parametrize(("words", "number"), [("12", 12), ("1.5", 1.5), ("A  couple of", 2), ("half an", 0.5)])
 def test_counts_are_read_as_numbers(words: str, number: float) -> None:
-    """Digits and number words, in any case and spacing."""
+    """Numbers are read from digits and number words, in any letter case and spacing."""
     assert number_of(words) == number
 
 
@@ -78,19 +78,19 @@ def test_lengths_of_time_are_read(text: str, length: Length) -> None:
 
 @pytest.mark.parametrize("text", ["five apples", "half the cake", "", "the hour"])
 def test_a_length_of_time_needs_a_number_and_a_unit_of_time(text: str) -> None:
-    """Texts that lack one of them have no length."""
+    """A text without a number or without a unit of time gives no length of time."""
     assert length_at(read_words(text), 0) is None
 
 
 def test_holidays_follow_their_rules() -> None:
-    """A date, a distance from Easter, or the n-th weekday of a month, also counted from its end."""
+    """A holiday is a date, a distance from Easter, or the n-th weekday of a month, also counted from its end."""
     rules = ("12-25", "easter+50", "11:3:4", "5:0:-1")
     days = (date(2026, 12, 25), date(2026, 5, 25), date(2026, 11, 26), date(2026, 5, 25))
     assert tuple(holiday(rule, 2026) for rule in rules) == days
 
 
 def test_easter_is_a_sunday_in_spring() -> None:
-    """Easter of known years, and a Sunday between 22 March and 25 April in every year."""
+    """Known years have their known Easter, and each year's Easter is a Sunday between 22 March and 25 April."""
     assert (easter(2000), easter(2026), easter(2038)) == (date(2000, 4, 23), date(2026, 4, 5), date(2038, 4, 25))
     for year in range(1900, 2200):
         assert easter(year).weekday() == 6

@@ -19,7 +19,7 @@ class FakeClock:
 
 @pytest.mark.parametrize(("succeeded", "failed", "allowed"), [(0, 9, 1), (0, 10, 0), (5, 5, 0), (6, 5, 1)])
 def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(succeeded: int, failed: int, allowed: int) -> None:
-    """After only nine calls, all failed, it is still closed."""
+    """The breaker opens if half of at least ten calls failed; after nine failed calls it is still closed."""
     breaker = CircuitBreaker(FakeClock())
     for outcome in [True] * succeeded + [False] * failed:
         breaker.record(success=outcome)
@@ -28,7 +28,7 @@ def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(succeeded: int
 
 
 def test_an_open_breaker_lets_one_trial_call_through() -> None:
-    """If the trial call fails the breaker stays open for OPEN_S; if it succeeds the breaker closes."""
+    """If the trial call fails, the breaker stays open for OPEN_S seconds more; if it succeeds, the breaker closes."""
     clock = FakeClock()
     breaker = CircuitBreaker(clock)
     for _ in range(MIN_CALLS):
@@ -48,7 +48,7 @@ def test_an_open_breaker_lets_one_trial_call_through() -> None:
 
 
 def test_the_breaker_forgets_calls_outside_its_window() -> None:
-    """Failures before the window are not counted with those in it."""
+    """Only failures within the breaker's time window are counted; older failures are forgotten."""
     breaker = CircuitBreaker(FakeClock())
     for outcome in [False] * 9 + [True] * FAILURE_WINDOW + [False] * 9:
         breaker.record(success=outcome)

@@ -42,13 +42,13 @@ def test_a_valid_file_is_parsed() -> None:
     ],
 )
 def test_errors_name_the_file_the_key_and_the_value(text: str, message: str) -> None:
-    """The message is about the first mistake in the file."""
+    """The error for a file with mistakes names the file, and the key and value of the first mistake."""
     with pytest.raises(InvalidConfigFile, match=message):
         parse_yaml(text, Shelf, "file a")
 
 
 def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
-    """A file that is missing or not UTF-8 is refused."""
+    """A configuration file that is missing or not UTF-8 is refused."""
     with pytest.raises(InvalidConfigFile, match=r"policy file .*none\.yaml: can't be read"):
         read_policies(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"\xff")
@@ -57,7 +57,7 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_there_are_no_policies_without_a_file() -> None:
-    """Without a file every thread has the default policy."""
+    """Without a policy file every thread has the default policy."""
     assert read_policies(None) == Policies()
 
 

@@ -1,4 +1,4 @@
-"""The context of a turn: the turns of the conversation with which it is embedded."""
+"""The conversation context of a turn: the earlier turns with which it is embedded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
 def turn(number: int, session: str | None = "s1", scope: Scope = SCOPE, **fields: object) -> Memory:
-    """The event with this sequence number in a session."""
+    """The event with the sequence number `number` in a session."""
     memory = make_memory(MemoryType.EPISODIC, f"turn {number} of {session}", scope)
     placed = {"session_id": session, "seq": number, "created_at": START + timedelta(seconds=number)}
     return memory.model_copy(update={**placed, **fields})
@@ -53,7 +53,10 @@ def test_positions_before_and_after_are_symmetric(numbers: list[int], other: int
 
 
 def test_the_context_is_the_two_turns_before() -> None:
-    """They are in order; turns further away, later or of other sessions are left out."""
+    """A turn's context is the two turns before it, in order.
+
+    Turns further away, later or of other sessions are left out.
+    """
     turns = dict(by_position([turn(1), turn(2), turn(3), turn(5), turn(3, "s2")]))
     assert turns_before(turn(4), turns) == (turn(2), turn(3))
     assert turns_before(turn(5), turns) == (turn(3),)
@@ -61,13 +64,13 @@ def test_the_context_is_the_two_turns_before() -> None:
 
 
 def test_facts_and_turns_without_session_have_no_context() -> None:
-    """They are not part of the context of other turns either."""
+    """Facts and turns without session have no context, and are not in the context of other turns."""
     assert not [position for memory in [*facts(1, 2), turn(3, None)] for position in positions_before(memory)]
     assert dict(by_position([*facts(1, 2), turn(3, None)])) == {}
 
 
 def test_private_turns_are_no_context_for_public_ones() -> None:
-    """The context of a private turn may have private and public turns."""
+    """A public turn's context has no private turns; a private turn's may have both."""
     private = turn(1, visibility=Visibility.SESSION)
     turns = dict(by_position([private, turn(2)]))
     assert turns_before(turn(3), turns) == (turn(2),)
@@ -76,7 +79,7 @@ def test_private_turns_are_no_context_for_public_ones() -> None:
 
 @pytest.mark.anyio
 async def test_context_is_looked_up_in_the_store() -> None:
-    """Turns passed with the call replace stored ones; stored turns named in `ignored` are left out."""
+    """Turns passed with the call take the place of stored turns; stored turns named in `ignored` are left out."""
     store = InMemoryStore(DIMENSIONS)
     stored = [turn(number) for number in range(1, 6)]
     await store.upsert(SCOPE, [make_record(memory) for memory in [*stored, turn(4, "s2")]])

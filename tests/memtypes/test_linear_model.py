@@ -40,14 +40,14 @@ def test_binary_model_gives_the_logistic_of_its_row() -> None:
 
 
 def test_model_with_a_missing_bias_is_refused() -> None:
-    """Each class needs its row and its bias."""
+    """A model is refused unless each class has a row of weights and a bias."""
     with pytest.raises(ValueError, match="a bias for each"):
         LinearModel(("a", "b"), np.zeros((2, 3), dtype=np.float32), np.zeros(1, dtype=np.float32))
 
 
 @given(st.lists(st.text(max_size=8), max_size=40))
 def test_hashed_terms_have_length_one_in_any_order(terms: list[str]) -> None:
-    """Features depend on the counts of the terms alone; without terms, or where all cancel out, they are zero."""
+    """Features depend on the counts of the terms alone. Without terms, or if they all cancel out, features are zero."""
     features = hashed(terms, 64)
     np.testing.assert_array_equal(features, hashed(reversed(terms), 64))
     assert float(np.linalg.norm(features)) == pytest.approx(1, abs=1e-5) or not features.any()

@@ -1,4 +1,4 @@
-"""Functions that depend on the operating system: children that end with their parent, processes behind sockets."""
+"""Functions that depend on the operating system: children that end with their parent, listening processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ time.sleep(60)
 @linux
 @pytest.mark.parametrize("when", ["before exec", "after exec"])
 async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str) -> None:
-    """The child ends even if the parent is killed before the child registered for its end."""
+    """A child ends with its parent, even if the parent is killed before the child asked the system for this."""
     with start_python(PARENT, str(tmp_path), when) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
@@ -53,7 +53,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str)
 
 @linux
 async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """It gets SIGKILL, the only signal that a stopped process obeys."""
+    """A stopped child gets SIGKILL when its parent is killed, as no other signal ends a stopped process."""
     with start_python(PARENT, str(tmp_path), "after exec") as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
@@ -64,7 +64,7 @@ async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) ->
 
 @linux
 def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_path: Path) -> None:
-    """The launcher compares its parent with the process id it was given."""
+    """The launcher runs the command only if its parent has the process id that it was given."""
     created = tmp_path / "created"
     command = dies_with_parent(["touch", str(created)])
     orphaned = [str(os.getpid() + 1) if word == str(os.getpid()) else word for word in command]
@@ -75,7 +75,7 @@ def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_pat
 
 
 def test_the_exit_code_is_that_of_the_command() -> None:
-    """The launcher process is replaced by the command."""
+    """The launcher process is replaced by the command, so its exit code is the command's."""
     command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
     assert subprocess.run(command, check=False).returncode == 7
 

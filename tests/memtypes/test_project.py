@@ -53,7 +53,7 @@ def test_subfolders_and_worktrees_share_the_namespace_of_their_repository(reposi
 
 
 def test_a_symlink_to_a_project_has_the_project_s_namespace(repository: Path) -> None:
-    """The namespace is that of the path without symbolic links."""
+    """A symbolic link gives the namespace of the folder that it leads to."""
     link = repository.parent / "link"
     link.symlink_to(repository)
     assert project_namespace(str(link)) == project_namespace(str(repository))
@@ -70,7 +70,7 @@ def test_projects_of_the_same_name_have_namespaces_of_their_own(tmp_path: Path) 
 
 
 def test_clones_share_a_namespace_however_the_remote_is_reached(tmp_path: Path) -> None:
-    """The scheme, the user, a token, the default port and `.git` make no other project."""
+    """Remotes that differ only in scheme, user, token, default port or `.git` are the same project."""
     urls = (
         "git@github.com:acme/Shop.git",
         "https://github.com/acme/Shop",
@@ -84,7 +84,7 @@ def test_clones_share_a_namespace_however_the_remote_is_reached(tmp_path: Path) 
 
 
 def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None:
-    """The whole address counts, not the name of the repository."""
+    """Remotes with another owner, host or port are other projects, even if the repository has the same name."""
     urls = (
         "https://github.com/acme/shop",
         "https://github.com/other/shop",
@@ -96,7 +96,7 @@ def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None
 
 
 def test_the_remote_origin_decides_or_else_the_first_remote(tmp_path: Path) -> None:
-    """A repository may have several remotes."""
+    """Of several remotes of a repository, `origin` gives the namespace, or else the first remote."""
     origin = with_remote(tmp_path / "origin", "https://h/acme/shop")
     with_remote(tmp_path / "fork", "https://h/upstream/shop", "upstream")
     assert with_remote(tmp_path / "fork", "https://h/acme/shop") == origin
@@ -105,7 +105,7 @@ def test_the_remote_origin_decides_or_else_the_first_remote(tmp_path: Path) -> N
 
 
 def test_clones_of_a_local_repository_share_its_namespace(tmp_path: Path) -> None:
-    """A remote may be a folder, named by path or by URL."""
+    """Clones have the same namespace if their remote is the same local folder, named by path or by URL."""
     git(tmp_path, "init", "--bare", "shop.git")
     git(tmp_path, "clone", "shop.git", "one")
     git(tmp_path, "clone", f"file://{tmp_path}/shop.git", "two")
@@ -113,7 +113,7 @@ def test_clones_of_a_local_repository_share_its_namespace(tmp_path: Path) -> Non
 
 
 def test_a_remote_is_read_as_git_reads_its_configuration(repository: Path) -> None:
-    """Comments, quotes, indentation and case of a configuration are those of git."""
+    """Comments, quotes, indentation and letter case in a git configuration are read as git reads them."""
     plain = with_remote(repository.parent / "plain", "https://h/acme/shop")
     (repository / ".git" / "config").write_text(
         '; a comment\n[core]\n  url = no\n[Remote "origin"] # here\n\t URL = "https://h/acme/shop" ; there\n'
@@ -123,7 +123,7 @@ def test_a_remote_is_read_as_git_reads_its_configuration(repository: Path) -> No
 
 
 def test_a_submodule_is_a_project_of_its_own(repository: Path, tmp_path: Path) -> None:
-    """A submodule has its own remote and history."""
+    """A submodule has a namespace of its own, because it has its own remote and history."""
     git(tmp_path, "init", "part")
     git(tmp_path / "part", "commit", "--allow-empty", "-m", "first")
     git(repository, "-c", "protocol.file.allow=always", "submodule", "add", f"{tmp_path}/part")
@@ -131,7 +131,10 @@ def test_a_submodule_is_a_project_of_its_own(repository: Path, tmp_path: Path) -
 
 
 def test_the_override_file_names_the_namespace(repository: Path) -> None:
-    """It lies in the root, and holds in subfolders and in worktrees that lack it."""
+    """The override file in a repository's root names the namespace.
+
+    It also holds in subfolders, and in worktrees without the file.
+    """
     (repository / OVERRIDE_FILE).write_text('namespace = "team shop"\n')
     (repository / "src").mkdir()
     git(repository, "worktree", "add", "../feature")
@@ -140,7 +143,7 @@ def test_the_override_file_names_the_namespace(repository: Path) -> None:
 
 
 def test_the_override_file_works_without_git(tmp_path: Path) -> None:
-    """A folder outside of git may have one."""
+    """An override file names the namespace of a folder outside of git too."""
     (tmp_path / OVERRIDE_FILE).write_text('namespace = "notes"')
     assert project_namespace(str(tmp_path)) == "notes"
 
@@ -149,7 +152,10 @@ def test_the_override_file_works_without_git(tmp_path: Path) -> None:
     "text", ["", "namespace", 'namespace = ""', "namespace = 3", "a = 1", 'namespace = "a\\u0000"']
 )
 def test_an_override_file_that_names_nothing_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
-    """No other namespace is used instead; the error does not quote the file, which may contain secrets."""
+    """An override file without a valid name is an error; no other namespace is used.
+
+    The error does not quote the file, which may contain secrets.
+    """
     (tmp_path / OVERRIDE_FILE).write_text(f"{text}\nsecret = 's3cret'\n")
     with pytest.raises(InvalidRequest, match=r"\.remembrancer\.toml .* namespace") as caught:
         project_namespace(str(tmp_path))
@@ -157,7 +163,10 @@ def test_an_override_file_that_names_nothing_is_refused_and_not_quoted(tmp_path:
 
 
 def test_a_folder_of_another_machine_has_a_namespace_from_its_path() -> None:
-    """A remote service knows only the path; different spellings of the path give the same namespace."""
+    """A service on another machine knows only the folder's path.
+
+    Different spellings of the path give the same namespace.
+    """
     namespace = project_namespace("/home/somebody/far/away/shop")
     assert namespace.startswith("shop-")
     assert project_namespace("//home/somebody/far/./away/shop/") == namespace
@@ -165,7 +174,7 @@ def test_a_folder_of_another_machine_has_a_namespace_from_its_path() -> None:
 
 
 def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
-    """Drives and slashes of any spelling are the same folder."""
+    """Any spelling of a Windows path, with its drive letter and slashes, gives the same namespace."""
     namespace = project_namespace("C:\\Users\\ada\\shop")
     assert namespace.startswith("shop-")
     assert project_namespace("c:/Users/ada/shop/") == namespace
@@ -175,13 +184,13 @@ def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
 
 @pytest.mark.parametrize("cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"])
 def test_a_path_that_names_no_folder_is_refused(cwd: str) -> None:
-    """A relative path, for example, would be one on the service's side, not on the client's."""
+    """A path that names no folder is refused. A relative path, for example, would name one on the service's machine."""
     with pytest.raises(InvalidRequest, match="cwd must"):
         project_namespace(cwd)
 
 
 def test_what_only_looks_like_a_repository_is_not_one(tmp_path: Path) -> None:
-    """An empty .git, a dangling link and pipes neither block nor fail."""
+    """An empty `.git`, a dangling `.git` file and a pipe neither block nor fail the search for a repository."""
     (tmp_path / "empty" / ".git").mkdir(parents=True)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / ".git").write_text("gitdir: /nowhere/at/all\n")
@@ -195,7 +204,7 @@ def test_what_only_looks_like_a_repository_is_not_one(tmp_path: Path) -> None:
 
 
 def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
-    """Any git command would run the program named by core.fsmonitor."""
+    """The namespace is found without a git command, since that would run the program that core.fsmonitor names."""
     marker = repository / "ran"
     git(repository, "config", "core.fsmonitor", f"touch {marker}")
     project_namespace(str(repository))
@@ -212,7 +221,7 @@ def test_folder_names_that_are_not_utf_8_are_accepted(tmp_path: Path) -> None:
 
 @given(st.text(max_size=80))
 def test_any_path_has_a_valid_namespace_that_depends_on_it_alone(path: str) -> None:
-    """The namespace is one that the API takes."""
+    """Any path gives a namespace that the API accepts, and always the same one."""
     try:
         namespace = project_namespace("/no/such/folder/" + path)
     except InvalidRequest:
@@ -223,7 +232,7 @@ def test_any_path_has_a_valid_namespace_that_depends_on_it_alone(path: str) -> N
 
 @given(st.sets(st.text("abC-. é日", min_size=1, max_size=12).filter(lambda name: name.strip(".") == name), min_size=2))
 def test_no_two_folders_share_a_namespace(names: set[str]) -> None:
-    """Namespaces with the same readable part differ in their hash."""
+    """Two folders whose namespaces have the same readable part have different hashes in them."""
     assert len({project_namespace(f"/no/such/folder/{name}") for name in names}) == len(names)
 
 
@@ -234,7 +243,7 @@ def test_no_two_folders_share_a_namespace(names: set[str]) -> None:
 def test_every_form_of_an_address_is_the_same_project(
     tmp_path_factory: pytest.TempPathFactory, host: str, path: str
 ) -> None:
-    """The forms are tested with arbitrary hosts and paths."""
+    """Every form of a remote's address, with arbitrary hosts and paths, gives the same namespace."""
     folder = tmp_path_factory.mktemp("forms")
     (folder / ".git").mkdir()
     (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")

@@ -25,7 +25,7 @@ from memtypes.words import languages, plain, read_words
     ],
 )
 def test_language_is_that_of_most_words(text: str, language: str) -> None:
-    """The language is recognised by frequent words and words of times; a text with neither counts as English."""
+    """A text's language is recognised by frequent words and words for times; a text with neither counts as English."""
     assert read_words(text).language.name == language
 
 
@@ -38,7 +38,10 @@ def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
 
 
 def test_longest_phrase_of_a_kind_counts() -> None:
-    """The day after tomorrow is one day; a phrase of another kind may begin at the same word."""
+    """Of phrases of a kind the longest counts: "the day after tomorrow" is one day.
+
+    A phrase of another kind may begin at the same word.
+    """
     words = read_words("the day after tomorrow")
     assert words.get("day", 0) == ("2", 4)
     assert words.is_a("det", 0)

@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker `soak`."""
     config.addinivalue_line("markers", "soak: kills processes for minutes; runs with -m soak only")
 
 
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def sizes(request: pytest.FixtureRequest) -> Sizes:
-    """The sizes that `--full` selects."""
+    """The sizes of the soak tests: full with `--full`, otherwise reduced."""
     return Sizes(full=bool(request.config.getoption("--full", default=False)))
 
 

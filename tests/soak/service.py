@@ -31,7 +31,7 @@ class Sizes:
 
 
 def victims(count: int) -> list[str]:
-    """Names of the processes to kill in each of `count` rounds: the service, its store process, or both."""
+    """For each of `count` rounds, the name of what to kill: the service, its store process, or both."""
     return list(islice(cycle(_VICTIMS), count))
 
 
@@ -60,7 +60,7 @@ def stored_memories(settings: Settings, namespace: str) -> list[dict[str, Any]]:
 
 
 def listed(client: httpx.Client, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """The memories from all pages of a list call."""
+    """The memories from all pages that a list call with `query` returns."""
     params = {**query, "limit": "500"}
     while True:
         page = client.get("/v1/memories", params=params).raise_for_status().json()

@@ -1,4 +1,4 @@
-"""Sessions of clients while service, store and live server are killed: what was acknowledged is captured."""
+"""Sessions of clients while service, store and Redis server are killed: every acknowledged text is captured."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CLAIMS = (
 
 @dataclass(slots=True)
 class Place:
-    """Where the service is now; it changes when the service is started again."""
+    """Holder of the running service, which is replaced when the service is started again."""
 
     service: Service
 
@@ -107,7 +107,10 @@ def _inflict(fault: str, place: Place, settings: Settings) -> None:
 
 
 def _captured(url: str) -> tuple[Counter[str], set[str]]:
-    """Wait until no turn waits to be stored; return how many memories have each content, and the rejected texts."""
+    """Wait until no captured turn waits to be stored.
+
+    Returns how many memories have each content, and the rejected texts.
+    """
     with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
         end = time.monotonic() + _CAPTURE_S
         while not _is_settled(client.get("/metrics").text):

@@ -27,7 +27,7 @@ _LONGEST_READ_S = 10.0
 
 
 async def test_erased_text_is_in_no_file(settings: Settings, sizes: Sizes) -> None:
-    """No file of the store contains the erased text, and reads in other namespaces continue during the erasure."""
+    """After an erasure no file of the store contains the erased text. Reads in other namespaces continue meanwhile."""
     await filled(settings, sizes.of(1_000, 100_000), 50)
     scope = Scope(TENANT, "to-erase")
     async with open_parts(settings) as opened:

@@ -40,7 +40,7 @@ class Importer:
         return subprocess.Popen([*command, *place], env=environment(self.settings), stdout=subprocess.PIPE)
 
     def kill_once(self, *, engine: bool) -> bool:
-        """Kill the import soon after its journal has grown; False if it ended before."""
+        """Kill the import soon after its journal has grown. Returns false if the import ended before."""
         before = self._pieces()
         child = self.start()
         while child.poll() is None and self._pieces() <= before:
@@ -54,7 +54,7 @@ class Importer:
         return alive
 
     def finish(self) -> dict[str, Any]:
-        """The report of a run that is not killed."""
+        """The report of an import that runs to its end."""
         output, _ = self.start().communicate(timeout=_LIMIT_S)
         report: dict[str, Any] = json.loads(output)
         return report

@@ -1,4 +1,4 @@
-"""Keyed items: puts and deletes under kills; milliseconds of calls in a namespace of 20,000."""
+"""Keyed items: puts and deletes while processes are killed, and the speed of calls in a namespace of 20,000 items."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_acknowledged_items_survive_kills(settings: Settings, sizes: Sizes) -> N
 
 
 def _round(settings: Settings, victim: str, count: int, later_s: float, *, start_at: int) -> list[Writer]:
-    """The writers of a round that kills `victim` `later_s` seconds after `count` calls were acknowledged."""
+    """The writers of a round in which `victim` is killed `later_s` seconds after `count` calls were acknowledged."""
     service = start(settings)
     writers = [Writer(service.url, f"writer {index}", start_at) for index in range(_WRITERS)]
     threads = [threading.Thread(target=writer.write, daemon=True) for writer in writers]

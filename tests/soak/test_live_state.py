@@ -1,4 +1,4 @@
-"""Working items and turns written while the service and the live server are killed."""
+"""Notes in working memory and turns of threads, written while the service and the Redis server are killed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Writer(ABC):
 
 
 class Items(Writer):
-    """A writer of working items of a session."""
+    """A writer of notes in the working memory of a session."""
 
     def send(self, client: httpx.Client, content: str) -> httpx.Response:
         """Write a new item."""
@@ -106,7 +106,7 @@ class Turns(Writer):
 
 
 def test_acknowledged_items_and_turns_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """Six writers, both processes killed each round: a restarted service has all that it acknowledged."""
+    """After each round's kills a restarted service has all that it acknowledged to the six writers."""
     settings, rng = with_policies(settings, _POLICIES), seeded()
     writers: list[Writer] = []
     service = start(settings)

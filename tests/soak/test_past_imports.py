@@ -51,7 +51,7 @@ class PastImport:
     service: Service | None = None
 
     def serve(self) -> Service:
-        """The service, started if it does not run."""
+        """The running service; it is started if it does not run."""
         if self.service is None:
             self.service = start(self.settings, self.port)
         return self.service
@@ -84,12 +84,12 @@ class PastImport:
         return True
 
     def parts(self) -> int:
-        """Number of parts that are noted as sent."""
+        """The number of parts that the import's journal notes as sent."""
         journals = (self.home / "client" / "journal").glob("sessions-*.jsonl")
         return sum(path.read_bytes().count(b"\n") for path in journals)
 
     def noted(self) -> Counter[str]:
-        """How often each key of a message is noted as sent."""
+        """How often the import's journal notes the key of each message as sent."""
         journals = (self.home / "client" / "journal").glob("sessions-*.jsonl")
         lines = [json.loads(line) for path in journals for line in path.read_bytes().splitlines()]
         return Counter(key for line in lines for key in line["keys"])

@@ -1,4 +1,4 @@
-"""Replays of receipts while the store does not change."""
+"""Replays of receipts (records of how a context was chosen) while the store does not change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_a_few_replays_are_identical(settings: Settings) -> None:
 
 @pytest.mark.soak
 async def test_many_replays_are_identical(settings: Settings, sizes: Sizes) -> None:
-    """Replayed after all retrievals, every context is byte-identical and no candidate has changed."""
+    """Contexts replayed after all retrievals are byte-identical to the first, and no candidate has changed."""
     await _replays_are_identical(settings, memories=sizes.of(1_000, 10_000), receipts=sizes.of(50, 1_000))
 
 

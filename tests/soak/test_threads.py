@@ -92,7 +92,7 @@ def test_acknowledged_turns_are_stored_once(settings: Settings, sizes: Sizes) ->
 
 @dataclass(slots=True)
 class Place:
-    """Where the service is now; it changes when the service is started again."""
+    """Holder of the running service, which is replaced when the service is started again."""
 
     service: Service
 
@@ -122,7 +122,7 @@ class RetryingWriter:
                     time.sleep(0.05)
 
     def _append(self, client: httpx.Client, content: str) -> int | None:
-        """The status of the answer; None if the connection failed."""
+        """The status code of the answer to an append; None if the connection failed."""
         url = f"{self.place.service.url}/v1/threads/{self.thread_id}/turns"
         turn = {"role": "user", "content": content, "metadata": {"mark": _mark(content)}}
         try:

@@ -1,4 +1,4 @@
-"""Workflows that end while the service and the live server are killed: what belonged to them is flushed."""
+"""Workflows that end while the service and the Redis server are killed: their threads are still flushed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UPKEEP_S = 240.0
 
 @dataclass(slots=True)
 class Task:
-    """A workflow with a thread and a working item. turns: contents of the acknowledged turns."""
+    """A workflow with a thread and a note in working memory. turns: contents of the acknowledged turns."""
 
     workflow_id: str
     thread_id: str = ""
@@ -58,13 +58,13 @@ class Task:
         return answer.is_success and answer.json()["state"]["status"] == "completed"
 
     def is_cleaned_up(self, client: httpx.Client) -> bool:
-        """Whether the thread and the working item are gone."""
+        """Whether the workflow's thread and its note in working memory are gone."""
         thread = client.get(f"/v1/threads/{self.thread_id}", params=_SPACE)
         items = client.get("/v1/working", params={**_SPACE, "session_id": self.workflow_id}).json()["items"]
         return thread.status_code == httpx.codes.NOT_FOUND and not items
 
     def flushed(self, client: httpx.Client) -> list[str]:
-        """The turns that became memories, in order."""
+        """The contents of the thread's turns that became memories, in order."""
         query = {**_SPACE, "include_flushed": "true"}
         turns = client.get(f"/v1/threads/{self.thread_id}/turns", params=query).raise_for_status().json()["turns"]
         return [turn["content"] for turn in turns if turn["memory_id"]]

@@ -56,7 +56,10 @@ def _stored(client: httpx.Client, texts: list[str]) -> set[str]:
 
 
 def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """Three writers, a kill within a batch each round: each restart has every acknowledged memory."""
+    """Three writers write while a process is killed within a batch each round.
+
+    Each restart has every acknowledged memory.
+    """
     rng = seeded()
     acknowledged: set[str] = set()
     for index, victim in enumerate(victims(sizes.of(3, 9))):
@@ -92,7 +95,7 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed:
 
 
 def test_every_item_is_stored_by_a_client_that_retries(settings: Settings, sizes: Sizes) -> None:
-    """It repeats failed batches until every item is reported as stored, none of them twice."""
+    """A client repeats failed batches until every item is reported as stored; no item is stored twice."""
     count, kills = sizes.of((400, 3), (20_000, 10))
     source = turns(count, seed=7)
     batches = [[f"{start + index}. {next(source).text}" for index in range(100)] for start in range(0, count, 100)]
@@ -123,7 +126,7 @@ def _killer(service: Service, victim: str, after_s: float) -> threading.Timer:
 
 
 def _send(settings: Settings, service: Service, batch: list[str], reported: set[str]) -> Service:
-    """Send the batch until it is stored; returns the service, a new one if the old one was killed."""
+    """Send the batch until it is stored. Returns the running service, which is a new one if the old one was killed."""
     for _ in range(_ATTEMPTS):
         if service.child.poll() is not None:
             service.kill(service.pids()[1:])

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 
 def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
-    """What the newer text does to the older one."""
+    """Whether the newer text replaces, contests or does not affect the older text."""
     return update_model().judge(Statement.of(newer), Statement.of(older), cosine).relation
 
 
@@ -45,7 +45,7 @@ def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
     ],
 )
 def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -> None:
-    """The value may be a number, a date or a version."""
+    """The newer of two sentences that differ in a value (such as a number, a date or a version) replaces the older."""
     assert judged(newer, older) is Relation.REPLACES
 
 
@@ -83,7 +83,7 @@ def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer:
     ],
 )
 def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, older: str) -> None:
-    """The two are about different subjects or attributes, are compatible, or include a question."""
+    """Texts about different subjects or attributes, compatible texts and questions do not replace each other."""
     assert judged(newer, older) is not Relation.REPLACES
 
 
@@ -100,7 +100,7 @@ def test_a_text_does_not_replace_itself(text: str) -> None:
 
 
 def test_long_texts_are_not_compared() -> None:
-    """They replace nothing and are not replaced."""
+    """Long texts replace nothing and are not replaced."""
     page = fact("The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10), 1)
     newer = fact("The port is 9090", 2)
     assert not place_facts([newer], {newer.id: near(page)}, States(NOW)).states.changed
@@ -116,7 +116,7 @@ def fact(content: str, day: int, **fields: object) -> Memory:
 
 
 def near(*facts: Memory) -> list[Neighbour]:
-    """The facts as neighbours."""
+    """The facts as neighbours, as a search for similar memories returns them."""
     return [Neighbour(memory, 0.9) for memory in facts]
 
 
@@ -133,7 +133,7 @@ def test_each_value_replaces_the_one_before() -> None:
 
 
 def test_a_value_replaces_the_current_one_even_if_only_an_earlier_one_is_near() -> None:
-    """The values before the current one may be nearer to the new one and take all places among the neighbours."""
+    """A new value replaces the current one even if only an earlier value is among its nearest neighbours."""
     facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
     first = near(facts[0])
     timeline = place_facts(facts, {facts[1].id: first, facts[2].id: first}, States(NOW))
@@ -156,7 +156,7 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
 
 
 def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> None:
-    """It replaces the value that arrived first."""
+    """Of two values with the same time, the second to arrive replaces the first."""
     first, last = fact("The gateway listens on port 8081", 5), fact("The gateway listens on port 8082", 5)
     timeline = place_facts([first, last], {last.id: near(first)}, States(NOW))
     assert timeline.states.memories[first.id].superseded_by == last.id
@@ -175,7 +175,7 @@ def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> Non
     ids=["newer", "pinned", "other concept", "over", "event"],
 )
 def test_newer_pinned_ended_and_unrelated_facts_are_not_replaced(old: Memory) -> None:
-    """Newer facts, pinned facts, facts about other concepts, ended facts and events stay current."""
+    """Facts that are newer, pinned, ended or about other concepts are not replaced, nor are events."""
     newer = fact("The gateway listens on port 8082", 5, pinned=True)
     assert not place_facts([newer], {newer.id: near(old)}, States(NOW)).states.changed
 
@@ -186,7 +186,10 @@ async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutc
 
 
 async def test_the_old_fact_ends_when_the_new_one_begins() -> None:
-    """The outcome has the id of the replaced fact, which keeps its text and points to its successor."""
+    """A replaced fact keeps its text, ends when the new fact begins, and links to it.
+
+    The outcome has the replaced fact's id.
+    """
     store = InMemoryStore()
     ingestor = plain_ingestor(store, lambda: NOW)
     old = await _write(ingestor, "The deadline of the sprint is April 5", "2026-01-01T00:00:00Z")
@@ -215,7 +218,7 @@ async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
 
 
 async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
-    """It is never current, but a search as of its time finds it."""
+    """A fact that arrives after its successor is never current, but a search as of its time finds it."""
     store = InMemoryStore()
     ingestor = _ingestor(store)
     new = await _write(ingestor, "The gateway listens on port 8082", "2026-02-01T00:00:00Z")
@@ -228,7 +231,7 @@ async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
 
 
 async def test_a_value_that_returns_is_a_new_memory() -> None:
-    """Each period of the value has its memory, and the earlier one is unchanged."""
+    """A value that returns is stored as a new memory; the memory of its earlier period is unchanged."""
     store = InMemoryStore()
     ingestor = _ingestor(store)
     for number, month in ((1, 1), (2, 2), (1, 2)):
@@ -245,7 +248,7 @@ async def test_a_value_that_returns_is_a_new_memory() -> None:
 
 
 async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
-    """The last value is still the current one."""
+    """If a batch of contradicting values is written again, the last value is still the current one."""
     store = InMemoryStore()
     drafts = [
         DRAFT.validate_python({"type": "semantic", "content": f"The gateway listens on port 808{number}"})
@@ -275,7 +278,7 @@ class _Patchless(InMemoryStore):
 
 
 async def test_an_interrupted_replacement_is_completed_by_the_next_write() -> None:
-    """If the store failed after the new fact was stored, writing it again ends the old one."""
+    """If the store failed after a new fact was stored, writing this fact again ends the old fact."""
     store = _Patchless()
     old = await _write(_ingestor(store), "The gateway listens on port 8081", "2026-01-01T00:00:00Z")
     store.away = True

@@ -44,7 +44,7 @@ def fact(content: str) -> Memory:
     ],
 )
 def test_case_and_spacing_do_not_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """They make no other statement, but a changed word, number, name or option (`-c` for `-C`) does."""
+    """Case and spacing make no other statement. A changed word, number, name or option (`-c` for `-C`) does."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
@@ -83,19 +83,19 @@ def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: s
     ],
 )
 def test_words_and_their_order_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Punctuation, contractions and articles do not matter; signs and amounts do."""
+    """Another word, order, sign or amount makes another statement; contractions and articles do not."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
 
 def test_procedures_are_compared_by_case_and_spacing_only() -> None:
-    """Other punctuation makes another procedure, as it may matter in instructions."""
+    """Procedures that differ in punctuation are not the same, as punctuation may matter in instructions."""
     first, second = (make_memory(MemoryType.PROCEDURAL, text) for text in ("Press the key.", "Press the key"))
     assert not same_statement(first, second)
 
 
 async def test_the_reason_says_how_a_rewording_differs() -> None:
-    """A contraction gives another reason than a change of case and spacing."""
+    """The reason for a merge is another for a contraction than for a change of case and spacing."""
     (_, again) = await write(InMemoryStore(), "I'm here.", "I am here")
     assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
 
@@ -109,14 +109,14 @@ class ContextEmbedder(FakeEmbedder):
 
 
 async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
-    """The outcomes of writing these contents in one call."""
+    """The outcomes of writing the given contents in one call."""
     ingestor = plain_ingestor(store, lambda: NOW, ContextEmbedder())
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
     return await ingestor.write(SCOPE, drafts)
 
 
 async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
-    """The stored memory keeps its text and gains the evidence; the outcome has its id."""
+    """The stored memory keeps its text and gains the rewording's evidence; the outcome has the stored memory's id."""
     store = InMemoryStore()
     (first,) = await write(store, "The tea is green.")
     (again,) = await write(store, "the TEA is  green.")
@@ -128,7 +128,7 @@ async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
 
 
 async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
-    """Duplicate turns are searched by their words, as their vectors depend on the context."""
+    """A repeated turn is found by its words and merged, since turns' vectors depend on their contexts."""
     store = InMemoryStore()
     turns = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
     *_, last, again, other = await write(store, *turns, kind="episodic", session_id="s")
@@ -139,7 +139,7 @@ async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
 
 
 async def test_rewordings_within_a_batch_are_merged() -> None:
-    """They are merged into the first one; a text with a different word is stored."""
+    """Rewordings within a batch are merged into the first of them. A text with a different word is stored."""
     store = InMemoryStore()
     outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
     assert [outcome.status for outcome in outcomes] == [
@@ -163,7 +163,10 @@ async def test_private_memories_are_not_compared() -> None:
 
 @pytest.mark.parametrize("session", [{}, {"session_id": "s"}])
 async def test_an_event_that_is_sent_again_on_another_day_is_the_same(session: dict[str, str]) -> None:
-    """It is recognised by the file and line in its source; the same words from another line are another event."""
+    """An event sent again is recognised by the file and line in its source.
+
+    The same words from another line are another event.
+    """
     times = [NOW]
     store = InMemoryStore()
     ingestor = plain_ingestor(store, lambda: times[-1])

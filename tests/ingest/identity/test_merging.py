@@ -35,7 +35,7 @@ ASKED = st.fixed_dictionaries(
 
 
 def fact(**fields: Any) -> Memory:
-    """A fact with these fields."""
+    """A fact with the given fields."""
     return make_memory(MemoryType.SEMANTIC, "The tea is green.", **fields)
 
 
@@ -46,7 +46,7 @@ def merged(known: Memory, again: Memory) -> Memory:
 
 @given(ASKED, ASKED)
 def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """The merged memory has what either write had, such as tags, links and sources, and its fields are valid."""
+    """A merged memory has the tags, links, sources and the like of both writes, and its fields are valid."""
     known, again = fact(**first), fact(**second)
     memory = merged(known, again)
     assert memory == known.replace(**joined(known, again))
@@ -63,7 +63,7 @@ def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], seco
 
 @given(ASKED, ASKED)
 def test_a_merge_that_is_repeated_changes_nothing_more(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """Merging the result with the second write again, or a memory with itself, changes no field."""
+    """Merging the result with the second write once more, or a memory with itself, changes no field."""
     known, again = fact(**first), fact(**second)
     once = merged(known, again)
     assert changed_fields(once, merged(once, again)) == ()
@@ -71,7 +71,7 @@ def test_a_merge_that_is_repeated_changes_nothing_more(first: dict[str, Any], se
 
 
 def test_lists_keep_to_their_limits() -> None:
-    """Of too many tags, links and sources the older ones stay."""
+    """If a merge gives too many tags, links or sources, the older ones stay."""
     many = fact(
         tags=[f"t{n}" for n in range(MAX_TAGS)],
         links=[Link(to=f"m{n}", type=LinkType.EXTENDS) for n in range(MAX_LINKS)],
@@ -90,13 +90,13 @@ def test_lists_keep_to_their_limits() -> None:
 
 
 def test_of_equal_links_the_stronger_stays() -> None:
-    """Links of another type to the same memory are other links."""
+    """Of two links of one type to the same memory the stronger stays; links of another type stay too."""
     weak, strong = (Link(to="a", type=LinkType.EXTENDS, strength=strength) for strength in (0.2, 0.8))
     other = Link(to="a", type=LinkType.REFINES)
     assert joined_links([weak], [strong, other]) == joined_links([strong], [weak, other]) == [strong, other]
 
 
 def test_changed_fields_are_named_in_the_order_of_the_model() -> None:
-    """A field with the same value is not named."""
+    """The fields that a merge changed are named in the model's order; a field with the same value is not named."""
     known = fact(importance=3, tags=["a"])
     assert changed_fields(known, merged(known, fact(importance=8, tags=["a"], pinned=True))) == ("importance", "pinned")

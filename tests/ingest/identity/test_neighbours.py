@@ -45,7 +45,7 @@ async def test_neighbours_are_of_the_same_type() -> None:
 
 
 async def test_private_memories_neither_have_nor_are_neighbours() -> None:
-    """No search is made for them, and no search returns them."""
+    """No search is made for a private memory's neighbours, and no search returns a private memory."""
     store = InMemoryStore(DIMENSIONS)
     private = embedded("Call Ann", session_id="s", visibility=Visibility.SESSION)
     await store.upsert(SCOPE, [Record.of(*private)])
@@ -60,7 +60,7 @@ async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
 
 
 async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None:
-    """If replaced memories are among the nearest, the nearest of those in view are neighbours, too."""
+    """If replaced memories are among the nearest, the nearest current memories are returned as neighbours too."""
     store = InMemoryStore(DIMENSIONS)
     current = embedded("The port is 0", seed=8)
     replaced = [
@@ -74,7 +74,7 @@ async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None
 
 
 async def test_distant_memories_are_neighbours_of_facts_only() -> None:
-    """The search radius for contradictions, which only facts have, is wider than that for duplicates."""
+    """Facts have neighbours in the wider search radius for contradictions, other types only in that for duplicates."""
     store = InMemoryStore(DIMENSIONS)
     far = embedded("The port is 1", seed=8)
     await store.upsert(SCOPE, [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))])
@@ -83,7 +83,7 @@ async def test_distant_memories_are_neighbours_of_facts_only() -> None:
 
 
 async def test_only_events_with_the_same_words_are_neighbours_of_an_event() -> None:
-    """An event that shares a few words with the arriving one is not read; one in a slightly different wording is."""
+    """An event that shares only a few words with the arriving event is no neighbour. A slight rewording of it is."""
     store, terms = InMemoryStore(DIMENSIONS), Bm25Encoder()
 
     def event(content: str) -> Embedded:

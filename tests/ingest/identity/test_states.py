@@ -1,4 +1,4 @@
-"""States of linked memories: what replaces, contests and gives way to what."""
+"""States of linked memories: which memories are current, replaced or contested, and by which others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def facts(count: int, **fields: object) -> list[Memory]:
 
 
 def known(memories: list[Memory]) -> States:
-    """States in which all of `memories` are known and none has changed."""
+    """States that know all of `memories`, none of them changed yet."""
     return States(NOW, {memory.id: memory for memory in memories})
 
 
@@ -43,12 +43,12 @@ def chain(count: int) -> tuple[States, list[str]]:
 
 
 def shown(states: States, ids: list[str]) -> list[State]:
-    """The states of these memories now."""
+    """The states of the memories with these ids as of now."""
     return [states.memories[memory_id].at(NOW).state for memory_id in ids]
 
 
 def test_a_replaced_memory_has_its_end_its_successor_and_the_reason() -> None:
-    """The newer one is linked to it and stays current."""
+    """A replaced memory has its end, its successor and the reason. The newer memory links to it and stays current."""
     states, (old, new) = chain(2)
     before, after = states.memories[old], states.memories[new]
     assert (before.valid_to, before.superseded_by, before.state) == (after.valid_from, new, State.REPLACED)
@@ -73,7 +73,7 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
 
 
 def test_contested_memories_are_linked_both_ways() -> None:
-    """Both are contested; when one of them is deleted, the other is current and has no link left."""
+    """Two contested memories link to each other. If one is deleted, the other is current and has no link left."""
     memories = facts(2)
     states, (first, second) = known(memories), [memory.id for memory in memories]
     states.contest(first, second, "perhaps another value", 0.4)
@@ -86,7 +86,7 @@ def test_contested_memories_are_linked_both_ways() -> None:
 
 
 def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
-    """The memory is contested again once the replaced one is current again."""
+    """If the contesting memory is replaced, the other is not contested; it is again once the replacement is undone."""
     memories = facts(3)
     states, (first, second, third) = known(memories), [memory.id for memory in memories]
     states.contest(first, second, None)
@@ -99,7 +99,7 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
 
 
 def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
-    """The expired one is not shown as contested either, nor listed as a decision."""
+    """After one memory of a contested pair expired, neither is shown as contested or listed as a decision."""
     memories = facts(2)
     states, ids = known(memories), [memory.id for memory in memories]
     states.contest(ids[0], ids[1], "perhaps")
@@ -117,7 +117,10 @@ def test_a_restored_memory_is_contested_with_the_current_one() -> None:
 
 
 def test_a_memory_is_current_again_when_its_successor_expires() -> None:
-    """No write is needed. If another memory has replaced the successor, the older memory stays replaced."""
+    """A memory is current again once its successor expires, without a write.
+
+    If a third memory replaced the successor, it is not.
+    """
     memories = facts(2)
     memories[1] = memories[1].replace(expires_at=NOW + DAY)
     states, (old, new) = known(memories), [memory.id for memory in memories]
@@ -132,7 +135,7 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
 
 
 def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
-    """Without the link both memories are current, and neither contests the other."""
+    """If the successor has no link to the memory, both are current, and neither contests the other."""
     states, (old, new) = chain(2)
     states.part(new, [old])
     states.settle()
@@ -148,7 +151,7 @@ def test_memories_that_replace_each_other_are_not_all_hidden() -> None:
 
 
 def test_a_link_that_is_added_while_settling_makes_both_memories_contested() -> None:
-    """The other memory is settled again, in any order of ids."""
+    """A link added while states are settled makes both memories contested, in any order of ids."""
     for linking in (0, 1):
         memories = facts(2)
         link = Link(to=memories[1 - linking].id, type=LinkType.CONTRADICTS)
@@ -184,7 +187,7 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_known() -> None
 
 @pytest.mark.parametrize("days", [-1, 1])
 def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> None:
-    """It is current from the successor's valid_to, and replaced until then."""
+    """A memory is current again from its successor's valid_to on, and replaced until then."""
     states, (old, new) = chain(2)
     states.memories[new] = states.memories[new].replace(valid_to=NOW + DAY * days)
     states.changed.add(new)
@@ -225,7 +228,7 @@ def take(states: States, step: str, first: str, second: str) -> None:
 
 
 def leave(states: States, step: str, memory_id: str) -> None:
-    """Let a memory be deleted, end or expire."""
+    """Let the memory with this id be deleted, end or expire, as `step` says."""
     memory = states.memories[memory_id]
     if step == "delete":
         states.gone.add(memory_id)

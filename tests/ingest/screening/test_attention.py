@@ -1,4 +1,4 @@
-"""The model over the encoder's token states."""
+"""The attention model, which scores a text from the encoder's token states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMBEDDING = Embedding(np.ones(4, np.float32), states=STATES)
 
 
 def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
-    """The scores do not depend on the encoder's states, because the encoder knows English only."""
+    """The scores of a text without English don't depend on the encoder's states, as the encoder knows English only."""
     np.testing.assert_allclose(MODEL.scores(EMBEDDING, 0.0), MODEL.foreign)
     assert not np.allclose(MODEL.scores(EMBEDDING, 1.0), MODEL.foreign)
 
@@ -34,12 +34,12 @@ def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
     ids=["none", "no states", "no tokens", "another encoder"],
 )
 def test_without_states_of_the_encoder_all_scores_are_zero(embedding: Embedding | None) -> None:
-    """Other encoders, and texts without tokens, are judged by the linear models alone."""
+    """For encoders without token states, and texts without tokens, the scores are zero; linear models judge alone."""
     assert not MODEL.scores(embedding, 1.0).any()
 
 
 def test_states_far_out_of_range_give_finite_scores() -> None:
-    """The weights of tokens do not overflow."""
+    """Scores are finite even for token states far out of range, because the weights of tokens do not overflow."""
     assert np.isfinite(MODEL.scores(replace(EMBEDDING, states=STATES * np.float16(1_000)), 1.0)).all()
 
 

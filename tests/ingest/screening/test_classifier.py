@@ -33,7 +33,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("text", "kind"), TEXTS)
 async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
-    """The type is right even without the encoder's states, and the confidences of the five types sum to 1."""
+    """A text's type is right even without the encoder's states. The confidences of the five types sum to 1."""
     classified = await Classifier(FakeEmbedder(), Judge.shipped()).classify(text)
     assert classified.type == kind
     assert classified.reason
@@ -43,7 +43,7 @@ async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
 
 
 async def test_an_untyped_draft_gets_its_type() -> None:
-    """Its other fields are unchanged, and a typed draft is unchanged."""
+    """A draft without a type gets one, with its other fields unchanged. A typed draft is unchanged."""
     gate = ClassificationGate(Classifier(FakeEmbedder(), Judge.shipped()))
     screened = await gate.examine(SCOPE, Submission(UntypedDraft(content="remind me to pay Tom", tags=["home"])))
     assert isinstance(screened, Submission)
@@ -54,7 +54,7 @@ async def test_an_untyped_draft_gets_its_type() -> None:
 
 
 async def test_without_a_classifier_the_type_is_required() -> None:
-    """A draft without a type is refused."""
+    """If there is no classifier, a draft without a type is refused."""
     with pytest.raises(InvalidRequest, match="no classifier to find the type"):
         await Bench().ingestor.write_one(SCOPE, UntypedDraft(content="x"))
 
@@ -71,14 +71,14 @@ async def test_a_classified_text_is_embedded_once() -> None:
 
 
 def examiner(embedder: CountingEmbedder, rules: RedactionRules | None = None) -> Examiner:
-    """An examiner with two built-in reviewers."""
+    """An examiner (preview of screening) with two built-in reviewers."""
     redactor = Redactor(RuleBook(default=rules or RedactionRules()))
     panel = Panel((ImportanceReviewer(), RelevanceReviewer()))
     return Examiner(redactor, Classifier(embedder, panel.judge), panel)
 
 
 async def test_the_context_decides_the_type_only_of_an_unclear_text() -> None:
-    """A clear content keeps its type; an unclear one gets the type that its context suggests."""
+    """A clear text keeps its type whatever the context. An unclear text gets the type that its context suggests."""
     embedder = CountingEmbedder()
     context = "Remind me to book a room for the meeting tomorrow"
     clear = await examiner(embedder).classify(
@@ -97,7 +97,7 @@ async def test_parts_are_sentences_of_other_types() -> None:
 
 
 async def test_a_review_removes_and_counts_secrets() -> None:
-    """The text is reviewed without its secrets, and embedded once."""
+    """Secrets are counted and removed from a text before it is reviewed. The text is embedded once."""
     embedder = CountingEmbedder()
     examined = await examiner(embedder).review(SCOPE, f"Blue green {MAIL}")
     assert examined.counts == {"email": 1}

@@ -38,7 +38,7 @@ def client_of(http: httpx.AsyncClient, server: ModelServer, timeout_s: float = 2
 
 @pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "```\n{}\n```", "\n {} \n"])
 async def test_an_answer_may_be_fenced(http: httpx.AsyncClient, form: str) -> None:
-    """JSON is parsed from plain text or from a code block; the request has the key and the schema."""
+    """The JSON answer is parsed from plain text or from a code block. The request has the API key and the schema."""
     with serving(says(form.format('{"score": 8}'))) as server:
         assert await client_of(http, server).complete(REQUEST, Rating) == Rating(score=8)
     assert server.keys == ["Bearer k"]
@@ -65,7 +65,7 @@ async def test_a_failure_says_why(http: httpx.AsyncClient, answer: Answer, reaso
 
 
 async def test_an_unreachable_endpoint_says_so(http: httpx.AsyncClient) -> None:
-    """A refused connection raises CompletionFailed with the reason."""
+    """If the endpoint refuses the connection, CompletionFailed is raised with the reason."""
     with serving(says("{}")) as server:
         client = client_of(http, server)
     with pytest.raises(CompletionFailed, match="can't be reached"):
@@ -73,7 +73,7 @@ async def test_an_unreachable_endpoint_says_so(http: httpx.AsyncClient) -> None:
 
 
 async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
-    """It is a JSON member of the user message; the instructions do not contain it."""
+    """The text is sent as a JSON member of the user message; the instructions do not contain it."""
     with serving(says('{"score": 6}')) as server:
         await client_of(http, server).complete(REQUEST, Rating)
     system, user = server.requests[0]["messages"]
@@ -82,6 +82,6 @@ async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
 
 
 def test_an_answer_out_of_range_names_the_field() -> None:
-    """The error has the path of the invalid member."""
+    """The error for an answer with a value out of range has the path of the invalid member."""
     with pytest.raises(CompletionFailed, match="score is invalid"):
         parse_answer(Rating, '{"score": 1.5}')

@@ -14,7 +14,7 @@ SIZE = len(read("x").features)
 
 @given(st.text(max_size=300))
 def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
-    """Empty texts, symbols and other scripts have them too."""
+    """Any text, even an empty one or one in symbols, has the same number of features, all of them finite."""
     reading = read(text)
     assert reading.features.shape == (SIZE,)
     assert np.isfinite(reading.features).all()
@@ -30,7 +30,7 @@ def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
     ],
 )
 def test_the_share_of_english_is_told_by_frequent_words(english: str, other: str) -> None:
-    """The share is above 0.9 for an English text and below 0.1 for a text in another language."""
+    """A text's share of English is above 0.9 for English texts and below 0.1 for texts in other languages."""
     assert read(english).english > 0.9
     assert read(other).english < 0.1
 
@@ -54,7 +54,7 @@ def test_a_message_is_compared_with_what_was_said_before() -> None:
 
 
 def test_a_message_is_compared_with_what_is_said_later() -> None:
-    """Its features differ between no answer, an answer on the same subject, and an answer on another one."""
+    """The features of a message differ between no answer, an answer on its subject, and one on another subject."""
     alone, answered, ignored = (
         Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])

@@ -40,7 +40,10 @@ def test_sentences_are_cut_as_written(text: str, sentences: list[str]) -> None:
     ],
 )
 def test_reasons_within_a_question_are_found(sentence: str, reasons: list[str]) -> None:
-    """Clauses with "since" or "given that" are reasons, clauses with "if" are not; a statement has no reasons."""
+    """In a question, clauses with "since" or "given that" are reasons and clauses with "if" are not.
+
+    A statement has no reasons.
+    """
     assert list(reasons_in(sentence)) == reasons
 
 
@@ -52,7 +55,7 @@ def test_reasons_are_substrings_of_the_question(text: str) -> None:
 
 @given(st.text(alphabet="ab .!?\n1", max_size=80))
 def test_sentences_are_substrings(text: str) -> None:
-    """Every sentence stands in the text, without blanks at its ends."""
+    """Every sentence is a substring of the text, without blanks at its ends."""
     assert all(sentence in text and sentence == sentence.strip() for sentence in sentences_in(text))
 
 
@@ -68,7 +71,7 @@ def test_sentences_are_substrings(text: str) -> None:
     ],
 )
 def test_steps_are_numbered_or_bulleted(text: str, steps: list[str]) -> None:
-    """Lists with at least two steps are read, up to the limit."""
+    """Steps are read from numbered or bulleted lists with at least two entries, up to a limit."""
     assert steps_in(text) == steps
 
 

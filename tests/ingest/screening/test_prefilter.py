@@ -1,4 +1,4 @@
-"""The pre-filter, which rejects trivial texts of captured streams."""
+"""The pre-filter, which rejects trivial texts of captured streams (conversations recorded as they happen)."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def captured(text: str, turn: int = 0, conversation: Conversation | None = None)
 
 @pytest.mark.parametrize("text", ["ok thanks", "haha", "lol", "...", "one sec", "danke dir", "merci beaucoup"])
 async def test_trivial_messages_are_rejected_with_a_reason(prefilter: Prefilter, text: str) -> None:
-    """Courtesies and interjections are dropped, in several languages."""
+    """Courtesies and interjections in several languages are rejected with a reason."""
     verdict = await prefilter.examine(SCOPE, captured(text))
     assert isinstance(verdict, Rejection)
     assert verdict.reason.startswith("trivial: nothing in it to keep")
 
 
 async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Prefilter) -> None:
-    """The embedding is kept with the classification, so writing does not make it again."""
+    """A kept message has its embedding beside its classification, so that writing does not embed it again."""
     verdict = await prefilter.examine(SCOPE, captured(FACT))
     assert isinstance(verdict, Submission)
     assert verdict.draft.type == "semantic"
@@ -55,20 +55,23 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
 
 
 async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
-    """A text that is not of a captured stream passes, however short it is and whatever its review mode is."""
+    """A text that is not from a captured stream passes, however short it is and whatever its review mode is."""
     for explicit in (Submission(draft("ok")), Submission(UntypedDraft(content="ok"), ReviewMode.AUTO)):
         assert await prefilter.examine(SCOPE, explicit) is explicit
 
 
 async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> None:
-    """Imports keep every message, with a type."""
+    """With review skipped, as in imports, every message is kept and gets a type."""
     verdict = await prefilter.examine(SCOPE, replace(captured("ok thanks"), review=ReviewMode.SKIP))
     assert isinstance(verdict, Submission)
     assert verdict.draft.type is not None
 
 
 async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> None:
-    """A text of another turn is a duplicate. The same turn sent again is not, nor the text in another namespace."""
+    """The same text in another turn of the day is a duplicate.
+
+    The same turn sent again is not, nor the text in another namespace.
+    """
     assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
     repeated = await prefilter.examine(SCOPE, captured(f" {FACT} ", turn=5))
     assert isinstance(repeated, Rejection)

@@ -1,4 +1,4 @@
-"""Removal of recalled memories and contexts that messages repeat."""
+"""Removal of recalled memories and contexts that messages repeat, so that they are not stored again."""
 
 from __future__ import annotations
 
@@ -36,19 +36,22 @@ QUOTED = "".join(f"> {line}\n" for line in MARKDOWN.splitlines())
     ],
 )
 def test_whole_quotes_are_removed(text: str, rest: str) -> None:
-    """Case and line breaks may differ; a part of a memory, or a match that ends within a word, is not removed."""
+    """Whole quotes of memories are removed, even if case or line breaks differ.
+
+    A part of a memory, or a match that ends within a word, stays.
+    """
     assert without_quotes(text, [FACT]) == rest
 
 
 def test_quotes_are_looked_for_among_the_words_that_were_said() -> None:
-    """Words on both sides of a removed quote are no quote; quotes that overlap are all removed."""
+    """Words that meet only once a quote between them is removed are no quote. Quotes that overlap are all removed."""
     said = f"The tea {FACT} is green. The tea is green!"
     assert without_quotes(said, [FACT, "The tea is green."]) == "The tea  is green."
     assert without_quotes("one two three four", ["two three", "one two"]) == "four"
 
 
 def test_a_quote_of_the_same_word_many_times_is_found() -> None:
-    """Of a text that repeats most of a quote, only the quote is removed; no part is compared again and again."""
+    """If a text repeats most of a quote many times, only the quote is removed, and no part is compared repeatedly."""
     quote = "no " * 500 + "way"
     assert without_quotes("no " * 2_000 + "way.", [quote]) == ("no " * 1_500).strip()
 
@@ -65,7 +68,7 @@ async def no_flush() -> None:
 
 
 async def world_with(shown: int) -> tuple[World, str]:
-    """A store with FACT, which was shown `shown` times, and the id of FACT."""
+    """A store with FACT, which was shown `shown` times, and the memory id of FACT."""
     world = World()
     memory_id = await world.add("semantic", FACT)
     await world.store.patch(SCOPE, {memory_id: {"access_count": shown}})
@@ -73,7 +76,7 @@ async def world_with(shown: int) -> tuple[World, str]:
 
 
 async def test_quotes_of_shown_memories_are_removed() -> None:
-    """A quote is removed alone or within a longer message; other messages are unchanged."""
+    """The quote of a shown memory is removed, alone or within a longer message; other messages are unchanged."""
     guard = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush)
     messages = [FACT, f"I recall that {FACT} Then the other counter can go.", "ok", ""]
     assert await guard.without_recalled(LATER, messages) == [
@@ -85,7 +88,7 @@ async def test_quotes_of_shown_memories_are_removed() -> None:
 
 
 async def test_only_memories_shown_to_another_session_are_quotes() -> None:
-    """The text of a memory that was never shown, or that is of the same session, is not removed."""
+    """A memory's text is not removed if the memory was never shown or belongs to the same session."""
     never = RecallGuard((await world_with(0))[0].store, FakeSparse(), no_flush)
     again = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush)
     assert await never.without_recalled(LATER, [FACT]) == [FACT]
@@ -126,7 +129,7 @@ def test_text_around_a_context_stays(context: str) -> None:
     ],
 )
 def test_texts_that_resemble_a_context_stay(text: str) -> None:
-    """Incomplete contexts and mentions of their tags are unchanged."""
+    """Incomplete recalled contexts, and texts that mention a context's tags, are unchanged."""
     assert without_contexts(text) == text
 
 
@@ -141,7 +144,7 @@ def test_any_text_around_a_context_stays(before: str, after: str) -> None:
     "beginning", ["<memories>\n## Knowledge\n", "<working_memory>\n## Tasks\n", '{\n"memories":{\n']
 )
 def test_beginnings_without_an_end_take_linear_time(beginning: str) -> None:
-    """Contexts are found by RE2, whose search is linear; thousands of beginnings without an end are unchanged."""
+    """Thousands of beginnings of a context without an end stay unchanged, and the search by RE2 takes linear time."""
     assert {type(pattern) for pattern in CONTEXTS} == {type(compile_re2("a"))}
     text = beginning * 5_000
     assert without_contexts(text) == text

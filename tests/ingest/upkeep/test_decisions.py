@@ -1,4 +1,4 @@
-"""Listing decisions reads no more memories than the page needs."""
+"""Listing the decisions about memories (such as promotions) reads no more memories than the page needs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ async def bench_with_promotions() -> tuple[ReadRecorder, Decisions]:
 async def test_older_decisions_are_read_only_if_the_newer_ones_are_too_few(
     limit: int, listed: list[int], read: list[int]
 ) -> None:
-    """The newest decisions are listed first, by the time of the decision and not by that of the memory."""
+    """Decisions are listed newest first, by the time of the decision, not the memory's.
+
+    Older ones are read only to fill the page.
+    """
     store, decisions = await bench_with_promotions()
     texts = await decisions.latest(SCOPE, None, limit)
     assert [text.content for text in texts] == [f"Promoted {days} days ago." for days in listed]
@@ -62,7 +65,7 @@ async def test_older_decisions_are_read_only_if_the_newer_ones_are_too_few(
 
 @pytest.mark.parametrize("kind", [DecisionKind.REJECTED, DecisionKind.CONTESTED, DecisionKind.MERGED])
 async def test_decisions_of_one_kind_are_found_without_reading_those_of_others(kind: DecisionKind) -> None:
-    """No memory is read for a kind that was never decided."""
+    """No memory is read when listing a kind of decision that was never taken."""
     store, decisions = await bench_with_promotions()
     assert await decisions.latest(SCOPE, kind, 10) == []
     assert store.read == []

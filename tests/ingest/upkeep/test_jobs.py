@@ -29,7 +29,10 @@ async def write_expiring(bench: Bench, scope: Scope = SCOPE) -> str:
 
 
 async def test_a_dry_run_reports_what_a_run_removes() -> None:
-    """The dry run lists the expired id and removes nothing; the run reports the same and removes it."""
+    """A dry run lists the id of an expired memory and removes nothing.
+
+    The run then reports the same id and removes the memory.
+    """
     bench = Bench()
     expired = await write_expiring(bench)
     await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))
@@ -51,7 +54,7 @@ async def test_a_job_for_some_types_does_not_read_other_types() -> None:
 
 
 async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
-    """The fact is written through the ingestor; the events stay."""
+    """A fact promoted from events of three sessions is written through the ingestor, and the events stay."""
     bench = Bench()
     for session in ("a", "b", "c"):
         await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id=session))
@@ -63,7 +66,7 @@ async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
 
 
 async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
-    """Upkeep runs for every existing tenant and counts the affected memories."""
+    """An upkeep round covers all namespaces of every existing tenant and counts the affected memories."""
     bench = Bench()
     for scope in (SCOPE, Scope("acme", "other"), Scope("globex", "shop")):
         await write_expiring(bench, scope)
@@ -80,7 +83,7 @@ def test_an_upkeep_round_runs_only_the_expire_job_by_default() -> None:
 
 
 class Watched(JobRequest):
-    """A request that notes the threads in which a planner reads it."""
+    """A request that notes the threads in which a planner reads the request."""
 
     threads: ClassVar[set[threading.Thread]] = set()
 
@@ -91,7 +94,7 @@ class Watched(JobRequest):
 
 
 async def test_plans_are_made_in_a_worker_thread() -> None:
-    """The event loop serves requests while a plan over all memories of a namespace is made."""
+    """Plans are made in a worker thread, so the event loop serves requests during a plan over a whole namespace."""
     bench = Bench()
     await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id="s1"))
     Watched.threads.clear()
@@ -116,7 +119,10 @@ class ReadCounter(ObservedStore):
     ("options", "read"), [({}, 0), ({"max_age_days": 10}, 2), ({"inactive_days": 2}, 3), ({"keep_top": 0}, 4)]
 )
 async def test_forgetting_reads_only_memories_that_its_rules_may_meet(options: dict[str, int], read: int) -> None:
-    """Memories that are too new are not read, except to find the best of a type; old ones in use are, and stay."""
+    """Memories too new to be forgotten are read only to find the best of a type.
+
+    Old memories in use are read, and stay.
+    """
     store = ReadCounter()
     bench = Bench(store=store)
     for day in (20, 15, 5, 0):
@@ -130,7 +136,7 @@ async def test_forgetting_reads_only_memories_that_its_rules_may_meet(options: d
 
 
 async def test_promotion_reads_only_facts_with_links() -> None:
-    """Facts matter for a promotion only by the events that they were derived from."""
+    """Promotion reads only facts with links, since a fact matters only by the events that it was derived from."""
     store = ReadCounter()
     bench = Bench(store=store)
     await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))

@@ -49,7 +49,10 @@ _memories = st.lists(
 def test_forgetting_keeps_pinned_memories_and_intentions(
     memories: Sequence[Memory], age: int, idle: int, keep: int
 ) -> None:
-    """Pinned memories and intentions are never removed; no limits remove nothing, and wider limits nothing more."""
+    """Pinned memories and tasks are never removed.
+
+    Without limits nothing is removed, and with wider limits nothing more.
+    """
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
     removed = set(forgettings(memories, request, NOW).changed)
     spared = {memory.id for memory in memories if memory.pinned or memory.type is MemoryType.PROSPECTIVE}
@@ -61,7 +64,7 @@ def test_forgetting_keeps_pinned_memories_and_intentions(
 
 @given(_memories, st.integers(0, 6))
 def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: int) -> None:
-    """At least keep_top memories of each type stay; no unpinned one that stays is less important than a removed one."""
+    """At least keep_top memories of each type stay. Unpinned ones that stay are no less important than removed ones."""
     removed = set(forgettings(memories, JobRequest(keep_top=keep), NOW).changed)
     for kind in MemoryType:
         group = [memory for memory in memories if memory.type is kind and not has_ended(memory, NOW)]
@@ -75,7 +78,7 @@ def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: 
 
 @given(_memories)
 def test_expiry_removes_exactly_the_expired_unpinned_memories(memories: Sequence[Memory]) -> None:
-    """Everything expired is removed, except pinned memories."""
+    """Every expired memory is removed, except pinned memories."""
     removed = set(expiries(memories, JobRequest(), NOW).removed)
     assert removed == {
         memory.id for memory in memories if memory.expires_at and memory.expires_at <= NOW and not memory.pinned
@@ -84,7 +87,7 @@ def test_expiry_removes_exactly_the_expired_unpinned_memories(memories: Sequence
 
 @given(_memories, st.floats(0.5, 1.0), st.data())
 def test_compaction_preserves_evidence(memories: Sequence[Memory], cosine: float, data: st.DataObject) -> None:
-    """Evidence of merged memories adds up; pinned memories and texts with other words are not merged."""
+    """The evidence of merged memories adds up. Pinned memories and texts with other words are not merged."""
     ids = [memory.id for memory in memories]
     likeness = {memory_id: [(other, data.draw(st.floats(0.5, 1.0))) for other in ids] for memory_id in ids}
     plan = compactions(memories, likeness, JobRequest(similarity=cosine), NOW)
@@ -129,7 +132,7 @@ def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
 
 
 def test_a_promoted_event_is_not_promoted_again() -> None:
-    """An event that a fact is derived from is skipped."""
+    """An event from which a fact is derived already is not promoted again."""
     seen = memory("e", content="tea at four", source_sessions=["a", "b", "c"])
     fact = memory("f", "semantic", content="tea at four", links=[{"type": "derived_from", "to": "e"}])
     assert promotions([seen], {}, JobRequest(), NOW).created
@@ -154,7 +157,7 @@ def test_what_is_said_in_other_words_counts_towards_promotion() -> None:
 
 
 def todos(sessions: Sequence[str], **fields: Any) -> list[Memory]:
-    """Private intentions with the same words, one for each of `sessions`."""
+    """Private tasks with the same words, one for each of `sessions`."""
     return [
         memory(f"p{index}", "prospective", content="back up", visibility="session", session_id=session, **fields)
         for index, session in enumerate(sessions)
@@ -163,7 +166,7 @@ def todos(sessions: Sequence[str], **fields: Any) -> list[Memory]:
 
 @pytest.mark.parametrize(("sessions", "seen"), [("ab", False), ("aaa", False), ("abc", True)])
 def test_intentions_of_three_sessions_become_visible_in_the_namespace(sessions: str, seen: bool) -> None:  # noqa: FBT001 - the expectation
-    """What counts is the number of sessions, not how often one of them repeated the intention."""
+    """A task becomes visible in the namespace if three sessions have it, however often one of them repeated it."""
     assert bool(promotions(todos(sessions), {}, JobRequest(), NOW).changed) is seen
 
 
@@ -175,7 +178,7 @@ def test_what_one_session_alone_sees_is_never_published() -> None:
 
 
 def test_what_a_forgotten_fact_had_replaced_is_forgotten_too() -> None:
-    """Otherwise the older fact would be current again."""
+    """A fact is forgotten with its forgotten successor, since the older fact would be current again otherwise."""
     old = memory("old", "semantic", superseded_by="new", valid_to=NOW, accessed_at=NOW)
     new = memory("new", "semantic", created_at=NOW - timedelta(days=99))
     plan = forgettings([old, new], JobRequest(inactive_days=30), NOW)

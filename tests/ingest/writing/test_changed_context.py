@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class InterruptedEmbedder(CountingEmbedder):
-    """An embedder whose vectors depend on the context, and that calls `interrupt` after embedding `at`."""
+    """An embedder whose vectors depend on the context. It calls `interrupt` after embedding the text `at`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def vector(bench: Bench, memory: Memory) -> list[float]:
 
 
 async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vector() -> None:
-    """The next turn is embedded again, without the deleted one."""
+    """If a turn is deleted while the next turn is embedded, the next turn is embedded again without it."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     kept, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
@@ -60,7 +60,7 @@ async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vecto
 
 
 async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new_text() -> None:
-    """The next turn is embedded again, with the new text."""
+    """If a turn is changed while the next turn is embedded, the next turn is embedded again with the new text."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     (secret,) = await write_turns(bench, "My PIN is 1234.")
@@ -75,7 +75,7 @@ async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new
 
 
 async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_vectors() -> None:
-    """The turn is in the first piece of the batch, and deleted while the second one is embedded."""
+    """A turn of a batch's first piece that is deleted while the second is embedded is not in later vectors."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
 

@@ -42,7 +42,7 @@ async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: A
 
 
 async def test_a_new_content_is_embedded_under_the_same_id() -> None:
-    """The memory gets a new hash, token count, vectors and concept; its id and creation time stay."""
+    """A new content gives the memory a new hash, token count, vectors and concept. Its id and creation time stay."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     after = await bench.ingestor.editor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})
@@ -55,7 +55,7 @@ async def test_a_new_content_is_embedded_under_the_same_id() -> None:
 
 
 async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
-    """Importance, tags, metadata, pinned and expiry change without embedding."""
+    """Importance, tags, metadata, pinned and expiry of a memory are changed without embedding it again."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.", tags=["old"])
     changes = {
@@ -74,7 +74,7 @@ async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
 
 
 async def test_null_clears_optional_fields() -> None:
-    """Cleared fields are absent from the payload; a cleared title follows the content again."""
+    """A field changed to null is absent from the payload. A cleared title is again the first line of the content."""
     bench = Bench()
     before = await stored(
         bench,
@@ -92,7 +92,7 @@ async def test_null_clears_optional_fields() -> None:
 
 
 async def test_new_steps_of_a_procedure_are_embedded() -> None:
-    """The steps are part of the text that is embedded. The name that the caller had set stays."""
+    """New steps of a procedure are embedded with its text; a name that the caller had set stays."""
     bench = Bench()
     before = await stored(bench, "Release.", "procedural", procedure_name="How to release", steps=["build"])
     after = await bench.ingestor.editor.revise(SCOPE, before.id, {"steps": ["build", "ship"], "content": "Release it."})
@@ -101,7 +101,7 @@ async def test_new_steps_of_a_procedure_are_embedded() -> None:
 
 
 async def test_a_revision_without_changes_writes_nothing() -> None:
-    """The memory's `updated_at` does not change."""
+    """A revision that changes no value keeps the memory's `updated_at`."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     assert await bench.ingestor.editor.revise(SCOPE, before.id, {"importance": 5}) == before
@@ -128,7 +128,7 @@ async def test_a_revision_without_changes_writes_nothing() -> None:
     ],
 )
 async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any], path: str) -> None:
-    """Unknown or identity fields, fields of other types and invalid values change nothing."""
+    """Changes of unknown or identity fields, and invalid values, are refused and change nothing."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(InvalidRequest) as refused:
@@ -138,7 +138,7 @@ async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any
 
 
 async def test_a_revision_into_the_statement_of_another_memory_is_a_conflict() -> None:
-    """The error has the id of the other memory; nothing changes."""
+    """A revision to another memory's statement changes nothing. The error has the id of that other memory."""
     bench = Bench()
     other = await stored(bench, "Mill packs twelve.")
     before = await stored(bench, "Mill packs ten.")
@@ -148,7 +148,7 @@ async def test_a_revision_into_the_statement_of_another_memory_is_a_conflict() -
 
 
 async def test_ids_of_other_namespaces_are_not_found() -> None:
-    """The error is the same as for an id that does not exist."""
+    """An id of another namespace gives the same error as an id that does not exist."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(NotFound):
@@ -163,7 +163,7 @@ class StubbornStore(ObservedStore):
 
 
 async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
-    """The store accepts the patch but returns the old memory."""
+    """If the store accepts a revision but still returns the old memory, Unavailable is raised."""
     bench = Bench(store=StubbornStore())
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(Unavailable, match="was not stored"):
@@ -171,7 +171,7 @@ async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
 
 
 async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
-    """The error's path has the field, its message the reason and the allowed fields."""
+    """The error for a field that may not be changed has its path, the reason and the fields that may be changed."""
     bench = Bench()
     before = (await bench.ingestor.write_one(SCOPE, draft("a fact"))).memory
     assert before is not None
@@ -189,7 +189,7 @@ class HeldEmbedder(CountingEmbedder):
         self.blocked, self.release = anyio.Event(), anyio.Event()
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors, once `release` is set."""
+        """The vectors of the texts, once `release` is set."""
         if any("revised" in text.text for text in texts):
             self.blocked.set()
             await self.release.wait()
@@ -197,7 +197,7 @@ class HeldEmbedder(CountingEmbedder):
 
 
 async def test_removal_waits_for_a_revision_in_progress() -> None:
-    """The memory is removed after its revision and is not written again."""
+    """A memory whose revision is in progress is removed after the revision, and is not written again."""
     embedder = HeldEmbedder()
     bench = Bench(embedder=embedder)
     before = await stored(bench, "Mill packs ten.")
@@ -211,7 +211,7 @@ async def test_removal_waits_for_a_revision_in_progress() -> None:
 
 
 async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """Their context has the new text; no other turn is embedded again."""
+    """The two turns after a revised turn are embedded again with its new text as context; no other turn is."""
     bench = Bench()
     first, second, third, _, _ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.texts.clear()
@@ -222,7 +222,7 @@ async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
 
 
 async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """The removed text is no longer part of their context."""
+    """The two turns after a removed turn are embedded again, without its text in their context."""
     bench = Bench()
     first, second, third, *_ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.before.clear()
@@ -232,7 +232,7 @@ async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
 
 
 async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
-    """Nothing is removed while the encoder is unavailable."""
+    """While the encoder is unavailable nothing is removed; the removal succeeds when it is repeated later."""
     away: list[bool] = []
 
     def trouble(_call: str, _nth: int) -> None:
@@ -255,7 +255,7 @@ def memory(kind: str, **fields: object) -> Memory:
 
 
 async def test_feedback_used_counts_an_access() -> None:
-    """It raises the access count and sets the time of the last access."""
+    """Feedback "used" raises the memory's access count and sets the time of its last access."""
     bench = Bench()
     written = await bench.ingestor.write_one(SCOPE, draft("x"))
     for expected in (1, 2):
@@ -275,13 +275,13 @@ async def test_feedback_used_counts_an_access() -> None:
     ],
 )
 def test_feedback_on_a_fact_changes_its_importance(outcome: str, before: int, after: int) -> None:
-    """It changes by one, within 1 to 10; success counts as helpful, failure as unhelpful."""
+    """Feedback changes a fact's importance by one, within 1 to 10. Success counts as helpful, failure as unhelpful."""
     changed = feedback_changes(memory("semantic", importance=before), FeedbackOutcome(outcome), NOW)
     assert changed == {"importance": after, "updated_at": "2026-11-20T12:00:00Z"}
 
 
 def test_feedback_on_a_procedure_updates_its_success_rate() -> None:
-    """A failure changes the rate from three successes in four uses to three in five."""
+    """A failure changes a procedure's rate from three successes in four uses to three in five."""
     changed = feedback_changes(memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW)
     assert changed["usage_count"] == 5
     assert changed["success_rate"] == pytest.approx(0.6)
@@ -289,7 +289,7 @@ def test_feedback_on_a_procedure_updates_its_success_rate() -> None:
 
 
 def test_helpful_does_not_count_as_use_of_a_procedure() -> None:
-    """Feedback "helpful" changes the importance only."""
+    """Feedback "helpful" changes a procedure's importance, not its success rate."""
     assert "usage_count" not in feedback_changes(memory("procedural"), FeedbackOutcome.HELPFUL, NOW)
 
 
@@ -304,6 +304,6 @@ def test_the_success_rate_is_the_mean_of_all_uses(results: list[bool]) -> None:
 
 
 async def test_feedback_on_an_unknown_id_is_not_found() -> None:
-    """The error has the id and the namespace."""
+    """The error for an unknown id has the id and the namespace."""
     with pytest.raises(NotFound, match="no memory nope in namespace 'shop'"):
         await Bench().ingestor.editor.rate(SCOPE, "nope", FeedbackOutcome.USED)

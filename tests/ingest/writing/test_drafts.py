@@ -59,13 +59,13 @@ def test_times_default_to_the_arrival() -> None:
 
 
 def test_validity_starts_at_created_at_but_not_in_the_future() -> None:
-    """It starts at the arrival if `created_at` is later than the arrival."""
+    """A memory is valid from `created_at`, or from its arrival if `created_at` is later than the arrival."""
     assert memory("old", created_at="2026-01-01T00:00:00Z").valid_from.month == 1
     assert memory("ahead", created_at="2026-11-20T20:00:00Z").valid_from == NOW
 
 
 def test_session_and_agent_default_to_the_scope() -> None:
-    """Session and agent set in the draft take precedence."""
+    """Without session and agent in the draft, the memory has those of the scope; those in the draft take precedence."""
     scope = Scope("acme", "shop", session_id="s1", agent_id="a1")
     assert (memory("x", scope=scope).session_id, memory("x", scope=scope).agent_id) == ("s1", "a1")
     assert memory("x", scope=scope, session_id="s2").session_id == "s2"
@@ -82,18 +82,18 @@ def test_session_and_agent_default_to_the_scope() -> None:
     ],
 )
 def test_visibility_follows_the_policy(kind: str, fields: dict[str, Any], expected: Visibility) -> None:
-    """Each type has a default that the caller may override; without a session it is the namespace."""
+    """Each type has a default visibility, which the caller may override. Without a session it is the namespace."""
     assert memory("x", kind, **fields).visibility is expected
 
 
 def test_a_title_defaults_to_the_first_line() -> None:
-    """A title set by the caller stays."""
+    """Without a title in the draft, the memory's title is its first line; a title set by the caller stays."""
     assert memory("First line\nmore", "episodic").model_dump()["title"] == "First line"
     assert memory("First line\nmore", "episodic", title="Mine").model_dump()["title"] == "Mine"
 
 
 def test_the_session_is_added_to_the_source_sessions() -> None:
-    """Sessions set by the caller come first, and no session is listed twice."""
+    """The memory's session is added after the source sessions set by the caller. No session is listed twice."""
     assert memory("x", session_id="s", source_sessions=["a", "s"]).source_sessions == ["a", "s"]
     assert memory("x", "episodic", session_id="s").source_sessions == ["s"]
 
@@ -128,7 +128,7 @@ def test_created_at_may_be_a_day_ahead() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=40))
 def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -> None:
-    """They do so even if sessions alternate; every number is exact as a float."""
+    """Sequence numbers rise by one within a session, even if sessions alternate. Every number is exact as a float."""
     order, at, last = ArrivalOrder(), NOW, dict[str, int]()
     for later, session in arrivals:
         at += timedelta(microseconds=later)
@@ -159,5 +159,5 @@ def test_only_recent_sessions_are_tracked() -> None:
     ],
 )
 def test_texts_with_a_number_or_a_word_for_a_change_give_a_value(text: str, gives: bool) -> None:  # noqa: FBT001
-    """Words such as "moved" or "postponed" tell a change."""
+    """A text gives a value if it has a number or a word for a change, such as "moved" or "postponed"."""
     assert gives_value(text) is gives

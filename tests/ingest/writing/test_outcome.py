@@ -17,12 +17,12 @@ def pending(content: str) -> PendingWrite:
 
 
 def test_every_status_is_counted() -> None:
-    """Statuses that do not occur are counted as 0."""
+    """The counts of outcomes have every status; statuses that do not occur are counted as 0."""
     assert count_statuses([STORED, REJECTED, STORED]) == {"stored": 2, "merged": 0, "rejected": 1, "failed": 0}
 
 
 def test_results_replace_the_unfinished_entries() -> None:
-    """Outcomes that are final keep their places."""
+    """Results replace the unfinished entries in a list of outcomes; final outcomes keep their places."""
     first, second = pending("a"), pending("b")
     entries: list[Entry] = [first, REJECTED, second]
     assert unfinished(entries) == [first, second]

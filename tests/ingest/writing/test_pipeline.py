@@ -29,7 +29,7 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
-    """The error has index and field of the draft; the valid drafts are not stored either."""
+    """If a draft is invalid, no draft of its batch is stored. The error has its index and field."""
     bench = Bench()
     with pytest.raises(InvalidRequest) as refused:
         await bench.ingestor.write(SCOPE, [draft("good"), draft("bad", created_at="2027-01-01T00:00:00Z")])
@@ -38,14 +38,14 @@ async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
 
 
 async def test_an_empty_batch_makes_no_calls() -> None:
-    """It returns no outcomes and calls neither store nor encoder."""
+    """An empty batch returns no outcomes and calls neither the store nor the encoder."""
     bench = Bench()
     assert await bench.ingestor.write(SCOPE, []) == []
     assert (bench.store.calls, bench.embedder.calls) == ({}, 0)
 
 
 async def test_sequence_numbers_follow_the_order_of_arrival() -> None:
-    """They rise within and across batches, even if the clock does not advance."""
+    """Sequence numbers rise within and across batches, even if the clock does not advance."""
     bench = Bench()
     first = await bench.ingestor.write(SCOPE, [draft(f"a{index}") for index in range(5)])
     second = await bench.ingestor.write(SCOPE, [draft(f"b{index}") for index in range(5)])
@@ -60,7 +60,7 @@ class Censor:
         self.word = word
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission, the changed one or a rejection; raises on "crash"."""
+        """The submission, a changed submission or a rejection; raises on "crash"."""
         draft = submission.draft
         if "crash" in draft.content:
             raise Unavailable(f"the censor of {scope.namespace} failed")
@@ -70,7 +70,7 @@ class Censor:
 
 
 async def test_gates_act_on_single_drafts() -> None:
-    """A draft that a gate changes is stored changed; one that it rejects or fails on has a reason."""
+    """A draft that a gate changes is stored as changed. One that a gate rejects or fails on has a reason."""
     bench = Bench(gates=(Censor("secret"), Censor("***")))
     outcomes = await bench.ingestor.write(
         SCOPE, [draft("my secret here"), draft("secret"), draft("crash"), draft("plain")]
@@ -82,7 +82,7 @@ async def test_gates_act_on_single_drafts() -> None:
 
 
 async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
-    """A rejection is an outcome; an error of a gate is raised."""
+    """In a single write a gate's rejection is returned as the outcome, and a gate's error is raised."""
     bench = Bench(gates=(Censor("secret"),))
     assert (await bench.ingestor.write_one(SCOPE, draft("secret"))).reason == "nothing is left"
     with pytest.raises(Unavailable, match="failed"):
@@ -91,7 +91,10 @@ async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
 
 @pytest.mark.parametrize("call", ["get", "upsert"])
 async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
-    """Drafts of the failed piece have the store's reason; those of other pieces are stored."""
+    """If the store fails on one piece of a batch, that piece's drafts have the store's reason.
+
+    The other pieces are stored.
+    """
     bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
     assert statuses(outcomes) == [WriteStatus.FAILED] * PIECE + [WriteStatus.STORED] * PIECE
@@ -110,7 +113,7 @@ async def test_a_batch_retries_a_full_encoder() -> None:
 
 @pytest.mark.parametrize("error", [Overloaded("the queue is full"), Unavailable("the engine is away")])
 async def test_a_single_write_raises_encoder_errors_at_once(error: Overloaded | Unavailable) -> None:
-    """Nothing is stored, and the write can be repeated."""
+    """If the encoder fails, a single write raises the error and stores nothing. The write can be repeated."""
     bench = Bench(embedder=CountingEmbedder(failing(error, "embed", 1)))
     with pytest.raises(type(error)):
         await bench.ingestor.write_one(SCOPE, draft("m"))
@@ -119,21 +122,21 @@ async def test_a_single_write_raises_encoder_errors_at_once(error: Overloaded | 
 
 
 class AnnouncingEmbedder(CountingEmbedder):
-    """An encoder that sets `fourth` when it is called for the fourth time."""
+    """An encoder that sets the event `fourth` when it is called for the fourth time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.fourth = anyio.Event()
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The vectors."""
+        """The vectors of the texts."""
         if self.calls == 3:
             self.fourth.set()
         return await super().embed_documents(texts)
 
 
 class WaitingStore(ObservedStore):
-    """A memory store whose writes wait for `event`."""
+    """A memory store whose writes wait until `event` is set."""
 
     def __init__(self, event: anyio.Event) -> None:
         super().__init__()

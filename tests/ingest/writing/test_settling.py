@@ -1,4 +1,4 @@
-"""Changes of state that are interrupted, and the history of a memory."""
+"""Changes of memories' states (current, replaced, contested) that are interrupted, and the history of a memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCOPE = Scope("acme", "shop")
 
 
 class FailingStore(InMemoryStore):
-    """An in-memory store of which one operation can be made to fail. fails: its name."""
+    """An in-memory store of which one operation can be made to fail. fails: the name of this operation."""
 
     fails = ""
 
@@ -65,7 +65,7 @@ def ingestor_of(store: InMemoryStore) -> Ingestor:
 
 
 async def ports(ingestor: Ingestor, count: int) -> list[str]:
-    """Store facts each of which replaces the one before; return their ids."""
+    """Store facts about ports, each of which replaces the one before; return their ids."""
     drafts = [
         draft(f"The port of the API is {8000 + number}.", created_at=(NOW - timedelta(days=count - number)).isoformat())
         for number in range(count)
@@ -74,7 +74,7 @@ async def ports(ingestor: Ingestor, count: int) -> list[str]:
 
 
 async def states(store: InMemoryStore, *ids: str) -> list[State]:
-    """The stored states of these memories."""
+    """The states that are stored for these memories."""
     memories = await store.get(SCOPE, ids)
     return [memories[memory_id].state for memory_id in ids]
 
@@ -119,7 +119,7 @@ class CountdownStore(InMemoryStore):
 @pytest.mark.parametrize("left", [0, 1])
 @pytest.mark.parametrize("change", ["edit", "undo"])
 async def test_a_change_that_is_interrupted_hides_nothing(change: str, left: int) -> None:
-    """A memory is hidden only by one whose text and link say so, after any number of the change's writes."""
+    """After any number of a change's writes, only a successor whose text and link say so hides a memory."""
     store = CountdownStore()
     ingestor = ingestor_of(store)
     old, new = await ports(ingestor, 2)
@@ -140,7 +140,7 @@ async def test_a_change_that_is_interrupted_hides_nothing(change: str, left: int
 
 
 async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
-    """The memory keeps its text, and the one that it had replaced stays replaced."""
+    """If an edit can't be embedded, the memory keeps its text, and the memory that it had replaced stays replaced."""
     store = InMemoryStore()
     old, new = await ports(ingestor_of(store), 2)
     before = await store.get(SCOPE, [old, new])
@@ -164,7 +164,7 @@ async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write(
 
 
 async def test_mending_makes_a_memory_without_its_successor_current() -> None:
-    """A memory whose successor is missing becomes current; memories in a right state are not changed."""
+    """Mending makes a memory current if its successor is missing; memories in a right state are not changed."""
     store = InMemoryStore()
     ingestor = ingestor_of(store)
     first, second, third = await ports(ingestor, 3)
@@ -177,7 +177,7 @@ async def test_mending_makes_a_memory_without_its_successor_current() -> None:
 
 
 async def test_removal_by_filter_settles_only_what_is_linked() -> None:
-    """Memories of other sessions that the removed ones had replaced are current again."""
+    """Memories of other sessions are current again once the memories that had replaced them are removed."""
     store = InMemoryStore()
     ingestor = ingestor_of(store)
     (old,) = await ports(ingestor, 1)

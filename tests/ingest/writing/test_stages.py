@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
-    """It makes no difference whether they are written in one call or in several."""
+    """A turn is embedded with the two turns before it, whether these are written in the same call or earlier."""
     bench = Bench()
     first, second, third, _ = await write_turns(bench, "one", "two", "three", "four")
     assert bench.embedder.before == ["", context_of(first), context_of(first, second), context_of(second, third)]
@@ -74,7 +74,7 @@ FACT = "The team decided to move the ledger to Postgres because the Redis counte
 
 
 async def test_a_decision_is_stored_with_its_memory() -> None:
-    """It has every vote and the mean importance; an explicit importance stays."""
+    """A review decision is stored with its memory: every vote and the mean importance. An explicit importance stays."""
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     auto = ReviewMode.AUTO
     outcomes = await bench.ingestor.write(
@@ -103,7 +103,7 @@ async def test_a_decision_is_stored_with_its_memory() -> None:
     ("trouble", "novelty"), [(None, 10.0), (failing(Unavailable("away"), "candidates", 1, 2, 3), None)]
 )
 async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: float | None) -> None:
-    """If that search fails, only the votes of novelty are lost."""
+    """One search finds the novelty of a whole batch. If the search fails, only the votes on novelty are lost."""
     store = ObservedStore(trouble or no_trouble)
     bench = Bench(store=store, panel=Panel((ImportanceReviewer(), NoveltyReviewer(store))))
     texts = ("Nora lives in Graz.", "Ann works at Acme since May.")
@@ -114,7 +114,7 @@ async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: f
 
 
 async def test_review_rejects_a_text_and_its_copies_in_the_same_call() -> None:
-    """All get the same reason. A copy sent with `ReviewMode.SKIP` is stored without review."""
+    """All copies of a rejected text in a call get the same reason. A copy sent with `ReviewMode.SKIP` is stored."""
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     modes = (ReviewMode.AUTO, ReviewMode.AUTO, ReviewMode.SKIP, ReviewMode.AUTO)
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])

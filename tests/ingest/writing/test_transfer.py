@@ -40,7 +40,7 @@ async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
 
 
 async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
-    """Write memories of these types and contents; the first one is then used, superseded and linked."""
+    """Write memories of the given types and contents. The first memory is then used, superseded and linked."""
     drafts = [
         DRAFT.validate_python({"type": kind, "content": content, "session_id": "s", "metadata": {"ü": [1, None]}})
         for kind, content in contents
@@ -63,7 +63,7 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
 
 
 async def test_restored_memories_are_redacted() -> None:
-    """The rules of the restoring service remove secrets or reject the memory."""
+    """The redaction rules of the restoring service remove secrets from a restored memory or reject it."""
     store = InMemoryStore()
     await fill(store, [("semantic", "ask ann@example.org"), ("procedural", "wait an hour")])
     lines = await everything(store, SCOPE)
@@ -108,7 +108,7 @@ async def test_export_and_restore_preserve_everything(contents: list[tuple[str, 
 
 
 async def test_ids_and_references_change_with_the_namespace() -> None:
-    """A memory gets the id of its content in the new namespace; references to it are updated."""
+    """A memory restored to another namespace gets the id of its content there, and references to it are updated."""
     source, target, other = InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black.")])
     lines = await everything(source, SCOPE)
@@ -126,7 +126,7 @@ async def test_ids_and_references_change_with_the_namespace() -> None:
 
 
 class ForgetfulStore(InMemoryStore):
-    """A memory store whose `get` finds nothing."""
+    """A memory store whose `get` returns no memories."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
         """No memories."""
@@ -134,7 +134,7 @@ class ForgetfulStore(InMemoryStore):
 
 
 async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
-    """It counts as stored only if it is read back unchanged."""
+    """A restored memory counts as stored only if it is read back unchanged; otherwise it has failed."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     memories = read_exported(SCOPE, await everything(source, SCOPE))
@@ -155,7 +155,7 @@ async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
     ],
 )
 async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any], path: str) -> None:
-    """The error's path has the line number and the field."""
+    """The error for an invalid line of an export has the line number and the field in its path."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     (line,) = await everything(source, SCOPE)
@@ -165,7 +165,7 @@ async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any],
 
 
 async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
-    """The export lists the newest first, and restoring reverses the order."""
+    """An export lists the newest turns first; restoring reverses the order, so turns are embedded as they arrived."""
     bench, other = Bench(), Bench()
     contents = ["one", "two", "three", "four"]
     for content in contents:

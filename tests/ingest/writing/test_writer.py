@@ -29,7 +29,7 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_a_new_memory_is_stored_and_read_back() -> None:
-    """The outcome has the memory as the store returns it, and its vectors are stored."""
+    """The outcome of a new memory has the memory as the store returns it; its vectors are stored."""
     bench = Bench()
     outcome = await bench.ingestor.write_one(SCOPE, draft("Stock is derived from movements."))
     assert (outcome.status, outcome.reason, outcome.merged_into) == (WriteStatus.STORED, None, None)
@@ -38,7 +38,7 @@ async def test_a_new_memory_is_stored_and_read_back() -> None:
 
 
 async def test_a_repetition_is_merged_without_embedding_again() -> None:
-    """The stored memory gains evidence and session; its other fields and vectors are unchanged."""
+    """The stored memory gains the repetition's evidence and session; its other fields and vectors stay."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("Stock is derived.", session_id="s1", importance=9))
     bench.clock.move(timedelta(hours=1))
@@ -51,7 +51,7 @@ async def test_a_repetition_is_merged_without_embedding_again() -> None:
 
 
 async def test_repetitions_within_a_batch_are_merged() -> None:
-    """The first is stored, its repetitions are merged into it, and the text is embedded once."""
+    """Of equal texts in a batch the first is stored and the others are merged into it. The text is embedded once."""
     bench = Bench()
     outcomes = await bench.ingestor.write(SCOPE, [draft("same"), draft("other"), draft("same"), draft("same")])
     assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.MERGED]
@@ -93,7 +93,7 @@ async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]
 
 @pytest.mark.parametrize("source", [None, "chat", {"file": "a.md"}, {"thread_id": "t"}])
 async def test_a_source_without_a_place_does_not_identify_a_request(source: object) -> None:
-    """Without line or turns in the source, the statement gains evidence."""
+    """If the source has no line or turns, a repeated request counts as further evidence for the statement."""
     bench = Bench()
     for _ in range(2):
         await bench.ingestor.write_one(SCOPE, draft("same", source=source))
@@ -123,7 +123,7 @@ async def test_a_repetition_makes_an_ended_memory_current_again(kind: str, ended
 
 @pytest.mark.parametrize("stored_before", [False, True])
 async def test_an_open_task_replaces_a_completed_one_of_the_same_batch(*, stored_before: bool) -> None:
-    """It does so whether or not the completed task is stored already."""
+    """An open task replaces a completed task of its batch, whether or not the completed task is stored already."""
     bench = Bench()
     done = draft("Order labels.", "prospective", status="completed")
     if stored_before:
@@ -179,7 +179,7 @@ class ForgetfulStore(ObservedStore):
 
 
 async def test_a_memory_that_is_not_read_back_has_failed() -> None:
-    """In a batch its outcome is failed; a single write raises Unavailable."""
+    """In a batch, a memory that is not read back has the outcome failed; a single write raises Unavailable."""
     bench = Bench(store=ForgetfulStore())
     outcomes = await bench.ingestor.write(SCOPE, [draft("m")])
     assert statuses(outcomes) == [WriteStatus.FAILED]
@@ -188,7 +188,10 @@ async def test_a_memory_that_is_not_read_back_has_failed() -> None:
 
 
 async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> None:
-    """A text that is found stored is not embedded; if the memory is deleted meanwhile, the text is embedded."""
+    """A text that is already stored is not embedded.
+
+    If its memory is deleted meanwhile, the text is embedded and stored.
+    """
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("m"))
 
@@ -204,7 +207,7 @@ async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> 
 
 
 async def test_concurrent_repetitions_are_all_counted() -> None:
-    """Twenty concurrent writers of one statement leave one memory with the evidence of twenty."""
+    """Twenty concurrent writes of one statement leave one memory with the evidence of all twenty."""
     bench = Bench()
     outcomes: list[WriteOutcome] = []
 

@@ -12,7 +12,7 @@ from memtypes.stores.files import holder_of, locked, replace_file, sync_director
 
 
 def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> None:
-    """Log files that an engine renames meanwhile cause no error."""
+    """Syncing a directory succeeds even if an engine renames log files in it meanwhile."""
     (tmp_path / "open-0").touch()
     stop = threading.Event()
 
@@ -49,7 +49,7 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
 
 
 def test_the_holder_of_a_broken_lock_file_is_named_as_far_as_it_can_be_read(tmp_path: Path) -> None:
-    """Bytes that are no text are shown as such; an empty file has an unknown holder."""
+    """Bytes of a lock file that are no text become replacement characters. An empty file has the holder "unknown"."""
     path = tmp_path / "lock"
     path.write_bytes(b"4\xff2")
     assert holder_of(path) == "4\N{REPLACEMENT CHARACTER}2"
@@ -68,7 +68,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_a_replaced_file_gets_the_permissions_asked_for_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    """The mode is exact whatever the umask; after an error there is no temporary file."""
+    """A replaced file has exactly the requested mode, whatever the umask. After an error there is no temporary file."""
     path = tmp_path / "file"
     umask = os.umask(0o077)
     try:
@@ -85,7 +85,7 @@ def test_a_replaced_file_gets_the_permissions_asked_for_and_a_failure_leaves_not
 
 
 def test_files_that_are_deleted_meanwhile_need_no_syncing(tmp_path: Path) -> None:
-    """Log files that an engine deletes meanwhile cause no error."""
+    """Syncing a directory succeeds even if an engine deletes log files in it meanwhile."""
     sync_directory(tmp_path / "gone")
     (tmp_path / "segment").symlink_to(tmp_path / "flushed")  # listed, and not there when it is opened
     sync_directory(tmp_path)

@@ -46,7 +46,7 @@ WINTER = datetime(2026, 1, 10, tzinfo=UTC)
     ],
 )
 def test_times_of_day_are_read(text: str, at: int, hour: int, minute: int) -> None:
-    """Forms in digits and in words, with the minutes before or after the hour."""
+    """Times of day are read from digits and from words, with the minutes before or after the hour."""
     clock = Clocks(read_words(text), HOME).at(at, led=True)
     assert clock is not None
     assert (clock.hour, clock.minute) == (hour, minute)
@@ -79,7 +79,7 @@ def test_other_numbers_are_not_read_as_times_of_day(text: str) -> None:
     ],
 )
 def test_time_zones_are_read(text: str, at: int, hours: float) -> None:
-    """Abbreviations, offsets, places with a word for time, and "their time" after a place that the text names."""
+    """Abbreviations, offsets and places with a word for time are time zones; so is "their time" after a place."""
     zone = Clocks(read_words(text), HOME).zone(at)
     assert zone is not None
     assert WINTER.astimezone(zone[0]).utcoffset() == timedelta(hours=hours)
@@ -87,5 +87,5 @@ def test_time_zones_are_read(text: str, at: int, hours: float) -> None:
 
 @pytest.mark.parametrize("text", ["cat", "Paris", "east of here", "-10:00", "+5", "Europe/Nowhere", "Either/Or"])
 def test_other_words_are_not_read_as_time_zones(text: str) -> None:
-    """Lower-case abbreviations, places without a word for time, one-digit offsets and ends of a range (9:00 -10:00)."""
+    """Lower-case abbreviations, places without a word for time and ends of a range are not time zones."""
     assert Clocks(read_words(text), HOME).zone(0) is None

@@ -100,7 +100,7 @@ def test_other_words_are_not_read_as_days(text: str) -> None:
 
 
 def test_order_of_day_and_month_depends_on_the_place() -> None:
-    """03/04 is in March where the month comes first; a number above 12 is the day everywhere."""
+    """The date 03/04 is in March where the month comes first. A number above 12 is the day everywhere."""
     assert _day("03/04/2026", month_first=True) == date(2026, 3, 4)
     assert _day("03/04/2026") == date(2026, 4, 3)
     assert _day("12/24/2026") == _day("24/12/2026", month_first=True) == date(2026, 12, 24)

@@ -1,4 +1,4 @@
-"""Times that a text mentions, and their instants."""
+"""Times that a text mentions, and the instants that they mean."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_day_time_of_day_and_zone_make_one_time_wherever_they_stand(text: str, t
     ],
 )
 def test_the_grammar_of_a_language_is_in_its_section_of_the_lexicon(text: str, time: str) -> None:
-    """No rule depends on the name of the language, so that a new one needs only a section."""
+    """No rule depends on the name of the language, so a new language needs only a section in the lexicon."""
     words = read_words(text)
     renamed = replace(words, language=replace(words.language, name="new"))
     reader = MentionReader.of(renamed, NOW, BERLIN, month_first=False)

@@ -43,7 +43,7 @@ def test_other_words_give_no_due_time(text: str) -> None:
 
 
 def test_the_time_zone_decides_the_instant() -> None:
-    """The words "3pm" mean another instant in each time zone, and in summer time."""
+    """The words "3pm" mean another instant in each time zone, and another one in summer time."""
     assert _at("tomorrow at 3pm", None) == datetime(2026, 3, 5, 15, tzinfo=UTC)
     assert _at("tomorrow at 3pm", ZoneInfo("Asia/Tokyo")) == datetime(2026, 3, 5, 6, tzinfo=UTC)
     assert _at("1 April at 3pm", ZoneInfo("Europe/Berlin")) == datetime(2026, 4, 1, 13, tzinfo=UTC)
@@ -104,7 +104,7 @@ def test_summer_time_changes_are_respected(text: str, now: str, expected: str) -
     ],
 )
 def test_german_spanish_french_and_japanese_times_are_read(text: str, expected: str) -> None:
-    """They give the same times as the English words; the words of the time are kept as written."""
+    """Texts in these languages give the same times as English ones; the words for the time are kept as written."""
     due = due_in(text, NOW, BERLIN)
     assert due is not None
     assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected
@@ -143,7 +143,7 @@ def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
     ],
 )
 def test_times_of_other_things_give_no_due_time(text: str) -> None:
-    """Times in names, habits, citations and the past, and times of cancelled events, are not due times."""
+    """Times in names, habits, citations or the past, and times of cancelled events, are not due times."""
     assert due_in(text, NOW, BERLIN) is None
 
 
@@ -187,7 +187,7 @@ def test_in_n_minutes_is_exact_across_a_change_to_summer_time(minutes: int, now:
 
 
 async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
-    """Times are in the time zone of the metadata. due_at is the time, due_text the words that state it."""
+    """A task's time is read in the time zone of its metadata. due_at is the time, due_text the words that state it."""
     fields = {"content": "Call Ann tomorrow at 3pm", "metadata": {"timezone": "Europe/Berlin"}}
     draft = await _gated({"type": "prospective", **fields})
     assert isinstance(draft, ProspectiveDraft)
@@ -204,7 +204,7 @@ async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
     ],
 )
 async def test_drafts_that_get_no_due_time_are_unchanged(fields: Mapping[str, object]) -> None:
-    """No due time is read for other types, for another trigger, beside a given time, or from a text without one."""
+    """A draft is unchanged if it is no task, has another trigger or a due time already, or names no time."""
     assert await _gated(fields) == DRAFT.validate_python(fields)
 
 
@@ -218,5 +218,5 @@ async def _gated(fields: Mapping[str, object]) -> AnyDraft:
 
 @pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])
 def test_invalid_zone_names_are_ignored(name: object) -> None:
-    """Values that are not strings, unknown names and paths give no zone."""
+    """Values that are not strings, unknown names and file paths give no time zone."""
     assert zone_of(name) is None

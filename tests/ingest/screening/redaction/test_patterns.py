@@ -13,7 +13,7 @@ from tests.ingest.screening.redaction.secrets import HARMLESS, SENTENCES, filler
 @pytest.mark.parametrize(("kind", "secret"), secrets())
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_a_secret_is_found_in_any_sentence(kind: str, secret: str, sentence: str) -> None:
-    """The secret is found with its kind, and redaction replaces it with a marker such as [redacted:email]."""
+    """A secret is found with its kind in any sentence. Redaction replaces it with a marker such as [redacted:email]."""
     text = sentence.format(secret)
     (span,) = secrets_in(text)
     assert span.kind == kind
@@ -39,14 +39,14 @@ def test_redaction_has_high_recall_and_precision_on_labelled_texts() -> None:
 
 
 def test_every_built_in_kind_has_a_sample() -> None:
-    """The samples cover all kinds but aws_secret, which is tested here."""
+    """`secrets()` has a sample of every built-in kind except aws_secret, whose sample is in this test."""
     assert {kind for kind, _ in secrets()} == KINDS - {"aws_secret"}
     assert "aws_secret" in [secret.kind for secret in secrets_in("aws_secret_access_key = " + filler(40))]
 
 
 @pytest.mark.parametrize("name", ["seed", "wallet phrase", "My recovery phrase is", "frase de recuperaci\u00f3n"])
 def test_the_words_of_a_wallet_are_found(name: str) -> None:
-    """Twelve words after the name of a wallet's phrase are secret; thirteen are a sentence."""
+    """Twelve words after a name for a wallet's recovery phrase are a secret; thirteen words are a sentence."""
     words = ["maple", "orbit", "kitten", "velvet", "ribbon", "cactus"] * 2
     assert [secret.kind for secret in secrets_in(f"{name}: {' '.join(words)}")] == ["recovery_code"]
     assert secrets_in(f"{name}: {' '.join([*words, 'garden'])}") == []
@@ -83,7 +83,7 @@ def test_placeholders_and_references_are_unchanged(text: str) -> None:
 
 
 def test_values_in_the_password_column_of_a_table_are_redacted() -> None:
-    """The other columns are unchanged."""
+    """Values in a table's password column are redacted; the other columns are unchanged."""
     table = "| system | user | password |\n|---|---|---|\n| payroll | hr_admin2 | Juniper" + "&Slate9 |"
     assert redact(table) == table.replace("Juniper" + "&Slate9", "[redacted:password]")
 

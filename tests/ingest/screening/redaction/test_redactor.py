@@ -31,7 +31,7 @@ MAIL = "nora" + "@" + "example.com"
 
 
 async def screen(rules: RedactionRules, **fields: Any) -> Submission | Rejection:
-    """The verdict of the gate on a procedural draft under `rules`."""
+    """The redaction gate's verdict on a procedural draft under `rules`."""
     submission = Submission(DRAFT.validate_python({"type": "procedural", "content": "plain", **fields}))
     return await RedactionGate(Redactor(RuleBook(default=rules))).examine(SCOPE, submission)
 
@@ -55,13 +55,13 @@ async def test_every_text_of_a_draft_is_redacted() -> None:
 
 
 async def test_a_draft_without_secrets_is_unchanged() -> None:
-    """The gate returns the same object."""
+    """For a draft without secrets the redaction gate returns the same object."""
     submission = Submission(draft("Alice likes tea"))
     assert await RedactionGate(Redactor()).examine(SCOPE, submission) is submission
 
 
 async def test_markers_are_cut_to_the_limit_of_the_field() -> None:
-    """A name and a tag near their limits stay valid."""
+    """If a redaction marker makes a field too long, the marker is cut, so that the name and the tag stay valid."""
     result = await screen(RedactionRules(), procedure_name=(MAIL + " ") * 27, tags=["x" * 121 + " n" + "@b.co"])
     assert isinstance(result, Submission)
     assert len(result.draft.tags[0]) == 128
@@ -70,7 +70,7 @@ async def test_markers_are_cut_to_the_limit_of_the_field() -> None:
 
 
 async def test_large_texts_are_redacted() -> None:
-    """A secret at the end of a long text is found."""
+    """A secret at the end of a long text is redacted."""
     result = await screen(RedactionRules(), content="plain words " * 5_000 + MAIL)
     assert isinstance(result, Submission)
     assert result.redactions == {"email": 1}
@@ -100,7 +100,7 @@ async def test_excluded_roles_and_types_are_rejected() -> None:
 
 
 async def test_nothing_is_stored_if_redaction_fails() -> None:
-    """A broken pattern fails the write."""
+    """If a redaction pattern fails, the write fails."""
     rules = RedactionRules.model_construct(
         policy=Treatment.REDACT,
         kinds={},
@@ -117,7 +117,7 @@ async def test_nothing_is_stored_if_redaction_fails() -> None:
 
 
 def test_changes_to_a_memory_are_redacted() -> None:
-    """A changed value is redacted or refused by the same rules as a draft."""
+    """A changed value of a memory is redacted or refused by the same rules as a draft."""
     redactor = Redactor(RuleBook(tenants={"acme": RedactionRules(policy=Treatment.REFUSE)}))
     with pytest.raises(InvalidRequest, match="email"):
         redactor.clean("acme", {"content": MAIL})
@@ -125,7 +125,7 @@ def test_changes_to_a_memory_are_redacted() -> None:
 
 
 def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
-    """A tenant's rules override the default's, and custom patterns are searched."""
+    """A tenant's rules in the file override the default rules, and its custom patterns are searched."""
     path = tmp_path / "rules.yaml"
     path.write_text(
         "default: {kinds: {email: allow}, patterns: [{name: badge, regex: 'B-[0-9]{6}'}]}\n"
@@ -151,7 +151,7 @@ def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_rules_say_why(tmp_path: Path, text: str, message: str) -> None:
-    """The error names the place of the mistake in the rules file."""
+    """The error for invalid rules names the place of the mistake in the rules file."""
     path = tmp_path / "rules.yaml"
     path.write_text(text)
     with pytest.raises(InvalidConfigFile, match=message):
@@ -174,7 +174,7 @@ _JSON = st.recursive(
 @pytest.mark.parametrize("regex", ["", r"a-[0-9]", r"^a-[0-9]$"])
 @given(value=_JSON)
 def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> None:
-    """The quick search of all texts of a value at once redacts the same as a search of each text and key by itself."""
+    """One quick search of a value's joined texts redacts the same as a search of each text and each key."""
     rules = RedactionRules(patterns=(CustomPattern(name="custom", regex=regex),) if regex else ())
     cleaned = Redactor(RuleBook(default=rules)).clean("acme", value)
     each = Redaction(rules.active_patterns())
@@ -184,7 +184,10 @@ def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> 
 
 @pytest.mark.parametrize("field", ["session_id", "agent_id"])
 async def test_a_token_in_an_id_is_refused(field: str) -> None:
-    """The draft is rejected with the field and the kind; the id itself is not quoted."""
+    """A draft with a secret token in an id is rejected.
+
+    The reason has the field and the kind and does not quote the id.
+    """
     token = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
     result = await screen(RedactionRules(), **{field: f"s {token}"})
     assert result == Rejection(
@@ -203,13 +206,13 @@ async def test_ordinary_ids_are_accepted(name: str) -> None:
 
 
 async def test_a_tenants_own_pattern_holds_for_ids() -> None:
-    """What a tenant calls a secret is refused in ids too."""
+    """An id that matches a tenant's own pattern for secrets is refused."""
     rules = RedactionRules(patterns=(CustomPattern(name="badge", regex="B-[0-9]{6}"),))
     assert isinstance(await screen(rules, agent_id="guard B-123456"), Rejection)
 
 
 async def test_related_concepts_are_redacted() -> None:
-    """Entries of `related` are texts, so a secret in one is replaced by [redacted:KIND]."""
+    """A secret in an entry of `related` is replaced by [redacted:KIND]."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "plain", "related": [MAIL, "tea"]})
     result = await RedactionGate(Redactor()).examine(SCOPE, Submission(draft))
     assert isinstance(result, Submission)

@@ -25,7 +25,7 @@ def test_plain_words_are_unchanged(text: str) -> None:
 
 @pytest.mark.parametrize("verb", [" is", " is:", " was:", ":", " lautet:", " est :"])
 def test_a_password_that_is_told_in_a_sentence_is_redacted(verb: str) -> None:
-    """Between the word "password" and the password there may be a verb, a colon or both."""
+    """A password is redacted if a verb, a colon or both stand between the word "password" and it."""
     assert redact(f"My password{verb} hunter2secret99") == f"My password{verb} [redacted:password]"
 
 
@@ -37,7 +37,7 @@ def test_overlapping_secrets_are_joined() -> None:
 
 
 def test_nested_values_are_redacted() -> None:
-    """Secrets in lists, keys, numbers and the values of a password key are redacted and counted by kind."""
+    """Secrets in lists, keys, numbers and the value of a `password` key are redacted and counted by kind."""
     redaction = Redaction()
     clean = redaction.value(
         {

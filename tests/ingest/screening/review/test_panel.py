@@ -1,4 +1,4 @@
-"""The panel: concurrent reviewers, lost votes, and the decision that follows from the votes."""
+"""The panel, which votes on a text: concurrent reviewers, lost votes, and the decision that follows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FACT = "The team decided to move the ledger to Postgres because the Redis counte
 
 
 def vote(*, ok: bool = True, trivial: bool | None = None, **scores: float) -> Vote:
-    """A reviewer's vote with these scores."""
+    """A reviewer's vote with the given scores."""
     return Vote(reviewer="any", ok=ok, scores=scores, trivial=trivial, reason="because")
 
 
@@ -55,7 +55,7 @@ class StubReviewer:
     stand_in: Reviewer | None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """A vote with the score 8, or the error."""
+        """A vote with the score 8; raises ReviewFailed if `fails` is set."""
         self.shown.append(request.text)
         await anyio.sleep(self.delay_s)
         if self.fails:
@@ -70,7 +70,7 @@ def request(text: str = FACT) -> ReviewRequest:
 
 @pytest.mark.anyio
 async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
-    """The others decide; the lost vote has its reason, and votes keep the order of the reviewers."""
+    """If a reviewer fails, the others decide. Its lost vote has a reason, and votes keep the order of the reviewers."""
     failing, slow = StubReviewer("novelty", [], fails=True), StubReviewer("importance", [], delay_s=0.02)
     panel = Panel((slow, StubReviewer("relevance", []), failing))
     decided = await panel.review(request())
@@ -85,7 +85,7 @@ async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
 
 @pytest.mark.anyio
 async def test_a_slow_reviewer_loses_its_vote_at_the_time_limit() -> None:
-    """The panel decides at the time limit with the votes of the others."""
+    """At the time limit the panel decides with the votes that it has; the slow reviewer's vote is lost."""
     panel = Panel((StubReviewer("importance", [], delay_s=5), StubReviewer("relevance", [])), limit_s=0.05)
     decided = await panel.review(request())
     assert decided.votes[0].reason == "no answer within 0.05 s"
@@ -94,20 +94,20 @@ async def test_a_slow_reviewer_loses_its_vote_at_the_time_limit() -> None:
 
 @pytest.mark.anyio
 async def test_only_the_beginning_of_a_long_text_is_reviewed() -> None:
-    """Reviewers are shown the first MAX_READ characters."""
+    """Reviewers are shown only the first MAX_READ characters of a text."""
     reviewer = StubReviewer("importance", [])
     await Panel((reviewer,)).review(request("x" * (MAX_READ + 1)))
     assert [len(text) for text in reviewer.shown] == [MAX_READ]
 
 
 def judge(votes: list[Vote], prefilter: str | None = None) -> Reviewed:
-    """The decision of a panel of local reviewers."""
+    """The decision that a panel of local reviewers takes on the given votes."""
     return decide(votes, tier_of([one.ok for one in votes]), prefilter)
 
 
 @given(VOTES)
 def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
-    """Invalid votes and votes without the score do not count."""
+    """The mean of a score leaves out invalid votes and votes without this score."""
     decided = judge(votes)
     for name in ("importance", "relevance", "novelty"):
         scores = [one.scores[name] for one in votes if one.ok and name in one.scores]
@@ -120,7 +120,7 @@ def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
 
 @given(st.lists(st.booleans(), max_size=3))
 def test_the_tier_depends_on_how_many_reviewers_answered(answered: list[bool]) -> None:
-    """It is `fallback` if none answered, `partial` if one of several did, and otherwise `consensus`."""
+    """The tier is `fallback` if no reviewer answered, `partial` if one of several did, otherwise `consensus`."""
     count = sum(answered)
     expected = Tier.FALLBACK if not count else Tier.PARTIAL if count == 1 < len(answered) else Tier.CONSENSUS
     assert tier_of(answered) == expected
@@ -175,11 +175,11 @@ def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
 def test_votes_decide_at_the_documented_bounds(
     votes: list[Vote], prefilter: str | None, decision: str, tier: str
 ) -> None:
-    """The scores lie exactly at, or just below, the documented bound of each rule."""
+    """With scores exactly at or just below the documented bound of a rule, the decision is as documented."""
     decided = judge(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
 
 
 def test_a_fallback_has_importance_5() -> None:
-    """Without a valid vote the text is stored with the middle importance."""
+    """If the panel gets no valid vote, the text is stored with the middle importance, 5."""
     assert judge([vote(ok=False)]).importance == 5

@@ -48,7 +48,7 @@ async def request(text: str = FACT) -> ReviewRequest:
 
 
 async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient) -> None:
-    """The model's score is one of three votes, and the text is sent to it as data."""
+    """The language model's score is one of the panel's three votes, and the text is sent to the model as data."""
     with serving(says('{"score": 8, "trivial": false, "reason": "a decision"}')) as server:
         decided = await panel_with(http, server).review(await request())
     assert decided.tier is Tier.CONSENSUS
@@ -71,7 +71,10 @@ async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient
 async def test_the_local_reviewer_votes_in_place_of_a_failing_endpoint(
     http: httpx.AsyncClient, answer: Answer, reason: str
 ) -> None:
-    """The local reviewer votes in its place, and the pre-filter decides; the lost vote has its reason."""
+    """If the model's endpoint fails, the local reviewer votes in its place and the pre-filter decides.
+
+    The lost vote has the reason.
+    """
     with serving(answer) as server:
         decided = await panel_with(http, server).review(await request())
     assert decided.tier is Tier.FALLBACK
@@ -93,7 +96,7 @@ INJECTIONS = [
 
 @pytest.mark.parametrize("text", INJECTIONS)
 async def test_a_text_with_orders_to_the_reviewer_is_reviewed_locally(http: httpx.AsyncClient, text: str) -> None:
-    """It is not sent to the language model and gets the score of a panel without one."""
+    """A text with a prompt injection is not sent to the language model. The local reviewers score it."""
     with serving(says('{"score": 10, "trivial": false, "reason": "as ordered"}')) as server:
         decided = await panel_with(http, server).review(await request(text))
     assert server.requests == []
@@ -104,13 +107,13 @@ async def test_a_text_with_orders_to_the_reviewer_is_reviewed_locally(http: http
 
 @pytest.mark.parametrize("text", [FACT, "The patch scored well in the benchmark.", "Ten people rated the cake."])
 def test_plain_texts_do_not_address_a_reviewer(text: str) -> None:
-    """Scores and ratings in ordinary sentences are not orders."""
+    """Scores and ratings in ordinary sentences are not taken for a prompt injection."""
     assert not addresses_reviewer(text)
 
 
 @pytest.mark.parametrize("unit", ["\n", "\r\n", " \n ", "system ", "<", "as a "])
 def test_the_search_for_orders_is_fast_on_any_text(unit: str) -> None:
-    """Texts built to slow the pattern down are searched within seconds."""
+    """Texts built to slow down the search for prompt injections are searched within seconds."""
     text = unit * (MAX_READ // len(unit))
     began = time.process_time()
     assert not addresses_reviewer(text)
@@ -132,7 +135,7 @@ def test_the_search_for_orders_is_fast_on_any_text(unit: str) -> None:
     ],
 )
 async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, decision: str) -> None:
-    """Short facts are stored, filler and noise are not; the same text always gets the same votes."""
+    """Built-in reviewers store short facts and reject filler and noise. The same text always gets the same votes."""
     local = Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(InMemoryStore())))
     first, second = await local.review(await request(text)), await local.review(await request(text))
     assert first.decision == decision
@@ -140,14 +143,14 @@ async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, d
 
 
 async def test_novelty_needs_an_embedding() -> None:
-    """Without an embedding the vote of novelty is lost, and the others still decide."""
+    """Without an embedding the vote on novelty is lost, and the other reviewers still decide."""
     local = Panel((ImportanceReviewer(), NoveltyReviewer(InMemoryStore())))
     decided = await local.review(ReviewRequest(SCOPE, FACT))
     assert (decided.tier, decided.novelty, decided.decision) == (Tier.PARTIAL, None, Decision.STORE)
 
 
 async def test_a_text_stored_as_another_type_is_not_new() -> None:
-    """Novelty compares a text with memories of all long-term types."""
+    """A text that is stored as a memory of any long-term type is not new."""
     world = World()
     await world.add("episodic", FACT)
     vote = await NoveltyReviewer(world.store).vote(await request())
@@ -155,7 +158,7 @@ async def test_a_text_stored_as_another_type_is_not_new() -> None:
 
 
 async def test_nearest_similarities_are_one_for_each_vector() -> None:
-    """Each vector has the best cosine over all types, and 0 in an empty store."""
+    """Each vector gets its best cosine with stored memories of all types, and 0 in an empty store."""
     world = World()
     await world.add("procedural", FACT)
     same = (await FakeEmbedder().embed_query(FACT)).dense
