@@ -1,4 +1,4 @@
-"""HEAD requests: answered like GET, and refused for reads that are recorded as use. OPTIONS: names all methods."""
+"""HEAD is answered like GET, but refused where a GET records use. OPTIONS names all methods of a path."""
 
 from __future__ import annotations
 

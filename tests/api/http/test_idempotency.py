@@ -35,12 +35,12 @@ class Maker:
 
 @pytest.fixture
 def once() -> IdempotentCalls:
-    """Idempotent calls over an empty store of answers."""
+    """Idempotent calls without any stored answer."""
     return IdempotentCalls(FakeAnswers(lambda: NOW))
 
 
 async def test_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> None:
-    """The call runs once, even if it is repeated in another process."""
+    """A call repeated with the same key and body gets the first answer and does not run again, in any process."""
     answers, make = FakeAnswers(lambda: NOW), Maker()
     first = await IdempotentCalls(answers).answer(SCOPE, "k", "d", make)
     assert (await IdempotentCalls(answers).answer(SCOPE, "k", "d", make), make.asked) == (first, 1)

@@ -73,12 +73,12 @@ CONFIG = schemathesis.Config.from_dict(
 
 @pytest.fixture(scope="session")
 def schema() -> schemathesis.BaseSchema:
-    """The document that the application serves."""
+    """The OpenAPI document that the application serves."""
     return schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
 
 class SameThread:
-    """In place of schemathesis's portal: calls run in this thread, and none waits for another thread four times."""
+    """Replaces schemathesis's portal, so that calls run in the test's thread without switches between threads."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -105,7 +105,7 @@ def same_thread() -> Iterator[None]:
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def check(case: schemathesis.Case[Any]) -> None:
-    """Make the call, and check the status and the body of the answer."""
+    """Make the generated call, and check status and body of the answer against the document."""
     case.call_and_validate(session=CLIENT, checks=CHECKS)
 
 
@@ -135,7 +135,7 @@ def test_every_route_is_in_the_document() -> None:
 
 @pytest.mark.anyio
 async def test_docs_page_works_offline(client: httpx.AsyncClient) -> None:
-    """The page has no script and no URL of another server."""
+    """The page of API documentation loads no script and names no URL of another server."""
     page = (await client.get("/docs")).text
     assert "<script" not in page
     assert "src=" not in page

@@ -102,7 +102,7 @@ async def test_missing_field_is_named(client: httpx.AsyncClient, field: str) -> 
 async def test_malformed_json_is_400_and_invalid_json_422(
     client: httpx.AsyncClient, path: str, raw: bytes, status: int
 ) -> None:
-    """Both statuses hold for every call with a body."""
+    """For every call with a body, malformed JSON is a 400, and valid JSON with wrong fields a 422."""
     problem(await client.post(path, content=raw, headers=JSON), status)
 
 
@@ -144,7 +144,7 @@ async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
 
 
 async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.AsyncClient) -> None:
-    """A body of escapes may be four times as long as the largest value."""
+    """A body for a keyed item may have 4 MiB, as escapes lengthen its value. A longer body is a 413 with the limit."""
     for mebibytes, status in ((3, 422), (5, 413)):
         body = b'{"namespace": "n", "key": "k", "value": "' + b"x" * (mebibytes << 20) + b'"}'
         answer = await client.put("/v1/items", content=body, headers=JSON)
@@ -237,7 +237,7 @@ async def test_namespaces_of_any_script_are_separate(client: httpx.AsyncClient, 
     ),
 )
 async def test_no_json_body_causes_a_server_error(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
-    """Calls with generated JSON bodies get only documented statuses."""
+    """Any generated JSON body gets a documented status, never a 500."""
     response = await client.post(path, content=json.dumps(body), headers=JSON)
     assert response.status_code in (200, 201, 400, 422), response.text
 

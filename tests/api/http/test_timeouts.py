@@ -28,12 +28,12 @@ class HastyProtocol(TimedProtocol):
 
 
 class WholeProtocol(HastyProtocol):
-    """A protocol that gets everything up to the end of a head, and what follows that, in one read."""
+    """The server's HTTP protocol that gets a whole request head, and what follows it, in one read."""
 
     waiting = b""
 
     def data_received(self, data: bytes) -> None:
-        """Receive what has arrived, once a head is complete."""
+        """Collect data until a request head is complete, then pass everything on."""
         self.waiting += data
         if b"\r\n\r\n" in self.waiting:
             data, self.waiting = self.waiting, b""
@@ -81,7 +81,7 @@ async def serving(body_s: float, protocol: type[TimedProtocol] = HastyProtocol) 
 
 
 async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
-    """Send pieces with a pause after each, and return all that the server sends until it closes."""
+    """Send pieces to a port with a pause after each. Return all that the server sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:
@@ -172,7 +172,7 @@ async def test_requests_share_a_connection() -> None:
 
 
 async def test_blanks_around_a_header_value_are_no_part_of_it() -> None:
-    """A key that a script sends with a blank at its end is the same key."""
+    """An API key header with blanks around its value is accepted as the key without the blanks."""
     head = POST.replace(b"/v1/memories", b"/key") + b"x-api-key: \t a key \t \r\nconnection: close\r\n\r\n"
     async with serving(body_s=SOON) as port:
         assert (await said(port, head)).endswith(b"\r\n\r\na key")

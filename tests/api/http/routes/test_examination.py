@@ -36,7 +36,7 @@ async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncC
 
 
 async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) -> None:
-    """Sentences of another type than the whole are listed with it, without secrets; one sentence has no parts."""
+    """Sentences of another type than the whole text are listed as parts, without secrets."""
     text = f"I live in Lisbon. Remind me to call {MAIL} tomorrow."
     answer = (await client.post("/v1/classify", json={"content": text})).json()
     parts = [(item["type"], item["content"]) for item in answer["parts"]]
@@ -123,7 +123,7 @@ async def test_filler_is_rejected_only_if_a_review_is_requested(
 
 
 def scoring(scores: Mapping[str, int]) -> Answer:
-    """An endpoint that answers with these scores, and fails when asked for any other."""
+    """A language model's endpoint that answers with these scores. It fails for any score that is not in `scores`."""
 
     def answer(request: dict[str, Any]) -> tuple[int, str]:
         instructions = request["messages"][0]["content"]
@@ -137,7 +137,7 @@ def scoring(scores: Mapping[str, int]) -> Answer:
 
 @asynccontextmanager
 async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service that gets scores of importance and relevance from an endpoint, which `answer` answers."""
+    """A client of a service whose reviewers get importance and relevance scores from `answer`."""
     with serving(answer) as server:
         settings = Settings(reviewer_url=server.endpoint[0])
         async with httpx.AsyncClient() as http:
@@ -163,7 +163,7 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
 async def test_each_tier_decides_by_the_reviewers_that_answer(
     services: Services, content: str, scores: Mapping[str, int], tier: str, status: str, importance: int
 ) -> None:
-    """Local reviewers vote for failed models. With one model left, importance 3 is enough; with none it is set to 5."""
+    """If language models fail, local reviewers vote instead, and the review's tier follows from who answered."""
     body = {"namespace": "n", "content": content, "type": "semantic"}
     async with reviewed_by(services, scoring(scores)) as client:
         review = (await client.post("/v1/review", json=body)).json()

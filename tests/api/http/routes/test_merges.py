@@ -25,7 +25,7 @@ async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("again", [FACT["content"], "The build runs on friday"], ids=["same text", "reworded"])
 async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClient, again: str) -> None:
-    """It is pinned if either is, with the later expiry, the higher importance, and all tags, metadata and sources."""
+    """A merged memory is pinned if either was, with the later expiry, the higher importance, all tags and sources."""
     first = await write(
         client,
         importance=8,

@@ -1,4 +1,4 @@
-"""Intentions: due by time, event or context; marked as fired, snoozed, completed and cancelled."""
+"""Intentions (tasks): due by time, event or context, marked as fired, snoozed, completed and cancelled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def _due(client: httpx.AsyncClient, **params: str) -> list[str]:
 
 
 async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None:
-    """Words such as "tomorrow" set the due time and stay in the text."""
+    """Words such as "tomorrow" set the due time of an intention, and stay in its text."""
     created = await _write(client, "Call the dentist tomorrow at 3pm")
     assert (created["due_at"], created["due_text"]) == ("2026-03-02T15:00:00Z", "tomorrow at 3pm")
     assert await _due(client) == []
@@ -57,7 +57,7 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
 async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
     client: httpx.AsyncClient, content: str, due_at: str
 ) -> None:
-    """Texts are read in the zone of the metadata; what is negated, past or a product gets no due time."""
+    """A due time is read in the time zone of the metadata. Negated or past times, and product names, set none."""
     memory = await _write(client, content, metadata={"timezone": "Europe/Berlin"})
     assert memory["due_at"] == due_at
 
@@ -82,7 +82,7 @@ async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient)
 
 
 async def test_a_due_intention_is_given_to_one_caller_only(client: httpx.AsyncClient) -> None:
-    """Of concurrent callers one gets a due intention; afterwards it is active and not due."""
+    """If several callers ask at once and mark as fired, only one gets the due intention."""
     created = await _write(client, "once", due_at=NOW.isoformat())
     got: list[str] = []
 
@@ -126,7 +126,7 @@ async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, 
 
 
 async def test_an_intention_ends_in_one_way_only(client: httpx.AsyncClient) -> None:
-    """Of calls at once that complete, cancel and snooze it, those that come after its end are a 409."""
+    """Of concurrent calls to complete, cancel or snooze an intention, those after its end are a 409."""
     created = await _write(client, "end me", due_at=NOW.isoformat())
     answers: dict[str, int] = {}
 
@@ -162,7 +162,7 @@ async def test_readers_cannot_mark_intentions(guarded: Services) -> None:
 
 
 async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClient) -> None:
-    """A private intention is due for its own session only: others, and the namespace, neither see nor mark it."""
+    """A private intention is due in its own session only. No other session can see it or mark it as fired."""
     await _write(client, "mine", due_at=NOW.isoformat(), session_id="s1", visibility="session")
     assert await _due(client, mark="true") == []
     assert await _due(client, session_id="s2", mark="true") == []
@@ -184,7 +184,7 @@ async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: htt
 
 
 async def test_promotion_keeps_private_intentions_private(client: httpx.AsyncClient) -> None:
-    """However often it was shown or said in its session, an intention of one session is not shown to the others."""
+    """A private intention is not promoted to the namespace, however often it is used. No other session sees it."""
     for _ in range(4):
         body = {"namespace": "ann", "type": "prospective", "content": "buy Ann a ring", "session_id": "s1"}
         created = (await client.post("/v1/memories", json={**body, "visibility": "session"})).json()

@@ -1,4 +1,4 @@
-"""Exact token counts, requested from the provider of a model, and contexts that are cut to them."""
+"""Exact token counts, requested from the provider of a language model, and contexts cut to these counts."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ FACTS = [f"Fact {number}: the tide at pier {number} is low in the morning." for 
 
 
 def length_of(request: httpx.Request) -> httpx.Response:
-    """A provider's answer that counts one token for each character."""
+    """An answer of the provider's count endpoint that counts one token for each character."""
     text = json.loads(request.content)["messages"][0]["content"]
     return httpx.Response(200, json={"input_tokens": len(text)})
 
 
 def refusal(_request: httpx.Request) -> httpx.Response:
-    """A provider's error answer, without a count."""
+    """An error answer of the provider's count endpoint."""
     return httpx.Response(500)
 
 
 async def drip(_request: httpx.Request) -> httpx.Response:
-    """An answer that sends one byte every 0.1 s, for a minute."""
+    """An answer of the provider's count endpoint that sends one byte every 0.1 s, for a minute."""
 
     async def body() -> AsyncIterator[bytes]:
         for _ in range(600):
@@ -54,7 +54,7 @@ async def drip(_request: httpx.Request) -> httpx.Response:
 async def counted(
     services: Services, provider: Callable[[httpx.Request], Any], own: RegistryFile = OWN
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service whose registry names a counting endpoint, with some facts stored."""
+    """A client of a service with some facts, whose model registry names `provider` as the endpoint for token counts."""
     registry = Registry.of(default_file(), own)
     async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as transport:
         counter = ProviderCounter(transport, lambda: registry, lambda _: None)
@@ -78,7 +78,7 @@ async def retrieve(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("budget", [0, 30, 100, 400, 900])
 async def test_a_context_is_cut_to_the_providers_count(services: Services, budget: int) -> None:
-    """The provider counts far more tokens than our tokenizer; the context is within the budget by its count."""
+    """If the provider counts far more tokens than our tokenizer, the context is within the budget by its count."""
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=budget, working_budget=0)
     assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= budget
@@ -95,7 +95,7 @@ async def test_memories_do_not_use_the_budget_of_working_memory(services: Servic
 
 
 async def test_a_provider_that_always_counts_more_gets_an_empty_context(services: Services) -> None:
-    """If every text counts more than the budget, nothing fits; the answer reports 0 tokens."""
+    """If the provider counts more than the budget for every text, the context is empty and reported with 0 tokens."""
     async with counted(services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})) as client:
         answer = await retrieve(client, budget=400)
     assert (answer["context"], answer["metadata"]["model_tokens"]) == ("", 0)
@@ -103,7 +103,7 @@ async def test_a_provider_that_always_counts_more_gets_an_empty_context(services
 
 @pytest.mark.parametrize("provider", [refusal, drip])
 async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services: Services, provider: Any) -> None:
-    """All counts of an answer share one deadline; after three failures the endpoint is not asked for a while."""
+    """All counts of an answer share one deadline. After three failures the provider is not asked for a while."""
     async with counted(services, provider) as client:
         for _ in range(3):
             began = time.monotonic()
@@ -118,7 +118,7 @@ async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services
 
 
 async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Services) -> None:
-    """A failing endpoint is not hidden by another one of its gateway. User and password of the URL are not shown."""
+    """Metrics show each count endpoint of a host with its own circuit breaker, without the URL's user and password."""
     endpoint = "{detect: [%s], count: {url: 'http://me:word@x:1/%s', kind: anthropic}}"
     registry = parse_registry(f"providers: {{a: {endpoint % ('a', 'a')}, b: {endpoint % ('b', 'b')}}}", "own")
 
@@ -137,7 +137,7 @@ async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Se
 
 
 async def test_the_same_context_is_counted_once(services: Services) -> None:
-    """Counts are remembered by model and text."""
+    """A text is counted by the provider only once for each model."""
     asked: list[httpx.Request] = []
 
     def provider(request: httpx.Request) -> httpx.Response:
@@ -151,7 +151,7 @@ async def test_the_same_context_is_counted_once(services: Services) -> None:
 
 
 async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(services: Services) -> None:
-    """Both answers report the count in the same members as a retrieval."""
+    """Contexts of threads and agents report the provider's count in the same fields as a retrieval."""
     async with counted(services, length_of) as client:
         thread = (await client.post("/v1/threads", json={"namespace": "n"})).json()["id"]
         for number in range(10):
@@ -177,7 +177,7 @@ async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(se
 async def test_only_the_providers_count_is_reported_as_exact(
     services: Services, model: str, who: str, told: object, form: str
 ) -> None:
-    """If the provider has no endpoint or does not answer, the exact count is absent."""
+    """Without an endpoint or an answer of the provider, the field for its count is absent."""
     async with counted(services, length_of if who == "provider" else refusal) as client:
         answer = await retrieve(client, model=model, format=form, budget=200)
     texts = answer["context"] if isinstance(answer["context"], str) else answer["context"][0]["content"]
@@ -186,14 +186,14 @@ async def test_only_the_providers_count_is_reported_as_exact(
 
 
 async def test_a_tokenizer_that_is_named_is_the_one_that_counts(services: Services) -> None:
-    """The budget is in tokens of that tokenizer. The provider's count is reported, but nothing is cut to it."""
+    """If the request names a tokenizer, it counts the budget. The provider's count is only reported."""
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=60, tokenizer="cl100k_base")
     assert answer["metadata"]["model_tokens"] > 60
 
 
 async def test_a_workflows_history_is_cut_to_the_providers_count(services: Services, live: LiveClient) -> None:
-    """`continue` gives the same history. Both answers are marked as degraded if the provider did not count."""
+    """A workflow's history, also in `continue`, is cut to the provider's count. Without a count it is degraded."""
     for provider, degraded in ((length_of, []), (refusal, ["token_count"])):
         async with counted(with_live_workflows(services, live), provider) as client:
             space = {"namespace": uuid.uuid4().hex}

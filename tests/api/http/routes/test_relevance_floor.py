@@ -1,4 +1,4 @@
-"""The relevance floor, with the real encoder: a question that nothing answers gets little or nothing."""
+"""The relevance floor (lowest score that a context shows), with the real encoder and questions without an answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNANSWERED = "Which Kubernetes version runs on the staging cluster?"
 
 @pytest.fixture(scope="module")
 async def floored(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with the real encoder and the memories in namespace "home"."""
+    """A client of a service with the real encoder and sample memories in the namespace "home"."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     async with connect(fake_services(lambda: NOW, InMemoryStore(384), encoders=(embedder, Bm25Encoder()))) as client:
         for content in MEMORIES:
@@ -59,28 +59,28 @@ async def retrieve(client: httpx.AsyncClient, query: str, **fields: Any) -> dict
 
 
 async def test_a_question_that_nothing_answers_gets_an_empty_context(floored: httpx.AsyncClient) -> None:
-    """Every memory is below the floor, and the metadata say how many were left out."""
+    """For a question without an answer all memories are below the floor, and the metadata count them as left out."""
     answer = await retrieve(floored, UNANSWERED)
     assert (answer["context"], answer["items"], answer["metadata"]["outcome"]) == ("", [], "empty")
     assert answer["metadata"]["floor"] == {"value": DEFAULT_FLOOR, "dropped": len(MEMORIES)}
 
 
 async def test_a_memory_that_answers_the_question_is_above_the_default_floor(floored: httpx.AsyncClient) -> None:
-    """The memory that answers is above the default floor."""
+    """A memory that answers the question is shown with the default floor."""
     answer = await retrieve(floored, ANSWERED)
     assert answer["metadata"]["outcome"] == "ok"
     assert answer["items"][0]["content"] == MEMORIES[0]
 
 
 async def test_a_floor_of_0_shows_all_memories(floored: httpx.AsyncClient) -> None:
-    """Every memory is shown, even for a question that none answers."""
+    """With a floor of 0 every memory is shown, even if none answers the question."""
     answer = await retrieve(floored, UNANSWERED, floor=0)
     assert len(answer["items"]) == len(MEMORIES)
     assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
 
 
 async def test_a_higher_floor_shows_fewer_memories(floored: httpx.AsyncClient) -> None:
-    """Raising the floor only removes memories, the others keep their order; at 0 all are shown, at 1 none."""
+    """A higher floor removes memories and keeps the order of the rest. A floor of 1 removes all."""
     shown = [
         [item["id"] for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)]
         for floor in (0.0, 0.5, 0.99, 1.0)
@@ -96,7 +96,7 @@ def _rank(item: dict[str, Any]) -> int:
 
 
 async def test_a_search_has_no_floor_unless_it_asks_for_one(floored: httpx.AsyncClient) -> None:
-    """The answer reports the floor and the number of hits that it removed."""
+    """A search has no floor by default. If it sets one, the answer reports it and the number of removed hits."""
     body = {"namespace": "home", "query": UNANSWERED}
     plain = (await floored.post("/v1/search", json=body)).json()
     assert (len(plain["hits"]), plain["floor"]) == (len(MEMORIES), {"value": 0, "dropped": 0})
@@ -128,7 +128,7 @@ async def test_a_receipt_lists_what_was_below_the_floor(floored: httpx.AsyncClie
 
 
 async def test_the_relevance_floor_applies_to_prompts(floored: httpx.AsyncClient) -> None:
-    """The hook prompt-submit applies the default floor, or the one of its request."""
+    """The hook prompt-submit applies the default relevance floor, unless its request sets another."""
     body = {"namespace": "home", "session_id": "s", "prompt": UNANSWERED}
     assert (await floored.post("/v1/hooks/prompt-submit", json=body)).json()["items"] == []
     shown = (await floored.post("/v1/hooks/prompt-submit", json=body | {"floor": 0})).json()
@@ -148,7 +148,7 @@ async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: h
 
 
 async def test_a_prompt_shows_due_intentions_whatever_the_floor(floored: httpx.AsyncClient) -> None:
-    """A due intention is delivered once; afterwards the floor applies to it as to any memory."""
+    """A due task is shown with one prompt whatever the floor. Later prompts show it only above the floor."""
     await write(floored, "prospective", "Call the dentist", "due", due_at=(NOW - timedelta(hours=1)).isoformat())
     body = {"namespace": "due", "session_id": "s", "prompt": UNANSWERED}
     first = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
@@ -158,7 +158,7 @@ async def test_a_prompt_shows_due_intentions_whatever_the_floor(floored: httpx.A
 
 
 async def test_a_question_for_tasks_gets_tasks(floored: httpx.AsyncClient) -> None:
-    """Tasks are found, although none shares a word with "what is left to do?"."""
+    """The question "what is left to do?" gets tasks, although no task shares a word with it."""
     for content in ("Renew the certificate", "Book the flights to Oslo"):
         await write(floored, "prospective", content, "open")
     await write(floored, "semantic", MEMORIES[2], "open")

@@ -1,4 +1,4 @@
-"""Calls for search, retrieval and receipts."""
+"""Calls for search, retrieval, and receipts (records of how a context was chosen)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ QUESTION = {"namespace": "me", "query": "how do I like my coffee?", "budget": 20
 
 
 async def asked(client: httpx.AsyncClient, **options: Any) -> str:
-    """Write one memory, retrieve it and return the receipt id."""
+    """Write a memory, retrieve a context, and return the id of the context's receipt."""
     assert (await client.post("/v1/memories", json=COFFEE, **options)).status_code in (200, 201)
     answer = await client.post("/v1/retrieve", json=QUESTION, **options)
     assert answer.status_code == 200
@@ -109,7 +109,7 @@ async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClie
 
 
 async def test_receipts_of_another_tenant_are_404(guarded: Services) -> None:
-    """Reading, verifying and replaying answer as for an unknown id."""
+    """Reading, verifying or replaying a receipt of another tenant is a 404, as for an unknown id."""
     async with connect(guarded) as client:
         receipt_id = await asked(client, headers=bearer("acme", Role.WRITER))
         for tenant, role, wanted in (("acme", Role.READER, 200), ("other", Role.ADMIN, 404)):
@@ -131,7 +131,7 @@ async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:
 
 
 async def test_saved_receipt_is_verified_offline(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """`verify FILE` exits with 0 for a saved receipt, with 1 for a changed one."""
+    """`remembrancer verify FILE` exits with 0 for an unchanged saved receipt, and with 1 for a changed one."""
     receipt_id = await asked(client)
     saved = (await client.get(f"/v1/receipts/{receipt_id}", params={"contents": "true"})).content
     assert b"I drink my coffee" in saved

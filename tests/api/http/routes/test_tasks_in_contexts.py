@@ -1,4 +1,4 @@
-"""Tasks in contexts: what is due comes first of its type and keeps its place in the budget."""
+"""Tasks in contexts: due tasks come before other tasks and have a part of the budget reserved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def write(client: httpx.AsyncClient, kind: str, content: str, **fields: An
 
 
 async def ask(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str, Any]:
-    """The answer to a retrieval whose receipt is valid and gives the same context again."""
+    """Build a context and return the answer, after checking that its receipt is valid and replays identically."""
     got = await client.post("/v1/retrieve", json={"namespace": "ann", "query": query, **fields})
     assert got.status_code == 200, got.text
     answer: dict[str, Any] = got.json()
@@ -40,14 +40,14 @@ async def ask(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str,
 
 
 def places(answer: dict[str, Any], *texts: str) -> list[int]:
-    """Where the texts stand in the context, -1 for one that is missing."""
+    """Positions of the texts in the context, -1 for a missing one."""
     context: str = answer["context"]
     return [context.find(text) for text in texts]
 
 
 @pytest.mark.parametrize("query", ["deploy service build server", "what is left to do?"])
 async def test_due_tasks_come_before_other_tasks(client: httpx.AsyncClient, query: str) -> None:
-    """Overdue tasks and those due today come first, whatever the others have in common with the query."""
+    """Tasks that are overdue or due today come before other tasks, even if these match the query better."""
     for number in range(5):
         await write(client, "prospective", f"deploy service {number} to the build server")
     await write(client, "prospective", "deploy the service again", due_at=(NOW + timedelta(days=1)).isoformat())
@@ -76,7 +76,7 @@ async def test_due_tasks_are_not_crowded_out_of_a_small_budget(client: httpx.Asy
 
 
 async def test_long_overdue_tasks_are_not_shown_in_every_context(client: httpx.AsyncClient) -> None:
-    """A task that was due weeks ago has no place of its own in the context of a question about other things."""
+    """A task that was due weeks ago is not shown for questions about other things."""
     for fact in FACTS:
         await write(client, "semantic", fact)
     due = (NOW - timedelta(days=20)).isoformat()
@@ -86,7 +86,7 @@ async def test_long_overdue_tasks_are_not_shown_in_every_context(client: httpx.A
 
 
 async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Path) -> None:
-    """The tasks are the first part of the context and the first items; another question keeps the usual order."""
+    """A question for tasks gets the tasks first in text and items. Other questions get the usual order."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
@@ -106,7 +106,7 @@ async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Pat
 
 
 async def test_a_question_for_tasks_is_not_answered_by_tasks_alone(onnx_directory: Path) -> None:
-    """Tasks come first in a part of the budget; the other tasks compete with events by score, as the receipt says."""
+    """For a question about tasks, some tasks have a part of the budget, and the rest compete with events by score."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:

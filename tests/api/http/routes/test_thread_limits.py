@@ -1,4 +1,4 @@
-"""Limits of threads over HTTP: flushes, evictions, concurrent writers, and turns that cannot be stored."""
+"""Limits of threads over HTTP: flushes (turns become memories), evictions, concurrent writers, failed writes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:
 
 
 async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
-    """At 1,600 of 2,000 tokens (not 1,599) half of the turns become memories with their source."""
+    """At 1,600 of 2,000 tokens, and not at 1,599, half of a thread's turns become memories."""
     thread = (await begun(client, resource="support"))["id"]
     for number in range(15):
         assert (await say(client, thread, words(100)))["flushed"] == 0, number
@@ -64,7 +64,7 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_repeated_request_gets_the_version_after_the_flush(client: httpx.AsyncClient) -> None:
-    """The answer to a repeated append is that of the first, with the flush that followed, also after other turns."""
+    """A repeated append gets the first answer, with the flush that followed, even after other turns."""
     thread = (await begun(client, resource="support"))["id"]
     for _ in range(15):
         await say(client, thread, words(100))
@@ -82,7 +82,7 @@ async def test_a_repeated_request_gets_the_version_after_the_flush(client: httpx
 
 
 async def test_a_flush_by_the_callers_own_turn_is_no_conflict_for_its_next_one(client: httpx.AsyncClient) -> None:
-    """A caller that sends the version of the last answer is not refused because its turn started a flush."""
+    """If an append starts a flush, the version in its answer is still accepted by the next append."""
     thread = (await begun(client, resource="flushing"))["id"]
     version = flushed = 0
     for _ in range(12):
@@ -93,7 +93,7 @@ async def test_a_flush_by_the_callers_own_turn_is_no_conflict_for_its_next_one(c
 
 
 async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.AsyncClient) -> None:
-    """Short turns reach the limit of messages long before that of tokens."""
+    """With short turns the stats predict the next flush from the limit of messages, not from that of tokens."""
     thread = (await begun(client, resource="support"))["id"]
     await say(client, thread, "short")
     stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
@@ -115,7 +115,7 @@ async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.Async
     ],
 )
 async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
-    """On the same thread each strategy leaves other turns, which have 50 tokens or fewer."""
+    """Each flush strategy keeps other turns of the same thread, with 50 tokens or fewer."""
     thread = (await begun(client, resource="still"))["id"]
     for number, size in enumerate(SIZES):
         await say(client, thread, f"{number} {words(size - 1)}")
@@ -154,7 +154,7 @@ async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: h
 
 @dataclass(slots=True)
 class Watch:
-    """What is seen of a thread while several writers append to it."""
+    """What a reader sees of a thread while several writers append to it."""
 
     tokens: int = 0
     turns: int = 0
@@ -218,7 +218,7 @@ async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(client
 
 
 async def test_turns_that_cannot_be_stored_are_reported(live: LiveClient, services: Services) -> None:
-    """Appends continue; stats, health and metrics report the batch that could not become memories."""
+    """If evicted turns cannot become memories, appends still work, and stats, health and metrics report the batch."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:

@@ -1,4 +1,4 @@
-"""Turns of threads over HTTP: what leaves is kept whole, repeated requests, and limits that a flush makes room for."""
+"""Turns of threads over HTTP: evicted turns are kept whole, appends can be repeated, and flushes make room."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resou
 
 
 async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, services: Services) -> None:
-    """Turns whose memory was refused are set aside, and they are still listed, without the id of a memory."""
+    """Turns whose memory was refused are still listed as flushed, without the id of a memory."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:
@@ -112,7 +112,7 @@ async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, servi
 
 
 async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, services: Services) -> None:
-    """They become a memory; turns of a buffer, or of a workflow with on_end `delete`, are dropped."""
+    """Turns of an expired thread become a memory. Those of a buffer or a workflow with on_end `delete` are dropped."""
     policies = "threads: {talk: {type: token_based, max_tokens: 500, ttl: 1s}, buffer: {type: buffer, ttl: 1s}}"
     store = services.store
     assert isinstance(store, InMemoryStore)
@@ -151,7 +151,7 @@ async def test_a_memory_with_an_invalid_turn_is_refused(client: httpx.AsyncClien
 
 
 async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) -> None:
-    """After a list, the same turn as before is the least recently used one."""
+    """Listing a thread's turns does not change which of them was used least recently."""
     thread = (await begun(client, resource="messages-lru"))["id"]
     for number in range(7):
         await say(client, thread, f"turn {number}")
@@ -163,7 +163,7 @@ async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) ->
 
 @pytest.mark.slow
 async def test_the_policy_of_the_readme_runs_for_200_turns(live: LiveClient, services: Services) -> None:
-    """No turn is refused, and the thread stays within its limits."""
+    """With the policy in the README, a thread takes 200 turns without a refusal and stays within its limits."""
     text = README.read_text(encoding="utf-8")
     example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
     registry = Registry.of(default_file())
@@ -199,7 +199,7 @@ class LosingClient(LiveClient):
 
 
 async def test_a_turn_stored_despite_a_503_is_not_appended_again(live: LiveClient, services: Services) -> None:
-    """A retry with the same Idempotency-Key gets the place of the turn that the failed request had stored."""
+    """If an append is stored but answered with 503, a retry with the same Idempotency-Key gets the stored turn."""
     losing = LosingClient(live)
     async with served(losing, services, POLICIES) as client:
         thread = (await begun(client))["id"]

@@ -28,13 +28,13 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[OnnxEmbedder]:
 
 @pytest.fixture
 async def facts(embedder: OnnxEmbedder) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of services with the default encoder."""
+    """An HTTP client of a service with the default encoder."""
     async with connect(fake_services(lambda: NOW, encoders=(embedder, Bm25Encoder()))) as client:
         yield client
 
 
 async def write(client: httpx.AsyncClient, content: str, days: int, **fields: Any) -> dict[str, Any]:
-    """The answer to writing a fact of so many days ago."""
+    """Write a fact dated `days` days ago and return the answer."""
     created: datetime = NOW - timedelta(days=days)
     body = {"namespace": "n", "type": "semantic", "content": content, "created_at": created.isoformat(), **fields}
     response = await client.post("/v1/memories", json=body)
@@ -65,7 +65,7 @@ async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
     ],
 )
 async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClient, older: str, newer: str) -> None:
-    """A newer fact about another attribute, subject or scope, a question, a plan or the past replaces nothing."""
+    """A newer fact about another attribute, subject or scope, a question, or a plan does not replace an older fact."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert "supersedes" not in new
@@ -104,7 +104,7 @@ async def test_a_fact_with_other_tags_or_metadata_is_not_replaced_or_contested(f
 
 
 async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClient) -> None:
-    """Both facts stay, linked to each other with the strength of the evidence."""
+    """A fact of another agent contests an older fact: both stay, linked with the strength of the evidence."""
     old = await write(facts, "The gateway listens on port 8080.", 9, agent_id="one")
     new = await write(facts, "The gateway listens on port 9090.", 2, agent_id="two")
     assert new["contests"] == [old["id"]]
@@ -115,7 +115,7 @@ async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClien
 
 
 async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(facts: httpx.AsyncClient) -> None:
-    """Written after the newer fact, the older one is replaced or contested as if it had come first."""
+    """An older fact that is written after the newer one is replaced or contested by it."""
     new = await write(facts, "The upload limit is 50 MB.", 2)
     late = await write(facts, "The upload limit is 20 MB.", 9)
     assert await state_of(facts, late["id"]) == "replaced"
@@ -123,7 +123,7 @@ async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(fact
 
 
 async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.AsyncClient) -> None:
-    """Facts of one batch are compared with each other, too: `supersedes` and `contests` have the ids of the others."""
+    """Facts of one batch replace or contest each other, too: `supersedes` and `contests` have the others' ids."""
     texts = ("The upload limit is 20 MB.", "The upload limit is 50 MB.", "We raised the upload limit to 100 MB.")
     items = [
         {"type": "semantic", "content": text, "created_at": (NOW - timedelta(days=9 - at)).isoformat()}
@@ -135,7 +135,7 @@ async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.Asyn
 
 
 async def test_a_rewording_in_a_batch_is_compared_as_the_fact_that_it_repeats(facts: httpx.AsyncClient) -> None:
-    """A later item of the batch replaces the stored fact, and is linked to that alone, not to an id never stored."""
+    """If an item of a batch rewords a stored fact, a later item replaces the stored fact and links to its id."""
     stored = (await write(facts, "The gateway listens on port 8080.", 2))["id"]
     contents = ("the gateway listens on port 8080", "The gateway listens on port 9090.")
     items = [{"type": "semantic", "content": content} for content in contents]

@@ -1,4 +1,4 @@
-"""Ended workflows: how long they are kept and how children continue them, on a real live store."""
+"""Ended workflows, with a real Redis server: how long they are kept, and how child workflows continue them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
 async def test_expired_log_leaves_state_chain_and_resources(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """The last state of an ended workflow is readable after its events have expired."""
+    """After an ended workflow's events have expired, its last state, chain and resources can still be read."""
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
@@ -86,7 +86,7 @@ async def test_expired_log_leaves_state_chain_and_resources(
 async def test_events_of_an_ended_workflow_are_kept_for_its_children(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """The log of a parent that has ended is kept as long as a child lives; see also the store's tests."""
+    """The events of an ended workflow are kept as long as a child workflow lives."""
     await ended(client, scope, 2)
     key = live_key(scope, "workflow", "w") + ":log"
     await live.run(lambda redis: redis.expire(key, 60), idempotent=True)
@@ -113,7 +113,7 @@ async def begin(client: httpx.AsyncClient, scope: Scope, **fields: Any) -> None:
 
 
 async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
-    """Give workflow `w` a thread with two turns, and a working item in session `s`; return the thread's id."""
+    """Give workflow `w` a thread with two turns and a note in session `s`; return the thread's id."""
     space = {"namespace": scope.namespace, "workflow_id": "w"}
     opened = await client.post("/v1/threads", json=space)
     assert (opened.status_code, opened.json()["workflow_id"]) == (201, "w")
@@ -134,13 +134,13 @@ async def memories(client: httpx.AsyncClient, scope: Scope, kind: str) -> list[d
 
 
 async def items(client: httpx.AsyncClient, scope: Scope) -> list[dict[str, Any]]:
-    """The live items of session `s`."""
+    """The notes in working memory of session `s`."""
     answer = await client.get("/v1/working", params={"namespace": scope.namespace, "session_id": "s"})
     return list(answer.json()["items"])
 
 
 async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: httpx.AsyncClient, scope: Scope) -> None:
-    """By default the turns of its threads become memories, and its working items are cleared."""
+    """By default, the end of a workflow turns its threads into memories and clears its notes in working memory."""
     await begin(client, scope)
     thread_id = await joined(client, scope)
     loose = {"namespace": scope.namespace, "session_id": "s", "content": "of no workflow"}
@@ -165,7 +165,7 @@ async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: ht
 
 
 async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(client: httpx.AsyncClient, scope: Scope) -> None:
-    """Threads and working items of the ended workflow stay for their time to live."""
+    """With on_end `keep`, threads and notes of the ended workflow stay until they expire."""
     await begin(client, scope, on_end="keep")
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "failed"})).json()
@@ -176,7 +176,7 @@ async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(client: httpx
 
 
 async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(client: httpx.AsyncClient, scope: Scope) -> None:
-    """Nothing of the ended workflow's threads and working items is kept, neither live nor as a memory."""
+    """With on_end `delete`, threads and notes of the ended workflow are deleted and do not become memories."""
     await begin(client, scope, on_end="delete")
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "cancelled"})).json()
@@ -188,7 +188,7 @@ async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(client: h
 
 
 async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: httpx.AsyncClient, scope: Scope) -> None:
-    """An unknown workflow is a 404, an ended one a 409; no thread and no item is created."""
+    """A thread or note for an unknown workflow is a 404, and for an ended one a 409. Neither is created."""
     await begin(client, scope, workflow_id="over")
     await post(client, scope, "over/events", {"type": "completed"})
     space = {"namespace": scope.namespace, "key": "k", "resource": "r"}
@@ -202,7 +202,7 @@ async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: htt
 
 
 async def test_steps_are_recorded_under_their_own_names(client: httpx.AsyncClient, scope: Scope) -> None:
-    """Characters without width stay: alone they may be a name, and they join emoji and letters."""
+    """Names of steps keep zero-width characters, which join emoji and letters or may even be the whole name."""
     await begin(client, scope)
     names = ["\u200b", "wash", "👩\u200d🍳 cook", "می\u200cپزد", "serve", "clear"]
     for name in names:
@@ -215,7 +215,7 @@ async def test_steps_are_recorded_under_their_own_names(client: httpx.AsyncClien
 
 @dataclass
 class EndOfWorkflow(ScreeningGate):
-    """Ends the workflow `w` while a working item is being written."""
+    """An ingestion step that ends the workflow `w` while a note is being written."""
 
     scope: Scope
     client: httpx.AsyncClient | None = None
@@ -232,7 +232,7 @@ class EndOfWorkflow(ScreeningGate):
 async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written(
     live: LiveClient, services: Services, scope: Scope, on_end: str, stored: int
 ) -> None:
-    """The call is refused, and the item is cleared or deleted like the workflow's other items."""
+    """If a workflow ends while its note is written, the call is refused and the note is cleared or deleted."""
     gate = EndOfWorkflow(scope)
     ingestor = replace(services.ingestor, gates=(gate,))
     async with connect(with_live_workflows(replace(services, ingestor=ingestor), live)) as client:
@@ -248,7 +248,7 @@ async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written
 
 
 async def test_an_item_that_left_its_workflow_outlives_it(client: httpx.AsyncClient, scope: Scope) -> None:
-    """An item that is created again without the workflow stays, and so does its stored copy."""
+    """A note that is created again without its workflow stays when the workflow ends."""
     await begin(client, scope, on_end="delete")
     item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z"}
     for belongs in ({"workflow_id": "w"}, {}):
@@ -259,7 +259,7 @@ async def test_an_item_that_left_its_workflow_outlives_it(client: httpx.AsyncCli
 
 
 async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.AsyncClient, scope: Scope) -> None:
-    """The same resource and key with the same workflow is the same thread; with another one it is a conflict."""
+    """A thread key of one workflow opens the same thread there, and is a conflict for another workflow."""
     await begin(client, scope)
     await begin(client, scope, workflow_id="v")
     space = {"namespace": scope.namespace, "key": "k", "resource": "r"}
@@ -273,7 +273,7 @@ async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.As
 async def test_an_interrupted_end_of_a_workflow_is_completed_by_upkeep(
     live: LiveClient, services: Services, scope: Scope
 ) -> None:
-    """A workflow that ended just before the service was killed is cleaned up by the background job."""
+    """If the service stops right after a workflow ends, the background job flushes its threads and clears its notes."""
     over_live = with_live_workflows(services, live)
     assert over_live.workflows is not None
     async with connect(over_live) as client:

@@ -34,7 +34,7 @@ async def report(client: httpx.AsyncClient, workflow_id: str, kind: str, **field
 
 
 async def look(client: httpx.AsyncClient, workflow_id: str, part: str = "", **query: Any) -> httpx.Response:
-    """Send a GET on a workflow, or on `part` of it, and return the answer."""
+    """Send a GET on a workflow, or on a part of it such as `events`, and return the answer."""
     return await client.get(f"/v1/workflows/{workflow_id}{part}", params={**IN, **query})
 
 
@@ -181,7 +181,7 @@ async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None
 
 
 async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """The history's tokens are reported and at most the budget, for any budget from 0 up."""
+    """The history of a continued workflow is within any token budget from 0, and its tokens are reported."""
     workflow_id = await begun(client)
     for number in range(30):
         await report(client, workflow_id, "note", input=f"entry {number}")
@@ -195,7 +195,7 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
 
 
 async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.AsyncClient) -> None:
-    """A resource is shown once, however long ago it was set. Omitted values are counted; older ones come on request."""
+    """A history shows each resource once, with its newest value, and counts the omitted ones."""
     await begun(client, workflow_id="a", data={"goal": "ship it"})
     await report(client, "a", "resource_changed", resources={"plan": "draft one", "spec": "as agreed"})
     await report(client, "a", "resource_changed", resources={"plan": "draft two"})
@@ -219,7 +219,7 @@ async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.As
 
 
 async def test_reading_a_history_appends_no_event(guarded: Services) -> None:
-    """A reader gets what `continue` would show, nothing is appended, and an ended workflow can be read too."""
+    """Reading a history shows what `continue` would show and appends no event, also for an ended workflow."""
     writer, reader = bearer("acme", Role.WRITER), bearer("acme", Role.READER)
     async with connect(guarded, headers=writer) as client:
         await begun(client, workflow_id="w")
@@ -275,7 +275,7 @@ async def test_default_budget_of_a_history_is_its_share_of_the_models_window(ser
 
 
 async def test_an_expired_ancestor_is_reported_as_a_gap(services: Services) -> None:
-    """The other workflows of the chain are still listed."""
+    """If an ancestor of a workflow has expired, the chain marks its place as a gap and lists the others."""
     async with connect(services) as client:
         for name, parent in (("a", None), ("b", "a"), ("c", "b")):
             await begun(client, workflow_id=name, parent_id=parent)

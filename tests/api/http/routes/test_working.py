@@ -1,4 +1,4 @@
-"""Calls for working memory, on a real live store."""
+"""Calls for working memory (notes of a session and its to-dos), on a real Redis server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
 
 
 async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient) -> None:
-    """They do not expire after five idle minutes as other items do, unless the request gives a time to live."""
+    """Notes on a to-do do not expire after five unused minutes as other notes do, unless the request sets a time."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("the parser is in src/parse.py", todo_id="t1")
     await world.make("a note of no to-do")
@@ -54,14 +54,14 @@ async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient)
 
 
 async def test_items_of_an_abandoned_to_do_expire_after_a_day(world: WorkingClient) -> None:
-    """The safety limit counts from the last use."""
+    """Notes on a to-do that is never completed expire a day after their last use."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     world.later(24 * 3_600 + 1)
     assert await world.listed() == []
 
 
 async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingClient) -> None:
-    """The first item is cleared; notes on the to-do and other to-dos stay."""
+    """If a to-do is created again, its former note is cleared. Other notes on it and other to-dos stay."""
     first = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("the parser is in src/parse.py", todo_id="t1")
     await world.post("/v1/hooks/todo-created", todo_id="t2", content="call Ann")
@@ -74,7 +74,7 @@ async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingCli
 
 
 async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -> None:
-    """Completing a to-do clears its stored items of this session and of no session; items of other sessions stay."""
+    """Completing a to-do clears its stored notes of this session or of none. Notes of other sessions stay."""
     kept = {"type": "working", "todo_id": "t1"}
     for content, session in (("ours", "s 1"), ("of no session", None), ("theirs", "s 2")):
         await world.post("/v1/memories", 201, content=content, session_id=session, **kept)
@@ -87,7 +87,7 @@ async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -
 
 
 async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingClient) -> None:
-    """By id, or with the session; items of other sessions stay."""
+    """Stored notes are cleared by id or with their session, and those of other sessions stay."""
     ids = []
     for content, session in (("one", "s 1"), ("two", "s 1"), ("three", "s 2")):
         body = {"type": "working", "content": content, "session_id": session}
@@ -102,7 +102,7 @@ async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingCli
 
 
 async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: WorkingClient) -> None:
-    """Some clients call session-stop after every answer, so it must not lose the to-dos of a session that continues."""
+    """The next prompt shows a to-do that session-stop paused: some clients call session-stop after every answer."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("a note of no to-do")
     await world.post("/v1/hooks/session-stop", messages=[])
@@ -118,7 +118,7 @@ async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: 
 
 
 async def test_a_part_of_a_session_that_goes_on_pauses_no_to_do(world: WorkingClient) -> None:
-    """An import sends what a running session said so far."""
+    """A session-stop with `ended` false, as imports of running sessions send it, pauses no to-do."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.post("/v1/hooks/session-stop", messages=[], ended=False)
     assert "port the parser" in (await world.recall())["context"]
@@ -257,7 +257,7 @@ async def test_a_cleared_item_is_listed_as_it_was_created_last(world: WorkingCli
 
 
 async def test_sweep_updates_stored_items_and_removes_expired_ones(world: WorkingClient) -> None:
-    """A sweep stores the uses of items and removes expired ones from the live store."""
+    """A sweep (background job) copies the last use of notes from Redis to the store, and removes expired notes."""
     item = await world.make("port the parser")
     world.later(100)
     await world.recall()
@@ -273,7 +273,7 @@ async def test_sweep_updates_stored_items_and_removes_expired_ones(world: Workin
 
 
 async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient) -> None:
-    """A retrieval as of an earlier time returns the items of then and extends none."""
+    """A retrieval as of an earlier time shows the notes of that time, and does not extend their life."""
     await world.make("port the parser")
     world.later(100)
     past = await world.recall(as_of="2026-03-01T12:00:50Z")
@@ -294,7 +294,7 @@ async def test_invalid_items_are_422(world: WorkingClient, body: dict[str, Any])
 
 @pytest.mark.parametrize("how", ["one", "session", "namespace"])
 async def test_deleting_a_working_memory_removes_its_live_item(world: WorkingClient, how: str) -> None:
-    """A working item deleted as a memory, alone or with its session or namespace, is neither listed nor recalled."""
+    """A note deleted as a memory, alone or with its session or namespace, is neither listed nor recalled."""
     item = await world.make("a secret")
     where: dict[str, Any] = {"namespace": item["namespace"]}
     if how == "one":
@@ -327,7 +327,7 @@ async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live
 
 
 async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None:
-    """It leaves room for the other items, the budget holds, and the answer names what is shown in part or left out."""
+    """A note above the budget is shown as an excerpt beside other notes, or skipped on request. The answer names it."""
     sentences = [f"Step {number} of the migration takes a while. " for number in range(400)]
     large = await world.make("".join(sentences) + "The zebra table goes last.", priority=5)
     small = await world.make("call Ann", priority=1)
@@ -346,7 +346,7 @@ async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None
 
 
 async def test_items_that_do_not_fit_the_budget_are_named(world: WorkingClient) -> None:
-    """More items than the working budget holds: the metadata has the ids of those left out."""
+    """If notes exceed the working budget, the metadata list the ids of those left out."""
     made = [(await world.make(f"note number {number} of the task"))["id"] for number in range(30)]
     answer = await world.recall(working_budget=60)
     shown = [item["id"] for item in answer["items"]]
