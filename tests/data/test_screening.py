@@ -83,7 +83,7 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
 async def test_trivial_texts_are_told_from_statements(
     embedder: Embedder, name: str, precision: float, recall: float
 ) -> None:
-    """A single text counts as trivial if the judge would not keep it; the models were not trained on these texts."""
+    """Texts that the judge would not keep count as trivial; the models were not trained on these texts."""
     judge, labelled = Judge.shipped(), rows(name)
     embeddings = await embedder.embed_documents([row["text"] for row in labelled])
     counts = count(

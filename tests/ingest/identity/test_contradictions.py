@@ -186,7 +186,7 @@ async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutc
 
 
 async def test_the_old_fact_ends_when_the_new_one_begins() -> None:
-    """A replaced fact keeps its text, ends when the new fact begins, and links to it.
+    """A replaced fact keeps its text, ends when the new fact begins, and names the new fact as its successor.
 
     The outcome has the replaced fact's id.
     """

@@ -80,7 +80,7 @@ async def states(store: InMemoryStore, *ids: str) -> list[State]:
 
 
 async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
-    """The older memory is contested with the one not yet deleted, and current once the deletion is repeated."""
+    """If deleting a newer memory fails, the older one is contested with it, and current after a repeated deletion."""
     store = FailingStore()
     ingestor = ingestor_of(store)
     old, new = await ports(ingestor, 2)

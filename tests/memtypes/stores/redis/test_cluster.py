@@ -55,7 +55,7 @@ async def test_namespaces_are_spread_over_the_nodes(live_cluster: LiveClient) ->
 
 
 async def test_locks_of_the_service_work_on_a_cluster(live_cluster: LiveClient) -> None:
-    """All keys of a lock without a scope are in the same hash slot of the cluster, as its scripts need."""
+    """A lock without a scope can be held on a cluster, because all of its keys are in one hash slot."""
     locks = RedisLocks(live_cluster)
     async with locks.held(LockRequest(f"job {fresh_scope().namespace}")) as lease:
         assert lease.fence > 0
