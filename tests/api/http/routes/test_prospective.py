@@ -57,7 +57,7 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
 async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
     client: httpx.AsyncClient, content: str, due_at: str
 ) -> None:
-    """A due time is read in the time zone of the metadata. Negated or past times, and product names, set none."""
+    """A due time is read in the text's zone, else the metadata's. Negated or past times and product names set none."""
     memory = await _write(client, content, metadata={"timezone": "Europe/Berlin"})
     assert memory["due_at"] == due_at
 
