@@ -121,9 +121,10 @@ class ChosenEntry(NamedTuple):
 
 
 class DemandBasis(NamedTuple):
-    """From which entries to compute how many tokens each memory type needs, its demand.
+    """The entries from which the demand of each memory type, the tokens that it needs, is computed.
 
-    first: number of best entries to count. unlisted: tokens, by type, of counted entries that a receipt does not list.
+    first: number of entries to count, from the best. unlisted: tokens to add to each type's demand, for counted
+    entries that a receipt does not list.
     """
 
     first: int
@@ -132,11 +133,11 @@ class DemandBasis(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BudgetFill:
-    """Result of filling a budget: its limits, the chosen entries and the tokens of each step.
+    """Result of filling a budget: its limits, the entries offered, those chosen, and the tokens of each memory type.
 
-    used: tokens that each type takes, headings included. initial: share of each type by the policy table. shifted: the
-    shares after `shifted_shares`. final: the same as `used`. room: tokens left over. demand: tokens, by type, that the
-    `window` best entries need.
+    used: tokens that the chosen entries take, headings included. initial: tokens by `initial_shares`. shifted: tokens
+    by `shifted_shares`. final: equal to `used`. room: tokens left over. demand: tokens that the `window` best entries
+    need.
     """
 
     plan: BudgetPlan
@@ -152,7 +153,7 @@ class BudgetFill:
     demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
-        """Why an entry of this size was not chosen: its type's limit if enough tokens are left over, else the total."""
+        """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if so many tokens are left, else OVER_TOTAL."""
         return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 
@@ -192,10 +193,10 @@ def _wanted(plan: BudgetPlan) -> set[MemoryType]:
 
 
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
-    """Tokens of each type before any shift: its cap, or else its share, by the policy table, of what the caps leave.
+    """Divide `spendable` tokens among the memory types, before any shift towards what the query asks for.
 
-    The sum is at most `spendable`. If the caps exceed it, types get their caps in the order of plan.types, until it is
-    used up.
+    A type with a cap gets the cap. The other types divide the rest in proportion to their shares in POLICIES. If the
+    caps exceed `spendable`, types get their caps in the order of plan.types, until it is used up.
     """
     shares: TypeTokens = {}
     rest = spendable
@@ -240,7 +241,7 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """How many of the best entries reach DEMAND_WINDOW times plan.total tokens, each counted up to its type's cap."""
+    """Number of best entries that take DEMAND_WINDOW times plan.total tokens, each counted up to its type's cap."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
@@ -257,10 +258,10 @@ def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Ov
 
 
 class _Filling:
-    """A budget while it is being filled. An entry is identified by its position in `entries`.
+    """A token budget that is being filled with entries, each identified by its position in `entries`.
 
-    reserved: tokens of each type that other types may not take until its own entries have taken them. used: tokens that
-    each type takes, headings included, by its index in TYPES. chosen: the chosen entries by their position.
+    reserved: tokens of each type that `take_in_order` gives to no other type. used: tokens that each type takes,
+    headings included, by its index in TYPES. chosen: the chosen entries by their position.
     """
 
     def __init__(
@@ -292,7 +293,7 @@ class _Filling:
         self.chosen: dict[int, ChosenEntry] = {}
 
     def take_best(self) -> None:
-        """Take the best-ranked entry that fits, even into tokens that are reserved for other types."""
+        """Choose the best-ranked entry that fits into the budget, even into tokens reserved for other types."""
         for index in sorted(self._left, key=self._ranks.__getitem__):
             kind = self._kinds[index]
             if self._wanted[index] + self._overhead(index) <= min(self._free, self._caps[kind]):
@@ -304,7 +305,7 @@ class _Filling:
                 return
 
     def take_in_order(self) -> None:
-        """Take, in order, the entries that fit without using tokens that are reserved for other types."""
+        """Choose, in order of position, the entries that fit without the tokens reserved for other types."""
         passed: list[int] = []
         least = 0 if self._cuts else self._least()
         for place, index in enumerate(self._left):
@@ -323,7 +324,7 @@ class _Filling:
         self._left = passed
 
     def take_rest(self) -> None:
-        """Take, in order, entries that fit uncut into the tokens left, including tokens reserved for other types."""
+        """Choose, in order of position, entries that fit into the tokens left, even those reserved for other types."""
         least = self._least()
         for index in self._left:
             if least > self._free:
@@ -335,7 +336,7 @@ class _Filling:
                     self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
-        """Take entries in order, whole or cut so that MIN_EXCERPT tokens stay free for each later entry."""
+        """Choose entries in order of position, cut where needed to leave MIN_EXCERPT tokens for each later entry."""
         least: list[int] = np.minimum(self._tokens, MIN_EXCERPT).tolist()
         reserved = sum(map(least.__getitem__, self._left))
         smallest = min(map(least.__getitem__, self._left), default=0)
@@ -350,7 +351,7 @@ class _Filling:
                 self._take(index, allowed)
 
     def _cut(self, index: int, room: int) -> bool:
-        """Take an entry larger than its type's limit, cut to at most half this limit; return whether it was taken."""
+        """Choose an entry larger than its type's limit, cut to at most half of it; return whether it was chosen."""
         kind = self._kinds[index]
         allowed = min(room - self._overhead(index), self._whole[kind] // 2)
         if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:

@@ -36,7 +36,11 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A token budget. total: by the model's own count. parts: its division, by `tokenizer`'s count, less `margin`."""
+    """A token budget for a model, divided among the parts of its context window, such as history and memory.
+
+    total: tokens by the model's own count. margin: share by which this count may exceed the count of `tokenizer`.
+    parts: tokens of each part by the count of `tokenizer`; together they are so few that the model's count fits, too.
+    """
 
     total: int
     margin: float
@@ -45,9 +49,9 @@ class WindowBudget:
 
     @classmethod
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """A budget of `budget` tokens, divided in the proportions of the model's window.
+        """Divide `budget` tokens among the parts in the proportions that they have in the model's context window.
 
-        budget: None stands for the model's window less the response. margin: share by which budgets are reduced.
+        budget: None means the whole window without the response, or DEFAULT_BUDGET if the window is unknown.
         """
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
@@ -67,7 +71,7 @@ class WindowBudget:
 
 @dataclass(frozen=True, slots=True)
 class BuiltContext(Generic[_Value]):
-    """A context that was built. tokens: its size by the local tokenizer. limit: maximum count by the provider."""
+    """A context to be counted. tokens: size by the local tokenizer. limit: maximum size by the provider's count."""
 
     value: _Value
     text: str
@@ -77,9 +81,10 @@ class BuiltContext(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
-    """A context and its count by the provider.
+    """A context and its size in tokens as the model's provider counts it.
 
-    model_tokens: None if it was not counted. margin: the margin with which it was built. degraded: parts that failed.
+    margin: the margin by which its budget was reduced. model_tokens: the provider's count; None if it was not counted.
+    degraded: what failed, in the words of an answer's `degraded`.
     """
 
     value: _Value

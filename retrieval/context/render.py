@@ -54,10 +54,11 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
 class ContextLayout:
     """Templates for the pieces of a context in one format.
 
-    opening, closing: texts around a block, with its {name}. heading, footing: texts around the part of a memory {type},
-    with its {title}. separator: text before each block, part or entry except the first. frame: texts around the whole
-    context. entry: renders a passage, given its line or a part of its line. has_days: whether events stand under
-    headings of days. has_stored_counts: whether the token counts stored with memories fit this format's entries.
+    opening, closing: texts before and after a block; {name} stands for its name. heading, footing: texts before and
+    after the memories of one type; {type} and {title} stand for its name and title. separator: text before each block,
+    type or entry except the first. frame: texts before and after the whole context. entry: renders a memory from its
+    passage and the text to show. has_days: whether events stand under headings of days. has_stored_counts: whether the
+    token counts stored with memories are those of this format's entries.
     """
 
     opening: str
@@ -83,7 +84,7 @@ class ContextLayout:
         return self.frame[0] + self.first("".join(blocks)) + self.frame[1]
 
     def around_block(self, name: str) -> tuple[str, str]:
-        """Opening and closing text of the block `name`."""
+        """Opening and closing text of the block with this name, such as "memories"."""
         return self.opening.format(name=name), self.closing.format(name=name)
 
     def around_type(self, kind: MemoryType) -> tuple[str, str]:
@@ -165,7 +166,7 @@ class Renderer:
         self.tokenizer = tokenizer
 
     def cost(self, piece: str) -> int:
-        """The tokens of `piece` with or without its separator, whichever count is larger."""
+        """Tokens of `piece` with or without its leading separator: the larger of the two counts."""
         if not piece:
             return 0
         first = self.layout.first(piece)
@@ -186,7 +187,7 @@ class Renderer:
         return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
     def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
-        """The beginning of `passage` and CUT_MARK in at most `allowed` tokens; None if not even the mark fits."""
+        """Show the beginning of `passage` and CUT_MARK in at most `allowed` tokens; None if not even the mark fits."""
         line = f" {passage.line.lstrip()}"  # most words have fewer tokens after a blank, as in an entry
         room = allowed - self.cost(self.layout.entry(passage, CUT_MARK))
         while room > 0:
@@ -199,9 +200,9 @@ class Renderer:
         return None
 
     def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
-        """The sentences of `passage` that share most words with `query`, in at most `allowed` tokens.
+        """Show the sentences of `passage` that share most words with `query`, in at most `allowed` tokens.
 
-        If no sentence fits, the beginning of `passage` is shown; None if not even that fits.
+        If no sentence fits, show the beginning of `passage`; return None if not even that fits.
         """
         if not _BOUNDARY.search(passage.line):  # its only sentence is the whole text, which does not fit
             return self.cut(passage, rank, allowed)
@@ -273,9 +274,9 @@ def split_sentences(text: str) -> list[str]:
 
 
 def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The sentences of `text` that match `query` best and fit together, in reading order; None if none fits.
+    """The sentences of `text` that share most words with `query`, as many as fit, in reading order; None if none fits.
 
-    fits: whether a text with these sentences fits.
+    fits: returns whether the text that it is passed is short enough.
     """
     sentences = split_sentences(text)
     weights = _weights(sentences, query)
@@ -292,7 +293,7 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """How well each sentence matches: IDF of the query's words in it, plus a part of its better neighbour's weight."""
+    """Weight of each sentence: the IDF of its words from the query, plus NEIGHBOUR times the better adjacent IDF."""
     stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}

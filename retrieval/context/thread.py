@@ -6,7 +6,7 @@ what it does not need. If the thread's policy has an allocation, its shares are 
 such as files, gets a small share.
 
 Turns are shown from the newest back, until one does not fit. If the newest turn of a part does not fit, its beginning
-is shown. Of a summary or an initial context that does not fit, the most important sentences are shown. A line at the
+is shown. A summary or an initial context that does not fit is cut to its most important sentences. A line at the
 beginning says what was left out. Every piece ends with a newline and begins with a character that no tokenizer merges
 with it, so token counts add up; see `memtypes.search.passage`.
 """
@@ -82,9 +82,9 @@ class OmittedParts:
 class ThreadContext:
     """The context of a thread.
 
-    parts: tokens of each part. turns: (thread id, index) of the shown turns, in order. cut: turns that are shown in
-    part. needs_more: whether all turns that were read of a thread are shown and the thread has more, so that reading
-    more would show more. gap: whether an ancestor is missing.
+    parts: tokens of each part, by name. turns: (thread id, index) of each shown turn, in order. cut: the shown turns of
+    which only the beginning is shown. needs_more: whether a larger read is needed, because some thread has more turns
+    than were read and all of those are shown. gap: whether an ancestor of the thread no longer exists.
     """
 
     text: str
@@ -107,7 +107,11 @@ def thread_context(
     *,
     files: bool = True,
 ) -> ThreadContext:
-    """The context of the last thread of `chain`, which begins with its oldest ancestor, in at most `budget` tokens."""
+    """Build the context of a thread in at most `budget` tokens.
+
+    chain: the thread's ancestors, oldest first, then the thread itself. allocation: maximum share of each part, if the
+    thread's policy sets it. files: whether to list the files and images that turns mention.
+    """
     parts = _Parts.of(chain, tokenizer, files=files)
     room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
     shown, mark = parts.fitting(room, allocation), ""
@@ -133,9 +137,10 @@ def thread_context(
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What each part of a context may show, and the tokens of its heading.
+    """The parts of a thread's context by name, such as "system": what each may show, and the tokens of its heading.
 
-    all: what would be left out if nothing were shown. newest: name of the part with the thread's newest turn.
+    all: numbers of all turns, files and images of the threads, shown or not. newest: name of the part with the
+    thread's newest turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
@@ -203,7 +208,10 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """Maximum tokens and share of each part, by a policy's `limits`. The newest turn always gets some tokens."""
+        """Limit the tokens of each part to its share in a policy's `limits`; return them, and the assured shares.
+
+        The part with the newest turn always gets some tokens.
+        """
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
         shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
@@ -213,9 +221,9 @@ class _Parts:
     def marked(
         self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
     ) -> tuple[dict[str, list[Piece]], str]:
-        """Choose pieces that leave room for a line that says what is left out; return the pieces and this line.
+        """Choose fewer pieces, to make room for a line that says what is left out; return pieces by part, and the line.
 
-        The line is shorter if a long one would displace the newest turn, and empty if even a short one would.
+        The line is shortened if there is no room for both it and the newest turn, and empty if that is not enough.
         """
         for reserved in (self.omitted({}).mark(), _SHORT_MARK):
             fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)
@@ -246,7 +254,7 @@ def _whole_notes(pieces: Sequence[Piece]) -> int:
 
 
 def _mentions(chain: Sequence[ThreadTail], kind: str) -> list[FileMention]:
-    """Each file or image once, by its newest mention in any thread of the chain, newest first. kind: which of them."""
+    """The newest mention of each file, or each image if `kind` is "images", in the threads of `chain`, newest first."""
     mentions: list[tuple[PathMention, int, str]] = [
         (mention, position, tail.thread.id)
         for position, tail in enumerate(chain)

@@ -52,7 +52,7 @@ class TurnsPart:
     pieces: list[Piece] = field(default_factory=list)
 
     def demand(self, room: int) -> int:
-        """Tokens that all turns need; counting stops once they exceed `room` tokens."""
+        """Tokens that all turns need; if these are more than `room`, some number above `room`."""
         total = 0
         for place in range(len(self.turns)):
             total += self._piece(place).tokens
@@ -86,9 +86,9 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """The part that shows summaries, or initial contexts, of a thread and its ancestors.
+    """The part that shows the notes of a thread and its ancestors: either summaries or initial contexts.
 
-    notes: (position of the thread in the chain, text) of each.
+    notes: for each, the position of its thread (0 for the oldest ancestor) and its text.
     """
 
     notes: Sequence[tuple[int, str]]
@@ -154,7 +154,7 @@ class ReferencesPart:
         return sum(piece.tokens for piece in self.pieces)
 
     def fitting(self, room: int) -> list[Piece]:
-        """The files or images that fit into `room` tokens, taken in order."""
+        """The files or images that together fit into `room` tokens; the last mentioned come first."""
         fitting = []
         for piece in self.pieces:
             if piece.tokens <= room:
@@ -164,7 +164,11 @@ class ReferencesPart:
 
 
 def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
-    """How many of `room` tokens each part gets: what it wants up to its share or `least`, then what others leave."""
+    """Divide `room` tokens among parts; return the tokens of each part.
+
+    A part gets the tokens that it wants, up to its share of `room` or, if that is more, up to `least`. Tokens left over
+    then go to parts that want more, in the order of `shares`.
+    """
     allotted: dict[_Name, int] = {}
     for name, share in shares.items():
         assured = max(math.floor(share * room), least)

@@ -36,7 +36,7 @@ class LiveView:
 
 
 async def read_live(items: LiveItemStore | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
-    """Read the session's items that were live at `as_of`; none if the request wants no working memory."""
+    """Read the working items that prompts of the session show at `as_of`; none if the request wants none."""
     if items is None:
         return LiveView()
     if not request.include_working or request.working_budget == 0 or scope.session_id is None:
@@ -50,7 +50,10 @@ async def read_live(items: LiveItemStore | None, scope: Scope, request: Retrieve
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
-    """`ranked` with live working items instead of their stored copies; without working items if Redis is away."""
+    """Add the live working items to `ranked` as hits, and remove the copies of them that the memory store has.
+
+    If Redis did not respond, all working memory is removed. Without a live store, `ranked` is returned unchanged.
+    """
     if not view.exists:
         return ranked
     ranked = ranked.where(_is_no_copy(ranked.candidates, view))
@@ -60,7 +63,7 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
 
 
 def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
-    """Mask that is False for stored copies of the items in `view`; for all working memory if Redis is away."""
+    """Mask of the candidates to keep: not the copies of live items, and no working memory if Redis did not respond."""
     live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
     is_copy: NDArray[np.bool_] = np.isin(candidates.ids, live_ids)
     return ~is_copy if not view.away else candidates.kinds != TYPES.index(MemoryType.WORKING)

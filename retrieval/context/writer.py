@@ -85,9 +85,9 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read the hits whose tokens must be counted, by id; none if their stored token counts can be used.
+        """Read the hits whose tokens must be counted; return them by id. Empty if their stored counts can be used.
 
-        Reads due tasks, and the best hits up to about twice the budget, so that a small budget stays cheap.
+        Only due tasks and the best hits, up to about twice the token budget, are read.
         """
         if self._has_stored_counts():
             return {}
@@ -119,10 +119,9 @@ class ContextWriter:
         return {**texts, **await self._fetch(missing)}
 
     async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
-        """Chosen hits whose text another chosen hit contains: their id, with the id of that other hit.
+        """Map the id of each chosen hit whose text another chosen hit contains to the id of that other hit.
 
-        A message contains the facts taken from it, for example. So only memories of the same time are compared, and
-        only current ones.
+        Only current memories with the same creation time are compared, such as a message and the facts taken from it.
         """
         by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
         for entry in sorted(fills.long_term.chosen):
@@ -145,7 +144,10 @@ class ContextWriter:
     async def answer(
         self, fills: Fills, texts: Mapping[str, Passage], degraded: Sequence[str]
     ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
-        """The answer to the request, and the memories that its context shows, working memory first."""
+        """Render the chosen memories; return the answer, and the memories that it shows, working memory first.
+
+        texts: the chosen memories by id. degraded: names of the parts of the service that did not respond.
+        """
         working, long_term = await offload(
             (passage.content for passage in texts.values()),
             lambda: (self._shown(fills.working.chosen, texts), self._shown(fills.long_term.chosen, texts)),
@@ -181,7 +183,7 @@ class ContextWriter:
         return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
 
     def _left_out(self, shown: Sequence[ShownMemory]) -> list[str]:
-        """Ids of the working items among the hits that are not in `shown`."""
+        """Ids of the hits that are working items but are not in `shown`."""
         ids = {memory.passage.id for memory in shown}
         working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
         return [memory_id for memory_id in working if memory_id not in ids]
@@ -253,9 +255,9 @@ class ContextWriter:
         return tasks[comes_first(self.ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Sort keys for `lexsort`: due tasks first, then, with `every_task`, other tasks, then other hits.
+        """Sort keys for `lexsort` that put due tasks first, then (with `every_task`) other tasks, then all other hits.
 
-        Other tasks come early only while all tasks so far take at most TASKS_SHARE of the budget; the rest go by score.
+        Once the tasks take more than TASKS_SHARE of the budget, further tasks are sorted among the other hits.
         """
         is_task = self._kinds[positions] == _PROSPECTIVE
         counts = self.ranked.candidates.columns.take(positions).wholes("tokens.count", 0)
@@ -267,7 +269,7 @@ class ContextWriter:
         return [memory for memory in shown if memory is not None]
 
     def _part(self, entry: ChosenEntry, passage: Passage | None) -> ShownMemory | None:
-        """The memory of `entry` as shown; None if it does not fit, or was removed or has grown since it was ranked."""
+        """Render the chosen memory; None if it was removed or does not fit into entry.allowed tokens."""
         if passage is None:
             return None
         if not entry.cut:
@@ -296,9 +298,9 @@ class ContextWriter:
 
 
 def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
-    """For each entry whose text another entry contains, its id and the other's; of equal texts the first is kept.
+    """Yield (id, id of the other) for each memory whose text another memory contains; of equal texts, one is kept.
 
-    An import may give all memories the same time, so a text is compared only with texts that have its rarest word.
+    A group may be large, so a text is compared only with the texts that contain its rarest word.
     """
     lines = [" ".join(passage.line.split()) for _, passage in group]
     shown: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
