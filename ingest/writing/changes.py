@@ -126,9 +126,9 @@ class MemoryEditor:
             return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or contested memory current: unlink it from the memories that replaced or contest it.
+        """Make a replaced or contested memory current by unlinking it from the memories that replaced or contest it.
 
-        Memories that it replaced itself stay replaced. Raises NotFound, and Conflict if it is neither replaced nor
+        Facts that the memory itself replaced stay replaced. Raises NotFound, and Conflict if it is neither replaced nor
         contested.
         """
         async with self.locks.of(scope):
@@ -145,7 +145,6 @@ class MemoryEditor:
             return await self._write(scope, stored, states)
 
     async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
-        """The states of the edited memory `after` and of the memories that its new text and links affect."""
         states = States(now, {after.id: after})
         if after == before:
             return states
@@ -164,7 +163,7 @@ class MemoryEditor:
         return states
 
     async def _compare_with_successor(self, scope: Scope, states: States, after: Memory) -> None:
-        """Unlink the edited fact `after` from its successor, unless that contradicts the new text, too."""
+        """Make the edited fact `after` current if its new text no longer contradicts the fact that replaced it."""
         if after.superseded_by is None:
             return
         states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
@@ -175,7 +174,7 @@ class MemoryEditor:
             states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Add to `states` the memories to which `before` and `after` have links.
+        """Read the memories to which `before` and `after` (a memory before and after an edit) have links into `states`.
 
         Raises InvalidRequest if a new link of `after` leads to itself or to an unknown id.
         """
@@ -186,10 +185,10 @@ class MemoryEditor:
                 raise InvalidRequest("is no other memory of this namespace", path=f"links[{index}].to", got=link.to)
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
-        """End a memory at the time `end`, or bring it back if `end` is None.
+        """Set the time at which a memory ends; None makes an ended or replaced memory current again.
 
-        A replaced memory with an end still to come is brought back until then. Raises InvalidRequest if `end` is no
-        time or before the memory begins.
+        If `end` is in the future and the memory is replaced, it is made current until then. Raises InvalidRequest if
+        `end` is not a time or is before the memory begins.
         """
         memory = states.memories[known_id]
         if end is None and memory.valid_to is None:
@@ -209,9 +208,9 @@ class MemoryEditor:
     async def _write(self, scope: Scope, stored: Memory, states: States, *, pinned: bool = True) -> Memory:
         """Write the changes in `states`, and return the memory `stored` as read back.
 
-        Its successor and the memories that it replaces are written after it, and all others before it, so a failure in
-        between hides nothing. pinned: whether a memory that upkeep had forgotten is pinned when the change brings it
-        back.
+        First come the other memories, then the memory itself, then its successor and the memories that it replaces. So
+        after a failure in between, no memory is hidden by mistake. pinned: whether a memory that upkeep had forgotten
+        is pinned when the change makes it current.
         """
         if not states.changed:
             return stored.at(states.now)
@@ -246,7 +245,7 @@ class MemoryEditor:
             return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories with these `ids`, and embed the turns after them again. Returns how many existed."""
+        """Delete memories, and embed the conversation turns after them again without them. Returns how many existed."""
         async with self.locks.of(scope):
             return await self.remove_locked(scope, ids)
 
@@ -285,9 +284,10 @@ class MemoryEditor:
         return pending.record(embedding)
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
-        """Embed the turns after `removed` again, with `added` in place of `removed` as their context.
+        """Embed the conversation turns after `removed` again, with `added` instead of `removed` as their context.
 
-        This comes before the change itself, so if the encoder or the store fails here, the call can be repeated.
+        The change of `removed` itself is written later. So if the encoder or the store fails here, the call can be
+        repeated.
         """
         context = ConversationContext(self.store)
         following = await context.following(scope, removed)
@@ -302,10 +302,10 @@ class MemoryEditor:
 
 
 def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:
-    """`memory` without the note of the upkeep job that ended it, and protected from being ended by upkeep again.
+    """`memory` without the mark of the upkeep job that ended it, and protected from being ended in the same way again.
 
-    If it had been merged into another memory, a link records that they are no duplicates. If it had been forgotten, it
-    is pinned, unless `pinned` is False.
+    A memory that had been merged gets a link which says that it is no duplicate of the other memory. A memory that had
+    been forgotten is pinned, unless `pinned` is False.
     """
     mark = memory.upkeep
     if mark is None or not memory.ended_by_upkeep:

@@ -86,11 +86,12 @@ class ArrivalOrder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingWrite:
-    """A memory on its way into the store.
+    """A memory that is not written to the store yet, with what the stages of the write have computed for it.
 
-    submission: what the memory was made from; None for revised and restored memories. known: whether a memory with this
-    id is stored already; then the text is embedded only if that turns out to be needed. before: the turns that are its
-    conversation context. embedding: None until the text is embedded.
+    submission: the draft that the memory was made from, as screened; None for revised and restored memories. known:
+    whether a memory with this id was already stored or comes earlier in the call. A known memory is usually merged, so
+    it is embedded only if it turns out to be new. before: the conversation turns that are embedded with it as context.
+    embedding: None until it is computed.
     """
 
     memory: Memory
@@ -134,7 +135,7 @@ class Preparer:
     tokenizer: Tokenizer
 
     def prepare(self, draft: AnyDraft, scope: Scope, at: datetime, seq: int) -> PendingWrite:
-        """The memory, to be written, that `draft` becomes when it arrives at `at` as number `seq` of its session."""
+        """Make a memory of `draft`, which arrived at the time `at` with the sequence number `seq` in its session."""
         memory_class, session_id = MEMORY_CLASSES[draft.type], draft.session_id or scope.session_id
         fields: dict[str, Any] = {
             "id": "",
@@ -176,5 +177,5 @@ class Preparer:
 
 
 def gives_value(text: str) -> bool:
-    """Whether `text` has a number or a word for a change, so that it may update something said earlier."""
+    """Whether `text` has a number or a word such as "moved" or "no longer", so it may update an earlier statement."""
     return _VALUE.search(text) is not None or _CHANGE.search(text) is not None

@@ -1,4 +1,4 @@
-"""How a write ended (status and outcome), functions for lists in which only some writes have ended, and retries."""
+"""The outcome of a write and its status, functions for lists of finished and unfinished writes, and retries."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class WriteStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """How one write ended.
+    """The result of writing one draft.
 
-    id: of the memory; None if none was written. reason: why it was merged, rejected or failed. merged_into: id of the
-    memory that it was merged into. supersedes: ids of the facts that it replaced. contests: ids of the facts that it
-    contradicts but does not replace. changed: for a merge, the fields of the stored memory that it changed. memory: as
-    read back. redactions: number of secrets removed, by kind. classified: how the type was found, if the caller gave
-    none. reviewed: the reviewers' decision with each vote. rejected: the draft of a rejected text, without secrets, if
-    it may be stored after all.
+    id: the id of the memory; None if no memory was written. reason: why the draft was merged, rejected or failed.
+    merged_into: id of the memory that it was merged into. supersedes: ids of the facts that it replaced. contests: ids
+    of the facts that it contradicts but does not replace. changed: names of the fields that a merge changed in the
+    stored memory. memory: the memory as read from the store after the write. redactions: number of secrets removed, by
+    kind. classified: the classifier's result if the caller gave no type. reviewed: the reviewers' decision with each
+    vote. rejected: the rejected draft, without secrets; None if it must not be stored later.
 
     The outcome of a write to a remote service has only status, id, reason, merged_into and classified.
     """
@@ -78,9 +78,9 @@ def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:
 
 
 async def retried(attempts: int, work: Callable[[], Awaitable[_T]], *errors: type[Overloaded | Unavailable]) -> _T:
-    """The result of `work`, which is called again, up to `attempts` times in all, while it raises one of `errors`.
+    """Call `work` until it succeeds, at most `attempts` times, and return its result.
 
-    It waits `retry_after_s` of the error before each new call. The last call's error is raised.
+    It is called again after one of `errors`, `retry_after_s` of the error later. The error of the last call is raised.
     """
     for _ in range(attempts - 1):
         try:

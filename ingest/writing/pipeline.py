@@ -57,9 +57,10 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 class Ingestor:
     """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and removes stored ones.
 
-    gates: screening steps that drafts pass first, in order. redactor: for revisions and restored memories, which pass
-    no gate. panel: reviews drafts. rejections: where rejected texts are kept; None without a live server (Redis), so
-    that they are lost. locks: shared by everything that writes to this store.
+    gates: screening steps that drafts pass first, in order. redactor: removes secrets from edited and restored
+    memories, which do not pass the gates. panel: reviews drafts. rejections: stores rejected texts so that they can be
+    listed; None if there is no Redis server, and rejected texts are lost. locks: shared by everything that writes to
+    this store.
     """
 
     store: MemoryStore
@@ -102,8 +103,8 @@ class Ingestor:
     async def write(self, scope: Scope, drafts: Sequence[Submitted]) -> list[WriteOutcome]:
         """Write a batch of drafts; return their outcomes in the same order.
 
-        If the store or an encoder fails for a draft, its outcome is failed, with the reason. Raises InvalidRequest if a
-        draft is invalid, with its index in the path; nothing is stored then.
+        If the store or an encoder fails for a draft, its outcome is failed, with the reason. If a draft is invalid,
+        nothing is stored: raises InvalidRequest, whose path has the draft's index, such as `items[2].created_at`.
         """
         submissions, call = [submission_of(draft) for draft in drafts], WriteCall(scope, self.clock())
         for index, submission in enumerate(submissions):
@@ -123,7 +124,7 @@ class Ingestor:
         return outcomes
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
-        """Record rejected texts, so that they can be listed and stored later; does nothing without `rejections`."""
+        """Record the rejected texts, so that they can be listed and stored later. A failure is only logged."""
         rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
         if self.rejections is None or not rejected:
             return
@@ -150,7 +151,6 @@ class Ingestor:
             return _failed(error)
 
     async def _review_piece(self, call: WriteCall, piece: list[Entry]) -> list[Entry]:
-        """Have the panel review a piece, then embed the turns again that had a rejected turn in their context."""
         reviewed = await _or_failed(self._stages.review(call, piece), piece)
         return await _or_failed(self._embedded(reviewed), reviewed)
 
@@ -186,7 +186,7 @@ async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[E
 
 
 async def _or_failed(stage: Awaitable[list[_EntryT]], entries: list[Entry]) -> list[_EntryT]:
-    """The result of `stage`. If it raises a RemembrancerError, each unfinished entry of `entries` fails with it."""
+    """Return the result of `stage`. If it raises a RemembrancerError, return the unfinished `entries` as failed."""
     try:
         return await stage
     except RemembrancerError as error:

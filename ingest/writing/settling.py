@@ -1,7 +1,7 @@
-"""Updates the states (current, replaced, contested) of all memories that a change affects, and reads histories.
+"""Updates the states (current, replaced, contested) of the memories that a change affects, and reads their histories.
 
-Before a memory is removed, the memories that it had replaced are updated in the store. If the process dies in between,
-they and the memory are all in the current view, linked and so contested, until the removal is repeated.
+Before a memory is deleted, the facts that it had replaced are made current in the store. If the process dies before the
+deletion, all of these are current and contest each other until the deletion is repeated.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An entry of a memory's history: a text of this memory, or of a memory related to it, and when the text held.
+    """A text of a memory in a history, and the time in which it was true.
 
-    memory: with the text as its content. until: None if the text still holds. replaced_by: id of the memory whose text
-    took its place; for an earlier text or another wording, the memory's own id. reason: why the text ended or is
-    contested.
+    memory: has the text as its content. since, until: the time; `until` is None if the text is still true. replaced_by:
+    id of the memory whose text replaced this one, which is the memory itself if it was edited or merged with the same
+    statement in other words. reason: why the text was replaced or ended, or is contested.
     """
 
     memory: Memory
@@ -50,9 +50,10 @@ class Version:
 
 
 async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: Tokenizer) -> None:
-    """Complete `states` with all further changes that follow from its changes; nothing is written.
+    """Compute the changed states of all memories that the changes in `states` affect; writes nothing.
 
-    tokenizer: recounts the line that shows each changed memory in a context. Raises what the store raises.
+    tokenizer: recounts the tokens of changed memories, because a state may add a date to a memory's line in a context.
+    Raises what the store raises.
     """
     states.settle()
     while wanted := states.needed():
@@ -71,9 +72,9 @@ async def write_states(store: MemoryStore, scope: Scope, states: States, but: Co
 async def release(
     store: MemoryStore, scope: Scope, removed: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
 ) -> None:
-    """Write what the removal of memories changes in other memories: their links to the removed ones, and their states.
+    """Update the memories that link to `removed`: remove these links, and write the states that change.
 
-    removed: the memories that are about to be removed, by id.
+    removed: the memories that are about to be deleted, by id.
     """
     linking = [memory async for memory in _linking(store, scope, list(removed))]
     states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
@@ -83,7 +84,7 @@ async def release(
 
 
 async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Tokenizer) -> int:
-    """Update the states of linked and replaced memories, in case a crash left some wrong; return how many changed."""
+    """Correct states (current, replaced, contested) that a crash left wrong; return how many memories changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
     return await update_states(store, scope, stored, now, tokenizer)
@@ -97,10 +98,10 @@ async def update_states(
     tokenizer: Tokenizer,
     changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> int:
-    """Update the states of the memories `stored`, and of memories linked to them. Returns how many memories changed.
+    """Update the states of `stored`, and of memories linked to them; return the number of memories whose state changed.
 
-    changes: payload fields of `stored` to set, by memory id. Everything is written in one request, so a crash never
-    leaves a memory hidden by a memory that has ended.
+    changes: payload fields of `stored` to set, by memory id. All changes are written in one request. So a crash cannot
+    leave a memory marked as replaced by a memory that has ended.
     """
     states = States(now)
     changed = {known: {**memory.to_payload(), **changes.get(known, {})} for known, memory in stored.items()}
@@ -117,7 +118,7 @@ async def update_states(
 async def linked_where(
     store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
 ) -> dict[str, Memory]:
-    """The memories of `types` (empty: all) that match `where` and have a link or are the target of one, by id."""
+    """The memories that match `where` and are linked, by id. types: types of the memories; empty for all types."""
     linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):
@@ -132,8 +133,8 @@ async def linked_where(
 async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
     """The history of `memory`, sorted by time: its texts and those of related memories.
 
-    Related are the memories that it replaced or that replaced it, directly or through others, and those that contest
-    one of these.
+    Related memories replaced it or were replaced by it, directly or through others. Memories that contest one of these
+    are related, too.
     """
     chain = {memory.id: memory.at(now)}
     waiting = {memory.id}
@@ -148,7 +149,7 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
 
 
 def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
-    """Whether `memory` replaced a memory of the chain, was replaced by one, or is contested by one."""
+    """Whether a memory in `chain` replaced `memory`, was replaced by `memory`, or contests it."""
     if memory.superseded_by in chain or any(other.superseded_by == memory.id for other in chain.values()):
         return True
     return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)
@@ -173,7 +174,7 @@ def _versions(memory: Memory, now: datetime) -> list[Version]:
 
 
 async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> AsyncIterator[Memory]:
-    """The memories that link to a memory in `ids` and are not in `ids` themselves."""
+    """The memories that have a link to a memory in `ids`, without the memories in `ids` themselves."""
     removed = set(ids)
     for few in _pieces(ids):
         listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)

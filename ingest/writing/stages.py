@@ -33,7 +33,7 @@ MAX_CONCURRENT_REVIEWS = 16
 
 @dataclass(frozen=True, slots=True)
 class WriteCall:
-    """What all pieces of one write call share. turns: its conversation turns, which are context for later turns."""
+    """Data that all drafts of a call share. turns: conversation turns of the call, used as context for later turns."""
 
     scope: Scope
     received_at: datetime
@@ -42,7 +42,7 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of a write, one method each, in order. order: numbers the turns of each session."""
+    """The stages of a write: a method for each, in order. order: gives sequence numbers to a session's drafts."""
 
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
@@ -65,7 +65,7 @@ class Stages:
         return submission
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Make memories of screened drafts, numbered by arrival.
+        """Make a memory of each screened draft, and give it a sequence number in order of arrival; keep other outcomes.
 
         Many or long texts are tokenized in a worker thread.
         """
@@ -74,7 +74,7 @@ class Stages:
         return await offload(texts, lambda: [self._prepare_entry(call, *each) for each in numbered])
 
     def _number(self, call: WriteCall, entry: Submission | WriteOutcome) -> int:
-        """The number of a draft among the drafts of its session and memory type; 0 for an entry that has ended."""
+        """The sequence number of a draft in its session, for its memory type; 0 for a draft that was rejected."""
         if isinstance(entry, WriteOutcome):
             return 0
         scope, session_id = call.scope, entry.draft.session_id or call.scope.session_id
@@ -89,9 +89,9 @@ class Stages:
         return replace(pending, submission=entry)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Mark as known each entry whose memory id is in the store already or comes earlier in `entries`.
+        """Mark as known each entry whose memory id is already stored or belongs to an earlier entry.
 
-        Known entries are usually merged, so they are not embedded unless the writer needs it.
+        Known entries are usually merged into the memory with the same id, so the stage `embed` skips them.
         """
         pending = unfinished(entries)
         known = set(await self.store.get(call.scope, {entry.memory.id: entry.memory.type for entry in pending}))
@@ -108,7 +108,7 @@ class Stages:
         return with_results(entries, await self._with_context(call, pending))
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
-        """Embed entries that are neither known nor embedded; reuse the classifier's embedding of the same text."""
+        """Embed the entries that are not `known`; use the classifier's embedding if it is of the same text."""
         pending = [
             replace(entry, embedding=entry.embedding_by_classifier()) if entry.needs_embedding else entry
             for entry in unfinished(entries)
@@ -159,9 +159,10 @@ class Stages:
         return decisions
 
     async def _requests(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[ReviewRequest]:
-        """A review request for each write, with the cosine of the nearest memory if the store answers in time.
+        """Make a review request for each write, with its cosine to the nearest stored memory.
 
-        If the store does not, the novelty reviewer searches again within its own time limit, and may lose its vote.
+        The cosine is None if the store does not answer in time. Then the novelty reviewer searches within its own time
+        limit.
         """
         embeddings = [write.embedding for write in pending if write.embedding is not None]
         vectors = [embedding.dense for embedding in embeddings]
@@ -180,7 +181,7 @@ class Stages:
         ]
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
-        """Write the memories; add what screening and review found out to their outcomes."""
+        """Write the memories; return their outcomes, with the results of redaction, classification and review."""
         pending = unfinished(entries)
         outcomes = await self.writer.write(call.scope, pending)
         annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
@@ -204,7 +205,7 @@ def _asks_for_review(write: PendingWrite) -> bool:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """`write` with the panel's decision and, unless the caller set it, the mean importance; or its rejection."""
+    """Add the panel's decision and importance to `write`; return it, or its outcome if the panel rejected it."""
     submission, memory = write.submission, write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write

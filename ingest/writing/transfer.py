@@ -55,9 +55,10 @@ async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, 
 
 
 def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memory]:
-    """The memories in exported `lines`, moved to `scope`; lines of keyed items are left out.
+    """The memories in exported `lines`, moved to the tenant and namespace of `scope`.
 
-    Raises InvalidRequest for an invalid line, with the line's index and the field in its path.
+    Lines of keyed items (values stored under a key) are skipped. Raises InvalidRequest for an invalid line, with its
+    index and the field in the path.
     """
     identities: _Identities = {}
     memories: list[Memory] = []
@@ -164,14 +165,14 @@ def _references(memory: Memory) -> list[str]:
 
 
 def _follows_from_identity(memory: Memory) -> bool:
-    """Whether a memory's id is derived from its identity: not if it was edited, or restates a replaced fact."""
+    """Whether the memory's id matches its current text; False if it was edited or states a replaced fact again."""
     return memory.id == memory_id(Scope(memory.tenant, memory.namespace), memory.type, memory.identity())
 
 
 def _moved(memory: Memory, scope: Scope, identities: _Identities) -> Memory:
-    """`memory` moved to `scope`, with its own id and the ids that it refers to as they are there.
+    """`memory` moved to `scope`, with new ids for itself and for the memories that it refers to.
 
-    identities: the identities from which these ids are derived, by exported id.
+    identities: for each exported id, the memory's type and identity, from which the new id is derived.
     """
     if (memory.tenant, memory.namespace) == (scope.tenant, scope.namespace):
         return memory

@@ -46,8 +46,8 @@ class ScopeLocks:
     """A lock for each namespace in use. Within this process, only one caller at a time writes to a namespace.
 
     A write reads memories, decides and writes them back, which is not atomic. The locks do not cover other processes:
-    if two processes write the same text at the same time, one of the writes may add no evidence, but no memory is lost
-    or stored twice.
+    if two processes write the same text at the same time, the text may be counted as repeated once instead of twice. No
+    memory is lost or stored twice.
     """
 
     def __init__(self) -> None:
@@ -96,11 +96,11 @@ class MemoryWriter:
     async def _resolve_ids(
         self, scope: Scope, pending: Sequence[PendingWrite], now: datetime
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
-        """`pending` with their final ids, and the stored memories that have these ids.
+        """Return `pending` with ids that no other statement uses, and the stored memories that have these ids, by id.
 
-        An arriving memory gets another id if its first id is taken by a memory that says something else. A revised
-        memory keeps its id, so that id may belong to another text, or to the same text for another day. A replaced fact
-        keeps its id, too. The new ids are derived from the identity of the arriving memory.
+        A new memory keeps the id that is derived from its identity, unless a stored memory with this id says something
+        else (because it was edited), or is a fact that was replaced and is now stated again. Then another id is
+        derived, by adding a suffix to the identity. Raises Conflict if no free id is found.
         """
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
@@ -121,7 +121,7 @@ class MemoryWriter:
     async def _renew_contexts(
         self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
     ) -> list[PendingWrite]:
-        """`pending`; entries in `new` whose context was changed or deleted meanwhile lose their embedding."""
+        """Read the contexts of the entries at indexes `new` again; an entry with a changed one loses its embedding."""
         types = {turn.id: turn.type for index in new for turn in pending[index].before}
         if not types:
             return pending
@@ -135,9 +135,9 @@ class MemoryWriter:
         return renewed
 
     async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """`pending`, with embeddings for the entries at the indexes `new` that have none.
+        """Return `pending`, where each entry at an index in `new` has an embedding.
 
-        They have none because they were taken for known ones, or lost it when their context changed.
+        An entry lacks one if its id seemed to be stored already, or if its conversation context has changed.
         """
         missing = [index for index in new if pending[index].embedding is None]
         texts = [pending[index].in_context for index in missing]
@@ -161,7 +161,7 @@ class MemoryWriter:
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
     ) -> States:
-        """Decide which facts replace or contest each other, and add these changes to `plan`; return the states."""
+        """Decide which facts replace or contest each other; add the changes to `plan` and return the new states."""
         states, near = await self._release_renewed(scope, plan, stored, now)
         for new_id, index in plan.sources.items():
             others = neighbours.get(index, ())
@@ -185,10 +185,10 @@ class MemoryWriter:
     async def _release_renewed(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> tuple[States, dict[str, list[Neighbour]]]:
-        """Undo the replacements and contests by memories that had ended and are now stored again.
+        """Undo what ended memories did to others, if these ended memories are now stored again as new ones.
 
-        Returns the states after this and, by id of each such memory, the memories that it had replaced or contested,
-        with which its new version is to be compared.
+        Returns the resulting states and, for each such memory by its id, the memories that it had replaced or
+        contested. The new version is compared with them again.
         """
         renewed = {known: stored[known] for known in plan.inserts if known in stored}
         states = States(now, {**plan.merged, **renewed})
@@ -200,9 +200,10 @@ class MemoryWriter:
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> dict[str, list[Neighbour]]:
-        """For each repeated fact, by its id, the facts that it should have replaced but did not.
+        """For each repeated fact, by id, the facts that it contradicts but has not replaced or contested yet.
 
-        This happens if a process died after storing a fact and before ending the facts that it replaces.
+        There are such facts if a process died after it stored a fact and before it ended the facts that this fact
+        replaces.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
         linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])
@@ -233,10 +234,10 @@ class MemoryWriter:
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """Suffix that makes a new id for `memory` if a stored memory has its id; None if it keeps its id.
+    """The text that is added to the identity of `memory` to derive another id; None if the memory keeps its id.
 
-    It gets a new id if the stored memory was revised into another statement, or is a fact that was replaced and is now
-    stated again. arriving: ids of all memories in this write. attempt: number of this attempt to find a free id.
+    It gets another id if its id belongs to an edited memory that says something else now, or to a replaced fact that it
+    states again. arriving: ids of all memories in this write. attempt: number of this attempt to find a free id.
     """
     other = stored.get(memory.id)
     if other is None:
@@ -251,7 +252,7 @@ def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
 
 
 def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
-    """The index of the first entry for each id without a stored memory, or whose stored memory has ended by `now`."""
+    """The first index of each id that is not stored, or only as a memory that is over (such as expired)."""
     first: dict[str, int] = {}
     for index, entry in enumerate(pending):
         memory = stored.get(entry.memory.id)
@@ -263,10 +264,10 @@ def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], no
 async def _use_original_ids(
     pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
 ) -> tuple[list[PendingWrite], dict[str, Memory], Neighbours]:
-    """Give each rewording the id of its original, so that it is merged into it. Returns the three arguments, updated.
+    """Give each entry that says in other words what another memory says the id of that memory, its original.
 
-    In `neighbours`, the original stands for the rewording. If several of `pending` have the id of a rewording, only the
-    first has an embedding, which this function also gives to the others.
+    The entry is merged into the original later. Returns the arguments with these ids; in `neighbours`, the original
+    takes the entry's place. Of several entries with one id only the first was embedded; the others get its embedding.
     """
     memories = [entry.memory for entry in pending]
     embedded = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
@@ -289,9 +290,10 @@ async def _use_original_ids(
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of the decision `planned`, as confirmed by `read_back`, the memories read from the store by id.
+    """The outcome of the write `planned`: failed if the store did not return the memory as written.
 
-    written: the memory that was to be written. changed: ids of the memories whose states the write changed.
+    written: the memory to write. read_back: memories read from the store, by id. changed: ids of memories with a new
+    state.
     """
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
