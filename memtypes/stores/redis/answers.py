@@ -1,4 +1,4 @@
-"""Answers stored by idempotency key, on Redis: for each tenant a hash of records and a sorted set of their times."""
+"""Answers to API calls by idempotency key, on Redis: for each tenant a hash, and a sorted set of their times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GET, _PUT, _NAMESPACE = (Script.load("answer_common", f"answer_{name}") for nam
 
 
 class RedisAnswers(AnswerStore):
-    """The `AnswerStore` on Redis, for all tenants. All answers of a tenant are in one cluster slot."""
+    """Implements `AnswerStore` on Redis: stores answers to API calls, a tenant's answers all in one cluster slot."""
 
     def __init__(self, live: LiveClient, clock: Clock, max_bytes: int = MAX_BYTES) -> None:
         self._live = live
@@ -29,22 +29,22 @@ class RedisAnswers(AnswerStore):
         self._max_bytes = max_bytes
 
     async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
-        """Return the answer stored under an idempotency key; None if there is none. See `AnswerStore`."""
+        """Return the API answer stored under an idempotency key; None if there is none. See `AnswerStore`."""
         record = await self._live.script(_GET, _keys(scope), [key, self._now() - _TTL_MS], idempotent=True)
         return _answer(record) if record else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Store an answer unless its key already has an answer. Returns the answer that is then stored."""
+        """Store an API answer, unless its idempotency key has one already. Returns the stored answer, new or old."""
         record = f"{_prefix(scope)}{answer.digest}/{answer.answer}"
         arguments = (key, record, self._now(), _TTL_MS, self._max_bytes)
         return _answer(await self._live.script(_PUT, _keys(scope), arguments, idempotent=True))
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Remove all stored answers of the namespace, as any may contain the memory. Returns how many were removed."""
+        """Remove all API answers of the namespace, as any may contain the memory; return how many were removed."""
         return await self._count(scope, "drop")
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """The number of the namespace's stored answers. `memory_id` is ignored: any answer may contain the memory."""
+        """The number of API answers stored for the namespace. `memory_id` is ignored: any may contain the memory."""
         return await self._count(scope, "count")
 
     async def _count(self, scope: Scope, mode: str) -> int:

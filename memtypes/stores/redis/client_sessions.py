@@ -1,4 +1,8 @@
-"""Client sessions on Redis: each has a hash (waiting prompts, digests of queued turns) and a set of shown ids."""
+"""Sessions of clients such as Claude Code, on Redis.
+
+Each session has a set with the ids of the memories that it was shown, and a hash. The hash contains prompts that wait
+for the agent's answer, and digests of the turns queued so far, by which repeated turns are left out.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +32,18 @@ _STATEMENT = "="
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:
-    """The queue of turns that clients sent, to which `RedisClientSessions` adds prompts and turns."""
+    """The store of turns that `RedisClientSessions` has queued and that are not stored as memories yet."""
     return RedisEvictedTurns(live, _CAPTURES, _CAPTURES_ASIDE)
 
 
 class RedisClientSessions(ClientSessionStore):
-    """The `ClientSessionStore` on Redis. Turns that clients send wait in the queue `captured_turns`."""
+    """Implements `ClientSessionStore` on Redis. The turns that `queue` adds are read through `captured_turns`."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Return which memories the session was shown, and store `prompt` if given; see `ClientSessionStore`."""
+        """Return which memories the session was shown. Stores `prompt`, if given, until `queue` gets `prompt_id`."""
         arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
         since, members = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
         statements = frozenset(member for member in members if member.startswith(_STATEMENT))
@@ -49,12 +53,15 @@ class RedisClientSessions(ClientSessionStore):
         )
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record that the session is shown memories now. If any was shown before, records nothing and returns False."""
+        """Record memories, and the hashes of `statements` in them, as shown to the session; return True.
+
+        If one of the memories was shown before, records nothing and returns False.
+        """
         arguments: list[Argument] = [_TTL_MS, len(ids), *ids, *(f"{_STATEMENT}{statement}" for statement in statements)]
         return bool(await self._live.script(_CLAIM, [_shown(scope)], arguments, idempotent=False))
 
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """Record as shown the memories whose content the session already has; see `ClientSessionStore`."""
+        """Record memories as shown because the session has their content already; see `ClientSessionStore`."""
         key = _shown(scope)
         if ids:
             await self._live.command("sadd", key, *ids)
@@ -66,7 +73,7 @@ class RedisClientSessions(ClientSessionStore):
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue a prompt that waited for its answer, and new turns. Returns their number; see `ClientSessionStore`."""
+        """Queue the prompt that `begin` stored as `prompt_id`, then `turns`. Returns the number of turns queued."""
         session = _session(scope)
         arguments: list[Argument] = [_TTL_MS, batch_head(scope, session)]
         arguments += [int(prompt_id is not None), prompt_id or ""]
@@ -76,12 +83,12 @@ class RedisClientSessions(ClientSessionStore):
         return int(await self._live.script(_QUEUE, keys, arguments, idempotent=True))
 
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """Return the ids of the prompts that wait for their answers; see `ClientSessionStore`."""
+        """Return the ids of the prompts that `begin` stored and `queue` has not queued yet."""
         names: list[str] = await self._live.command("hkeys", _state(scope))
         return sorted(name.removeprefix(_PROMPT) for name in names if name.startswith(_PROMPT))
 
     async def discard_prompts(self, scope: Scope) -> None:
-        """Remove the waiting prompts of the session, or of all sessions of the namespace; see `ClientSessionStore`."""
+        """Remove the prompts that were stored but not queued yet, of one session or of all in the namespace."""
         state = live_key(scope, _STATE, scope.session_id or "")
         every = (key async for key in self._live.keys_of(scope) if key.startswith(state))
         for key in [state] if scope.session_id else [key async for key in every]:

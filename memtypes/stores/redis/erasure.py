@@ -23,16 +23,16 @@ _BATCH = 500
 
 
 class LiveState(Erasable):
-    """Erases live state (threads, workflows, working items, backups): all keys with the namespace's prefix.
+    """Erases a namespace's live state, such as threads, workflows and working items: all keys with its prefix.
 
-    For a single memory it erases the memory's live items in all sessions, and its id in the lists of memories shown.
+    A single memory is erased from every session: from its working items, and from its set of shown memories' ids.
     """
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all keys of the namespace, or all entries of the memory `memory_id`. Returns how many there were."""
+        """Remove all Redis keys of the namespace, or only `memory_id` from the sessions' keys; return how many."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = [key async for key in self._live.keys_of(scope)]
@@ -42,15 +42,16 @@ class LiveState(Erasable):
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count all keys of the namespace, or all entries of the memory `memory_id` if it is given."""
+        """Count all Redis keys of the namespace or, if `memory_id` is given, the session keys that contain it."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hexists", SHOWN: "sismember"})
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run Redis commands on the memory's entries in every session. Returns how many entries existed.
+        """Run a Redis command with `memory_id` on the keys of every session. Returns the sum of the results.
 
-        commands: the command for each kind of key that has such entries.
+        commands: the command (such as "srem") by kind of key (`kind` of `live_key`). It must return 1 if the key
+        contains the memory, else 0.
         """
         prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
         async for key in self._live.keys_of(scope):
@@ -61,10 +62,10 @@ class LiveState(Erasable):
 
 
 class LiveLog(Erasable):
-    """Erases a namespace or memory from the append-only file, which contains every command until it is rewritten.
+    """Erases a namespace or a memory from the append-only file of the embedded Redis server, by rewriting the file.
 
-    directory: of the embedded server. Erase the `LiveState` first, or the rewritten file contains it again. Counts are
-    occurrences in the file of the namespace's key prefix, or of the memory's id.
+    Until then, the file contains every command. Call `LiveState.erase` first: the rewritten file contains all data that
+    the server still has. directory: the server's directory.
     """
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
@@ -73,7 +74,10 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Rewrite the file. Returns how many occurrences are gone. Raises Unavailable if it fails or is too slow."""
+        """Have Redis rewrite the append-only file. Returns by how much `remaining` has decreased.
+
+        Raises Unavailable if the rewrite can't be started or takes longer than REWRITE_S.
+        """
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()
@@ -82,7 +86,7 @@ class LiveLog(Erasable):
         return before - await self.remaining(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count occurrences in the file. A client that still uses the namespace adds new ones."""
+        """Count how often the append-only file contains the memory's id or, without one, the namespace's key prefix."""
         text = (memory_id or scope_prefix(scope)).encode()
         return await asyncio.to_thread(_count, self._files, text)
 

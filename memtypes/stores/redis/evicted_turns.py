@@ -1,7 +1,8 @@
-"""Turns evicted from threads or sent by clients, on Redis: each namespace has a queue of batches, filled by scripts.
+"""Turns that wait to be stored as memories, on Redis: turns evicted from threads, or sent by clients.
 
-A batch is stored as a JSON object, and the text of this JSON is the batch's token. Batches that were set aside after
-repeated failures are in a list of their thread or session.
+Lua scripts add them in batches to a queue of the namespace. A batch is stored as JSON. The text of this JSON also
+identifies the batch (`EvictedTurns.token`). A batch that could not be stored repeatedly is moved from the queue to a
+list of its thread or session, and retried later.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ _MOVE = Script.load("thread_move")
 
 
 def queue_key(scope: Scope, queue: str = _QUEUE) -> str:
-    """Redis key of the namespace's queue of evicted turns, or of another queue of turns."""
+    """Redis key of a queue of turns in the namespace. queue: the `kind` of `live_key`; by default evicted turns."""
     return live_key(scope, queue)
 
 
 def batch_head(scope: Scope, thread_id: str) -> str:
-    """The start of a batch's JSON up to its list of turns. The scripts append the turns and the end."""
+    """The beginning of a batch's JSON. A Lua script, which gets it as an argument, appends the turns and `]}`."""
     head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
     return json.dumps(head)[:-1] + ', "turns": ['
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """The `EvictedTurnStore` on Redis. queue, aside: parts of the keys (`kind` of `live_key`) of its two lists."""
+    """Stores batches of turns on Redis. queue, aside: `kind` of the keys (see `live_key`) of its two kinds of list."""
 
     def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
         self._live = live
@@ -52,17 +53,17 @@ class RedisEvictedTurns(EvictedTurnStore):
         await self._live.command("lrem", queue_key(scope, self._queue), 1, batch.token)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Move a batch that failed to the end of its queue, with its number of `tries`; see `EvictedTurnStore`."""
+        """Move a batch to the end of its queue after `tries` failed attempts to store it; see `EvictedTurnStore`."""
         key = queue_key(scope, self._queue)
         await self._move(key, key, replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Move a batch from the queue to its thread's list of batches set aside; see `EvictedTurnStore`."""
+        """Take a batch out of the queue until `retry_at`, with the reason why it failed; see `EvictedTurnStore`."""
         aside = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
         await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Move batches that were set aside and are due at `at` back to their queues. Returns how many."""
+        """Move batches set aside until `at` or earlier (None: all) back to their queues. Returns how many it moved."""
         requeued = 0
         for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
             for token in await self._range(key, -1):
@@ -73,7 +74,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """The number of queued batches, and the thread's batches that are set aside; see `EvictedTurnStore`."""
+        """The number of batches in the namespace's queue, and the thread's batches taken out of it after failures."""
         waiting: int = await self._live.command("llen", queue_key(scope, self._queue))
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
@@ -102,7 +103,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return tokens
 
     async def _move(self, source: str, target: str, batch: EvictedTurns) -> bool:
-        """Move a batch to the list `target` with its changes. Returns False if it is no longer in `source`."""
+        """Move a batch, with its current fields, between two lists. Returns False if `source` does not contain it."""
         answer = await self._live.script(_MOVE, [source, target], [batch.token, _text(batch)], idempotent=False)
         return bool(answer[0] == "ok")
 
@@ -127,7 +128,7 @@ def _batch(token: str) -> EvictedTurns:
 
 
 def _text(batch: EvictedTurns) -> str:
-    """The JSON of a batch with its current tries, rounds, reason and retry time. This JSON is the batch's new token."""
+    """The JSON of a batch with its current tries, rounds, reason and retry time, which is stored instead of `token`."""
     retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
     state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
     return json.dumps(json.loads(batch.token) | state)

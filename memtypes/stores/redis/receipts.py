@@ -33,7 +33,7 @@ _APPEND = Script.load("receipt_append")
 
 
 class RedisReceipts(ReceiptStore):
-    """The `ReceiptStore` on Redis, for all tenants. days: how long receipts are stored."""
+    """Implements `ReceiptStore` on Redis: stores receipts, the records that explain retrievals, for `days` days."""
 
     def __init__(self, live: LiveClient, days: int, clock: Clock) -> None:
         self._live = live
@@ -97,7 +97,7 @@ class RedisReceipts(ReceiptStore):
         return await asyncio.to_thread(lambda: [zlib.decompress(text) for text in packed if text is not None])
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all receipts of the namespace; returns their number. With `memory_id` does nothing and returns 0."""
+        """Remove all receipts of the namespace; return their number. Removes none (0) if a `memory_id` is given."""
         keys = await self._receipt_keys(scope, memory_id)
         if not keys:
             return 0
@@ -106,7 +106,7 @@ class RedisReceipts(ReceiptStore):
         return max(0, removed - 1)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the stored receipts of the namespace; 0 if `memory_id` is given, as no receipt is of one memory."""
+        """Count the receipts of the namespace; 0 if `memory_id` is given, as `erase` then removes no receipts."""
         keys = await self._receipt_keys(scope, memory_id)
         return await self._live.run(lambda redis: redis.exists(*keys), idempotent=True) if keys else 0
 

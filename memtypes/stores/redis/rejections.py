@@ -1,4 +1,4 @@
-"""Rejected texts on Redis: for each namespace a hash of records, and a sorted set of the times of rejection."""
+"""Texts rejected as memories, on Redis: a hash of the texts and a sorted set of their times for each namespace."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _TTL_MS = int(REJECTED_TTL.total_seconds() * 1_000)
 
 
 class RedisRejections(RejectionStore):
-    """The `RejectionStore` on Redis, for all namespaces."""
+    """Implements `RejectionStore` on Redis: stores texts that were rejected as memories, for all namespaces."""
 
     def __init__(self, live: LiveClient, clock: Clock) -> None:
         self._live = live
         self._clock = clock
 
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
-        """Store rejected texts; see `RejectionStore`."""
+        """Store texts that were rejected as memories, each with the reason; see `RejectionStore`."""
         arguments: list[Argument] = [MAX_REJECTED, _TTL_MS]
         for text in rejected:
             arguments += [text.id, text.at.timestamp(), msgspec.json.encode(text)]
         await self._live.script(_ADD, _keys(scope), arguments, idempotent=True)
 
     async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:
-        """Return the newest rejected texts, newest first; see `RejectionStore`."""
+        """Return at most `limit` texts that were rejected as memories, newest first; see `RejectionStore`."""
         records, times = _keys(scope)
         since = (self._clock() - REJECTED_TTL).timestamp()
         newest = {"desc": True, "byscore": True, "offset": 0, "num": limit}
@@ -45,13 +45,13 @@ class RedisRejections(RejectionStore):
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))
 
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
-        """Return the rejected text with this id; None if there is no such text."""
+        """Return the text that was rejected as a memory under this id; None if there is no such text."""
         records, _ = _keys(scope)
         record = await self._live.command("hget", records, rejected_id)
         return None if record is None else _text(record)
 
     async def remove(self, scope: Scope, rejected_id: str) -> None:
-        """Remove a rejected text, if it exists."""
+        """Remove a text that was rejected as a memory; do nothing if no text has this id."""
         records, times = _keys(scope)
         await self._live.command("hdel", records, rejected_id)
         await self._live.command("zrem", times, rejected_id)

@@ -1,8 +1,8 @@
 """Conversation threads on Redis: every change is one Lua script and one round trip.
 
-The hash of a thread holds its version, tokens, ancestors and summary. Two more hashes, by turn index, hold its turns
-and their sizes. Three sorted sets order the turn indices: by index, by eviction rank and by last use. Evicted turns go
-to a queue of the namespace (see `evicted_turns`).
+The hash of a thread contains its version, number of tokens, summary and ancestors (ids of its parent, the parent's
+parent and so on). Two more hashes contain its turns and their sizes by turn index. Three sorted sets order the turn
+indices: by index, by eviction rank and by last use. Evicted turns go to a queue of the namespace (see `evicted_turns`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class RedisThreads(ThreadStore):
         self._live = live
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread, or find the one with the same resource and key. Returns its id; see `ThreadStore`."""
+        """Create a thread, unless a thread with the same resource and key exists; return the thread's id."""
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
         name = thread if new.key is None else _name(scope, new.resource, new.key)
@@ -118,7 +118,7 @@ class RedisThreads(ThreadStore):
         return (await self._read(scope, thread_id, 1, 0)).thread
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """Return the id of the thread with this resource and key; see `ThreadStore`."""
+        """Return the id of the thread with this resource and key; None if there is no such thread."""
         name = _name(scope, resource, key)
         thread_id: str | None = await self._live.command("get", name)
         if thread_id is None or not await self._live.command("exists", _key(scope, thread_id)):
@@ -126,7 +126,7 @@ class RedisThreads(ThreadStore):
         return thread_id
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """Return a page of threads that match the query, the last used first; see `ThreadStore`."""
+        """Return a page of the threads that match the query, most recently used first; see `ThreadStore`."""
         names = {"resource": "resource", "agent_id": "agent_id", "parent_id": "parent", "workflow_id": "workflow_id"}
         conditions = [
             part for name, stored in names.items() if (value := getattr(query, name)) for part in (stored, value)
@@ -147,7 +147,7 @@ class RedisThreads(ThreadStore):
         return await self._read(scope, thread_id, 0, -1)
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return the newest turns of a thread, and the files and images that it mentions; see `ThreadStore`."""
+        """Return a thread's newest turns with about `tokens` tokens, and the files and images that it mentions."""
         answer = await self._run(_TAIL, thread_id, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
         _, fields, turns, (files, file_count), (images, image_count) = answer
         return ThreadTail(
@@ -160,16 +160,19 @@ class RedisThreads(ThreadStore):
         )
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return the thread and `limit` turns from `offset`, marked as used now for eviction; see `ThreadStore`."""
+        """Return the thread with `limit` turns from `offset`, and mark these turns as used now; see `ThreadStore`."""
         return await self._read(scope, thread_id, offset, offset + limit - 1, used=True)
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Mark turns as used now, for eviction by last use; see `ThreadStore`."""
+        """Mark the turns with these indices as used now, which delays eviction by last use; see `ThreadStore`."""
         if indices:
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Evict turns and set the summary. Returns the new version, or 0 if a turn is missing; see `ThreadStore`."""
+        """Evict turns and set the thread's summary. Returns the thread's new version.
+
+        If the thread lacks one of the turns, changes nothing and returns 0; see `ThreadStore`.
+        """
         arguments: list[Argument] = [
             json.dumps(removal.indices),
             batch_head(scope, removal.thread_id),
@@ -185,7 +188,10 @@ class RedisThreads(ThreadStore):
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """Replace all turns of a thread; see `ThreadStore`."""
+        """Replace all turns of a thread, and remove its summary. Returns the thread's new version; see `ThreadStore`.
+
+        turns: each with its eviction rank. expected: the version that the thread must have; None for any.
+        """
         arguments: list[Argument] = [_or_empty(expected), BACKUP_S]
         for turn, rank in turns:
             arguments += [turn.to_json(), turn.tokens, _rank(rank), _marks(turn)]
@@ -193,7 +199,10 @@ class RedisThreads(ThreadStore):
         return int((await self._run(_REPLACE, thread_id, [thread, thread], arguments))[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns and return their number. With a `backup_id`, they are backed up; see `ThreadStore`."""
+        """Remove all turns and the summary of a thread; return the number of turns.
+
+        backup_id: if given, the turns are first stored for BACKUP_S seconds under this id (see `backup`).
+        """
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else _backup_key(scope, backup_id)
         return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])
@@ -266,7 +275,7 @@ def _or_empty(value: int | None) -> str | int:
 
 
 def _rank(rank: str | None) -> str:
-    """Convert an eviction rank for the scripts: None to "never", "" (by last use) to "use", others stay as they are."""
+    """Convert a turn's eviction rank for the Lua scripts: None becomes "never", "" (by last use) becomes "use"."""
     return "never" if rank is None else rank or "use"
 
 
@@ -276,7 +285,7 @@ def _appended(counts: Sequence[Any], at: datetime, *, repeated: bool = False) ->
 
 
 def _marks(turn: Turn) -> str:
-    """JSON for the scripts: the files and images in a turn, and whether it is a system turn; "" if neither."""
+    """JSON with a turn's files, images and time, and whether it is a system turn; "" for another turn without files."""
     if not turn.files and not turn.images and turn.role != "system":
         return ""
     at = round(turn.at.timestamp() * _MICROSECONDS)

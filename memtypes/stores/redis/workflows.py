@@ -61,8 +61,8 @@ _CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
 class Lifetimes:
     """Seconds for which a workflow is stored after its last event.
 
-    ended_log: for the event log of a workflow that has ended. workflow: for all its other data, and a log before the
-    end.
+    ended_log: time to live of the event log once the workflow has ended. workflow: time to live of all other data, and
+    of the event log of a running workflow.
     """
 
     workflow: int = 24 * 3_600
@@ -124,7 +124,10 @@ class RedisWorkflows(WorkflowStore):
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return a stored state, and the events after it, up to `at_version` or the newest; see `WorkflowStore`."""
+        """Return a workflow with its newest snapshot (a stored state) and the events since, as it was at `at_version`.
+
+        at_version: None for the newest version; see `WorkflowStore`.
+        """
         workflow = _key(scope, workflow_id)
         arguments = ["" if at_version is None else at_version]
         answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)
@@ -158,7 +161,7 @@ class RedisWorkflows(WorkflowStore):
         await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, idempotent=True)
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of workflows that match `listing`, in the order of the index; see `WorkflowStore`."""
+        """Return a page of the workflows that match `listing`, latest created first; see `WorkflowStore`."""
         index, last = live_key(scope, _INDEX), listing.cursor
         if last is not None and not re.fullmatch(rf"[0-9]{{{_PLACE}}}:.+", last):
             raise InvalidRequest("must be the next_cursor of the page before", path="cursor", got=last)
@@ -177,7 +180,10 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowPage(tuple(workflows), last)
 
     async def _scan(self, scope: Scope, index: str, after: str | None) -> tuple[list[str], list[list[str | None]]]:
-        """The index entries after `after`, and their workflows' fields. Removes entries of expired workflows."""
+        """Up to _CHUNK index entries that follow the entry `after`, and for each the fields _SUMMARY of its workflow.
+
+        The entries of expired workflows are removed from the index, but included in the result.
+        """
         start = "+" if after is None else f"({after}"
 
         async def read(redis: Connection) -> tuple[list[str], list[list[str | None]]]:
@@ -214,7 +220,10 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim the right to write an ended workflow's memories, for CLAIM_S. Returns False if it can't be claimed."""
+        """Claim the right to write an ended workflow's memories for CLAIM_S seconds; return whether it was claimed.
+
+        False if another process has the claim, or if the memories are written already.
+        """
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 

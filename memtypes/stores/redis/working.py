@@ -1,7 +1,8 @@
 """Live working memory on Redis: a hash of items for each session; sessions of a namespace are in one cluster slot.
 
-A background job copies items to the memory store when their namespace is due. The set of due namespaces is in another
-slot, and is updated after the items. A crash between the two updates only delays the deletion of expired items.
+A background job copies changed items to the memory store. A sorted set contains the namespaces that have such items,
+with the times at which the job must handle them. It is in another cluster slot, so it is updated after the items. A
+crash between the two updates only delays the deletion of expired items.
 """
 
 from __future__ import annotations
@@ -53,13 +54,16 @@ class RedisWorking(LiveItemStore):
         return sorted(items, key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the items' time to live; see `LiveItemStore`. Waits for the disk, so call it after answering."""
+        """Restart the items' time to live; see `LiveItemStore`.
+
+        Call this after the API answer is sent: the server syncs every write to disk before it returns.
+        """
         arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
             await self._set_due(scope, _milliseconds(at))
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared. Returns their ids; see `LiveItemStore`."""
+        """Mark the selected items as cleared, so that prompts no longer show them. Returns their ids."""
         arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "", _agents(scope))
         ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
@@ -67,7 +71,10 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the items that belong to a to-do, or with `paused=False` resume all items; see `LiveItemStore`."""
+        """Pause the session's items of to-dos, so that prompts leave them out; or, if not `paused`, resume all items.
+
+        Returns how many items changed. at: the current time, by which expired items are left out.
+        """
         arguments = (_milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed
@@ -82,14 +89,17 @@ class RedisWorking(LiveItemStore):
         return [session for session, _ in await self._due(_sessions_key(scope), at, limit)]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as copied to the memory store, except those changed since they were read; see `LiveItemStore`."""
+        """Mark items as copied to the memory store, unless they have changed since the caller read them.
+
+        Items that are cleared or expired at `at` are deleted.
+        """
         arguments: list[Argument] = [_milliseconds(at), _session(scope)]
         for item in items:
             arguments += [item.memory.id, item.revision]
         await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Make the namespace due with its earliest due session, or never if it has none; see `LiveItemStore`."""
+        """Set the due time of a namespace to the earliest due time of its sessions; remove it if no session is due."""
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.command("zrange", key, 0, 0, withscores=True)
         next_due = f"{first[0][1]:.0f}" if first else ""

@@ -132,7 +132,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the server is taken to be reachable: False from a call of `suspect` until it answers a ping."""
+        """Whether the server counts as reachable: False while it is pinged because of a call of `suspect`."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:
@@ -144,9 +144,9 @@ class HealthProbe:
         return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
 
     def suspect(self, timeout_s: float) -> None:
-        """Start pinging, as a call got no answer for `timeout_s` seconds.
+        """Start to ping the server in the background, as a call got no answer for `timeout_s` seconds.
 
-        Does nothing if another call was answered in that time.
+        Does nothing if another call was answered within those seconds, or if the server is being pinged already.
         """
         if self.healthy and self._clock() - self._last_success >= timeout_s * _TOLERANCE:
             self._silent_since = self._clock() - timeout_s
@@ -169,7 +169,10 @@ class HealthProbe:
 
 
 class Bulkhead:
-    """Admits calls of one workload to one node, within its limits. probe: the node's, shared by all its bulkheads."""
+    """Limits the calls of one workload (kind of call) to one Redis node, and refuses calls while the node is down.
+
+    probe: checks in the background whether the node answers; all bulkheads of the node share it.
+    """
 
     def __init__(self, workload: Workload, clock: Callable[[], float], probe: HealthProbe) -> None:
         self._workload = workload
@@ -184,9 +187,9 @@ class Bulkhead:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one of the workload's slots during a call, and record whether the call succeeds.
+        """Context manager for one call: holds one of the workload's slots, and records whether the call succeeds.
 
-        Raises Unavailable if the server is taken to be down, the circuit breaker is open, or no slot gets free in time.
+        Raises Unavailable if the server counts as down, the circuit breaker is open, or no slot is free in MAX_QUEUE_S.
         """
         self._refuse_if_suspected()
         try:

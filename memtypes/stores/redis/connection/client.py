@@ -84,11 +84,11 @@ class LiveClient:
         clock: Callable[[], float] = time.monotonic,
         ping_s: float = PING_S,
     ) -> LiveClient:
-        """A client of the server at `url`, which need not be reachable; without a url, of the embedded server.
+        """Create a client of the server at `url`; if `url` is None, of the embedded server in `directory`.
 
-        The embedded server is started if it does not run. directory: for its files. ping_s: seconds that a silent
-        server with a url has to answer a ping. Raises InvalidRequest for an unusable url; for the embedded server
-        SetupRequired, StoreInUse or Unavailable.
+        An embedded server is started if it does not run; a server at a url need not be reachable yet. ping_s: seconds
+        that the server at `url` has to answer a ping. Raises InvalidRequest for an unusable url. For an embedded
+        server, raises the errors of `EmbeddedServer.ensure`.
         """
         if url is not None:
             return cls(topology.connect(url), None, clock, ping_s)
@@ -177,7 +177,10 @@ class LiveClient:
         return self._bulkheads[node, workload]
 
     async def _probe(self, key: str | None) -> None:
-        """Ping the node of `key`. Bypasses the bulkheads and has the longest deadline, as no caller waits for it."""
+        """Ping the cluster node of `key` (None: any server). Raises Unavailable if no answer comes.
+
+        Bypasses the bulkheads and has the longest deadline, as no caller waits for it.
+        """
         await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
 
     async def _run(

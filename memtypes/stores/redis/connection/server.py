@@ -1,8 +1,8 @@
-"""The embedded Redis or Valkey server: a child of the process that started it, and ends with that process.
+"""The embedded Redis or Valkey server. It is a child of the process that starts it, and ends with that process.
 
-Other processes may use it too. It listens on a unix socket in a private directory, on no TCP port, and syncs every
-write to its append-only file before it answers. When the server has ended, the next caller starts it again, and it
-loads everything that it had acknowledged.
+Other processes may use the server too. It listens on a unix socket in a private directory, on no TCP port, and syncs
+every write to its append-only file before it answers. When the server has ended, the next caller starts it again, and
+it loads everything that it had acknowledged.
 """
 
 from __future__ import annotations
@@ -84,9 +84,10 @@ class EmbeddedServer:
         return cls(private, socket_in(private, "live.sock"))
 
     async def ensure(self) -> None:
-        """Return when a server answers on the socket. It is started here unless another process has started it.
+        """Start the server unless it already runs, possibly started by another process. Returns when it answers.
 
-        Raises SetupRequired, StoreInUse or Unavailable.
+        Raises SetupRequired if no server is installed, StoreInUse if another process takes longer than START_S to start
+        it, and Unavailable if it does not start.
         """
         async with self._starting:
             deadline, path = time.monotonic() + START_S, self.directory / "opening.lock"
