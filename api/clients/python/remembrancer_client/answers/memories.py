@@ -103,7 +103,7 @@ class Source(Answer, frozen=True):
 class Rewording(Answer, frozen=True):
     """A text that was merged into a memory at the time `at`, because it says the same in other words.
 
-    id: passed to `undo`, it stores the text as a separate memory. reason: why the texts were merged.
+    id: id with which `undo` stores the text as a separate memory. reason: why the texts were merged.
     """
 
     id: str
@@ -114,7 +114,7 @@ class Rewording(Answer, frozen=True):
 
 
 class Link(Answer, frozen=True):
-    """A link from a memory to the memory with the id `to`, in the same namespace. strength: of the relation, 0..1."""
+    """A link to the memory with the id `to`. type: how both are related, such as `extends`. strength: 0 to 1."""
 
     to: str
     type: str
@@ -122,7 +122,7 @@ class Link(Answer, frozen=True):
 
 
 class TokenCount(Answer, frozen=True):
-    """A memory's size by `tokenizer`. count: tokens of its content. line: tokens that its entry takes in a context."""
+    """Size of a memory in tokens. count: tokens of its content. line: tokens of its entry in a context."""
 
     count: int
     tokenizer: str
@@ -146,8 +146,8 @@ class UpkeepMark(Answer, frozen=True):
 class SpokenTurn(Answer, frozen=True):
     """A turn of a conversation whose text is part of an episodic memory's content.
 
-    characters: length of the turn's text in that content. index: number of the turn in its thread. The other fields are
-    the turn's role, time, tokens and what else was sent with it.
+    characters: length of the turn's text in that content. index: number of the turn in its thread. The other fields
+    have the values of the thread's turn, such as its role.
     """
 
     index: int
@@ -172,11 +172,12 @@ class BatchAnswer(Answer, frozen=True):
 
 
 class WriteResult(Answer, frozen=True):
-    """The outcome of writing a text. status: stored, merged, rejected or failed. id: None if no memory has the text.
+    """The outcome of writing a text. status: stored, merged, rejected or failed.
 
-    merged_into: id of the memory that says the same. supersedes, contests: ids of memories that the text replaces or
-    contradicts. redactions: number of secrets removed from it, by kind. classified, review: how its type was chosen,
-    and what the reviewers said.
+    id: id of the memory that has the text; None for a rejected or failed text. merged_into: id of the stored memory
+    that says the same. changed: fields of that memory that the merge changed. supersedes, contests: ids of memories
+    that the text replaces or contradicts. redactions: number of secrets removed from the text, by kind. classified: how
+    the memory type was chosen. review: the reviewers' decision and votes.
     """
 
     id: str | None
@@ -192,7 +193,7 @@ class WriteResult(Answer, frozen=True):
 
 
 class WriteAnswer(WriteResult, frozen=True):
-    """The outcome of writing one memory, with the memory; None if nothing was stored."""
+    """The outcome of writing one memory. memory: the stored memory; None if nothing was stored."""
 
     memory: Memory | None = None
 
@@ -221,7 +222,7 @@ class Alternative(Answer, frozen=True):
 
 
 class TextPart(Answer, frozen=True):
-    """A part of a text that has several parts, with the memory type of the part."""
+    """A sentence of a classified text that has another memory type than the whole text."""
 
     type: str
     content: str
@@ -245,8 +246,9 @@ class Reviewed(Answer, frozen=True):
 class Vote(Answer, frozen=True):
     """Vote of one reviewer on a text.
 
-    ok: whether the vote is valid and came in time. scores: 1-10, by aspect of the text, such as importance. stand_in:
-    whether a local reviewer voted in place of the reviewer whose vote, the one before this, failed. ms: milliseconds.
+    ok: whether the vote is valid and came in time. scores: 1 to 10, by aspect of the text, such as importance.
+    stand_in: whether a local reviewer cast this vote because the previous vote in the list failed. ms: duration in
+    milliseconds.
     """
 
     reviewer: str
@@ -274,7 +276,10 @@ class DecisionsAnswer(Answer, frozen=True):
 
 
 class DecidedText(Answer, frozen=True):
-    """A decision about the memory or rejected text `id`. by: id of the memory that replaced or absorbed it."""
+    """A decision about a memory or a rejected text. id, content: the id and text of the memory or rejected text.
+
+    by: id of the memory that replaced this memory or into which it was merged; None if there is none.
+    """
 
     id: str
     kind: str
@@ -306,10 +311,10 @@ class HistoryAnswer(Answer, frozen=True):
 
 
 class HistoryVersion(Answer, frozen=True):
-    """An entry of a memory's history: one of its texts, or a memory that it replaced, was replaced by, or contests.
+    """An entry of a memory's history: a text of this memory, or of one that it replaced, was replaced by, or contests.
 
-    since (`from` in JSON), to: period in which the text was valid. replaced_by: id of the memory whose text took its
-    place; for an earlier text or another wording of the memory, the id of the memory itself.
+    memory: the memory with this text. since (`from` in JSON), to: period in which the text was valid. replaced_by: id
+    of the memory with the newer text, which is this memory's own id if its text was edited or reworded.
     """
 
     memory: Memory
@@ -320,7 +325,7 @@ class HistoryVersion(Answer, frozen=True):
 
 
 class UndoneAnswer(Answer, frozen=True):
-    """Ids of the memories that an undo restored, or stored after all."""
+    """Ids of the memories that an undo brought back, or that it made of a rejected text."""
 
     restored: list[str]
 
@@ -332,14 +337,14 @@ class DueAnswer(Answer, frozen=True):
 
 
 class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
-    """The reviewers' decision on a text. redactions: number of secrets removed from the text before, by kind."""
+    """The reviewers' decision on a text. redactions: number of secrets removed before the review, by kind."""
 
     redacted: bool
     redactions: dict[str, int]
 
 
 class StatsAnswer(Answer, frozen=True):
-    """Number of memories and tokens in a namespace, by type and in total. items: number of its keyed items."""
+    """Number of memories and tokens in a namespace, by memory type and in total. items: number of JSON items."""
 
     namespace: str
     types: dict[str, TypeStats]

@@ -1,4 +1,4 @@
-"""Answers of the calls on keyed items, and of the calls for operators: health, API keys, upkeep and erasure."""
+"""Answers of the calls on items, which are JSON values under keys, and of the calls for operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class HealthAnswer(Answer, frozen=True):
-    """Whether the service is alive or ready: "ok" or "unavailable". checks: of each resource, in a readiness answer."""
+    """Whether the service is alive or ready. checks: results by resource, such as the store, in a readiness answer."""
 
     status: str
     checks: dict[str, HealthCheck] = {}
@@ -68,7 +68,7 @@ class JobReport(Answer, frozen=True):
 
 
 class ReembedAnswer(Answer, frozen=True):
-    """How many entries of all tenants were embedded again: memories by type, keyed items, and both in total."""
+    """Number of entries of all tenants that were embedded again: memories by type, JSON items, and the sum of both."""
 
     types: dict[str, int]
     items: int
@@ -76,7 +76,7 @@ class ReembedAnswer(Answer, frozen=True):
 
 
 class Erased(Answer, frozen=True):
-    """Number of entries erased from each store. remaining: number that a count at `checked_at` found afterwards."""
+    """Number of entries erased from each store. remaining: number still in each store, as counted at `checked_at`."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
@@ -108,7 +108,7 @@ class ItemAnswer(Answer, frozen=True):
 
 
 class ItemsFound(Answer, frozen=True):
-    """The items that a search found: best first if it had a query, else the latest put first."""
+    """The items that a search found: best match first if it had a query, else the item that was put last."""
 
     items: list[ItemAnswer]
 

@@ -20,8 +20,8 @@ class AgentContextAnswer(Answer, frozen=True):
 class AgentContextParts(Answer, frozen=True):
     """The parts of an agent's context: the entries that each part shows, and how many tokens they take.
 
-    working: working memory. due: tasks that are due. memory: other memories; its tokens include the headings above the
-    tasks in `due`.
+    working: working memory. due: tasks that are due. memory: all other memories. The headings above the due tasks count
+    among the tokens of `memory`.
     """
 
     memory: MemoryPart
@@ -38,11 +38,11 @@ class MemoryPart(Answer, frozen=True):
 
 
 class ContextItem(Answer, frozen=True):
-    """A memory in the context of an answer.
+    """A memory that a context shows.
 
-    tokens: tokens of its entry. content: the text that is shown. cut: whether `content` is only a part of the memory's
-    text. excerpt: whether that part is the relevant passages and not the beginning. state: None if the memory is
-    current.
+    tokens: size of the memory's entry. content: the text that the entry shows. cut: whether that is only a part of the
+    memory's text. excerpt: True if that part is the most relevant sentences, False if it is the beginning. state:
+    contested or replaced; None for a current memory.
     """
 
     id: str
@@ -58,16 +58,17 @@ class ContextItem(Answer, frozen=True):
 
 
 class ThreadsPart(Answer, frozen=True):
-    """The part of an agent's context that shows its threads. tokens: size of the threads that fit into it."""
+    """The part of an agent's context that shows the agent's threads. tokens: size of this part."""
 
     tokens: int
     items: list[AgentThreadItem]
 
 
 class AgentThreadItem(Answer, frozen=True):
-    """A thread of an agent, as its context shows it. turns: the turns shown; empty if there was no room.
+    """A thread in an agent's context. turns: the turns that it shows; empty if the budget has no room for them.
 
-    resource: name of the thread's policy. mode: the agent's access to the thread. omitted: what was left out.
+    resource: name of the thread's policy in the policy file. mode: the agent's access to the thread: read-write or
+    read-only. omitted: what the context leaves out of the thread.
     """
 
     thread_id: str
@@ -82,10 +83,10 @@ class AgentThreadItem(Answer, frozen=True):
 class AgentContextMetadata(Answer, frozen=True):
     """Size of an agent's context, and the settings with which it was built.
 
-    total_tokens: the tokenizer's count of the context plus `margin`, a share such as 0.1 by which the model may count
-    more; at most the budget. model_tokens: the count by the model's provider; None if no provider is configured.
-    allocation: tokens allotted to each part. as_of: time for which the memories were chosen. degraded: parts of the
-    service that did not respond, so that the context is made without them. receipt_id: id of the retrieval's receipt.
+    total_tokens: the tokenizer's count, increased by `margin`, a share such as 0.1 by which the model's own count may
+    be higher. It does not exceed `budget`. model_tokens: the count by the model's provider; None if no provider is
+    configured. allocation: tokens allotted to each part. as_of: time at which the memories are valid. degraded: parts
+    of the service that did not respond, so that their data are missing. receipt_id: id of the retrieval's receipt.
     """
 
     total_tokens: int
@@ -111,7 +112,7 @@ class Allocation(Answer, frozen=True):
 
 
 class ModelsAnswer(Answer, frozen=True):
-    """The language models that the service knows: first those of the operator's file, then its own list."""
+    """The language models that the service knows. Models of the operator's file precede the built-in models."""
 
     models: list[ModelAnswer]
 
@@ -144,9 +145,9 @@ class ResolvedModel(Answer, frozen=True):
 class ReceiptAnswer(Answer, frozen=True):
     """The receipt of a retrieval: a record of its request, its candidates and why each is in the context or not.
 
-    contents: the texts of the entries and of the context, if the call asked for them. embedder: name of the embedding
-    model. long_term, working: how the budgets for memories and for working memory were filled. previous_id,
-    previous_sha256: the receipt before this one, to which its hash `sha256` chains it.
+    contents: the texts of the entries and of the context; None unless the call asked for them. embedder: name of the
+    embedding model. long_term, working: how the budgets for memories and for working memory were filled. previous_id,
+    previous_sha256: id and hash of the receipt before this one. sha256: hash of this receipt, which covers both.
     """
 
     id: str
@@ -181,8 +182,8 @@ class TokenizerName(Answer, frozen=True):
 class ReceiptBudgets(Answer, frozen=True):
     """Tokens for each memory type in the context of a retrieval.
 
-    initial: by the default shares of the types. shifted: after tokens were moved to the types that the query asks for.
-    final: after tokens that one type did not use went to other types.
+    initial: default share of each type. shifted: tokens after some were moved to the types that the query asks for.
+    final: tokens after each type's unused tokens were given to other types.
     """
 
     initial: dict[str, int]
@@ -191,14 +192,16 @@ class ReceiptBudgets(Answer, frozen=True):
 
 
 class FillTerms(Answer, frozen=True):
-    """How the token budget for a context was filled; with the candidates, enough to fill it again.
+    """How the token budget of a context was filled. From this and the candidates, a check can fill the budget again.
 
-    total: tokens of the budget. caps: maximum tokens of each type. task_like, how_to: whether the query asks for tasks
-    or for a procedure. cut, excerpt: whether memories too long for the budget are cut, or reduced to an excerpt.
-    wrapper, headings, groups: tokens of the text around the entries. used: tokens that each type took.
-    The tokens that a type needs are estimated from the best candidates. sight: how many of these candidates the receipt
-    lists. unlisted: tokens of those that it does not list, by type. due_tokens: tokens of the tasks that were due.
-    first: ranks of the tasks that were offered to the budget before better hits, in this order.
+    total: tokens of the budget. caps: maximum tokens of each memory type. task_like: whether the query asks for tasks.
+    how_to: whether it asks for a procedure. cut, excerpt: how a memory that is too long is shortened. wrapper,
+    headings, groups: tokens of the tags around the context and of the headings of types and days. used: tokens that
+    each type took. due_tokens: tokens of due tasks. first: ranks of hits that were placed before better hits, in this
+    order.
+
+    The need of each type is estimated from the best candidates. sight: number of these that the receipt lists.
+    unlisted: tokens of these that the receipt does not list, by type.
     """
 
     total: int
@@ -221,11 +224,11 @@ class FillTerms(Answer, frozen=True):
 class ReceiptCandidate(Answer, frozen=True):
     """A memory that a retrieval considered, and why it is in the context or not (`outcome`).
 
-    rank: None if it is not a hit. signals: parts of its score. tokens: size of its entry. counted: whether that size
-    was counted; if not, `tokens` is the stored count. allowed, whole: if the entry was cut, its maximum tokens and its
-    tokens before the cut. group: heading above its entry. place: its index among the working items. due: whether it is
-    a task that is overdue or due that day. of: id of the hit that it duplicates. since: when it was superseded or
-    expired. certainty: probability that it helps to answer; None if the request has no relevance floor.
+    rank: None if the memory is not a hit. signals: parts of the score. tokens: size of its entry. counted: False if
+    `tokens` is the count stored with the memory. allowed, whole: maximum tokens of a cut entry, and its tokens before
+    the cut. group: heading of the day above the entry. place: index among the working items. due: whether it is a task
+    that is overdue or due that day. of: id of the hit that it duplicates. since: when it was replaced or expired.
+    certainty: probability that it helps to answer; None if the request has no relevance floor.
     """
 
     id: str
@@ -257,7 +260,10 @@ class UnlistedCandidates(Answer, frozen=True):
 
 
 class AccessCounts(Answer, frozen=True):
-    """Access counts of memories, zeros left out. ids: the first 13 characters of each memory's id, concatenated."""
+    """How often memories were used; memories that were never used are left out.
+
+    ids: the first 13 characters of each memory's id, joined to one text. counts: the counts in the same order.
+    """
 
     ids: str
     counts: list[int]
@@ -276,9 +282,9 @@ class ReplayAnswer(Answer, frozen=True):
 
 
 class ReceiptChange(Answer, frozen=True):
-    """A difference between a receipt and its replay. id: of the memory. what: name of the field that differs.
+    """A difference between a receipt and its replay. what: name of the differing field. why: the reason.
 
-    before, after: the field's value in the receipt and in the replay. why: the reason.
+    id: id of the memory. before, after: the field's value in the receipt and in the replay.
     """
 
     id: str
@@ -296,7 +302,7 @@ class ReceiptVerdict(Answer, frozen=True):
 
 
 class ReceiptCheck(Answer, frozen=True):
-    """Result of one check of a receipt. detail: what the check found wrong."""
+    """Result of one check of a receipt. ok: whether it passed. detail: the faults found, or a note."""
 
     name: str
     ok: bool
@@ -328,13 +334,14 @@ class ContextMessage(Answer, frozen=True):
 class ContextMetadata(Answer, frozen=True):
     """Size of a context, and the settings with which it was built.
 
-    total_tokens: size of the whole context. budget: tokens for all but working memory. utilization: used share of that
-    budget. candidates: number of hits. trimmed_count: number of hits that are not in the context. tokenizer: its name.
-    working_excerpted, working_left_out: ids of the working items that are shown in part, or not at all. duplicates: ids
-    of memories left out because a memory in the context has or contains the same text. thread_tokens: size of the
-    thread's part, if the call named a thread; included in the budget. margin: share by which the model's own count may
-    exceed the tokenizer's; the context fits the budget by both counts. model_tokens: the count by the model's provider;
-    None if no provider is configured. degraded: parts of the service that did not respond.
+    total_tokens: size of the whole context. budget: tokens allowed for the context without working memory. utilization:
+    used share of that budget. candidates: number of hits. trimmed_count: number of hits that are not in the context.
+    tokenizer: name of the tokenizer. working_excerpted, working_left_out: ids of the working items that are shown in
+    part, or not shown. duplicates: ids of memories left out because a memory in the context has or contains the same
+    text. thread_tokens: size of the thread's part, which the budget includes; None if the call named no thread. margin:
+    share by which the model's own count may exceed the tokenizer's; the context fits the budget by both counts.
+    model_tokens: the count by the model's provider; None if no provider is configured. degraded: parts of the service
+    that did not respond.
     """
 
     total_tokens: int
@@ -366,7 +373,10 @@ class FloorAnswer(Answer, frozen=True):
 
 
 class SearchAnswer(Answer, frozen=True):
-    """The best memories for a query. profile, weights: how their scores were weighted. as_of: time of the search."""
+    """The best memories for a query, best first. as_of: time at which the memories are valid.
+
+    profile: name of the set of weights for the parts of a score. weights: the weights used, by part.
+    """
 
     hits: list[SearchHit]
     profile: str

@@ -17,10 +17,10 @@ class TurnPlace(Answer, frozen=True):
 
 
 class OmittedParts(Answer, frozen=True):
-    """What a context leaves out of a thread and of the threads that it continues.
+    """What a thread's context leaves out of the thread and of the threads that it continues.
 
-    turns, files, images: how many are left out; turns that were removed from a thread are not counted. summary,
-    initial_context: whether a summary or an initial context is left out or cut.
+    turns, files, images: how many the threads have that the context does not show. summary, initial_context: whether
+    the summary of older turns or the text with which the thread was opened is left out or cut.
     """
 
     turns: int = 0
@@ -81,9 +81,9 @@ class ThreadsAnswer(Answer, frozen=True):
 class ThreadAnswer(Answer, frozen=True):
     """A thread without its turns.
 
-    tokens, turns: its size. policy: name of the policy that the policy file has for the thread's resource; if None, the
-    limits are 50 turns and 3 hours. ttl_s: seconds without use after which it expires. redactions: number of secrets
-    removed from its initial context, by kind.
+    tokens, turns: size of the thread. resource: name of the thread's policy. policy: the same name if the policy file
+    has it; None otherwise, in which case the limits are 50 turns and 3 hours. ttl_s: seconds without use after which
+    the thread expires. redactions: number of secrets removed from its initial context, by kind.
     """
 
     id: str
@@ -106,13 +106,13 @@ class ThreadAnswer(Answer, frozen=True):
 
 
 class ReferencesAnswer(Answer, frozen=True):
-    """The threads that the policy file gives an agent: one for each resource (named thread policy) that it lists."""
+    """The threads of an agent: one for each resource (thread policy) that the policy file lists for it."""
 
     threads: list[ReferenceAnswer]
 
 
 class ReferenceAnswer(Answer, frozen=True):
-    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: the agent's access."""
+    """A thread that the policy file lets an agent use. resource: name of its policy. mode: the agent's access."""
 
     resource: str
     mode: str
@@ -153,7 +153,7 @@ class PageAnswer(Answer, frozen=True):
 class ThreadChainAnswer(Answer, frozen=True):
     """The threads that a thread continues, oldest first, and the thread itself at the end.
 
-    gap: whether a thread of the chain has expired, so that it is missing. cycle: always False.
+    gap: whether a thread is missing, because it has expired or may not be read. cycle: always False.
     """
 
     threads: list[ThreadAnswer]
@@ -236,12 +236,12 @@ class ThreadCheck(Answer, frozen=True):
 class ThreadStatsAnswer(Answer, frozen=True):
     """The size of a thread.
 
-    utilization: its size as a share of the limit that it is nearest to. distance_to_flush: tokens that may be added
-    before a flush starts (messages, if tokens are not limited). turns_to_flush: turns that may be added before the
-    limits of messages and turns start a flush. Both are None for a thread that is not flushed automatically. waiting:
-    number of batches of turns that were evicted from threads of this namespace and are not stored as memories yet.
-    set_aside: number of batches of this thread that could not be stored. They are retried at next_try_at, then at
-    growing intervals, and when a service starts.
+    utilization: the largest share of a limit that the thread's tokens, messages or turns take. distance_to_flush:
+    tokens that may be added before a flush starts; messages, if the policy does not limit tokens. turns_to_flush: turns
+    that may be added before the limits of messages and turns start a flush. Both are None if the thread is not flushed
+    automatically. waiting: number of batches of turns, evicted from threads of this namespace, that are not yet stored
+    as memories. set_aside: number of this thread's batches that could not be stored. They are retried at next_try_at,
+    then at growing intervals, and when the service starts.
     """
 
     turns: int
@@ -283,10 +283,11 @@ class VersionAnswer(Answer, frozen=True):
 
 
 class SaidAnswer(Answer, frozen=True):
-    """The turn that was appended to a thread. flushed, evicted: how many other turns left the thread because of it.
+    """The turn that was appended to a thread, and what it did to the thread.
 
-    version: the thread's new version, which the next call may send as expected_version. redactions: number of secrets
-    removed from the turn, by kind.
+    flushed: number of turns removed by a flush that this turn started. evicted: number of turns removed to keep the
+    limits. version: the thread's new version, which the next call may send as expected_version. redactions: number of
+    secrets removed from the turn, by kind.
     """
 
     turn: Turn

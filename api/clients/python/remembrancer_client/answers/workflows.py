@@ -81,7 +81,7 @@ class WorkflowChainAnswer(Answer, frozen=True):
 
 
 class WorkflowLink(Answer, frozen=True):
-    """A workflow of a chain. actor, reason: who reported its status, and why. states: every status that it had."""
+    """A workflow in a chain of workflows. actor: agent that reported the status. states: every status that it had."""
 
     workflow_id: str
     parent_id: str | None
@@ -111,9 +111,10 @@ class ContinueAnswer(WorkflowHistoryAnswer, frozen=True):
 
 
 class OmittedFromHistory(Answer, frozen=True):
-    """How many events, values of resources and values of the data a workflow's history leaves out or cuts.
+    """How many entries of each kind the text of a workflow's history leaves out or cuts.
 
-    older_values: values of resources that were replaced by newer values; `versions="all"` shows them.
+    resources: values of resources (named values). data: values of the workflow's data. older_values: values of
+    resources that newer values replaced; `versions="all"` shows them.
     """
 
     events: int
@@ -160,11 +161,11 @@ class LoggedEvent(Answer, frozen=True):
 
 
 class EventAnswer(Answer, frozen=True):
-    """The version of an appended event. redactions: number of secrets removed from the event, by kind.
+    """The number (`version`) of an appended event. redactions: number of secrets removed from the event, by kind.
 
-    The other fields are empty or 0 unless the event ended the workflow. memories: ids of the memories made of the
-    workflow, by type. threads: how many of its threads were flushed or deleted. items: how many of its working items
-    ended.
+    The other fields are empty or 0 unless the event ended the workflow. memories: ids of the memories that record the
+    workflow, by memory type. threads: number of its threads that were flushed or deleted. items: number of its working
+    items that ended.
     """
 
     version: int
@@ -181,7 +182,7 @@ class ResourcesAnswer(Answer, frozen=True):
 
 
 class ResourceAnswer(Answer, frozen=True):
-    """The latest value of a resource. workflow_id, version: the workflow and the event that set the value."""
+    """The latest value of a resource (a named value). workflow_id, version: the workflow and event that set it."""
 
     id: str
     value: Any
