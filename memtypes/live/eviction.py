@@ -1,6 +1,7 @@
 """Chooses the turns that leave a thread, by the thread's limits and its policy. Does no I/O.
 
-Eviction makes room for a turn that is appended to a full thread. A flush removes many turns at once, before that.
+Eviction makes room for a turn that is appended to a full thread. A flush removes many turns at once, before the thread
+is full.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Limits of a thread: tokens and messages (None: no limit), and turns that are stored."""
+    """Maximum numbers of tokens, messages and stored turns of a thread. tokens, messages: None for no limit."""
 
     tokens: int | None
     messages: int | None
@@ -48,10 +49,10 @@ class ThreadSize:
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """The eviction rank of `turn`, which is stored with it; None for a turn that is never evicted.
+    """The eviction rank of `turn`, which the thread stores with the turn; None for a turn that is never evicted.
 
-    The rank is an integer as text; the turn with the lowest sum of rank and index is evicted first. USE_ORDER instead
-    of an integer: the least recently used turn is evicted first.
+    The rank is an integer as text, and the turn with the lowest sum of rank and index is evicted first. If the thread
+    evicts its least recently used turn first, every rank is USE_ORDER.
     """
     if turn.pinned:
         return None
@@ -75,8 +76,8 @@ def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
     """The largest size that a flush may leave: the share `target` (0-1) of each limit.
 
-    size: the thread's present size. force: whether to flush a thread within its limits too, so that at most the share
-    `target` of its present size is left.
+    size: the thread's present size. force: whether the flush may leave at most the share `target` of this size, too,
+    so that it removes turns even from a thread that is within its limits.
     """
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
@@ -107,7 +108,10 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
 
 
 def _candidates(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    """The turns that a flush may remove, in the strategy's order: without pinned, system and protected turns."""
+    """The turns that a flush may remove, in the order of its strategy. used: as for `turns_to_flush`.
+
+    Left out are pinned turns, system turns, and the protected turns at the start and end of the thread.
+    """
     first, last = flush.protected
     free = [turn for turn in turns[first : max(len(turns) - last, 0)] if not turn.pinned and turn.role != "system"]
     if flush.strategy in (FlushStrategy.HYBRID_SUMMARY, FlushStrategy.SIMPLE_FIFO):

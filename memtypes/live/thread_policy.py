@@ -82,7 +82,7 @@ class FlushStrategy(StrEnum):
 class EvictionPolicy(StrEnum):
     """Order in which turns are evicted from a full thread. fifo: the oldest first. lru: the least recently used first.
 
-    priority: by role (tool, assistant, user), and turns with a keyword last.
+    priority: turns of tools first, then of the assistant, then of the user, and turns that contain a keyword last.
     """
 
     FIFO = "fifo"
@@ -110,9 +110,9 @@ class Flush(Model):
     """When and how a thread is flushed, that is, some of its turns are removed and stored as memories.
 
     threshold: share of a limit at which a flush starts. target: share of the limit that is left after it. keep_first,
-    keep_last: how many turns at the start and end of the thread the strategy hybrid_summary keeps. oldest: minimum
-    share of the turns between them that hybrid_summary removes. summary_tokens: maximum size of the thread's summary.
-    llm: whether the summariser endpoint, if configured, summarises the removed turns.
+    keep_last: number of turns at the start and end of the thread that the strategy hybrid_summary never removes.
+    oldest: minimum share of the removable turns that hybrid_summary removes. summary_tokens: maximum size of the
+    thread's summary. llm: whether the summariser endpoint, if configured, summarises the removed turns.
     """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
@@ -126,7 +126,7 @@ class Flush(Model):
 
     @property
     def protected(self) -> tuple[int, int]:
-        """How many turns are never flushed: at the start of a thread, and at its end (at least one)."""
+        """The number of turns at the start of a thread, and the number at its end, that are never flushed."""
         hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
@@ -138,18 +138,18 @@ class Flush(Model):
 
 
 class Eviction(Model):
-    """How turns are evicted from a full thread. keywords: the policy `priority` evicts turns with one of them last."""
+    """How turns are evicted from a full thread. keywords: the policy `priority` evicts turns that contain one last."""
 
     policy: EvictionPolicy = EvictionPolicy.FIFO
     keywords: list[Name] = Field(default_factory=list, max_length=256)
 
 
 class LockTimes(Model):
-    """Time limits of changes to a thread, in seconds.
+    """Time limits of operations on a thread, in seconds.
 
-    append: limit for appending a turn or replacing all turns. If the turn is stored in time but the flush that it
-    starts is not finished, the flush is cancelled and done after a later turn. clear: limit for removing all turns.
-    flush: limit for a flush, and the TTL of the flush's lock. Appends and clears take no lock.
+    append: limit for appending a turn, with the flush that it may start, or for replacing all turns. If only the flush
+    takes too long, the turn stays stored and the flush is done after a later turn. clear: limit for removing all turns.
+    flush: limit for a flush, and the TTL of the lock that a flush holds. Appends and clears take no lock.
     """
 
     append: LockTime = 30.0
@@ -233,9 +233,9 @@ class AccessMode(StrEnum):
 
 
 class ResourceReference(Model):
-    """A resource (a thread policy's name) whose threads an agent may use.
+    """A thread policy whose threads an agent may use. id: the name of the policy, which the API calls a resource.
 
-    key: template for the keys of the agent's threads; None for the policy's template.
+    key: template for the keys of the agent's threads. If it is None, the template of the policy is used.
     """
 
     id: Name
@@ -270,16 +270,16 @@ class Agent(Model):
         return self
 
     def references(self) -> tuple[ResourceReference, ...]:
-        """The agent's resources as a list, whichever of the three forms the policy file uses."""
+        """The agent's resources, from `memory` or `memories`. A resource without a key gets the agent's common key."""
         if self.memory is not None:
             return (ResourceReference(id=self.memory, key=self.key),)
         return tuple(each if each.key else each.model_copy(update={"key": self.key}) for each in self.memories or [])
 
 
 class Policies(Model):
-    """The contents of a policy file. threads: thread policies by name, which the API calls `resource`.
+    """The contents of a policy file. threads: thread policies by name. A thread names its policy as its `resource`.
 
-    agents: by agent id, the thread policies that the agent may use.
+    agents: for each agent id, the thread policies whose threads the agent may use.
     """
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)

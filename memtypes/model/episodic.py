@@ -37,7 +37,7 @@ def _moment(value: str) -> str:
 class SpokenTurn(TypedDict, total=False):
     """A conversation turn whose text is part of an event's content. characters: length of that text.
 
-    It has the fields of the thread's turn, except for the text; fields without a value are left out.
+    The other fields are those of a turn of a thread, without its text. Fields without a value are left out.
     """
 
     index: Required[_Natural]

@@ -29,7 +29,7 @@ MAX_VALUES = 10_000
 
 
 class Op(StrEnum):
-    """Operators by which a filter compares a field with a value. any, all: it has one or all of a list."""
+    """Comparison operators of a filter. any: the field has at least one value of a list. all: it has every value."""
 
     EQ = "eq"
     NE = "ne"
@@ -43,7 +43,7 @@ class Op(StrEnum):
 
 
 class Kind(StrEnum):
-    """Kind of value as which a filter compares a field. FLAG: true or false. METADATA: text, number, true or false."""
+    """Type of a field's values in filters. FLAG: true or false. METADATA: text, number, true or false."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -102,7 +102,7 @@ def ends_after(field: str, instant: datetime) -> Filter:
 
 
 def in_view(instant: datetime) -> Filter:
-    """Condition: at `instant` the memory is not expired, and is valid: not replaced, or no longer replaced."""
+    """Condition: at `instant`, the memory is not expired, and it either is not replaced or has become current again."""
     back = Compare("state_until", Op.LTE, instant)
     return all_of(
         AnyOf((Absent("valid_to"), Compare("valid_to", Op.GT, instant), back)), ends_after("expires_at", instant)
@@ -158,7 +158,7 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _kind_of(annotation: Any) -> Kind | None:
-    """The kind of a field with this type, for a list the kind of its elements; None if it can't be compared."""
+    """The `Kind` of a field of this type (for a list, of its elements); None if filters can't compare the field."""
     origin = typing.get_origin(annotation)
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
     if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):
@@ -187,7 +187,7 @@ FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
 
 
 def kind_of_field(field: str) -> Kind:
-    """The kind as which a filter compares `field`, such as "links.to". Raises InvalidRequest for an unknown field."""
+    """The `Kind` of the values of `field`, such as "links.to". Raises InvalidRequest for an unknown field."""
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:

@@ -96,7 +96,7 @@ class Model(BaseModel):
 
 
 class Source(Model):
-    """Where a memory comes from: turns of a thread, a line of a file, or a caller who gives itself a name."""
+    """Where a memory comes from: turns of a thread, a line of a file, or a caller (by a name that it chooses)."""
 
     thread_id: str | None = Field(default=None, max_length=256)
     turns: list[Whole] = Field(default_factory=list, max_length=1000)
@@ -124,10 +124,9 @@ class Link(Model):
 
 
 class State(StrEnum):
-    """Whether a memory still holds. replaced: its validity has ended, so searches leave it out unless asked for it.
+    """Whether a memory still holds. current: it does. replaced: its validity has ended, so searches omit it by default.
 
-    contested: a `contradicts` link connects it with a current memory, so one of the two is probably false. current:
-    every other memory.
+    contested: a `contradicts` link connects it with a current memory, so one of the two is probably false.
     """
 
     CURRENT = "current"
@@ -164,7 +163,10 @@ class Decision(StrEnum):
 
 
 class Tier(StrEnum):
-    """Reliability of a review, by its number of valid votes: consensus two or three, partial one, fallback none."""
+    """How reliable a review is. consensus: at least two reviewers answered, or the only one. partial: one of several.
+
+    fallback: no reviewer answered. If some reviewers are language models, only these are counted.
+    """
 
     CONSENSUS = "consensus"
     PARTIAL = "partial"
@@ -174,7 +176,8 @@ class Tier(StrEnum):
 class Vote(Model):
     """Vote of one reviewer on whether to remember a text. ok: whether the vote is valid and came in time.
 
-    stand_in: a local reviewer's vote in place of the failed vote before it. scores: 1-10, by aspect, such as novelty.
+    stand_in: whether a local reviewer votes here because a language model failed, whose vote precedes this one. scores:
+    a score from 1 to 10 for each aspect that the reviewer rates, such as novelty.
     """
 
     reviewer: str
@@ -265,7 +268,7 @@ class Rewording(Model):
 
 
 def state_at(now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None) -> State:
-    """The state that a memory has at `now`, computed from its stored `state`, `valid_to` and `state_until`."""
+    """The state of a memory at `now`, from its stored fields. From `state_until` on, the memory is current again."""
     if state_until is not None and state_until <= now:
         return State.CURRENT
     if valid_to is not None and valid_to <= now:

@@ -36,8 +36,9 @@ class Scope:
     """Where a call reads and writes: a tenant's namespace, with the session and agent of the caller.
 
     tenant and namespace limit every read and write. session_id: the caller's session, whose private memories searches
-    also find. agent_id: the agent that the caller acts as; it is recorded in memories that are written. agents: if not
-    empty, the caller reaches only the working items of these agents, where None stands for items of no agent.
+    also find. agent_id: the agent that the caller acts as; it is recorded in memories that are written. agents: ids of
+    the agents whose working items (notes on a task) the caller may reach, with None for items that belong to no agent;
+    empty for no limit.
     """
 
     tenant: str
@@ -62,5 +63,5 @@ class Scope:
 
     @property
     def unbound(self) -> Scope:
-        """The scope with `agents` empty, so that the service's own work after a call reaches all working items."""
+        """A copy of the scope with `agents` empty, so that it reaches the working items of all agents."""
         return replace(self, agents=())

@@ -56,9 +56,9 @@ class LiveDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A working item as it is stored.
 
-    live: whether this is the copy of an item in the live store (Redis), which contexts show instead of the copy. fence:
+    live: whether this is a copy of an item in the live store (Redis). Contexts show that item, not the copy. fence:
     number of the lock (see `Lease`) under which the copy was last written. workflow_id: the workflow that the item
-    belongs to; when the workflow ends, the item is cleared, deleted or kept (see `OnEnd`).
+    belongs to. When the workflow ends, the item is cleared, deleted or kept (see `OnEnd`).
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)

@@ -80,7 +80,7 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class ThreadQuery:
-    """Selects the threads to list, the last used first: those that match every value that is not None or empty.
+    """Selects a page of threads, the last used first. A thread must match every field that is neither None nor empty.
 
     limit: maximum number of threads on a page. cursor: `next_cursor` of the page before; None for the first page.
     key_prefix: the beginning of a thread's key.
@@ -123,9 +123,9 @@ class AppendTurn:
 class TurnAppended:
     """Result of appending a turn. index: the turn's number. version, tokens, turns: of the thread afterwards.
 
-    evicted: number of other turns evicted to make room. at: time of the turn. repeated: whether the turn was stored
-    already, by an earlier request with the same idempotency key. flushed: if repeated, the number of turns that a flush
-    removed right after that request; `version` is then the thread's version after the flush.
+    evicted: number of other turns evicted to make room. at: time of the turn. repeated: whether an earlier request with
+    the same idempotency key has stored the turn. In that case, flushed is the number of turns that a flush removed
+    right after the earlier request, and version is the thread's version after that flush.
     """
 
     index: int
@@ -140,7 +140,7 @@ class TurnAppended:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """A thread with its turns, oldest first. used: by turn index, a number that is higher for a later use."""
+    """A thread with its turns, oldest first. used: a number for each turn index; a higher number means a later use."""
 
     thread: Thread
     turns: tuple[Turn, ...]
@@ -164,7 +164,8 @@ class ThreadTail:
     """The part of a thread that a context shows. turns: its newest turns and newest system turns, oldest first.
 
     files, images: at most MAX_PATHS of each, the latest mention first; also files and images mentioned by turns that
-    have left the thread. file_count, image_count: how many different ones the thread mentions, at most 1,000 each.
+    have left the thread. file_count, image_count: number of distinct files and of distinct images that the thread
+    mentions, at most 1,000 each.
     """
 
     thread: Thread
@@ -211,12 +212,12 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append a turn, evict others to stay within the limits, and restart the TTL of the thread and its ancestors.
+        """Append a turn, and evict other turns if the thread then exceeds its limits.
 
-        If evicting all turns that may be evicted does not make enough room, the thread's summary is removed too. A
-        repeated request changes nothing and gets the result of the first. Raises VersionConflict if `append.expected`
-        is not the current version, InvalidRequest if the turn does not fit even then, and Conflict if the idempotency
-        key was used with another digest.
+        If evictions do not make enough room, the thread's summary is removed too. The TTL of the thread and its
+        ancestors is restarted. A repeated request changes nothing and returns the first request's result. Raises
+        InvalidRequest if the turn does not fit even without the summary, VersionConflict if `append.expected` is not
+        the current version, and Conflict if the idempotency key was used with another digest.
         """
 
     @abstractmethod
@@ -243,8 +244,9 @@ class ThreadStore(ABC):
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
         """Return the newest turns and the newest system turns of the thread, and the files and images that it mentions.
 
-        tokens: turns are added until their tokens exceed this number; the turn that exceeds it is still included. The
-        same holds for system turns. The cost does not grow with the thread. Reading does not count as use of the turns.
+        tokens: turns are collected, the newest first, until their total exceeds this number of tokens; the turn that
+        exceeds it is included. System turns are also collected separately, up to the same number. The cost does not
+        grow with the thread. Reading does not count as use of the turns.
         """
 
     @abstractmethod
@@ -260,7 +262,10 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Flush turns from the thread; return its new version, or 0, without a change, if one of them is missing."""
+        """Remove turns from the thread, and add them to the `EvictedTurnStore`; return the thread's new version.
+
+        Changes nothing and returns 0 if one of the turns is missing.
+        """
 
     @abstractmethod
     async def replace(
@@ -334,7 +339,11 @@ class EvictedBacklog:
 
 
 class EvictedTurnStore(ABC):
-    """Queue of batches of turns to store as memories. A batch stays, even without its thread, until acknowledged."""
+    """Queue of batches of evicted turns, which wait to be stored as memories.
+
+    A batch stays until it is acknowledged or discarded, even if its thread has expired. A batch that keeps failing is
+    set aside: it leaves the queue for some time, so that it does not block other batches.
+    """
 
     @abstractmethod
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
@@ -350,22 +359,25 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a batch out of the queue until `retry_at`, after which `requeue` puts it back; add 1 to its rounds."""
+        """Take a failing batch out of the queue; add 1 to its `rounds`. `requeue` puts it back from `retry_at` on."""
 
     @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
-        """Put batches that are set aside back in their queues, in all scopes, with 0 tries; return how many.
+        """Put batches that were set aside back in their queues, in all scopes, with 0 tries; return their number.
 
         at: put back only batches whose `retry_at` is not after this time; None for all batches.
         """
 
     @abstractmethod
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Return the number of batches queued in the namespace, and the batches of the thread that are set aside."""
+        """Return the number of batches in the namespace's queue, and the batches of the thread that are set aside.
+
+        thread_id: the thread; None for the number alone.
+        """
 
     @abstractmethod
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
-        """Remove the batches of a thread, both queued and set aside; None for all threads of the namespace."""
+        """Remove all batches of a thread, queued or set aside; if `thread_id` is None, of the whole namespace."""
 
     @abstractmethod
     def scopes(self) -> AsyncIterator[Scope]:
