@@ -53,7 +53,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """Counts of batches of turns: stored (kept), left in the queue, set aside, or queued again (recalled)."""
+    """Counts of batches of evicted turns, by what happened to them.
+
+    kept: stored as memories. postponed: failed and left in the queue. set_aside: taken out of the queue after several
+    rejections. recalled: queued again after they were set aside.
+    """
 
     kept: int = 0
     postponed: int = 0
@@ -62,7 +66,7 @@ class EvictedTurnCounts:
 
 
 class EvictedTurnWriter:
-    """Writes turns that were removed from threads as memories, in the background of the appends that remove them.
+    """Writes turns that were removed from threads as memories, in the background, so that appends do not wait for it.
 
     Within one process, batches of a namespace are written one at a time, under a lock in `locks`. Whoever holds this
     lock can erase turns and be sure that none of them becomes a memory afterwards. Several processes may run `persist`
@@ -111,10 +115,10 @@ class EvictedTurnWriter:
             await self.persist(self._due.pop())
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
-        """Try once to write each waiting batch of `scope` as memories; return the memory ids of each thread.
+        """Try once to write each queued batch of turns of `scope` as memories; return their ids for each thread.
 
-        A batch that fails stays in the queue or is set aside. Service errors are logged, not raised. One call at a time
-        runs for a namespace, so that each returns the ids of the batches that were queued before it.
+        A batch that fails stays in the queue; after several rejections it is set aside and retried later. Service
+        errors are logged, not raised. Calls for the same namespace run one after the other.
         """
         async with self._runs.of(scope):
             return await self._persist_waiting(scope)
@@ -137,10 +141,10 @@ class EvictedTurnWriter:
         return memory_ids
 
     async def persist_all(self) -> int:
-        """Write the waiting batches of all namespaces; return the number of memories.
+        """Write the queued batches of turns of all namespaces; return the number of memories.
 
-        Batches that were set aside are queued again first: all of them in the first call, in later calls those whose
-        pause is over.
+        Before this, batches that were set aside after several rejections are queued again: all of them in the first
+        call of this process, later those whose pause is over.
         """
         self.counts.recalled += await self.store.requeue(to_utc(self._clock()) if self._started else None)
         self._started = True
@@ -184,7 +188,7 @@ class EvictedTurnWriter:
         return memory_ids
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write `batch` as memories, each turn in one of them; return their ids. Raises InvalidRequest if refused."""
+        """Write the turns of `batch` as memories; return their ids. Raises InvalidRequest if a memory is rejected."""
         memory_ids: list[str] = []
         for turns in split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
             outcome = await self.ingestor.write_one(scope, self._draft(batch.thread_id, turns))
@@ -195,7 +199,7 @@ class EvictedTurnWriter:
         return memory_ids
 
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        """Event draft of `turns`, dated now at the latest. Raises InvalidRequest if they form no valid memory."""
+        """Draft of an event memory of `turns`, dated at the latest now. Raises InvalidRequest if it is invalid."""
         try:
             draft = draft_of_turns(thread_id, turns)
         except ValidationError as error:
@@ -217,10 +221,10 @@ class EvictedTurnWriter:
 
 
 class CapturedTurnWriter(EvictedTurnWriter):
-    """Writes queued turns of clients' sessions as memories, after filtering, review and redaction.
+    """Writes turns that clients reported of their sessions as memories, after filtering, review and redaction.
 
-    The thread id of a batch is the id of its session. When a session repeats memories that it was shown, they are not
-    stored again; memories made from its own turns count as shown to it.
+    The session's id is the thread id of its batches. Memories that were shown to the session are remembered, so text of
+    the session that repeats them is not stored again. Memories made from the session's own turns count as shown.
     """
 
     name: ClassVar[str] = "captured turns"
@@ -287,6 +291,6 @@ class CapturedTurnWriter(EvictedTurnWriter):
 
 
 def pause(rounds: int) -> timedelta:
-    """Pause before a batch is queued again that was set aside `rounds` times before: doubled each time, up to a day."""
+    """How long a batch that was set aside `rounds` times before waits until it is queued again, at most a day."""
     doubled: int = 2 ** min(rounds, 20)
     return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)

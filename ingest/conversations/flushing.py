@@ -79,7 +79,10 @@ class ThreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """Selects which turns of a thread to flush and limits their summary. force: flush even below the threshold."""
+    """Selects the turns of a thread to flush, and sets the maximum length of the summary that replaces them.
+
+    force: flush even if the thread is below the threshold of its policy.
+    """
 
     settings: Flush
     limits: ThreadLimits
@@ -91,7 +94,7 @@ class FlushPlan:
         return self.settings.strategy is FlushStrategy.HYBRID_SUMMARY
 
     def select(self, content: ThreadContent) -> list[Turn]:
-        """The turns to flush, oldest first; unless `force` is set, none while the thread is below the threshold."""
+        """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
         thread = content.thread
         due = flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold)
         if not self.force and not due:
@@ -104,10 +107,10 @@ class FlushPlan:
         return turns_to_flush(self.settings, content.turns, content.used, goal)
 
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
-        """Maximum tokens of the summary of the flushed `turns`.
+        """Maximum tokens of the new summary, which replaces `turns` and the old summary.
 
-        The smallest of the policy's limit, half the tokens of the turns and the old summary that it replaces, and, if
-        the thread has a token limit, a quarter of the tokens that the flush aims to leave.
+        This is the policy's limit or half the tokens of what is replaced, whichever is smaller. If the thread has a
+        token limit, it is also at most a quarter of the tokens that the flush aims to leave.
         """
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)
@@ -118,7 +121,7 @@ class FlushPlan:
 
 @dataclass(frozen=True, slots=True)
 class Flusher:
-    """Removes old turns from threads when and how the flush settings of each thread's policy say."""
+    """Removes old turns from threads, according to the flush settings (such as threshold) of their policies."""
 
     store: ThreadStore
     policies: PolicyLookup
@@ -129,10 +132,11 @@ class Flusher:
     counts: ThreadCounts = field(default_factory=ThreadCounts)
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Flush the thread; a dry run only reports what would be removed.
+        """Flush the thread and return what was removed; a dry run only reports what would be removed.
 
-        Raises NotFound if the thread is gone, Overloaded if its lock stays taken or it changes too fast, LockLost if
-        the lock is lost while flushing, and Unavailable if the store is away or the lock time of the policy is over.
+        Raises NotFound if there is no such thread, Overloaded if other callers hold its lock or keep changing it,
+        LockLost if the lock is lost while flushing, and Unavailable if the store does not answer or the flush takes
+        longer than the policy allows.
         """
         if request.dry_run:
             return await self._flush(scope, thread_id, request)

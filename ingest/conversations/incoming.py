@@ -42,8 +42,8 @@ class TurnScreen:
     async def turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> RedactedValue[list[Turn]]:
         """The `new` turns without secrets and with token counts, and the number of redactions by kind.
 
-        Raises InvalidRequest if turns of a role or secrets of a kind are refused, an agent id contains a secret, or a
-        turn is too long after redaction; Unavailable if the redactor cannot run.
+        Raises InvalidRequest if the rules forbid a turn's role or a kind of secret in it, if an agent id contains a
+        secret, or if a turn is too long after redaction; Unavailable if the redactor cannot run.
         """
         return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
 

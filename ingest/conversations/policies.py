@@ -40,8 +40,9 @@ _DEFAULT = ThreadPolicy(
 class PolicyLookup:
     """Looks up the policies of threads, and the limits, tokenizers and permissions that follow from them.
 
-    models: returns the registry of language models. policies: the parsed policy file. tokenizers: those of models, by
-    name. ttl_s: seconds without use after which a thread expires if its policy sets no TTL.
+    models: returns the registry of language models. policies: the parsed policy file. tokenizers: tokenizers of
+    language models, by the tokenizer's name. ttl_s: seconds without use after which a thread expires if its policy sets
+    no TTL.
     """
 
     models: Models
@@ -58,7 +59,7 @@ class PolicyLookup:
         return self.of(resource)
 
     def of(self, resource: str | None) -> ThreadPolicy:
-        """The policy of a stored thread. resource: the policy's name in the policy file.
+        """The policy of a stored thread whose `resource` names a policy of the policy file.
 
         The default policy (at most 50 messages) applies if `resource` is None or no longer in the policy file.
         """
@@ -71,8 +72,9 @@ class PolicyLookup:
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
         """The limits of a thread with this policy, in tokens, messages and turns.
 
-        The token limit is the smaller of the policy's maximum and its share of the model's context window; None without
-        either. If the model's own tokenizer is not available, the share is reduced by the model's margin.
+        The token limit is the policy's maximum or its share of the model's context window, whichever is smaller; None
+        if the policy sets neither. The share is divided by 1 plus the model's margin, the fraction by which the model
+        may count more tokens than this service.
         """
         share = self.window_share(policy)
         if share is not None and policy.model is not None:
@@ -81,19 +83,19 @@ class PolicyLookup:
         return ThreadLimits(tokens, policy.max_messages, policy.most_turns)
 
     def tokenizer(self, policy: ThreadPolicy, default: Tokenizer) -> Tokenizer:
-        """The tokenizer of the policy's model; `default` without a model or if its tokenizer is not available."""
+        """The tokenizer of the policy's model; `default` if the policy names no model or the tokenizer is missing."""
         name = None if policy.model is None else self.models().find(policy.model).tokenizer
         return self.tokenizers.get(name or "", default)
 
     def window_share(self, policy: ThreadPolicy) -> int | None:
-        """How many tokens of its model's context window the policy allows; None if it does not limit this share."""
+        """The tokens of the model's context window that the policy lets a thread use; None if it sets no limit."""
         if policy.max_context_ratio is None or policy.model is None:
             return None
         window = self.models().find(policy.model).window or UNKNOWN_WINDOW
         return max(1, int(policy.max_context_ratio * window))
 
     def warnings(self) -> list[str]:
-        """One message for each policy whose model has no known context window now."""
+        """A message for each policy that names a model whose context window is unknown."""
         return [
             f"threads.{name}.model: the window of {policy.model!r} is unknown; {UNKNOWN_WINDOW} tokens are assumed"
             for name, policy in self.policies.threads.items()
@@ -136,9 +138,9 @@ class PolicyLookup:
         return reference.mode if theirs else None
 
     def check_access(self, scope: Scope, resource: str | None, key: str | None, *, write: bool) -> None:
-        """Raise AccessDenied if the scope's agent may not use a thread with this resource and key.
+        """Raise AccessDenied if the scope's agent may not read a thread with this resource (policy name) and key.
 
-        With `write`, raise ReadOnly if the agent may read the thread but not write to it.
+        With `write`, raise ReadOnly if the agent may only read the thread. A key tells apart the threads of a resource.
         """
         mode = self.access(scope, resource, key)
         if mode is None:

@@ -44,7 +44,7 @@ _ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatu
 
 
 class SessionMessage(Model):
-    """One message of a chat session, checked when it is written, so that a bad one does not fail the others.
+    """One message of a chat session. Its time is checked when it is written, so an invalid one fails only this message.
 
     timestamp: an ISO 8601 time; without an offset it is read as UTC. None stands for the time of writing.
     """
@@ -71,11 +71,11 @@ NOTHING_BEFORE = SaidBefore()
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """How the writing of one message ended.
+    """The result of writing one message: its text, and sentences that are stored separately.
 
-    status: failed if a part of the message failed, otherwise the best result of its parts. reason: why it was rejected,
-    merged, changed or failed. ids, types: of the memories in which it is stored. redactions: numbers of removed
-    secrets, by kind.
+    status: failed if any of these failed, otherwise stored, merged or rejected, the first that applies to any of them.
+    reason: why it was rejected, merged or failed, or that recalled text was removed. ids, types: of the memories in
+    which it is stored. redactions: numbers of removed secrets, by kind.
     """
 
     status: WriteStatus
@@ -89,8 +89,8 @@ class MessageOutcome:
 class SessionWriter:
     """Writes the messages of sessions as memories.
 
-    guard: recognises text that this service recalled. shown: ids of memories that the session was certainly shown, so
-    that it may be repeating them.
+    guard: recognises text that this service recalled. shown: ids of memories that are known to have been shown to the
+    session; messages that repeat them are not stored.
     """
 
     ingestor: Ingestor
@@ -152,11 +152,10 @@ def _refusal(content: str) -> MessageOutcome | None:
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Makes submissions (drafts to write) of one session's messages.
+    """Makes drafts of memories from the messages of one session; messages of the same day form one conversation.
 
-    The messages of one day are judged as one conversation. messages: role and text of each message. typical: median
-    length in characters of the messages that have text. first: position in the session of the first of `messages`.
-    conversations: what was said on each day so far.
+    messages: role and text of each message. typical: median length of texts in characters. first: position of the first
+    message in the session. conversations: for each day, what was said so far, as context for judging a message.
     """
 
     id: str
@@ -198,7 +197,7 @@ class _Session:
     def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
         """The drafts to write for a message: its text, in several pieces if it is too long for one memory.
 
-        With automatic review, each piece is followed by its sentences, as drafts of their own.
+        If review is automatic (`ReviewMode.AUTO`), each piece is followed by drafts of its single sentences.
         """
         fields = {
             "session_id": self.id,
@@ -240,7 +239,7 @@ def _pieces(content: str) -> Iterator[str]:
 
 
 def _parts(content: str) -> list[str]:
-    """The sentences of `content`, and the reasons that its questions give, which may become memories by themselves.
+    """The parts of a message that may become memories by themselves: sentences, and reasons stated in questions.
 
     A single sentence is left out, because it is the message itself. Empty if there are more than MAX_PARTS sentences.
     """

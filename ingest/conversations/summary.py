@@ -50,23 +50,23 @@ class Summariser(ABC):
 
     @abstractmethod
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """A summary of at most `limit` tokens of `turns` and of `before`, the previous summary, which it replaces."""
+        """Return a new summary of the previous summary `before` and of `turns`, at most `limit` tokens long."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSummariser(Summariser):
-    """Builds summaries from the most important sentences of the turns, by rule; deterministic."""
+    """Builds summaries from the most important sentences of the turns, by fixed rules without a language model."""
 
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """A summary of the lines and sentences that `extract` selects. Large turns are processed in a worker thread."""
+        """Build a summary with `extract`. Large turns are processed in a worker thread."""
         contents = (turn.content for turn in turns)
         return await offload(contents, lambda: extract(before, turns, limit, self.tokenizer))
 
 
 class ModelSummary(BaseModel):
-    """Shape of the language model's JSON answer."""
+    """The JSON object with which a language model must answer: its only member is the summary."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -95,7 +95,7 @@ class EndpointSummariser(Summariser):
 
 
 def extract(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:
-    """The most important lines of `before` and sentences of `turns`, in order, that fit into `limit` tokens."""
+    """The most important lines of `before`, the previous summary, and sentences of `turns`, within `limit` tokens."""
     said = [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for turn in turns for sentence in sentences(turn.content)]
     lines = list(dict.fromkeys([*before.splitlines(), *said]))
     if not lines:

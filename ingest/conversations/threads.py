@@ -66,8 +66,8 @@ class OpenRequest(Model):
 class OpenedThread:
     """A thread that was created or found.
 
-    created: whether it is new. mode: how the agent may use it. redactions: numbers of secrets removed from its initial
-    context, by kind.
+    created: whether it is new. mode: whether the agent may read and write it, or only read it. redactions: numbers of
+    secrets removed from its initial context, by kind.
     """
 
     thread: Thread
@@ -119,7 +119,7 @@ class Threads:
     )
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` is for all threads of an agent: it names no resource, and the policy file has agents."""
+        """Whether `request` opens all threads of its agent: it names no resource, and the policy file has agents."""
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
@@ -232,7 +232,7 @@ class Threads:
         return await self._chain(scope, thread, thread.ancestors, partial(self.store.get, scope))
 
     async def tails(self, scope: Scope, thread_id: str, tokens: int) -> ThreadChain[ThreadTail]:
-        """The newest turns of the thread and of the ancestors that it continues, with the files that they mention.
+        """The newest turns, and the mentioned files, of the thread and of its ancestors (threads that it continues).
 
         tokens: how many tokens of turns to read from each thread; see `ThreadStore.tail`.
         """
@@ -260,7 +260,10 @@ class Threads:
         return [turns[index] for index in sorted(turns)]
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Flush the thread as its policy says, and store the removed turns as memories; a dry run only reports."""
+        """Remove old turns as the thread's policy says, and store them as memories; return what was removed.
+
+        In a dry run, nothing is removed: the result says what would be.
+        """
         result = await self.flusher.flush(scope, thread_id, request)
         if request.dry_run:
             return result
@@ -318,7 +321,7 @@ class Threads:
             raise Unavailable(hint, retry_after_s=error.retry_after_s) from error
 
     async def _flushes(self, scope: Scope, policy: ThreadPolicy, workflow_id: str | None) -> bool:
-        """Whether a thread's turns become memories when it expires; not if its policy or workflow drops them."""
+        """Whether a thread's turns become memories when it expires; False if its policy or workflow discards them."""
         if policy.type is PolicyType.BUFFER or workflow_id is None:
             return policy.type is not PolicyType.BUFFER
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
@@ -365,7 +368,7 @@ class Threads:
         return ThreadChain((*existing, last), gap=len(existing) < len(answers))
 
     async def _place(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
-        """Resource and key of a thread. They never change, so they are cached, and an append needs one round trip."""
+        """The thread's resource (policy name) and key. They are cached, because they never change."""
         cached = (scope.tenant, scope.namespace, thread_id)
         if cached not in self._places:
             thread = await self.store.get(scope, thread_id)

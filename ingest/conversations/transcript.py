@@ -94,7 +94,7 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _fields(turn: Turn) -> Any:
-    """`turn` as the fields of a `SpokenTurn`, which has the length of the turn's content instead of the content."""
+    """The JSON fields of `turn` with the length of its content instead of the content, and its index."""
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}
@@ -113,7 +113,7 @@ def _thread_tag(thread_id: str) -> str:
 
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
-    """Position of `text` in `content`, from `start` on, that is nearest to `expected`; the end if it does not occur."""
+    """The position of `text` in `content` that is nearest to `expected`; the length of `content` if there is none."""
     before, after = content.rfind(text, start, expected + len(text)), content.find(text, expected)
     places = [place for place in (before, after) if place >= 0]
     return min(places, key=lambda place: abs(place - expected), default=len(content))
