@@ -49,9 +49,9 @@ _log = logging.getLogger(__name__)
 class AgentContextPost(Model):
     """A request for an agent's context. query: by default the beginning of the newest turn of its threads.
 
-    variables: values for the key templates of its threads, such as {"project": "x"}. session.id and agent.id are filled
-    in. model: the model that reads the context. budget: maximum tokens of the whole context; by default the model's
-    window without its response, or 8,000 without a known window. floor: relevance below which a memory is left out.
+    variables: values for the key templates of its threads, such as {"project": "x"}; session.id and agent.id are added.
+    model: the model that reads the context. budget: maximum tokens of the whole context; by default the model's window
+    less its response, or 8,000 if the window is unknown. floor: relevance below which a memory is left out.
     """
 
     namespace: Name
@@ -64,7 +64,7 @@ class AgentContextPost(Model):
 
 
 class AgentThreadItem(Answer):
-    """A thread in an agent's context. tokens: of its part. turns: the shown turns; none if there was no room."""
+    """A thread in an agent's context. tokens: size of its text. turns: the turns shown; empty if none fit."""
 
     thread_id: str
     resource: str
@@ -90,7 +90,7 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context. due: due tasks. memory: other memories, and the headings of due tasks."""
+    """The parts of an agent's context. due: due tasks, without their headings. memory: all other long-term memory."""
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -144,7 +144,7 @@ class _AgentContext:
 
     @property
     def tokens(self) -> int:
-        """Tokens of the whole context, by the tokenizer of its budget."""
+        """Size of the whole context in tokens, as the budget's tokenizer counts."""
         return self.retrieval.answer.metadata.total_tokens + sum(each.item.tokens for each in self.threads)
 
     @property
@@ -160,10 +160,11 @@ class AgentContexts:
     services: Services
 
     async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
-        """The requested context. Due tasks in it stay due: they are not marked as fired.
+        """Build the requested context. Due tasks in it stay due: they are not marked as fired.
 
-        Raises InvalidRequest for an invalid request, such as one that lacks a variable for a thread's key, and
-        Unavailable if memories cannot be read. Without the store of threads, the context lacks them and is degraded.
+        Raises InvalidRequest for an invalid request, such as one without a variable that the key of a thread needs, and
+        Unavailable if memories cannot be read. If threads cannot be read, the context has none, and its `degraded`
+        lists "threads".
         """
         model = None if asked.model is None else self.services.models().find(asked.model)
 
@@ -212,7 +213,7 @@ class AgentContexts:
         return _AgentContext(retrieval, due, shown, budget, degraded)
 
     async def _threads(self, scope: Scope, asked: AgentContextPost) -> tuple[list[AgentThread], list[str]]:
-        """The agent's threads, and [] or, if their store does not respond, no threads and ["threads"]."""
+        """(the agent's threads, parts that did not respond). The latter is ["threads"] if threads cannot be read."""
         session = {} if asked.session_id is None else {"session": {"id": asked.session_id}}
         try:
             return await threads_of_agent(self.services.threads, scope, {**session, **asked.variables}), []
@@ -223,7 +224,7 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """Render the threads in `budget` tokens, of which each may use an equal share of what is left for it."""
+        """Render the threads in `budget` tokens. Each may take an equal share of what the threads before it left."""
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
@@ -249,7 +250,7 @@ class AgentContexts:
     async def _memories(
         self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int
     ) -> Retrieval:
-        """Working memory, due tasks and long-term memories, in the tokens of the budget that threads leave.
+        """Retrieve working memory, due tasks and long-term memories, in the part of the budget that threads do not use.
 
         query: if None, long-term memories are left out. taken: number of tokens that the threads use.
         """
@@ -278,7 +279,7 @@ async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
 
 
 def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:
-    """The parts of a context. Headings of working memory count as such, all others as long-term memory."""
+    """The parts of a context and their sizes. Headings of working memory count to `working`, all others to `memory`."""
     working = [item for item in memories.items if item.type is MemoryType.WORKING]
     due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
     memory = [item for item in memories.items if item not in working and item not in due]

@@ -1,8 +1,8 @@
 """`Endpoint`, the decorator of every handler of the HTTP API: method, path, required role and statuses of the answers.
 
 A handler has the parameter `data` for its JSON body, and `params` for its query parameters (or `namespace` if that is
-the only one), each typed by a pydantic model. Path parameters have their own names. Litestar calls and documents the
-handler by these types. `api.http.openapi` adds the query parameters to the OpenAPI document.
+the only one), each typed by a pydantic model. A path parameter has its name in the path, such as `thread_id`. Litestar
+calls and documents the handler by these types. `api.http.openapi` adds the query parameters to the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _query_dependency(model: type[BaseModel]) -> Provide:
 
 
 def query_scope(request: ApiRequest) -> Scope:
-    """The caller's scope in the query's namespace. Raises InvalidInput without one, or for other query parameters."""
+    """The caller's scope in the query's namespace. Raises InvalidInput if the query lacks it or has more parameters."""
     return request.scope_in(read_query(request, InNamespace).namespace)
 
 

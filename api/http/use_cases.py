@@ -87,7 +87,7 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The texts with which a filter compares id fields. value: part of it. inside: whether that is in a comparison."""
+    """The texts that the filter `value` compares with id fields. inside: whether `value` is in such a comparison."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
@@ -110,10 +110,10 @@ def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
 
 
 async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
-    """The service's receipts, after a check that `caller` may read the receipt `receipt_id`.
+    """The service's `receipts`, which read stored receipts, if `caller` may read the receipt `receipt_id`.
 
-    For a key that is bound to agents, raises AccessDenied if another agent made the retrieval, NotFound if there is no
-    such receipt, and Unavailable if receipts cannot be read. A key without agents is not checked.
+    This is checked only for an API key that is bound to agents. Raises AccessDenied if another agent made the
+    retrieval, NotFound if there is no such receipt, and Unavailable if receipts cannot be read.
     """
     if caller.agents:
         text = await services.receipts.text(caller.tenant, receipt_id)
@@ -128,8 +128,8 @@ async def thread_part(
 ) -> ThreadContext:
     """The context of a thread in `budget` tokens, as `counter` counts.
 
-    The thread's own turns in it are marked as used, which the LRU policies for flush and eviction consider. files:
-    whether to list the files and images that turns mention.
+    The thread's own turns in it are marked as used, because LRU policies remove the least recently used turns first.
+    files: whether to list the files and images that turns mention.
     """
     threads = services.threads
     policy = await threads.policy(scope, thread_id)

@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The text around a context. limit: maximum tokens of context and frame, less a margin for the model's count."""
+    """The text around a context. limit: maximum tokens of this text and the context, as `tokenizer` counts."""
 
     event: InjectingEvent
     introduction: str
@@ -85,13 +85,13 @@ class _Frame:
 
     @property
     def budget(self) -> int:
-        """Tokens that the frame leaves for the context."""
+        """Maximum tokens of a context that fits within `limit` together with the surrounding text."""
         return max(0, self.limit - self.size(self.framed("")) - _JOINS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A context that fits its frame.
+    """A context that is short enough for the answer to a hook.
 
     ids: ids of its memories, and of memories that were left out because their texts repeat others. statements: hashes
     of the sentences in it that the session was not shown before.
@@ -110,7 +110,10 @@ class ClientContexts:
     client: HookClient
 
     async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
-        """The hook's answer with memories that help with the prompt and are new to the session; empty without any."""
+        """Answer the hook of a prompt with memories that help with the prompt.
+
+        Memories that the session was shown before are left out. The answer is empty if none remain.
+        """
         frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -130,7 +133,7 @@ class ClientContexts:
         return await self._answer(scope, frame, request, shown)
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
-        """The hook's answer with the project's open tasks and recent memories; empty if there are none to show."""
+        """Answer a session's start with open tasks and recent memories that are new to it; empty if there are none."""
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -154,9 +157,9 @@ class ClientContexts:
     async def _answer(
         self, scope: Scope, frame: _Frame, request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
     ) -> HookAnswer:
-        """The hook's answer with a context; empty if there is nothing to show.
+        """Answer a hook with a context. The answer is empty if there is nothing to show.
 
-        request: makes the retrieval's request from what the session was shown so far, or None for no context.
+        request: makes the retrieval request from what the session was shown so far; None if no context is needed.
         """
         for _ in range(_ATTEMPTS):
             asked = await request(shown)
@@ -175,9 +178,10 @@ class ClientContexts:
         return _Frame(name, introduction, self.services.tokenizers[encoding], encoding, limit)
 
     async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame, shown: Shown) -> _Fitting | None:
-        """A context that fits into `frame` and repeats nothing that the session was shown; None if there is none.
+        """Build a context that fits into `frame` and repeats nothing that the session was shown before.
 
-        Only due tasks may be repeated, because another text that mentions a task does not say that it is due.
+        Returns None if no such context could be built. A due task may be repeated, because an earlier text that
+        mentions the task does not say that it is due.
         """
         budget, repeated, filters = frame.budget, list[str](), request.filters or {}
         for _ in range(_ATTEMPTS):
@@ -203,10 +207,10 @@ class ClientContexts:
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
-        """The hook's answer, with the context of `retrieval`. Marks due tasks in the context as fired.
+        """Answer a hook with the context of `retrieval`, and mark the due tasks in the context as fired.
 
-        If this fails or takes too long, the tasks stay due and the answer still has the context, because the session
-        already counts its memories as shown.
+        If marking fails or takes too long, the tasks stay due. The context is returned even then, because its memories
+        are already recorded as shown to the session.
         """
         answer = retrieval.answer
         try:
@@ -220,7 +224,7 @@ class ClientContexts:
         return HookAnswer(hookSpecificOutput=output)
 
     async def _pending_and_recent(self, scope: Scope, shown: Shown) -> list[str]:
-        """Ids of open tasks and of the newest other memories, without those that the session was shown."""
+        """Ids of open tasks and of the newest memories of other types that the session was not shown before."""
         valid = in_view(self.services.clock())
         is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
         store = self.services.store
@@ -233,8 +237,8 @@ class ClientContexts:
 def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
     """(ids of items that say nothing new, hashes of the sentences that are new to the session).
 
-    An item says nothing new if the session or longer items have all of its sentences. shown: hashes of the sentences
-    that the session was shown before.
+    An item says nothing new if each of its sentences was shown to the session before or is part of a longer item.
+    shown: hashes of the sentences that the session was shown before.
     """
     repeated: list[str] = []
     texts: list[str] = []
@@ -255,7 +259,7 @@ def _statements(text: str) -> set[str]:
 
 
 def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """A filter condition: the memory is not from this session, or is older than the session's last compaction."""
+    """A filter that excludes what the client's history has: memories of this session since its last compaction."""
     said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
         said["created_at"] = {"gte": rfc3339(shown.since)}
@@ -263,6 +267,6 @@ def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
 
 
 def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Filter conditions that exclude the memories `ids`, each with as many ids as one condition may have."""
+    """Filter conditions that exclude the memories `ids`. Each condition lists at most MAX_LIST ids."""
     for start in range(0, len(ids), MAX_LIST):
         yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

@@ -46,8 +46,8 @@ class ClientEvent(BaseModel):
     """An event in a session of an AI client, as its hook posts it.
 
     hook_event_name and session_id may also be in camel case, as VS Code writes them. cwd: the session's current folder.
-    prompt_id, turn_id: id of the prompt, which the event that reports the answer has too. source: what started the
-    session or the prompt, such as "resume". agent_type: kind of the subagent that has stopped.
+    prompt_id, turn_id: id of the prompt; the event that reports the answer to the prompt has the same id. source: what
+    started the session or the prompt, such as "resume". agent_type: kind of the subagent that has stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -111,7 +111,7 @@ class HookAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """An AI client. name: in URLs. title: for users. model: used to count tokens if an event names no model."""
+    """An AI client. name: part of its hooks' URL. title: name for users. model: assumed if an event names no model."""
 
     name: str
     title: str

@@ -128,7 +128,7 @@ async def _started(services: Services, scope: Scope, event: ClientEvent, context
 
 
 async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:
-    """Queue a turn to be stored, together with the prompt that it answers. Either may be None."""
+    """Queue a prompt and the turn that answers it, to be stored as memories. Pass None to queue only one of them."""
     if await services.client_sessions.queue(scope, prompt_id, [turn] if turn else []):
         services.captures.persist_soon(scope)
 
@@ -136,7 +136,10 @@ async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: 
 async def _turn(
     services: Services, scope: Scope, role: str, text: str | None, agent_id: str | None = None
 ) -> Turn | None:
-    """A turn without the secrets in `text`. None without a text, or if the tenant's rules refuse a secret in it."""
+    """A turn (message) with the text, without secrets; None without a text.
+
+    Also None if the text contains a secret of a kind that the tenant's rules refuse to store even without the secret.
+    """
     if text is None:
         return None
     redactor = services.ingestor.redactor
