@@ -1,6 +1,6 @@
 """Builds the body of a retrieval's receipt: plain JSON of bounded size.
 
-Candidates stay columns until their rows are written: a receipt lists some two hundred of well over a thousand.
+A receipt lists some two hundred of well over a thousand candidates. The others are never converted from numpy arrays.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class Retrieval:
 
 
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
-    """The receipt of `retrieval` as JSON members, without those that link it to the previous receipt.
+    """Build the JSON object of a receipt, without the members that link it to the previous receipt.
 
-    It lists the LISTED best hits, the hits in the context, the working items, the OTHERS_LISTED best candidates that
-    are no hits, and the memories in `retrieval.ended`.
+    It lists the LISTED best hits, the hits in the context, the working items, the memories in `retrieval.ended`, and
+    the OTHERS_LISTED best of the other candidates (duplicates of hits, or below a threshold).
     """
     hits = _HitColumns.of(retrieval)
     metadata = retrieval.answer.metadata
@@ -119,7 +119,7 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """What is needed to fill a budget again: the members of `FillTerms`, from the filled budget `part`.
+    """Describe the filled budget `part` by the members of `FillTerms`, so that it can be filled again.
 
     listed: for each hit, in order of rank, whether the receipt lists it.
     """
@@ -147,10 +147,7 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _offered_first(ranks: NDArray[np.int64]) -> list[int]:
-    """The ranks of hits that a budget was offered out of order, before the other hits.
-
-    ranks: of all hits, in the order in which they were offered.
-    """
+    """Ranks of the hits that were offered to a budget before better hits. ranks: of all hits, as they were offered."""
     descents = np.flatnonzero(ranks[:-1] > ranks[1:])
     return ranks[: descents[-1] + 1].tolist() if len(descents) else []
 
@@ -258,7 +255,7 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
-    """Rows of the OTHERS_LISTED best candidates that are no hits: duplicates of hits, or below a threshold."""
+    """Receipt rows of the OTHERS_LISTED best candidates that are not hits: duplicates of hits, or below a threshold."""
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
         row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD
@@ -268,7 +265,7 @@ def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
 
 
 def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
-    """Rows of memories that were superseded or had expired at `as_of`; they have no score."""
+    """Receipt rows of memories that were superseded or had expired at `as_of`, with score 0."""
     if ended.dense is None:
         return []
     ended = ended.take(np.lexsort((ended.ids, -ended.dense, ended.kinds)))
@@ -286,7 +283,7 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
 
 
 def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_CandidateRow]:
-    """A row for each candidate at `positions`, without rank and outcome; its tokens are the memory's stored count."""
+    """Receipt rows of the candidates at `positions`, without rank and outcome. The token counts are the stored ones."""
     signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
     columns = ranked.candidates.columns.take(positions)
     certainty = np.full(len(positions), np.nan) if ranked.certainty is None else ranked.certainty[positions]
@@ -307,7 +304,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
 
 
 def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
-    """Members of `UnlistedCandidates`: number, outcomes and access counts of the candidates without a row."""
+    """The members of `UnlistedCandidates`: number, outcomes and use counts of candidates that have no receipt row."""
     unlisted_hits = ~hits.listed
     count = int(unlisted_hits.sum())
     fitting = int((unlisted_hits & hits.fits).sum())

@@ -54,7 +54,8 @@ class ReceiptContents:
     """The texts behind a receipt, as far as they are available.
 
     entries: rendered entries of the candidates, by memory id. context: as it was sent. changed: ids of memories that
-    were changed or removed since the receipt was made, which is no fault. previous: the previous receipt in the chain.
+    were changed or removed since the receipt was made, whose entries are not checked. previous: the receipt before
+    this one in the chain.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +65,10 @@ class ReceiptContents:
 
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """Verify the receipt `raw`. count: counts the tokens of an entry; None if the tokenizer is not available."""
+    """Verify the receipt `raw`, in itself and against the texts and the previous receipt in `contents`.
+
+    count: counts the tokens of an entry. None, for a tokenizer that is not available, skips this check.
+    """
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
@@ -209,7 +213,7 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """The budget filled again from a receipt's record: its terms, and its candidates in the order of filling."""
+    """Fill a budget again by the terms in a receipt. candidates: in the order in which they were offered."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
     intent = (terms.task_like, terms.how_to)
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
@@ -229,7 +233,7 @@ def _differing(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
 
 
 def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
-    """Faults: outcomes that differ from the refilled budget, and types that show more tokens than the budget allows."""
+    """Yield faults: outcomes that do not follow from the refilled budget, and types with more tokens than it allows."""
     chosen = {entry.rank for entry in refilled.chosen}
     for candidate in candidates:
         included = CandidateOutcome.INCLUDED
@@ -280,7 +284,7 @@ def _context(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
 
 
 def verify_file(raw: bytes, counter: Callable[[Mapping[str, Any]], TokenCounter | None]) -> ReceiptVerdict:
-    """Verify a receipt from a file. counter: returns the token counter for a receipt; None if there is none."""
+    """Verify the receipt in a file. counter: returns a token counter for the receipt, or None without its tokenizer."""
     receipt, contents = read_receipt(raw)
     return verify(receipt, contents, counter(receipt))
 
@@ -291,9 +295,10 @@ def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
-    """The receipt in a file, and the texts that were saved with it. Raises InvalidRequest if the file is no receipt.
+    """Read a receipt, and the texts that were saved with it, from a file.
 
-    Numbers and escapes must be spelled as receipts spell them; another spelling is refused as a change.
+    Raises InvalidRequest if the file is no receipt, or has a number or escape in a spelling that the service never
+    writes, because that shows that the file was changed.
     """
     if _CAPITAL_ESCAPE.search(raw):
         raise InvalidRequest("an escape has capital digits: the file was changed")
@@ -308,7 +313,7 @@ def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
 
 
 def sealed_contents(members: Mapping[str, Any]) -> dict[str, Any]:
-    """`members`, the texts saved with a receipt, and a hash of them all, as the receipt has no hash of some entries."""
+    """Add a hash to `members`, the texts saved with a receipt, because the receipt has hashes of only some of them."""
     return {**members, "sha256": digest(canonical(members))}
 
 

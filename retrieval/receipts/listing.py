@@ -82,10 +82,10 @@ _DECODER = msgspec.json.Decoder(ListedReceipt)
 async def list_receipts(
     store: ReceiptStore, scope: Scope, limit: int, before: str | None = None, wanted: Wanted | None = None
 ) -> ReceiptPage:
-    """The newest receipts that `wanted` accepts (None: all), at most `limit`, among MAX_SCANNED older than `before`.
+    """List the newest receipts of a namespace that `wanted` accepts, at most `limit`; None accepts all.
 
-    before: id of a receipt; None begins with the newest. If the scope is bound to agents, only receipts of their
-    retrievals are listed. Raises Unavailable if the store is away.
+    At most MAX_SCANNED receipts are read, all older than the receipt with the id `before`, if given. If the scope is
+    bound to agents, only receipts of their retrievals are listed. Raises Unavailable if the store is away.
     """
     listed: list[ListedReceipt] = []
     scanned, since = 0, None

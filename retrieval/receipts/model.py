@@ -1,4 +1,4 @@
-"""The shape of receipts, which record how a context was made, and of answers about them, by the HTTP contract."""
+"""Models of the HTTP contract: receipts, which record how a context was made, and answers about receipts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class ReceiptPart(Answer):
 
 
 class TokenizerName(ReceiptPart):
-    """The tokenizer that a retrieval used. sha256: hash of its vocabulary file, which ranks the tokens."""
+    """The tokenizer that a retrieval used. sha256: hash of the file with its vocabulary."""
 
     name: str
     sha256: str
 
 
 class ReceiptBudgets(ReceiptPart):
-    """Tokens of each memory type. initial: by the policy table. shifted: after shifts by the query. final: as used."""
+    """Tokens by memory type. initial: fixed shares. shifted: moved to types that the query asks for. final: as used."""
 
     initial: dict[MemoryType, int]
     shifted: dict[MemoryType, int]
@@ -37,11 +37,11 @@ class ReceiptBudgets(ReceiptPart):
 
 
 class FillTerms(ReceiptPart):
-    """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
+    """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens used by each type.
 
-    The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
-    unlisted: tokens, by type, of the other best candidates. due_tokens: tokens of due tasks. first: ranks of tasks that
-    were offered to the budget before better hits, in this order.
+    The tokens that a type needs are computed from a number of best candidates. sight: how many of these the receipt
+    lists. unlisted: tokens that those which it does not list need, by type. due_tokens: tokens of due tasks. first:
+    ranks of tasks that were offered to the budget before better hits, in the order of the offer.
     """
 
     total: int
@@ -64,10 +64,11 @@ class FillTerms(ReceiptPart):
 class ReceiptCandidate(ReceiptPart):
     """A candidate of the retrieval and its outcome.
 
-    rank: None if it is not a hit. tokens: size of its entry. counted: False if tokens is only the count stored with the
-    memory. whole: tokens of its whole entry if this was cut to at most `allowed`. group: day heading above its entry.
-    place: its position among the working items. due: whether it is a task that is overdue or due that day. of: id of
-    the hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps.
+    rank: None if it is not a hit. tokens: size of its entry. counted: False if no budget was offered this entry, so
+    that tokens is the count stored with the memory. allowed, whole: of an entry that was cut, its maximum tokens and
+    its tokens before the cut. group: day heading above its entry. place: its position among the working items. due:
+    whether it is a task that is overdue or due that day. of: id of the hit that it duplicates. since: when it was
+    superseded or expired. certainty: probability that it helps to answer the query.
     """
 
     id: str
@@ -91,7 +92,7 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """How often memories were used, without zeros. ids: the first SHORT_ID characters of each id, concatenated."""
+    """Use counts above 0. ids: the first SHORT_ID characters of each id, as one text. counts: in this order."""
 
     ids: str
     counts: list[int]
@@ -134,7 +135,7 @@ class Receipt(ReceiptPart):
 
 
 class ReceiptCheck(Answer):
-    """Result of one check of a receipt. ok: whether it passed. detail: the faults found, or a note."""
+    """Result of one check of a receipt. ok: whether it passed. detail: the faults, or a remark on a passed check."""
 
     name: str
     ok: bool
@@ -151,7 +152,8 @@ class ReceiptVerdict(Answer):
 class ReceiptChange(Answer):
     """A difference between a receipt and its replay.
 
-    id: of the memory. what: name of the differing member. before, after: its values. why: the reason.
+    id: id of the memory, empty for the context as a whole. what: name of the field that differs, such as "score".
+    before, after: the values of this field. why: the reason, as a sentence.
     """
 
     id: str
@@ -164,8 +166,8 @@ class ReceiptChange(Answer):
 class ReplayAnswer(Answer):
     """The result of repeating a receipt's retrieval.
 
-    identical: whether the context is the same to the byte; if not, `changes` say why. behind: differences without
-    effect on an identical context, such as the score of a memory that is not in it.
+    identical: whether the context is the same to the byte. changes: why it is not. behind: differences in candidates
+    that an identical context does not show, such as the score of a memory that is not in it.
     """
 
     identical: bool

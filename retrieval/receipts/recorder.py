@@ -63,7 +63,7 @@ class ReceiptRecorder:
     clock: Clock
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Return the answer with the id of its queued receipt; it reports degradation if there can be no receipt."""
+        """Queue the receipt; return the answer with its id, or marked as degraded if no receipt can be written."""
         answer, now = retrieval.answer, self.clock()
         if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
             return answer.degraded_by(RECEIPTS_DEGRADED)
@@ -146,12 +146,12 @@ class ReceiptQueue(ReceiptStore):
         return await self._store.latest(scope, limit, before)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove every receipt of the scope's namespace, including queued ones; return how many."""
+        """Erase the namespace's receipts, queued ones too; return how many. Erases none if `memory_id` is given."""
         await self._settled(scope.tenant)
         return await self._store.erase(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of receipts of the scope's namespace, including queued ones."""
+        """Number of the namespace's receipts, queued ones included; 0 if `memory_id` is not None."""
         await self._settled(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 

@@ -54,12 +54,12 @@ class Receipts:
         return text
 
     def _may_come(self, receipt_id: str) -> bool:
-        """Whether another process may still be writing a receipt: its id was issued within GRACE_S."""
+        """Whether another process may still be writing the receipt, as its id was issued less than GRACE_S ago."""
         promised = issued_at(receipt_id)
         return promised is not None and abs(self.parts.clock().timestamp() - promised) < GRACE_S
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
-        """Verify a stored receipt against the stored memories, rendered again, and against the previous receipt."""
+        """Verify a stored receipt, the texts of its memories (rendered again) and its link to the previous receipt."""
         raw = json.loads(await self.text(tenant, receipt_id))
         receipt = Receipt.model_validate(raw)
         tokenizer = self._tokenizer(receipt)
@@ -69,7 +69,7 @@ class Receipts:
     async def replay(self, tenant: str, receipt_id: str, *, bound: bool = False) -> ReplayAnswer:
         """Repeat a receipt's request as of its time, with its recorded access counts, and compare the results.
 
-        bound: read only working items of the request's agent.
+        bound: whether the caller may act only as certain agents; then only items of the request's agent are read.
         """
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
@@ -83,7 +83,7 @@ class Receipts:
         return compare(ReplayedReceipt(before, after, memories))
 
     async def with_contents(self, tenant: str, text: bytes) -> bytes:
-        """A receipt's JSON text, with its entries added, and its context if the memories in it are unchanged."""
+        """Add to a receipt's JSON text the entries of its memories, and its context if the memories are unchanged."""
         raw = json.loads(text)
         receipt = Receipt.model_validate(raw)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
@@ -112,10 +112,10 @@ class Receipts:
 
 
 def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
-    """The entries and the context of `receipt`, rendered again from the memories as they are now.
+    """Render the entries and the context of `receipt` again from the memories as they are now.
 
-    Some candidates were not shown, so the receipt has no hash of their entries; they count as changed if their memories
-    were written since.
+    An entry is left out as changed if its hash differs from the one in the receipt. A candidate that was not shown has
+    no such hash; its entry is left out if the memory was written since.
     """
     request, began = RetrieveRequest.model_validate(receipt.request), min(receipt.as_of, receipt.created_at)
     renderer = Renderer(LAYOUTS[request.format], tokenizer)
@@ -146,7 +146,7 @@ def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
 def _shown_again(
     renderer: Renderer, candidate: ReceiptCandidate, memory: Memory, request: RetrieveRequest
 ) -> ShownMemory | None:
-    """The entry of a candidate, rendered again as it was recorded; None if the memory has changed since."""
+    """Render a candidate's entry again, whole or cut as before; None if its hash differs from the recorded one."""
     rank, passage = candidate.rank or 0, passage_of(memory)
     if candidate.allowed is None:
         shown: ShownMemory | None = renderer.whole(passage, rank)
@@ -169,7 +169,7 @@ def _context(renderer: Renderer, receipt: Receipt, shown: list[ShownMemory]) -> 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedReceipt:
-    """A receipt (before) and the receipt of its replay (after). memories: candidates that still exist, by id."""
+    """A receipt (`before`), that of its replay (`after`), and the memories of both that still exist, by id."""
 
     before: Receipt
     after: Receipt
@@ -195,9 +195,9 @@ def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
 def _differences(
     then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Name, earlier and later value of each member that differs.
+    """Yield (name, earlier value, later value) of each field that differs, such as "score".
 
-    If only one receipt lists a candidate, it differs only if it was in the context or its memory was removed.
+    A candidate that only one receipt lists differs only if it was in a context or its memory was removed.
     """
     included = CandidateOutcome.INCLUDED
     if then is None or now is None:
@@ -224,7 +224,7 @@ def _reason(replayed: ReplayedReceipt, memory_id: str) -> str:
 
 
 def _environment_reason(replayed: ReplayedReceipt) -> str:
-    """Why a candidate has changed in a replay although its memory is unchanged."""
+    """A sentence that says why a candidate differs in a replay although its memory is unchanged."""
     before, after = replayed.before, replayed.after
     if before.embedder != after.embedder:
         return "the embedder is another one now"
