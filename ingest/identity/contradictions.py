@@ -1,13 +1,14 @@
 """Finds facts that a newer fact replaces or contests because it gives another value for the same thing. Pure.
 
-`identity.judgement` compares the texts; this module decides by times, kinds, scopes and concepts which facts are
-compared. Facts with conflicting tags, or with different words under the same metadata key, are about different things.
-A fact of another agent, or with other metadata, never replaces a fact, but may contest it.
+`identity.judgement` compares the texts. This module decides which facts are compared, by their times, tags, metadata
+and concepts (titles that callers give to facts). Facts with conflicting tags, or with different words under the same
+metadata key, are about different things. A fact of another agent, or with other metadata, never replaces a fact, but
+may contest it.
 
 A replaced fact is ended, never removed: it keeps its text, and a query `as_of` an earlier time still finds it. Two
 contested facts both stay, linked to each other. A fact that arrives late takes its place in time between the stored
-facts, so it may have ended when it is stored. Only facts that the whole namespace sees take part, and a pinned fact is
-never replaced here.
+facts, so it may have ended when it is stored. Only facts that the whole namespace sees replace or contest each other,
+and a pinned fact is never replaced here.
 
 A new fact is stored with links to the facts that it replaces, and these are ended afterwards. If the process dies in
 between, the next write of the same fact completes the work (`possibly_replaced`).
@@ -45,17 +46,16 @@ _SCOPE_WORD = 40
 
 @dataclass(slots=True)
 class Timeline:
-    """Facts by time, each valid until a newer fact replaces it. states: the facts, and the changes to be written."""
+    """Adds facts by time, each valid until a newer fact replaces it. states: the facts and the changes to them."""
 
     states: States
     _parsed: dict[str, Statement] = field(default_factory=dict)
 
     def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
-        """Add the fact `newer`, and end the facts in `near` that it replaces.
+        """Add the fact `newer`; end the facts in `near` that it replaces, and mark those that it contests.
 
-        A fact in `near` that begins later may replace `newer`, which is then ended. If no fact does, `newer` and the
-        facts in `near` that it contests are marked as contested. If a fact in `near` was replaced before, the last fact
-        in its chain of successors is compared with `newer`, too.
+        If a fact in `near` begins later and replaces `newer`, then `newer` is ended and contests nothing. If a fact in
+        `near` was replaced before, the last fact in its chain of successors is compared with `newer`, too.
         """
         facts = self.states.memories
         facts[newer.id] = newer
@@ -109,10 +109,9 @@ class Timeline:
 
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], states: States) -> Timeline:
-    """Compare the facts `arriving` with stored ones, and collect the resulting changes; return the timeline.
+    """Compare each fact of `arriving` with stored facts, and add the changes to `states`. Returns the timeline used.
 
-    near: for the id of each arriving fact, the stored facts to compare it with. states: changes made so far, to which
-    those of the timeline are added.
+    near: for the id of each arriving fact, the stored facts to compare it with.
     """
     timeline = Timeline(states)
     for fact in arriving:
@@ -123,7 +122,7 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
     """Decide again which of `others` the fact `fact_id` replaces or contests, as if it were stated now.
 
-    A fact that it replaces ends at the time at which the fact `fact_id` begins, or now if it began after that time.
+    A replaced fact ends when the fact `fact_id` begins, or now if the replaced fact began later than that.
     """
     fact = states.memories[fact_id]
     near = [Neighbour(other, None) for other in others]
@@ -136,13 +135,13 @@ def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
 
 
 def still_contradicts(newer: Memory, edited: Memory, now: datetime) -> bool:
-    """Whether `newer`, which had replaced the fact `edited` before the edit, also contradicts its new text."""
+    """Whether `newer`, which replaced the fact `edited` before its text was edited, contradicts the new text, too."""
     older = Neighbour(edited.model_copy(update={**CURRENT_AGAIN, "pinned": False}), None)
     return Timeline(States(now)).verdict(newer, older).relation is not Relation.UNRELATED
 
 
 def _is_other_scope(newer: Memory, older: Memory) -> bool:
-    """Whether tags, or words under the same metadata key, say that the facts are about different things."""
+    """Whether the facts are about different things, by conflicting tags or different words under one metadata key."""
     new_tags, old_tags = set(newer.tags), set(older.tags)
     other_tags = bool(new_tags and old_tags) and not (new_tags <= old_tags or old_tags <= new_tags)
     return other_tags or any(
@@ -153,7 +152,7 @@ def _is_other_scope(newer: Memory, older: Memory) -> bool:
 
 
 def _is_scope(value: object) -> bool:
-    """Whether a metadata value can name a scope: a short text, but no number, time or address."""
+    """Whether a metadata value can name what a fact is about: a short text, but no number, time or address."""
     return isinstance(value, str) and len(value) <= _SCOPE_WORD and not value[:4].isdigit() and "/" not in value
 
 
@@ -164,10 +163,10 @@ def _has_same_source(newer: Memory, older: Memory) -> bool:
 
 
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
-    """Whether the times and kinds of both facts allow `newer` to replace `old`; their texts are not compared.
+    """Whether `newer` may replace `old` by their times, types and visibility; their texts are not compared.
 
-    A fact that was replaced before can be replaced again by a fact that begins before its end: one that arrived late. A
-    fact that ended in any other way is never replaced.
+    A fact that was replaced before can be replaced again by a fact that arrives late, with a beginning before the end
+    of `old`. A fact that is pinned, has expired, or was ended in any other way is never replaced.
     """
     if old.id == newer.id or old.pinned or old.valid_from > newer.valid_from:
         return False
@@ -179,7 +178,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """For each fact in `memories` with links `contradicts`, by its id, the ids that these links lead to."""
+    """The ids to which the links `contradicts` of each fact in `memories` lead, by its id, if it has such links."""
     return {
         memory.id: ids
         for memory in memories
@@ -193,7 +192,7 @@ def takes_part(memory: Memory) -> bool:
 
 
 def _concept(memory: Memory) -> str | None:
-    """The concept of a fact as given by the caller; None if it was derived from the content."""
+    """The concept (title) of a fact as given by the caller; None if it is only the first line of the content."""
     if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
         return None
     return memory.concept

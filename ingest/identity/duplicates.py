@@ -3,18 +3,18 @@
 Memories with the same id make the same statement in the same scope. The day of an event is part of its id. An arriving
 memory with the id of a stored memory is handled in one of four ways:
 
-- Usually it is merged: the stored memory gets its evidence, session, wording (if that differs) and the fields that it
-  sets (see `merging`).
-- If it is the same write request again, it is merged but adds no evidence. That is so if both sources name the same
-  place (file and line, or thread and turns), or if both are captured messages of the same session and about the same
-  time.
+- Usually it is merged: its evidence count, session, wording (if that differs) and fields are added to the stored memory
+  (see `merging`).
+- If it comes from the same write or message again, it is merged but adds no evidence. That is so if both sources name
+  the same place (file and line, or thread and turns), or if both are messages captured from the same session at about
+  the same time.
 - If the stored memory has expired, is done or was cleared, the arriving memory is stored in its place, with the
   evidence of both.
 - If the stored memory is a fact that was replaced earlier, the arriving memory is stored as a new memory with another
   id, and the replaced fact stays as it is.
 
 A rewording has another id than the memory that it repeats: its text differs in case, spacing, punctuation, articles or
-contractions. Vector search proposes candidates, and `wording` decides whether the words are the same. A changed number,
+contractions. Vector search finds candidates, and `wording` decides whether the words are the same. A changed number,
 date, name or negation is a changed word, so it never makes a duplicate. Equality of words is transitive, so no chain of
 near-duplicates merges texts that differ. In procedures and working memory a single character may matter, so there only
 case and spacing are ignored.
@@ -95,13 +95,13 @@ class WritePlan:
     writes: list[PlannedWrite] = field(default_factory=list)
 
     def insert(self, index: int, memory: Memory) -> None:
-        """Plan to store `memory`, made from the arriving memory at `index`."""
+        """Plan to store `memory`. index: position of the arriving memory that it was made from."""
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
         self.writes.append(PlannedWrite(memory.id))
 
     def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
-        """Plan to set `fields` of the memory `known`, which is stored or about to be. Returns it with its changes."""
+        """Plan to set `fields` of `known`, a memory that is stored or about to be stored; return the changed memory."""
         changed = changed_fields(known, known.model_copy(update=fields))
         self.writes.append(PlannedWrite(known.id, reason, changed))
         if not changed:
@@ -189,7 +189,7 @@ def has_ended(memory: Memory, now: datetime) -> bool:
 
 
 def is_over(memory: Memory, now: datetime) -> bool:
-    """Whether `memory` has ended, is done or was cleared at `now`. If so, a repetition is stored in its place."""
+    """Whether `memory` has ended, is a closed task or a cleared working memory, so that a repetition replaces it."""
     if has_ended(memory, now):
         return True
     if isinstance(memory, Prospective):
@@ -198,7 +198,7 @@ def is_over(memory: Memory, now: datetime) -> bool:
 
 
 def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` restates the fact `known` after that was replaced. If so, `again` is stored as a new memory.
+    """Whether `again` restates the fact `known` after `known` was replaced, so that `again` becomes a new memory.
 
     arriving: ids of all memories that are written together with `again`.
     """
@@ -210,8 +210,8 @@ def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> boo
 def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
     """Whether the replaced fact `known` stays replaced although `again` repeats it.
 
-    It does if `again` is older than the fact that replaced `known`, or is written together with that fact. So a batch
-    that is sent twice has the same effect as one that is sent once. arriving: ids of the memories written together.
+    It does so if `again` is older than the fact that replaced `known`, or is written together with that fact. Thus a
+    batch that is sent twice has the same effect as a batch sent once. arriving: ids of the memories written together.
     """
     if known.superseded_by is None or known.valid_to is None:
         return False
@@ -219,10 +219,10 @@ def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> b
 
 
 def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
-    """For each rewording in `arriving`, by its index, the memory that it repeats.
+    """The memory that each rewording in `arriving` repeats, by the index of the rewording.
 
-    stored: memories in the store that have the id of an arriving memory, which is then no rewording. neighbours:
-    candidates for each arriving memory, by its index.
+    stored: stored memories with the id of an arriving memory. That memory is an exact repetition, not a rewording.
+    neighbours: similar stored memories for each arriving memory, by its index.
     """
     ids = {memory.id for memory in arriving}
     near = {each.memory.id: each.memory for others in neighbours.values() for each in others if _is_close(each)}
@@ -241,7 +241,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event or intention in `near` of which `memory` is a copy, sent again with another day or hour; or None."""
+    """The event or task in `near` that `memory` copies, sent again with another day or hour; None if there is none."""
     if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
         return None
     again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once
@@ -266,9 +266,9 @@ def _is_close(near: Neighbour) -> bool:
 
 
 def statement(memory: Memory) -> _Statement:
-    """A key that is equal for memories with the same statement.
+    """A key that is equal for memories that make the same statement.
 
-    It consists of the memory type, the words in normal form, and the parts of `Memory.identity` other than the text.
+    It has the memory type, the normalised words, and what else identifies a memory, such as the day of an event.
     """
     _, *others = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
@@ -277,7 +277,7 @@ def statement(memory: Memory) -> _Statement:
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether both memories have the same `statement`, and no command option differs in case, as `-c` and `-C` do."""
+    """Whether both memories have the same `statement` and do not differ in command options, such as `-c` and `-C`."""
     if statement(memory) != statement(other):
         return False
     first, second = normalise(memory.content), normalise(other.content)
@@ -292,8 +292,8 @@ def told_apart(memory: Memory, other: Memory) -> bool:
 def wording(text: str) -> tuple[str, ...]:
     """The words of `text` in order, case-folded, with contractions spelled out, without "the", "an" and punctuation.
 
-    A question mark is kept as a word. A text with code characters, or with "no", "not" or "never" before a pause, is a
-    single element: the whole text, case-folded.
+    A question mark is kept as a word. If the text has signs of code or options, or "no", "not" or "never" before a
+    punctuation mark, the tuple has one element: the whole text, case-folded.
     """
     folded = normalise(text).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     if _VERBATIM.search(folded):

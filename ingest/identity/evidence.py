@@ -1,4 +1,4 @@
-"""Computes features of a pair of statements, which show whether one gives a new value for the other. Pure.
+"""Computes features of two statements, which show whether the newer one gives a new value for the same thing. Pure.
 
 A text is split into words, each with a kind by its form: number, time, name or plain word. Two texts are aligned by
 their stems. The features say how much of each text is also in the other, whether the texts differ in one part only,
@@ -60,11 +60,12 @@ _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A text as words. lower: the words in lower case, without possessive 's. stems, kinds: stem and kind of each word.
+    """A text, split into words.
 
-    A kind is number, time, name or word. verb: index of the first frequent verb; if the text has none, the index of the
-    fourth word, as if the first three were the subject. states: whether the text has a frequent verb; a text without
-    one may be a title.
+    lower: the words in lower case, without possessive 's. stems: their stems. kinds: the kind of each word: number,
+    time, name or word. verb: index of the first frequent verb; if the text has none, the index of the fourth word, as
+    if the first three were the subject. states: whether the text has a frequent verb; a text without one may be a
+    title.
     """
 
     lower: tuple[str, ...]
@@ -92,7 +93,7 @@ class Statement:
         ]
 
     def content(self, start: int = 0, end: int | None = None) -> list[int]:
-        """Positions from `start` to `end` (exclusive) of the words that are not function words."""
+        """Indexes of the words from `start` to `end` (exclusive) that are no function words, such as "the" and "of"."""
         return [at for at in range(len(self.lower))[start:end] if self.lower[at] not in _FUNCTION]
 
     def terms(self) -> set[str]:
@@ -116,8 +117,7 @@ def _kind(word: str, at: int) -> str:
 def features(newer: Statement, older: Statement, cosine: float, telling: float) -> dict[str, float]:
     """The features of a pair of statements, by name.
 
-    cosine: similarity of their vectors. telling: log odds, estimated from the words of `newer`, that it reports a
-    change.
+    cosine: similarity of their vectors. telling: log odds that `newer` reports a change, estimated from its words.
     """
     in_older, in_newer = _matches(newer.stems, older.stems), _matches(older.stems, newer.stems)
     return {
@@ -139,9 +139,9 @@ def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
 def _overlap(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """Features: how much of each text is also in the other, and how both begin.
+    """Features that say how much of each text is also in the other, and how both begin.
 
-    in_older, in_newer: for each word of `newer` or `older`, whether it is in the other text (see `_matches`).
+    in_older: for each word of `newer`, whether it is in `older`, too. in_newer: the reverse (see `_matches`).
     """
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {
@@ -168,7 +168,7 @@ def _mean(marks: Iterable[bool], default: float) -> float:
 
 
 def _values(newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]) -> dict[str, float]:
-    """Features: which kinds of word both texts have, one text lacks, or were exchanged; whether they share a unit."""
+    """Features that say which kinds of word (such as numbers) were kept, added, lost or exchanged, with which units."""
     found: dict[str, float] = {"same unit": float(bool(_units(newer) & _units(older)))}
     found["same measure"] = float(bool(_measures(newer) & _measures(older)))
     for kind in ("number", "time"):
@@ -204,7 +204,7 @@ def _measures(statement: Statement) -> set[str]:
 
 
 def _form(newer: Statement, older: Statement) -> dict[str, float]:
-    """Features of how well the words of both texts align and, if they differ in one part only, of that part."""
+    """Features of how well the words of both texts align and, if they differ in one place only, of that difference."""
     matcher = difflib.SequenceMatcher(None, older.stems, newer.stems, autojunk=False)
     codes = matcher.get_opcodes()
     changes = [code for code in codes if code[0] != "equal"]
@@ -238,7 +238,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
 def _subjects(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """Features: how much of the subject (before the verb) and value (from it on) of each text is also in the other."""
+    """Features that compare the subjects of both texts (words before the verb), and their values (all other words)."""
     old_subject, new_subject = older.content(0, older.verb), newer.content(0, newer.verb)
     old_value = older.content(older.verb)
     verb = older.lower[older.verb] if older.verb < len(older.lower) else ""

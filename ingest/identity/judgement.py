@@ -34,7 +34,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement of two statements. strength: probability, 0-1, that the newer one gives another value."""
+    """How a newer statement affects an older one. strength: probability, 0-1, that it updates a value of the latter."""
 
     relation: Relation
     strength: float
@@ -44,11 +44,11 @@ class Verdict:
 class UpdateModel:
     """The trained weights by which two statements are judged.
 
-    words, word_bias: weights of the newer text's terms, for the feature "telling". names: names of the features, in the
-    order in which the trees number them. feature, threshold, left, right, value: the nodes of the trees (tested feature
-    and its threshold, indexes of both children, output), as arrays of shape (trees, nodes). Both children of a leaf are
-    the leaf itself. base: added to the trees' outputs. replaces, contests: lowest probability at which the newer text
-    replaces or contests the older one.
+    words, word_bias: weight of each term of the newer text, and a constant; their sum is the feature "telling". names:
+    names of the features, in the order in which the trees number them. feature, threshold, left, right, value: the
+    nodes of the trees (tested feature and its threshold, indexes of both children, output), as arrays of shape (trees,
+    nodes). Both children of a leaf are the leaf itself. base: added to the trees' outputs. replaces, contests: lowest
+    probability at which the newer text replaces or contests the older one.
     """
 
     words: Mapping[str, float]
@@ -84,11 +84,11 @@ class UpdateModel:
             )
 
     def telling(self, newer: Statement) -> float:
-        """Log odds, estimated from the words of `newer`, that it reports a change."""
+        """Log odds that `newer` reports a change, estimated from its words."""
         return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
 
     def probability(self, evidence: Mapping[str, float]) -> float:
-        """Probability that the newer of two statements gives another value. evidence: `features` of the pair."""
+        """Probability that the newer of two statements updates a value of the older one. evidence: their `features`."""
         row = np.array([evidence[name] for name in self.names], dtype=np.float32)
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.intp)
@@ -101,7 +101,7 @@ class UpdateModel:
         return float(1.0 / (1.0 + np.exp(-(self.base + self.value[trees, node].sum(dtype=np.float64)))))
 
     def judge(self, newer: Statement, older: Statement, cosine: float) -> Verdict:
-        """Whether `newer` replaces or contests `older`. cosine: similarity of the dense vectors of both texts."""
+        """The verdict whether `newer` replaces or contests `older`. cosine: similarity of the texts' dense vectors."""
         evidence = features(newer, older, cosine, self.telling(newer))
         strength = self.probability(evidence)
         if strength >= self.replaces and has_same_form(evidence):

@@ -29,9 +29,9 @@ MAX_SESSIONS = 1_000
 def joined(known: Memory, again: Memory) -> dict[str, Any]:
     """The fields to change in the stored memory `known` because the memory `again` repeats it.
 
-    With them `known` is pinned if either memory is, and has the later expiry (none if one never expires), the higher
-    importance, all tags, links and sources up to their limits, the metadata of both (`again` wins where a key differs),
-    and fields that only `again` has. It keeps its visibility. `with_evidence` and `with_wording` give the remaining
+    The merged memory is pinned if either memory is. It has the later expiry (none if either never expires), the higher
+    importance, and all tags, links, sources and metadata up to their limits. Where a metadata key differs, `again`
+    wins. Type-specific fields that `known` lacks come from `again`. `with_evidence` and `with_wording` give further
     fields.
     """
     source, *sources = [*_distinct([*sources_of(known), *sources_of(again)]), None]
@@ -49,15 +49,16 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
 
 
 def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
-    """The fields `evidence_count` and `source_sessions` of `memory`, with those of `other` added."""
+    """The field `evidence_count`, summed over both memories, and `source_sessions`, the sessions of both."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
 
 
 def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The field `rewordings` of `known` with the text of `again` added; {} if `known` has that text already.
+    """The field `rewordings` of `known`, extended by the text of `again`; {} if `known` has that text already.
 
-    Beyond MAX_EARLIER texts or MAX_CONTENT characters in all, the oldest texts are dropped.
+    reason: why the memories are merged, stored with the text. If there are more than MAX_EARLIER texts or MAX_CONTENT
+    characters in all, the oldest texts are dropped.
     """
     identity = (*again.identity(), "merged")
     wording = Rewording(
@@ -81,7 +82,7 @@ def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
 
 
 def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
-    """The links in both lists, at most MAX_LINKS. Of two links of one type to the same memory, the stronger is kept."""
+    """All links of both lists, at most MAX_LINKS. Of two links of one type to the same memory, the stronger is kept."""
     links = {(link.to, link.type): link for link in known}
     for link in again:
         other = links.setdefault((link.to, link.type), link)
@@ -90,7 +91,7 @@ def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
 
 
 def sources_of(memory: Memory) -> list[Source]:
-    """The sources of a memory: that of its first write and those of its repetitions."""
+    """The sources of a memory: the source of its first write, then those of its repetitions."""
     return [*([memory.source] if memory.source else []), *memory.sources]
 
 

@@ -33,7 +33,7 @@ Rewordings of the event contain a larger share. Reading events that contain less
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A memory similar to one that is being written. cosine: similarity of both vectors; None if not compared."""
+    """A memory similar to one that is being written. cosine: similarity of their vectors; None if it is not known."""
 
     memory: Memory
     cosine: float | None
@@ -52,10 +52,11 @@ def is_public(memory: Memory) -> bool:
 
 
 async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, now: datetime) -> Neighbours:
-    """For each memory of `arriving`, by index: similar stored memories of the same type, with their state at `now`.
+    """Find the stored memories of the same type that are similar to each memory of `arriving`.
 
-    Facts may contradict each other at a lower cosine than duplicates have. So a fact's neighbours need no minimum
-    cosine, and include facts that come earlier in `arriving`. Raises what the store raises.
+    They are returned by the index of the arriving memory, with their state at `now`. Facts may contradict each other at
+    a lower cosine than duplicates have. So a fact's neighbours need no minimum cosine, and include facts that come
+    earlier in `arriving`. Raises the errors of the store.
     """
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
@@ -75,7 +76,7 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
 async def _nearest(
     store: MemoryStore, scope: Scope, searched: Arriving, now: datetime, where: Filter | None = None
 ) -> dict[int, list[Neighbour]]:
-    """The stored memories nearest to each of `searched`, by index; only those that match the filter `where`."""
+    """The stored memories nearest to each memory of `searched`, by its index. where: a filter that they must match."""
     candidates = await store.candidates(scope, [_search(*each, where) for each in searched.values()])
     cosines = {
         index: _same_words(vectors, hits) if memory.type is MemoryType.EPISODIC else _cosines(memory.type, hits)
@@ -90,10 +91,10 @@ async def _nearest(
 
 
 def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> CandidateSearch:
-    """The search for the neighbours of a memory with these vectors.
+    """The search for the neighbours of `memory`. where: a filter that they must match.
 
-    Events are searched by their words. Their dense vectors may differ when an event is said again, because the vector
-    of an event depends on its day, and the vector of a conversation turn on the turns before it.
+    Events are searched by their words only. The dense vector of an event depends on its day, and that of a conversation
+    turn on the turns before it, so it may differ when the same event is written again.
     """
     if memory.type is MemoryType.EPISODIC:
         return CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
@@ -101,14 +102,14 @@ def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> Candidate
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
-    """Ids of the `hits` with at least SHARED_TERMS of the terms of the event with these `vectors`; None as cosines."""
+    """Hits that share at least SHARED_TERMS of an event's terms: memory id to None, which stands for no cosine."""
     [terms] = term_column([heaviest(vectors.sparse)])
     shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)
     return {hit.decode(): None for hit in hits.ids[shared >= SHARED_TERMS * (terms > 0).sum()].tolist()}
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
-    """Cosine of each search hit, by memory id. Hits below the type's minimum are left out; facts have no minimum."""
+    """Cosine of each search hit, by memory id, without hits below the minimum of `kind`. Facts have no minimum."""
     if hits.dense is None:
         return {}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near

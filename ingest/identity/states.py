@@ -1,15 +1,15 @@
 """Computes the states (current, replaced, contested) of memories from the links between them. Pure.
 
 A replaced memory names its successor, the memory that took its place. The successor may have been replaced too, so
-successors form a chain. A memory counts as replaced while any later memory of its chain holds. After that it is current
-again, unless upkeep (a background job) ended it. A successor holds until it is deleted, expires, is forgotten, is ended
-without a successor, or loses its link `contradicts` to the memory that it replaced. The successor of a memory that was
-merged is the memory into which it was merged. Two memories with a link `contradicts` between them are both contested,
-if both are in the current view, that is, neither replaced nor ended.
+successors form a chain. A memory holds until it is deleted, expires, is forgotten, is ended without a successor, or
+loses its link `contradicts` to the memory that it replaced. A memory counts as replaced while any later memory of its
+chain holds. After that it is current again, unless upkeep (a background job) ended it. The successor of a merged memory
+is the memory into which it was merged. Two memories with a link `contradicts` between them are both contested if both
+are in the current view, that is, neither replaced nor ended.
 
-A successor with an expiry time stores that time in the memories that it replaced (`Memory.state_until`), so nothing
-needs to be written when it expires. Changes are collected here and written together. `States.needed` names the memories
-that must be looked up before the changes are complete.
+When the expiry time of a successor is known, the memories that it replaced store that time (`Memory.state_until`), so
+nothing needs to be written when it expires. `States` collects the changes, which the caller writes together.
+`States.needed` names the memories that must be looked up before the changes are complete.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state
 
 @dataclass(slots=True)
 class States:
-    """Memories, and the changes to their states at `now` that are still to be written.
+    """Memories by id, and the changes of their states at the time `now`, which the caller writes to the store.
 
     memories: the known memories by id, with the changes applied. changed: ids of the memories to write. touched: ids of
     further memories whose state must be checked. gone: ids of memories that are deleted or about to be deleted. A
@@ -45,16 +45,16 @@ class States:
     gone: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
-        """Mark the old memory as replaced from the time at which the newer memory begins.
+        """Mark the old memory as replaced from the time at which the newer memory becomes valid.
 
-        Nothing is changed if the newer memory has no room for another link.
+        reason: stored with the old memory. Nothing is changed if the newer memory has the maximum number of links.
         """
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
             end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
 
     def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> None:
-        """Mark both memories as contested by each other, unless one of them has no room for another link."""
+        """Mark both memories as contested by each other, unless one of them has the maximum number of links."""
         pair = ((first_id, second_id), (second_id, first_id))
         if all(self._has_room(memory_id, other) for memory_id, other in pair):
             for memory_id, other in pair:
@@ -62,7 +62,7 @@ class States:
                 self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
-        """Make a replaced or ended memory current again. If it had a successor in view, both become contested."""
+        """Make a replaced or ended memory current again, or contested if a successor of it is in the current view."""
         successor = self._successor(self.memories[memory_id])
         while successor is not None and not self._in_view(self.memories[successor]):
             successor = self._successor(self.memories[successor])
@@ -73,7 +73,7 @@ class States:
     def release(self, memory_id: str) -> list[Memory]:
         """Undo every replacement and contest by the memory `memory_id`; return the memories that were affected.
 
-        Only memories in `memories` are found, so those that it contradicts must have been added with `know` before.
+        Only memories in `memories` can be affected, so add those that it contradicts with `know` before.
         """
         others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
         self.part(memory_id, others)
@@ -88,7 +88,7 @@ class States:
         self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others` in both directions; `settle` updates states."""
+        """Remove the links `contradicts` between a memory and `others`, both ways. `settle` then updates the states."""
         parted = set(others) & self.memories.keys()
         for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
@@ -100,7 +100,7 @@ class States:
             self._change(one, links=links)
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
-        """Add the memories in `stored`, with their states at `now`; ids in `wanted` that it lacks count as deleted."""
+        """Add the memories `stored` with their states at `now`. The other ids in `wanted` count as deleted memories."""
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
             if self.memories[memory_id] is not stored[memory_id]:
@@ -112,7 +112,7 @@ class States:
         return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
 
     def settle(self) -> None:
-        """Update the state of every memory that the changes affect, except where a memory in `needed` is missing."""
+        """Update the state of each memory that the changes affect, unless it depends on a memory that is `needed`."""
         settled: set[str] = set()
         while waiting := self._affected() - self.gone - settled:
             settled |= waiting
@@ -121,7 +121,7 @@ class States:
                     settled -= contradicted(self.memories[memory_id])
 
     def count_lines(self, count: Callable[[str], int]) -> None:
-        """Recount the tokens of the line by which a context shows each changed memory: its state may add a date.
+        """Recount the tokens of the line that shows each changed memory in a context. A new state may add a date to it.
 
         count: returns the number of tokens of a text.
         """
@@ -148,7 +148,7 @@ class States:
         return {end for end in (*rivals, *ends) if end is not None} - self.memories.keys() - self.gone
 
     def _end_of_chain(self, memory_id: str) -> str | None:
-        """The first id after `memory_id` in its chain of successors that is not known; None if all are known."""
+        """Id of the first memory in the chain of successors of `memory_id` that is not in `memories`, or None."""
         following, passed = _next(self.memories[memory_id]), {memory_id}
         while following in self.memories and following not in passed:
             passed.add(following)
@@ -156,7 +156,7 @@ class States:
         return None if following in passed else following
 
     def _settle(self, memory: Memory) -> bool:
-        """Bring links, successor and state of `memory` up to date. Returns whether it or a link to it changed."""
+        """Recompute links, successor and state of `memory`; return whether any of these, or a link to it, changed."""
         links = [link for link in memory.links if link.to not in self.gone]
         fields: dict[str, Any] = {"links": links, "dated": _contradict(links)}
         successor = self._successor(memory)
@@ -188,20 +188,23 @@ class States:
         return {**fields, "superseded_by": successor, "valid_to": ended_at}
 
     def _without_successor(self, memory: Memory) -> Mapping[str, Any]:
-        """The fields of a memory whose successors have all ended: it is current again, unless upkeep ended it."""
+        """Fields to set on a memory if no successor holds: current again, unless upkeep (a background job) ended it."""
         if memory.upkeep is None or not memory.ended_by_upkeep:
             return CURRENT_AGAIN
         may_return = memory.superseded_by not in self.gone and self._still_replaces(memory)
         return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
     def _link_back(self, memory_id: str, rivals: Sequence[str]) -> bool:
-        """Link each of `rivals` that does not contradict the memory to it, too. Returns whether a link was added."""
+        """Give each of `rivals` a link `contradicts` to the memory, unless it has one; return whether any was added."""
         one_way = [rival for rival in rivals if memory_id not in contradicted(self.memories[rival])]
         added = [self._link(rival, Link(to=memory_id, type=LinkType.CONTRADICTS)) for rival in one_way]
         return any(added)
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """The state fields of a memory in the current view. rivals: ids of memories in view that it contradicts."""
+        """The fields that mark a memory in the current view as contested, or as current if `rivals` is empty.
+
+        rivals: ids of the memories in the current view that it contradicts.
+        """
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
@@ -210,7 +213,7 @@ class States:
         return {"state": State.CONTESTED, "state_until": state_until, "state_reason": memory.state_reason or LINKED}
 
     def _successor(self, memory: Memory) -> str | None:
-        """Id of the first memory after `memory` in its chain of successors that still holds; None if none does.
+        """Id of the first memory in the chain of successors of `memory` that has not ended; None if all have ended.
 
         None, too, if the chain leads back to `memory`; otherwise every memory of such a circle would be hidden.
         """
@@ -221,12 +224,12 @@ class States:
         return None if memory.id in chain else next(holding, None)
 
     def _still_replaces(self, memory: Memory) -> bool:
-        """Whether the successor of `memory` still has a link `contradicts` to it; assumed of a deleted successor."""
+        """Whether the successor of `memory` still has a link `contradicts` to it. True if the successor is deleted."""
         successor = memory.superseded_by or ""
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
     def chain(self, memory_id: str | None) -> Iterator[Memory]:
-        """The memory `memory_id` and its known successors, in order, without deleted ones."""
+        """The memory `memory_id` and its known successors, in order. Deleted memories are left out."""
         passed: set[str] = set()
         while memory_id is not None and memory_id in self.memories and memory_id not in passed:
             passed.add(memory_id)
@@ -235,7 +238,7 @@ class States:
             memory_id = _next(self.memories[memory_id])
 
     def _holds_until(self, memory: Memory) -> datetime:
-        """When `memory` expires, or was ended by upkeep or without a successor; the far future if it never ends."""
+        """The time at which `memory` expires or ends without being replaced; the far future if there is none."""
         ended = memory.valid_to if memory.superseded_by is None or memory.ended_by_upkeep else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 
@@ -249,7 +252,7 @@ class States:
         return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
-        """Add a link, unless there is one of its type to the same memory. Returns False if there is no room for it."""
+        """Add a link, unless there is one of its type to the same memory; return False if there are MAX_LINKS links."""
         memory = self.memories[memory_id]
         if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
             return True
