@@ -1,7 +1,7 @@
-"""Measures the shape of the code and prints one table; exits with 1 where a figure passes its limit.
+"""Counts lines, files, classes and functions, and compares the counts with limits that keep the code readable.
 
-`python .ci/layout.py` counts lines, files, folders, classes, protocols and functions of the four product packages and
-of the benchmarks. The limits keep the code readable: change one only with a good reason.
+`python .ci/layout.py` prints a table for the product packages, the clients and the benchmarks, and exits with 1 if a
+figure is above its limit. Change a limit only with a good reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SLICE = 80
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A parsed source file. name: dotted."""
+    """A parsed source file. name: the dotted name, such as `api.settings`. lines: number of lines."""
 
     name: str
     path: Path
@@ -39,7 +39,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: what was counted, the figure, the most that it may be, and examples."""
+    """One line of the table: what was counted, the figure, its limit, and examples to print if it is above."""
 
     what: str
     figure: float
@@ -59,7 +59,7 @@ def modules(*packages: str) -> Iterator[Module]:
 
 
 def rows() -> list[Row]:
-    """The whole table."""
+    """Measure the code. Returns all rows of the table."""
     product = list(modules(*PACKAGES))
     clients = list(modules("api/clients"))
     training = list(modules("benchmarks/training"))
@@ -89,7 +89,7 @@ def rows() -> list[Row]:
 
 
 def function_lengths(product: list[Module]) -> Iterator[int]:
-    """Lines of each function, from its `def` to its last line."""
+    """Yield the number of lines of each function, from its `def` to its last line."""
     for module in product:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
@@ -97,12 +97,12 @@ def function_lengths(product: list[Module]) -> Iterator[int]:
 
 
 def class_names(product: list[Module]) -> Counter[str]:
-    """How many classes have each name."""
+    """The number of classes by their name."""
     return Counter(node.name for module in product for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef))
 
 
 def protocols(product: list[Module]) -> list[str]:
-    """Classes that derive from ABC or Protocol."""
+    """Dotted names of the classes that derive from ABC or Protocol."""
     return [
         f"{module.name}.{node.name}"
         for module in product
@@ -117,7 +117,7 @@ def _base(node: ast.expr) -> str:
 
 
 def slices(product: list[Module]) -> list[str]:
-    """Small modules that a single other module imports; routes, commands and vendor adapters do not count."""
+    """Modules under SLICE lines that only one other module imports, except those in folders of ENTRY_POINTS."""
     names = {module.name for module in product}
     importers: defaultdict[str, set[str]] = defaultdict(set)
     for module in product:
@@ -137,7 +137,7 @@ def slices(product: list[Module]) -> list[str]:
 
 
 def main() -> int:
-    """Print the table; 1 where a limit is passed."""
+    """Print the table. Returns 1 if a figure is above its limit, else 0."""
     table = rows()
     for row in table:
         mark = "" if row.figure <= row.limit else "  <- over"

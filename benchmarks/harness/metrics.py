@@ -84,7 +84,7 @@ def ndcg_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
 def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interval:
     """Mean of `values` with its 95 % interval by percentile bootstrap, with a fixed seed.
 
-    Values are resampled as if they were independent; values of questions on one conversation are not quite. Raises
+    Values are resampled as if they were independent, though questions on one conversation are related. Raises
     ValueError if `values` is empty.
     """
     if not values:
@@ -97,7 +97,7 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Percentile by nearest rank: the smallest value that at least `share` of all `values` do not exceed.
+    """Percentile by nearest rank: the smallest value such that a share of `share` of all values is not above it.
 
     Raises ValueError if `values` is empty or `share` is outside of (0, 1].
     """
@@ -108,19 +108,19 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0.99)) -> dict[str, float]:
-    """The percentiles of `values` by their names, by default p50, p95 and p99. shares: such as 0.5 for p50."""
+    """Percentiles of `values` by name, such as "p50" for 0.5 in `shares`."""
     return {f"p{round(share * 100)}": percentile(values, share) for share in shares}
 
 
 def paired_test(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PairedTest:
-    """Test whether recall at 10 changed. pairs: for each question, its metrics by name before and after the change."""
+    """Test if recall at 10 changed. pairs: for each question, its metrics by name before and after the change."""
     before, after = ([each["R@10"] for each in ranking] for ranking in zip(*pairs, strict=True))
     gains = [b - a for a, b in zip(before, after, strict=True)]
     return PairedTest(len(pairs), statistics.fmean(before), statistics.fmean(after), bootstrap(gains), sign_flip(gains))
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """Two-sided p-value of the mean of `differences` under random signs (Fisher, 1935): FLIPS samples, fixed seed."""
+    """Two-sided p-value of the mean of `differences`, by Fisher's permutation test, which flips signs at random."""
     changed = np.array([difference for difference in differences if difference != 0.0], dtype=np.float64)
     if not changed.size:
         return 1.0

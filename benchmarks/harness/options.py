@@ -22,14 +22,14 @@ def flag(
 ) -> Mapping[str, Any]:
     """Metadata for a dataclass field that becomes a command-line option.
 
-    text: help text. kind: converts the argument, None: to the type of the field's default. least: smallest number
-    allowed. choices: arguments allowed.
+    text: help text. kind: function that converts the argument; None for the type of the field's default. least:
+    smallest number allowed. choices: arguments allowed.
     """
     return {"text": text, "kind": kind, "least": least, "choices": choices}
 
 
 def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
-    """Add an option to `parser` for each field of the dataclass `request`."""
+    """Add an option to `parser` for each field of the dataclass `request`, such as `--rounds` for `rounds`."""
     for each in fields(request):
         name = f"--{each.name.replace('_', '-')}"
         text, choices = each.metadata["text"], each.metadata["choices"]
@@ -52,7 +52,6 @@ def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
 
 
 def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
-    """A function that converts an argument with `kind` and raises ArgumentTypeError for a number below `least`."""
 
     def convert(word: str) -> Any:
         value = kind(word)
@@ -65,6 +64,6 @@ def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
 
 
 def request_of(parsed: argparse.Namespace, request: type[T]) -> T:
-    """An instance of the dataclass `request` with the parsed values of its options."""
+    """An instance of the dataclass `request` with the option values in `parsed`."""
     values = {each.name: getattr(parsed, each.name) for each in fields(request)}  # type: ignore[arg-type]
     return request(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

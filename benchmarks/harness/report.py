@@ -41,7 +41,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a benchmark command. tables, notes: to be printed. figures: all measurements, for the JSON file."""
+    """The result of a benchmark. `tables` and `notes` are printed; `figures` has all measurements for the JSON file."""
 
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ def render_table(table: Table) -> str:
 
 
 def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
-    """A table with a row for each name in `figures`: the median, the smallest and the largest of its values."""
+    """A table with the median, minimum and maximum of the values of each name in `figures`."""
     rows: list[tuple[Cell, ...]] = []
     for name, values in figures.items():
         spread = (statistics.median(values), min(values), max(values))
@@ -98,12 +98,12 @@ def publish(command: str, report: Report, path: Path | None) -> None:
 
 
 def progress(text: str) -> None:
-    """Print a line to standard error that says how far the running benchmark is."""
+    """Print a line about the progress of the running benchmark to standard error."""
     print(f"... {text}", file=sys.stderr, flush=True)
 
 
 def as_json(command: str, report: Report) -> dict[str, Any]:
-    """The command line, the machine and `report` as values for JSON."""
+    """`report` as values for JSON, with the command line and a description of the machine."""
     return {"command": command, "machine": machine(), **asdict(report)}
 
 
@@ -113,7 +113,6 @@ def _processor() -> str:
 
 
 def _shown(cell: Cell) -> str:
-    """The text of a table cell: a dash for None, floats with about three significant digits."""
     if not isinstance(cell, float):
         return "-" if cell is None else str(cell)
     if abs(cell) < 10:

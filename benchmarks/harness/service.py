@@ -61,7 +61,7 @@ class Service:
         return self.child.wait(timeout=STOP_S)
 
     def kill(self, pids: list[int]) -> None:
-        """Send SIGKILL to the processes `pids`, and wait for the end of the service if it is among them."""
+        """Send SIGKILL to the processes `pids`. If one is the service's own, wait for the end of the service."""
         kill(pids)
         if self.child.pid in pids:
             self.child.wait(timeout=STOP_S)
@@ -81,7 +81,7 @@ class KeepAliveClient:
         return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
 
     async def post(self, path: str, body: Mapping[str, object], header: str = "Accept: */*") -> bytes:
-        """Post `body` as JSON to `path`; return the body of the answer. Raises Refused for a status other than 2xx."""
+        """Post `body` as JSON. header: one more header line. Returns the answer's body. Raises Refused if not 2xx."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{header}\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
@@ -100,7 +100,7 @@ class KeepAliveClient:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Service]:
-    """Start the service with these settings on a free port, wait until it is ready, and stop it at the end."""
+    """Start the service on a free port, wait until it is ready, and stop it when the context ends. Raises NotReady."""
     service = start(settings)
     try:
         yield service
@@ -128,7 +128,7 @@ def start(settings: Settings, port: int | None = None) -> Service:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Environment variables for the service: those of this process, with the encoder and policies of `settings`."""
+    """Environment variables for the service: this process's, with the encoder folder and policies of `settings`."""
     policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
     return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
 

@@ -1,8 +1,8 @@
 """Opens the service's store, encoders and retrieval in this process, and fills stores with synthetic memories.
 
-Retrievals are not counted as uses here, because a use changes later rankings. Synthetic memories have texts, token
-counts and keyword weights like real memories, but random vectors of unit length: embedding 100,000 texts would take
-twenty minutes.
+Retrievals here do not count as uses of memories, because a use changes later rankings. Synthetic memories have texts,
+token counts and keyword weights like real memories, but random vectors of unit length: embedding 100,000 texts would
+take twenty minutes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _SEED = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The opened store and pipelines. stages: milliseconds of the last retrieval's stages. tokenizers: by name."""
+    """An open store with its encoders and pipelines. stages: milliseconds of each stage of the last retrieval."""
 
     store: MessageStore
     embedder: Embedder
@@ -70,12 +70,12 @@ class Opened:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer by which the token counts of stored memories are made."""
+        """The tokenizer that counts the tokens of memories when they are stored."""
         return self.tokenizers[EXACT_TOKENIZERS[0]]
 
     @property
     def preparer(self) -> Preparer:
-        """A preparer, which turns drafts into memories that are ready to be written."""
+        """A preparer, which turns drafts into memories that can be written to the store."""
         return Preparer(self.sparse, self.tokenizer)
 
 
@@ -143,7 +143,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
 
 
 def settings_in(directory: Path) -> Settings:
-    """The environment's settings with `directory` as data folder; the encoder's folder stays as configured."""
+    """The settings of this environment with `directory` as data folder. The encoder's folder stays as configured."""
     configured = read_settings()
     return configured.model_copy(update={"data_dir": directory, "encoder_dir": configured.encoder_path})
 
@@ -166,7 +166,7 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with `count` synthetic memories. Returns the seconds taken; 0 if an earlier run filled it so."""
+    """Fill the store with synthetic memories, unless an earlier run did. Returns the seconds taken, or 0."""
     marker = settings.data_dir / "filled.json"
     state = {"memories": count, "namespaces": namespaces}
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:
@@ -179,7 +179,6 @@ async def filled(settings: Settings, count: int, namespaces: int) -> float:
 
 
 async def _fill(opened: Opened, count: int, namespaces: int) -> None:
-    """Write `count` synthetic memories, spread evenly over memory types and namespaces."""
     rng = np.random.default_rng([_SEED, 2])
     pool = _token_pool(rng)
     pending: dict[Scope, list[Record]] = defaultdict(list)
@@ -192,7 +191,7 @@ async def _fill(opened: Opened, count: int, namespaces: int) -> None:
 
 
 def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
-    """Synthetic memories without end: one text of each type, in every namespace, then further texts likewise."""
+    """Yield memories without end: in each namespace one of every memory type, then the same with the next texts."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:
@@ -208,7 +207,7 @@ def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
 
 
 def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
-    """`prepared` moved into the namespace of `scope`, with the id that its text has in that namespace."""
+    """A copy of `prepared` in the namespace of `scope`, with the id that its text has there."""
     memory = prepared.memory
     new_id = memory_id(scope, memory.type, memory.identity())
     return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))
@@ -222,7 +221,6 @@ def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors
 
 
 def _token_pool(rng: np.random.Generator) -> TokenVectors:
-    """A matrix of random token vectors of about unit length; each memory takes consecutive rows of it."""
     scaled = rng.standard_normal((_POOL, TOKEN_DIMENSIONS)) * (127.0 / np.sqrt(TOKEN_DIMENSIONS))
     pool: TokenVectors = np.clip(scaled, -127, 127).astype(np.int8)
     return pool

@@ -28,7 +28,7 @@ _SPEAKERS = ("Ada", "Ben", "Cleo", "Dev", "Ema", "Finn")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A synthetic text, as if said by a speaker at a time."""
+    """A synthetic text, with a made-up speaker and time."""
 
     text: str
     speaker: str
@@ -67,7 +67,7 @@ def _sentence(rng: np.random.Generator, length: int) -> str:
 
 
 def _word(rng: np.random.Generator, kind: float) -> str:
-    """The word that `kind`, 0..1, selects: a common word, a dictionary word, or a name by a Zipf distribution."""
+    """A random word. `kind` selects a common word (below 0.4), a dictionary word (below 0.95), or a made-up name."""
     if kind < 0.4:
         return _COMMON[int(rng.integers(len(_COMMON)))]
     if kind < 0.95:

@@ -1,7 +1,7 @@
 """Asks the questions of an evaluation set, and scores the rankings and contexts that the retriever returns.
 
-Each question is asked twice: once in the set's memory types, once in all types. Evidence (what answers a question) is
-counted in memories: corpus entries that were merged into one memory count once. Several processes can share the work.
+Each question is asked twice: to the memory types that occur in the set's corpus, and to all types. Evidence is the
+memories that answer a question; corpus entries merged into one memory count once. Several processes can share the work.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What to evaluate: a retriever with a ranking profile, for token budgets. recount: counts the tokens of a text."""
+    """A retriever to evaluate, its ranking profile, and token budgets of contexts. recount: counts a text's tokens."""
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -47,8 +47,9 @@ class Evaluation:
 class ContextScore:
     """Score of one retrieved context.
 
-    recall: share of the evidence in it. tokens: its size, counted again. allowed: budget plus working memory. stated,
-    utilization: its size and the used share of the budget, as the answer states them. left_out: hits not in it.
+    recall: share of the evidence in the context. tokens: its size, counted by this benchmark. allowed: budget plus size
+    of working memory. stated, utilization: the size, and the used share of the budget, that the answer states.
+    left_out: number of hits that are not in the context.
     """
 
     recall: float
@@ -60,18 +61,18 @@ class ContextScore:
 
     @property
     def violates(self) -> bool:
-        """Whether the recounted context is larger than allowed."""
+        """Whether the context has more tokens than allowed."""
         return self.tokens > self.allowed
 
     @property
     def understates(self) -> bool:
-        """Whether the recounted context is larger than the answer states."""
+        """Whether the context has more tokens than the answer states."""
         return self.tokens > self.stated
 
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """Scores of a question asked for some memory types. metrics: by name, such as MRR. contexts: by token budget."""
+    """Scores of a question asked in one way. metrics: by name, such as MRR. contexts: scores by token budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -79,7 +80,7 @@ class WayScore:
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """The scores of one question: with the set's memory types searched, and with all types searched."""
+    """Scores of a question asked in two ways: to the memory types of the set's corpus, and to all memory types."""
 
     question: Question
     own_types: WayScore
@@ -89,7 +90,7 @@ class QuestionScore:
 async def evaluate_shared(
     directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
 ) -> list[QuestionScore]:
-    """The score of each question, in order, measured by `workers` processes that share the store in `directory`."""
+    """The scores of all questions, in the set's order. `workers` processes share the store in `directory`."""
     parts: dict[int, list[QuestionScore]] = {}
     limiter = anyio.CapacityLimiter(workers)
 
@@ -119,7 +120,7 @@ def _evaluate_part(
 async def evaluate(
     evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: slice = slice(None)
 ) -> list[QuestionScore]:
-    """The scores of the set's questions in the slice `part`, in the order of the set."""
+    """The scores of the questions in the slice `part` of the set, in the set's order."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_AT_ONCE)
     now = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
@@ -151,7 +152,7 @@ async def _score_way(evaluation: Evaluation, evidence: Sequence[str], members: M
 async def rank(
     retriever: Retriever, whole: EvaluationSet, question: Question, ranking: Mapping[str, object] | None = None
 ) -> list[str]:
-    """Ids of the best memories of the set's types for `question`. ranking: request fields that affect ranks."""
+    """Search the set's memory types for `question`. Returns memory ids, best first. ranking: more request fields."""
     return await _search(retriever, _members(whole, question, ranking or {}))
 
 
@@ -161,7 +162,7 @@ async def _search(retriever: Retriever, members: Mapping[str, object]) -> list[s
 
 
 def _members(whole: EvaluationSet, question: Question, others: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a request that asks `question` in its conversation's namespace; `others` override them."""
+    """The fields of a request that asks `question` in its conversation's namespace, updated with `others`."""
     namespace = scope_of(whole.name, question.conversation).namespace
     common = {"query": question.text, "namespace": namespace, "types": whole.types, "as_of": question.asked_at}
     return {**common, **others}
@@ -170,7 +171,7 @@ def _members(whole: EvaluationSet, question: Question, others: Mapping[str, obje
 async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
     """(Question id, best rank of current evidence, best rank of stale evidence) for each question that has both.
 
-    Evidence that is not among the UPDATE_DEPTH hits gets rank UPDATE_DEPTH + 1.
+    The search returns UPDATE_DEPTH hits. Evidence that is not among them gets rank UPDATE_DEPTH + 1.
     """
     ranks = []
     for question in whole.questions:
@@ -183,17 +184,16 @@ async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loade
 
 
 def _best(ranking: Sequence[str], wanted: set[str]) -> int:
-    """The rank of the first id in `ranking` that is in `wanted`; UPDATE_DEPTH + 1 if no id is."""
     return next((place for place, name in enumerate(ranking, start=1) if name in wanted), UPDATE_DEPTH + 1)
 
 
 def evidence_of(question: Question, loaded: Loaded) -> list[str]:
-    """Ids of the memories that are evidence for `question`, without duplicates."""
+    """Ids of the stored memories that answer `question`, without duplicates."""
     return list(dict.fromkeys(loaded.ids[entry] for entry in question.evidence or ()))
 
 
 def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str, float]:
-    """The METRICS of a ranking by name, from its first ten ranks."""
+    """The METRICS of a ranking by name, such as MRR. Only its first ten ids count."""
     return {
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
@@ -206,7 +206,7 @@ def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str
 def score_context(
     answer: RetrieveAnswer, evidence: Collection[str], budget: int, recount: Callable[[str], int]
 ) -> ContextScore:
-    """The score of the context in `answer`. recount: counts tokens. Raises TypeError if the context is messages."""
+    """Score the context in `answer`. recount: counts tokens. Raises TypeError if the context is a message list."""
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
     shown = [item.id for item in answer.items]

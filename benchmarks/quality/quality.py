@@ -1,4 +1,4 @@
-"""`quality`: how much evidence is found and shown, and whether contexts fit their budgets, on evaluation sets."""
+"""`quality`: measures how much evidence is found and shown on evaluation sets, and whether contexts fit budgets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
-    """Command-line options of `quality`."""
+    """Command-line options of the `quality` benchmark."""
 
     data: Path = field(metadata=flag("folder of evaluation sets", Path))
     sets: tuple[str, ...] = field(default=(), metadata=flag("only these sets", str))

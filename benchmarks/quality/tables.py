@@ -1,4 +1,4 @@
-"""Makes the tables and figures of `quality`, with confidence intervals, from the scores of questions."""
+"""Makes the tables and JSON figures of the `quality` benchmark, with confidence intervals, from scores of questions."""
 
 from __future__ import annotations
 
@@ -27,13 +27,17 @@ class SetScores:
     scores: tuple[QuestionScore, ...]
 
     def by_category(self) -> Iterator[tuple[str, list[QuestionScore]]]:
-        """ALL with the scores of the whole set, then each category with the scores of its questions."""
+        """Yield ("(all)", all scores), then, if there are several categories, (category, its scores) for each."""
         return by_category(self.scores, [score.question.label for score in self.scores])
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """How contexts kept to a token budget. full: contexts that left hits out. utilization, least: mean and minimum."""
+    """The number of contexts for one token budget, how many of them exceed it, and how much of it they use.
+
+    violations: contexts above the budget. understated: contexts above their stated size. full: contexts with hits left
+    out (0 for budgets below 500). utilization, least: mean and minimum share of the budget that full contexts use.
+    """
 
     contexts: int
     violations: int
@@ -44,7 +48,7 @@ class BudgetFigures:
 
 
 def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[str, list[T]]]:
-    """ALL with all values, then each label with its values; only ALL if there is a single label."""
+    """Yield ("(all)", all values), then (label, its values) for each label if there is more than one label."""
     yield ALL, list(values)
     names = sorted(set(labels))
     for name in names if len(names) > 1 else ():
@@ -52,7 +56,7 @@ def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[st
 
 
 def ranking_table(sets: Sequence[SetScores]) -> Table:
-    """A table of ranking metrics by set and category, with R@10 for searches in all types."""
+    """A table of ranking metrics by set and category of questions, and of R@10 when all memory types are searched."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -65,12 +69,12 @@ def ranking_table(sets: Sequence[SetScores]) -> Table:
 
 
 def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
-    """The mean and interval of each ranking metric, by its name."""
+    """The mean of each ranking metric with its confidence interval, by the name of the metric."""
     return {name: bootstrap([way.metrics[name] for way in ways]) for name in METRICS}
 
 
 def context_table(sets: Sequence[SetScores]) -> Table:
-    """A table of evidence recall in contexts, by set, category, memory types asked for and budget."""
+    """A table of the share of evidence in contexts, by set, category, searched memory types and token budget."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -82,12 +86,12 @@ def context_table(sets: Sequence[SetScores]) -> Table:
 
 
 def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
-    """Mean and interval of evidence recall in the contexts of `budget` tokens."""
+    """The mean share of evidence in the contexts of `budget` tokens, with its confidence interval."""
     return bootstrap([way.contexts[budget].recall for way in ways])
 
 
 def budget_table(sets: Sequence[SetScores]) -> Table:
-    """A table of violations and utilization of budgets, by set, memory types asked for and budget."""
+    """A table of how contexts kept to their token budgets, by set, searched memory types and budget."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for label, ways in _ways(list(each.scores)):
@@ -98,7 +102,7 @@ def budget_table(sets: Sequence[SetScores]) -> Table:
 
 
 def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
-    """How the contexts with `budget` tokens kept to this budget, and how much of it they used."""
+    """The figures of the contexts retrieved with a budget of `budget` tokens."""
     contexts = [way.contexts[budget] for way in ways]
     used = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
     return BudgetFigures(
@@ -112,7 +116,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """A table of how often current evidence is found and ranks above stale evidence, by set."""
+    """A table by set: how often current evidence ranks above stale. updates: see `evaluation.rank_updates`."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)
@@ -121,7 +125,7 @@ def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Tabl
 
 
 def quality_figures(scores: SetScores) -> dict[str, Any]:
-    """Everything measured on a set, by category, as values for JSON."""
+    """All figures of one set by question category, for the JSON report."""
     return {
         category: {"n": len(each), **{label: _way_figures(ways) for label, ways in _ways(each)}}
         for category, each in scores.by_category()

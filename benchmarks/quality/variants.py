@@ -36,7 +36,7 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """What to compare the ranking by `profile` with. against: another profile. ablate, pooled: see the module."""
+    """Comparisons of `profile`: with `against`, without each of its parts (`ablate`), in separate stores (`pooled`)."""
 
     profile: str | None = None
     against: str | None = None
@@ -46,7 +46,7 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The paired tests of one comparison on one set, by question category; the first test is of the whole set."""
+    """Paired tests of two rankings of a set, by question category. kind, what: such as "without", "token vectors"."""
 
     set_name: str
     kind: str
@@ -56,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A variant of the retriever. weights: used instead of the profile's weights, unless None."""
+    """A variant of the retriever. weights: signal weights used instead of the profile's; None for the profile's."""
 
     name: str
     parts: RetrieverParts
@@ -67,7 +67,7 @@ class Variant:
 async def compare_variants(
     wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded
 ) -> list[Comparison]:
-    """The comparisons in `wanted`, made on one set."""
+    """Make the comparisons in `wanted` on one set."""
     profile = wanted.profile
     usual = Variant("usual", opened.parts, profile)
     compared = []
@@ -89,7 +89,7 @@ async def compare_variants(
 
 
 async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded) -> Rankings:
-    """The ranking metrics of each question, ranked by `variant`."""
+    """Rank memories with `variant` for each question. Returns the ranking metrics of each question."""
     retriever = Retriever(variant.parts)
     rankings: Rankings = []
     for question in whole.questions:
@@ -99,7 +99,7 @@ async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded)
 
 
 async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Rankings:
-    """The ranking metrics of each question when its conversation is alone in a temporary store."""
+    """Like `rank_questions` with the usual retriever, but each conversation is alone in a temporary store."""
     rankings: Rankings = []
     for name, questions in groupby(whole.questions, key=lambda question: question.conversation):
         part = replace(whole, corpus={name: whole.corpus[name]}, questions=tuple(questions))
@@ -111,7 +111,7 @@ async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Ranking
 
 
 def weights_of(profile: str | None) -> dict[str, float]:
-    """The weights of the signals in a profile; the default profile for None."""
+    """The weight of each ranking signal in `profile`, or in the default profile if it is None."""
     return dict(PROFILES[profile or DEFAULT_PROFILE])
 
 
@@ -128,7 +128,7 @@ def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
 
 
 def paired_table(compared: Sequence[Comparison]) -> Table:
-    """A table of R@10 before and after, the gain with its interval, and p, by comparison and category."""
+    """A table of comparisons by set and category: R@10 before and after, the gain with its interval, and p-value."""
     rows: list[tuple[Cell, ...]] = []
     for each in compared:
         for category, test in each.by_category.items():
@@ -146,18 +146,18 @@ def _comparison(whole: EvaluationSet, kind: str, what: str, before: Rankings, af
 
 
 class Wordless(SparseEncoder):
-    """Encodes queries without terms, so that keyword search finds nothing."""
+    """A sparse encoder that encodes every query as an empty vector, so that keyword search finds nothing."""
 
     def __init__(self, encoder: SparseEncoder) -> None:
         self._encoder = encoder
 
     def encode_query(self, text: str) -> SparseVector:
-        """An empty vector, whatever the query."""
+        """An empty sparse vector."""
         del text
         return SparseVector(np.array([], dtype=np.uint32), np.array([], dtype=np.float32))
 
     def encode_document(self, text: str) -> SparseVector:
-        """The sparse vector of `text` by the wrapped encoder."""
+        """The sparse vector of `text`, made by the wrapped encoder."""
         return self._encoder.encode_document(text)
 
 

@@ -1,8 +1,8 @@
-"""Evaluation sets: folders with the files corpus.jsonl and queries.jsonl, which have one JSON object per line.
+"""Reads evaluation sets: folders with the files corpus.jsonl and queries.jsonl, which have one JSON object per line.
 
-corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of the session.
-queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?, answerable, asked_at?, answer?}. A query
-searches only its own conversation. Other members are ignored.
+corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of the conversation.
+queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?, answerable, asked_at?, answer?}.
+Evidence is a list of corpus ids. A query searches only its own conversation. Other members are ignored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class BadSet(Exception):
 
 
 class CorpusEntry(msgspec.Struct, frozen=True):
-    """A text that a benchmark stores as one memory: the parsed line of corpus.jsonl."""
+    """A line of corpus.jsonl: a text that is stored as one memory."""
 
     id: Text
     conversation: Text
@@ -42,7 +42,7 @@ class CorpusEntry(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A line of queries.jsonl. evidence: ids of texts with the answer. current_evidence: those that still hold."""
+    """A line of queries.jsonl. evidence: ids of texts with the answer. current_evidence: those not out of date."""
 
     id: Text
     conversation: Text
@@ -62,7 +62,7 @@ class Question(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """Texts by conversation, and questions about them. dropped: number of questions left out because no text answers.
+    """Texts by conversation, and questions about them. dropped: number of questions left out, as no text answers them.
 
     questions: in the order of the conversations. Each conversation is stored and searched in its own namespace.
     """
@@ -89,7 +89,7 @@ class EvaluationSet:
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Folders of the sets `names` in `directory`; by default of all sets, sorted. Raises BadSet if a set is missing."""
+    """Folders of the sets `names` in `directory`, or else of all sets there. Raises BadSet if a set is missing."""
     sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
     folders = {folder.name: folder for folder in sets}
     for name in names:
@@ -125,7 +125,7 @@ def read_set(folder: Path) -> EvaluationSet:
 
 
 def to_draft(entry: CorpusEntry) -> AnyDraft:
-    """`entry` as a draft of a memory, visible in its whole namespace because the questions belong to no session."""
+    """The draft of `entry`'s memory, visible in its whole namespace because the questions belong to no session."""
     fields: dict[str, Any] = {"type": entry.memory_type.value, "content": entry.text}
     if entry.session:
         fields["session_id"] = entry.session

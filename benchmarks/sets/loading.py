@@ -1,8 +1,8 @@
 """Loads evaluation sets into a store through the ingestion pipeline, and checks a store kept from an earlier run.
 
 A kept store has a manifest for each set: the memory id of each corpus entry, and a hash of the drafts and the stored
-memories. The store may be used again if the hash is unchanged. A counted use of a memory changes the hash. The store
-itself checks that its vectors come from the same encoder.
+memories with their use counts. The store may be used again if the hash is unchanged. The store itself checks that its
+vectors come from the same encoder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NotLoaded(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A set in a store. ids: memory id by corpus id. merged: entries merged into others. seconds: loading time."""
+    """An evaluation set in a store. ids: memory id by corpus id. merged: number of entries merged. seconds: to load."""
 
     ids: dict[str, str]
     sha256: str
@@ -43,12 +43,12 @@ def scope_of(set_name: str, conversation: str) -> Scope:
 
 
 def manifest_path(directory: Path, set_name: str) -> Path:
-    """Path of the manifest of the set `set_name` in the data folder `directory`."""
+    """Path of the manifest, the file that says how the set was loaded into the data folder `directory`."""
     return directory / "benchmarks" / f"{set_name}.json"
 
 
 async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, folder: Path) -> Loaded:
-    """If `folder` has a manifest of the set, check the kept store against it; else load the set. Raises NotLoaded."""
+    """Load the set; if `folder` has its manifest, only check the store against it. Raises NotLoaded."""
     path = manifest_path(folder, whole.name)
     if path.is_file():
         loaded = msgspec.json.decode(path.read_bytes(), type=Loaded)
@@ -61,7 +61,7 @@ async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: Evaluati
 
 
 async def load(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet) -> Loaded:
-    """Write the corpus of `whole` through `ingestor`. Raises NotLoaded if an entry was not stored."""
+    """Store the corpus of `whole` through `ingestor`. Raises NotLoaded if an entry was neither stored nor merged."""
     began = time.perf_counter()
     ids: dict[str, str] = {}
     merged = 0
@@ -80,7 +80,7 @@ async def load(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet) -> 
 
 
 async def verify(store: MemoryStore, whole: EvaluationSet, loaded: Loaded) -> None:
-    """Raise NotLoaded if the store's memories, or the drafts made of `whole`, differ from the manifest `loaded`."""
+    """Raise NotLoaded if the stored memories or the drafts of the corpus differ from the manifest `loaded`."""
     if loaded.sha256 != await _sha256(store, whole, loaded.ids):
         raise NotLoaded(f"{whole.name}: drafts, embedding texts or accesses changed since it was loaded")
 

@@ -40,7 +40,7 @@ class NotStored(Exception):
 
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
-    """Command-line options of `ingest`."""
+    """Command-line options of the `ingest` benchmark."""
 
     count: int = field(default=2_000, metadata=flag("memories in all rounds", least=1))
     rounds: int = field(default=4, metadata=flag("rounds", least=1))
@@ -55,12 +55,12 @@ class Rates:
     pipeline: list[float] = field(default_factory=list)
 
     def ratios(self) -> list[float]:
-        """The pipeline's rate divided by the encoder's rate, in each round."""
+        """For each round, the pipeline's memories per second divided by the encoder's texts per second."""
         return [ours / bare for ours, bare in zip(self.pipeline, self.encoder, strict=True)]
 
 
 async def measure_ingest(request: IngestRequest) -> Report:
-    """Measure the pipeline and the encoder in every round, and return the report. Raises NotStored."""
+    """Time the ingestion pipeline and the encoder alone in several rounds, and return a report. Raises NotStored."""
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)
@@ -78,7 +78,6 @@ async def measure_ingest(request: IngestRequest) -> Report:
 
 
 def _screened(opened: Opened) -> Ingestor:
-    """An ingestor like `opened.ingestor`, with redaction, pre-filter and the local reviewers added."""
     screening = screening_of(RuleBook(), local_panel(opened.store), opened.embedder)
     return replace(opened.ingestor, gates=screening.gates)
 
@@ -92,7 +91,7 @@ async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Ra
 
 
 async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
-    """Memories per second that `ingestor` stores; texts that the review rejects do not count. Raises NotStored."""
+    """Memories per second that `ingestor` stores. Texts that its review rejects do not count. Raises NotStored."""
     began = time.perf_counter()
     outcomes = await ingestor.write(_SCOPE, [submission for submission, _ in portion])
     seconds = time.perf_counter() - began
@@ -103,7 +102,6 @@ async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
 
 
 async def _encoder_rate(bare: Embedder, portion: Portion) -> float:
-    """Texts per second that `bare` embeds, in batches of the pipeline's size."""
     began = time.perf_counter()
     for start in range(0, len(portion), PIECE):
         await bare.embed_documents([text for _, text in portion[start : start + PIECE]])
@@ -111,7 +109,6 @@ async def _encoder_rate(bare: Embedder, portion: Portion) -> float:
 
 
 def _portions(request: IngestRequest, preparer: Preparer) -> list[Portion]:
-    """The drafts to warm up with, then the drafts of each round."""
     drafts = [draft_of(turn, MemoryType.EPISODIC) for turn in turns(request.count + _WARM_UP, seed=17)]
     memories = (preparer.prepare(draft, _SCOPE, system_clock(), 0).memory for draft in drafts)
     review = ReviewMode.AUTO if request.screened else ReviewMode.GIVEN

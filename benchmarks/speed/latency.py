@@ -1,10 +1,10 @@
 """`latency`: milliseconds of retrievals, writes and calls on live state, compared with the engine's queries alone.
 
-The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
-the bare engine, a retriever in this process and the service, so that all see the same machine. Each of them embeds a
-question once; "query cached" repeats the question. Each question is also sent to two hooks of the service: to
-prompt-submit with a list of to-dos, and to UserPromptSubmit in sessions. The time that late interaction adds is
-measured in pairs, in alternating order. A receipt slows the next call, so ten calls with and ten without alternate.
+Rounds of ten questions alternate between the bare engine (`benchmarks.speed.bare_engine`, on a copy of the store), a
+retriever in this process, and the service over HTTP, so that other load slows all of them. "query cached" repeats a
+question that the service has embedded. The service also gets each question through two hooks: prompt-submit, with a
+list of to-dos, and UserPromptSubmit of Claude Code. Retrievals with and without late interaction follow each other in
+varying order. Writing a receipt slows the next call, so ten calls with receipts alternate with ten without.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Samples: TypeAlias = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class LatencyRequest:
-    """Command-line options of `latency`."""
+    """Command-line options of the `latency` benchmark."""
 
     sizes: tuple[int, ...] = field(default=(1_000, 10_000, 100_000), metadata=flag("memories a store", int, least=5))
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
@@ -69,7 +69,7 @@ class LatencyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is timed on one store. plain: a retriever without late interaction. samples: milliseconds by step."""
+    """What is timed on one store; `plain` retrieves without late interaction. samples: milliseconds by step name."""
 
     opened: Opened
     plain: Retriever
@@ -90,7 +90,7 @@ Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
 
 
 async def measure_latency(request: LatencyRequest) -> Report:
-    """Time retrievals, writes and hooks on stores of all sizes, and return the report."""
+    """Time retrievals, writes and hooks on a store of each size in `request`, and return the report."""
     measured: dict[int, Samples] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory, data_directory() as scratch:
@@ -149,7 +149,7 @@ async def _floor(sides: Sides, scope: Scope, question: str) -> None:
 
 
 async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
-    """Retrieve with and without late interaction, in changing order because the second retrieval finds warm caches."""
+    """Retrieve with and without late interaction, in varying order because the second call finds warm caches."""
     pair = (_retrieve, _retrieve_without_late)
     for step in pair if len(question) % 2 else reversed(pair):
         await step(sides, scope, question)
@@ -171,7 +171,7 @@ async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> N
 
 
 def _http(name: str, **others: object) -> Step:
-    """A step that retrieves over HTTP and records its time as `name`. others: further members of the request."""
+    """A step that retrieves over HTTP and records its time as `name`. others: additional fields of the request."""
 
     async def retrieve(sides: Sides, scope: Scope, question: str) -> None:
         await _post(sides, "retrieve", name, {"query": question, "namespace": scope.namespace, **others})
@@ -207,7 +207,7 @@ async def _post(sides: Sides, call: str, name: str, body: dict[str, Any], header
 
 
 async def _write(sides: Sides, count: int, namespaces: int) -> None:
-    """Write `count` new texts one after the other over HTTP, each with a review. Raises Refused."""
+    """Write `count` new texts one by one over HTTP. Each is reviewed before it is stored. Raises Refused."""
     seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
     for index, turn in enumerate(turns(count, seed=seed)):
         space, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]

@@ -1,6 +1,6 @@
 """`scale`: time of retrievals in a small and a large store with the same number of namespaces.
 
-Each store has its own engine process and gets the same questions, in turns. "Cold" is the first question in a
+Each store has its own engine process. Both get the same questions, ten at a time. "Cold" is the first question in a
 namespace, which reads pages from files; "warm" are all later questions. Texts are synthetic and vectors random, see
 `benchmarks.harness.stores`.
 """
@@ -32,7 +32,7 @@ _SHARES = (0.5, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequest:
-    """Command-line options of `scale`."""
+    """Command-line options of the `scale` benchmark."""
 
     small: int = field(default=10_000, metadata=flag("memories in the small store", least=5))
     large: int = field(default=1_000_000, metadata=flag("memories in the large store", least=5))
@@ -44,7 +44,7 @@ class ScaleRequest:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The small or the large store. fill_s: time to fill it. samples: milliseconds by phase (cold, warm) and stage."""
+    """One of the two stores. fill_s: seconds to fill it. samples: milliseconds by phase (cold, warm) and stage."""
 
     size: int
     settings: Settings
@@ -53,7 +53,7 @@ class Side:
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     async def ask(self, question: str, namespace: str, phase: str) -> None:
-        """Time one retrieval and its stages, and add them to the samples of `phase`."""
+        """Time one retrieval and its stages, and add the times to the samples of `phase` ("cold" or "warm")."""
         began = time.perf_counter()
         request = RetrieveRequest(query=question, namespace=namespace)
         await self.opened.retriever.retrieve(Scope(TENANT, namespace), request)
@@ -62,7 +62,7 @@ class Side:
             self.samples[f"{phase}: {stage}"].append(taken)
 
     def footprint(self) -> dict[str, float]:
-        """Seconds to fill the store, GB on disk, and MB of the engine with and without pages of files, by name."""
+        """Fill time in seconds, GB on disk, and MB of engine memory with and without mapped files, by name."""
         files = [path.lstat() for path in self.settings.data_dir.rglob("*") if path.is_file()]
         engine = processes_of(self.settings.store_path, exclude={os.getpid()})
         return {
@@ -74,7 +74,7 @@ class Side:
 
 
 async def measure_scale(request: ScaleRequest) -> Report:
-    """Time retrievals in both stores, in turns, and return the report."""
+    """Time the same retrievals in a small and a large store, and return the report."""
     async with AsyncExitStack() as stack:
         sides = [await _open(request, size, stack) for size in (request.small, request.large)]
         await asyncio.sleep(request.settle_s)

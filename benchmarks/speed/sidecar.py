@@ -1,7 +1,8 @@
-"""`sidecar`: the time saved by each index or cache beside the embedded engine, measured by switching it off.
+"""`sidecar`: measures the time saved by each index or cache that the service keeps beside the embedded engine.
 
-Runs the engine in this process on a filled store: no encoder, no socket, no ranking. A request searches one namespace
-for candidates of all types, with late interaction, then reads the passages of 150 candidates. Vectors are random.
+Runs the engine in this process on a filled store, without encoder, HTTP or ranking, and with one part switched off. A
+request searches a namespace for candidates of all memory types, with late interaction, then reads the passages (parts
+that a context shows) of 150 candidates. Vectors are random.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ Asked = tuple[Scope, TypedSearch]
 
 @dataclass(frozen=True, slots=True)
 class SidecarRequest:
-    """Command-line options of `sidecar`."""
+    """Command-line options of the `sidecar` benchmark."""
 
     sizes: tuple[int, ...] = field(default=(10_000, 100_000), metadata=flag("memories in each store", int, least=5))
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
@@ -59,7 +60,7 @@ class SidecarRequest:
 
 
 async def measure_sidecar(request: SidecarRequest) -> Report:
-    """Time requests with and without each index or cache, on stores of all sizes, and return the report."""
+    """Time searches with and without each index or cache, on a store of each size, and return the report."""
     figures: dict[int, dict[str, float]] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory:
@@ -122,7 +123,7 @@ def _requests(request: SidecarRequest, depth: int) -> list[Asked]:
 
 
 async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awaitable[object]]) -> float:
-    """Median milliseconds of `answer` over the requests, in a second pass so that caches are filled."""
+    """Run all requests twice. Returns the median milliseconds of `answer` in the second run, with warm caches."""
     times = []
     for warm in (False, True):
         for request in requests:
@@ -134,7 +135,7 @@ async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awai
 
 
 class Measured:
-    """Times the requests on one engine. Each method returns the median in milliseconds."""
+    """Runs a list of requests on one engine. Each method returns the median milliseconds of a request."""
 
     def __init__(self, engine: EdgeEngine, requests: list[Asked]) -> None:
         self._engine = engine
@@ -142,7 +143,7 @@ class Measured:
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
     async def candidates(self, *, cold: bool = False) -> float:
-        """Time the search for candidates. cold: drop the column cache before each, so that it reads payloads."""
+        """Time the search for candidates. cold: before each request, drop the cache of payload fields."""
 
         async def find(scope: Scope, search: TypedSearch) -> None:
             if cold:
@@ -156,7 +157,7 @@ class Measured:
         return await p50(self._requests, find)
 
     async def passages(self, *, payloads: bool = False) -> float:
-        """Time reading the passages of candidates that `candidates` found. payloads: read them from payloads."""
+        """Time reading passages of the found candidates. payloads: from stored memories, not the passage files."""
         read = EngineOperations.passages if payloads else EdgeEngine.passages
 
         async def show(scope: Scope, _: TypedSearch) -> None:
@@ -166,7 +167,7 @@ class Measured:
 
 
 def without_keyword_search(kind: Collection, path: Path) -> Shard:
-    """The shard in `path`, opened so that the engine runs every keyword search, not the index beside the engine."""
+    """Open the shard in `path` so that the engine runs every keyword search, not the inverted index beside it."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
     sizes = shard.reader.namespaces  # not reader.count, which asks the cache that is set here
     shard.reader.namespaces = NamespaceCache(

@@ -24,13 +24,13 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class StartupRequest:
-    """Command-line options of `startup`."""
+    """Command-line options of the `startup` benchmark."""
 
     rounds: int = field(default=5, metadata=flag("measured starts, after one that is not measured", least=1))
 
 
 def measure_startup(request: StartupRequest) -> Report:
-    """Start the service several times on one data folder, and return the report."""
+    """Start the service several times on one data folder. Returns a report of start times and memory use."""
     figures: dict[str, list[float]] = {name: [] for name in _LABELS}
     with data_directory() as directory:
         settings = settings_in(directory)

@@ -1,8 +1,8 @@
 """`throughput`: rate and time of calls by several clients at once, in this process and over HTTP.
 
-The calls are retrievals, turns of threads and workflow events. Retrievals write receipts and count uses. Rounds in this
-process and over HTTP alternate, each with newly started services, so that both see equally cold caches. Retrievals
-during writes come last, because writes add memories.
+The calls retrieve, append turns to threads, and add events to workflows. Retrievals write receipts and count as uses of
+memories. Rounds in this process and over HTTP alternate, each with a newly started service, so that both see equally
+cold caches. Retrievals during writes come last, because writes add memories.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class ThroughputRequest:
-    """Command-line options of `throughput`."""
+    """Command-line options of the `throughput` benchmark."""
 
     size: int = field(default=100_000, metadata=flag("memories in the store", least=5))
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
@@ -55,14 +55,14 @@ class ThroughputRequest:
 
 @dataclass(slots=True)
 class Side:
-    """Results for one kind of call. ms: milliseconds of every call. rates: retrievals per second in each round."""
+    """Results of one kind of call. ms: milliseconds of each call. rates: retrievals per second in each round."""
 
     rates: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
 
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
-    """Measure every kind of call in every round, and return the report."""
+    """Measure retrievals, turns and workflow events by several clients at once, and return the report."""
     sides = {name: Side() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)
@@ -105,7 +105,7 @@ async def _over_http(
 
 
 async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
-    """Time `count` appends to a new thread and `count` events of a new workflow, each under its name in `sides`."""
+    """Append `count` turns to a new thread and `count` events to a new workflow, and add the times to `sides`."""
     for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
         created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
         for _ in range(count):
@@ -131,7 +131,7 @@ async def _writing(url: str) -> AsyncIterator[None]:
 
 
 async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
-    """Ask one question in every namespace, then time a round of questions and add the results to `side`."""
+    """Ask one question in every namespace, then time the questions of round `number` and add the times to `side`."""
     spaces = [namespace_of(index) for index in range(request.namespaces)]
     await _ask_all(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
     asked = questions(request.queries, seed=100 + number)
@@ -143,7 +143,7 @@ async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side
 
 
 async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> list[float]:
-    """Ask all questions with `request.clients` clients at once. Returns the milliseconds of each."""
+    """Ask each (namespace, question) with `request.clients` clients at once. Returns the milliseconds of each."""
     ms: list[float] = []
 
     async def client(place: int) -> None:

@@ -1,6 +1,7 @@
-"""Adapters for other memory systems. `python -m benchmarks.systems.adapters NAME FOLDER` runs a system on a job.
+"""Adapters for other memory systems. `python -m benchmarks.systems.adapters NAME FOLDER` runs the job in FOLDER.
 
-A system's packages are imported when it is opened, because only the system's own virtual environment has them.
+A job is the memories, queries and vectors for a system. A system's packages are imported when the system is opened,
+because only its own virtual environment has them.
 """
 # ruff: noqa: PLC0415 - a system is imported where it is opened
 
@@ -24,7 +25,7 @@ NO_KEY = "no LLM is asked"
 
 
 class Exact(System):
-    """Exact search: the cosines with all vectors of the namespace, by one numpy product. The floor to compare with."""
+    """Exact search, the baseline: one numpy product gives the cosines of a query with all vectors of a namespace."""
 
     package = "numpy"
 
@@ -34,19 +35,19 @@ class Exact(System):
         self._rows: dict[str, Array] = defaultdict(lambda: np.zeros((0, vectors.dimensions), dtype=np.float32))
 
     def add(self, items: Sequence[Item]) -> None:
-        """Append the vectors of the items to the namespace's matrix."""
+        """Append the vectors of the items to the matrix of their namespace."""
         namespace = items[0].namespace
         self._ids[namespace] += [item.id for item in items]
         self._rows[namespace] = np.vstack([self._rows[namespace], self._vectors.all_of([item.text for item in items])])
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of the memories by cosine, best first."""
+        """Ids of at most `depth` memories of the namespace, by cosine similarity to the query, best first."""
         order = np.argsort(-(self._rows[namespace] @ self._vectors.all_of([query])[0]), kind="stable")
         return [self._ids[namespace][place] for place in order[:depth]]
 
 
 class Chroma(System):
-    """A Chroma collection on disk, without telemetry; the namespace is metadata that searches filter by."""
+    """A Chroma collection on disk, without telemetry. Searches filter by the namespace, which is in the metadata."""
 
     package = "chromadb"
 
@@ -70,7 +71,7 @@ class Chroma(System):
         )
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of the memories by cosine, best first."""
+        """Ids of at most `depth` memories of the namespace, by cosine similarity to the query, best first."""
         answer = self._collection.query(
             query_embeddings=self._vectors.lists([query]), n_results=depth, where={"namespace": namespace}
         )
@@ -94,12 +95,12 @@ class LangGraph(System):
         self._store.batch([PutOp((item.namespace,), item.id, {"text": item.text}) for item in items])
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of the memories by cosine, best first."""
+        """Ids of at most `depth` memories of the namespace, by cosine similarity to the query, best first."""
         return [hit.key for hit in self._store.search((namespace,), query=query, limit=depth)]
 
 
 class Txtai(System):
-    """txtai with hybrid search and an index for each namespace, because txtai filters after it chooses candidates."""
+    """txtai with hybrid search. Each namespace has its own index, because txtai filters only after searching."""
 
     package = "txtai"
     notes = ("one index a namespace",)
@@ -119,7 +120,7 @@ class Txtai(System):
         self._indexes[items[0].namespace].upsert([(item.id, item.text, None) for item in items])
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of the memories by hybrid score, best first."""
+        """Ids of at most `depth` memories of the namespace, by hybrid score, best first."""
         return [name for name, _ in self._indexes[namespace].search(query, depth)]
 
 
@@ -138,13 +139,13 @@ class Mem0(System):
             self._memory.add(item.text, user_id=item.namespace, metadata={"item": item.id}, infer=False)
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of the memories by hybrid score, best first, without a threshold."""
+        """Ids of at most `depth` memories of the namespace, by hybrid score without a threshold, best first."""
         answer = self._memory.search(query, filters={"user_id": namespace}, top_k=depth, threshold=0.0)
         return [hit["metadata"]["item"] for hit in answer["results"]]
 
 
 def open_mem0(home: Path, vectors: VectorFile) -> System:
-    """A mem0 memory in `home` that takes its vectors from `vectors`. Its BM25 encoder needs no download."""
+    """Open mem0 in the folder `home`, with dense vectors from `vectors` and a BM25 encoder that needs no download."""
     os.environ |= {"MEM0_DIR": str(home), "MEM0_TELEMETRY": "False"}  # read on import
     from fastembed import SparseTextEmbedding
     from mem0 import Memory
@@ -173,7 +174,7 @@ def open_mem0(home: Path, vectors: VectorFile) -> System:
 
 
 class MemPalace(System):
-    """MemPalace with its default search. In its terms, each text is a drawer and each namespace a wing."""
+    """MemPalace with its default search. Each text is a drawer and each namespace a wing, as MemPalace calls them."""
 
     package = "mempalace"
     notes = ("vectors over a loopback endpoint",)
@@ -203,7 +204,7 @@ class MemPalace(System):
 
 
 def open_mempalace(home: Path, vectors: VectorFile) -> System:
-    """A MemPalace in `home` that gets its vectors from an HTTP endpoint in this process."""
+    """Open MemPalace in the folder `home`. It gets its vectors from an HTTP endpoint in this process."""
     os.environ |= {  # read on import
         "HOME": str(home),
         "MEMPALACE_EMBEDDING_MODEL": "openai-compat",

@@ -1,7 +1,7 @@
-"""`compare`: other memory systems on the same texts with the same vectors, each in a separate process.
+"""`compare`: measures other memory systems on the same texts with the same vectors, each in a separate process.
 
 Every system gets the texts that Remembrancer embeds (date, speaker, words) and their vectors, so that only ranking
-differs. If a system cannot be installed or run, its row has the reason.
+differs. If a system cannot be installed or run, its row of the table says why.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FIGURES = ("recall", "behind", "p", "context", "p50_ms", "p95_ms", "over_exact"
 
 @dataclass(frozen=True, slots=True)
 class CompareRequest:
-    """Command-line options of `compare`."""
+    """Command-line options of the `compare` benchmark."""
 
     data: Path = field(metadata=flag("folder of evaluation sets", Path))
     sets: tuple[str, ...] = field(default=(), metadata=flag("only these sets", str))
@@ -51,7 +51,7 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """A system's score on a set of `memories` memories. score: None if not measured; `reason` then says why."""
+    """The score of a system on a set; None, with a reason, if it was not measured. memories: number in the set."""
 
     set_name: str
     memories: int
@@ -100,7 +100,7 @@ async def _measure_ours(whole: EvaluationSet, directory: Path) -> tuple[SystemSc
 def score_answer(
     answer: DriverAnswer, whole: EvaluationSet, items: Sequence[Item], count: Callable[[str], int]
 ) -> SystemScore:
-    """The score of the rankings and times in a driver's answer. count: counts the tokens of a text."""
+    """Score the rankings and search times that a system's driver returned. count: counts the tokens of a text."""
     texts = {item.id: item.text for item in items}
     recalls, shown = [], []
     for question in whole.questions:
@@ -114,7 +114,7 @@ def score_answer(
 def fit(
     ranked: Sequence[str], texts: Mapping[str, str], count: Callable[[str], int], budget: int = BUDGET
 ) -> list[str]:
-    """Ids of the best-ranked texts that fit into `budget` tokens, one per line. Texts that do not fit are skipped."""
+    """Ids of the texts, best first, that together fit into `budget` tokens, one text per line. Others are skipped."""
     left = budget
     fitting: list[str] = []
     for name in ranked:
@@ -126,7 +126,7 @@ def fit(
 
 
 def compare_table(results: Sequence[SystemResult]) -> Table:
-    """A table with a row for each set and system: figures, and remarks or the reason why there are none."""
+    """A table with a row for each set and system: its figures and remarks, or the reason why it was not measured."""
     rows = []
     for result in results:
         score = result.score
@@ -139,7 +139,6 @@ def compare_table(results: Sequence[SystemResult]) -> Table:
 
 
 def _plain(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
-    """All results as values for JSON."""
     return [
         {name: asdict(cell) if isinstance(cell, Interval) else cell for name, cell in _figures(result, results).items()}
         | {"set": result.set_name, "system": result.system, "memories": result.memories, "reason": result.reason}

@@ -1,7 +1,7 @@
 """Runs a memory system on a job: loads the memories, times the searches, writes the answer.
 
-It runs in the system's virtual environment, so this file imports nothing but numpy and the standard library. Vectors
-come from a file, so that no system waits for an encoder.
+A job is a folder with memories and queries (job.json) and with vectors, so that no system waits for an encoder. This
+file runs in the system's virtual environment, so it imports nothing but numpy and the standard library.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class VectorFile:
 
     @property
     def dimensions(self) -> int:
-        """Number of dimensions of a vector."""
+        """The length of a vector."""
         return int(self._vectors.shape[1])
 
     def all_of(self, texts: Sequence[str]) -> Array:
@@ -63,7 +63,7 @@ class VectorFile:
 
 
 class System(ABC):
-    """A memory system to measure. package: distribution that has its version. notes: remarks on its configuration."""
+    """A memory system to measure. package: distribution whose version is reported. notes: on its configuration."""
 
     package: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
@@ -78,7 +78,7 @@ class System(ABC):
 
 
 def drive(name: str, folder: Path, open_system: Callable[[Path, VectorFile], System]) -> None:
-    """Run the system `name` on the job in `folder` and write NAME.answer.json there."""
+    """Run the system `name` on the job in `folder`, and write its results to NAME.answer.json in that folder."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     home = folder / name
     home.mkdir()
@@ -90,7 +90,6 @@ def drive(name: str, folder: Path, open_system: Callable[[Path, VectorFile], Sys
 
 
 def _load(system: System, items: Sequence[Item]) -> float:
-    """Store all items in the system. Returns the seconds that it took."""
     began = time.perf_counter()
     for _, group in groupby(items, key=lambda item: item.namespace):
         portion = list(group)
@@ -100,7 +99,7 @@ def _load(system: System, items: Sequence[Item]) -> float:
 
 
 def _ask(system: System, queries: Sequence[dict[str, str]]) -> tuple[list[float], dict[str, list[str]]]:
-    """Milliseconds of each query's search for TIMED_DEPTH ids; RANKED_DEPTH ids for each query, by the query's id."""
+    """Time a search for TIMED_DEPTH ids per query, in milliseconds. Also returns RANKED_DEPTH ids by query id."""
     for query in queries[:_WARM_UP]:
         system.search(query["namespace"], query["text"], TIMED_DEPTH)
     ms: list[float] = []

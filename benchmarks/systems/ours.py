@@ -1,4 +1,4 @@
-"""Measures Remembrancer on a set with precomputed vectors, and makes the job that the other systems run."""
+"""Measures Remembrancer on a set with precomputed vectors, and makes the job (texts, queries, vectors) of others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ BUDGET = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SystemScore:
-    """A system's score on a set. recalls: R@10 of each question. shown: recall of each context. seconds: of loading."""
+    """A system's score on a set. recalls, shown: for each question, R@10, and the share of its evidence in the context.
+
+    ms: milliseconds of each search. seconds: time to load the set. notes: remarks on the system's configuration.
+    """
 
     version: str
     recalls: Sequence[float]
@@ -37,23 +40,23 @@ class SystemScore:
 
 
 class PrecomputedEmbedder(WrappedEmbedder):
-    """Returns the embeddings in `known`. `inner` embeds other queries, such as an event that a question names."""
+    """Returns the embeddings in `known`. A query that is not in it is embedded by `inner`."""
 
     def __init__(self, inner: Embedder, known: Mapping[str, Embedding]) -> None:
         super().__init__(inner)
         self._known = known
 
     async def embed_query(self, text: str) -> Embedding:
-        """The known embedding of `text`; if `text` is not known, its embedding by `inner`."""
+        """The embedding of `text` from `known`; if it is not there, by the wrapped embedder."""
         return self._known[text] if text in self._known else await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The known embeddings of `texts`. Raises KeyError for an unknown text."""
+        """The embeddings of `texts` from `known`. Raises KeyError for an unknown text."""
         return [self._known[text] for text in texts]
 
 
 def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
-    """The corpus entries as items, with the texts that Remembrancer embeds for them."""
+    """The corpus entries as items for the other systems, with the texts that Remembrancer embeds for them."""
     items: list[Item] = []
     for entry in whole.entries():
         scope = scope_of(whole.name, entry.conversation)
@@ -76,14 +79,14 @@ async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet)
 
 
 def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embedding]) -> Job:
-    """The job for the other systems: items, queries and vectors."""
+    """The job that other systems run: the items, the queries, and the vectors of both."""
     queries = tuple({"id": each.id, "namespace": each.conversation, "text": each.text} for each in whole.questions)
     vectors = np.vstack([embedding.dense for embedding in known.values()])
     return Job(tuple(items), queries, tuple(known), vectors)
 
 
 async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str, Embedding]) -> SystemScore:
-    """Load the set, search and retrieve for each question, and return Remembrancer's score. Raises NotLoaded."""
+    """Load the set, ask each question, and return Remembrancer's score. known: vectors by text. Raises NotLoaded."""
     embedder = PrecomputedEmbedder(opened.embedder, known)
     loaded = await load(replace(opened.ingestor, embedder=embedder), opened.store, whole)
     retriever = Retriever(replace(opened.parts, embedder=embedder))

@@ -1,4 +1,4 @@
-"""Installs a memory system in a virtual environment and runs its driver on a job in a child process."""
+"""Installs a memory system in a virtual environment, and runs it on a job: memories to store, and queries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every system stores and searches for. texts: all memories and queries, one text per row of `vectors`."""
+    """The items that a system stores and the queries that it is asked. texts: the text of each row of `vectors`."""
 
     items: tuple[Item, ...]
     queries: tuple[Mapping[str, str], ...]
@@ -46,7 +46,7 @@ class Job:
 
 
 class DriverAnswer(msgspec.Struct, frozen=True):
-    """A driver's results. seconds: of loading. ms: milliseconds of each search. ranked: ids by question, best first."""
+    """Results of a system. seconds: time to load. ms: time of each search. ranked: ids by question, best first."""
 
     version: str
     seconds: float
@@ -82,7 +82,7 @@ def write_job(job: Job, folder: Path) -> None:
 
 
 def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverAnswer:
-    """Run the driver of the system `name` on the job in `folder` and return its answer. Raises NotMeasured."""
+    """Run the system `name` on the job in `folder` for at most `limit_s`. Returns its answer. Raises NotMeasured."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1"}
     _run([str(python), "-m", "benchmarks.systems.adapters", name, str(folder)], "run", limit_s, environment)
     return msgspec.json.decode((folder / f"{name}.answer.json").read_bytes(), type=DriverAnswer)
@@ -100,7 +100,7 @@ def _run(command: Sequence[str], what: str, limit_s: float, environment: Mapping
 
 
 def last_error(output: str) -> str:
-    """Last line of `output` that begins with ERROR, or else last line with a letter; at most 160 characters."""
+    """The last line of `output` that begins with ERROR, else the last with a letter, cut to 160 characters."""
     lines = [line.strip() for line in output.splitlines() if any(sign.isalpha() for sign in line)]
     errors = [line for line in lines if line.startswith("ERROR")]
     return (errors or lines or ["no output"])[-1][:160]

@@ -1,7 +1,4 @@
-"""Trains one model for several judgements of a text from the encoder's token states. Needs torch.
-
-The first `kinds` classes exclude each other, and a text may have a share of each. Every other class is yes or no.
-"""
+"""Trains one model for several judgements of a text from the encoder's token states. Needs torch."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ POSITIVE_WEIGHT = 2.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """Labels of a text. kinds: share of each exclusive class, zeros if unknown. answers: yes or no, by class index."""
+    """A labelled text. kinds: share of each memory type, zeros if unknown. answers: yes or no, by index of a class."""
 
     states: TokenStates
     english: float
@@ -35,8 +32,6 @@ class Target:
 
 
 class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
-    """AttentionModel as a torch module, for standardised states and with dropout."""
-
     def __init__(self, dimensions: int, classes: int) -> None:
         super().__init__()
         self.read = nn.Linear(dimensions, QUERIES + QUERIES * VALUES)
@@ -58,7 +53,7 @@ class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
 
 
 def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target], seed: int = 0) -> AttentionModel:
-    """The model trained on `targets`. The first `kinds` classes exclude each other; every other class is yes or no."""
+    """Train a model for `classes`. The first `kinds` exclude each other; each of the others is a yes-or-no question."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     targets = [target for target in targets if len(target.states)]
@@ -100,7 +95,6 @@ def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Ten
 
 
 def _exported(network: _Network, classes: Sequence[str], centre: FloatArray, spread: FloatArray) -> AttentionModel:
-    """The trained model for raw states: its weights include the standardisation and the scale."""
     arrays = {name: value.detach().numpy().astype(np.float32) for name, value in network.state_dict().items()}
     read, mean = (SCALE * arrays[f"{name}.weight"].T / spread[:, None] for name in ("read", "mean"))
     bias = arrays["out.bias"] + arrays["mean.bias"] - centre @ mean

@@ -2,8 +2,8 @@
 
     python -m benchmarks.training.credentials --data ../shared/data/behaviour [--save]
 
-Texts: tests/data/training/secrets.jsonl, and secrets.jsonl.gz of `--data`, each by another author. --save trains on
-both and writes credentials.npz and bigrams.npz beside the module that reads them. Needs scikit-learn.
+Labelled texts come from tests/data/training/secrets.jsonl, and from secrets.jsonl.gz in the `--data` folder. --save
+trains on both files and writes credentials.npz and bigrams.npz to ingest/screening/redaction. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STRENGTH = 10.0
 
 
 def read_scored(data: Path) -> list[MarkedText]:
-    """The texts of `secrets.jsonl.gz` in `data`, each with the positions where its secrets first occur."""
+    """The texts of secrets.jsonl.gz in the folder `data`, with (start, end) of the first place of each secret."""
     with gzip.open(data / "secrets.jsonl.gz", "rt", encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
     return [
@@ -46,7 +46,7 @@ def read_scored(data: Path) -> list[MarkedText]:
 
 
 def letter_pairs(paths: Iterable[Path]) -> BigramTable:
-    """log2 of the probability that a letter follows another, for each pair of letters, in the words of the files."""
+    """The log2 probability that one letter follows another, for each pair of letters, from the words in `paths`."""
     counts = np.full((27, 27), 0.5)
     for path in paths:
         for word in re.findall(r"[^\W\d_]+", path.read_text("utf-8").lower()):
@@ -58,7 +58,7 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
 
 
 def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """(Candidate word, whether it is in a marked secret) for all of `texts`, less words that UNLEARNT rules match."""
+    """Every candidate word of `texts`, and whether it is in a marked secret. Matches of UNLEARNT are left out."""
     rows = []
     for text, marks in texts:
         ruled = secrets_in(text, UNLEARNT)
@@ -72,7 +72,7 @@ def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
 
 
 def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = STRENGTH) -> CredentialModel:
-    """The model fitted on the candidate words of `texts`, with the letter statistics `bigrams`."""
+    """Train a model on the candidate words of `texts`. bigrams: letter statistics. strength: inverse L2 penalty."""
     rows = labelled(texts)
     inputs = np.array([features(each.word, each.near, bigrams) for each, _ in rows], dtype=np.float32)
     fitted = LogisticRegression(C=strength, max_iter=5_000).fit(inputs, [secret for _, secret in rows])
@@ -81,7 +81,7 @@ def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = S
 
 
 def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
-    """All built-in patterns, with `model` in place of the shipped model."""
+    """All built-in redaction patterns, with `model` in place of the shipped credential model."""
     return tuple(
         CredentialPattern(p.kind, p.regex, keyed=p.keyed, model=lambda: model)
         if isinstance(p, CredentialPattern)
@@ -91,7 +91,7 @@ def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
 
 
 def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:
-    """Share of marked secrets that redaction by `used` removes, and share of texts without secrets that it alters."""
+    """Share of marked secrets that the patterns `used` remove, and share of texts without secrets that they alter."""
     caught, altered = [], []
     for text, marks in texts:
         output = redact(text, used)
@@ -104,7 +104,7 @@ def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool
 
 
 def main() -> None:
-    """Print the quality of models by what they were trained on and, with --save, write the model."""
+    """Print the quality of models trained on each file and on both. With --save, write the model trained on both."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.training.due --data ../shared/data/behaviour [--save]
 
-Texts with their due time or none: tests/data/training/due.jsonl, and due.jsonl and due_e.jsonl of `--data`. --save
-trains on all and writes weights.json beside the module that reads them. Needs scikit-learn.
+Labelled texts come from tests/data/training/due.jsonl, and from due.jsonl and due_e.jsonl in the `--data` folder.
+--save trains on all texts and writes weights.json to ingest/screening/due. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REGULARISATION = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled text. mentions: features of each time in it. right: whether each is due. due: whether any is."""
+    """A text. mentions: features of each time in it. right: whether each is the due time. due: whether there is one."""
 
     mentions: Sequence[Mapping[str, float]]
     right: Sequence[bool]
@@ -39,14 +39,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A model's quality. exact: share of due times found. none: share right on texts that have no due time."""
+    """Quality of a model. exact: share of due times found. none: share of texts without a due time that got none."""
 
     exact: float
     none: float
 
 
 def example(row: Mapping[str, Any]) -> Example:
-    """The training example for a labelled text, a row {text, now, tz, due, day_only?} of the data files."""
+    """The training example for `row`, a line of a data file with the members text, now, tz, due and day_only."""
     zone = ZoneInfo(row["tz"])
     reader = reader_of(row["text"], datetime.fromisoformat(row["now"]).replace(tzinfo=zone), zone)
     mentions, right = [], []
@@ -64,7 +64,7 @@ def _is_right(at: datetime, row: Mapping[str, Any], zone: ZoneInfo) -> bool:
 
 
 def fit(examples: Sequence[Example]) -> Mapping[str, float]:
-    """The trained weight of each feature by its name, and the bias."""
+    """Train a logistic regression. Returns the weight of each feature by name, with the intercept as "bias"."""
     vectorizer = DictVectorizer()
     rows = vectorizer.fit_transform([features for each in examples for features in each.mentions])
     model = LogisticRegression(C=_REGULARISATION, max_iter=2_000)
@@ -75,7 +75,7 @@ def fit(examples: Sequence[Example]) -> Mapping[str, float]:
 
 
 def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> Figures:
-    """The quality of the model `weights` on `examples`."""
+    """Measure on `examples` how often a model with these weights finds the due time, or rightly finds none."""
     exact, none = [], []
     for each in examples:
         scores = [

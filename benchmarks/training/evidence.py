@@ -2,9 +2,9 @@
 
     python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
 
-Questions with and without an answer: tests/data/training/questions.jsonl, and projects/*.json of `--data`. Each
-answered question is used again without the memories that answer it, and every question again in a small store.
---save trains on all and writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
+Questions come from tests/data/training/questions.jsonl and from projects/*.json in the `--data` folder. Each answered
+question is used again without the memories that answer it, and every question again with few other memories. --save
+trains on all questions and writes answerable.npz and helps.npz to retrieval/ranking. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during th
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, its time, and the names of the memories that answer it. weight: how much it counts in training."""
+    """A question asked at time `at`. evidence: names of the memories that answer it. weight: weight in training."""
 
     text: str
     at: datetime
@@ -79,7 +79,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Memories of a namespace, as (name, draft), with questions on them. group: the same for worlds of equal text."""
+    """A namespace's memories, as (name, draft), and questions about them. Copies of a world have the same `group`."""
 
     group: str
     namespace: str
@@ -89,7 +89,10 @@ class World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """Features of a question and its hits. helps: which hits answer it. real: False if memories were taken away."""
+    """Features of a question and of each of its hits, for training. helps: whether each hit answers the question.
+
+    answered: whether any hit does. group: world that the question is about. real: False if memories were taken away.
+    """
 
     group: str
     question: NDArray[np.float32]
@@ -101,14 +104,14 @@ class Example:
 
     @classmethod
     def of(cls, group: str, weight: float, *, real: bool) -> Example:
-        """An example whose features are still empty; `_example` fills them."""
+        """An example without features and labels, to be filled later. real: False if memories were taken away."""
         return cls(
             group, np.empty(0, np.float32), np.empty((0, 0), np.float32), np.empty(0, np.bool_), False, weight, real
         )
 
 
 def projects(folder: Path) -> Iterator[World]:
-    """The worlds in `folder`; each file is a project with its sessions."""
+    """Yield a world for each JSON file in `folder`: the messages of a project's sessions, and its questions."""
     for path in sorted(folder.glob("*.json")):
         world = json.loads(path.read_text("utf-8"))
         drafts = [
@@ -124,7 +127,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Each world of the file three times: alone in a namespace, among all worlds, and among all worlds as facts."""
+    """Yield three copies of each world in the file: alone, with all other worlds, and with all stored as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
@@ -160,7 +163,7 @@ def _draft(session: str, message: Mapping[str, Any], at: datetime, *, as_fact: b
 
 
 async def examples(worlds: Sequence[World]) -> list[Example]:
-    """Examples of all questions of `worlds`, whose memories are written to a temporary store first."""
+    """Write the memories of `worlds` to a temporary store. Returns training examples of all their questions."""
     with tempfile.TemporaryDirectory() as folder:
         async with open_parts(settings_in(Path(folder))) as opened:
             ids: dict[tuple[str, str], dict[str, str]] = {}
@@ -179,7 +182,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 async def _of(
     opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """Up to four examples of a question: with all candidates, without its evidence, or with few others."""
+    """Yield up to four examples of a question, each with other candidates left out of its search result."""
     found: list[Candidates] = []
 
     def keep(candidates: Candidates) -> Candidates:
@@ -207,7 +210,6 @@ async def _of(
 
 
 def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence: NDArray[np.bytes_]) -> Example:
-    """The example `empty`, filled with the features of a question and of its hits."""
     if scoring.tokens is None:
         raise ValueError("the encoder gives no token vectors to judge by")
     ranked = rank(SignalTable.of(candidates, scoring), scoring)
@@ -225,23 +227,23 @@ def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Two models. answerable: whether any memory answers a question. helps: whether a hit does, if any memory does."""
+    """Two models. `answerable` tells whether any memory answers a question; `helps` tells which hits do, if any."""
 
     answerable: LinearModel
     helps: LinearModel
 
     def helpful(self, example: Example) -> NDArray[np.float32]:
-        """Probability that each hit helps to answer the question."""
+        """For each hit of `example`, the probability that it helps to answer the question."""
         hits: NDArray[np.float32] = self.answered(example) * self.helps.probabilities(example.hits)[:, 1]
         return hits
 
     def answered(self, example: Example) -> float:
-        """Probability that any memory answers the question."""
+        """The probability that any memory answers the question of `example`."""
         return float(self.answerable.probabilities(example.question[np.newaxis])[0, 1])
 
 
 def train(rows: Sequence[Example]) -> Models:
-    """Models fitted on `rows`; `answerable` is calibrated by cross-validation."""
+    """Train both models on `rows`. The probabilities of `answerable` are calibrated by cross-validation."""
     slope, intercept = _calibration(rows)
     weights, bias = _question_fit(rows)
     answerable = from_binary(("no", "yes"), (slope * weights).astype(np.float32), slope * bias + intercept)
@@ -260,7 +262,7 @@ def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
 
 
 def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
-    """Slope and intercept that calibrate log-odds (Platt) for SHARE_ANSWERED, by cross-validation over groups."""
+    """Slope and intercept of Platt scaling by cross-validation, for a share SHARE_ANSWERED of answered questions."""
     real = [row for row in rows if row.real]
     groups = sorted({row.group for row in real})
     scores = np.zeros(len(real))
@@ -279,7 +281,7 @@ def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
 def _logistic(
     features: NDArray[Any], labels: NDArray[np.bool_], weights: NDArray[Any], strength: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Weights and bias of a logistic regression fitted on standardised features, converted for raw features."""
+    """Fit a logistic regression on standardised features. Returns weights and bias for the features as they are."""
     scaler = StandardScaler().fit(features)
     fitted = LogisticRegression(C=strength, max_iter=3_000).fit(
         scaler.transform(features), labels, sample_weight=weights
@@ -289,7 +291,7 @@ def _logistic(
 
 
 def report(trained: Sequence[Example], tested: Sequence[Example], show: Callable[[str], None] = print) -> None:
-    """Show predicted and true probabilities on `tested`, each group judged by models that were not trained on it."""
+    """Print predicted and true probabilities on `tested`. Each group is judged by models trained on other groups."""
     sure, answered, certainties, helps = [], [], [], []
     for group in sorted({row.group for row in tested}):
         models = train([row for row in (*trained, *tested) if row.group != group])
@@ -315,7 +317,7 @@ def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float],
 
 
 def main() -> None:
-    """Print the report; with --save, train on everything and write the models."""
+    """Print the report. With --save, train on all examples and write both models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the behaviour sets")
     parser.add_argument("--save", action="store_true", help="train on everything and write the models")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--save]
 
-Trains on tests/data/training/{types,conversations,importance}.jsonl alone. --data: types*.jsonl and capture*.jsonl by
-other authors, to measure on; the models never see them. --save writes the files beside `ingest.screening.judge`.
-Needs scikit-learn and torch.
+The models judge a text's memory type, its importance and whether to keep it. They learn from types.jsonl,
+conversations.jsonl and importance.jsonl in tests/data/training, and are measured on types*.jsonl and capture*.jsonl in
+the `--data` folder. --save writes them beside `ingest.screening.judge`. Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ COURTESY = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """Features of a text with its labels. If a text has several labels, each of them is right."""
+    """Features of a text, and its labels. A text with several labels may be classified as any of them."""
 
     features: FloatArray
     labels: tuple[str, ...]
@@ -61,7 +61,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A labelled message. keep: whether it is worth keeping; None where either answer is right.
+    """A labelled message of a conversation. keep: whether it is worth keeping; None if either answer is right.
 
     types: the memory types that are right for it; empty for noise and for messages without types.
     """
@@ -83,7 +83,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """(Author, language, memory types, text) for each text that is labelled with memory types."""
+    """Yield (author, language, memory types, text) for each labelled text of this repository and the folder `data`."""
     for row in rows_of(TEXTS / "types.jsonl"):
         yield OURS, row["lang"], (row["type"],), row["text"]
     for path in sorted(data.glob("types*.jsonl")) if data else ():
@@ -92,7 +92,7 @@ def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], st
 
 
 def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
-    """(Author, language, messages) for each labelled conversation."""
+    """Yield (author, language, messages) for each labelled conversation of this repository and the folder `data`."""
     for row in rows_of(TEXTS / "conversations.jsonl"):
         messages = [
             Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
@@ -123,7 +123,7 @@ async def embeddings_of(texts: Sequence[str]) -> dict[str, Embedding]:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The training examples of each model. known: embedding of each text."""
+    """The training examples for each model of a `Judge`. known: the embedding of each text."""
 
     known: dict[str, Embedding]
     types: list[Example] = field(default_factory=list)
@@ -132,12 +132,12 @@ class Examples:
     targets: list[Target] = field(default_factory=list)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
-        """Add a text with its memory types, as worth keeping when it stands alone; unknown for working memory."""
+        """Add a text labelled with memory types. It counts as worth keeping unless `labels` has working memory."""
         self.types.append(Example(read(text).features, labels))
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
-        """Add a conversation. Noise is also noise when it stands alone, except an agent's longer messages."""
+        """Add labelled messages. Noise counts as noise outside the conversation too, except long agent messages."""
         for message, place in places_of(messages, self.known):
             text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
             if keep is None:
@@ -158,7 +158,7 @@ class Examples:
             self._aim(text, message.types, answers)
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
-        """Add a text that stands alone, as written and in casual form, so that form does not decide what to keep."""
+        """Add a text without a conversation, as written and in casual form. keep: None if either answer is right."""
         for written in dict.fromkeys((text, casual(text))):
             if keep is not None:
                 self.first.append(Example(read(written).features, ("keep" if keep else "noise",)))
@@ -172,7 +172,7 @@ class Examples:
 
 
 def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, MessagePosition]]:
-    """Each message of a conversation with its position in it."""
+    """Yield each message with its position: its role, and the messages before and after. known: embeddings by text."""
     before, typical = Conversation(), statistics.median(len(message.text) for message in messages)
     for at, message in enumerate(messages):
         following = [(later.role, later.text) for later in messages[at + 1 : at + 1 + AHEAD]]
@@ -181,7 +181,7 @@ def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Itera
 
 
 def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
-    """A model fitted on the examples. An example with n labels counts 1/n for each. balanced: weigh classes equally."""
+    """Fit a linear model with the L2 penalty 1 / `strength`. An example with n labels counts 1/n for each label."""
     rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
     model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)
@@ -193,7 +193,7 @@ def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = Fal
 
 
 def trained(examples: Examples) -> Judge:
-    """The models, trained on `examples` and on the texts with a rated importance."""
+    """Train the models of a judge on `examples`, and its model of importance on importance.jsonl."""
     rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
     return Judge(
         types=fitted(examples.types, TYPES_STRENGTH),
@@ -205,7 +205,7 @@ def trained(examples: Examples) -> Judge:
 
 
 def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Lines with the share of texts whose predicted memory type is right, by author and language."""
+    """Yield a line for each author and language: the share of texts whose predicted memory type is right."""
     right: dict[tuple[str, str], list[bool]] = {}
     for author, language, labels, text in type_rows(data):
         kinds = judge.kinds(text, known[text])
@@ -216,7 +216,7 @@ def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterat
 
 
 def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Lines by author: share of messages kept and of noise dropped at each limit, and share of right memory types."""
+    """Yield lines for each author: share of good messages kept, of noise dropped, and of right memory types."""
     worths: dict[str, list[tuple[bool, float]]] = {}
     right: dict[str, list[bool]] = {}
     for author, _, messages in conversations(data):
@@ -240,7 +240,7 @@ def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Itera
 
 
 def main() -> None:
-    """Print the models' quality; with --save, write the models."""
+    """With --data, print the models' quality on texts of other authors. With --save, write the models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--save", action="store_true")

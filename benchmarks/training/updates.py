@@ -2,8 +2,8 @@
 
     python -m benchmarks.training.updates --data ../shared/data/behaviour [--save]
 
-Pairs of statements come from tests/data/training/updates.jsonl and from updates*.jsonl of `--data`, each file by an
-author. --save trains on all and writes updates.npz beside `ingest.identity.judgement`. Needs scikit-learn.
+Pairs come from tests/data/training/updates.jsonl and updates*.jsonl in the `--data` folder, each file by one author.
+--save trains on all pairs and writes updates.npz beside `ingest.identity.judgement`. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ REPLACES, CONTESTS = 0.5, 0.36
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two statements. case: example with `newer`. related: whether `newer` changes `older`. stranger: of two cases."""
+    """A labelled pair of statements. related: whether `newer` changes `older`; None if unclear.
+
+    case: name of the example that has `newer`. stranger: whether the statements come from different examples.
+    """
 
     older: str
     newer: str
@@ -58,7 +61,7 @@ class Pair:
 
 
 def authored() -> Iterator[Pair]:
-    """Pairs of the training file: each fact with every later text, and unrelated later texts with one another."""
+    """Yield the pairs of TEXTS: each fact with every later text, and unrelated later texts with one another."""
     for number, line in enumerate(TEXTS.read_text("utf-8").splitlines()):
         row = json.loads(line)
         case = f"authored {number}"
@@ -69,7 +72,7 @@ def authored() -> Iterator[Pair]:
 
 
 def labelled(path: Path) -> Iterator[Pair]:
-    """Every pair of an older and a newer statement, for each case of an evaluation file."""
+    """Yield all pairs of an earlier and a later statement, for each example in the evaluation file `path`."""
     for line in path.read_text("utf-8").splitlines():
         case = json.loads(line)
         told = sorted(range(len(case["statements"])), key=lambda at: (case["statements"][at]["at"], at))
@@ -80,7 +83,7 @@ def labelled(path: Path) -> Iterator[Pair]:
 
 
 def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
-    """Whether `new` changes `old`; None if unclear: `old` becomes true again, or `new` changes a successor of `old`."""
+    """Whether statement `new` of the example `case` changes statement `old`; None if that is unclear."""
     replaced = {int(key): value for key, value in case["replaced"].items()}
     if replaced.get(old) == new:
         return True
@@ -95,7 +98,7 @@ def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
 
 
 async def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
-    """The dense vectors of `texts`, shape (texts, dimensions)."""
+    """The dense vectors of `texts`, one in each row."""
     embedder = await open_embedder(read_settings())
     try:
         return np.stack([one.dense for one in await embedder.embed_documents(texts)])
@@ -105,7 +108,7 @@ async def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
 
 @dataclass(slots=True, eq=False)
 class Author:
-    """The pairs of statements by one author, with the cosine of each pair."""
+    """The pairs of statements by one author, with the cosine similarity of each pair."""
 
     name: str
     pairs: list[Pair]
@@ -113,7 +116,7 @@ class Author:
 
     @classmethod
     def of(cls, name: str, pairs: list[Pair]) -> Author:
-        """The author's `pairs`, with pairs of statements from different cases added as unrelated."""
+        """An author with `pairs`, and with similar statements from different examples added as unrelated pairs."""
         case_of = {text: pair.case for pair in pairs for text in (pair.older, pair.newer)}
         texts = list(case_of)
         vectors = asyncio.run(vectors_of(texts))
@@ -131,7 +134,7 @@ class Author:
 
 @dataclass(slots=True, eq=False)
 class Words:
-    """A trained model on terms, whose weights give the log odds that a text reports a change."""
+    """A logistic model that gives, from the terms of a text, the log odds that the text reports a change."""
 
     vocabulary: dict[str, int]
     weights: NDArray[np.float64]
@@ -139,7 +142,7 @@ class Words:
 
     @classmethod
     def fit(cls, texts: dict[str, bool]) -> Words:
-        """The model trained on `texts`. Their values say whether the text reports a change."""
+        """Train the model. Keys of `texts` are the texts, values say whether a text reports a change."""
         counts = Counter(term for text in texts for term in Statement.of(text).terms())
         known = sorted(term for term, count in counts.items() if count >= LEAST_TEXTS)
         words = cls({term: at for at, term in enumerate(known)}, np.zeros(0), 0.0)
@@ -147,7 +150,7 @@ class Words:
         return cls(words.vocabulary, model.coef_[0] * 0.5, float(model.intercept_[0]))
 
     def matrix(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """1 where a text has a term of the vocabulary, else 0; shape (texts, terms)."""
+        """A row for each text and a column for each term of the vocabulary: 1 if the text has the term, else 0."""
         found = np.zeros((len(texts), len(self.vocabulary)), dtype=np.float32)
         for row, text in enumerate(texts):
             for term in Statement.of(text).terms():
@@ -156,12 +159,12 @@ class Words:
         return found
 
     def telling(self, texts: Sequence[str]) -> dict[str, float]:
-        """For each text, the log odds, by its words, that it tells of a change to an earlier fact."""
+        """For each text, the log odds, from its terms, that it reports a change to an earlier fact."""
         return dict(zip(texts, (self.matrix(texts) @ self.weights + self.bias).tolist(), strict=True))
 
 
 def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
-    """For each newer text of `pairs`, whether it changes an older text."""
+    """For each newer text of `pairs`, whether it changes the older text in any pair."""
     found: dict[str, bool] = {}
     for pair in pairs:
         found[pair.newer] = found.get(pair.newer, False) or bool(pair.related)
@@ -169,7 +172,7 @@ def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
 
 
 def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
-    """`Words.telling` for each newer text, by weights learnt from other cases (cross-validation)."""
+    """For each newer text, the log odds that it reports a change, by cross-validation over examples."""
     case_of = {pair.newer: pair.case for pair in pairs}
     texts = tells(pairs)
     found: dict[str, float] = {}
@@ -183,7 +186,7 @@ def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
 
 @dataclass(slots=True, eq=False)
 class Trained:
-    """The trained model: weights of words, and trees over the features `names`."""
+    """The trained model: weights of words, and boosted trees over the pair features called `names`."""
 
     words: Words
     names: list[str]
@@ -191,7 +194,7 @@ class Trained:
 
     @classmethod
     def fit(cls, authors: Sequence[Author]) -> Trained:
-        """A model trained on all pairs of `authors` whose relation is known."""
+        """Train a model on the pairs of `authors`. The trees ignore pairs of which `related` is None."""
         pairs = [pair for author in authors for pair in author.pairs]
         cosines = [cosine for author in authors for cosine in author.cosines]
         rows = evidence_of(pairs, cosines, held_out_telling(pairs))
@@ -209,7 +212,7 @@ class Trained:
         return cls(Words.fit(tells(pairs)), names, trees)
 
     def judged(self, author: Author) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The probability that each pair of `author` is related, and whether the pair has the form of a replacement."""
+        """For each pair, the probability of a change, and whether the texts differ only in one number or time."""
         telling = self.words.telling(list({pair.newer: None for pair in author.pairs}))
         rows = evidence_of(author.pairs, author.cosines, telling)
         probabilities = self.trees.predict_proba(np.array([[row[name] for name in self.names] for row in rows]))[:, 1]
@@ -238,7 +241,7 @@ class Trained:
 
 
 def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[str, float]) -> list[dict[str, float]]:
-    """The features of each pair, given its cosine and the log odds by which its newer text tells of a change."""
+    """The features of each pair. telling: for each newer text, the log odds that it reports a change."""
     parsed = {text: Statement.of(text) for pair in pairs for text in (pair.older, pair.newer)}
     return [
         features(parsed[pair.newer], parsed[pair.older], cosine, telling[pair.newer])
@@ -247,7 +250,7 @@ def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[s
 
 
 def report(train: str, author: Author, probabilities: NDArray[np.float64], same_form: NDArray[np.bool_]) -> str:
-    """One line of the table: precision and recall for contested or replaced pairs (seen), and for replaced pairs."""
+    """A line of the printed table: precision and recall on the pairs of `author`. train: authors trained on."""
     inside = np.array([pair.related is not None and not pair.stranger for pair in author.pairs])
     related = np.array([bool(pair.related) for pair in author.pairs])[inside]
     seen = probabilities[inside] >= CONTESTS
@@ -262,7 +265,7 @@ def report(train: str, author: Author, probabilities: NDArray[np.float64], same_
 
 
 def main() -> None:
-    """Print the table; with --save, train on all authors and write the model."""
+    """Print the quality on each author, trained on the others. With --save, train on all and write the model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

@@ -1,8 +1,8 @@
-"""Trains the model that tells if a query asks for tasks, how-to or other, and prints its quality on unseen authors.
+"""Trains the model that tells whether a query asks for tasks, a how-to or something else, and prints its quality.
 
     python -m benchmarks.training.wishes [--save]
 
-Texts: tests/data/training/wishes.jsonl. --save trains on all of them and writes wishes.npz. Needs scikit-learn.
+Learns from tests/data/training/wishes.jsonl. --save writes retrieval/query/wishes.npz. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def _vectors(queries: list[str]) -> list[np.ndarray]:
 
 
 def main() -> None:
-    """Print precision and recall by class on unseen authors, and the accuracy on training texts; with --save, save."""
+    """Print precision and recall on unseen authors, and accuracy on the training texts. --save writes the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true")
     rows = [json.loads(line) for line in (ROOT / "tests/data/training/wishes.jsonl").open(encoding="utf-8")]

@@ -1,4 +1,4 @@
-"""Converts a tier of BEAM (folder chats/100K, 500K or 1M) to a set; each numbered folder is a conversation.
+"""Converts a size of BEAM (folder chats/100K, 500K or 1M) to a set. Each numbered folder is a conversation.
 
 BEAM gives no times of turns. The first turn of a batch gets nine o'clock on the batch's day, each later turn one minute
 more.
@@ -44,7 +44,7 @@ class Batch(msgspec.Struct):
 
 
 class Probe(msgspec.Struct):
-    """A question. source_chat_ids: ids of turns that answer it, in nested or named lists. One other has the answer."""
+    """A question. source_chat_ids: ids of turns that answer it, in any nesting. One other field has the answer text."""
 
     question: str
     source_chat_ids: Any = ()
@@ -54,7 +54,7 @@ class Probe(msgspec.Struct):
 
 
 def prepare_beam(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set of the tier in `path`, from at most `limit` conversations. Raises BadSource."""
+    """The evaluation set made of at most `limit` conversations in the folder `path`. Raises BadSource."""
     if not path.is_dir():
         raise BadSource(f"{path} is not a folder of numbered conversations")
     folders = sorted((entry for entry in path.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name))
@@ -93,7 +93,7 @@ def _add(folder: Path, prepared: Prepared) -> None:
 
 
 def _rows(name: str, batches: list[Batch], chat: Path) -> Iterator[dict[str, Any]]:
-    """A corpus row for each turn of the chat. A batch without time_anchor is dated a day after the previous batch."""
+    """Yield a corpus row for each turn. A batch without time_anchor is dated a day after the previous batch."""
     at: datetime | None = None
     for index, batch in enumerate(batches):
         turns = [turn for group in batch.turns for turn in group]
@@ -133,7 +133,7 @@ def _query(probe: Probe, category: str, place: str, name: str) -> dict[str, Any]
 
 
 def _cited(source: Any, name: str, place: str) -> list[str]:
-    """Corpus ids of the turns cited in `source` at any depth, in order, without duplicates."""
+    """Corpus ids of all turns in the nested `source`, without duplicates. name: the conversation. place: for errors."""
     if isinstance(source, int):
         return [f"{name}:m{source}"]
     if not isinstance(source, dict | list | tuple):

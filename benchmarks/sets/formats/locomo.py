@@ -51,7 +51,7 @@ class LocomoQuestion(msgspec.Struct):
 
 
 class Sample(msgspec.Struct):
-    """A conversation with the observations and questions about it."""
+    """A conversation with questions (`qa`) and with observations, the facts that LoCoMo states about its turns."""
 
     sample_id: str
     conversation: dict[str, str | list[DialogTurn]]
@@ -60,7 +60,7 @@ class Sample(msgspec.Struct):
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set of turns and, unless empty, the set of observations. limit: most conversations. Raises BadSource."""
+    """Convert at most `limit` conversations to a set of turns and, if any, a set of observations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
     for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
         _add(sample, f"{path}[{index}]", turns, facts)
@@ -86,7 +86,7 @@ def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
 
 
 def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
-    """The sessions in order of their numbers. Dates of sessions without turns are skipped."""
+    """Yield the sessions in the order of their numbers. A date of a session without turns is skipped."""
     numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
     for number in numbers:
         date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
@@ -123,7 +123,7 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
 def _add_observations(
     sample: Sample, place: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
-    """Add the sample's observations to `facts`. Returns the ids of the observations by the turn that they cite."""
+    """Add the sample's observations to `facts`. Returns for each cited turn the ids of observations that cite it."""
     by_turn: dict[str, list[str]] = {}
     for number, at, _ in sessions:
         for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():
@@ -159,6 +159,5 @@ def _query(question: LocomoQuestion, name: str, known: set[str], turns: Prepared
 
 
 def _turn_ids(citations: Sequence[str], name: str) -> list[str]:
-    """Corpus ids of the turns named in `citations`, without duplicates. name: of the conversation."""
     matches = (match for text in citations for match in _CITED.finditer(text))
     return list(dict.fromkeys(f"{name}:D{int(match[1])}:{int(match[2])}" for match in matches))

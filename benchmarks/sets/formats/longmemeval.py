@@ -1,4 +1,4 @@
-"""Converts LongMemEval, longmemeval_s.json (or _m, _oracle), to a set; each question has its own conversation.
+"""Converts a file of LongMemEval, such as longmemeval_s.json, to a set. Each question has its own conversation.
 
 A question whose id ends with _abs is not answerable. LongMemEval gives no times of turns: the first turn gets the time
 of its session, each later turn 30 seconds more.
@@ -70,7 +70,7 @@ def _add(instance: Instance, place: str, prepared: Prepared) -> None:
 
 
 def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
-    """Add the turns to the corpus. Returns ids of turns with the answer, and of all turns in the answer's sessions."""
+    """Add all turns to the corpus. Returns ids of turns with the answer, and of all turns in their sessions."""
     ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
         raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")

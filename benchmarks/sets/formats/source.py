@@ -23,7 +23,7 @@ class BadSource(BadSet):
 
 @dataclass(slots=True)
 class Prepared:
-    """A converted evaluation set. left_out: how many turns of the source, or references to evidence, it lacks."""
+    """A converted evaluation set. left_out: number of turns and evidence ids that were not converted, by reason."""
 
     name: str
     corpus: list[dict[str, Any]] = field(default_factory=list)
@@ -55,7 +55,7 @@ def stamp(at: datetime) -> str:
 
 
 def write_set(prepared: Prepared, directory: Path) -> Path:
-    """Write the set to a new folder in `directory` and return the folder. Raises BadSource if the folder exists."""
+    """Write the set to a new folder in `directory`, and return that folder. Raises BadSource if it exists."""
     folder = directory / prepared.name
     if folder.exists():
         raise BadSource(f"{folder} exists: remove it or choose another --out")
