@@ -34,7 +34,7 @@ Steps: TypeAlias = Generator[Description[Any], Any, str]
 
 
 class MemoryTool(BetaAbstractMemoryTool):
-    """Claude's memory directory, stored in the namespace of `memory`. path: path of the items that store the files."""
+    """Claude's memory directory, stored as items in the namespace of `memory`. path: path of these items."""
 
     def __init__(self, memory: Remembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class _Files:
         return text
 
     def _below(self, directory: str) -> Generator[Description[Any], Any, dict[str, str]]:
-        """The texts of all files below a directory, by the file's key, sorted."""
+        """The texts of all files below a directory, by the key of the file. The keys are sorted."""
         files: dict[str, str] = {}
         offset, prefix = 0, f"{directory}/" if directory else ""
         while True:
@@ -228,7 +228,7 @@ class _Files:
         return files
 
     def _inside_directory(self, path: str, key: str) -> Generator[Description[Any], Any, None]:
-        """Raise ToolError if a parent directory in the key is a file. path: named in the error."""
+        """Raise ToolError if a parent directory of `key` is a file. path: path to name in the error's message."""
         parents = key.split("/")[:-1]
         for depth in range(1, len(parents) + 1):
             if (yield from self._read("/".join(parents[:depth]))) is not None:
@@ -242,7 +242,7 @@ def _no_file() -> Generator[Description[Any], Any, str | None]:
 
 
 def _key(path: str) -> str:
-    """The key of a path: its part below `/memories`. Raises ToolError if it leads outside, even when URL-decoded."""
+    """The part of `path` below `/memories`. Raises ToolError for a path outside this directory, also if URL-encoded."""
     if path != ROOT and not path.startswith(f"{ROOT}/"):
         raise ToolError(f"Path must start with /memories, got: {path}")
     names = [name for name in path[len(ROOT) :].split("/") if name not in ("", ".")]

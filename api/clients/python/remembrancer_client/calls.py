@@ -61,7 +61,7 @@ class Request(Description[T]):
 class Pages(Generic[T]):
     """A list that the service returns in pages. first: request for the first page.
 
-    turn: given the answer with a page, returns the page's entries, and the request for the next page or None.
+    turn: called with a page's answer; returns the page's entries and the next request, or None after the last page.
     """
 
     first: Request[Any]
@@ -110,7 +110,7 @@ class Upload(Description[UploadAnswer]):
         self._refused: list[BatchItem] = []
 
     def add(self, line: Line) -> Request[BatchAnswer] | None:
-        """Add a line to the current part. If it does not fit, return the request for that part and begin a new one."""
+        """Add a line to the current part. If it has no room, return the request for this part and begin a new one."""
         text = encode(line) if isinstance(line, Mapping) else line.encode() if isinstance(line, str) else line
         text = text.strip()
         if not text:
@@ -122,7 +122,7 @@ class Upload(Description[UploadAnswer]):
         return request
 
     def rest(self) -> Request[BatchAnswer] | None:
-        """The request for the lines of the current part, which then is empty; None if it has no lines."""
+        """The request for the lines that are not sent yet; None if there are none. Begins a new part."""
         part, self._part, self._size = self._part, [], 0
         return self._request(b"\n".join(part)) if part else None
 
@@ -136,11 +136,11 @@ class Upload(Description[UploadAnswer]):
         self._sent += len(answer.results)
 
     def result(self) -> UploadAnswer:
-        """The status counts of all parts answered so far, and the results of rejected and failed lines."""
+        """Number of lines that were answered so far, by status, and the results of the rejected and failed lines."""
         return UploadAnswer(StatusCounts(**self._counts), self._refused)
 
     def failed(self, error: RemembrancerError) -> UploadFailed:
-        """The exception for a part that failed with `error`, with the number and the results of the lines before it."""
+        """The exception for a part that failed with `error`. It has the results of the lines that were sent before."""
         return UploadFailed(f"after {self._sent} lines: {error}", self.result())
 
 
@@ -167,7 +167,7 @@ class Group(Generic[ConnectionT_co]):
         return {**members, **options, "namespace": self._scope(options)}
 
     def _get(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
-        """A GET request with `members` and `options` as query parameters."""
+        """A GET request for `path` with the query parameters `members` and `options`."""
         return Request("GET", path, answer, query=self._query(options, **members), repeatable=True)
 
     def _ask(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
@@ -175,7 +175,7 @@ class Group(Generic[ConnectionT_co]):
         return replace(self._post(path, answer, options, **members), repeatable=True)
 
     def _post(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
-        """A POST request that writes. `members` and `options` go into its body."""
+        """A POST request that changes data. `members` and `options` go into its body."""
         return Request("POST", path, answer, body=self._body(options, **members))
 
     def _split(self, options: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -186,7 +186,7 @@ class Group(Generic[ConnectionT_co]):
 
 
 class Call(Generic[P, T]):
-    """Decorator for a method that describes a call with one answer. Calling the decorated method sends the call."""
+    """Decorator for a method that returns a `Description`. Calling the decorated method sends the described call."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Description[T]]) -> None:
         self.__doc__ = describe.__doc__
@@ -206,7 +206,7 @@ class Call(Generic[P, T]):
 
 
 class Each(Generic[P, T]):
-    """Decorator for a method that describes a list. Calling the decorated method returns an iterator over the list."""
+    """Decorator for a method that returns `Pages` or `Lines`. The decorated method returns an iterator over entries."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Pages[T] | Lines[T]]) -> None:
         self.__doc__ = describe.__doc__

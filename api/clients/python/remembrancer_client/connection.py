@@ -92,7 +92,7 @@ class Connection:
         self.http = httpx.Client(**target.options())
 
     def run(self, description: Description[T]) -> T:
-        """Send the described call and return its answer; for an `Upload`, the total of its parts."""
+        """Send the described call and return its answer. An `Upload` is sent in parts, whose results are added up."""
         if isinstance(description, Request):
             response = self._send(description)
             answer: T = _decoded(description, response, response.content)
@@ -103,7 +103,7 @@ class Connection:
         return answer
 
     def find(self, description: Description[T]) -> T | None:
-        """The answer to a call. If the service answers 404, a GET request returns None, and others raise NotFound."""
+        """Send the described call and return its answer; None if it is a GET request answered with 404."""
         try:
             return self.run(description)
         except NotFound:
@@ -180,7 +180,7 @@ class AsyncConnection:
         self.http = httpx.AsyncClient(**target.options())
 
     async def run(self, description: Description[T]) -> T:
-        """Send the described call and return its answer; for an `Upload`, the total of its parts."""
+        """Send the described call and return its answer. An `Upload` is sent in parts, whose results are added up."""
         if isinstance(description, Request):
             response = await self._send(description)
             answer: T = _decoded(description, response, response.content)
@@ -191,7 +191,7 @@ class AsyncConnection:
         return answer
 
     async def find(self, description: Description[T]) -> T | None:
-        """The answer to a call. If the service answers 404, a GET request returns None, and others raise NotFound."""
+        """Send the described call and return its answer; None if it is a GET request answered with 404."""
         try:
             return await self.run(description)
         except NotFound:

@@ -1,7 +1,7 @@
-"""Functions shared by the adapters for agent frameworks, which recall for prompts and send in what was said.
+"""Functions shared by the adapters for agent frameworks: they recall memories for prompts and send in messages.
 
-They shorten and clean texts before the service validates them: people paste terminal output and whole documents into
-prompts, and an agent's run must not fail because of that.
+They shorten and clean texts before the service validates them, because people paste terminal output and whole documents
+into prompts, and an agent's run must not fail on such a prompt.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 
 
 def query_of(prompt: str) -> str:
-    """The query for a prompt: its printable text, or beginning and end of a long text; empty if it has no text."""
+    """The query for a prompt: its printable text. Of a text that is too long, only the beginning and the end."""
     text = printable(prompt)
     if len(text) <= 2 * QUERY_CHARACTERS:
         return text

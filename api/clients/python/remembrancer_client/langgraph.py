@@ -35,8 +35,8 @@ class RemembrancerStore(BaseStore):
     """Stores LangGraph's items in the namespace of `memory`. Other programs with the same API key see them, too.
 
     A batch is no transaction: it reads before it writes, and of several puts under one key only the last is written.
-    Values are JSON of at most 1 MiB. memory: an `AsyncRemembrancer` has the async methods of the store only, a
-    `Remembrancer` all of them. fields: paths of the texts by which a query finds an item; by default all texts.
+    Values are JSON of at most 1 MiB. memory: with an `AsyncRemembrancer`, only the async methods of the store work.
+    fields: paths of the texts by which a query finds an item; by default all texts.
     """
 
     supports_ttl = True
@@ -97,7 +97,7 @@ class RemembrancerStore(BaseStore):
         raise ValueError(f"not an operation of a store: {op!r}")
 
     def _writes(self, ops: Sequence[Op]) -> list[Description[Any]]:
-        """The calls for the last put or delete under each key."""
+        """The calls that write the puts and deletes in `ops`. Of several for one key, only the last is sent."""
         last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
         return [self._write(op) for op in last.values()]
 

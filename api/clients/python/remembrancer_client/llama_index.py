@@ -19,7 +19,7 @@ RECALLS = 64
 class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
     """Recalls memories for the newest user message, and remembers messages that leave the short-term memory.
 
-    budget: maximum tokens of the recalled memories. If the chat has less room, they are recalled again for that room.
+    budget: maximum tokens of the recalled memories. If LlamaIndex asks for a shorter text, a smaller budget is used.
     """
 
     name: str = "remembrancer"
@@ -42,7 +42,7 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
             await capture(self.memory, session_id or "llama-index", texts)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """Recall `content` again with a budget that is smaller by `tokens_to_truncate`; None if nothing fits."""
+        """Recall memories for the query of `content` again, with a smaller budget. None if no memory fits."""
         query, tokens = self._recalls.get(content, ("", 0))
         budget = tokens - tokens_to_truncate
         return (await self._recall(query, budget)) or None if query and budget > 0 else None

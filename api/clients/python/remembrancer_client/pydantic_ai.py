@@ -24,8 +24,8 @@ INSTRUCTIONS = (
 class RemembrancerCapability(AbstractCapability[Any]):
     """Gives an agent the memories that help with its prompt, and the tools `recall` and `remember`.
 
-    budget: maximum tokens of the memories. They are a user message before the prompt, which is not part of the agent's
-    message history. captures: whether the prompt and the answer are remembered after the run.
+    budget: maximum tokens of the memories. They are sent in a user message before the prompt, which the agent's message
+    history does not contain. captures: whether the prompt and the answer are remembered after the run.
     """
 
     memory: AsyncRemembrancer

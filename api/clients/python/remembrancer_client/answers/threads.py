@@ -72,7 +72,7 @@ class TodoCreatedAnswer(Answer, frozen=True):
 
 
 class ThreadsAnswer(Answer, frozen=True):
-    """A page of threads, the last used first. next_cursor: `cursor` of the next page; None on the last page."""
+    """A page of threads, the last changed first. next_cursor: `cursor` of the next page; None on the last page."""
 
     threads: list[ThreadAnswer]
     next_cursor: str | None

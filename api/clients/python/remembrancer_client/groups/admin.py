@@ -56,10 +56,7 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:
-        """Erase one memory, or without an id the whole namespace, from every store.
-
-        Returns what was erased and remains.
-        """
+        """Erase one memory, or the whole namespace without an id. Returns the entries erased and left in each store."""
         named = {} if memory_id is None else {"memory_id": memory_id}
         return self._post("/v1/admin/erase", Erased, options, **named)
 

@@ -42,7 +42,7 @@ class Items(Group[ConnectionT_co]):
 
     @Call
     def search(self, prefix: Sequence[str] = (), **options: Unpack[ItemSearchOptions]) -> Description[ItemsFound]:
-        """The items whose path begins with the labels of `prefix`, best first; without a query, latest put first."""
+        """Find items whose path begins with the labels of `prefix`, best first, or the newest first without a query."""
         return self._ask("/v1/items/search", ItemsFound, options, prefix=_labels(prefix))
 
     @Call

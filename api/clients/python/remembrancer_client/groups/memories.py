@@ -161,7 +161,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def restore(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Make a replaced or ended memory current again. The memory that replaced it stays, too."""
+        """Make a replaced or ended memory current again. If a newer memory replaced it, both are then contested."""
         return Request("POST", _path(memory_id, "restore"), Memory, query=self._query(options))
 
     @Call
@@ -183,17 +183,17 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def complete(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Mark an intention as completed and return it."""
+        """Mark a task or reminder (a prospective memory) as completed, and return it."""
         return Request("POST", _path(memory_id, "complete"), Memory, query=self._query(options))
 
     @Call
     def cancel(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Mark an intention as cancelled and return it."""
+        """Mark a task or reminder (a prospective memory) as cancelled, and return it."""
         return Request("POST", _path(memory_id, "cancel"), Memory, query=self._query(options))
 
     @Call
     def snooze(self, memory_id: str, until: datetime, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Postpone an intention, so that it is due again at `until`, and return it."""
+        """Postpone a task or reminder (a prospective memory) until `until`, and return it."""
         body = encode({"until": until})
         return Request("POST", _path(memory_id, "snooze"), Memory, query=self._query(options), body=body)
 

@@ -59,17 +59,17 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def open(self, **options: Unpack[ThreadOptions]) -> Description[ThreadAnswer]:
-        """Create a thread, or return the existing thread with the same key and resource."""
+        """Create a thread, or return the existing thread with the same key. resource: name of the thread's policy."""
         return self._post("/v1/threads", ThreadAnswer, options)
 
     @Call
     def open_all(self, agent_id: str, **options: Unpack[ReferenceOptions]) -> Description[ReferencesAnswer]:
-        """Open the threads that the policy file gives an agent, one for each thread policy that it lists."""
+        """Open the threads of an agent, one for each thread policy that the policy file lists for the agent."""
         return self._post("/v1/threads", ReferencesAnswer, options, agent_id=agent_id)
 
     @Each
     def all(self, **options: Unpack[ThreadListOptions]) -> Pages[ThreadAnswer]:
-        """All threads that match the options, the last used first, read page by page."""
+        """All threads that match the options, the last changed first, read page by page."""
         first = self._get("/v1/threads", ThreadsAnswer, options)
         return by_cursor(first, lambda page: page.threads)
 
@@ -82,7 +82,7 @@ class Threads(Group[ConnectionT_co]):
     def append(
         self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
     ) -> Description[SaidAnswer]:
-        """Append a turn to a thread. The answer also says how many other turns left the thread because of it."""
+        """Append a turn to a thread. The answer also has the number of turns that were flushed or evicted for it."""
         query, fields = self._split(options)
         key = fields.pop("idempotency_key", None) or fresh_key()
         body = encode({"role": role, "content": content, **fields})
@@ -104,7 +104,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def chain(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadChainAnswer]:
-        """The threads that a thread continues, oldest first, and the thread itself."""
+        """The chain of threads that ends with this thread, oldest first. Each thread continues the one before it."""
         return self._get(_path(thread_id, "chain"), ThreadChainAnswer, options)
 
     @Call
@@ -141,7 +141,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def health(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadHealthAnswer]:
-        """Health checks of a thread: whether it is within its limits, and all turns that left it were stored."""
+        """Check whether a thread is within its limits and whether the turns removed from it were stored as memories."""
         return self._get(_path(thread_id, "health"), ThreadHealthAnswer, options)
 
     @Call

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Workflows(Group[ConnectionT_co]):
-    """The group `client.workflows`."""
+    """The group `client.workflows`: calls that create workflows, append events to them and read them."""
 
     @Call
     def begin(self, **options: Unpack[WorkflowOptions]) -> Description[BegunAnswer]:
@@ -92,7 +92,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def chain(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[WorkflowChainAnswer]:
-        """The workflows that a workflow continues, oldest first, and the workflow itself."""
+        """The chain of workflows that ends with this workflow, oldest first. Each continues the one before it."""
         return self._get(_path(workflow_id, "chain"), WorkflowChainAnswer, options)
 
     @Call

@@ -17,7 +17,7 @@ Status: TypeAlias = Literal["pending", "active", "completed", "cancelled"]
 
 
 class Scoped(TypedDict, total=False):
-    """Options for a call in a namespace. namespace: used instead of the client's."""
+    """Options for a call in a namespace. namespace: by default the namespace of the client."""
 
     namespace: str
 
@@ -133,8 +133,9 @@ class ListOptions(Scoped, total=False):
 class RankOptions(Scoped, total=False):
     """Options for searches and retrievals. filters: conditions in the API's filter language.
 
-    profile, weights: how the parts of a score are weighted. as_of: find what was valid at this time. floor: leave out
-    memories whose probability of helping to answer the query is below this. explain: return the parts of the scores.
+    profile: name of a set of weights for the parts of a score. weights: weights to use instead. as_of: find what was
+    valid at this time. floor: leave out memories whose probability of helping to answer the query is below this.
+    explain: return the parts of the scores.
     """
 
     types: list[MemoryType] | None
@@ -157,7 +158,7 @@ class SearchOptions(RankOptions, total=False):
 
 
 class BudgetParts(TypedDict, total=False):
-    """A token budget. total: maximum of the context. per_type: maximum of each memory type; 0 leaves the type out."""
+    """Tokens for a context without working memory. total: maximum. per_type: maximum of each type; 0 leaves it out."""
 
     total: int
     per_type: dict[MemoryType, int] | None
@@ -185,7 +186,7 @@ class EraseOptions(Scoped, total=False):
 
 
 class DueOptions(Scoped, total=False):
-    """Options for `due`. mark: mark the intentions in the answer as fired, so that later calls do not return them."""
+    """Options for `due`. mark: mark the tasks and reminders in the answer as fired; later calls do not return them."""
 
     at: datetime
     event: str

@@ -1,4 +1,4 @@
-"""Keyword arguments of the calls on working memory, hooks and threads, for which the service has defaults."""
+"""Keyword arguments of the calls on working memory, hooks and threads. The service has a default for each of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WorkingListOptions(Scoped, total=False):
 
 
 class ClearOptions(Scoped, total=False):
-    """Options for clearing working memory: a to-do's items, or the item `id`. By default, all items of the session."""
+    """Options for clearing working memory: the items of a to-do, or the item `id`. By default, the whole session."""
 
     agent_id: str | None
     todo_id: str | None
@@ -95,7 +95,7 @@ class StopOptions(Scoped, total=False):
 
 
 class ThreadOptions(Scoped, total=False):
-    """Options for opening a thread. variables: for placeholders in its key template. parent_id: thread to continue."""
+    """Options for opening a thread. variables: values for placeholders in its key. parent_id: thread to continue."""
 
     key: str | None
     parent_id: str | None
@@ -164,14 +164,14 @@ class TurnText(TurnFields, total=False):
 
 
 class AppendOptions(TurnFields, Scoped, total=False):
-    """Options for `append`. expected_version: the service refuses the turn unless this is the thread's version."""
+    """Options for `append`. expected_version: refuse the turn if the thread now has another version."""
 
     expected_version: int | None
     idempotency_key: str
 
 
 class ReplaceOptions(ThreadScope, total=False):
-    """Options for `replace`. expected_version: the service refuses the turns unless this is the thread's version."""
+    """Options for `replace`. expected_version: refuse the new turns if the thread now has another version."""
 
     expected_version: int | None
 

@@ -1,4 +1,4 @@
-"""Keyword arguments of the calls on workflows, keyed items and upkeep, for which the service has defaults."""
+"""Keyword arguments of the calls on workflows, items and upkeep. The service has a default for each of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WorkflowOptions(Scoped, total=False):
 
 
 class EventOptions(Scoped, total=False):
-    """Options for an event. expected_version: the service refuses the event unless this is the workflow's version."""
+    """Options for a workflow's event. expected_version: refuse the event if the workflow now has another version."""
 
     step_id: str | None
     agent: str | None
@@ -67,7 +67,7 @@ class EventListOptions(Scoped, total=False):
 
 
 class HistoryOptions(Scoped, total=False):
-    """Options for a workflow's history. versions: show only the newest value of each resource, or all values."""
+    """Options for a workflow's history. versions: whether to show the newest or all values of each named value."""
 
     budget: int
     model: str
@@ -91,17 +91,17 @@ class ItemScope(Scoped, total=False):
 
 
 class GetOptions(ItemScope, total=False):
-    """Options for `get`. refresh_ttl: restart the item's time to live."""
+    """Options for reading an item. refresh_ttl: restart the item's time to live."""
 
     refresh_ttl: bool
 
 
 class PutOptions(ItemScope, total=False):
-    """Options for `put`.
+    """Options for storing an item.
 
     index: paths of the texts by which a search finds the item, such as `title` or `parts[*].text`. By default, all
-    texts of the value; False for no search by text. ttl_s: the item expires this many seconds after it was last put, or
-    last read with refresh_ttl.
+    texts of the value; False for no search by text. ttl_s: seconds until the item expires, counted from the last time
+    that it was stored, or read with refresh_ttl.
     """
 
     index: Literal[False] | list[str] | None
