@@ -327,10 +327,7 @@ class Threads:
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow.
-
-        Raises NotFound or Conflict if the workflow is gone or has ended; a new thread is then deleted.
-        """
+        """Add a thread to its workflow. If that is gone or has ended, delete the thread if it is new, and raise."""
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):
@@ -351,10 +348,7 @@ class Threads:
     async def _chain(
         self, scope: Scope, last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
     ) -> ThreadChain[_ThreadT]:
-        """The existing threads of `ancestors`, each read with `read`, followed by `last`.
-
-        Ancestors that have expired, or that the scope's agent may not read, are left out.
-        """
+        """The `ancestors` that exist and that the scope's agent may read, each read with `read`, followed by `last`."""
 
         async def read_if_there(thread_id: str) -> _ThreadT | None:
             try:

@@ -1,8 +1,8 @@
 """Lists what the service decided by itself about memories and texts, and undoes such decisions.
 
-Writes decide which facts are replaced or contested, which repetitions in other words are merged, and which texts are
-rejected. Upkeep decides which memories are merged, promoted or forgotten; its decisions can be undone for UNDO_DAYS. A
-decision that was undone is not made again.
+When texts are written, the service decides which facts they replace or contest, which texts repeat a memory in other
+words and are merged into it, and which texts are rejected. Upkeep (background jobs) decides which memories are merged,
+promoted or forgotten; these decisions can be undone for UNDO_DAYS. An undone decision is not made again.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ _MARKS: dict[DecisionKind, Filter] = {
 
 @dataclass(frozen=True, slots=True)
 class DecidedText:
-    """A decision about the memory or rejected text `id`. content: its text. at: when it was decided.
+    """A decision about the memory or rejected text with this `id`, and the text itself (`content`).
 
-    by: id of the memory that replaced it or into which it was merged; None if there is none.
+    at: when it was decided. by: id of the memory that replaced the text or into which it was merged; otherwise None.
     """
 
     id: str
@@ -85,7 +85,7 @@ class Decisions:
     _storing: ScopeLocks = field(default_factory=ScopeLocks, init=False)
 
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
-        """The newest decisions of a kind (None: of every kind), at most `limit`, newest first."""
+        """The newest decisions of `kind`, or of all kinds if it is None; at most `limit`, newest first."""
         texts = await self._decided(scope, [kind] if kind else list(DecisionKind), limit)
         rejections = self.ingestor.rejections
         if rejections is not None and kind in (None, DecisionKind.REJECTED):
@@ -98,7 +98,7 @@ class Decisions:
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def _decided(self, scope: Scope, kinds: Sequence[DecisionKind], limit: int) -> list[DecidedText]:
-        """Decisions of these kinds about memories, from the first period in _DAYS with `limit` of them, or the last."""
+        """Decisions of `kinds` about memories. Ever longer periods are read, until one has `limit` decisions."""
         now, texts = self.clock(), list[DecidedText]()
         marks = AnyOf(tuple(_MARKS[kind] for kind in kinds if kind in _MARKS))
         for days in _DAYS:
@@ -135,9 +135,10 @@ class Decisions:
             return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The payload fields, by id, that undo upkeep's decision about `memory`, and the ids that `undo` returns.
+        """The changes that undo upkeep's decision about `memory`: payload fields to set, by memory id.
 
-        Raises Conflict if there is no such decision, or it is older than UNDO_DAYS.
+        The second part of the result are the ids of the memories that `undo` returns. Raises Conflict if there is no
+        such decision, or it is older than UNDO_DAYS.
         """
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
@@ -161,8 +162,8 @@ class Decisions:
     async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
         """The changes that undo a merge of `memory` into another memory, or of other memories into `memory`.
 
-        Returns the payload fields to set, by id, and the ids that `undo` returns. Raises Conflict if none is merged any
-        more.
+        Returns the payload fields to set, by memory id, and the ids of the memories that become separate again. Raises
+        Conflict if there are none.
         """
         into = _into(memory)
         best_id = into or memory.id
@@ -178,7 +179,7 @@ class Decisions:
         return changes, [each.id for each in merged]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        """Store a rewording that was merged into a memory as a memory itself; return its id. None if it is unknown."""
+        """Store a text that was merged into a memory as a memory; return its id, or None if there is no such text."""
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None
@@ -201,10 +202,6 @@ class Decisions:
         return outcome.id
 
     async def _store_rejected(self, scope: Scope, rejected_id: str) -> str:
-        """Store a rejected text as a memory after all; return its id.
-
-        Raises NotFound, and Conflict if rejected again.
-        """
         rejections = self.ingestor.rejections
         text = None if rejections is None else await rejections.get(scope, rejected_id)
         if text is None or rejections is None or not _is_reachable(scope, text):
@@ -217,7 +214,7 @@ class Decisions:
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:
-    """Whether the caller may see a rejected text: a key bound to agents does not see other agents' working items."""
+    """Whether the caller may see a rejected text: an API key may exclude the working items of other agents."""
     return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
 
 
@@ -226,10 +223,10 @@ def _into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """The fields of `memory` to set when `merged`, which were merged into it, become separate memories again.
+    """The payload fields of `memory` after the memories `merged`, which were merged into it, are separate again.
 
-    Their evidence, uses and sessions are subtracted. Links to them get strength 0, which records that they are no
-    duplicates.
+    Their evidence, uses and sessions are subtracted. Links to them get the strength 0, which means "no duplicates", so
+    that they are not merged again.
     """
     brought = {session for each in merged for session in each.source_sessions}
     ids = {each.id for each in merged}
@@ -245,7 +242,7 @@ def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any
 
 
 def _decisions_about(memory: Memory) -> list[DecidedText]:
-    """The decisions about `memory` and about the rewordings merged into it, without decisions that were undone."""
+    """The decisions about `memory` that were not undone, with one for each text that was merged into it on writing."""
     decided = [
         DecidedText(each.id, DecisionKind.MERGED, each.at, f"{each.reason} as {memory.id}", each.content, memory.id)
         for each in memory.rewordings
@@ -261,9 +258,9 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
 
 
 def _by_write(memory: Memory) -> bool:
-    """Whether a write replaced or contested `memory`, and this is the latest decision about it.
+    """Whether the latest decision about `memory` was that a new text replaced or contested it.
 
-    A memory that a caller ended is replaced, too, but has no successor; it does not count.
+    False for a memory that a caller ended: its state is replaced, too, but no memory took its place.
     """
     if memory.ended_by_upkeep:
         return False

@@ -1,4 +1,4 @@
-"""Runs upkeep jobs: reads the memories, has a plan made, and carries it out. Knows no schedule."""
+"""Runs upkeep jobs: reads the memories, has `planners` plan the changes, and writes these. It has no schedule."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Upkeep:
     clock: Clock
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in the namespace of `request` or, if None, in each namespace of the tenant. Returns one report."""
+        """Run `job` in the namespace of `request`, or if that is None, in all of the tenant. Returns one report."""
         names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)
@@ -204,7 +204,7 @@ class Upkeep:
 
 
 def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
-    """The condition that memories of type `kind` must meet to matter for a plan of `job`; None for all."""
+    """The filter for memories of type `kind` that `job` could change or must know; None if these are all memories."""
     match job:
         case UpkeepJob.EXPIRE:
             return AnyOf((Compare("expires_at", Op.LTE, expiry_limit(request, now)), Not(Absent("upkeep.job"))))

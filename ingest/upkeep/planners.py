@@ -1,4 +1,4 @@
-"""Plans what each upkeep job would do: memories, options and the time in, a plan out. Pure.
+"""Plans what each upkeep job would do, from memories, options and the time. Nothing is read or written here.
 
 Upkeep jobs promote, forget, expire or merge memories, in regular rounds or on request.
 """
@@ -70,11 +70,11 @@ class JobRequest(Model):
     """The options of an upkeep job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories;
-    None for all. Options of promote: min_sessions, the sessions in which an event must have been said to become a fact;
-    min_uses, the same for an intention to be shown to all sessions. Of forget: max_age_days, inactive_days, keep_top
-    (number of memories of each type in a namespace); each applies only if it is set. Of compact: similarity, the
-    minimum cosine at which memories are merged. Of expire: expired_days, the days for which expired memories are kept
-    to answer questions about the past.
+    None for all. Options of promote: min_sessions, the number of sessions from which on an event becomes a fact;
+    min_uses, the number of sessions from which on all sessions see an intention. Of forget: max_age_days,
+    inactive_days, keep_top (number of memories of each type in a namespace); each applies only if it is set. Of
+    compact: similarity, the minimum cosine at which memories are merged. Of expire: expired_days, the days for which
+    expired memories are kept to answer questions about the past.
     """
 
     namespace: Name | None = None
@@ -204,9 +204,9 @@ def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[M
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
     """Plan to forget memories that are too old, unused for too long or not among the best of their type.
 
-    Forgotten memories leave the current view, and are deleted UNDO_DAYS later. Pinned memories and open intentions
-    stay. The best memories are the most important, then the most used, then the newest; pinned ones come first and
-    count among them. If a forgotten fact had replaced another, that is forgotten with it, or it would be current again.
+    Forgotten memories leave the current view, and are deleted UNDO_DAYS later. Pinned memories and open intentions are
+    never forgotten. The best memories are the pinned ones, then the most important, most used and newest. If a fact is
+    forgotten, the facts that it had replaced are forgotten too; otherwise they would become current again.
     """
     removable = {memory.id: memory for memory in memories if _is_removable(memory)}
     reasons: dict[str, str] = {}
@@ -251,17 +251,17 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """The expire job removes memories that expired at this time or before."""
+    """`now` minus the request's `expired_days`: the expire job deletes memories that expired at this time or before."""
     return now - timedelta(days=request.expired_days)
 
 
 def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to merge near-duplicates into the best of them, which gets their evidence.
+    """Plan to merge near-duplicates into the best memory among them, which takes over their evidence (times stated).
 
     Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar -C`. A memory is
-    merged only into a memory that is its own neighbour, so a chain of near-duplicates never merges texts that differ.
-    Two memories whose merge was undone are not merged again. neighbours: for each memory, the ids and cosines of its
-    nearest memories.
+    merged only into a direct neighbour, so a chain of near-duplicates never merges texts that differ. Two memories
+    whose merge was undone are not merged again. neighbours: for each memory, the ids and cosines of its nearest
+    memories.
     """
     by_id = {memory.id: memory for memory in memories if _is_removable(memory) and not has_ended(memory, now)}
     merged_into: dict[str, str] = {}
@@ -311,7 +311,7 @@ def _said_in(group: Sequence[Memory]) -> str:
 
 
 def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that note (as `UpkeepMark`) which job changed a memory, when and why.
+    """The payload fields that record which upkeep job changed a memory, when and why (stored as `UpkeepMark`).
 
     into: after a merge, the id of the memory that it was merged into.
     """
@@ -320,18 +320,18 @@ def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[
 
 
 def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that take `memory` out of the current view, with the job's note.
+    """The payload fields that end `memory`, so it leaves the current view, and record which job ended it (`mark`).
 
-    If it had ended before, the note alone. into: id of the memory that it is merged into, or None.
+    If the memory had already ended, only the record is set. into: id of the memory that it is merged into, or None.
     """
     end = {**CURRENT_AGAIN, "valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
     return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
 
 
 def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
-    """The payload fields that change if `repeated` are merged into `memory`, as if they had been written again.
+    """The payload fields of `memory` that change if `repeated` are merged into it, as if they had been written again.
 
-    They include links to `repeated`. Of two values of a metadata key, the newer one is kept.
+    Among them are links to `repeated`. If two memories have the same metadata key, the newer value is kept.
     """
     merged = memory
     for other in sorted(repeated, key=lambda each: (each.created_at, each.id)):
@@ -347,7 +347,7 @@ def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) ->
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
-    """The sessions in which `memories` were said, each once; only its own for a memory private to a session."""
+    """The sessions in which `memories` were said, each once. A private memory counts for its own session only."""
     said: dict[str, None] = {}
     for memory in memories:
         private = memory.visibility is Visibility.SESSION and memory.session_id

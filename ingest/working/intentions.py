@@ -1,8 +1,8 @@
-"""Finds intentions (memories of things to do) that are due, marks them as fired once, and completes or cancels them.
+"""Finds intentions (memories of things to do) that are due, marks them as fired, and completes or cancels them.
 
 An intention is due at a time, on an event, or when the conversation turns to something (its context). Due intentions
-are found among all open ones, which are read in full. Firing or ending an intention takes a lock between processes, so
-that of two callers only one gets it or ends it.
+are found among all open ones, which are read in full. A lock between processes ensures that each intention is fired or
+ended by only one caller.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """Asks for intentions that are due at time `at`, on `event`, or because `context` resembles their condition.
+    """Asks which intentions (things to do) are due: at the time `at`, on `event`, or because of the `context`.
 
-    event: name of something that happened. context: what the conversation is about. session_id: the caller's session;
-    if None, intentions that only one session may see are left out.
+    event: name of something that happened. context: what the conversation is about, compared with the conditions of
+    intentions. session_id: the caller's session; if None, intentions that only one session may see are left out.
     """
 
     at: datetime
@@ -67,7 +67,8 @@ class DueRequest:
 class Intentions:
     """Finds due intentions, marks them as fired, and ends them.
 
-    locks: keep other tasks of this process from changing the same scope. process_locks: the same between processes.
+    locks: keep other tasks of this process from changing the same namespace. process_locks: keep other processes from
+    it.
     """
 
     store: MemoryStore
@@ -79,7 +80,7 @@ class Intentions:
     _vectors: LRUCache[str, DenseVector] = field(default_factory=lambda: LRUCache(4 * MAX_OPEN), init=False)
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """The intentions that are due by `request` and not fired yet, the longest overdue first. Changes nothing."""
+        """The intentions that match `request` and have not fired yet, the longest overdue first. Changes nothing."""
         listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self.clock()), _PAGE)
         listed = [memory async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)]
         intentions = [memory for memory in listed if isinstance(memory, Prospective)]
@@ -89,15 +90,15 @@ class Intentions:
         return sorted(due, key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id))
 
     async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """Mark the intentions that are due by `request` as fired and return them; no other caller gets them."""
+        """Mark the intentions that match `request` as fired and return them; no other caller gets them."""
         return await self._fire(scope, [memory.id for memory in await self.due(scope, request)], request)
 
     async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark as fired those intentions among `ids` that are due by `request` and were not fired yet; return them."""
+        """Mark the intentions among `ids` that match `request` and have not fired yet as fired, and return them."""
         return await self._fire(scope, await self.due_among(scope, ids, request), request)
 
     async def due_among(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[str]:
-        """The ids among `ids` of intentions that are due by `request` and were not fired yet. Changes nothing."""
+        """Return those `ids` whose intentions match `request` and have not fired yet. Changes nothing."""
         waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
         by_context = await self._due_by_context(waiting, request.context)
         return [memory.id for memory in waiting if is_due(memory, request) or memory.id in by_context]
@@ -117,7 +118,7 @@ class Intentions:
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """Make an intention due at `until`, and open again. Raises InvalidRequest if that is past, or as `end` does."""
+        """Open an intention again, due at `until`. Raises InvalidRequest if that is past, and the errors of `end`."""
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}
@@ -149,7 +150,7 @@ class Intentions:
 
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
-        """Keep other processes from firing or ending intentions. If that fails, an intention may fire or end twice."""
+        """Keep other processes from firing or ending intentions. If the lock store fails, go on without the lock."""
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
             stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller
@@ -174,7 +175,7 @@ class Intentions:
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
-    """`memory`, if it is an open task or has `status` already. Else raises InvalidRequest for its type, or Conflict."""
+    """Return `memory` if it is an intention that is open or has `status`; else raise InvalidRequest or Conflict."""
     if not isinstance(memory, Prospective):
         raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
     if memory.status not in OPEN and memory.status is not status:
@@ -183,10 +184,10 @@ def _changeable(memory: Memory, status: Status) -> Prospective:
 
 
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:
-    """Store filter for intentions that may be due by `request`.
+    """Store filter for open intentions, not fired yet, that may be due according to `request`.
 
-    They are open, valid, not fired yet, and either have a due time that is reached or wait for an event or a context,
-    if the request has one.
+    It matches intentions whose due time is reached. If the request has an event or a context, it also matches all
+    intentions that wait for any event or any context.
     """
     kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
     triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}

@@ -41,8 +41,9 @@ class Todo(Model):
 class CompletedTodo:
     """Result of completing a to-do.
 
-    cleared: number of its items that were cleared from working memory. procedural_id: id of the procedure that was
-    stored from its steps; None if there were few steps. redactions: secrets removed from the steps, by kind.
+    cleared: number of the to-do's items that were cleared from working memory. procedural_id: id of the procedure that
+    was made of its steps; None if it has at most COMPLEX_STEPS steps. redactions: secrets removed from the steps, by
+    kind.
     """
 
     cleared: int
@@ -51,9 +52,10 @@ class CompletedTodo:
 
 
 async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
-    """Clear a to-do's items from working memory; store a procedure if it took more than `COMPLEX_STEPS` steps.
+    """Clear a to-do's items from working memory; store a procedure if there are more than `COMPLEX_STEPS` steps.
 
-    steps: what was done, in order. The procedure is written first, so repeating the call after a failure adds nothing.
+    steps: what was done, in order. The procedure is written first. If the call is repeated after a failure, the
+    procedure is not stored twice.
     """
     written = await _write_procedure(working, scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
     cleared = await working.end_todos(scope, [todo_id])

@@ -72,7 +72,7 @@ _log = logging.getLogger(__name__)
 
 
 class NewItem(Model):
-    """A working-memory item to create."""
+    """A working-memory item to create: a text that each prompt of its session shows."""
 
     content: Text
     todo_id: Name | None = None
@@ -91,7 +91,7 @@ class NewItem(Model):
     )
 
     def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> LiveDraft:
-        """The draft from which the item is written to the memory store. ttl: time to live, from `now`."""
+        """Make the draft with which the item is written to the memory store. It expires `ttl` after `now`."""
         return LiveDraft(
             type=MemoryType.WORKING,
             session_id=scope.session_id,
@@ -105,9 +105,9 @@ class NewItem(Model):
 class WorkingMemory:
     """Creates, lists, clears and pauses the working-memory items of a session, and updates their stored copies.
 
-    Every scope must name the session. items: the live store. store: the memory store, which has a copy of each item.
-    todo_life: time without use after which a to-do's item expires. ended: to-dos that lately ended in this process, by
-    scope and to-do id.
+    Every scope must name the session. items: the live store (Redis). store: the memory store, which has a copy of each
+    item. todo_life: time without use after which a to-do's item expires. ended: the last to-dos that ended in this
+    process.
     """
 
     items: LiveItemStore
@@ -120,7 +120,7 @@ class WorkingMemory:
     ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
 
     async def sweep(self) -> int:
-        """Copy changed items of all namespaces; return how many. Raises Overloaded, LockLost and Unavailable."""
+        """Copy all changed items to the memory store; return how many. Raises Overloaded, LockLost and Unavailable."""
         now = self.clock()
         done = 0
         for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
@@ -132,7 +132,7 @@ class WorkingMemory:
     async def sync_session(self, scope: Scope) -> int:
         """Update the stored copies of a session's changed or expired items; return the number of items.
 
-        Items that are over are then deleted from the live store. Raises Overloaded, LockLost and Unavailable.
+        Expired and cleared items are then deleted from the live store. Raises Overloaded, LockLost and Unavailable.
         """
         scope = scope.unbound
         async with self.locks.held(LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)) as lease:
@@ -153,10 +153,10 @@ class WorkingMemory:
             await self.store.patch(scope, changes, removed=removed, fence=fence)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
-        """Create a live item, or renew the session's item that has the same content.
+        """Create an item. If the session has an item with the same content, renew its time to live instead.
 
-        Raises InvalidRequest if its text is refused, NotFound if its workflow does not exist, and Conflict if its
-        workflow has ended.
+        Raises InvalidRequest if the item's text is rejected, NotFound if its workflow does not exist, and Conflict if
+        its workflow has ended.
         """
         now, ttl = self.clock(), self._ttl(new)
         if new.workflow_id is not None:
@@ -206,7 +206,7 @@ class WorkingMemory:
     async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """The session's items that are neither cleared nor expired, oldest first; paused items are included.
 
-        optional: the caller can do without the items, so a slow store is not waited for.
+        optional: whether the caller can go on without the items; the call then fails at once if the live store is slow.
         """
         now = self.clock()
         return [item for item in await self.items.items(scope, optional=optional) if not item.is_over(now)]
@@ -237,7 +237,7 @@ class WorkingMemory:
         return cleared + await self._clear_stored(scope, None, selection.id)
 
     async def end_todos(self, scope: Scope, todo_ids: Sequence[str]) -> int:
-        """Clear the items of to-dos, in the live store and the memory store; return how many.
+        """Clear the working-memory items of these to-dos, in the live store and the memory store; return how many.
 
         A cleared item is not shown any more; its copy in the memory store is kept, marked as cleared.
         """
@@ -297,7 +297,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear the session's items that only the memory store has; with `where` or an id, also those of no session."""
+        """Clear stored items that are not live any more. With `where` or an id, include items without a session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:
