@@ -25,7 +25,7 @@ MAX_SOCKET_BYTES = 100
 
 
 def private_directory(path: Path) -> Path:
-    """Create the directory `path` for its owner only, if missing. Returns its real path. Raises Unavailable."""
+    """Create the directory `path` for its owner only, if missing. Returns its real path, else raises Unavailable."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path.resolve(strict=True)

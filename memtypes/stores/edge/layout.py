@@ -61,7 +61,7 @@ class Layout:
         return {kind: self.directory / kind / alias.current.get(kind, VERSION) for kind in COLLECTIONS}
 
     def read_alias(self) -> Alias | None:
-        """Contents of store.json (versions, embedder); None if it is missing. Raises Unavailable if unreadable."""
+        """Parse store.json, which names the embedder and the shards in use; None if missing. May raise Unavailable."""
         try:
             return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
         except FileNotFoundError:
@@ -83,7 +83,7 @@ class Layout:
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
     def next_path(self, kind: Collection) -> Path:
-        """The directory for the next version of a shard; files left there by an unfinished version are deleted."""
+        """Path for the next version of a collection's shard. Deletes what an unfinished rewrite left at this path."""
         version = int(self.shard_paths()[kind].name.removeprefix("v")) + 1
         path = self.directory / kind / f"v{version}"
         shutil.rmtree(path, ignore_errors=True)

@@ -29,7 +29,7 @@ STOP_S = 60.0
 
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
-    """Re-embed every memory and item of a store. Returns the number of points of each collection.
+    """Re-embed every memory and every keyed item of a store. Returns the number of points of each collection.
 
     settings: the store's settings, with the fingerprint and dimensions of the new embedder. stop_engine: if True, a
     running engine is stopped first, and its clients wait; if False, StoreInUse is raised if one runs. Also raises
@@ -77,7 +77,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process. `embed_again` reads from it the turns that precede a turn."""
+    """A store whose engine runs in this process. `embed_again` reads a turn's context, the turns before it, from it."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)

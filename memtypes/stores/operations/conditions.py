@@ -35,8 +35,8 @@ _LISTS = ("links", "rewordings")
 def within(scope: Scope, *conditions: Condition) -> Condition:
     """Condition for the memories of the scope's namespace that meet all `conditions`.
 
-    Every operation on memories uses this. If `scope.agents` is not empty, the working items of other agents are
-    excluded; None in it stands for working items without an agent.
+    Every operation on memories uses this. If `scope.agents` is not empty, working memories of other agents are
+    excluded. Working memories without an agent are included if `scope.agents` contains None.
     """
     bounds = [equals("tenant", scope.tenant), equals("namespace", scope.namespace)]
     if scope.agents:
@@ -47,7 +47,7 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
 
 
 def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
-    """Whether the memory with this payload, which was read by id without a condition, meets `within(scope)`."""
+    """Whether a memory with this payload meets the condition `within(scope)`; checks memories that were read by id."""
     if (payload["tenant"], payload["namespace"]) != (scope.tenant, scope.namespace):
         return False
     return payload["type"] != MemoryType.WORKING or scope.reaches(payload.get("agent_id"))
@@ -156,16 +156,19 @@ def _compare(leaf: Compare) -> Condition:
 
 
 def _has_any_id(ids: Iterable[Any]) -> Condition:
-    """Condition of a caller's filter for the memories with one of `ids`. Texts that are not UUIDs are left out.
+    """Condition for the memories with one of `ids` from a caller's filter. Texts that are not UUIDs are left out.
 
-    It is nested in a `must`. That distinguishes it from a condition on ids that a request has already found in the
-    scope.
+    The condition is nested in a `must` to mark that the ids may not exist in the scope. When a request changes fields,
+    its `has_ids` conditions, which are not nested, list only ids that it has found in the scope.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 
 
 def _equal(key: str, value: Any, *, whole: bool) -> Condition:
-    """The condition that `key` equals `value`: exact for texts, bools and integers of any size; 1 and 1.0 are equal."""
+    """The condition that the field `key` equals `value`. Integers are compared exactly, and 1 equals 1.0.
+
+    whole: True for a field of whole numbers.
+    """
     if key == "id":
         return _has_any_id([value])
     if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):
@@ -196,10 +199,10 @@ def equals(key: str, value: str | int) -> Condition:
 
 
 def _bound(value: Any, op: Op, *, whole: bool) -> str | float:
-    """One end of a range, in the form that the engines accept.
+    """Convert the value that a field is compared with by `op` to the end of a range that the engines accept.
 
-    A field of whole numbers gets whole ends, as its index rounds fractions towards zero; infinite and huge numbers
-    become the largest float, as JSON has no infinity.
+    whole: True for a field of whole numbers. Its ends are rounded to whole numbers, as the engine's index would round
+    them towards zero. Infinite and huge numbers become the largest float, as JSON has no infinity.
     """
     if isinstance(value, datetime):
         return rfc3339(value)

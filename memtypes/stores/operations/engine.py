@@ -164,7 +164,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it; at most `limit` a collection."""
+        """By collection, up to `limit` values of a payload field, each with the number of points that have it."""
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
@@ -174,7 +174,8 @@ class EngineOperations(ABC):
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """The hits of each query. A sparse query finds only memories that share a term with it.
 
-        The score of an item is that of its nearest text. An item without texts is not found.
+        A keyed item has a vector for each of its texts, and its score is that of the nearest. Without texts it is never
+        found.
         """
 
     @abstractmethod

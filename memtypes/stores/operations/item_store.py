@@ -1,4 +1,4 @@
-"""The `ItemStore` port (keyed items), implemented by requests to a vector engine, embedded or on a server."""
+"""Implements `ItemStore`, the store of keyed items, by requests to a vector engine, embedded or on a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXPORTED = 100
 
 
 class EngineItems(ItemStore):
-    """Stores keyed items in the vector engine of a memory store.
+    """Stores keyed items (JSON values under a path and a key) in the vector engine of a memory store.
 
     window: how many items a search with a filter reads first; each further read has twice as many. most_bytes: maximum
     size in bytes of all values in the answer to a search.
@@ -35,23 +35,26 @@ class EngineItems(ItemStore):
         self._most_bytes = most_bytes
 
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
-        """Store an item, replacing the one at its address. Returns the stored item."""
+        """Store an item, replacing the item with the same address (path and key). Returns it with its creation time.
+
+        restored: True if the item comes from an export and keeps its `created_at`.
+        """
         payload = items.payload_of(scope, item, indexed=len(vectors) > 0)
         request = items.put_item(scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored)
         return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))
 
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
-        """The item at an address; None if there is none, or if it has expired. refresh: restart its time to live."""
+        """The item at an address (path and key); None if missing or expired. refresh: restart its time to live."""
         item_id = address.id_in(scope, scope.agent_id)
         payload = await self._store.ask(items.get_item(scope=scope, item_id=item_id, at=at, refresh=refresh))
         return None if payload is None else items.item_of(payload)
 
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
-        """Remove the item at an address, if there is one."""
+        """Remove the item at an address (path and key), if there is one."""
         await self._store.ask(items.delete_item(scope=scope, item_id=address.id_in(scope, scope.agent_id)))
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items that a search finds. If `search.refresh` is set, their time to live is restarted."""
+        """The unexpired items that a search finds. If `search.refresh` is set, restarts their time to live at `at`."""
         hits = await self._hits(scope, search, at)
         if search.refresh and hits:
             ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
@@ -92,7 +95,7 @@ class EngineItems(ItemStore):
         return total
 
     async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items of a search. With a filter, items are read in growing windows until enough items meet the filter.
+        """The items that a search finds. For a filter, reads ever larger pages until enough items meet the filter.
 
         Raises InvalidRequest if the values of the items are too large for one answer.
         """
@@ -126,7 +129,7 @@ class EngineItems(ItemStore):
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """Engine conditions that every result meets. Other items may meet them too, so the filter is checked again."""
+    """Conditions by which the engine selects items. Not all of these meet the search's filter: the caller checks it."""
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     facts = search.filter.facts() if search.filter else ()
     return [*conditions, *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts)]

@@ -1,4 +1,4 @@
-"""Requests on keyed items, and the payload and vectors that an engine stores for an item.
+"""Requests on keyed items (JSON values that agents store under a path and a key), and their payloads in an engine.
 
 Every condition except that of `delete_expired_items` is made by `_within`. It names a tenant and a namespace and,
 unless the request is for the items of every agent, the agent.
@@ -107,9 +107,10 @@ def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_age
 async def put_item(
     engine: EngineOperations, *, scope: Scope, payload: Payload, vectors: DenseVectors, at: datetime, restored: bool
 ) -> str:
-    """Insert or replace an item at the time `at`. Returns the time of the first put at the item's address.
+    """Insert a keyed item, or replace the item with the same path and key. Returns its creation time.
 
-    restored: the item is restored from an export, so this time is taken from its payload, not from an earlier item.
+    That is the creation time of the replaced item, unless it has expired at the time `at`. restored: True if the item
+    comes from an export; its creation time is then that in `payload`.
     """
     same = _within(scope, has_ids([payload["id"]]), at=at)
     before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
@@ -127,7 +128,7 @@ async def put_item(
 async def get_item(
     engine: EngineOperations, *, scope: Scope, item_id: str, at: datetime, refresh: bool
 ) -> Payload | None:
-    """The payload of an item; None if it does not exist or has expired. refresh: restart its time to live."""
+    """The payload of a keyed item; None if it is missing or expired at `at`. refresh: restart its time to live."""
     where = _within(scope, has_ids([item_id]), at=at)
     payload = (await engine.scroll({ITEMS: Scroll(where, 1)}))[ITEMS].get(item_id)
     if payload is None or not refresh:
@@ -142,10 +143,9 @@ async def delete_item(engine: EngineOperations, *, scope: Scope, item_id: str) -
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
-    """One page of the items that a request asks for, in order.
+    """One page of keyed items, in order. scores: one for each payload; None for an item that no vector search found.
 
-    scores: one for each payload; None for an item that was not found by its vector. read: by how much the offset of the
-    next page is larger than that of this page; 0 if no items are left.
+    read: number to add to this page's offset to get the offset of the next page; 0 if no items are left.
     """
 
     payloads: list[Payload]
@@ -164,9 +164,9 @@ async def find_items(  # noqa: PLR0913 - all by name
     offset: int,
     at: datetime,
 ) -> ItemPage:
-    """Items from `offset` on: best score first, items without texts last; without a vector, the last put first.
+    """A page of at most `limit` keyed items from `offset` on; fewer if their values exceed MAX_PAGE_BYTES together.
 
-    Returns at most `limit` items; fewer if their values exceed MAX_PAGE_BYTES together.
+    With a vector, the nearest items are first, and items without texts last. Without one, the last put item is first.
     """
     bounds = _within(scope, *where, at=at)
     end = offset + limit
@@ -187,14 +187,14 @@ async def find_items(  # noqa: PLR0913 - all by name
 
 @request()
 async def refresh_items(engine: EngineOperations, *, scope: Scope, ids: list[str], at: datetime) -> None:
-    """Restart the time to live of the items with these ids. Items without a time to live are unchanged."""
+    """Restart the time to live of keyed items, unless they have none or are expired at `at`."""
     payloads = await _payloads(engine, _within(scope, at=at), ids, ("id", "ttl_s"))
     await _refreshed(engine, scope, list(payloads.values()), at)
 
 
 @request()
 async def list_item_paths(engine: EngineOperations, *, scope: Scope, where: list[Condition], at: datetime) -> list[str]:
-    """The distinct paths that contain items, in no particular order. A path is its labels joined by dots."""
+    """The distinct paths (labels joined by dots) of the items that meet `where` and are not expired at `at`."""
     bounds = _within(scope, *where, at=at)
     count = (await engine.count({ITEMS: bounds}))[ITEMS]
     return [str(path) for path, _ in (await engine.facet("path", {ITEMS: bounds}, count))[ITEMS]] if count else []
@@ -220,7 +220,7 @@ async def list_items(
 
 @request(repeatable=False)
 async def delete_items(engine: EngineOperations, *, scope: Scope) -> int:
-    """Remove the items of every agent in the namespace, expired ones too. Returns how many there were."""
+    """Remove the keyed items of every agent in the namespace, also expired items. Returns how many there were."""
     where = _within(scope, at=None, every_agent=True)
     count = (await engine.count({ITEMS: where}))[ITEMS]
     if count:

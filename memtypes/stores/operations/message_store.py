@@ -54,7 +54,7 @@ class MessageStore(MemoryStore):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories with these `ids` that exist, in order. If `ids` names their types, only these are searched."""
+        """The memories with these `ids` that exist, in this order. If `ids` names types, only these are searched."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -178,7 +178,7 @@ def visible_to(session_id: str | None) -> Filter:
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Group the ids `wanted` by the type to look them up in: the type named in `ids`, or every type if it has none."""
+    """Group the ids `wanted` by memory type. If `ids` is no mapping to types, every type gets all of them."""
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

@@ -46,10 +46,10 @@ RequestMaker: TypeAlias = Callable[Parameters, EngineRequest[Answer]]
 def request(
     *, repeatable: bool = True
 ) -> Callable[[EngineFunction[Parameters, Answer]], RequestMaker[Parameters, Answer]]:
-    """Decorator that makes a request class from an async function on an engine: calling it returns the request.
+    """Decorator that turns an async function into a class of requests to an engine.
 
-    The function takes the engine first, then keyword arguments that can be encoded as MessagePack. `EngineRequest.run`
-    calls the function. repeatable: see `Request`.
+    The function takes the engine first, then keyword arguments that can be encoded as MessagePack. They become the
+    fields of the class. `EngineRequest.run` calls the function. repeatable: see `Request.repeatable`.
     """
 
     def requested(function: EngineFunction[Parameters, Answer]) -> RequestMaker[Parameters, Answer]:

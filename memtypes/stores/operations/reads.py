@@ -1,7 +1,7 @@
 """Requests that read memories of a namespace: by id, in pages, or as counts.
 
-Pages are newest first, ties by id. An engine orders by time, but not by id among equal times, so its limit may cut a
-group of equal times anywhere. That group is read again by id, so no memory is lost or repeated.
+Pages list the newest memories first, and memories with the same `created_at` by id. An engine does not order the latter
+by id, so a page may end in the middle of them. They are then read again by id, so no memory is lost or repeated.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ async def get_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> PayloadPage:
-    """A page of memories, newest first. after: created_at and id of the last memory of the previous page."""
+    """A page of the memories that meet `where`, newest first. after: created_at and id of the previous page's last."""
     where = within(scope, where)
     total = sum((await engine.count(dict.fromkeys(types, where))).values())
     positions = await list_page(engine, where, types, limit + 1, after)  # one more: is there a next?
@@ -74,7 +74,7 @@ async def get_page(
 
 @request()
 async def count_tokens(engine: EngineOperations, *, scope: Scope) -> dict[MemoryType, TypeStats]:
-    """Memories and tokens of each type. Tokens are summed by facets: each token count times how often it occurs."""
+    """The number of memories and the sum of their tokens, by memory type. The engine's facets give the token counts."""
     counts, facets = await _facets(engine, TOKENS, within(scope))
     return {
         kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
@@ -184,10 +184,10 @@ def in_order(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
-    """Separate the memories of the oldest instant, as a read with this limit may have returned only some of them.
+    """Drop the memories with the oldest `created_at` from a read: its `limit` may have cut off others of that time.
 
-    Returns the newer positions and the oldest instant. If there are fewer positions than `limit`, none is missing:
-    returns all positions and None.
+    Returns the remaining positions, and the time that was dropped. A read with fewer positions than `limit` is
+    complete: returns all positions, and None.
     """
     if len(positions) < limit:
         return positions, None

@@ -23,7 +23,7 @@ EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]
 async def embed_again(
     store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
 ) -> Sequence[Point]:
-    """The points of the memories or items in `payloads`, with new vectors. store: where a turn's earlier turns are."""
+    """Compute new vectors of the memories or items in `payloads`. store: is asked for the turns before a turn."""
     if kind is ITEMS:
         return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]

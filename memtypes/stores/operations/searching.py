@@ -86,7 +86,6 @@ class _Pool:
 
     @property
     def legs(self) -> list[_Leg]:
-        """The queries of this pool (legs): by dense vector, by sparse vector or both."""
         return [leg for leg in (self.dense, self.sparse) if leg is not None]
 
     def unite(self) -> None:
@@ -125,9 +124,9 @@ async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: l
 
 
 def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-    """A pool for each memory type of a search: its queries, without hits yet.
+    """For each memory type of a search, a pool with the queries (by dense and by sparse vector) that are still to run.
 
-    counts: the namespace's number of memories of each type; needed only if the search has two queries. factor: the
+    counts: the namespace's number of memories of each type; needed only if the search has both queries. factor: the
     engine's `score_all_factor`.
     """
     pools = []
@@ -142,7 +141,7 @@ def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], 
 
 
 async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Run the dense and sparse queries of all pools, and make their best hits the candidates."""
+    """Run the dense and sparse queries of all pools. The best hits of both become the candidates of their pool."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if not leg.is_empty]
     queries = [(pool.kind, VectorQuery(leg.vector, leg.limit, pool.where, corpus)) for pool, leg in legs]
     for (_, leg), hits in zip(legs, await _search(engine, queries), strict=True):
@@ -205,7 +204,7 @@ async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequ
 
 
 def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
-    """The scores of several pools' legs of one kind (dense or sparse), concatenated; None if there is no such leg."""
+    """Concatenate the scores of the dense (or the sparse) queries of several memory types; None if there are none."""
     scores = [leg.scores for leg in legs if leg is not None]
     return np.concatenate(scores) if scores else None
 

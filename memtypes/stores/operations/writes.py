@@ -1,6 +1,6 @@
 """Requests that write memories of a namespace.
 
-Every condition is made by `within`, which names the namespace, so no write changes memories of another namespace.
+`within` adds the namespace to the condition of each write, so no write changes memories of another namespace.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, po
 
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):
-    """New values of payload fields for the memories with these ids."""
+    """New values of payload fields, the same for all memories in `ids`."""
 
     ids: list[str]
     fields: Payload
@@ -88,7 +88,7 @@ async def patch(
 
 @request(repeatable=False)
 async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]) -> None:
-    """Add uses to the access counts of memories of one type, and set their access times.
+    """Add uses (times a memory was retrieved) to the access counts of memories of one type, and set their access times.
 
     Ids that do not exist are ignored. Memories with the same new count and time are changed together.
     """

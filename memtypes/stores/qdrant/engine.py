@@ -70,7 +70,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(wheres, ask)
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it; at most `limit` a collection."""
+        """By collection, up to `limit` values of a payload field, each with the number of points that have it."""
 
         async def ask(kind: Kind, where: Condition) -> FacetCounts:
             answer = await self._client.facet(

@@ -26,7 +26,7 @@ PASSES = 3
 async def rebuild(
     settings: QdrantSettings, embed: EmbedTexts, client: AsyncQdrantClient | None = None
 ) -> dict[Collection, int]:
-    """Re-embed every memory and item on a server. Returns the number of points of each collection.
+    """Re-embed every memory and every keyed item on a Qdrant server. Returns the number of points of each collection.
 
     settings: the store's settings, with the fingerprint and dimensions of the new embedder. Raises InvalidRequest if
     there is nothing to re-embed, Unavailable, and the errors of `embed`. After any error the aliases are unchanged.
@@ -69,7 +69,7 @@ class _Rebuild:
         return counts
 
     async def _copied(self, kind: Collection, old: str, new: str) -> int:
-        """Copy points from `old` to `new` until both have the same points in the same states. Returns their number."""
+        """Re-embed points of `old` into `new` until both have the same ids and states. Returns the number of points."""
         for _ in range(PASSES):
             before, after = await self._states(old), await self._states(new)
             if before == after:
@@ -89,7 +89,7 @@ class _Rebuild:
         await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
-        """The state of each point, by id: the values of those fields of which every write changes at least one."""
+        """The state of each point, by id: the values of a few fields. Every write of a point changes one of them."""
         fields = ["updated_at", "accessed_at", "access_count", "created_at", "expires_at"]
         states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None

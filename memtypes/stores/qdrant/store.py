@@ -149,7 +149,7 @@ class QdrantStore(MessageStore):
         )
 
     async def index(self, kind: Collection, collection: str) -> None:
-        """Create the payload indexes that a collection lacks. The local mode has no indexes."""
+        """Create the payload indexes that a collection lacks; none in the Qdrant client's local mode (for tests)."""
         if self._local:
             return
         present = (await self._client.get_collection(collection)).payload_schema
@@ -167,7 +167,7 @@ def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
 
 
 def vectors_config(settings: QdrantSettings, kind: Collection) -> dict[str, models.VectorParams]:
-    """Qdrant's parameters of the dense vector, of which an item has several, and of the token vectors.
+    """Qdrant's parameters of a collection's dense vectors (one a memory, several a keyed item) and token vectors.
 
     Token vectors have no HNSW graph, as they are used only for reranking.
     """

@@ -130,7 +130,7 @@ def _dense_params(query: VectorQuery) -> models.SearchParams:
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turn the Qdrant client's errors into InvalidRequest or Unavailable, with the server's url in the message."""
+    """Context manager that raises the Qdrant client's errors as InvalidRequest or Unavailable, naming the server."""
     try:
         yield
     except UnexpectedResponse as error:

@@ -74,10 +74,7 @@ class RedisLocks(Locks):
         return int(await self._live.script(_ACQUIRE, keys, args, idempotent=False, workload=_workload(request)))
 
     async def _leave(self, request: LockRequest, token: str) -> None:
-        """Leave the lock's queue of waiters. Releases the lock, too, if the server gave it to `token` unnoticed.
-
-        That happens if the connection breaks before the server's answer arrives.
-        """
+        """Leave the queue of waiters. Releases the lock if it was acquired, but the server's answer was lost."""
         keys = [_key(request, part) for part in ("lock", "queue", "seen")]
         try:
             await self._live.script(_LEAVE, keys, [token], idempotent=True, workload=_workload(request))

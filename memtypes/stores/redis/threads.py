@@ -169,10 +169,7 @@ class RedisThreads(ThreadStore):
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Evict turns and set the thread's summary. Returns the thread's new version.
-
-        If the thread lacks one of the turns, changes nothing and returns 0; see `ThreadStore`.
-        """
+        """Evict turns and set the summary; return the new version, or 0 (no change) if the thread lacks one of them."""
         arguments: list[Argument] = [
             json.dumps(removal.indices),
             batch_head(scope, removal.thread_id),
@@ -199,10 +196,7 @@ class RedisThreads(ThreadStore):
         return int((await self._run(_REPLACE, thread_id, [thread, thread], arguments))[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns and the summary of a thread; return the number of turns.
-
-        backup_id: if given, the turns are first stored for BACKUP_S seconds under this id (see `backup`).
-        """
+        """Remove a thread's turns and summary; return the number of turns. With a `backup_id`, first backs them up."""
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else _backup_key(scope, backup_id)
         return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])

@@ -124,10 +124,7 @@ class RedisWorkflows(WorkflowStore):
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return a workflow with its newest snapshot (a stored state) and the events since, as it was at `at_version`.
-
-        at_version: None for the newest version; see `WorkflowStore`.
-        """
+        """Return a stored state of a workflow, and the events that follow it up to `at_version` (None: all events)."""
         workflow = _key(scope, workflow_id)
         arguments = ["" if at_version is None else at_version]
         answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)
@@ -220,10 +217,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim the right to write an ended workflow's memories for CLAIM_S seconds; return whether it was claimed.
-
-        False if another process has the claim, or if the memories are written already.
-        """
+        """Claim for CLAIM_S seconds to write an ended workflow's memories. False if claimed or written already."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 

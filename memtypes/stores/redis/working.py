@@ -54,10 +54,7 @@ class RedisWorking(LiveItemStore):
         return sorted(items, key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the items' time to live; see `LiveItemStore`.
-
-        Call this after the API answer is sent: the server syncs every write to disk before it returns.
-        """
+        """Restart the items' time to live. Call it after the API answer is sent, as the server syncs writes to disk."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
             await self._set_due(scope, _milliseconds(at))
@@ -89,10 +86,7 @@ class RedisWorking(LiveItemStore):
         return [session for session, _ in await self._due(_sessions_key(scope), at, limit)]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as copied to the memory store, unless they have changed since the caller read them.
-
-        Items that are cleared or expired at `at` are deleted.
-        """
+        """Mark items as copied to the memory store, unless changed since; delete those cleared or expired at `at`."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope)]
         for item in items:
             arguments += [item.memory.id, item.revision]

@@ -83,7 +83,7 @@ class EdgeEngine(EngineOperations):
         return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it; at most `limit` a collection."""
+        """By collection, up to `limit` values of a payload field, each with the number of points that have it."""
         return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
@@ -180,7 +180,7 @@ class EdgeEngine(EngineOperations):
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
-        """Collections whose shard still has bytes deleted by the time `removed_by`, in nanoseconds."""
+        """Collections whose shard contains bytes of points removed by `removed_by`, a `time.time_ns` value."""
         since = {kind: shard.deleted_since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 

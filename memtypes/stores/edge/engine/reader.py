@@ -78,7 +78,7 @@ class Reader:
         return {_slot(record): record.payload or {} for record in records}
 
     def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
-        """The sparse vectors of the points with these slots (point numbers), by slot. They may be empty."""
+        """The sparse vectors of the points with these slots (point numbers), by slot; empty for texts without terms."""
         records = engine_call(self._engine.retrieve, slots.tolist(), False, [SPARSE])
         return {_slot(record): _sparse(record.vector) for record in records}
 

@@ -67,11 +67,11 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
-        """The shard in `path`, which the caller has opened as `engine`, with the files beside it.
+        """The shard in `path`, which the caller has opened as `engine`, with the files beside it (the sidecar).
 
-        The files are created if missing, and repaired. is_copy: True for the new copy of a shard, which has no deleted
-        bytes. False for any other shard: if another version of it is in the directory, left by a copy that was not
-        completed, that version may contain deleted bytes, so `deleted_since` is 0.
+        These are created if missing, and repaired. is_copy: True for a new copy of a shard, which has no deleted
+        bytes. Any other shard gets the `deleted_since` 0 (unknown) if it is marked as having deleted bytes, or if the
+        directory contains another version of it, which may have some.
         """
         slots, terms = SlotFile(path), TermFile.beside(path)
         tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
@@ -115,7 +115,7 @@ class Shard:
         return None
 
     def close(self) -> None:
-        """Close the engine's shard and the files beside it."""
+        """Close the engine's shard and the sidecar files."""
         engine_call(self.engine.close)
         self.tokens.close()
         self.terms.close()
@@ -219,7 +219,7 @@ class ShardCopy:
         return complete
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source to the points already copied. slots: of the changed points in the source."""
+        """Apply a change of the source shard to the points copied so far. slots: of the changed points, if known."""
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[place] for place in copied), change.where)

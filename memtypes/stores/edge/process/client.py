@@ -230,16 +230,16 @@ class EdgeFiles(Erasable):
         self._wait_s = wait_s
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite the shards that contain deleted bytes. Returns how many were rewritten within `self._wait_s`."""
+        """Rewrite the shards that contain deleted bytes. Returns how many were rewritten within `wait_s` seconds."""
         requested_at = time.time_ns()
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Wait up to `self._wait_s` for the rewrite. Returns how many shards still contain deleted bytes."""
+        """Wait up to `wait_s` seconds until shards are rewritten. Returns how many still contain deleted bytes."""
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """Wait up to `self._wait_s` for the rewrite. Returns how many shards have bytes deleted by `removed_by`."""
+        """Wait up to `wait_s` seconds for rewrites. Returns the number of shards with bytes deleted by `removed_by`."""
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

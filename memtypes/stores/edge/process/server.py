@@ -155,7 +155,7 @@ class EngineServer:
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
-        """Rewrite shards with deleted bytes when a client asks. A failed rewrite is retried when one asks again."""
+        """Rewrite shards with deleted bytes whenever a client asks for it; after an error, when a client asks again."""
         while True:
             await self.rewrite.wait()
             self.rewrite.clear()

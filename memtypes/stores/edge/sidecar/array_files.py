@@ -1,7 +1,7 @@
-"""Arrays in files beside a shard: a RowFile has one row for each number, a RaggedFile any number of rows for each slot.
+"""Arrays in files beside a shard. A slot is the number of a point in the shard.
 
-A slot is the number of a point in the shard. Rows are written to the file and read through a memory map of the file, so
-they survive the death of the process. Syncing the directory makes them survive a power cut.
+A RowFile is one array of rows. A RaggedFile has any number of rows for each slot. Rows are written to the file and read
+through a memory map, so they survive the death of the process. Syncing the directory makes them survive a power cut.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """Finish a compaction that a crash interrupted: use the new directory if `directory` is missing; clean up."""
+    """Finish or undo an interrupted compaction: rename the new directory if `directory` is missing; delete others."""
     new, old = _sibling(directory, "new"), _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)

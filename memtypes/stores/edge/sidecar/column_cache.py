@@ -44,7 +44,7 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """Convert codes to positions in a new list of the texts that occur; returns both. -1 (no text) stays -1."""
+        """Return the column `codes` with new codes, and the list of texts that these index. -1 (no text) stays -1."""
         used = np.unique(codes)
         positions = np.searchsorted(used, codes)
         absent = int(len(used) > 0 and used[0] == -1)
@@ -67,7 +67,6 @@ class _TypeColumns:
     used: set[str] = field(default_factory=set)
 
     def has(self, slots: Slots) -> NDArray[np.bool_]:
-        """A mask: True for each of these slots (point numbers) that is cached."""
         self.reserve(slots)
         return self.known[slots]
 
@@ -174,8 +173,8 @@ class ColumnCache:
 
 
 def _names_all(where: Condition) -> bool:
-    """Whether a condition has no parts but a scope and ids, so that every memory it lists meets it.
+    """Whether a condition consists only of a scope and memory ids, so that all memories with these ids meet it.
 
-    This is correct only because requests list no ids but those that they have just found in the scope.
+    That holds because requests that change fields list only ids that they have just found in the scope.
     """
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

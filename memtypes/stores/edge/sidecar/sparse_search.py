@@ -149,17 +149,20 @@ class NamespaceCache:
         self._corpora: LRUCache[ScopeKey, SparseCorpus] = LRUCache(terms, lambda each: min(len(each.terms), terms))
 
     def members(self, where: Condition) -> Slots | None:
-        """The slots of a small namespace, ascending; None if it is large, or `where` has more parts than a scope."""
+        """The slots of the namespace that `where` selects, ascending; None if it is large (see `_known`)."""
         known = self._known(where)
         return None if isinstance(known, int) else known
 
     def count(self, where: Condition) -> int | None:
-        """The number of memories in a namespace; None if the condition `where` has more parts than a scope."""
+        """The number of memories in the namespace that `where` selects; None if `where` has another condition, too."""
         known = self._known(where)
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The slots of a small namespace, or the size of a large one; None if `where` has more parts than a scope."""
+        """The slots of a small namespace, or the number of memories in a large one.
+
+        None if `where` does not select all memories of one namespace, because it has other conditions than its scope.
+        """
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
@@ -169,7 +172,7 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of a small namespace; None if it is large or empty, or `where` is more than a scope."""
+        """The inverted index of the namespace that `where` selects; None if it is empty, large or not all of one."""
         slots, (scope, _) = self.members(where), scope_in(where)
         if slots is None or not len(slots) or scope is None:
             return None
@@ -178,7 +181,7 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Drop from the cache the namespace in which a change may add or remove memories; all if it is unknown."""
+        """Drop the namespace to which a change adds or from which it removes memories; all if the change names none."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
@@ -214,7 +217,11 @@ def shard_hits(
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """Slots that a keyword query may find, or the index of the query in `queries` that finds them; None if unknown."""
+    """The slots that a keyword query may find, from which it can be answered without the engine; None if unknown.
+
+    Returns a position in `queries` instead of slots if the hits of that dense query are these slots. members: the slots
+    of the whole namespace; None if it is large.
+    """
     if members is None or not isinstance(query.vector, SparseVector):
         return None
     if query.among is not None:

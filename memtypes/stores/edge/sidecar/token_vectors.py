@@ -43,8 +43,8 @@ _UNIT: Final = 127.0
 class TokenRows:
     """The token vectors of some memories, as rows of the array for the whole shard.
 
-    content: all rows of the shard, as uint8; less 128 they are the quantized int8 values. starts: the first row of each
-    memory. lengths: the number of rows of each memory; 0 if it has no token vectors.
+    content: all rows of the shard, as uint8: the quantized int8 values plus 128. starts: the first row of each memory.
+    lengths: the number of rows of each memory; 0 if it has no token vectors.
     """
 
     content: NDArray[np.uint8]
@@ -52,7 +52,7 @@ class TokenRows:
     lengths: NDArray[np.int64]
 
     def in_order(self) -> NDArray[np.int64]:
-        """Indices of the memories that have token vectors, in the order of their rows, in which reading is fastest."""
+        """Indices of the memories that have token vectors, ordered by first row: reading is fastest in this order."""
         memories = np.flatnonzero(self.lengths)
         return memories[np.argsort(self.starts[memories])]
 
@@ -90,7 +90,7 @@ class Matcher:
         self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory in `parts`; NaN if it has no tokens."""
+        """The best cosine of each query token with any token of each memory in `parts`; NaN for one without tokens."""
         owners = np.repeat(np.arange(len(parts)), [len(part.lengths) for part in parts])
         firsts = np.searchsorted(owners, np.arange(len(parts)))
         lengths = np.concatenate([part.lengths for part in parts])

@@ -177,10 +177,7 @@ class LiveClient:
         return self._bulkheads[node, workload]
 
     async def _probe(self, key: str | None) -> None:
-        """Ping the cluster node of `key` (None: any server). Raises Unavailable if no answer comes.
-
-        Bypasses the bulkheads and has the longest deadline, as no caller waits for it.
-        """
+        """Ping the node that holds `key`, outside the bulkheads and with the longest deadline, as no caller waits."""
         await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
 
     async def _run(
