@@ -62,10 +62,10 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 
 
 class SessionStop(InSession):
-    """The messages of a session that has ended, oldest first, or of a part of it.
+    """The messages of an ended session, or of a part of the session, oldest first.
 
     review: auto filters and reviews the messages; skip stores them all, as for imports. A session may be sent in
-    several calls: `before` says what was said earlier, and `ended` is true for the last call only.
+    several calls: `before` describes the messages of earlier calls, and `ended` is true for the last call only.
     """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
@@ -80,8 +80,9 @@ class SessionStop(InSession):
 class PromptSubmit(InSession):
     """A prompt that is about to be sent to a model.
 
-    budget: maximum tokens of the context for it, including the thread's part. todos: the agent's current list of
-    to-dos, or a part of it. todo_id: the to-do that the agent works on; by default the to-do in progress in the list.
+    budget: maximum tokens of the context for the prompt, including that of its thread. todos: the agent's current list
+    of to-dos, or a part of it. todo_id: the to-do that the agent works on; by default the to-do in progress in the
+    list.
     """
 
     prompt: Text
@@ -98,7 +99,7 @@ class PromptSubmit(InSession):
     floor: Floor = DEFAULT_FLOOR
 
     def request(self, thread_tokens: int) -> RetrieveRequest:
-        """The request that retrieves memories for the prompt. thread_tokens: tokens that the thread's part takes."""
+        """The request that retrieves memories for the prompt. thread_tokens: tokens that its thread uses."""
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
         return RetrieveRequest(
             query=both_ends(self.prompt, MAX_QUERY),
@@ -188,9 +189,10 @@ class TodoCompletedAnswer(Answer):
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
     """Store the messages of an ended session that are worth keeping.
 
-    A repeated call stores what is missing. With `review: auto`, messages are filtered and reviewed like memories
-    written with it, and get the type that fits their text. Text that the service itself recalled is first cut from a
-    message, and the result for this message says so. The session's to-dos are paused if it has ended.
+    If the call is repeated, only messages that are not stored yet are stored. With `review: auto`, messages are
+    filtered and reviewed like memories written with this setting, and get the type that fits their text. Text that the
+    service itself recalled is first cut from a message, and the result for this message says so. If `ended` is true,
+    the session's to-dos are paused.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:
@@ -204,10 +206,10 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     """Build the context for a prompt that is about to be sent.
 
     Due tasks in the context are marked as fired, so that they are not due again. The list of to-dos is stored first:
-    new to-dos are created, completed ones completed, and those with a changed text replaced. A to-do that is missing
-    from the list stays. With a thread_id, the thread's own context follows the memories, in at most half of the budget,
-    and the receipt covers the memories alone. If the live store is away, the context has neither working memory nor
-    thread, and the answer says so.
+    new to-dos are created, completed to-dos are closed, and to-dos with a changed text are replaced. A stored to-do
+    that is missing from the list stays. With a thread_id, the context of this thread (conversation) follows the
+    memories, in at most half of the budget, and the receipt records only the memories. If the live store is
+    unavailable, the context has neither working memory nor thread, and the answer says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     await _submit_todos(services, scope, data.todos)
@@ -221,7 +223,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
-    """Store the agent's list of to-dos. If the live store does not respond, only log it: the next prompt repeats it."""
+    """Store the agent's list of to-dos. If the live store fails, this is only logged: the next prompt repeats it."""
     try:
         await submit_todos(services.working, scope, todos)
     except Unavailable as error:
@@ -268,7 +270,7 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the items of working memory for a completed to-do.
 
-    If it took more than 5 steps, they are stored as a procedural memory.
+    If the to-do took more than 5 steps, its steps are stored as a procedural memory.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     completed = await complete_todo(services.working, scope, data.todo_id, data.steps)

@@ -72,9 +72,9 @@ async def _readable(request: ApiRequest, services: Services, params: AsAgent, th
 async def _writable(
     request: ApiRequest, services: Services, params: AsAgent, thread_id: str, speaker: str | None = None
 ) -> Scope:
-    """The scope of a call that changes a thread. Raises AccessDenied, or ReadOnly if its agent may only read it.
+    """The scope of a call that changes a thread. Raises AccessDenied, or ReadOnly if the caller may only read it.
 
-    speaker: the agent that the appended turn names; it is the calling agent if the query names none.
+    speaker: agent that the turn to append names. If the query names no agent, this is the calling agent.
     """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id or request.auth.agent(speaker))
     await services.threads.check_access(scope, thread_id, write=True)
@@ -124,7 +124,7 @@ async def get_thread(
 ) -> PageAnswer:
     """Read a thread and a page of its turns.
 
-    The turns in the answer are marked as used, which the LRU policies for flush and eviction consider.
+    The turns in the answer are marked as used, because LRU policies remove the least recently used turns first.
     """
     scope = await _readable(request, services, params, thread_id)
     content = await services.threads.store.page(scope, thread_id, params.offset, params.limit)
@@ -206,9 +206,9 @@ async def post_context(
 ) -> ContextAnswer:
     """Build the context of a thread in a token budget.
 
-    The thread's turns in it are marked as used. The default budget is the share of the model's window that the thread's
-    policy allows, or else the model's share for history. If the tokenizer only approximates the model's own count, the
-    margin that the registry has for the model is left free.
+    The turns of this thread in the context are marked as used. The default budget is the part of the model's context
+    window that the thread's policy allows, or else the part that is meant for history. If the tokenizer only
+    approximates the model's count, the context stays smaller by the margin that is known for the model.
     """
     scope = await _readable(request, services, params, thread_id)
     policy = await services.threads.policy(scope, thread_id)
@@ -251,9 +251,9 @@ def _context_answer(counted: CountedContext[ThreadContext], budget: int, tokeniz
 
 
 def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
-    """Token budget of a context: `asked`, else `window` (the policy's limit), else the model's share for history.
+    """Token budget of a context: `asked`, else `window`, else the part of the model's context window meant for history.
 
-    Raises InvalidInput if none of the three is known.
+    window: limit of the thread's policy; None if it has none. Raises InvalidInput if none of the three is known.
     """
     share = None if model is None or model.allocation is None else model.allocation.history
     budget = asked if asked is not None else window or share

@@ -130,7 +130,8 @@ async def get_workflow_history(
 ) -> WorkflowHistoryAnswer:
     """Write the history of a workflow and its ancestors as text, in a token budget.
 
-    The text has the current values and the newest events. Unlike `continue`, this call appends no event.
+    The text has the current values of the workflow's data and resources, and the newest events. Unlike the call
+    `continue`, this call appends no event.
     """
     view = _view(services, params)
     read = partial(services.workflows.history, request.scope_in(params.namespace), workflow_id)
@@ -161,7 +162,7 @@ async def post_continue(
 
 
 def _view(services: Services, asked: HistoryQuery | ResumeRequest) -> HistoryView:
-    """The budget, tokenizer and margin of the requested history. By default the budget is the model's share for it."""
+    """How to write the requested history. The default budget is the model's share for history, or DEFAULT_BUDGET."""
     tokenizer, margin, budget = services.workflows.tokenizer, 0.0, DEFAULT_BUDGET
     if asked.model is not None:
         model = services.models().find(asked.model)
@@ -176,7 +177,10 @@ async def _counted(
     view: HistoryView,
     read: Callable[[HistoryView], Awaitable[tuple[WorkflowHistory, int]]],
 ) -> CountedHistory:
-    """The history from `read`, shortened until it fits the view's budget by the count of the model's provider."""
+    """The history and version that `read` returns, with the history's token count.
+
+    If the model's provider counts tokens, the history is shortened until this count fits the view's budget.
+    """
 
     async def build(margin: float) -> BuiltContext[tuple[WorkflowHistory, int]]:
         written, version = await read(replace(view, margin=margin))

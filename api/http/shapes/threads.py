@@ -28,7 +28,7 @@ MAX_TURNS = 1_000
 
 
 class ThreadPost(OpenRequest):
-    """A thread (a conversation) to create or find. variables: values for the template of its key."""
+    """A thread (a conversation) to create or find. variables: values for the placeholders in its key."""
 
     namespace: Name
 
@@ -47,9 +47,10 @@ class ReplacePost(Model):
 
 
 class ContextPost(Model):
-    """A request for a thread's context. model: the model whose tokenizer counts, unless `tokenizer` names another.
+    """A request for a thread's context. model: the language model that reads the context.
 
-    budget: maximum tokens; by default a share of the context window of `model` or of the model in the thread's policy.
+    tokenizer: counts the tokens; by default the model's tokenizer. budget: maximum tokens; by default a share of the
+    context window of `model` or of the model in the thread's policy.
     """
 
     budget: Tokens | None = None
@@ -78,7 +79,7 @@ class BackupQuery(MaybeNamespace):
 
 
 class PageQuery(AsAgent):
-    """Which turns of a thread to return: at most `limit`, after the `offset` oldest ones."""
+    """Which turns of a thread to return: the `limit` oldest turns after the first `offset` turns."""
 
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
     offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
@@ -110,8 +111,8 @@ class TurnsQuery(AsAgent):
 class ThreadAnswer(Answer):
     """A thread without its turns.
 
-    redactions: number of secrets removed from its initial context, by kind. policy: name of the thread policy that the
-    policy file has for its resource. Null if the file has none; the limits are then 50 turns and 3 hours.
+    redactions: number of secrets removed from its initial context, by kind. policy: name of the policy that the policy
+    file defines for the thread's resource. Null if the file has none; the limits are then 50 turns and 3 hours.
     """
 
     id: str
@@ -134,7 +135,7 @@ class ThreadAnswer(Answer):
 
     @classmethod
     def of(cls, threads: Threads, thread: Thread) -> Self:
-        """The answer for `thread`. threads: knows the policy file, which names the thread's policy."""
+        """The answer for `thread`. threads: provides the name of the thread's policy."""
         members: dict[str, Any] = {name: getattr(thread, name, None) for name in cls.model_fields}
         policy = threads.policies.name(thread.resource)
         return cls(**{**members, "summary": thread.summary or None, "policy": policy})
@@ -153,7 +154,7 @@ class ThreadsAnswer(Answer):
 
 
 class ReferenceAnswer(Answer):
-    """A thread that the policy file lets an agent use. resource: name of its policy. mode: the agent's access."""
+    """A thread that the policy file lets an agent use. resource: the policy's name. mode: the agent's access."""
 
     resource: str
     mode: AccessMode
@@ -161,7 +162,7 @@ class ReferenceAnswer(Answer):
 
 
 class ReferencesAnswer(Answer):
-    """The threads of an agent: one for each resource (named thread policy) that the policy file lists for it."""
+    """The threads of an agent: one for each resource (thread policy) that the policy file assigns to the agent."""
 
     threads: list[ReferenceAnswer]
 
@@ -175,7 +176,7 @@ class PageAnswer(Answer):
 
 
 class ListedTurn(Answer):
-    """A turn. flushed: true if it was removed from its thread. memory_id: id of the memory that then stores it."""
+    """A turn. flushed: whether it was removed from its thread. memory_id: the memory that stores a removed turn."""
 
     index: int
     role: str
@@ -229,7 +230,7 @@ class VersionAnswer(Answer):
 
 
 class ThreadChainAnswer(Answer):
-    """A thread after the threads that it continues, oldest first. gap: one of these has expired or may not be read."""
+    """A thread and the threads that it continues, oldest first. gap: whether any has expired or may not be read."""
 
     threads: list[ThreadAnswer]
     gap: bool
@@ -301,11 +302,11 @@ class BackupAnswer(Answer):
 class ThreadStatsAnswer(Answer):
     """The size of a thread and its limits. utilization: its size as a share of the limit that it is nearest to.
 
-    distance_to_flush: tokens until a flush starts; messages, if tokens are not limited. turns_to_flush: turns until the
-    limit of messages or turns starts a flush. Both are null for a thread that is not flushed automatically. waiting:
-    number of batches of turns that were removed from threads of this namespace and wait to be stored as memories.
-    set_aside: number of this thread's batches that could not be stored. They are retried at next_try_at, then at
-    growing intervals, and when a service starts.
+    distance_to_flush: tokens (or turns, if tokens are not limited) that can be added before a flush starts.
+    turns_to_flush: turns that can be added before the limit of messages or turns starts a flush. Both are null for a
+    thread that is not flushed automatically. waiting: number of batches of turns that were removed from threads of this
+    namespace and wait to be stored as memories. set_aside: number of this thread's batches that could not be stored.
+    They are retried at next_try_at, then at growing intervals, and whenever a service starts.
     """
 
     turns: int
@@ -326,7 +327,7 @@ class ThreadStatsAnswer(Answer):
 
     @classmethod
     def of(cls, threads: Threads, thread: Thread, backlog: EvictedBacklog) -> Self:
-        """The answer for `thread`. backlog: turns removed from it that are not stored as memories yet."""
+        """The answer for `thread`. threads: provides its limits. backlog: removed turns that no memory stores yet."""
         policy = threads.policies.of(thread.resource)
         limits = threads.policies.limits(policy)
         bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]

@@ -27,7 +27,7 @@ class WorkflowPost(WorkflowRequest):
 
 
 class StateQuery(InNamespace):
-    """Which state of a workflow to return. at_version: its last event; by default the latest."""
+    """Which state of a workflow to return. at_version: number of the last event to include; by default the newest."""
 
     at_version: Annotated[QueryWhole, Field(ge=0)] | None = None
 
@@ -42,8 +42,9 @@ class EventsQuery(InNamespace):
 class HistoryQuery(InNamespace):
     """How to write the history of a workflow as text.
 
-    budget: maximum tokens; by default the model's share for history. model: the model whose tokens are counted.
-    versions: whether to show only the newest value of each resource, or all its values.
+    budget: maximum tokens; by default the part of the model's context window that is meant for history, or 8,000.
+    model: the model whose tokens are counted. versions: whether to show only the newest value of each resource, or all
+    its values.
     """
 
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
@@ -86,7 +87,8 @@ class EventAnswer(Answer):
 class StatusAnswer(Answer):
     """A status that a workflow had, and the event that set it.
 
-    at, version: time and version of the event. actor: agent that reported it; null if unknown. reason: as reported.
+    at: time of the event. version: number of the event. actor: agent that reported the event; null if unknown. reason:
+    reason that the agent gave.
     """
 
     status: WorkflowStatus
@@ -111,7 +113,7 @@ class WorkflowStateAnswer(Answer):
 
 
 class WorkflowAnswer(Answer):
-    """A workflow and its state. version: the last event that the state includes."""
+    """A workflow and its state. version: number of the last event that the state includes."""
 
     workflow_id: str
     parent_id: str | None
@@ -133,7 +135,7 @@ class ListedWorkflow(Answer):
 
 
 class WorkflowsAnswer(Answer):
-    """A page of workflows, latest created first; any page may be short. next_cursor: null on the last page only."""
+    """A page of workflows, latest created first, maybe fewer than `limit`. next_cursor: null on the last page only."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
@@ -164,7 +166,7 @@ class WorkflowLink(Answer):
 
 
 class WorkflowChainAnswer(Answer):
-    """A workflow after the workflows that it continues, oldest first. gap: whether one of these has expired."""
+    """A workflow and the workflows that it continues, oldest first. gap: whether any of them has expired."""
 
     workflows: list[WorkflowLink]
     gap: bool
@@ -224,7 +226,7 @@ class OmittedFromHistory(Answer):
 
 
 class HistoryMetadata(Answer):
-    """The size of a workflow's history. total_tokens: the count of `tokenizer`, plus a margin for the model's own.
+    """The size of a workflow's history. total_tokens: the count of `tokenizer`, plus a margin: a model may count more.
 
     model_tokens: the count of the model's provider; left out if no provider counts for the model. degraded:
     "token_count" if the provider failed to count, else empty.
@@ -238,7 +240,7 @@ class HistoryMetadata(Answer):
 
 
 class WorkflowHistoryAnswer(Answer):
-    """The history, as text, of a workflow and the workflows that it continues. version: its newest event."""
+    """The history, as text, of a workflow and the workflows that it continues. version: number of its newest event."""
 
     history: str
     version: int
@@ -247,7 +249,7 @@ class WorkflowHistoryAnswer(Answer):
 
     @classmethod
     def of(cls, counted: CountedHistory, view: HistoryView, **fields: Any) -> Self:
-        """The answer for `counted`. view: the budget and tokenizer with which this history was written."""
+        """The answer for `counted`, a history written as `view` says. fields: further fields of the answer."""
         written, version = counted.value
         metadata = HistoryMetadata(
             total_tokens=written.total_tokens,
