@@ -42,7 +42,7 @@ DAYS_PER_UNIT: Mapping[str, int] = MappingProxyType({"day": 1, "week": 7, "month
 
 
 def number_of(words: str) -> float:
-    """The number that `words` states: digits, a COUNT_WORD, "half a" or "half an". Raises KeyError for other words."""
+    """The number that English `words` state, such as "12", "a couple of" or "half an". Raises KeyError for others."""
     plain = " ".join(words.lower().split())
     return float(plain) if plain[0].isdigit() else _NUMBERS[plain]
 
@@ -63,7 +63,7 @@ def midnight(instant: datetime) -> datetime:
 
 
 def months_later(day: date, months: int) -> date:
-    """The day of the month of `day`, `months` months later; the last day of that month if it is too short."""
+    """The date `months` months after `day`, on the same day of the month; the last day if that month is too short."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
@@ -77,8 +77,8 @@ def weekdays_of(first: date, weekday: int) -> list[date]:
 def holiday(rule: str, year: int) -> date:
     """The date of a holiday in `year`. rule: its entry in the lexicon, in one of three forms.
 
-    "12-25" is month and day; "easter+1" the day after Easter Sunday; "11:3:4" November's fourth Thursday, where a
-    negative last number counts from the end of the month.
+    "12-25" is month and day. "easter+1" is the day after Easter Sunday. "11:3:4" is month, weekday (0 for Monday) and
+    count: the fourth Thursday in November. A negative count counts from the end of the month.
     """
     if rule.startswith("easter"):
         return easter(year) + timedelta(days=int(rule[6:]))
@@ -147,9 +147,9 @@ def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
-    """The length `whole` plus a rest that may follow at token `j`, such as "and a half" or "15 minutes".
+    """Add to the length `whole` a rest that may follow at token `j`, such as "and a half" or "15 minutes".
 
-    unit: the unit that "a half" is a half of, such as an hour. The position after the rest is returned, too.
+    Returns the sum, and the position after the rest. unit: the unit to which "a half" refers, such as an hour.
     """
     if half := _and_a(words, "half", j):
         return whole.plus(unit.times(0.5)), half

@@ -35,10 +35,10 @@ class BreakerState(StrEnum):
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Opens, and so refuses calls, when at least half of the latest FAILURE_WINDOW calls failed.
+    """Opens, that is, refuses calls, when at least half of the latest FAILURE_WINDOW calls failed.
 
-    A successful trial call, OPEN_S seconds later, closes it. clock: returns monotonic seconds. min_calls: the breaker
-    does not open before this many calls were recorded.
+    After OPEN_S seconds it allows a trial call. If the trial call succeeds, the breaker closes. clock: returns
+    monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
     """
 
     clock: Callable[[], float]

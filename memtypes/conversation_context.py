@@ -34,7 +34,8 @@ TurnPosition: TypeAlias = tuple[str, int]
 def position_of(memory: Memory) -> TurnPosition | None:
     """The position of `memory` in its conversation; None if `memory` is not a conversation turn.
 
-    Turns are a session's events, and the memories of any type that were made of its messages when the session ended.
+    Conversation turns are the events (episodic memories) of a session, and all memories that were made from the
+    session's messages when it ended.
     """
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
@@ -48,7 +49,7 @@ def positions_before(memory: Memory) -> list[TurnPosition]:
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
-    """Positions of the turns of which `memory` is context, oldest first; empty if `memory` is not a turn."""
+    """Positions of the turns whose context includes `memory`, oldest first; empty if `memory` is not a turn."""
     return _around(memory, range(1, REACH + 1))
 
 
@@ -86,7 +87,7 @@ def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[
 
 
 def text_in_context(memory: Memory, before: Iterable[Memory]) -> InContext:
-    """The text of `memory` to embed and, separately, the text of the turns `before` it."""
+    """The text of `memory`, together with the text of the turns `before` it, as input of the embedder."""
     return InContext(memory.embedding_text(), " ".join(turn.embedding_text() for turn in before))
 
 
@@ -101,11 +102,11 @@ class CallTurns:
     rejected: set[TurnPosition] = field(default_factory=set)
 
     def add(self, memories: Iterable[Memory]) -> None:
-        """Add the turns among `memories` to the turns that serve as context."""
+        """Add those of `memories` that are conversation turns, as context for later turns."""
         self.turns.update(by_position(memories))
 
     def drop(self, memories: Iterable[Memory]) -> None:
-        """Remove rejected `memories` from the turns that serve as context, and note their positions."""
+        """Remove `memories`, which were rejected, from the turns that serve as context; record their positions."""
         for position, memory in by_position(memories):
             self.rejected.add(position)
             if position in self.turns and self.turns[position].id == memory.id:
@@ -129,7 +130,10 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
-        """For each of `memories`, its text to embed and, separately, the text of its `turns_before`."""
+        """Return each memory's text, together with the text of the turns just before it, as input of the embedder.
+
+        turns, ignored: as for `turns_before`.
+        """
         befores = await self.turns_before(scope, memories, turns, ignored)
         return [text_in_context(memory, before) for memory, before in zip(memories, befores, strict=True)]
 
@@ -142,8 +146,8 @@ class ConversationContext:
     ) -> list[tuple[Memory, ...]]:
         """For each of `memories`, return the turns just before it, oldest first, at most REACH.
 
-        turns: turns by position that are used in place of the stored turns there. ignored: ids of stored turns that are
-        not used as context.
+        turns: turns by position; at these positions, they are used instead of stored turns. ignored: ids of stored
+        turns that are not used as context.
         """
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
@@ -152,7 +156,7 @@ class ConversationContext:
         return [turns_before(memory, known) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """Return the stored turns of which one of `memories` is context, except turns that are among `memories`."""
+        """Return the stored turns whose context includes one of `memories`, except turns that are among `memories`."""
         ids = {memory.id for memory in memories}
         after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
         return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]
@@ -169,9 +173,9 @@ class ConversationContext:
 
 
 async def in_context_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[InContext]:
-    """For each of `memories`, return its text to embed and, separately, the text of the turns just before it.
+    """Return each memory's text, together with the text of the turns just before it, as input of the embedder.
 
-    Unlike in `ConversationContext.in_context`, `memories` may belong to several namespaces.
+    The memories may belong to several namespaces, unlike those for `ConversationContext.in_context`.
     """
     scopes: dict[Scope, list[Memory]] = {}
     for memory in memories:

@@ -75,7 +75,7 @@ def softmax(scores: FloatArray) -> FloatArray:
 def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> LinearModel:
     """Make a model of two classes from the weights of a binary classifier in scikit-learn.
 
-    weights, bias: scikit-learn's single row and intercept, which score the second class.
+    weights, bias: the classifier's row of coefficients and its intercept, which give the logit of the second class.
     """
     rows = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
     return LinearModel(tuple(classes), rows, np.array([0, bias], dtype=np.float32))

@@ -38,11 +38,11 @@ _QUOTED_OR_COMMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|\s*[#;].*')
 def project_namespace(cwd: str) -> str:
     """The namespace of the project that the folder `cwd` belongs to.
 
-    If the project's root has an OVERRIDE_FILE, that names the namespace. Otherwise it is a name and a hash, made from
-    the address of the git remote `origin`, or else of the first remote, so that clones share a namespace; without a
-    remote, from the folder that the repository's worktrees share; outside of a repository, from the path of the folder.
-    The path is also used if the folder does not exist here, because the client runs on another machine. Raises
-    InvalidRequest for a path that is not absolute and for an invalid override file.
+    If the project's root has an OVERRIDE_FILE, the file states the namespace. Otherwise the namespace is a name and a
+    hash. In a git repository, they are made from the address of the remote `origin` or else of the first remote, so
+    that clones share a namespace. In a repository without a remote, they are made from the folder that its worktrees
+    share. Outside of a repository, they are made from the path of `cwd`, also if that folder does not exist because the
+    client runs on another machine. Raises InvalidRequest for a path that is not absolute or an invalid override file.
     """
     path = _normal(cwd)
     if not path.startswith("/") or not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long paths

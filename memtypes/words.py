@@ -68,7 +68,7 @@ class Language:
     """The words of a language, from its section of the lexicon. stops: its stop words.
 
     phrases: the meanings of each phrase, by its words. A meaning is a kind such as "weekday", a value, and the spelling
-    that is required ("" for any). rules: the rows of the section, by name, such as lists of endings.
+    that is required ("" for any). rules: the section's rows (TOML keys) by name, such as lists of endings and flags.
     """
 
     name: str
@@ -81,11 +81,11 @@ class Language:
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
     def flag(self, name: str) -> bool:
-        """Whether the language's section of the lexicon sets the flag `name`; the file's first lines explain them."""
+        """Whether the language sets the flag `name`, such as "umlauts". The top of `lexicon.toml` lists all."""
         return bool(self.rules.get(name))
 
     def listed(self, rule: str) -> tuple[str, ...]:
-        """The words or endings in the row `rule` of the language's section; empty if there is no such row."""
+        """The words or endings that the lexicon lists for the language under `rule`, such as "past_endings"."""
         return tuple(word.strip() for word in self.rules[rule].split(",")) if rule in self.rules else ()
 
 
@@ -102,7 +102,10 @@ class Words:
     _meanings: Sequence[Mapping[str, tuple[Any, int]]]
 
     def get(self, kind: str, position: int) -> tuple[Any, int] | None:
-        """The value of the longest phrase of `kind` at `position`, and the position after it; None if there is none."""
+        """The value of the longest phrase of `kind` that begins at `position`, and the position after the phrase.
+
+        The value is the one that the lexicon gives the phrase, such as 0 for "Monday". None if there is no phrase.
+        """
         return self._meanings[position].get(kind) if 0 <= position < len(self._meanings) else None
 
     def is_a(self, kind: str, position: int) -> bool:
@@ -234,7 +237,7 @@ def _cut(token: Token, language: Language) -> int:
 
 
 def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mapping[str, tuple[Any, int]]:
-    """For each kind of phrase that begins at token `start`: value of the longest phrase, and the position after it."""
+    """The phrases that begin at token `start`: by kind, the value of the longest phrase and the position after it."""
     meanings: dict[str, tuple[Any, int]] = {}
     for end in range(start + 1, min(start + _LONGEST_PHRASE, len(tokens)) + 1):
         for kind, value, exact in language.phrases.get(tuple(token.plain for token in tokens[start:end]), ()):
@@ -278,9 +281,9 @@ def _keys(token: Token) -> Sequence[str]:
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield kind, value and text of each phrase in the section of a language. rows: the rows of the section.
+    """Yield kind, value and text of each phrase of a language. rows: rows (TOML keys) of its section in the lexicon.
 
-    The kind is the row's name. The value is the phrase's index if the row is a list, and its key if it is a table.
+    The kind is the row's name. The value is the phrase's index if the row is a list, its key if it is a table, else "".
     """
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):

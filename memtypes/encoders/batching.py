@@ -146,7 +146,7 @@ class Batcher(Generic[In, Out]):
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
         """Wait for inputs and return the next batch, oldest calls first; an empty batch once the batcher is closed.
 
-        The batch is a list of calls, each with those of its inputs that are in the batch.
+        The batch is a list of calls, each with the part of its inputs that is processed in this batch.
         """
         batch: list[tuple[_Call[In, Out], Sequence[In]]] = []
         room = self._batch_size

@@ -85,7 +85,7 @@ class Bm25Encoder(SparseEncoder):
         self._terms: dict[str, int] = {}
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return weight 1 for each distinct term of a query, without QUESTION_WORDS if it has other words."""
+        """Return weight 1 for each distinct term of a query. QUESTION_WORDS are left out if it has other words, too."""
         query = list(words(text))
         content = [word for word in query if word not in QUESTION_WORDS] or query
         return _vector(dict.fromkeys(self._terms_of(content), 1.0))
@@ -138,7 +138,7 @@ def _folded(text: str) -> str:
 
 
 def _compound(compound: str) -> Iterator[str]:
-    """The words of `compound`: itself and its parts, such as getusername, get, user and name; or only itself."""
+    """The words of `compound`: getusername, get, user and name for getUserName; if it has one part, only this part."""
     parts = [hump for piece in _PIECE.finditer(compound) for hump in _HUMP.split(piece.group())]
     if len(parts) != 1 and compound.strip("_"):
         yield compound.lower()[:MAX_WORD]

@@ -221,8 +221,8 @@ def token_projection(dimensions: int) -> NDArray[np.float32]:
 
     It is a subsampled randomised Hadamard transform (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform",
     2009): each block of 128 dimensions gets random signs and is mixed by a Hadamard matrix, and the blocks are added.
-    The projection preserves expected cosines and is the same on every machine. One fitted to texts would raise the
-    recall at 10 of late interaction alone by .01, but would depend on the machine's rounding.
+    The projection preserves expected cosines and is the same on every machine. A projection fitted to texts would raise
+    the recall at 10 of late interaction alone by .01, but would depend on the machine's rounding.
 
     Raises ValueError unless `dimensions` is a multiple of 128.
     """

@@ -155,7 +155,7 @@ class TiktokenTokenizer(Tokenizer):
         return text
 
     def _beginning(self, block: str, tokens: list[int]) -> str:
-        """The longest prefix of `block` with at most `len(tokens)` tokens. tokens: the first tokens of `block`."""
+        """The longest prefix of `block` with at most as many tokens as `tokens`, the first tokens of `block`."""
         reached = len(self._encoding.decode(tokens, errors="ignore"))
         start, end = _piece_at(block, reached)
         left = 0 if start == reached else len(tokens) - self.count(block[:start])
@@ -173,7 +173,7 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, size: int) -> Iterator[int]:
-    """Cut `text` into pieces at seams, and yield the position at which each piece ends.
+    """Cut `text` into pieces at seams (see `_SEAM`), and yield the position at which each piece ends.
 
     Every piece but the last has at least `size` characters. The pieces' token counts add up to that of the text.
     """
@@ -185,10 +185,7 @@ def _ends(text: str, size: int) -> Iterator[int]:
 
 
 def _piece_at(text: str, place: int) -> tuple[int, int]:
-    """Start and end of the piece of `text` around `place`: the last seam up to `place`, and the first seam after it.
-
-    Where there is no seam, they are the start or the end of `text`.
-    """
+    """Start and end of the piece of `text` around `place`: the nearest seams (see `_SEAM`) or ends of `text`."""
     after = _SEAM.search(text, place + 1)
     begin, width, before = place, NEAR, list[int]()
     while begin > 0 and not before:

@@ -56,9 +56,9 @@ class ItemFilter:
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Digests that every matching value has (see `facts_of`), for a search in the index.
+        """Digests for a search in the index. Every value that meets the filter has all of them (see `facts_of`).
 
-        Values that do not match may have them too, so search results must be checked with `holds`.
+        A value that does not meet the filter may have them, too, so search results must be checked with `holds`.
         """
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
@@ -67,7 +67,7 @@ def facts_of(value: Any) -> list[str]:
     """Digests for a search index: one for each text, number and boolean in a JSON object, also in nested objects.
 
     A digest is made from the value and the keys that lead to it, so objects with an equal member share it. At most
-    MAX_FACTS digests are returned; if there are more, MANY follows them.
+    MAX_FACTS digests are returned; if the object has more values, the marker MANY is added.
     """
     facts: list[str] = []
     waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []

@@ -81,7 +81,7 @@ def tokenized(path: str) -> list[str]:
 
 
 def _parts(values: Iterable[Any], path: str) -> Iterable[Any]:
-    """The parts of `values` at `path`. A part that a step reaches in several ways is returned once."""
+    """The parts of `values` at `path`. A part that a step of the path selects several times is returned once."""
     for step in [] if path == WHOLE else tokenized(path):
         values = {id(part): part for part in _step(values, step)}.values()
     return values
@@ -112,8 +112,8 @@ def _members(value: Any, step: str) -> Iterator[Any]:
 def text_of(value: Any) -> str:
     """A JSON value as text to embed: its texts, numbers and booleans, one on each line.
 
-    A text of at most SHORT words follows the name of its member, as in `color: red`. Embedding the JSON itself made
-    searches find a fifth less, because of the punctuation.
+    A value of at most SHORT words is preceded by the name of its member, as in `color: red`. The JSON itself is not
+    embedded, because searches then found a fifth less, due to its punctuation.
     """
     lines, length = [], 0
     for line in _lines(value, ""):

@@ -124,7 +124,7 @@ class PathMatch(Model):
 
 @dataclass(frozen=True, slots=True)
 class PathListing:
-    """Request for the paths that have items. match: conditions that a path must meet, all of them.
+    """Request for the paths under which items are stored. match: conditions, all of which a path must meet.
 
     max_depth: longer paths are cut to this many labels; None leaves them whole.
     """

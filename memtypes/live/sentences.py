@@ -26,7 +26,7 @@ def sentences(text: str) -> list[str]:
 
 
 def most_important(lines: Sequence[str], cost: Callable[[str], int], limit: int) -> tuple[list[str], str]:
-    """The lines with the highest scores that together cost at most `limit`, in order; and the single best line.
+    """The lines with the highest scores that together cost at most `limit`, in the order of `lines`; and the best line.
 
     cost: the cost of a line, such as its number of tokens. The best line is returned even if it alone costs more than
     `limit`. Of lines with equal scores, the later is preferred.

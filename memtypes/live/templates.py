@@ -1,6 +1,6 @@
 """Templates for thread keys, such as "{{ user.id }}/{{ session.id }}", in a small part of Jinja's syntax.
 
-A template contains text and members of the five VARIABLES, nothing else.
+A template contains text and members of the five VARIABLES, such as `user.id`, but no other syntax.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _path(node: nodes.Node) -> tuple[str, ...]:
 
 
 def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
-    """The thread key: `template` with each member replaced by its value in `variables`.
+    """The thread key: `template` with each member, such as {{ user.id }}, replaced by its value in `variables`.
 
     Different values give different keys, because these characters of a value are percent-encoded: "%", control
     characters, blanks at its ends, and the character that separates it from the next member. Raises InvalidRequest if a
@@ -102,7 +102,10 @@ def is_key_of(template: str, key: str, agent_id: str) -> bool:
 
 
 def _separators(pieces: list[_Piece]) -> list[str]:
-    """For each member among `pieces`, the first character of the text after it; "" for text and for the last member."""
+    """The separator of each of a template's `pieces`: for a variable's member, the first character of the next text.
+
+    It is "" for the last member, and for pieces that are text.
+    """
     last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
     follows = [*pieces[1:], ""]
     return [
@@ -112,7 +115,7 @@ def _separators(pieces: list[_Piece]) -> list[str]:
 
 
 def _encoded(value: str, separator: str) -> str:
-    """`value` with percent-encoding of the characters that a key must not have or that would make it ambiguous."""
+    """`value` with "%", `separator`, unprintable characters and blanks at its ends percent-encoded."""
     start, end = len(value) - len(value.lstrip()), len(value.rstrip())
     return "".join(
         char

@@ -77,7 +77,7 @@ class Turn:
 
     @classmethod
     def from_json(cls, stored: str, index: int) -> Turn:
-        """The turn that `to_json` wrote as `stored`, with its index."""
+        """Decode a turn from the JSON that `to_json` wrote. index: the turn's number in the thread."""
         return _TURN.validate_python({**json.loads(stored), "index": index})
 
 

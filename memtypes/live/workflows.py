@@ -98,7 +98,7 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The event's values that may contain secrets, because callers choose them freely; None values are left out."""
+        """The fields with free content, such as `output`, which may contain secrets; without fields that are None."""
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -130,7 +130,7 @@ class Event:
 
     @classmethod
     def from_json(cls, stored: bytes | str, version: int) -> Event:
-        """The event that `to_json` wrote as `stored`. version: its position in the log."""
+        """Decode an event from the JSON that `to_json` wrote. version: the event's position in the log."""
         return replace(_EVENT.validate_json(stored), version=version)
 
     def members(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """The step after `event`, which ends it. The event's agent and input, if given, replace those of the step."""
+        """The step after `event`, which reports its end. The event's agent and input, if set, replace the step's."""
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -243,7 +243,7 @@ class StatusChange:
 
     @classmethod
     def by(cls, event: Event, status: WorkflowStatus) -> StatusChange:
-        """The change of the workflow's status to `status` by `event`, with its reason."""
+        """Record that `event` changed the workflow's status to `status`. The reason is taken from the event."""
         stated = [event.reason, event.data.get("reason")]
         if status.ended:
             stated += [event.error, event.output, event.input]
@@ -282,11 +282,11 @@ class WorkflowState:
 
     @classmethod
     def from_json(cls, stored: bytes | str) -> WorkflowState:
-        """The state that `to_json` wrote as `stored`, the JSON of a snapshot."""
+        """Decode a state from `stored`, the JSON of a snapshot that `to_json` wrote."""
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:
-        """The state as a JSON object for API answers: without the version, and of each resource only its value."""
+        """The state as a JSON object for API answers, without its version. Each resource is reduced to its value."""
         members: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
         return {**members, "resources": {name: resource.value for name, resource in self.resources.items()}}
 

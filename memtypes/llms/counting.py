@@ -103,7 +103,7 @@ _COUNT_FIELDS = ("input_tokens", "totalTokens", "total_tokens", "count")
 
 
 def _tokens(answer: Any) -> int:
-    """The token count in an endpoint's answer: a number, or the length of a list of tokens; else ValueError."""
+    """The token count in an endpoint's answer, which has a count or a list of tokens. Raises ValueError for others."""
     if not isinstance(answer, dict):
         raise ValueError("the answer is no object")  # noqa: TRY004 - what a server sends is a value
     count = next((answer[name] for name in _COUNT_FIELDS if name in answer), None)

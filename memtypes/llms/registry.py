@@ -65,7 +65,7 @@ class ModelCategory(StrEnum):
 
 
 class CountKind(StrEnum):
-    """Which API a token-counting endpoint has. openai: OpenAI's, or the tokenizer route of a server such as vLLM."""
+    """API of an endpoint that counts tokens. openai: OpenAI's API, or the tokenizer route of a server such as vLLM."""
 
     ANTHROPIC = "anthropic"
     GOOGLE = "google"
@@ -87,9 +87,9 @@ class CountEndpoint(Model):
 class ProviderEntry(Model):
     """Defaults for the models of a provider. detect: beginnings of its models' names, such as "gpt-".
 
-    window: context window, in tokens, of models that are not listed. tokenizer: used for models whose own tokenizer is
-    not available. margin: share by which a model's own count may exceed the count of that tokenizer. count: the
-    provider's endpoint for counting tokens; None if it is not asked.
+    window: context window, in tokens, of models that no entry lists. tokenizer: the tokenizer for models whose own is
+    not available. margin: share by which a model's own token count may exceed the count of that tokenizer. count: the
+    provider's endpoint for counting tokens; None if counts are never requested from the provider.
     """
 
     detect: list[Word] = Field(default_factory=list)
@@ -111,8 +111,8 @@ class ModelEntry(Model):
 
     names: the model's name, then its aliases. pattern: an RE2 pattern that matches the beginning of the family's names,
     in lower case and without the provider's prefix. window: maximum tokens of input and output together. max_input,
-    max_output: maximum tokens of each; None if only the window limits them. tokenizer, margin: None for the provider's
-    (see `ProviderEntry`). source: where the figures come from, and their date.
+    max_output: maximum tokens of input and of output; None if only the window limits them. tokenizer, margin: None for
+    the defaults of the model's `ProviderEntry`. source: where the figures come from, and their date.
     """
 
     provider: Word
@@ -132,7 +132,7 @@ class ModelEntry(Model):
 class RegistryFile(Model):
     """Contents of a registry file: what is known about language models and their providers.
 
-    sources: texts that say where figures come from, by the short name that a `ModelEntry.source` may contain instead.
+    sources: texts that say where figures come from, by a short name. The `source` of a `ModelEntry` may be such a name.
     """
 
     sources: dict[Word, str] = Field(default_factory=dict)
@@ -184,10 +184,10 @@ class KnownModel:
     def allocation(self) -> Allocation | None:
         """How the context window is divided among the parts of a call; None if the window is unknown.
 
-        Below LARGE_WINDOW, content takes 60 % of the window, files 30 % of the content and history 50 % of the content.
-        In larger windows these shares are 80 %, 40 % and 40 %. System and memory share the rest of the content equally:
-        with a window of 128,000 tokens, 7,680 each. The rest of the window is for the response. Content is at most
-        max_input, the response at most max_output.
+        The content of a call gets 60 % of a window below LARGE_WINDOW, and 80 % of a larger one; the response gets the
+        rest. Of the content, 30 % is for files and 50 % for history, or 40 % for each in a larger window. What is left
+        of the content is shared equally by system and memory: 7,680 tokens each with a window of 128,000. Content is at
+        most max_input, the response at most max_output.
         """
         if self.window is None:
             return None
@@ -223,8 +223,8 @@ class Registry:
     def find(self, name: str) -> KnownModel:
         """Return what is known about the model `name`; for a name that is not listed, the defaults of its provider.
 
-        A provider prefix ("openai/gpt-4o") and a suffix of a listed name ("gpt-4o-2024-11-20") are ignored. The longest
-        match of a name or pattern wins; of equally long matches, the entry of the operator's file.
+        A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20") are ignored. The
+        longest match of a name or pattern wins; of equally long matches, the entry of the operator's file.
         """
         if name not in self._found:
             self._found[name] = self._listed(name.lower())
@@ -236,7 +236,7 @@ class Registry:
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
     def known(self, name: str, entry: ModelEntry) -> KnownModel:
-        """What is known about the model `name`: the fields of `entry`, or the provider's defaults."""
+        """What is known about the listed model `name`: the values of its `entry`, then the defaults of its provider."""
         defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
@@ -278,10 +278,11 @@ class Registry:
         return max(matches)[1] if matches else "unknown"
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
-        """The listed name and the entry of the model `name`; None if no entry matches.
+        """The listed name and the entry that match the model `name`; None if no entry matches.
 
-        The entry with the longest match wins. The listed name is the one that matched, or the entry's first if only its
-        pattern matched. The part of `name` after its last slash is searched, or all if the entry's names have slashes.
+        The entry with the longest match wins. The listed name is the one that matched, or the entry's first name if
+        only its pattern matched. An entry whose names contain slashes is compared with all of `name`, other entries
+        with the part after its last slash.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
@@ -333,9 +334,9 @@ def parse_registry(text: str, file: str) -> RegistryFile:
 
 
 class RegistrySource:
-    """Callable that returns the default registry with the entries of an operator's file.
+    """Callable that returns the registry of language models: the default registry, overridden by an operator's file.
 
-    The file may change while the service runs; the next call then reads it again.
+    A call reads the operator's file again if it has changed since the last call.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -359,7 +360,7 @@ class RegistrySource:
         return self._registry
 
     def _file_version(self) -> tuple[int, int, int] | None:
-        """Modification time, size and inode of the operator's file, which tell a change; None if it does not exist."""
+        """Modification time, size and inode of the operator's file, to detect changes; None if there is no file."""
         if self._path is None:
             return None
         try:

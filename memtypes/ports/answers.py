@@ -23,7 +23,7 @@ class StoredAnswer:
 class AnswerStore(Erasable):
     """Stores the answers to API calls by tenant and idempotency key for ANSWER_TTL. A full store drops the oldest.
 
-    A key stands for one call of the tenant, in whatever namespace. `erase` removes all answers to calls in the scope's
+    A key identifies one call of a tenant, across its namespaces. `erase` removes all answers to calls in the scope's
     namespace. Every method raises Unavailable when the store can't be reached.
     """
 

@@ -19,7 +19,7 @@ SESSION_TTL = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a session was shown. ids: of the memories. statements: hashes of the statements in the memories' texts.
+    """What a session was shown. ids: ids of memories. statements: hashes of the sentences in these memories' texts.
 
     since: when ids and statements were last cleared; None if never.
     """
@@ -47,14 +47,14 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record that the session is now shown the memories `ids` and the statements with the hashes `statements`.
+        """Record that the session is now shown the memories `ids`. statements: hashes of the sentences in their texts.
 
-        Returns True if they were recorded. Returns False and records nothing if one of the memories was shown before.
+        Returns True if this was recorded. Returns False and records nothing if one of the memories was shown before.
         """
 
     @abstractmethod
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """Record memories as shown because the session has their content already, for example as its own turns."""
+        """Record memories as shown although they were not, because the session knows their content from other texts."""
 
     @abstractmethod
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
@@ -70,11 +70,11 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """Return the ids of the session's prompts that `begin` stored and `queue` has not queued yet."""
+        """Return the ids of the session's waiting prompts: those stored by calls of `begin`, but not yet of `queue`."""
 
     @abstractmethod
     async def discard_prompts(self, scope: Scope) -> None:
-        """Remove prompts that `begin` stored and `queue` has not queued yet.
+        """Remove waiting prompts (see `waiting_prompts`) of a session, so that they are never queued.
 
-        They are removed from the scope's session or, if the scope names no session, from all sessions of its namespace.
+        If the scope names no session, the waiting prompts of all sessions of its namespace are removed.
         """

@@ -12,7 +12,7 @@ class Erasable(ABC):
 
     @abstractmethod
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the data of the memory, or of the namespace if `memory_id` is None; return the entries' number."""
+        """Erase the data of the memory, or of the namespace if `memory_id` is None; return the number of entries."""
 
     @abstractmethod
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:

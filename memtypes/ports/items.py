@@ -51,7 +51,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """Return the number of items of every agent in the namespace; not those expired by `at`, if given."""
+        """Return the number of items of every agent in the namespace. at: items expired by then are not counted."""
 
     @abstractmethod
     def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:

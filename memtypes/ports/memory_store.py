@@ -180,7 +180,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
-        """Return for each filter, in one request, the number of matching memories of every type, also where it is 0."""
+        """Return a dictionary for each filter: by memory type, the number of matching memories, also if it is 0."""
 
     @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:

@@ -50,7 +50,7 @@ class UnsealedReceipt:
     def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
         """Encode `body`, the members of a receipt with its `id`, as JSON.
 
-        This is the slow part, so it is done before `seal`, which must wait for the receipt before.
+        Encoding is the slow part, so it is done before `seal`, which must wait until the previous receipt is sealed.
         """
         before = {name: value for name, value in body.items() if name < _LINK_PREFIX}
         after = {name: value for name, value in body.items() if name not in before}
@@ -67,7 +67,7 @@ class SealedReceipt:
 
     @property
     def head(self) -> ChainHead:
-        """The head of the chain while this receipt is its newest."""
+        """Id and hash of this receipt, which are the head of the chain until another receipt is added."""
         return ChainHead(self.id, self.sha256)
 
 

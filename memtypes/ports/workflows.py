@@ -66,10 +66,10 @@ class EventAppended:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowLog:
-    """A stored workflow. base: its state at the start or at a snapshot. events: the events after `base`.
+    """A stored workflow. base: its state at the start or at a snapshot. version: its newest version.
 
-    events ends at the version that the caller asked for, version is the newest one. ancestors: ids of its parent, the
-    parent's parent and so on, oldest first. lost: whether its events have expired; `base` is then its last state.
+    events: the events from `base` up to the version that the caller asked for. ancestors: ids of its parent, the
+    parent's parent and so on, oldest first. lost: whether its events have expired, so that `base` is its last state.
     on_end: what happens to its threads and working items when it ends.
     """
 
@@ -131,11 +131,11 @@ class WorkflowPage:
 
 
 class WorkflowStore(ABC):
-    """Stores workflows. A workflow expires when neither it nor a descendant had an event for the TTL, a setting.
+    """Stores workflows. A workflow expires when it and its descendants had no event for a configured TTL.
 
-    The log of an ended workflow is kept until its descendants have ended too, and then for another, separate TTL. The
-    ids of another scope count as unknown. Every call is atomic. Every method raises Unavailable if the store can't be
-    reached.
+    The event log of an ended workflow is kept until its descendants have ended too, and then for a second TTL. A
+    workflow id of another scope is treated as unknown. Every call is atomic. Every method raises Unavailable if the
+    store can't be reached.
     """
 
     @abstractmethod
@@ -148,12 +148,12 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append an event and restart the TTL of the workflow. Its ancestors are kept at least as long.
+        """Append an event and restart the TTL of the workflow. Its ancestors expire no earlier than the workflow.
 
-        An event that ends the workflow limits the TTL of its log, and adds the workflow to those that `unrecorded`
-        yields. Raises NotFound if the workflow is unknown; VersionConflict if `append.expected` is not the current
-        version or the workflow has ended; Conflict if the idempotency key was used with another digest or the log is
-        full (MAX_EVENTS).
+        After an event that ends the workflow, its log gets a TTL (see `WorkflowStore`) and `unrecorded` yields it. A
+        repeated call, with the same idempotency key, appends nothing and returns the first call's answer. Raises
+        NotFound if the workflow is unknown; VersionConflict if `append.expected` is not the current version or the
+        workflow has ended; Conflict if the key was used with another digest or the log is full (MAX_EVENTS).
         """
 
     @abstractmethod
@@ -185,7 +185,7 @@ class WorkflowStore(ABC):
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
     ) -> None:
-        """Add a thread or a session to the workflow's members. Raises NotFound, and Conflict if it has ended."""
+        """Add a thread or session to a workflow. Raises NotFound for an unknown workflow, Conflict if it has ended."""
 
     @abstractmethod
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:

@@ -53,7 +53,7 @@ class ItemSelection:
 class DueNamespace:
     """A namespace with working items to copy to the memory store, or to delete as cleared or expired.
 
-    due_at: opaque text for the time since when it has been due; `reschedule` needs it.
+    due_at: the time at which this work became due, as opaque text that `reschedule` needs.
     """
 
     scope: Scope
@@ -69,9 +69,9 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store `item`, replacing a stored item with the same id, and end the pause of all items of the session.
+        """Store `item`, replacing a stored item with the same id, and resume all paused items of the session.
 
-        If it is a to-do, the session's earlier item for the same to-do is cleared.
+        If `item` is a to-do, the session's earlier item for the same to-do is marked as cleared.
         """
 
     @abstractmethod
@@ -100,14 +100,15 @@ class LiveItemStore(ABC):
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
         """Return at most `limit` namespaces with items to copy to the memory store, or to delete.
 
-        at: the time at which they must be due. The namespace due for the longest time is first.
+        Only namespaces are returned for which this work is due at the time `at`; the longest overdue is first.
         """
 
     @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return at most `limit` of the namespace's sessions with items to copy to the memory store, or to delete.
+        """Return the ids of at most `limit` of the namespace's sessions with items to copy or to delete.
 
-        The scope names no session. at: time at which they must be due. The session due for the longest time is first.
+        Only sessions are returned for which this work is due at the time `at`; the longest overdue is first. The scope
+        need not name a session.
         """
 
     @abstractmethod
@@ -119,7 +120,8 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace is due next: when the first of its sessions is due, or never.
+        """Set the next due time of a namespace, once its work is done: the earliest due time of its sessions.
 
-        due: as `due_namespaces` returned it. Nothing is changed if another call has set a new time since.
+        If none of its sessions has a due time, the namespace gets none. due: the namespace as `due_namespaces` returned
+        it; if its due time was changed since, nothing is changed.
         """

@@ -91,14 +91,14 @@ class Candidates:
 
 
 def _optional(column: NDArray[np.float64] | None, count: int) -> list[float | None]:
-    """A score column as a list: None for NaN, or `count` times None if there is no column."""
+    """A column of scores as a list, with None for NaN. If the column is None, the list has `count` times None."""
     return [None] * count if column is None else [None if np.isnan(score) else score for score in column.tolist()]
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """Concatenate one column of several `Candidates`. own: the column of each. counts: the number of rows of each.
+    """Concatenate the same column of several `Candidates`. own: the columns. counts: number of rows of each part.
 
-    Where the column is None, the rows are filled with NaN. Returns None if all columns are None.
+    If a column is None, its rows are filled with NaN. Returns None if all columns are None.
     """
     known = next((column for column in own if column is not None), None)
     if known is None:

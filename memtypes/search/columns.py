@@ -59,11 +59,11 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Payload fields of `count` memories as columns (arrays), by the field's path.
+    """A table with a row for each of `count` memories and a column (array) for each payload field, by the field's path.
 
     A column may be missing if no memory has a value. A text column has indices into the list of its distinct texts,
-    which is in `tables`, by path. places: which rows of `columns` belong to these memories, in order; None if all do.
-    So selecting memories does not copy a column before it is read.
+    which is in `tables`, by path. places: numbers of the rows of `columns` that are in the table, in order; None if all
+    are. So selecting rows does not copy a column before it is read.
     """
 
     count: int
@@ -73,7 +73,7 @@ class Columns:
 
     @classmethod
     def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
-        """The columns of memories, read from their `payloads`."""
+        """Make a table with a row for each of `payloads`."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
         for path, kind in KINDS.items():
@@ -90,7 +90,7 @@ class Columns:
 
     @classmethod
     def joined(cls, parts: Sequence[Columns]) -> Columns:
-        """The memories of all `parts`, one part after the other."""
+        """Concatenate tables: the rows of all `parts`, one part after the other."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
         for path in KINDS:
@@ -102,7 +102,7 @@ class Columns:
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
-        """The values of the field at `path`, one row for each memory; its ColumnKind's `none` if a value is missing."""
+        """The column of the field at `path`. A missing value is marked by the `none` of the column's `ColumnKind`."""
         known = self.columns.get(path)
         if known is None:
             return np.full(self.count, KINDS[path].none, dtype=KINDS[path].dtype)
@@ -118,7 +118,7 @@ class Columns:
         return np.nan_to_num(self.column(path).astype(np.float64), nan=default)
 
     def known(self, path: str) -> NDArray[np.bool_]:
-        """A mask: True for each memory that has a value of the field at `path`."""
+        """A mask of the rows: True where the field at `path` has a value."""
         kind, values = KINDS[path], self.column(path)
         if kind is ColumnKind.TIME:
             return ~np.isnat(values)
@@ -126,17 +126,17 @@ class Columns:
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """A mask: True for each memory whose text at `path` meets the predicate `holds`; False without a text."""
+        """A mask of the rows: True where the field at `path` has a text that meets the predicate `holds`."""
         held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
         return held[self.column(path)]  # the code -1, for no text, selects the last
 
     def take(self, places: NDArray[Any]) -> Columns:
-        """Select memories by the row numbers in `places`, in that order."""
+        """A table of the rows with the numbers `places`, in that order."""
         own = places if self.places is None else self.places.take(places)
         return Columns(len(places), self.columns, self.tables, own)
 
     def changed(self, path: str, column: Column) -> Columns:
-        """The same memories with `column` as the values of the field at `path`, which must not be a text field."""
+        """A copy of the table with `column` as the column of the field at `path`, which must not be a text field."""
         return Columns(self.count, {**{each: self.column(each) for each in self.columns}, path: column}, self.tables)
 
 
@@ -148,7 +148,7 @@ def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """Convert JSON `values` to a column of `kind`, which must not be TEXT: its columns need a table of texts."""
+    """Convert JSON `values` to a column of `kind`, which must not be TEXT, as a text column needs a list of texts."""
     if kind is ColumnKind.TIME:
         # numpy parses a thousand times in the time that datetime takes for a hundred.
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=kind.dtype)
@@ -162,9 +162,9 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Merge the text tables of several parts of a column. Returns each part's new codes, and the merged table.
+    """Merge the lists of texts (`tables`) of several parts of a text column. Returns each part's codes, and one list.
 
-    A code is the position of a memory's text in the table; -1 means no text.
+    A code is the position of a memory's text in the list; -1 means no text.
     """
     places: dict[str, int] = {}
     moved: list[Column] = []

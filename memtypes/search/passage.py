@@ -44,9 +44,9 @@ def piece(memory: Memory) -> str:
 class Passage(NamedTuple):
     """The fields of a memory that rendering a context needs.
 
-    said: the text to show if it is not just `content`; else None. group: the heading above the memory's list entry;
+    said: the text to show if it differs from `content`, else None. group: the heading above the memory's list entry;
     None for no heading. tokens: token count of the entry, by `tokenizer`. live: whether the memory is a copy of an item
-    in the live store (Redis). state, valid_to, state_until: as stored with the memory.
+    in the live store (Redis). state, valid_to, state_until: fields of the memory, for `state_at`.
     """
 
     id: str

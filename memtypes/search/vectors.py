@@ -2,7 +2,7 @@
 
 Ranking compares the words of a thousand candidates by their heaviest terms: those with the highest weights in the
 sparse vector. Such a term is stored as a number from 1 to 65,535, derived from its id in the sparse vector. Different
-terms may get the same number, but only a few terms of one search do.
+terms may get the same number, but within one search this is rare.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ Numbers: TypeAlias = NDArray[np.uint16]
 
 
 def numbered(ids: NDArray[np.uint32]) -> Numbers:
-    """Numbers from 1 to 65,535 that stand for these term ids of sparse vectors; several ids may get the same number."""
+    """Map each term id of a sparse vector to a number from 1 to 65,535. Several ids may get the same number."""
     return (ids % (NUMBERS - 1) + 1).astype(np.uint16)
 
 
@@ -97,6 +97,6 @@ def heaviest(vector: SparseVector) -> str:
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """Decode texts of `heaviest` to the terms' numbers: a row of KEPT numbers for each text, padded with 0."""
+    """Decode texts that `heaviest` returned to term numbers: a row of KEPT numbers for each text, padded with 0."""
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)

@@ -67,7 +67,7 @@ class GraphWriter:
         return self.node("LayerNormalization", [source, scale, shift], name, axis=-1, epsilon=EPSILON)
 
     def linear(self, sources: tuple[str, ...], matrix: NDArray[Any], bias: NDArray[Any], name: str) -> str:
-        """Multiply the input by `matrix` and add `bias`. sources: the tensors that `entry` returned for the input."""
+        """Multiply an input by `matrix` and add `bias`. sources: the input's tensors, as `entry` returned them."""
         if self.int8:
             values, scales = quantised(matrix, axis=0)
             source, scale, zero = sources
@@ -79,7 +79,10 @@ class GraphWriter:
         return self.node("Add", [product, self.constant(f"{name}_b", bias)], name)
 
     def entry(self, source: str, name: str) -> tuple[str, ...]:
-        """Prepare the tensor `source` for `linear`: unchanged, or in int8 graphs as uint8 with scale and zero point."""
+        """Prepare the tensor `source` as input of `linear`; return the names of the tensors to pass as its `sources`.
+
+        They are the unchanged tensor or, in an int8 graph, the tensor quantised to uint8, its scale and its zero point.
+        """
         if not self.int8:
             return (source,)
         names = (f"{name}_uint8", f"{name}_scale", f"{name}_zero")
@@ -88,7 +91,7 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8; return it in steps of a scale, and the scales: one for all entries along `axis`."""
+    """Quantise `matrix` to int8. Returns the int8 matrix, and its scales; entries along `axis` have a common scale."""
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
@@ -222,7 +225,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _pool(writer: GraphWriter, states: str, mask: str) -> None:
-    """Add the model's outputs. The sum of the tokens' states serves as their mean: at unit length both are the same."""
+    """Add the model's outputs. Scaled to unit length, the sum of the tokens' states is equal to their mean."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)
