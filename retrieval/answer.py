@@ -27,7 +27,7 @@ class Answer(BaseModel):
 
 
 class FloorAnswer(Answer):
-    """The relevance floor. value: minimum probability that a hit helps. dropped: number of candidates below it."""
+    """The relevance floor. value: minimum probability that a hit answers the query. dropped: candidates below it."""
 
     value: UnitFloat
     dropped: int = Field(ge=0)
@@ -136,7 +136,7 @@ class RetrieveAnswer(Answer):
         return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
 
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
-        """The same answer with a thread's context added after the memories, and its tokens to total and budget."""
+        """Append a thread's context to that of the memories, and add its `tokens` to the total and to the budget."""
         whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]
         budget = self.metadata.budget + tokens
         changes = {

@@ -66,8 +66,8 @@ class RetrieverParts:
     """Stores, encoders and settings that retrieval needs.
 
     tokenizers: by name. counter: asks a model's provider for token counts. live: store of live working memory, if any.
-    use_counts, receipts: write uses and receipts after an answer. on_timings: called at the end of each retrieval.
-    adjust: changes the candidates before they are ranked, for a replay.
+    use_counts, receipts: queue use counts and receipts, which are written later. on_timings: called at the end of each
+    retrieval. adjust: changes the candidates before they are ranked, which replays of receipts need.
     """
 
     store: MemoryStore
@@ -105,8 +105,9 @@ class StageTimings:
 class _Ranking:
     """What to rank for one request: where to search, and how to score.
 
-    filters: by memory type. ended: filters for memories that are no longer valid, which receipts list; None without
-    one. with_copies: whether stored copies of live working items are ranked.
+    filters: by memory type. ended: filters for memories that are no longer valid, which a receipt lists; None if no
+    receipt is wanted. with_copies: whether to rank copies of working items that are in the memory store, for a service
+    without a live store.
     """
 
     scope: Scope
@@ -122,10 +123,7 @@ class _Ranking:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """Result of a ranking. ended: candidates no longer valid. degraded: parts of the service that did not answer.
-
-    wish: what the query asks for, such as tasks.
-    """
+    """Result of a ranking. ended: memories that are no longer valid. degraded: names of parts that did not respond."""
 
     candidates: RankedCandidates
     ended: Candidates
@@ -144,7 +142,7 @@ class _QueryVectors:
 
 
 class Retriever:
-    """Answers search and retrieve requests. Raises InvalidRequest if malformed, Unavailable if the store is away."""
+    """Answers search and retrieve requests. Raises InvalidRequest for bad ones, Unavailable if the store is away."""
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
@@ -184,7 +182,7 @@ class Retriever:
         return await self.record(await self.context(scope, request))
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Return the answer of a context that is shown; queue its receipt, and the use counts of its memories."""
+        """Queue the receipt of a context that is sent, and the use counts of its memories; return its answer."""
         scope, request = retrieval.scope, retrieval.request
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
         if request.as_of is None:
@@ -196,7 +194,7 @@ class Retriever:
         return await self._parts.receipts.record(retrieval)
 
     async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
-        """Retrieve a context, without use counts or receipt, within its budgets also by the model provider's count."""
+        """Retrieve a context that fits by the count of the model's provider, too, if available; record nothing."""
         with_ended = self._parts.receipts is not None and request.receipt
 
         async def build(margin: float) -> BuiltContext[Retrieval]:
@@ -267,7 +265,7 @@ class Retriever:
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
-        """Read those of the LINKING_HITS best hits that have links; return them by id. Without any, read nothing."""
+        """Read those of the LINKING_HITS best hits that have links to other memories; return them by id."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
@@ -342,9 +340,9 @@ class Retriever:
 async def _filled(
     writer: ContextWriter, texts: dict[str, Passage], timings: StageTimings
 ) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
-    """The filled budget, after removing hits whose text another hit contains: writer, chosen hits, and texts by id.
+    """Fill the budget without hits whose text another hit contains; return writer, chosen hits, and texts by id.
 
-    More hits fit then, which may be contained in others, too. A hit stays if the one that contains it no longer fits.
+    Each hit removed makes room for more hits, so this is repeated. A hit stays if the one with its text no longer fits.
     """
     filled, repeats, lost = list[tuple[ContextWriter, Fills]](), dict[str, str](), set[str]()
     for _ in range(MAX_FILLS):

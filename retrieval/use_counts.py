@@ -1,4 +1,4 @@
-"""Counts how often contexts show a memory. Uses are written to the store later, in batches, to delay no answer."""
+"""Counts how often contexts show a memory. Uses are written to the store later, so that no answer waits."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY
 
 
 class RateLimit:
-    """Limits the calls with each API key to `per_minute`, by a token bucket: all may come at once. 0 sets no limit."""
+    """Limits the calls with each API key to `per_minute`, which may come in one burst (token bucket). 0: no limit."""
 
     def __init__(self, per_minute: int = 0, now: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute

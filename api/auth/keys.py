@@ -112,7 +112,7 @@ class Caller:
         return acting
 
     def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:
-        """The scope that a call may read and write. acting: the agent that it acts as, from `agent`; None for none."""
+        """The scope that a call may read and write. acting: the agent that `agent` returned for the call, or None."""
         agents = self.agents if acting is None else (acting,) if self.agents else ()
         return Scope(self.tenant, namespace, session_id, acting, agents)
 
@@ -229,7 +229,7 @@ class KeyBook:
         return None if self._listed else Caller(self._tenant, Role.ADMIN)
 
     def caller_with(self, key_id: str) -> Caller | None:
-        """The caller of the key with this id, for visitors who logged in with it; None if it was removed since."""
+        """The caller of the key with this id, for a visitor who logged in to the inspector; None if it was removed."""
         self._refresh()
         return next((known.caller for known in self._all if known.id == key_id), None)
 
@@ -251,7 +251,7 @@ class KeyBook:
         return created.id, key
 
     async def remove(self, key_id: str) -> None:
-        """Delete the created key `key_id`. Raises NotFound if it is unknown, Conflict for a key from the keys file."""
+        """Delete a key that an admin created. Raises NotFound for an unknown id, Conflict if the keys file has it."""
         async with self._exclusive():
             remaining = [created for created in self._created if created.id != key_id]
             if len(remaining) == len(self._created):

@@ -36,7 +36,7 @@ class ErasableMemories(Erasable):
 
 @dataclass(frozen=True, slots=True)
 class ErasableItems(Erasable):
-    """Erases the keyed items of a namespace. Erasing a single memory leaves all items as they are."""
+    """Erases a namespace's keyed items (JSON values stored under a key). Erasing a single memory leaves them all."""
 
     items: ItemStore
 
@@ -45,7 +45,7 @@ class ErasableItems(Erasable):
         return await self.items.delete_all(scope) if memory_id is None else 0
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of keyed items in the namespace, also of expired items; 0 if `memory_id` is not None."""
+        """Number of keyed items in the namespace, expired ones included; 0 if `memory_id` is not None."""
         return await self.items.count(scope, at=None) if memory_id is None else 0
 
 

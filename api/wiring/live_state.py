@@ -92,7 +92,7 @@ def threads_of(
 
 
 def summariser_of(resources: Resources) -> Summariser:
-    """The summariser for threads: the configured endpoint or, if there is none, a summariser by rules."""
+    """The summariser for threads: the configured endpoint of a model or, if there is none, one that works by rules."""
     settings = resources.settings
     if settings.summariser_url is None:
         return RuleSummariser(resources.tokenizer)

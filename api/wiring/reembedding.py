@@ -25,7 +25,7 @@ def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
 
 
 def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
-    """Settings for the connection to the Qdrant server at `url` and for its collections, from `settings`."""
+    """Settings for the store on the Qdrant server at `url`. fingerprint, dimensions: those of the vectors' encoders."""
     # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
@@ -53,8 +53,8 @@ class Reembedding:
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
         """Embed every memory and keyed item again; return their number by collection.
 
-        stop_engine: whether a service is running, whose embedded engine must be stopped meanwhile. Raises Conflict if
-        that service uses a Qdrant server, and the errors of `memtypes.stores.edge.rebuild`.
+        stop_engine: whether to stop the embedded engine meanwhile, because a service is running. Raises Conflict if
+        this service uses a Qdrant server, and the errors of `memtypes.stores.edge.rebuild`.
         """
         fingerprint = store_fingerprint(self.embedder, self.sparse)
         if self.settings.qdrant_url is not None:

@@ -83,7 +83,7 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
 
 
 async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder:
-    """Open the configured embedder. Raises SetupRequired if its model is not prepared or its package not installed."""
+    """Open the configured embedder with a cache of so many queries. Raises SetupRequired without model or package."""
     # OpenBLAS threads busy-wait for their next product, which took as much processor time as the encoder.
     threadpool_limits(1, user_api="blas")
     if settings.embedder == "onnx":
@@ -106,7 +106,7 @@ async def prepared_embedder(settings: Settings) -> Embedder:
 
 
 async def open_tokenizers() -> Mapping[str, Tokenizer]:
-    """Open the tokenizers in EXACT_TOKENIZERS, by name. Raises SetupRequired if a rank file is not installed."""
+    """Open the tokenizers in EXACT_TOKENIZERS, by name. Raises SetupRequired if a vocabulary is not installed."""
     opened = {name: await TiktokenTokenizer.open(name) for name in EXACT_TOKENIZERS}
     stored = opened[EXACT_TOKENIZERS[0]]  # counts stored content, so its encoding is built now
     await to_thread.run_sync(stored.count, "")

@@ -146,7 +146,7 @@ def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """The parts that check and redact texts before they are stored. gates: the steps, in the order of running."""
+    """The parts that redact and check texts before they are stored. gates: the checks, in the order of running."""
 
     redactor: Redactor
     gates: tuple[ScreeningGate, ...]
@@ -156,7 +156,7 @@ class Screening:
 
 
 def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock = system_clock) -> Screening:
-    """Build the screening of texts, with the redaction rules of `book` and the reviewers of `panel`."""
+    """Build the parts that redact texts (by the rules of `book`) and judge whether to store them (by `panel`)."""
     redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent)
     gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier))
@@ -201,7 +201,7 @@ def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
 def retriever_parts(
     resources: Resources, items: LiveItemStore, use_counts: UseCounts, counter: ProviderCounter
 ) -> RetrieverParts:
-    """The parts of which the retriever is built. use_counts: counts the uses of memories that the retriever returns."""
+    """The parts of which the retriever is built. use_counts: counts how often contexts show a memory."""
     return RetrieverParts(
         resources.store,
         resources.embedder,
@@ -240,7 +240,7 @@ def erasable_stores(
 
 
 def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:
-    """The job that runs upkeep for the default tenant and all tenants with an API key; empty if upkeep is off."""
+    """The job that tidies the memories of the default tenant and all tenants with an API key; empty if it is off."""
     every_s = settings.upkeep_minutes * 60.0
     if not every_s:
         return ()

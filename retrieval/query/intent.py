@@ -66,7 +66,7 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:
-    """Features of a query for the model: its dense vector, then its words and word pairs counted in hashed buckets."""
+    """Features of a query for the model of `wish_of`: its dense vector, and counts of hashed words and word pairs."""
     words = ["^", *_WORD.findall(query.lower()), "$"]
     terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words))]
     return np.concatenate([vector, hashed(terms, _BUCKETS)]).astype(np.float32)

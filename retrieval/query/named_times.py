@@ -87,9 +87,9 @@ def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
 
 
 def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """The window that results if the words at the end of `before` ("two weeks after", "since") modify `window`.
+    """Change `window` by the words at the end of `before`, such as "two weeks after" or "since".
 
-    The first value is the length of words that relate to an event or time ("two weeks after"), else 0.
+    Returns the length of words such as "two weeks after", or 0 for all others, and the changed window.
     """
     relation = _RELATION.search(before)
     if relation is not None:
@@ -99,16 +99,16 @@ def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Windo
 
 
 def _opened(word: str, window: Window, as_of: datetime) -> Window:
-    """`window` opened to one side: "since" and "after" reach to now, other words ("before") back to the year 1."""
+    """The time from `window` to now for the words "since" and "after"; else ("before") from the year 1 to `window`."""
     if word in ("since", "after"):
         return Window(window.start if word == "since" else window.end, max(window.end, as_of))
     return Window(_BEGINNING, window.start if word == "before" else window.end)
 
 
 def _related(relation: re.Match[str], anchor: Window) -> Window:
-    """The time that `relation` ("two weeks before", "the end of") names relative to `anchor`.
+    """The time that `relation` ("two weeks before", "the last week of") names relative to `anchor`.
 
-    It includes `anchor`, unless it is a part of it: what happened before an event is often told only at the event.
+    A time before or after `anchor` includes `anchor`, because what happened before an event is often told only then.
     Raises ValueError or OverflowError for times beyond the calendar.
     """
     joint = relation["side"] or relation["joint"]
@@ -157,6 +157,6 @@ def _length(relation: re.Match[str]) -> timedelta:
 
 
 def _rounding(relation: re.Match[str]) -> timedelta:
-    """Half the unit of `relation` for weeks, months and years, because people round these; 0 for days."""
+    """Half a week, month or year if `relation` counts in these, because people round them; 0 if it counts in days."""
     unit = relation["unit"] or relation["period"]
     return timedelta(days=DAYS_PER_UNIT[unit]) / 2 if unit in ("week", "month", "year") else timedelta(0)

@@ -56,9 +56,9 @@ def both_ends(text: str, most: int) -> str:
 class RankedRequest(Model):
     """The fields that search and retrieve requests have in common.
 
-    session_id: the current session; memories that only this session may see are found too. weights: replace the
-    profile's; signals that they omit get 0. as_of: the instant to ask about; now by default. floor: minimum certainty
-    of a hit.
+    session_id: the current session, whose private memories are found, too. weights: weights of signals instead of those
+    of the profile. Signals that it omits get 0. as_of: the instant to ask about, now by default. floor: minimum
+    probability that a hit helps to answer the query.
     """
 
     query: Query
@@ -118,7 +118,7 @@ AnyBudget: TypeAlias = Annotated[
 class RetrieveRequest(RankedRequest):
     """A request for a context of memories within a token budget.
 
-    working_budget: tokens for working memory, on top of `budget`. include_due: show due tasks, whatever the floor.
+    working_budget: tokens for working memory, on top of `budget`. include_due: show due tasks even below the floor.
     """
 
     floor: Floor = DEFAULT_FLOOR
@@ -135,19 +135,20 @@ class RetrieveRequest(RankedRequest):
 
     @property
     def allowance(self) -> Budget:
-        """The request's long-term budget as an object, even if the request gives a plain number."""
+        """The budget for long-term memories as a `Budget`, also if the request gives only a number of tokens."""
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
     def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:
-        """How a memory of type `kind` is treated that is too large for its share: left out, cut, or excerpted."""
+        """How to show a memory of type `kind` that is too large for its share: not at all, cut, or as an excerpt."""
         return self.oversize or ("excerpt" if kind is MemoryType.WORKING else "skip")
 
 
 @dataclass(frozen=True, slots=True)
 class SettledRequest:
-    """A request whose tokenizer and budgets are filled in, so that `settle` would not change it again.
+    """A request whose tokenizer and budgets `settle` has filled in.
 
-    total: the long-term budget in the model's own tokens. margin: share by which its count may exceed the tokenizer's.
+    total: budget for long-term memories by the model's own count. margin: share by which the model may count more
+    tokens than the tokenizer.
     """
 
     request: RetrieveRequest
@@ -156,11 +157,11 @@ class SettledRequest:
 
 
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
-    """`request` with the tokenizer of its model, and with budgets in tokens of that tokenizer.
+    """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
-    If the request names a tokenizer, it is used without a margin. If the model's own is not available, another one
-    counts, and budgets are reduced by a margin: the share by which the model's count may be higher. least_margin:
-    minimum margin, for a model that was seen to count more.
+    A tokenizer that the request names is used without a margin. If the model's own tokenizer is not available, a
+    similar one is used, and budgets are reduced by a margin: the share by which the model may count more tokens.
+    least_margin: minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
@@ -178,12 +179,12 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """`tokens` reduced so that a model whose count is higher by up to the share `margin` still stays within them."""
+    """`tokens` / (1 + `margin`), a limit that holds even if the model counts more tokens by the share `margin`."""
     return int(tokens / (1.0 + margin))
 
 
 def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget; if it names no total, what the model's context window leaves for memories, if known."""
+    """The request's budget. If it has no total, the memories' part of the model's context window, if that is known."""
     budget = request.allowance
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set

@@ -1,4 +1,4 @@
-"""Store filters that let a query find only memories valid at its time that match the request's own filter."""
+"""Store filters for the memories that a query may find: valid at the time it asks about, and matching `filters`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
     """For each memory type that a context may contain, the filter of its memories.
 
     Completed and cancelled intentions are left out unless the request filters by status. Working memory is included,
-    without cleared items, if include_working is true and working_budget above 0. A question about a former state also
-    matches replaced memories. Raises InvalidRequest for a malformed filter.
+    without cleared items, if include_working is true and working_budget above 0. Replaced memories are included if the
+    query asks for a former state ("What was the limit before?"). Raises InvalidRequest for a malformed filter.
     """
     callers = _callers_filter(request)
     where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
@@ -54,7 +54,7 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
 
 def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """For each long-term type, the filter of memories that are left out of a context as they ended by `as_of`."""
+    """For each long-term type, a filter for memories that contexts leave out: expired or replaced at `as_of`."""
     ended: Filter = Compare("expires_at", Op.LTE, as_of)
     callers = _callers_filter(request)
     if not (_names(callers, "state") or asks_for_former(request.query)):
@@ -63,14 +63,14 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 
 
 def valid_at(as_of: datetime) -> Filter:
-    """Filter for memories valid at `as_of`: begun, not expired, and not ended or replaced (or current again)."""
+    """Filter for memories valid at `as_of`: begun, not expired, and not replaced, or current again after that."""
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 
 def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
-    """Filter for memories that are valid at `as_of` and match the request's own filter.
+    """Filter for memories that are valid at `as_of` and match the `filters` of the request.
 
-    Ended and replaced memories match, too, if with_replaced is true or the request filters by `state`.
+    Replaced memories match, too, if with_replaced is true or `filters` has a condition on `state`.
     """
     callers = _callers_filter(request)
     if not (with_replaced or _names(callers, "state")):

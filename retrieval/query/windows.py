@@ -76,7 +76,7 @@ def _bare_month(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _season(match: re.Match[str], as_of: datetime) -> Window:
-    """A season of the northern hemisphere; without a year the latest that has begun, after "last" the latest over."""
+    """A season of the northern hemisphere. Without a year, the latest that has begun; after "last", the latest past."""
     first, last = _FIRST_MONTH[match["season"]], match["which"] == "last"
     if match["year"]:
         return _three_months(int(match["year"]), first)

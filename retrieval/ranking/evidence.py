@@ -75,8 +75,8 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
     """The probability that each of `hits` (best first) helps to answer `question`, shape (hits,); None without vectors.
 
     The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this
-    hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes. It
-    is 0 for a question without tokens, such as an invisible character.
+    hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes.
+    For a question without tokens, such as an invisible character, the certainty is 0.
     """
     if question.tokens is not None and not len(question.tokens):
         return np.zeros(len(hits))
@@ -94,7 +94,7 @@ def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """Features of a question for the first model: numbers, and sums of its token vectors weighted by lack of match."""
+    """Features of a question for the model that judges whether any hit answers it: how well its tokens are matched."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)
@@ -121,7 +121,7 @@ def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.floa
 
 
 def hit_features(matches: Matches) -> NDArray[np.float32]:
-    """Features of each hit for the second model, shape (hits, features): how well it matches, and its rank."""
+    """Features of each hit for the model that compares hits, shape (hits, features): how well it matches, its rank."""
     similarity = matches.similarity
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))

@@ -50,7 +50,7 @@ class Neighbours:
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of the candidates two places before and after it; 0 without either."""
+        """For each candidate, the larger value of those two places before and after it; 0 if it has neither."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
@@ -69,10 +69,10 @@ class Neighbours:
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """For each candidate, the largest of its own value and, times a factor, those of neighbours and session.
+        """For each candidate, the largest of its own value and the reduced values of its neighbours and its session.
 
-        next_to, two_away: factors, at most 1, for the values of neighbours one and two places away. in_session: the
-        factor for the largest value in the session. values: shape (candidates, ...), not negative.
+        next_to, two_away: factors, at most 1, that reduce the values of neighbours one and two places away. in_session:
+        factor that reduces the largest value in the session. values: shape (candidates, ...), not negative.
         """
         if not len(self.in_sessions):
             return values
@@ -85,9 +85,10 @@ class Neighbours:
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
-    """Which of `candidates` are neighbours, that is, in one session and at most two apart in `seq`.
+    """Find which of `candidates` are neighbours, that is, in one session and at most two apart in `seq`.
 
-    If several candidates have the same session and `seq`, only the last of them counts as a neighbour of others.
+    If several candidates have the same session and `seq`, all of them have neighbours, but only the last is a neighbour
+    of others.
     """
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
@@ -101,9 +102,9 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """An integer key for each (session, number), and how many keys a session takes; neighbours' keys differ by 1 or 2.
+    """Integer keys, session * width + number, so that the keys of neighbours differ by 1 or 2; and this width.
 
-    Larger gaps between numbers are narrowed to _GAP, so that no key overflows.
+    Gaps between numbers are reduced to _GAP if they are larger, so that no key overflows.
     """
     known, ranks = np.unique(numbers, return_inverse=True)
     gaps = np.minimum(np.diff(known).view(np.uint64), _GAP).astype(np.int64)  # a difference may exceed int64
@@ -113,14 +114,14 @@ def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDAr
 
 
 def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) -> Pairs:
-    """Pairs of candidates whose keys differ by `offset`. keys: one for each of `positions`, ascending."""
+    """Pairs of candidates whose keys differ by `offset`. keys: from `_keys`, one for each of `positions`, ascending."""
     last = np.searchsorted(keys, keys + offset, side="right") - 1
     paired = np.flatnonzero(keys[last] == keys + offset)  # index -1 wraps round to a key that differs
     return Pairs(positions[paired], positions[last[paired]])
 
 
 def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The `positions` in sessions that occur more than once, and where each session starts. sessions: ascending."""
+    """The `positions` whose session occurs more than once, and where each session begins. sessions: ascending."""
     begins = np.diff(sessions, prepend=-1) != 0
     shared = ~begins | np.append(~begins[1:], [False])[: len(begins)]
     return positions[shared], np.flatnonzero(begins[shared])
@@ -129,9 +130,9 @@ def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[
 def _raised(
     least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], factor: float = 1.0
 ) -> NDArray[np.float64]:
-    """`least`, raised in place to `factor` times the value of a candidate's neighbour wherever that is larger.
+    """Raise `least`, in place, to `factor` times the value of a candidate's neighbour wherever that is larger.
 
-    values: of all candidates. sides: pairs of candidates with the neighbour before and with the neighbour after.
+    values: one for each candidate. sides: pairs with the neighbour before, and pairs with the neighbour after.
     """
     for pairs in sides:
         if len(pairs.candidates):

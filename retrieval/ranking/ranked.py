@@ -46,12 +46,12 @@ NO_FLOOR = Floor()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedCandidates:
-    """Scored candidates as columns: the hits, best first, then the candidates that are no hits.
+    """Scored candidates as columns: the hits, best first, then duplicates of hits, then candidates below a threshold.
 
     scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: number of
-    hits; the rank of a hit is its position + 1. After the hits come duplicates of hits; duplicate_of has the id of the
-    hit that each of them repeats. Last come candidates below a threshold, floor.dropped of them below the relevance
-    floor. certainty: shape (candidates,), NaN where it was not judged; None without a floor.
+    hits; the rank of a hit is its position + 1. duplicate_of: for each duplicate, the id of the hit that it repeats.
+    floor: the relevance floor; floor.dropped candidates are below it. certainty: probability that a candidate helps to
+    answer the query, shape (candidates,), NaN where it was not judged; None without a floor.
     """
 
     candidates: Candidates

@@ -31,11 +31,11 @@ class Scoring:
     """Parameters of scoring, from the query and the request.
 
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
-    min_similarity, min_score: below either, a candidate is no hit. floor: minimum probability that a hit helps to
-    answer the query; 0 lets all pass. tokens: the query's token vectors, by which this is judged. include_due: due
-    tasks that were not delivered pass the floor. include_tasks: all tasks pass the floor. links: minimum scores, by id,
-    of memories to which hits link; see `signals.linked_scores`. contested: pairs of ids of contradicting memories; the
-    newer of a pair ranks first.
+    min_similarity, min_score: a candidate below either is not a hit. floor: minimum probability that a hit helps to
+    answer the query; 0 lets all pass. tokens: the query's token vectors, from which this probability is computed.
+    include_due: due tasks that were not delivered pass the floor. include_tasks: all tasks pass the floor. links:
+    minimum scores, by id, of memories to which hits link; see `signals.linked_scores`. contested: pairs of ids of
+    contradicting memories; the newer of a pair ranks first.
     """
 
     weights: Mapping[str, float]
@@ -66,7 +66,7 @@ class SignalTable:
 
     @classmethod
     def of(cls, candidates: Candidates, scoring: Scoring) -> SignalTable:
-        """The signals of `candidates`, which are put in the order of their ids."""
+        """Sort `candidates` by id and compute their signals."""
         candidates = candidates.take(text_order(candidates.ids))
         return cls(candidates, _signals(candidates, scoring))
 
@@ -102,7 +102,7 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
 
 
 def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
-    """The probability that each of `hits`, best first, helps; None without a floor or without vectors to judge by.
+    """The probability that each of `hits` (best first) helps to answer the query; None without a floor or vectors.
 
     It is 1 for working memory, for due tasks with `include_due`, and for all tasks with `include_tasks`: a question
     like "what is left to do?" shares no word with the tasks.
@@ -147,7 +147,7 @@ def _leg(scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
 
 
 def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
-    """The weighted sum of each candidate's signals. Fills the rows of SECOND_PASS in `table`."""
+    """The weighted sum of each candidate's signals. The signals of SECOND_PASS are written to `table` first."""
     weights = np.array([scoring.weights[name] for name in SIGNALS])
     scores: NDArray[np.float64] = weights @ table
     if scoring.weights["expansion"] and len(candidates):

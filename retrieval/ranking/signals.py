@@ -1,5 +1,6 @@
-"""Signals for ranking, other than similarity, each in [0, 1], from columns and without the memories' texts.
+"""Signals for ranking, other than similarity: functions that return a number in [0, 1] for each candidate.
 
+They read columns (arrays with one field of all candidates, such as its creation time), and never the memories' texts.
 `expansion` and `update_boosts` also depend on the scores of the other candidates.
 """
 
@@ -105,7 +106,7 @@ def names(query: str, name: str) -> bool:
 
 
 def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.float64]:
-    """How near each candidate is to the times that the query names, in [0, 1]; 0 if it names none."""
+    """How near the time of each candidate is to the times that the query names, in [0, 1]; 0 if it names none."""
     return nearness(reference_times(candidates), windows) if windows else np.zeros(len(candidates))
 
 
@@ -145,7 +146,7 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
     """How new each candidate is at `as_of`: 0.5 ** (age / half-life); 1 for types that do not age.
 
-    For an intention with a due time, the time left until it is due counts as its age: 1 once it is due.
+    The age of an intention with a due time is the time left until it is due; so the value rises, and is 1 once due.
     """
     ages = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6
     return decay(np.where(candidates.columns.known("due_at"), -ages, ages), _HALF_LIVES[candidates.kinds])
@@ -245,11 +246,12 @@ def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.f
 def update_boosts(
     candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What to add to `raised` so that an update ranks above the facts that it replaces, shape (candidates,).
+    """What to add to `raised` so that an update ranks above the statements that it replaces, shape (candidates,).
 
-    An update is a later, short statement with a score that is not much lower, by the same or an unknown speaker. A turn
-    that updates another turn must also give a value. Only the UPDATE_WINDOW best candidates are compared. candidates:
-    in the order of their ids. raised: `scores` after links have raised some of them.
+    An update is a later, short statement by the same or an unknown speaker, with at least UPDATE_MIN_RATIO of the
+    earlier statement's score. A turn that updates another turn must also contain a value, such as a number. Only the
+    UPDATE_WINDOW best candidates are compared. candidates: in the order of their ids. raised: the scores after those of
+    linked memories were raised.
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
@@ -275,7 +277,7 @@ def newest_first(
     """`scores`, raised so that the newer of two contradicting candidates ranks first, shape (candidates,).
 
     contested: pairs of ids of contradicting memories. If several contradict the same older one, they rank newest first,
-    too. A pair keeps its order if one of the two is no candidate, or if both come from sessions and the newer one has
+    too. A pair has no effect if one of the two is not a candidate, or if both come from sessions and the newer one has
     less than CONTESTED_MIN_RATIO of the older one's score.
     """
     if not contested:

@@ -49,9 +49,10 @@ def similarity(
 ) -> NDArray[np.float64]:
     """Similarity of each candidate to the query, shape (candidates,), in [0, 1].
 
-    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown. None
-    for a search that was not made; its share goes to the others. This is a convex combination of min-max normalised
-    scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023).
+    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown.
+    Scores are None for a search that was not made; the weights of the others then add up to 1. This is a convex
+    combination of min-max normalised scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid
+    Retrieval" (2023).
     """
     parts: list[tuple[float, NDArray[np.float64]]] = []
     shares = SHARES if late is not None else SHARES_WITHOUT_LATE
@@ -102,7 +103,7 @@ def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[n
 
 
 def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of each query token; the sum is 1. cosines: candidates with tokens, shape (candidates, tokens).
+    """Weight of each query token; the weights add up to 1. cosines: shape (candidates, query tokens).
 
     A token that few candidates match well weighs more than one that all candidates match alike.
     """
