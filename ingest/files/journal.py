@@ -37,9 +37,10 @@ _Entry = TypeVar("_Entry")
 
 @dataclass(frozen=True, slots=True)
 class FinishedRows:
-    """Rows `first` (counted from 0) to `end` (exclusive) of one file, which an import has finished.
+    """A range of rows of one file that an import has finished: from row `first` (counted from 0) to before row `end`.
 
-    file: the file's `file_identity`. counts: numbers of rows by status. problems: rows that were not stored, and why.
+    file: hash of the file (`file_identity`). counts: how many rows ended with each status. problems: rows that were not
+    stored, and why.
     """
 
     file: str

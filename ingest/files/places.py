@@ -136,7 +136,7 @@ class Places:
         return _by_kind(project or str(folder.absolute()), files)
 
     def _usual_notes(self) -> list[MemoryFiles]:
-        """Instructions for agents, of the working folder and of the user, and Claude Code's notes on each project."""
+        """Files with instructions for agents (of the user and the working folder), and Claude Code's project notes."""
         names = ("CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", ".claude/CLAUDE.md")
         of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
         here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
@@ -183,7 +183,7 @@ def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
 
 
 def _claude_project(folder: Path) -> str | None:
-    """The project folder from the first transcript in `folder` that names one; None if no transcript does."""
+    """The project folder that the transcripts in `folder` name first; None if none of them names a folder."""
     for transcript in sorted(folder.glob("*.jsonl")):
         with suppress(OSError), transcript.open("rb") as stream:
             for line in islice(stream, _MAX_LINES):
@@ -212,14 +212,14 @@ def _downloads(home: Path) -> Iterator[Path]:
 
 
 def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
-    """The exports of the program with format `form` among `paths`; a folder stands for its conversations files."""
+    """The files at `paths`, or in folders at `paths`, that are exports of a chat program in the format `form`."""
     for path in paths:
         files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
         yield from (ChatFile(file, READERS[form]) for file in files if _chat_format(file) is form)
 
 
 def _chat_format(path: Path) -> Format | None:
-    """The format of the chat export at `path`, which tells its program; None if it is no export or cannot be read."""
+    """The format of the chat export at `path`; None if it is not a chat export or cannot be read."""
     with suppress(OSError), export_streams(path) as streams:
         for name, opened in streams[:1]:
             with opened() as stream:

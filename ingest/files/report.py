@@ -68,7 +68,7 @@ class ImportReport:
         return 1 if bad or self.stopped else 0
 
     def add(self, counts: Mapping[WriteStatus, int], problems: Iterable[RowProblem]) -> None:
-        """Add finished rows: their counts by status, and their problems, of which `MAX_PROBLEMS` are listed in all."""
+        """Add the counts by status and the problems of finished rows. The first `MAX_PROBLEMS` problems are kept."""
         for status, count in counts.items():
             self.counts[status] += count
         self.problems += problems
@@ -76,13 +76,13 @@ class ImportReport:
         del self.problems[MAX_PROBLEMS:]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON members, with the counts by the statuses' names."""
+        """The report as a JSON object; the names of its counts are statuses such as "stored"."""
         return {"read": self.read, **asdict(self), "counts": {str(name): count for name, count in self.counts.items()}}
 
 
 @dataclass(slots=True)
 class SessionReport:
-    """How the messages of an import of sessions ended, added up while it runs.
+    """Counts of what happened to the messages of a session import, added up while it runs.
 
     counts: messages by status. types: memories that were stored, by type. reasons: for rejected and for failed
     messages, how often each reason occurred. earlier: messages that an earlier import had sent. left_out: how many
@@ -128,7 +128,7 @@ class SessionReport:
                 self.types.update(map(str, outcome.types))
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON members, with the most frequent types, reasons and namespaces first."""
+        """The report as a JSON object, with the most frequent types, reasons and namespaces first."""
         return {
             "sent": self.sent,
             "counts": {str(status): self.counts[status] for status in WriteStatus},
@@ -151,8 +151,8 @@ def _in_general(reason: str | None) -> str:
 class ProgressBar:
     """The progress bar of an import, with rows (or messages) per second and the time left.
 
-    unit: what is counted, for display. Nothing is shown if `quiet`, or if the console (by default stderr) is no
-    terminal.
+    unit: the plural noun shown after the count, such as "rows". Nothing is shown if `quiet`, or if the console (by
+    default stderr) is not a terminal.
     """
 
     def __init__(self, unit: str = "rows", *, quiet: bool = False, console: Console | None = None) -> None:

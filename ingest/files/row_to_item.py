@@ -172,9 +172,9 @@ def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
 
 
 def _source(source: Any, row: FileRow) -> Any:
-    """The item's source: file and line of `row`, with the members of the row's own `source` added.
+    """The source of the item: the file and line of `row`, and what the row itself gives as its source.
 
-    source: the row's value of that field, a caller's name or an object; None if it has none.
+    source: the row's field `source`, either a caller's name or an object; None if the row has no such field.
     """
     place = {"file": row.file, "line": row.line}
     if source is None:

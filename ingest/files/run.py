@@ -1,4 +1,4 @@
-"""Imports files of rows: reads them, writes them in batches of items, and reports how the rows ended."""
+"""Imports rows from files: reads the files, writes the rows in batches, and reports how many were stored."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ Raises a RemembrancerError if none of the items could be delivered.
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What to import and how.
+    """The files to import, and the options of the import.
 
-    paths: files, folders, or - for stdin. destination: name of the store; with the namespace it tells the journals of
-    imports apart. rows: how rows become items. format: the format of all files; None detects it for each file by its
-    name. by_content: detect it by the file's contents first. strict: stop at the first bad row. journal: the folder of
-    the journals; None means no journal, so an interrupted import starts from the beginning.
+    paths: files, folders, or - for stdin. destination: name of the store. It and the namespace are part of the
+    journal's identity, so imports into different places have different journals. rows: options for making items of
+    rows. format: the format of all files; None detects it for each file by its name. by_content: detect it by the
+    file's contents first. strict: stop at the first bad row. journal: the folder of the journals; None means no
+    journal, so an interrupted import starts from the beginning.
     """
 
     paths: tuple[str, ...]
@@ -65,7 +66,7 @@ class ImportRequest:
         return find_sources(self.paths, self.format, by_content=self.by_content)
 
     def identity(self) -> list[Any]:
-        """What distinguishes this import's journal: destination, namespace, paths and options, as plain JSON."""
+        """The values that identify this import's journal: destination, namespace, paths and options, as plain JSON."""
         paths = [str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex() for path in self.paths]
         return [self.destination, self.namespace, paths, self.format, self.by_content, asdict(self.rows)]
 
@@ -187,7 +188,7 @@ class ItemBatch:
     size: int = 0
 
     def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
-        """Add the next row of the file: as an item if it is valid, otherwise to the problems."""
+        """Add the next row of the file to `items` if it is valid, otherwise to `problems`."""
         self.end += 1
         if isinstance(reading, BadLine):
             self._reject(reading, reading.reason)
@@ -206,7 +207,7 @@ class ItemBatch:
         self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, redact(reason)))
 
     def is_full(self) -> bool:
-        """Whether the batch is full, so that the next row begins another batch."""
+        """Whether the batch has BATCH_ROWS rows or BATCH_CHARS characters, so that the next row begins a new one."""
         return len(self.items) + len(self.problems) >= BATCH_ROWS or self.size >= BATCH_CHARS
 
 
@@ -221,7 +222,7 @@ def read_batches(
     """The rows of a file in batches of items.
 
     readings: what the file's reader returns, rows and bad lines. finished: ranges of row numbers to leave out, as
-    (first, end) with `end` exclusive. strict: a bad row is the last of its batch.
+    (first, end) with `end` exclusive. strict: end a batch after a bad row.
     """
     batch: ItemBatch | None = None
     for row, reading in enumerate(readings):
@@ -238,7 +239,10 @@ def read_batches(
 
 @contextmanager
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
-    """The rows of `source`, or one BadLine if it can't be read, and its stream. stdin: used if `source` has no path."""
+    """Open `source`; return its rows and the stream that they are read from.
+
+    If it cannot be read, its only row is a BadLine. stdin: the stream to read if `source` is standard input.
+    """
     if source.path is None:
         stream: BinaryIO = stdin or io.BytesIO()
         yield READERS[source.format](stream, source.name), stream

@@ -95,8 +95,8 @@ class Destination:
     def of(self, folder: str | None) -> tuple[str | None, str]:
         """The namespace for sessions that ran in `folder`, and an empty text.
 
-        If such sessions are not imported: None, and the reason as text. folder: None if the session has no known
-        folder.
+        If sessions of this folder are not imported: None, and the reason. folder: None if a session's folder is not
+        known.
         """
         project = None
         if folder is not None and (self.fixed is None or self.only is not None):
@@ -155,10 +155,10 @@ class SessionPlan:
 
 @dataclass(slots=True)
 class SessionImport:
-    """Sends the new messages of session files, and counts how they end.
+    """Sends the new messages of session files, and counts their outcomes in `report`.
 
-    sent: the keys of messages that were sent before. write: None for an import that only plans. patience_s: seconds for
-    which an unavailable service is retried.
+    sent: the keys of messages that were sent before. write: sends a part of a session; None for an import that only
+    plans. patience_s: seconds for which an unavailable service is retried.
     """
 
     destination: Destination
@@ -202,11 +202,11 @@ class SessionImport:
         return all_times, total
 
     async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
-        """Forget which messages were sent to namespaces that are empty now, as in a new store.
+        """Treat messages as unsent if they were sent to a namespace that is empty now, such as one of a new store.
 
         Returns whether there were such messages; a plan made afterwards contains them again. is_empty: whether a
-        namespace has no memories. Errors that it raises are passed on, so an unreachable service or a refused key is
-        noticed before anything is sent.
+        namespace has no memories. Errors that it raises are passed on, so an unreachable service or a rejected API key
+        is noticed before anything is sent.
         """
         empty = {name for name in plan.namespaces if await is_empty(name)}
         lost = [name for name in empty if plan.namespaces[name].new < plan.namespaces[name].messages]
@@ -253,7 +253,7 @@ class SessionImport:
             return []
 
     def _unsent(self, namespace: str, session: PastSession) -> Iterator[tuple[int, PastMessage]]:
-        """Each message not sent in full: its position in the session, and the message with unsent parts only."""
+        """The position of each message with unsent parts in the session, and the message with only these parts."""
         sent = self.sent.keys[namespace]
         for position, message in enumerate(session.messages):
             if (rest := message.without(sent)) is not None:
@@ -310,9 +310,10 @@ class SessionImport:
 def parts_of(
     namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]
 ) -> Iterator[tuple[SessionPart, list[PastMessage]]]:
-    """The unsent messages of a session as parts to send, each with the messages that the part was made from.
+    """Group the unsent messages of a session into parts to send; yield each part with the messages that it was made of.
 
-    unsent: position and message of each. A part has consecutive messages only, and knows what was said before them.
+    unsent: each unsent message with its position in the session. A part has consecutive messages only, and some earlier
+    messages as context.
     """
     run: list[tuple[int, PastMessage]] = []
     size = 0

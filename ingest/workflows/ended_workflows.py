@@ -86,7 +86,7 @@ class EndedWorkflows:
         return EndRecord(memory_ids, threads, items)
 
     async def record_all(self) -> int:
-        """Clean up and write memories wherever `record` did not finish; return how many workflows got memories."""
+        """Repeat `record` for all workflows for which it did not finish; return how many of them got memories."""
         done = 0
         async for scope, workflow_id in self.store.unrecorded():
             done += bool((await self.record(scope, workflow_id)).memories)
@@ -148,7 +148,7 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
 
 
 def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
-    """Draft of the memory of how a workflow was done: its completed steps in order, and which steps failed."""
+    """Draft of a procedure (how-to memory) from a workflow's completed steps in order, with the steps that failed."""
     completed, failed = _steps(state, StepStatus.COMPLETED), _steps(state, StepStatus.FAILED)
     name = _one_line(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
     names = [*list(completed)[:MAX_STEPS], *(["..."] if len(completed) > MAX_STEPS else [])]

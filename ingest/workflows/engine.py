@@ -85,12 +85,12 @@ def _not_blank_json(value: object) -> object:
 
 
 class ResumeRequest(Model):
-    """A request to continue a workflow: `input`, any JSON, is the next event; the answer has the history before it.
+    """A request to continue a workflow: `input`, any JSON, becomes an event, and the history before it is returned.
 
-    agent: the agent that continues the workflow. budget: maximum tokens of the history. model: the model whose
-    tokenizer counts. versions: whether the history shows only the newest value of each resource (a named value that
-    events set) or all values. idempotency_key: a repeated request with the same key gets the same answer and appends
-    nothing.
+    agent: the agent that continues the workflow. budget: maximum tokens of the history. model: the language model whose
+    tokenizer counts them. versions: "newest" shows only the current value of each resource (a named value that events
+    set), "all" also earlier values. idempotency_key: a repeated request with the same key gets the same answer and
+    appends nothing.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
@@ -156,7 +156,8 @@ class Workflows:
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
         """Append an event; return the workflow's new version and, if the event ended it, what was done afterwards.
 
-        If the scope is bound to agents, its agent may end only workflows that it began: otherwise raises AccessDenied.
+        A caller whose API key is bound to agents may end only workflows that its agent began; otherwise AccessDenied is
+        raised.
         """
         agent = new.agent or scope.agent_id
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
@@ -197,7 +198,7 @@ class Workflows:
         return [*(each for each in ancestors if each is not None), log]
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
-        """The newest value of each resource (named value) in the workflow and its ancestors, the last set first."""
+        """The newest value of each resource (named value) in the workflow and its ancestors, the latest value first."""
         return current_resources((log.workflow_id, log.state) for log in await self.chain(scope, workflow_id))
 
     async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
@@ -240,7 +241,7 @@ class Workflows:
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot_if_due(self, scope: Scope, workflow_id: str, version: int) -> None:
-        """Store the state every `snapshot_events` events. A failure is only logged: later reads replay more events."""
+        """Store the state if `version` is a multiple of `snapshot_events`. A failure is only logged."""
         if version % self.snapshot_events:
             return
         try:

@@ -1,7 +1,7 @@
-"""The history of a workflow and its ancestors as text within a token budget: current values, then the newest events.
+"""Writes the history of a workflow and its ancestors as text within a token budget: current values, then newest events.
 
-Each piece of the text ends with a newline and begins with "-", "#" or "<", so that the token counts of pieces add up;
-see `memtypes.search.passage`.
+The text is made of pieces. Each ends with a newline and begins with "-", "#" or "<", so that the tokens of the whole
+text are the sum of the tokens of its pieces; see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ class Versions(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryView:
-    """How to write a history.
+    """The options for the text of a history.
 
-    budget: maximum tokens, as the caller's model counts them. tokenizer: counts tokens here. margin: how many more
-    tokens the caller's model may count than `tokenizer`, as a fraction; the history is kept shorter accordingly.
-    versions: whether replaced values of resources are shown.
+    budget: maximum tokens, as the caller's model counts them. tokenizer: the tokenizer with which this service counts.
+    margin: how many more tokens the caller's model may count than `tokenizer`, as a fraction; the text is kept shorter
+    by it. versions: whether replaced values of resources are shown.
     """
 
     budget: int
@@ -98,7 +98,8 @@ class LoggedWorkflow:
 class ChainResource:
     """The newest value of a resource (a named value that events set) in a workflow and its ancestors.
 
-    workflow_id, version, at: the workflow, its version and the time at which the value was set.
+    id: the resource's name. workflow_id, version: the workflow whose event set the value, and its version after that
+    event. at: the time of the event.
     """
 
     id: str
@@ -139,16 +140,16 @@ def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHisto
 
     chain: a workflow preceded by its ancestors, oldest first. Values get half of the budget, or more if the events
     leave some free; a value that does not fit is left out. Events are selected from the newest back, without a gap, and
-    shown oldest first. A value that takes more than a quarter of the tokens for values is cut. So is an event that
-    takes more than half of the tokens for events, unless it is short.
+    shown oldest first. A value that takes more than a quarter of the tokens for values is cut. An event is cut if it
+    takes more than half of the tokens for events and more than twice MIN_EVENT_TOKENS.
     """
     return _HistoryWriter(chain, view).write()
 
 
 def current_resources(chain: Iterable[tuple[str, WorkflowState]]) -> list[ChainResource]:
-    """The newest value of each resource (a named value that events set) in a chain of workflows, the last set first.
+    """The newest value of each resource (a named value that events set) in a chain of workflows, latest value first.
 
-    chain: id and state of each workflow, oldest first.
+    chain: id and state of a workflow's ancestors and of the workflow itself, oldest first.
     """
     newest: dict[str, ChainResource] = {}
     for workflow_id, state in chain:
@@ -168,7 +169,7 @@ class _Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A piece of a history's text. whole: False if it was cut. older: number of replaced values of resources in it."""
+    """A piece of a history. whole: False if it was shortened. older: number of replaced values that it shows."""
 
     kind: _Kind
     text: str
@@ -189,7 +190,10 @@ class _HistoryWriter:
             self._data |= workflow.state.data
 
     def write(self) -> WorkflowHistory:
-        """Fill the budget. If the text exceeds it nevertheless, drop the oldest events, then the last values."""
+        """Write the history within the budget: values first, then events, then more values if there is room left.
+
+        If the finished text is longer than the budget, the oldest events are dropped, then values from the end.
+        """
         room = self._budget - self._count(OPENING) - self._count(CLOSING)
         values = self._values(room // 2)
         events = self._events(room - _tokens(values))
@@ -204,7 +208,7 @@ class _HistoryWriter:
         return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
 
     def _values(self, room: int) -> list[_Piece]:
-        """A heading and the newest current values in at most `room` tokens; a last line if some are left out."""
+        """A heading, the newest current values in at most `room` tokens, and a line if values are left out."""
         entries = [(_Kind.RESOURCE, entry.id, entry.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
@@ -222,7 +226,7 @@ class _HistoryWriter:
         return [heading, *pieces, *([] if len(pieces) == len(entries) else [mark])]
 
     def _events(self, room: int) -> list[_Piece]:
-        """The newest events in at most `room` tokens, oldest first; a line before them if older events are left out."""
+        """The newest events in at most `room` tokens, oldest first; above them, a line if older ones are left out."""
         events = self._newest_events(room)
         shown = sum(piece.kind is _Kind.EVENT for piece in events)
         if shown == sum(workflow.log.version for workflow in self._chain):
@@ -252,7 +256,10 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """`event` as text with names, but not values, of current resources; and how many replaced values it shows."""
+        """The text of `event`, and how many replaced values of resources and data it shows.
+
+        For a value that is still current, only the name is shown, because the section of current values has it.
+        """
         all_versions = self._view.versions is Versions.ALL
         replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
         lines = [event_text(event)]
@@ -264,7 +271,10 @@ class _HistoryWriter:
         return "\n".join(lines), len(replaced) if all_versions else 0
 
     def _fit(self, kind: _Kind, text: str, room: int, limit: int, older: int = 0) -> _Piece | None:
-        """`text` as a bullet of at most `room` tokens, cut if it has more than `limit`; None if it does not fit."""
+        """`text` as a list item of at most `room` tokens; None if it does not fit.
+
+        A text of more than `limit` tokens is cut. older: the number of replaced values that the text shows.
+        """
         allowed = min(room, limit)
         if allowed <= 0:
             return None
@@ -306,7 +316,7 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """The names of `members`; those in `replaced` are marked "(replaced)" and, if `values`, shown with their values."""
+    """The names in `members` as text. "(replaced)" and, if `values`, the value is added to names in `replaced`."""
     return ", ".join(
         (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
         for name, value in members.items()
@@ -314,7 +324,7 @@ def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
 
 
 def event_text(event: Event) -> str:
-    """`event` as text without resources and data: time (to the second), step, type, agent, reason and values."""
+    """The time (to the second), step, type, agent, reason, input, output and error of `event`, as text."""
     step = f"step {event.step_id} " if event.step_id is not None else ""
     agent = f" by {event.agent}" if event.agent is not None else ""
     lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]

@@ -34,8 +34,8 @@ class _TreeLine:
     """A line of a transcript, whose lines form a tree.
 
     parent: uuid of the line that it follows. begins: whether it starts a new conversation. answer: id of the agent's
-    answer that the line is a part of. key, text: key and text of the message part in the line; the text is empty if
-    nobody says anything.
+    answer that the line is a part of. key, text: key and text of the message part in the line; the text is empty if the
+    line has nothing that the user or the agent said.
     """
 
     session: str
@@ -92,7 +92,7 @@ class ClaudeCodeLines(TranscriptLines):
         )
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What a person or an agent says in the line; if nobody says anything, "", and `left_out` counts the line."""
+        """What the user or agent says in the line. If it is nothing, "" is returned and `left_out` counts the line."""
         reason = _other_than_said(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -145,7 +145,7 @@ class ClaudeCodeLines(TranscriptLines):
         return chain
 
     def _continues(self, line: _TreeLine, chain: set[str]) -> bool:
-        """Whether the line continues an agent's answer that began in `chain`, so it belongs to the conversation too."""
+        """Whether the line continues an agent's answer that began in a line of `chain` (uuids of lines)."""
         at = line.parent
         while line.answer is not None and at in self._lines and self._lines[at].answer == line.answer:
             if at in chain:
@@ -155,7 +155,7 @@ class ClaudeCodeLines(TranscriptLines):
 
 
 def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """Why a line is left out that neither the user nor the agent said; None if one of them may have said it."""
+    """Why a line has to be left out, such as a summary or an error; None if the user or the agent may have said it."""
     if line.get("isCompactSummary"):
         return SUMMARIES
     origin = line.get("origin")

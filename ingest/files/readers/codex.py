@@ -2,8 +2,8 @@
 
 Only the messages of user and assistant among the `response_item`s are read. `event_msg` lines repeat them, and
 developer messages are instructions. Text that Codex itself put into a user's message (environment, instructions,
-context of hooks) is left out; it is recognised by its recorded kind or by its form. Messages that were rolled back are
-left out, too.
+context of hooks) is left out; it is recognised by the kind that the log records for it, or by its beginning. Messages
+that were rolled back are left out, too.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class CodexLines(TranscriptLines):
 
 
 def _texts(payload: dict[str, Any]) -> list[Any]:
-    """The texts of a message's parts; of a user's message whose parts have known kinds, only what the user wrote."""
+    """The texts of a message's parts. If the log marks the parts of a user's message, only what the user wrote."""
     parts = payload["content"]
     note = payload.get(_NOTE)
     kinds = note.get("content_item_kinds") if isinstance(note, dict) else None

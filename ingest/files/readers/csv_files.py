@@ -50,7 +50,7 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _header(line: str, separator: str) -> list[str] | str:
-    """The names of the columns; if the header is invalid, a message that says why."""
+    """The column names in the header `line`; an error message instead if the header is invalid."""
     if "\r" in line:
         return "the lines end with a carriage return alone; save the file with line feeds"
     names = [name.strip() for name in next(csv.reader([line], delimiter=separator))]
@@ -61,7 +61,7 @@ def _header(line: str, separator: str) -> list[str] | str:
 
 
 def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:
-    """The readable lines of `stream`. Appends line numbers to `numbers`, and unreadable lines to `unreadable`."""
+    """Yield readable lines and append their numbers to `numbers`; append the other lines to `unreadable`."""
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
             unreadable.append(line)

@@ -38,12 +38,15 @@ def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per object of the file's list, which may be the value of "memories" or "items" in an object."""
+    """One row per object of the list in the file, which may be the member "memories" or "items" of an object."""
     return read_objects(stream, file, _LIST_NAMES)
 
 
 def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> Iterator[Reading]:
-    """One row per object of the file's list. The list may stand under one of `list_names` in an object."""
+    """One row per object of the list in the file.
+
+    The list is the whole file, or a member of an object with one of `list_names`. An object without it is one row.
+    """
     text = read_utf8(stream, file, MAX_FILE, "; split it, or make it JSON Lines")
     if isinstance(text, BadLine):
         yield text
@@ -89,7 +92,7 @@ def _row(value: Any, file: str, line: int) -> Reading:
 
 
 class _JsonWalk:
-    """Parses a JSON text value by value, so each row has its line. `_at`: the position reached, on line `_line`."""
+    """Parses a JSON text value by value, so that rows have line numbers. `_at`, `_line`: the place reached so far."""
 
     def __init__(self, text: str, file: str, list_names: tuple[str, ...]) -> None:
         self._text = text

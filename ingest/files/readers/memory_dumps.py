@@ -37,7 +37,7 @@ def read_mem0(line: FileRow) -> Iterator[Exported]:
 
 @export_reader("edges", "facts", "episodes", "results")
 def read_zep(line: FileRow) -> Iterator[Exported]:
-    """One fact per edge of a Zep graph, which expires when Zep says that it ended; one event per episode."""
+    """One fact per edge of a Zep graph, expiring when the edge became invalid, if it did; one event per episode."""
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
@@ -61,7 +61,7 @@ def read_zep(line: FileRow) -> Iterator[Exported]:
 
 
 def _before(ended: str | None, began: str | None) -> str | None:
-    """When a fact begins: `began`, or one second before `ended` if `began` is missing or not before `ended`."""
+    """The time at which a fact begins: `began`, or one second before `ended` if `began` is missing or not earlier."""
     if ended is None:
         return began
     end = datetime.fromisoformat(ended)
@@ -81,7 +81,7 @@ def read_langgraph(line: FileRow) -> Iterator[Exported]:
 
 
 def _text_of(value: Any) -> str:
-    """The text of an item's value: the text under a name such as `content`, otherwise the whole value as JSON."""
+    """The text in the value of a LangGraph item: a field such as `content`, otherwise the whole value as JSON."""
     inner = value
     for _ in range(3):
         if isinstance(inner, dict):

@@ -1,4 +1,4 @@
-"""What file readers return (rows and bad lines), and a reader of UTF-8 lines that they share."""
+"""Rows and bad lines, which all file readers return, and functions that read UTF-8 files for them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
 
 
 def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` as metadata of a memory. A name that memories use for a field of their own becomes original_NAME."""
+    """`fields` as metadata of a memory. The prefix original_ is added to names that are fields of a memory."""
     return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
 
 

@@ -83,10 +83,9 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What an import reads.
+    """The files that an import reads.
 
-    files: the files to read, in this order. skipped: names of files in folders that are not read, as their format is
-    unknown.
+    files: these files, in the order of reading. skipped: names of files in folders whose format is unknown.
     """
 
     files: tuple[SourceFile, ...]
@@ -133,7 +132,7 @@ def format_of(path: Path) -> Format | None:
 
 
 def format_by_content(path: Path) -> Format | None:
-    """The export format that the file's beginning shows, else the format by its suffix; None if both are unknown."""
+    """The export format recognised by the file's beginning, or the format of its suffix; None if both are unknown."""
     try:
         with path.open("rb") as stream:
             beginning = stream.read(_BEGINNING)

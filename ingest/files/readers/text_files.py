@@ -51,7 +51,7 @@ class _TextBlock:
         self._size = 0
 
     def add(self, text: str) -> None:
-        """Append a line. Beyond `MAX_LINE` characters in all, lines are only counted, not stored."""
+        """Append a line. Once the block exceeds `MAX_LINE` characters, only the length of a line is counted."""
         self._size += len(text) + 1
         if self._size <= MAX_LINE:
             self._texts.append(text)
@@ -66,7 +66,10 @@ class _TextBlock:
 
 
 def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
-    """The fields of front matter as ([], fields); without front matter ([lines read, which are text], {})."""
+    """The fields of the front matter, and the lines that were read but belong to the text.
+
+    The lines come first in the result. They are empty if there is front matter; without it, the fields are empty.
+    """
     seen: list[TextLine | BadLine] = []
     for line in lines:
         seen.append(line)

@@ -1,8 +1,8 @@
-"""Past sessions, and the transcripts that agents write while a session runs (JSON Lines files that grow).
+"""Reads messages of past sessions from the transcripts (JSON Lines files) that agents write while a session runs.
 
-Only what people and agents said becomes messages; everything else is counted by the reason why it is left out. Each
-part of a message has a key, which is the same in all copies of the transcript, so that it is imported once. A malformed
-line does not stop the reading.
+Only what people and agents said becomes messages. Other lines and texts are left out and counted by reason. Each part
+of a message has a key that is the same in all copies of the transcript, so that no message is imported twice. A
+malformed line does not stop the reading.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ Block: TypeAlias = tuple[str, str]
 class PastMessage:
     """A message of the user or the agent.
 
-    at: the time as the transcript has it. blocks: the parts of the message (a transcript's content blocks).
+    at: the time, in the transcript's own format; None if it has none. blocks: the parts of the message (content
+    blocks).
     """
 
     role: str
@@ -116,8 +117,8 @@ class TranscriptLines:
 class TranscriptFile:
     """A transcript file, and how far it was read. An incomplete last line is not read until it is complete.
 
-    lines_of: returns an empty `TranscriptLines` for a transcript with this file name. offset, number: bytes and lines
-    that were read. junk: counts of lines that could not be read, by reason.
+    lines_of: makes an empty collector of lines (`TranscriptLines`) for a file with this name. offset, number: bytes and
+    lines that were read. junk: counts of lines that could not be read, by reason.
     """
 
     path: Path
@@ -195,9 +196,9 @@ def _parsed(chunk: bytes) -> dict[str, Any] | None:
 
 
 def _half_characters(chunk: bytes) -> Any:
-    """The JSON value of a line without the halves of surrogate pairs that JavaScript wrote as escapes.
+    """Parse a JSON line with an invalid escape such as half of an emoji (a lone surrogate), which is left out.
 
-    None if the line has no escapes or is still not JSON.
+    None if the line has no escapes or is not JSON.
     """
     try:
         text = json.dumps(json.loads(chunk), ensure_ascii=False) if b"\\u" in chunk else "null"
@@ -208,7 +209,7 @@ def _half_characters(chunk: bytes) -> Any:
 
 @contextmanager
 def _zstd_opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file in Zstandard's format. Raises InvalidRequest without the library, OSError if the file is damaged."""
+    """Open a Zstandard file. Raises InvalidRequest if no zstd library is installed, OSError if the file is damaged."""
     try:
         zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError as error:
