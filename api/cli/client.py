@@ -42,7 +42,7 @@ class ApiClient:
     async def open(
         cls, url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
     ) -> AsyncIterator[ApiClient]:
-        """Context with a client of the service at `url`, which is closed at the end.
+        """Context manager that yields a client of the service at `url` and closes it at the end.
 
         key: API key to send; None for a service without keys. transport: replaces the network, such as by an
         application in this process. Raises InvalidRequest for a malformed key or URL.
@@ -80,7 +80,7 @@ class ApiClient:
         raise _error(response.status_code, members)
 
     def _request(self, method: str, path: str, sent: Mapping[str, Any]) -> httpx.Request:
-        """The request that is to be sent. Raises InvalidRequest, without contents, for what has no form in it."""
+        """Build the request. Raises InvalidRequest if a text or number is not valid in JSON; its value is not shown."""
         try:
             return self._http.build_request(method, path, **sent)
         except UnicodeError:
@@ -90,7 +90,7 @@ class ApiClient:
 
 
 def check_key(key: str | None) -> None:
-    """Raise InvalidRequest if a header cannot have the API key. The message does not show the key."""
+    """Raise InvalidRequest if the API key cannot be sent in an HTTP header. The message does not show the key."""
     if key is not None and (not key.isascii() or not key.isprintable() or not key.strip()):
         raise InvalidRequest("--key or REMEMBRANCER_KEY must have printable ASCII characters only", path="key")
 

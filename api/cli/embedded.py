@@ -35,7 +35,7 @@ def check_body(path: str, body: Mapping[str, object]) -> None:
 
 @asynccontextmanager
 async def open_embedded(settings: Settings, tenant: str) -> AsyncIterator[ApiClient]:
-    """Context with a client of a service on the embedded store. Its calls have the role admin of `tenant`."""
+    """Context manager that yields a client of a service on the embedded store, with the role admin of `tenant`."""
     async with open_services(settings) as services, client_of(services, tenant) as client:
         yield client
 

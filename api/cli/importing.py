@@ -78,7 +78,7 @@ async def write_items(client: ApiClient, namespace: str, items: list[dict[str, A
 
 
 def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
-    """The outcome of writing one memory. item: the memory's entry in the service's answer to a batch."""
+    """Convert one result of a batch, as the service answered it, to a `WriteOutcome`."""
     named = (WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
     if (answer := item.get("classified")) is None:
         return WriteOutcome(*named)

@@ -53,7 +53,7 @@ def _read_receipt(file: Path) -> bytes:
 
 
 def _counter(receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -> Callable[[str], int] | None:
-    """A function that counts tokens as the receipt does; None if this program lacks the receipt's tokenizer."""
+    """A function that counts tokens with the tokenizer of `receipt`; None if this program lacks that tokenizer."""
     named = receipt.get("tokenizer")
     tokenizer = tokenizers.get(str(named.get("name"))) if isinstance(named, dict) else None
     if tokenizer is None or not isinstance(named, dict) or named.get("sha256") != tokenizer.sha256:

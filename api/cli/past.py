@@ -1,4 +1,4 @@
-"""The command `remembrancer import`: the history of other programs becomes memories, by default for each project."""
+"""The command `remembrancer import`: turns the history of other programs into memories, by project by default."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command imports, and where to. journal: None if it sends everything again. quiet: show no progress."""
+    """What an import reads and where it writes. journal: folder that records sent messages; None to send all again."""
 
     source: PastSource
     path: Path | None
@@ -136,7 +136,8 @@ async def _import_planned(
 ) -> None:
     """Send the planned messages and, with `watch`, the messages that are added to the sessions afterwards.
 
-    Messages of an earlier import are sent again if their namespace is now empty. find: finds the sessions' files.
+    Messages that an earlier import sent to a namespace are sent again if it is now empty. find: returns the session
+    files.
     """
     if not (plan.namespaces or watch):
         importing.report.stopped = "nothing was imported"
@@ -178,7 +179,7 @@ def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
 
 
 def _confirm(view: RenderableType, where: Place) -> None:
-    """Show what would be imported and, if there is a terminal, ask whether to continue. A no ends the program."""
+    """Show what would be imported and ask in a terminal whether to continue. The answer no ends the program."""
     if sys.stdin.isatty():
         console = Console(stderr=True)
         console.print(view)
@@ -186,7 +187,7 @@ def _confirm(view: RenderableType, where: Place) -> None:
 
 
 async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcome]:
-    """Send a part of a past session to the service, which does not pause to-dos. Returns each message's outcome."""
+    """Send a part of a past session, and return each message's outcome. The to-dos of the session stay active."""
     body = {
         "namespace": part.namespace,
         "session_id": part.session_id,
@@ -199,10 +200,9 @@ async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcom
 
 
 async def _send(importing: SessionImport, plan: SessionPlan, find: Callable[[], list[SessionFile]] | None) -> None:
-    """Send the planned messages, until the end or a SIGINT or SIGTERM.
+    """Send the planned messages. SIGINT and SIGTERM stop the sending.
 
-    find: finds the files of sessions, to send the messages that are added to them afterwards; None to end after the
-    planned messages.
+    find: returns the session files, so that messages added afterwards are sent, too; None to end after the plan.
     """
     console = Console(stderr=True)
     ended = False

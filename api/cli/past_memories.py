@@ -57,9 +57,9 @@ class MemoriesPlan:
 
 
 def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest) -> MemoriesPlan:
-    """The plan of an import of the files in `groups`, which are read to count their rows.
+    """The plan of an import of the files in `groups`. The files are read to count their rows.
 
-    destination: decides the namespace of a group. template: request that is copied and completed for each group.
+    destination: decides the namespace of a group. template: request with the options that all groups share.
     """
     plan = MemoriesPlan()
     for group in groups:
@@ -85,7 +85,7 @@ def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
 
 
 async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) -> list[tuple[str, ImportReport]]:
-    """Run the imports of a plan one after the other, until one stops early. Returns (namespace, report) of each."""
+    """Run the imports of a plan in order, until one stops before its end. Returns (namespace, report) of each."""
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
         write = partial(write_items, client, request.namespace)

@@ -95,10 +95,10 @@ def _documents(file: Path) -> list[Mapping[str, Any]]:
 def converted_policies(
     documents: Sequence[Mapping[str, Any]], model: str | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """(content of the policy file for `documents`, paths of their fields that have no equivalent in it).
+    """(content of a policy file for `documents`, paths of the resources' fields that a policy file cannot express).
 
-    model: model for resources whose agents name none; limits that are shares of a context window need it. Raises
-    InvalidConfigFile if the documents have no memory resource.
+    model: language model for resources whose agents name none, because a limit as a share of a context window needs it.
+    Raises InvalidConfigFile if the documents have no memory resource.
     """
     memories = [memory for document in documents for memory in _resources(document, "memory", "memories")]
     if not memories:
@@ -116,7 +116,7 @@ def converted_policies(
 
 
 def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapping[str, Any]]:
-    """The resources of one kind (memory or agent): the document itself, or the entries of its field `plural`."""
+    """Resources of one kind (memory or agent) in `document`: itself, or the entries of its list `plural`."""
     if document.get("resource") in {"memory", "agent"}:
         return [document] if document["resource"] == kind else []
     value = document.get(plural)
@@ -143,7 +143,7 @@ def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted path, value) of each field of a nested object. `token_allocation.user_defined` stays one value."""
+    """Yield (dotted path, value) for each field of a nested object. `token_allocation.user_defined` is not split."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping) and path != "token_allocation.user_defined":
@@ -153,7 +153,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _value(field: str, value: Any) -> Any:
-    """A resource's `value` in the form that the policy's `field` needs, such as 0.3 for 30 percent."""
+    """Convert a memory resource's `value` to the form that a policy's `field` needs, such as 30 percent to 0.3."""
     if field == "key":
         return _template(value)
     if field == "flush.oldest":
@@ -175,10 +175,10 @@ def _template(value: Any) -> Any:
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy file's entry for an agent; empty if the agent uses no memories.
+    """The entry for an agent in a policy file; empty if the agent uses no memories.
 
-    It names one memory resource by its id, or lists resources with ids, keys and access modes. A key that the agent has
-    for all of its memories is kept.
+    It has the id of one memory resource, or a list of resources with id, key and access mode. If the agent sets one key
+    for all its memories, the entry has this key, too.
     """
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))

@@ -37,7 +37,7 @@ class Place:
 
     @property
     def destination(self) -> str:
-        """Text that identifies the service (with a hash of the key) or the store, by which journals are kept apart."""
+        """Text that identifies the service (by URL and key) or the store, so that each has its own import journals."""
         if self.url:
             return f"{self.url} {hashlib.sha256((self.key or '').encode()).hexdigest()[:12]}"
         return f"{self.settings.data_dir.absolute()} {self.settings.qdrant_url or ''} {self.tenant}"
@@ -49,10 +49,10 @@ class Place:
 
 
 def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
-    """What a command works on, from its options: the service at `url`, or the embedded store in `data_dir`.
+    """The service or store that a command works on: the service at `url`, or the embedded store in `data_dir`.
 
-    Without url, data_dir and tenant, it is this machine's service if it runs, else the embedded store of the settings;
-    the choice is printed on stderr. Raises BadSettings for a key without a service, and for an empty url.
+    Without url, data_dir and tenant, this is the local service if it runs, else the embedded store; the choice is
+    printed on stderr. Raises BadSettings for a key without a service, and for an empty url.
     """
     if url is not None and not url.strip():
         raise BadSettings("--url is empty; name a service, or leave it out to use the store in the data folder")
@@ -78,7 +78,9 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
 
 
 async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to POST `path` with `body`, without its fields that are None. Raises the service's errors.
+    """Send `body`, without its members that are None, to POST `path` and return the answer.
+
+    Raises the service's errors.
 
     For the embedded store, the body is validated first, because opening the store takes seconds.
     """
@@ -93,7 +95,7 @@ async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any
 
 @asynccontextmanager
 async def connect(where: Place) -> AsyncIterator[ApiClient]:
-    """Context with a client of the service or embedded store `where`. The store is closed at the end.
+    """Context manager that yields a client of the service or embedded store `where`. The store is closed at the end.
 
     Raises InvalidRequest if `where` has both a service and a tenant.
     """

@@ -65,7 +65,7 @@ def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
 
 
 def first_lines(lines: Sequence[str], most: int, *, omitted: int = 0) -> list[Text]:
-    """The first `most` lines, and a line with the number of further lines. omitted: further lines not in `lines`."""
+    """The first `most` lines, then a line with the number of lines not shown. omitted: added to that number."""
     rest = max(0, len(lines) - most) + omitted
     return [*map(Text, lines[:most]), *([Text(f"... and {rest} more; --json lists them")] if rest else [])]
 

@@ -71,7 +71,7 @@ class Installation:
 
     @property
     def stores_key(self) -> bool:
-        """Whether the API key is stored in the client's settings: only for Claude Code, set up for all projects.
+        """Whether the client's settings hold the API key: True if Claude Code is set up for all projects with a key.
 
         Other clients have no place for a key, and the settings of a project may be published.
         """

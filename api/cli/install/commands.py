@@ -172,7 +172,7 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the planned changes and return whether to make them: asks in a terminal; False for a dry run."""
+    """Print the changes, and return whether to make them. Asks in a terminal unless `yes`; a dry run makes none."""
     for change in changes:
         print(f"{change.kind:>9}  {change.path}")
     if dry_run:

@@ -43,8 +43,8 @@ class JsonEntries:
     """Members and array elements to put into a JSON file, which may have comments.
 
     members: path and value of each member to set. elements: path of an array, and the value to append to it. marks: by
-    top-level member, a text by which the array elements of this program are recognised. owned: paths whose values count
-    as this program's, whoever wrote them.
+    name of a top-level member, a text that only array elements of this program contain. owned: paths of members that
+    belong to this program, even if another program wrote their values.
     """
 
     members: Members = ()
@@ -60,7 +60,7 @@ class JsonEntries:
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `text` has at the places of the entries. It must not have array elements of this program yet."""
+        """What `text` has in the places of the entries. It must not have this program's array elements yet."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -71,7 +71,7 @@ class JsonEntries:
         )
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the entries. Raises MalformedSettings if a value on an entry's path is no object or array."""
+        """`text` with the entries added. Raises MalformedSettings if a value above an entry is no object or array."""
         document = JsonText(text)
         for path, value in self.members:
             document.set(path, value)
@@ -106,9 +106,9 @@ class JsonEntries:
         return document.text
 
     def _ours(self, document: JsonText) -> Iterator[Steps]:
-        """Paths of the array elements that this program added.
+        """Yield the paths of the array elements that this program added.
 
-        If such an element is a group of hooks that also has handlers of other programs, the path of its handler.
+        In a group of hooks that also has hooks of other programs, the path ends at this program's hook.
         """
         for name, mark in self.marks.items():
             below = document.get((name,))
@@ -122,16 +122,16 @@ class JsonEntries:
 
 
 def _within(group: Any, mark: str) -> Steps:
-    """Path, in a group of hooks, of the first handler whose JSON contains `mark`; empty if all handlers contain it."""
+    """Path, in a group of hooks, of the first hook that contains `mark`; empty if all hooks of the group contain it."""
     handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
     ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
     return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
 
 
 def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
-    """Remove the object or array at `path` if it is empty and an installation created it.
+    """Remove the object or array at `path` if it is empty and an installation created it. Continue with its parent.
 
-    Then do the same with the object or array that contains it, and so on. prior: None if all of them count as created.
+    prior: tells what the installation created; None to remove every empty object or array.
     """
     while path and document.get(path) in ({}, []) and (prior is None or tuple(path) in prior.created):
         document.remove(path)
@@ -150,12 +150,12 @@ class TomlTable:
         return bool(self._table(_toml(text)) == self.values)
 
     def prior(self, text: str) -> Prior:
-        """The table of the same name that `text` has before this table is inserted, if any."""
+        """A `Prior` with the table of this name that `text` already has; its `values` are empty if there is none."""
         table = self._table(_toml(text))
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the table at its end, instead of any table of this name.
+        """`text` with the table added at its end. A table of the same name that it already had is removed.
 
         Raises MalformedSettings if the existing table has a form that cannot be removed, such as an inline table.
         """
@@ -174,7 +174,7 @@ class TomlTable:
         return self._table(_toml(text)) is not None
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without the table, and with the table that it replaced according to `prior`.
+        """`text` without the table. If `prior` has an earlier table of the same name, it is put back.
 
         Raises MalformedSettings if the table has a form that cannot be removed, such as an inline table.
         """
@@ -219,7 +219,7 @@ class TomlTable:
             )
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """The file's content `members` without the table, and without its parent table if that has nothing else."""
+        """The file's other members: without the table, and without its parent table if that has only this table."""
         parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
         rest = {name: value for name, value in members.items() if name != self.path[0]}
         return rest | ({self.path[0]: parent} if parent else {})
@@ -247,7 +247,7 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """Nothing: `insert` replaces the whole text, and the replaced text is recorded with that change."""
+        """An empty `Prior`: to undo the installation, the replaced text is recorded with the change of the file."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:

@@ -24,7 +24,7 @@ from memtypes.stores.files import PRIVATE, replace_file
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A client's settings file and the entries to put into it. private: only its owner may read it; it gets a key."""
+    """A client's settings file and the entries to put into it. private: it has a key, so only its owner may read it."""
 
     path: Path
     entries: Entries
@@ -32,11 +32,11 @@ class SettingsFile:
 
 
 class InstallRecord(BaseModel):
-    """How to take an installation's entries out of one settings file again.
+    """What is needed to undo an installation in one settings file.
 
-    sha256: hash of the text that the installation wrote. existed: whether there was a file before. mode: its permission
-    bits; None without a file. folders: folders created for the file. splices: the changes of the text. prior: what the
-    file had at the places of the entries.
+    sha256: hash of the text that the installation wrote. existed: whether the file existed before. mode: permission
+    bits of the file before; None if it did not exist. folders: folders created for the file. splices: the changes made
+    to the text. prior: what the file had before where the installation put its entries.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,7 +52,7 @@ class InstallRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_flat(cls, record: Any) -> Any:
-        """A record as earlier versions wrote it, with the members of `prior` beside the others, in today's form."""
+        """Convert a record of an earlier version, which has the members of `prior` beside its own, to today's form."""
         if not isinstance(record, dict) or "prior" in record:
             return record
         names = [place.name for place in fields(Prior)]
@@ -112,7 +112,7 @@ class SettingsFiles:
         return FileChange(path, before, edited.text, PRIVATE if file.private else old_mode, new)
 
     def plan_uninstall(self, file: SettingsFile) -> FileChange:
-        """The change that takes this program's entries out of `file`. Raises MalformedSettings if it cannot be done."""
+        """The change that takes this program's entries out of a file. Raises MalformedSettings if it is malformed."""
         path = _real(file.path)
         with _named(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
@@ -147,9 +147,10 @@ class SettingsFiles:
     def _without(
         self, file: SettingsFile, text: str | None, record: InstallRecord | None, prior: Prior | None
     ) -> str | None:
-        """`text` without this program's entries; None if the file then has nothing left and need not exist.
+        """`text` without this program's entries; None if nothing is left, so that the file is to be removed.
 
-        record: how to undo the last installation. prior: without a record, what the file is assumed to have had before.
+        record: record of the last installation, by which its changes are undone; None if there is none. prior: what the
+        file is assumed to have had before an installation without a record.
         """
         if text is None:
             return None
@@ -178,16 +179,16 @@ def settings_text(path: Path) -> str | None:
 
 
 def settings_value(path: Path, place: Sequence[str]) -> Any:
-    """The value at `place` (keys) in a JSON file; None without one. Raises MalformedSettings if it cannot be read."""
+    """The value at `place` (keys) in a JSON file, or None. Raises MalformedSettings if the file cannot be read."""
     with _named(path):
         return JsonText(_read(path) or "").get(place)
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Context that turns errors about the file at `path` into a MalformedSettings whose message begins with the path.
+    """Context manager that raises errors about the file at `path` as MalformedSettings, with the path in the message.
 
-    It does so with MalformedSettings, system errors and texts that are not UTF-8.
+    Such errors are MalformedSettings, system errors and texts that are not UTF-8.
     """
     try:
         yield

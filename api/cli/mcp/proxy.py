@@ -1,8 +1,8 @@
-"""Passes MCP messages from standard input to the service's /mcp, one HTTP call each, and answers to standard output.
+"""Passes MCP messages from standard input to the service, and its answers to standard output.
 
-The service keeps no MCP sessions, so that calls succeed again after it was restarted. While no service runs, this proxy
-answers the handshake and lists from the catalog, so that a client connects anyway. A tool call then gets an error that
-the model can read.
+Each message is one HTTP call to /mcp. The service keeps no MCP sessions, so that calls succeed again after it was
+restarted. While no service runs, this proxy answers the handshake and list requests from the module `catalog`, so that
+a client connects anyway. A tool call then gets an error that the model can read.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ Message: TypeAlias = dict[str, Any]
 class StdioProxy:
     """Connects one MCP client to the MCP server at `url`. headers: sent with each HTTP call.
 
-    tools: preset of the tools to offer while no service runs. service: the local service, which is started if it does
-    not run; None for a service that is not started.
+    tools: preset of the tools to offer while no service runs. service: the local service, which the proxy starts if it
+    does not run; None if the proxy must not start a service.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
@@ -81,7 +81,7 @@ class StdioProxy:
             warming.cancel()
 
     def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
-        """Start to answer the message in `line`. A cancellation ends its call. Other notifications are ignored."""
+        """Start a task that answers the message in `line`. A cancel notification ends the call that it names."""
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
@@ -134,7 +134,7 @@ class StdioProxy:
             return _failure(message, "The memory service stopped during this call. Try again.")
 
     async def _warm(self, service: LocalService, scope: anyio.CancelScope) -> None:
-        """Start the service before the first call needs it, unless it runs."""
+        """Start the service before the first call needs it, unless it runs. scope: cancelled to stop waiting for it."""
         with scope:
             try:
                 async with self._starting:
@@ -173,7 +173,7 @@ class StdioProxy:
         return headers
 
     def _offline(self, message: Message) -> Message:
-        """The answer to `message` while no service runs: from the catalog if possible, else an error."""
+        """The answer to `message` while no service runs: a list of tools or prompts from the `catalog`, or an error."""
         wanted = message["params"].get("protocolVersion")
         legacy = None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1]
         result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)
@@ -184,11 +184,11 @@ class StdioProxy:
 
 
 def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> Message | None:
-    """The result of the MCP method `method` if the catalog is enough to answer it, such as `tools/list`; else None.
+    """The result of an MCP method such as `tools/list` without a service; None if it needs the service.
 
-    tools: the preset of tools to offer. legacy_version: MCP version agreed on in the handshake; None for a newer
-    version without a handshake. Results for newer versions are marked as stale at once, so that the client asks again
-    later.
+    tools: preset of the tools to offer. legacy_version: MCP version that was agreed on in the handshake; None for a
+    newer version, which has no handshake. Results for newer versions are marked as stale, so that the client asks again
+    soon.
     """
     from api.http.mcp import catalog  # noqa: PLC0415 - only without a service
 
@@ -230,7 +230,7 @@ def _header_text(value: str) -> str:
 
 
 def _failure(message: Message, text: str) -> Message:
-    """The answer to a failed call. For a tool it is a result with `text`, which the model can read; else an error."""
+    """The answer to a failed call: for a tool call, a result with `text`, which the model reads; else an error."""
     if message["method"] != "tools/call":
         return _error(message["id"], _INTERNAL_ERROR, text)
     result: Message = {"content": [{"type": "text", "text": text}], "isError": True}

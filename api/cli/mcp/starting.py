@@ -1,4 +1,4 @@
-"""Starts this machine's service for MCP clients: only once, even if several ask at once. It runs on after they end."""
+"""Starts this machine's service for MCP clients, once even if several ask. It runs on after the clients end."""
 
 from __future__ import annotations
 
