@@ -29,8 +29,8 @@ from memtypes.search.vectors import DenseVectors
 class ItemPut:
     """A value to store at `address`. ttl: its time to live; None if it never expires.
 
-    index: paths inside the value to the texts by which searches find the item. None means the whole value, and () means
-    no text; searches by meaning list an item without texts last.
+    index: paths inside the value that lead to the texts to search. None means the whole value. If it is (), the item
+    has no text to search, so searches by meaning list it last.
     """
 
     address: ItemAddress
@@ -112,7 +112,7 @@ class KeyedItems:
         await self.store.delete(scope, address)
 
     async def search(self, scope: Scope, search: ItemSearch, query: str | None) -> list[Item]:
-        """The items that `search` selects, most similar to `query` first; if that is None, latest updated first."""
+        """The items that `search` selects, most similar to `query` first; if `query` is None, latest updated first."""
         if query is not None:
             search = replace(search, vector=(await self.embedder.embed_query(query)).dense)
         return await self.store.search(scope, search, self.clock())
@@ -147,7 +147,7 @@ class KeyedItems:
         return np.vstack([embedding.dense for embedding in await self.embedder.embed_documents(texts)])
 
     def _put_time(self) -> datetime:
-        """The time that a put stores as the item's update time: now, but always later than that of the previous put.
+        """The update time of an item that is stored now: the current time, but always later than the previous put's.
 
         So listings by update time show the latest put first, even if the clock stands still or goes back.
         """

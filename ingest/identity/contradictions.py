@@ -178,7 +178,10 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """The ids to which the links `contradicts` of each fact in `memories` lead, by its id, if it has such links."""
+    """The ids of the facts that each fact in `memories` may have replaced, by the id of that fact.
+
+    They are the targets of its links `contradicts`. Facts without such links are left out.
+    """
     return {
         memory.id: ids
         for memory in memories

@@ -292,8 +292,8 @@ def told_apart(memory: Memory, other: Memory) -> bool:
 def wording(text: str) -> tuple[str, ...]:
     """The words of `text` in order, case-folded, with contractions spelled out, without "the", "an" and punctuation.
 
-    A question mark is kept as a word. If the text has signs of code or options, or "no", "not" or "never" before a
-    punctuation mark, the tuple has one element: the whole text, case-folded.
+    A question mark is kept as a word. If the text has signs of code ("{", "=") or options ("-c"), or "no", "not" or
+    "never" before a punctuation mark, the tuple has one element: the whole text, case-folded.
     """
     folded = normalise(text).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     if _VERBATIM.search(folded):

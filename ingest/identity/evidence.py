@@ -141,7 +141,8 @@ def _overlap(
 ) -> dict[str, float]:
     """Features that say how much of each text is also in the other, and how both begin.
 
-    in_older: for each word of `newer`, whether it is in `older`, too. in_newer: the reverse (see `_matches`).
+    in_older: for each word of `newer`, whether it is in `older`, too. in_newer: for each word of `older`, whether it is
+    in `newer`, too.
     """
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {

@@ -102,7 +102,10 @@ def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> Candidate
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
-    """Hits that share at least SHARED_TERMS of an event's terms: memory id to None, which stands for no cosine."""
+    """Ids of the hits that have at least the share SHARED_TERMS of an event's terms. They have None as cosines.
+
+    vectors: those of the event.
+    """
     [terms] = term_column([heaviest(vectors.sparse)])
     shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)
     return {hit.decode(): None for hit in hits.ids[shared >= SHARED_TERMS * (terms > 0).sum()].tolist()}

@@ -112,7 +112,7 @@ class States:
         return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
 
     def settle(self) -> None:
-        """Update the state of each memory that the changes affect, unless it depends on a memory that is `needed`."""
+        """Update the state of each memory that the changes affect, unless it depends on a memory in `needed`."""
         settled: set[str] = set()
         while waiting := self._affected() - self.gone - settled:
             settled |= waiting
@@ -238,7 +238,7 @@ class States:
             memory_id = _next(self.memories[memory_id])
 
     def _holds_until(self, memory: Memory) -> datetime:
-        """The time at which `memory` expires or ends without being replaced; the far future if there is none."""
+        """The time at which `memory` expires or ends without being replaced; the far future if it never does."""
         ended = memory.valid_to if memory.superseded_by is None or memory.ended_by_upkeep else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 

@@ -27,8 +27,8 @@ class AttentionModel:
 
     classes: names of the scores. queries: number of learnt queries. read: (dimensions, queries + queries x values),
     which gives the attention of each query at a token and the values that it reads there. out: (queries x values,
-    classes). mean: (dimensions, classes), for the mean state. foreign: scores of a text without any English, because
-    the encoder knows no other language.
+    classes). mean: (dimensions, classes), for the mean state. foreign: fixed scores of texts in other languages than
+    English, which the encoder does not know.
     """
 
     classes: tuple[str, ...]
@@ -66,7 +66,8 @@ class AttentionModel:
     def scores(self, embedding: Embedding | None, english: float) -> FloatArray:
         """The score of each class; zeros if `embedding` lacks token states of the width that the model expects.
 
-        english: share of English in the text, 0-1; the scores for foreign texts get the remaining weight.
+        english: share of English in the text, 0-1. It weighs the text's scores against the fixed scores of foreign
+        texts.
         """
         states = None if embedding is None else embedding.states
         if states is None or not len(states) or states.shape[1] != len(self.read):

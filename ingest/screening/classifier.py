@@ -63,7 +63,7 @@ class Examiner:
     panel: Panel
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
-        """The memory type of `content`. If that is uncertain, `content` and `context` are classified as one text."""
+        """The memory type of `content`. If it is uncertain, it is found again with `context` added to `content`."""
         text = (await self._clean(tenant, content)).value
         alone = await self.classifier.classify(text)
         if context is None or alone.confidence >= _CONFIDENT:
@@ -72,7 +72,10 @@ class Examiner:
         return await self.classifier.classify(f"{text}\n{clean_context}")
 
     async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
-        """Memory type and text of each sentence whose type clearly differs from `whole`, the type of the content."""
+        """The type and the text of each sentence of `content` whose type clearly differs from `whole`.
+
+        whole: the memory type of the whole content. A text of more than MAX_SENTENCES sentences has no parts.
+        """
         text = (await self._clean(tenant, content)).value
         sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
         if not 1 < len(sentences) <= MAX_SENTENCES:
@@ -81,7 +84,7 @@ class Examiner:
         return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
     async def review(self, scope: Scope, content: str) -> RedactedValue[Reviewed]:
-        """The panel's decision on `content` without its secrets, whose number is added.
+        """The panel's decision on `content` without its secrets, and the number of secrets by kind.
 
         Raises Overloaded or Unavailable.
         """

@@ -1,7 +1,7 @@
 """Numeric features of a text and of its place in a conversation, for the trained models of screening.
 
 The features of a text need no encoder and work in any language: hashed words and letters, the form of the text (length,
-punctuation, figures), and the kinds of words in it. The lexicon defines these kinds for each of its languages, so they
+punctuation, digits), and the kinds of words in it. The lexicon defines these kinds for each of its languages, so they
 mean the same in all of them.
 """
 
@@ -64,14 +64,14 @@ def words_of(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """The features of a text by itself. english: share of English in it, 0-1, by frequent words and letters."""
+    """The features of a text without its conversation. english: how English it is, 0-1, by words and letters."""
 
     features: FloatArray
     english: float
 
 
 def read(text: str) -> Reading:
-    """The features of a text by itself: hashes, form, kinds of words, share of English."""
+    """The features of a text without its conversation: hashes, form, kinds of words, share of English."""
     terms, words = words_of(text), read_words(text[:MAX_READ])
     spaced = f" {' '.join(terms)} "
     letters = (spaced[at : at + size] for size in (2, 3, 4, 5) for at in range(len(spaced) - size + 1))
@@ -84,7 +84,7 @@ def read(text: str) -> Reading:
 
 
 def form_of(features: FloatArray) -> FloatArray:
-    """The part of a text's `features` that describes its form, such as length and punctuation."""
+    """The part of the features computed by `read` that describes a text's form, such as length and punctuation."""
     return features[2 * BUCKETS : 2 * BUCKETS + _FORM_SIZE]
 
 
@@ -97,7 +97,10 @@ def _english(words: Words) -> float:
 
 
 def _kinds(words: Words) -> FloatArray:
-    """For each kind of phrase, how many there are (up to 3) and whether one comes early; the same for verb endings."""
+    """For each kind of phrase, such as weekdays, how many the text has (up to 3) and whether its first words have one.
+
+    The same two numbers follow for the endings of past and infinitive verbs.
+    """
     places = [words.kinds_at(at) for at in range(len(words.tokens))]
     counts = Counter(itertools.chain.from_iterable(places))
     early = {kind for kinds in places[:EARLY] for kind in kinds}
@@ -146,7 +149,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """What is kept of a message in a conversation to compare others with it. size: number of its characters.
+    """A message as kept for comparing later messages with it. size: number of its characters.
 
     machine: whether an agent or a tool wrote it. asks: whether it has a question mark.
     """
@@ -172,7 +175,7 @@ class Conversation:
     _recent: deque[_Heard] = field(default_factory=lambda: deque(maxlen=REACH))
 
     def place(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
-        """Features of a message at its place: how it compares with messages added before and with those in `later`."""
+        """Features that compare a message with the messages added before it and with the messages in `later`."""
         message = _heard(role, text, embedding)
         others = [heard for heard in self._recent if heard.machine != message.machine]
         last = self._recent[-1] if self._recent else None
@@ -206,7 +209,7 @@ class Conversation:
 
 
 def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
-    """Numbers that compare `message` with the message right before or after it. other: None if there is none."""
+    """Features that compare `message` with `other`, the message right before or after it; None if there is none."""
     if other is None:
         return [1, 0, 0, 0, 0, 0, 0, 0]
     same_role = other.machine == message.machine

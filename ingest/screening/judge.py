@@ -55,7 +55,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class MessagePosition:
-    """The position of a text in a conversation: who said it, after and before which messages.
+    """The position of a text in a conversation. role: who said it. before, later: the messages before and after it.
 
     With neither earlier nor later messages, the text is judged as standing alone.
     """
@@ -66,14 +66,14 @@ class MessagePosition:
 
     @property
     def is_alone(self) -> bool:
-        """Whether neither an earlier nor a later message is known."""
+        """Whether the conversation has no messages before the text and none after it."""
         return not self.before.count and not self.later.count
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
         """The features of a message: those of its text, `by_text`, and those of its position in the conversation.
 
-        They are followed, if a machine wrote the message, by the features of its form and position again and a 1; if a
-        person did, by as many zeros. So the model can weigh both kinds of author differently.
+        If a machine wrote the message, the features of its form and position are repeated at the end, followed by a 1;
+        if a person did, there are zeros instead. So the model can weigh both kinds of author differently.
         """
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)
@@ -85,8 +85,8 @@ class MessagePosition:
 class Judge:
     """The trained models that judge texts.
 
-    types: scores memory types. importance: scores low, medium and high. first: scores whether a text without a
-    conversation is noise or worth keeping. worth: scores the same for a message of a conversation. states: scores
+    types: scores memory types. importance: scores low, medium and high. first, worth: score whether a text is noise or
+    worth keeping; `first` if it has no conversation, `worth` if it is a message of a conversation. states: scores
     memory types, and whether to keep a text, by the encoder's token states.
     """
 
@@ -116,7 +116,7 @@ class Judge:
         return {MemoryType(name): float(value) for name, value in zip(self.types.classes, row, strict=True)}
 
     def judged(self, text: str, embedding: Embedding | None, place: MessagePosition | None = None) -> Judgement:
-        """The judgement of a text. place: its position in a conversation; None if it stands alone."""
+        """How important a text is, and whether it is worth keeping. place: its position in a conversation, if any."""
         words = [word for word in words_of(text) if word[0].isalnum()]
         if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
             return Judgement(0.0, 1.0)

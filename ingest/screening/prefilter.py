@@ -1,8 +1,9 @@
-"""Screens messages captured from conversations: drops trivial ones and duplicates, and finds the types of the others.
+"""Screens messages captured from conversations: drops trivial or repeated ones, and finds the types of the others.
 
-Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. Each of its sentences
-is submitted after it as a part. A part is stored as a memory by itself if its type differs from that of the message,
-such as a request in a report. If the message is a question that is not kept, a part is stored if it states a fact.
+Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After the message,
+each of its sentences is submitted alone, as a part. A part is stored as a fact, task or how-to of its own if it is
+worth keeping and its type differs from that of the message, such as a request within a report. If the message is not
+worth keeping, a part is stored only if the message is a question and the part is not.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ Place: TypeAlias = tuple[str | None, tuple[int, ...]]
 
 @dataclass(slots=True)
 class RecentTexts(Erasable):
-    """The last captured messages of each of the most recently used namespaces, to recognise repeated ones.
+    """The last captured messages of each of the most recently used namespaces, to recognise messages that are repeated.
 
-    Messages are kept without ids, so erasing one memory erases all messages of its namespace.
+    Messages are kept without memory ids, so erasing one memory erases all messages of its namespace.
     """
 
     _texts: LRUCache[tuple[str, str], deque[tuple[str, date, Place]]] = field(
@@ -70,24 +71,24 @@ class RecentTexts(Erasable):
     )
 
     def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
-        """Whether one of the last messages of the namespace has this text, the same day, and another place."""
+        """Whether a recent message of the namespace has the same text and day, but another place (session, turns)."""
         wanted = normalise(text)
         recent = self._texts.get(_key(scope), ())
         return any(known == wanted and on == day and at != place for known, on, at in recent)
 
     def add(self, scope: Scope, text: str, day: date, place: Place) -> None:
-        """Remember a message. A message that is sent again from the same place is remembered once."""
+        """Remember a message, unless it is sent again from the same `place` (session and turns)."""
         texts = self._texts.setdefault(_key(scope), deque(maxlen=RECENT))
         entry = (normalise(text), day, place)
         if entry not in texts:
             texts.append(entry)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Forget all messages of the namespace of `scope`, whatever `memory_id` is; return how many there were."""
+        """Forget all messages of the namespace of `scope`; return how many there were. `memory_id` is ignored."""
         return len(self._texts.pop(_key(scope), ()))
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Number of messages remembered for the namespace of `scope`, whatever `memory_id` is."""
+        """Number of messages remembered for the namespace of `scope`. `memory_id` is ignored."""
         return len(self._texts.get(_key(scope), ()))
 
 
@@ -108,9 +109,9 @@ class Prefilter:
     recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission with its type, embedding and judgement, or a rejection; unchanged if not a captured message.
+        """The submission with its type, embedding and judgement, or a rejection. Only captured messages are examined.
 
-        Raises Overloaded or Unavailable if the text cannot be embedded.
+        Other submissions are returned unchanged. Raises Overloaded or Unavailable if the text cannot be embedded.
         """
         said = submission.said
         if said is None or not isinstance(submission.draft, UntypedDraft):
@@ -131,7 +132,7 @@ class Prefilter:
         return replace(typed, judgement=judgement)
 
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
-        """The submission of a sentence of the last message, with its type, or a rejection if it is not stored alone."""
+        """The submission of one sentence of the last message, or a rejection if it is not stored as its own memory."""
         text, whole = submission.draft.content, said.conversation
         kept = whole.last >= WORTH_KEEPING
         if not kept and not whole.asks:
@@ -163,7 +164,7 @@ class Prefilter:
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
-    """The submission as a draft of its likeliest memory type other than working memory."""
+    """The submission with a draft of the likeliest type in `kinds` (probability by type), except working memory."""
     lasting: dict[MemoryType, float] = {kind: share for kind, share in kinds.items() if kind is not MemoryType.WORKING}
     classified = Classification.likeliest(lasting, embedding)
     return with_type(submission, classified, _own_fields(classified, said, submission.draft.content))

@@ -64,7 +64,8 @@ _INTRODUCTION = re.compile(rf"{_QUOTE}{re.escape(INTRODUCTION)}.*$\n?", re.MULTI
 class RecallGuard:
     """Removes recalled memories from messages. flush_use_counts: writes pending access counts to the store.
 
-    Memories with an access count have been shown, so the counts must be current before memories are looked for.
+    The counts are written before each search, because it looks for memories that were shown, that is, have been
+    counted.
     """
 
     store: MemoryStore
@@ -72,10 +73,11 @@ class RecallGuard:
     flush_use_counts: Callable[[], Awaitable[None]]
 
     async def without_recalled(self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()) -> list[str]:
-        """Each of `contents` without the recalled memories quoted in it; empty if it has nothing else.
+        """Each of `contents` without the recalled memories quoted in it; empty if nothing else is in it.
 
-        scope: names the session of the messages, whose own memories are not removed. shown: ids of memories that the
-        session was certainly shown. Of these, shorter texts and single sentences are removed, too. Raises Unavailable.
+        scope: its session is that of the messages; memories of this session are not removed. shown: ids of memories
+        that the session was certainly shown. Short texts and single sentences of these memories are removed, too.
+        Raises Unavailable.
         """
         await self.flush_use_counts()
         rests = await offload(contents, lambda: [without_contexts(content) for content in contents])

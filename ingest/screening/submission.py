@@ -1,4 +1,4 @@
-"""Submissions: drafts on their way into the store, the gates (screening steps) that they pass, and errors of fields."""
+"""Drafts on their way into the store (submissions), the screening steps (gates) that they pass, and field errors."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _MAX_MESSAGES = 5
 class ReviewMode(StrEnum):
     """How a draft is screened before it is stored.
 
-    given: stored without review by the panel; classified if it has no type. auto: also reviewed by the panel, which may
-    reject it. skip: as given, but messages captured from a session are not dropped for being trivial or repeated; for
-    imports.
+    given: without review by the panel. auto: the panel reviews it, too, and may reject it. skip: as given, but messages
+    captured from a session are not dropped for being trivial or repeated, as imports need. In each mode, a draft
+    without a type gets one.
     """
 
     GIVEN = "given"
@@ -48,9 +48,10 @@ def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The memory type found for a text. confidence: 0-1. alternatives: the other types with theirs, likeliest first.
+    """The memory type found for a text, and the reason. confidence: 0-1. embedding: of the text, if it was computed.
 
-    embedding: of the text, if the classifier needed it; writing uses it instead of embedding the text again.
+    alternatives: the other types and their confidences, likeliest first. Writing uses `embedding` instead of embedding
+    the text again.
     """
 
     type: MemoryType
@@ -61,7 +62,7 @@ class Classification:
 
     @classmethod
     def likeliest(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
-        """The classification as the type with the largest share; confidences are the shares scaled to sum to 1.
+        """A classification as the type with the largest share. Confidences are the shares, scaled to sum to 1.
 
         shares: how likely each memory type is. embedding: of the classified text.
         """
@@ -74,11 +75,10 @@ class Classification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """Where a captured text was said. role: who said it. conversation: the messages before it.
+    """Where and by whom a captured message was said. role: the speaker's role, such as "user".
 
-    later: the messages after it.
-
-    part: whether the text is only one sentence of the message that was submitted before it.
+    conversation, later: the messages before and after it. part: whether the text is only one sentence of the message
+    that was submitted before it.
     """
 
     role: str
@@ -89,11 +89,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A draft with what screening has found out about it so far.
+    """A draft with the results of screening so far.
 
-    said: set for a message captured from a conversation. Nobody chose to store it, so the pre-filter may drop it.
-    redactions: number of secrets removed, by kind. classified: how the type was found; None if the caller gave it.
-    judgement: made by the pre-filter.
+    said: where a message was said that was captured from a conversation; None for any other draft. Nobody chose to
+    store a captured message, so the pre-filter may drop it. redactions: number of secrets removed, by kind. classified:
+    how the type was found; None if the caller gave it. judgement: made by the pre-filter.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -105,7 +105,7 @@ class Submission:
 
 
 def with_type(submission: Submission, classified: Classification, own: Mapping[str, Any]) -> Submission:
-    """`submission` with a draft of the type in `classified`. own: values for fields of this type that it leaves out."""
+    """`submission` with its draft as a draft of the type in `classified`. own: defaults for fields of that type."""
     draft = submission.draft
     fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
     typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
@@ -117,7 +117,7 @@ Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
 
 
 def submission_of(submitted: Submitted) -> Submission:
-    """`submitted` itself if it is a submission; otherwise a submission of the draft, with the other defaults."""
+    """`submitted` itself if it is a submission; otherwise a new submission of this draft, with default settings."""
     return submitted if isinstance(submitted, Submission) else Submission(submitted)
 
 
@@ -125,8 +125,8 @@ def submission_of(submitted: Submitted) -> Submission:
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
-    draft: the draft without its secrets, to be listed so that a caller can store it after all; None if it is not
-    listed.
+    draft: the draft without its secrets, kept in the list of rejected drafts so that a caller can store it after all;
+    None if it is not listed.
     """
 
     reason: str
@@ -146,7 +146,10 @@ class ScreeningGate(Protocol):
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:
-    """The InvalidRequest for `error`: path and value of the first problem, messages of the first _MAX_MESSAGES."""
+    """The error to raise for an invalid request: an InvalidRequest with the messages of `error`, at most _MAX_MESSAGES.
+
+    Its path and its value are those of the first message.
+    """
     details = error.errors(include_url=False)
     located = [(_path(detail["loc"]), message_of(detail)) for detail in details[:_MAX_MESSAGES]]
     messages = [f"{path}: {message}" if path else message for path, message in located]

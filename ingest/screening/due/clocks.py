@@ -38,9 +38,9 @@ class TimeOfDay:
     def hour_of_day(self, part: str | None, *, to_seven: bool, now: int) -> int:
         """The hour on the 24-hour clock, 0 to 24.
 
-        part: the part of the day that the text names; None if it names none, so that "at four" is taken for 16.
-        to_seven: whether hours up to 7, and not only up to 5, are taken for the afternoon; 6 and 7 are not if they are
-        over by then. now: the current hour.
+        part: the part of the day that the text names; None if it names none. Then 1 to 5 mean the afternoon, so "at
+        four" is 16. to_seven: whether 6 and 7 mean the afternoon, too, if that hour is still to come. now: the current
+        hour.
         """
         hour = self.hour
         if self.sure:
@@ -142,7 +142,7 @@ class Clocks:
     def _fraction(self, i: int) -> tuple[int, int]:
         """The minutes that "half", "quarter", "five" ... at token `i` stand for, and the position after these words.
 
-        It gives 0 minutes for other words and for ranges.
+        The minutes are 0 if the words are others or begin a range.
         """
         words = self.words
         for kind, minutes in (("half", 30), ("quarter", 15)):
@@ -157,7 +157,7 @@ class Clocks:
         return (int(number[0]), number[1]) if number[0] in (5, 10, 20, 25) else (0, i)
 
     def _tail(self, i: int) -> tuple[int, int] | None:
-        """Minutes said after an hour ("et demie", "y cuarto", "meno dieci"; negative for minus), and where they end."""
+        """Minutes after an hour, as in "et demie" (30) or "meno dieci" (-10), and the position after them; or None."""
         words = self.words
         sign = words.is_a("plus", i) - (words.is_a("minus", i) and not words.is_a("plus", i))
         if not sign or words.language.flag("minutes_first"):
@@ -231,7 +231,7 @@ class Clocks:
         return place if place and (words.plain(i) in _SHORT_PLACES or after_of) else None
 
     def _written(self, i: int) -> tuple[tzinfo, int] | None:
-        """The zone at token `i`, written as an offset, a name of the time zone database or an abbreviation."""
+        """The zone written at token `i` (as an offset, name or abbreviation), and the position after it; or None."""
         words = self.words
         if self._is_offset(i):
             return self._offset(i), i + 2
@@ -272,7 +272,7 @@ class Clocks:
 
 
 def _place(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
-    """The time zone of the place named at token `i`, and the position after its name."""
+    """The time zone of the place named at token `i`, and the position after its name; None if no place is named."""
     for end in range(min(i + 3, len(words.tokens)), i, -1):
         name = " ".join(words.plain(position) for position in range(i, end))
         for ending in _ADJECTIVES if end == i + 1 else ("",):
@@ -283,7 +283,7 @@ def _place(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
 
 
 def _named_zone(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
-    """The zone of the time zone database whose name is at token `i`, such as Europe/Oslo, and the position after it."""
+    """The zone whose name, such as Europe/Oslo, is at token `i`, and the position after it; None if there is none."""
     start = words.tokens[i].start
     name = _ZONE_NAME.match(words.text, start)
     if name is None or name[0] not in _zone_names():
@@ -298,7 +298,7 @@ def _zone_names() -> frozenset[str]:
 
 @cache
 def _places() -> Mapping[str, str]:
-    """Time zone by name of a place: the cities of the time zone database, and the places of the lexicon."""
+    """The time zone of each place by name: cities of the time zone database, and the places listed in the lexicon."""
     zones = sorted(zone for zone in _zone_names() if zone.split("/")[0] in _AREAS)
     cities = {plain(zone.split("/")[-1].replace("_", " ")): zone for zone in zones}
     listed = {plain(name.strip()): zone for zone, names in lexicon()["places"].items() for name in names.split(",")}

@@ -70,7 +70,7 @@ class Days:
         return best
 
     def _offset(self, i: int) -> Day | None:
-        """The day at a distance from now: "in two weeks", "ten minutes from now", "vor zwei Tagen" (two days ago)."""
+        """The day at a distance from now: "in two weeks", "vor zwei Tagen" (two days ago); None for other words."""
         words, near = self.words, self.words.get("day", i)
         ahead_at, ago_at = words.after("in", i), words.after("ago_before", i)
         if ago_at > i and (length := length_at(words, ago_at)):
@@ -92,7 +92,7 @@ class Days:
         return None
 
     def _length_ahead(self, i: int) -> tuple[Length, int] | None:
-        """The length in "in two weeks" and the like at token `i`, and where it ends; None for other words."""
+        """The length of time in words such as "in two weeks" at token `i`, and the position after them; or None."""
         start = self.words.after("in", i)
         return length_at(self.words, start) if start > i else None
 
@@ -135,7 +135,7 @@ class Days:
         return Day(i + 1, "date", date(third + 2000 * (third < 100), month, day))
 
     def _order(self, first: int, second: int, *, slashes: bool) -> tuple[int, int]:
-        """The month and the day, in this order, that two numbers mean. slashes: whether a slash stands between them."""
+        """The month and the day that two numbers mean, in this order. slashes: whether a slash is between them."""
         month_first = first <= 12 and (second > 12 or (slashes and self.month_first))
         return (first, second) if month_first else (second, first)
 
@@ -234,7 +234,7 @@ class Days:
     # Weeks, months and weekdays
 
     def _period(self, i: int) -> tuple[str, int, int] | None:
-        """The period at token `i`, such as "next week": its unit, how many units from now (-1: last week), its end."""
+        """The period at token `i`, such as "next week": its unit, its distance (-1: last week) and where it ends."""
         words = self.words
         i = words.after("det", i)
         short = words.get("next_unit", i)
@@ -251,7 +251,7 @@ class Days:
         return unit[0], 2 if second else int(words.is_a("next", i) or later > unit[1]), later
 
     def _month(self, i: int) -> tuple[date, int] | None:
-        """First day of the month named at token `i` (without a year, the next such month), and the position after."""
+        """First day of the month named at token `i` (without a year, the next such month), and where the name ends."""
         words, period, named = self.words, self._period(i), self.words.get("month", i)
         if named:
             month, k = named[0] + 1, self.words.after("of", named[1])
@@ -263,7 +263,7 @@ class Days:
         return months_later(self.today.replace(day=1), period[1]), period[2]
 
     def _nth_weekday(self, i: int) -> Day | None:
-        """The n-th or last weekday of a month, as in "the last Monday of March"."""
+        """The day in words such as "the last Monday of March" or "the 2nd Friday of May"; None for other words."""
         words, found, number = self.words, self.words.get("ordinal", i), self._day_number(i)
         nth, j = (int(found[0]), found[1]) if found else (number[0], number[1]) if number and number[2] else (0, i)
         weekday = words.get("weekday", j) if nth else None
@@ -339,9 +339,9 @@ class Days:
         return Day(words.after("next", found[1]), "weekday", self.monday + timedelta(days=5 + ahead))
 
     def _weekday(self, i: int) -> Day | None:
-        """The day that a weekday at token `i` means: the first such day after today, or that of another week.
+        """The day that a weekday at token `i` means: the first such day after today, or the one of another week.
 
-        The first is meant by "Friday", "next Friday" and "lundi prochain", the second by "Friday of next week".
+        "Friday", "next Friday" and "lundi prochain" mean the former, "Friday of next week" means the latter.
         """
         words = self.words
         found = words.get("weekday", words.after_any(("next", "this", "previous"), i))
@@ -367,7 +367,7 @@ class Days:
         return Day(end, "weekday", self._following(number) - timedelta(days=7 * past), over=past, spread=bool(last))
 
     def _counted(self, weekday: int, end: int) -> Day | None:
-        """The day that a weekday means together with the words after it; None for other words.
+        """The day that a weekday means together with the words after it; None if these do not change its meaning.
 
         Examples: "Sunday week", "the Monday after next", "the Friday before 20 March". weekday: 0 is Monday. end: index
         of the token after the weekday.

@@ -1,10 +1,10 @@
 """Reads the times that a text mentions, each with its day, time of day, part of the day and zone, in any word order.
 
 A mention may be relative to another mention: "two hours before the show on Friday". A day without a clock time gets an
-hour: 9 in the morning, 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the end of a day, week,
-month or year, and otherwise 9. If that hour has passed today, it gets the next of 17:00, 20:00 and 23:59. A length of
-days ("in two days") keeps the current time of day. "Midnight" is the end of the day that is named with it. "Before
-Friday" means Friday.
+hour: 9 in the morning, 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the start, middle or end
+of a period such as a month, and 9 if nothing of this is named. If that hour has passed today, it gets the next of
+17:00, 20:00 and 23:59. A length of days ("in two days") keeps the current time of day. "Midnight" is the end of the day
+that is named with it. "Before Friday" means Friday.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Mention:
     """A time that the tokens `first` to `last` (exclusive) of a text name.
 
     clock: the time of day. part: the part of the day, such as "evening". moved: whether it is the new time of something
-    that was moved, as the 4 in "moved from 3 to 4 pm". hours: whether it is a range of hours ("from 9 to 5"); `clock`
-    is then the first hour.
+    that was moved, as the 4 in "moved from 3 to 4 pm". hours: whether it is a range of hours ("from 9 am to 5 pm");
+    `clock` is then the first hour.
     """
 
     first: int
@@ -47,7 +47,7 @@ class Mention:
 
     @property
     def kind(self) -> str:
-        """How the mention names its day, as in `Day.kind`; "clock" if it has only a time of day."""
+        """The form in which the mention names its day, such as "weekday" or "date"; "clock" if it names no day."""
         return self.day.kind if self.day else "clock"
 
     @property
@@ -142,9 +142,9 @@ class MentionReader:
         return replace(mention, last=until.end) if until and until.kind in _DATES else mention
 
     def _connected(self, i: int) -> tuple[int, bool]:
-        """The position after up to four connecting words at token `i`, such as "on the".
+        """Skip up to four connecting words at token `i`, such as "on the". Returns the position after them.
 
-        Also, whether the last of these is a preposition of clock times, such as "at".
+        Also returns whether the last of them is a preposition of clock times, such as "at".
         """
         words, led = self.words, False
         for _ in range(4):
@@ -160,7 +160,7 @@ class MentionReader:
         return i, led
 
     def _extended(self, mention: Mention, j: int, *, led: bool) -> Mention | None:
-        """`mention` with the day, clock time or part of the day at token `j`; None if nothing there adds to it."""
+        """`mention` with the day, clock time or part of the day at token `j` added; None if there is nothing to add."""
         known = mention.day
         day = self.days.at(j)
         if day and known and not (known.kind in ("weekday", "offset", "near") and day.kind in _DATES):
@@ -187,15 +187,15 @@ class MentionReader:
         return clock if until and (not until.bare or words.is_a("from", j - 1)) else None
 
     def _until(self, j: int) -> TimeOfDay | None:
-        """The time of day that ends a range of hours ("to 4 pm") at token `j`; None if no range goes on there."""
+        """The time of day that ends a range of hours ("to 4 pm") at token `j`; None if there is no such range."""
         words = self.words
         k = j + 1 if words.plain(j) in DASHES else words.after("to", j)
         return self.clocks.at(words.after("det", words.after("at", k)), led=True) if k > j else None
 
     def _with_clock(self, mention: Mention, clock: TimeOfDay) -> Mention | None:
-        """`mention` with the time of day `clock`; None if it begins a range of bare numbers that does not rise.
+        """`mention` with the time of day `clock`; None if it begins a range of bare numbers that goes down ("4 to 2").
 
-        In a range of times the first counts; if the text moves something from one time to another, the last.
+        The first time of a range counts; if the text moves something from one time to another, the second.
         """
         until = self._until(clock.end)
         if until is None:
@@ -209,7 +209,10 @@ class MentionReader:
         return replace(mention, clock=clock, last=until.end, moved=moved, hours=not moved)
 
     def _zoned(self, mention: Mention, j: int) -> Mention | None:
-        """`mention` with the zone at token `j` or right after it; None if there is no zone, or it cannot take one."""
+        """`mention` with the time zone at token `j` or right after it; None if no zone is there.
+
+        None, too, if the mention has no time of day or has a zone already.
+        """
         if mention.clock is None or mention.zone is not None:
             return None
         last = mention.last
@@ -249,7 +252,7 @@ class MentionReader:
         return joined
 
     def _distance(self, i: int) -> tuple[Length, int] | None:
-        """The length at `i`, as in "two hours before" (negative) or "the day after", and where it ends; or None."""
+        """The length in "two hours before" (negative) or "the day after" at token `i`, and where it ends; or None."""
         words = self.words
         if words.is_a("day", i) or words.is_a("in", i):
             return None
@@ -266,9 +269,10 @@ class MentionReader:
         return None
 
     def _related(self, mentions: list[Mention], distances: Sequence[tuple[int, int, Length]]) -> list[Mention]:
-        """The mentions, with each distance ("two hours before") applied to the mention soon after it or before it.
+        """The mentions, with each distance (such as "two hours before") applied to the mention that it refers to.
 
-        distances: the first token, the position after the last token, and the length of each distance.
+        That is the next mention if it follows closely, else the mention before. distances: (first token, position after
+        the last token, length) of each distance.
         """
         for start, end, length in distances:
             sentence = self._sentence(end)

@@ -1,4 +1,4 @@
-"""Due times: the instant at which a text says that its task is due, for a speaker's clock and time zone.
+"""Due times: the instant at which a text says that its task is due, read with the speaker's clock and time zone.
 
 A grammar (`mentions`) reads the times that the text mentions. A linear model tells which mention is the due time, by
 cues around it: the past, negation, habits, names and others. `benchmarks/training/due.py` learns the weights.
@@ -62,8 +62,8 @@ class DueTime:
 class DueTimes:
     """Screening step that reads the due time of an intention (a task to be done later) from its text.
 
-    Words such as "tomorrow" count from created_at, or from now if that is not set. They are read in the time zone that
-    the metadata names under TIMEZONE, by default UTC.
+    Words such as "tomorrow" count from the draft's created_at, or from now if that is not set. They are read in the
+    time zone in the draft's metadata (key TIMEZONE), by default UTC.
     """
 
     clock: Clock
@@ -100,10 +100,11 @@ def zone_of(name: object) -> ZoneInfo | None:
 
 
 def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | None:
-    """The due time that `text` names, said in `zone` (default: UTC) at `now`; None if it names none.
+    """The due time that `text` names; None if it names none.
 
-    A wall-clock time that is skipped when summer time begins is read as one hour later. One that occurs twice means the
-    first occurrence that is still to come.
+    now, zone: when the text was said, and the speaker's time zone (default: UTC). A wall-clock time that is skipped
+    when summer time begins is read as one hour later. One that occurs twice means the first occurrence that is still to
+    come.
     """
     reader = reader_of(text, now, zone)
     try:
@@ -117,7 +118,7 @@ def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | 
 
 
 def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
-    """The reader of the mentions of `text`, said in `zone` (default: UTC) at `now`."""
+    """A reader of the times that `text` mentions. now, zone: when and in which zone (default: UTC) it was said."""
     return MentionReader.of(read_words(text), now, zone or UTC, month_first=zone is None or zone.key in _MONTH_FIRST)
 
 
@@ -131,7 +132,7 @@ def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, fl
 
 
 def probability(present: Mapping[str, float]) -> float:
-    """The probability that a mention with these features is a due time."""
+    """The probability that a mention is the due time of its text. present: its features, see `features`."""
     weights = _weights()
     score = weights["bias"] + sum(weights.get(name, 0.0) * value for name, value in present.items())
     return 1 / (1 + exp(-score))
@@ -144,7 +145,7 @@ def _weights() -> Mapping[str, float]:
 
 
 def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
-    """The features that `mention` has, each with the value 1. mentions: all that the text has, except past ones."""
+    """The features that `mention` has, by name, each with the value 1. mentions: all of the text, except past ones."""
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
     lead = _lead(words, mention)
@@ -175,7 +176,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
 
 
 def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Mapping[str, object]:
-    """Possible features from the form of the mention and from the text's other mentions; those that are true count."""
+    """Features of the form of the mention and of the text's other mentions; those whose value is true are present."""
     first, clock, others = mention.first, mention.clock, [m for m in mentions if m is not mention]
     moved = words.has("moved")
     signs = {
@@ -196,7 +197,7 @@ def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str
 
 
 def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Signs that what looks like a time of day, without a day, is not one: "Psalm 23:4", "the 6 am shift"."""
+    """Features that tell whether a time of day without a day is a time, which it is not in "Psalm 23:4"."""
     alone, before = lead in ("start", "none"), mention.first - 1
     return {
         "loose clock": mention.clock and not mention.clock.sure and lead != "at",
@@ -207,7 +208,7 @@ def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, objec
 
 
 def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Signs that a lone day is part of a name or describes a noun: "Ruby Tuesday", "Monday.com", "sunday roast"."""
+    """Features that tell whether a lone day is part of a name or describes a noun: "Ruby Tuesday", "sunday roast"."""
     before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
     capitals = not words.language.flag("capital_nouns")  # where only names have them
     verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
@@ -241,7 +242,7 @@ def _lead(words: Words, mention: Mention) -> str:
 
 
 def _ends_at(words: Words, kind: str, end: int) -> bool:
-    """Whether a phrase of the kind `kind` ends right before token `end`."""
+    """Whether a phrase of the kind `kind`, such as "det" (an article), ends right before token `end`."""
     return any(words.after(kind, start) == end for start in range(max(0, end - 5), end))
 
 
@@ -264,7 +265,7 @@ def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions
 
 
 def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool:
-    """Whether a word of the kind `cue` is between `start` and `end`, but not in the mention or in "don't forget"."""
+    """Whether a word of the kind `cue` is from token `start` to `end`, outside of the mention and of "don't forget"."""
     outside = (i for i in range(start, end) if not mention.first <= i < mention.last)
     if cue == "participle":
         return any(_is_participle(words, i) for i in outside)

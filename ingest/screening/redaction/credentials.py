@@ -95,7 +95,7 @@ class _Line:
 
 
 def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
-    """The words of `text` that may be credentials: if `keyed`, those near the name of a secret; else all others."""
+    """Yield the words of `text` that may be credentials: near the name of a secret if `keyed`, else all other words."""
     for line in _lines(text):
         if keyed and not (line.keys or _KEYS.search(line.above + line.head)):
             continue
@@ -123,7 +123,8 @@ def _mixed(word: str) -> bool:
 def _tokenlike(word: str, before: str) -> bool:
     """Whether `word` may be a token although no name of a secret, such as "password", is near it.
 
-    It has letters and digits, and is not part of a URL, path or embedded file. before: the text in front of it.
+    It has letters and digits, is no hexadecimal number, and is not part of a path. In a URL or an embedded file it also
+    needs a vendor's prefix. before: the text in front of the word.
     """
     mixed = any(map(str.isalpha, word)) and any(map(str.isdigit, word)) and not _DIGEST.fullmatch(word)
     path = word.count("/") > 1 and max(map(len, word.split("/"))) < _SHORTEST_KEY
@@ -162,14 +163,14 @@ def _keys(text: str) -> Iterator[_Key]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a short name ("key") stands alone or is part of a name (`apiKey`, `MAPS_KEY`), not of a word (monkey)."""
+    """Whether the name found is a word ("key") or part of a name (`apiKey`, `MAPS_KEY`), not of a word (monkey)."""
     before, after, first = text[start - 1 : start], text[end : end + 1], text[start]
     opens = not before.isalpha() or (before.islower() and first.isupper())
     return opens and (not after.isalpha() or after.isupper() or text[end : end + 2] in ("s ", "s:"))
 
 
 def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
-    """The words of `line`, except plain words: start, end, whether quoted, and the name assigned to ("" if none)."""
+    """Yield each word of `line`, except plain ones: (start, end, whether quoted, name that it is assigned to or "")."""
     for match in _ATOM.finditer(line):
         group = match.lastindex or 0
         whole, start = match[group], match.start(group)
@@ -193,7 +194,8 @@ def _plain(word: str) -> bool:
 def _pieces(word: str, start: int) -> Iterator[tuple[int, int, str]]:
     """The start, end and name of each value in `word`, which may be a URL or a list of name=value pairs.
 
-    start: index of `word` in its line, to which the indexes are relative.
+    The name is "" if a value has none. start: index of `word` in its line; the yielded indexes are those in the line,
+    too.
     """
     position = 0
     for part in _PAIRS.split(word):
@@ -226,16 +228,16 @@ def _values(part: str, start: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
-    """The `start` and `end` of a part of `word`, without brackets and marks at its ends, both moved by `offset`."""
+    """The start and end of a part of `word` without the brackets and marks around it, each increased by `offset`."""
     part = word[start:end]
     first = len(part) - len(part.lstrip(_OPENING))
     return offset + start + first, offset + start + max(first, len(part.rstrip(_CLOSING)))
 
 
 def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
-    """The text around the word at `start`, and the nearest name of a secret before it, after it or on the line above.
+    """What stands around the word at `start`, with the nearest name of a secret before it, after it or above it.
 
-    A name of the family "weak", such as "key", counts only right before the word, or if no other name is found.
+    A weak name (see `FAMILIES`), such as "key", counts only right before the word, or if no other name is found.
     """
     before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
     reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]
@@ -251,7 +253,7 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
 
 
 def _name_before(before: str) -> str:
-    """The name in `before` that a value is assigned to, as in `name = "`; "" if there is none or it is only a verb."""
+    """The name at the end of `before` that a value is assigned to (`name = "`); "" if there is none or only a verb."""
     sign = before.rstrip(" \t\"'`([")
     left = sign.rstrip(":=>,")
     if left == sign:
@@ -265,7 +267,7 @@ def _name_before(before: str) -> str:
 
 
 def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] | None:
-    """Family, gap and side of the name of a secret after a word or above it; None if there is no such name."""
+    """Family, gap and side (see `Surroundings`) of the name of a secret after a word or above it; None if none is."""
     after = line.keys[bisect_left(line.keys, (end, end, "")) :][:3]
     right = next((key for key in after if end <= key.start <= end + 40 and key.family != "weak"), None)
     if right is not None:
@@ -275,7 +277,7 @@ def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] 
 
 
 def _above(line: _Line, start: int) -> str:
-    """Family of the name that heads the column at `start`, or that ends the line above; "" if neither has one."""
+    """Family of the name of a secret in the head of the column at `start`, or at the end of the line above; else ""."""
     for sign in ("|", ","):
         cells = line.head.split(sign)
         column = line.text[:start].count(sign)

@@ -49,7 +49,7 @@ NAMES: tuple[str, ...] = (
 
 
 def word_features(word: str, bigrams: BigramTable) -> list[float]:
-    """The values of the features `NAMES` of `word`, mostly from 0 to 1."""
+    """The values of the features `NAMES`, which describe the letters and signs of `word`; mostly from 0 to 1."""
     length = len(word)
     lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
     signs = length - lower - upper - digits
@@ -101,7 +101,7 @@ def _entropy(word: str) -> float:
 def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
     """How word-like the letters are, the number of letter pairs, and the length of the longest run of letters.
 
-    Word-like: 1 for ordinary text, 0 for random letters.
+    The first part is 1 for ordinary text, 0 for random letters, and 0.5 if there are no letter pairs.
     """
     codes = [ord(letter) - 96 if "a" <= letter <= "z" else 0 for letter in word.lower()]
     pairs = [(a, b) for a, b in pairwise(codes) if a and b]
@@ -114,12 +114,12 @@ def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stands around a word, within its line.
+    """What stands around a word, and the nearest name of a secret, such as "password".
 
-    key: family of the nearest name of a secret, see `FAMILIES`. gap: text between that name and the word. side: where
-    the name stands: "left", "right", or "above" (the line or the head of the column). before: up to 80 characters
-    before the word. after: the two characters after the word. quoted: whether the word is in quotes. name: the name
-    that the word is assigned to, as in `name = "word"`; empty if there is none.
+    key: family of that name, see `FAMILIES`; empty if there is no such name. gap: text between the name and the word.
+    side: where the name stands: "left", "right", or "above" (on the line above or in the head of the column). before:
+    up to 80 characters before the word. after: the two characters after the word. quoted: whether the word is in
+    quotes. name: what the word is assigned to, as in `name = "word"`; empty if there is no assignment.
     """
 
     key: str = ""
@@ -168,7 +168,7 @@ _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]I
 
 
 def context_features(near: Surroundings) -> list[float]:
-    """The values of the features `CONTEXT` of a word's surroundings: 0 or 1 each, except "joined_words", a share."""
+    """The values of the features `CONTEXT`, which describe the surroundings of a word; each is from 0 to 1."""
     gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side == "left"
     words = len(gap.split())
     assigned = re.fullmatch(
@@ -209,7 +209,11 @@ def ruled_out(word: str, *, quoted: bool) -> bool:
 
 
 def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:
-    """All features of a word: its own (in the block of the nearest name's family), its context's, products of both."""
+    """All features of a word, in one vector: those of the word, those of its surroundings, and products of both.
+
+    The features of the word have one block for each family of names of secrets; only the block of the nearest name is
+    set.
+    """
     alone = np.array(word_features(word, bigrams), dtype=np.float32)
     context = np.array(context_features(near), dtype=np.float32)
     blocks = np.zeros((len(FAMILIES), len(NAMES)), dtype=np.float32)

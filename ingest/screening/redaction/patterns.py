@@ -155,7 +155,7 @@ def _phone(span: Span) -> Span | None:
 
 
 def _local_phone(span: Span) -> Span | None:
-    """The span if it is a phone number, and not part of a row of numbers."""
+    """The span if it is a phone number that is not part of a row of numbers, otherwise None."""
     row = re.search(r"\d,? $", span.before(3)) or re.match(r",? \d", span.text[span.end : span.end + 3])
     return None if row else _phone(span)
 
@@ -167,7 +167,7 @@ def _long_phone(span: Span) -> Span | None:
 
 
 def _email(span: Span) -> Span | None:
-    """The span if it is an e-mail address, and not a repository (git@...) or the name of an image or unit file."""
+    """The span if it is an e-mail address; None for a repository (git@...) or the name of an image or unit file."""
     local, _, domain = span.inside.rpartition("@")
     suffix = domain.rpartition(".")[2].lower()
     return None if local.lower() in ("git", "hg") or suffix in _NOT_A_DOMAIN else span
@@ -181,13 +181,13 @@ def _token(span: Span) -> Span | None:
 
 
 def _url_password(span: Span) -> Span | None:
-    """The span, a password in a URL, unless it is a placeholder."""
+    """The span, a password in a URL; None if it is a placeholder, such as "changeme"."""
     placeholder = r"(?i)^[<\[{$]|^\*+$|^(?:password|passwd|pass|pw|pwd|secret|token|x+|\.+|changeme)$"
     return None if re.search(placeholder, span.inside) else span
 
 
 def _basic_credentials(span: Span) -> Span | None:
-    """The span if it is HTTP basic credentials: base64 of NAME:PASSWORD."""
+    """The span if it is HTTP basic credentials (base64 of NAME:PASSWORD), otherwise None."""
     try:
         decoded = base64.b64decode(span.inside, validate=True)
     except binascii.Error:
@@ -218,7 +218,7 @@ _CODE = r"[A-Za-z0-9]{4,6}(?:[ -][A-Za-z0-9]{4,6})+|[0-9]{6,10}"
 
 
 def _official_number(span: Span) -> Span | None:
-    """The span if it is an official number of a person, such as a passport's, by its checksum or form."""
+    """The span if it is a person's official number, such as a passport's, by its checksum or form; otherwise None."""
     number = span.inside.strip(" .,;:")
     shaped = _INSURANCE.fullmatch(number) or re.fullmatch(r"[A-Z0-9]{8,9}", number)
     confirmed = shaped or any(office.is_valid(number) for office in _OFFICIAL)
@@ -230,7 +230,7 @@ def _tax_code(span: Span) -> Span | None:
 
 
 def _codes(span: Span) -> Span | None:
-    """The span if it is a list of recovery codes: several groups of characters, and a digit."""
+    """The span if it is a list of recovery codes (several groups of characters, and a digit), otherwise None."""
     groups = re.findall(r"[A-Za-z0-9]+", span.inside)
     return span if _DIGIT.search(span.inside) and len(groups) > 1 else None
 

@@ -174,7 +174,7 @@ class Redactor:
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
         """`value`, any JSON, without secrets.
 
-        Raises SecretsRefused if it has one of a refused kind, and Unavailable.
+        Raises SecretsRefused if a secret is of a refused kind, and Unavailable if redaction cannot run.
         """
         cleaned, rules = self.clean_query(tenant, value), self.rules(tenant)
         refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
@@ -211,7 +211,7 @@ class Redactor:
     def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
         """`draft` without secrets in its texts; the same object if there are none.
 
-        Raises SecretsRefused if the rules refuse a kind of secret in it or an id contains a secret, and Unavailable.
+        Raises SecretsRefused if a secret is of a refused kind or in an id, and Unavailable if redaction cannot run.
         """
         self.check_ids(tenant, _ids(draft))
         texts = _texts(draft)
@@ -267,7 +267,7 @@ class RedactionGate:
     redactor: Redactor
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission without secrets (the same object if it has none), or a rejection. Raises Unavailable."""
+        """The submission without secrets, or a rejection by the tenant's rules. Raises Unavailable if it cannot run."""
         draft = submission.draft
         objection = self.redactor.rules(scope.tenant).objection(draft)
         if objection:

@@ -24,7 +24,7 @@ class Secret:
 
 
 def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret]:
-    """The secrets in `text`, by position. Overlapping ones are joined, with the kind of the earliest pattern."""
+    """The secrets in `text`, by position. Overlapping secrets become one, of the kind that is first in `patterns`."""
     encoded = text.encode("utf-8", "replace")  # RE2 reads UTF-8, which has no lone surrogates
     # Encoded once and not for each pattern: most texts hold no secret, and this is a good part of a write.
     decoded = encoded.decode()  # as long as `text`
@@ -34,7 +34,7 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
 
 
 def _joined(secrets: Sequence[Secret]) -> list[Secret]:
-    """`secrets` (in pattern order) by position; overlapping ones joined, with the kind of the earliest pattern."""
+    """Sort `secrets` by position. Those that overlap become one, of the kind of the secret that was listed first."""
     joined: list[tuple[int, Secret]] = []
     for order, secret in sorted(enumerate(secrets), key=lambda numbered: numbered[1].start):
         if not joined or secret.start >= joined[-1][1].end:
@@ -57,7 +57,7 @@ def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    """Every text in `value` that `Redaction.value` would search: strings, integers, keys, and key=value pairs."""
+    """Yield every text in `value` that may be a secret: strings, integers, keys, and key=value pairs."""
     match value:
         case str() if not isinstance(value, Enum):
             yield value
@@ -120,7 +120,7 @@ class Redaction:
         return "".join([*pieces, text[last:]])
 
     def value(self, value: Any) -> Any:
-        """`value`, any JSON, with secrets in texts, keys and integers (such as card numbers) replaced by markers."""
+        """`value`, any JSON, with secrets in its texts, keys and integers (as card numbers are) replaced by markers."""
         return replace_leaves(value, self._leaf)
 
     def _leaf(self, leaf: Any, key: str | None) -> Any:

@@ -47,8 +47,8 @@ class ReviewFailed(RemembrancerError):
 class ReviewRequest:
     """A text to review.
 
-    nearest: cosine of the nearest stored memory; None if it has not been searched. judgement: made by the pre-filter,
-    which knows the conversation. If it is None, the panel judges the text alone.
+    nearest: cosine of the nearest stored memory; None if it is not known yet. judgement: made by the pre-filter, which
+    knows the conversation; None to let the panel judge the text alone.
     """
 
     scope: Scope
@@ -88,7 +88,7 @@ class Reviewer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Has several reviewers vote at once. judge: for texts without a judgement. limit_s: seconds for each vote."""
+    """Asks several reviewers at once to vote. judge: judges texts without a judgement. limit_s: seconds per vote."""
 
     reviewers: Sequence[Reviewer]
     judge: Judge = field(default_factory=Judge.shipped)
@@ -107,7 +107,7 @@ class Panel:
         return decide([vote for votes in seats for vote in votes], tier_of(answered), judgement.objection)
 
     async def _votes(self, reviewer: Reviewer, request: ReviewRequest) -> list[Vote]:
-        """The reviewer's vote. If it is invalid and the reviewer has a stand-in, the stand-in's vote follows."""
+        """The reviewer's vote. If it is invalid, the vote of the reviewer's stand-in follows, if there is one."""
         vote = await self._vote(reviewer, request)
         if vote.ok or reviewer.stand_in is None:
             return [vote]
@@ -129,9 +129,9 @@ class Panel:
 
 
 def tier_of(answered: Sequence[bool]) -> Tier:
-    """How far a decision can be trusted, by how many reviewers answered.
+    """The tier of a decision, which says how far it can be trusted: the more reviewers answered, the further.
 
-    answered: for each language model, whether it answered; for each reviewer, if none of them is a language model.
+    answered: whether each language model answered; if no reviewer is a language model, whether each reviewer answered.
     """
     count = sum(answered)
     if count == 0:

@@ -44,7 +44,7 @@ class ImportanceReviewer:
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote with the model's importance, 1 to 10. Trivial if the pre-filter objects to the text."""
+        """The vote with the model's importance, 1 to 10. It says "trivial" if the pre-filter objects to the text."""
         importance = request.judged.importance
         level = "high" if importance >= 7 else "medium" if importance >= MIN_IMPORTANCE else "low"
         trivial = request.judged.objection is not None
@@ -59,9 +59,10 @@ class RelevanceReviewer:
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote with a score of 1 to 10 that rises with the probability of being worth keeping.
+        """The vote with a score of 1 to 10 that rises with the probability that the text is worth keeping.
 
-        It is MIN_RELEVANCE at the probability WORTH_KEEPING. Trivial if the pre-filter objects to the text.
+        The score is MIN_RELEVANCE at the probability WORTH_KEEPING. The vote says "trivial" if the pre-filter objects
+        to the text.
         """
         judged = request.judged
         score = round(float(np.interp(judged.worth, (0, WORTH_KEEPING, 1), (1, MIN_RELEVANCE, 10))), 2)
@@ -78,9 +79,9 @@ class NoveltyReviewer:
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote with a score from 1 (same as a stored memory) to 10 (unlike any).
+        """The vote with a score from 1 (same as a stored memory) to 10 (unlike any stored memory).
 
-        Raises ReviewFailed if the request has no embedding, and what the store raises.
+        Raises ReviewFailed if the request has no embedding, and the errors of the store.
         """
         if request.embedding is None:
             raise ReviewFailed("novelty needs an embedding, and the text has none")
@@ -92,9 +93,9 @@ class NoveltyReviewer:
 
 
 async def nearest_similarities(store: MemoryStore, scope: Scope, vectors: Sequence[DenseVector]) -> list[float]:
-    """For each vector the cosine of the nearest memory of any long-term type; 0 if the store has none.
+    """The cosine of the nearest memory of any long-term type for each vector; 0 if the store has none.
 
-    All vectors are searched in one request. Raises what the store raises.
+    All vectors are searched in one request. Raises the errors of the store.
     """
     everywhere = dict.fromkeys(LONG_TERM)
     searches = [CandidateSearch(everywhere, vector, None, depth=1, columns=False) for vector in vectors]
@@ -150,11 +151,11 @@ class EndpointReviewer:
 
     @property
     def name(self) -> str:
-        """The aspect that this reviewer and its `stand_in` score."""
+        """The aspect that this reviewer and its stand-in, a local reviewer, score."""
         return self.stand_in.name
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The language model's vote; for a text that gives orders to a reviewer, the vote of `stand_in`.
+        """The language model's vote, or the local reviewer's vote on a text that gives orders to a reviewer.
 
         Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer is invalid.
         """
