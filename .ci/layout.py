@@ -117,7 +117,7 @@ def _base(node: ast.expr) -> str:
 
 
 def slices(product: list[Module]) -> list[str]:
-    """Modules under SLICE lines that only one other module imports, except those in folders of ENTRY_POINTS."""
+    """Names and lengths of modules under SLICE lines that only one module imports, without ENTRY_POINTS folders."""
     names = {module.name for module in product}
     importers: defaultdict[str, set[str]] = defaultdict(set)
     for module in product:

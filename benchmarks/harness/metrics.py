@@ -97,7 +97,7 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Percentile by nearest rank: the smallest value such that a share of `share` of all values is not above it.
+    """Percentile by nearest rank: the smallest value that is at least as large as the share `share` of all values.
 
     Raises ValueError if `values` is empty or `share` is outside of (0, 1].
     """
@@ -113,7 +113,7 @@ def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0
 
 
 def paired_test(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PairedTest:
-    """Test if recall at 10 changed. pairs: for each question, its metrics by name before and after the change."""
+    """Test whether recall at 10 changed. pairs: for each question, metrics by name before and after the change."""
     before, after = ([each["R@10"] for each in ranking] for ranking in zip(*pairs, strict=True))
     gains = [b - a for a, b in zip(before, after, strict=True)]
     return PairedTest(len(pairs), statistics.fmean(before), statistics.fmean(after), bootstrap(gains), sign_flip(gains))

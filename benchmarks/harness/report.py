@@ -82,7 +82,7 @@ def render_table(table: Table) -> str:
 
 
 def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
-    """A table with the median, minimum and maximum of the values of each name in `figures`."""
+    """A table with a row for each name in `figures`: the median, minimum and maximum of its values."""
     rows: list[tuple[Cell, ...]] = []
     for name, values in figures.items():
         spread = (statistics.median(values), min(values), max(values))

@@ -81,7 +81,7 @@ class KeepAliveClient:
         return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
 
     async def post(self, path: str, body: Mapping[str, object], header: str = "Accept: */*") -> bytes:
-        """Post `body` as JSON. header: one more header line. Returns the answer's body. Raises Refused if not 2xx."""
+        """Post `body` as JSON with an extra `header`. Returns the answer's body. Raises Refused if it is not 2xx."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{header}\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
@@ -128,7 +128,7 @@ def start(settings: Settings, port: int | None = None) -> Service:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Environment variables for the service: this process's, with the encoder folder and policies of `settings`."""
+    """Environment variables for the service: those of this process, and the encoder and policies of `settings`."""
     policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
     return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
 
@@ -149,7 +149,7 @@ def kill(pids: list[int]) -> None:
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """Memory field of /proc/PID/status, in MB; 0 if the process is gone. RssAnon omits the pages of mapped files."""
+    """The value of `field` in /proc/PID/status, in MB; 0 if the process is gone. RssAnon leaves out mapped files."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):

@@ -143,7 +143,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
 
 
 def settings_in(directory: Path) -> Settings:
-    """The settings of this environment with `directory` as data folder. The encoder's folder stays as configured."""
+    """The configured settings, but with `directory` as data folder. The folder of the encoder stays as configured."""
     configured = read_settings()
     return configured.model_copy(update={"data_dir": directory, "encoder_dir": configured.encoder_path})
 
@@ -191,7 +191,7 @@ async def _fill(opened: Opened, count: int, namespaces: int) -> None:
 
 
 def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
-    """Yield memories without end: in each namespace one of every memory type, then the same with the next texts."""
+    """Yield synthetic memories forever. Each round has one memory of every type, copied to every namespace."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:

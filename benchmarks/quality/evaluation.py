@@ -48,8 +48,8 @@ class ContextScore:
     """Score of one retrieved context.
 
     recall: share of the evidence in the context. tokens: its size, counted by this benchmark. allowed: budget plus size
-    of working memory. stated, utilization: the size, and the used share of the budget, that the answer states.
-    left_out: number of hits that are not in the context.
+    of working memory. stated, utilization: size and used share of the budget, as the answer states them. left_out:
+    number of hits that are not in the context.
     """
 
     recall: float
@@ -72,7 +72,7 @@ class ContextScore:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """Scores of a question asked in one way. metrics: by name, such as MRR. contexts: scores by token budget."""
+    """Scores of a question asked to the set's memory types, or to all. metrics: by name. contexts: by token budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -162,7 +162,7 @@ async def _search(retriever: Retriever, members: Mapping[str, object]) -> list[s
 
 
 def _members(whole: EvaluationSet, question: Question, others: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a request that asks `question` in its conversation's namespace, updated with `others`."""
+    """The fields of a request that asks `question` in its conversation's namespace. `others` override them."""
     namespace = scope_of(whole.name, question.conversation).namespace
     common = {"query": question.text, "namespace": namespace, "types": whole.types, "as_of": question.asked_at}
     return {**common, **others}

@@ -69,7 +69,7 @@ def ranking_table(sets: Sequence[SetScores]) -> Table:
 
 
 def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
-    """The mean of each ranking metric with its confidence interval, by the name of the metric."""
+    """The mean of each ranking metric over `ways` with its confidence interval, by the name of the metric."""
     return {name: bootstrap([way.metrics[name] for way in ways]) for name in METRICS}
 
 
@@ -116,7 +116,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """A table by set: how often current evidence ranks above stale. updates: see `evaluation.rank_updates`."""
+    """A table of how often current evidence ranks above stale, by set. updates: results of `rank_updates` by set."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)

@@ -1,7 +1,7 @@
 """Ranks the questions of a set with variants of the retriever, and compares rankings with paired tests.
 
 `--against` compares two profiles, `--ablate` leaves out each ranking signal, keyword search and token vectors in turn,
-and `--pooled` compares one store for all conversations with a store for each. Only the set's memory types are searched.
+and `--pooled` compares a common store with one store per conversation. Only the set's memory types are searched.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """Comparisons of `profile`: with `against`, without each of its parts (`ablate`), in separate stores (`pooled`)."""
+    """Which comparisons with the ranking by `profile` are wanted.
+
+    against: another profile. ablate: the profile without each of its parts. pooled: a separate store per conversation.
+    """
 
     profile: str | None = None
     against: str | None = None
@@ -56,7 +59,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A variant of the retriever. weights: signal weights used instead of the profile's; None for the profile's."""
+    """A variant of the retriever. weights: weights of ranking signals to use; None for the weights of the profile."""
 
     name: str
     parts: RetrieverParts

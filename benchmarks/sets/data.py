@@ -2,7 +2,7 @@
 
 corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of the conversation.
 queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?, answerable, asked_at?, answer?}.
-Evidence is a list of corpus ids. A query searches only its own conversation. Other members are ignored.
+Evidence: ids of texts with the answer. A query searches only its own conversation. Other members are ignored.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class EvaluationSet:
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Folders of the sets `names` in `directory`, or else of all sets there. Raises BadSet if a set is missing."""
+    """Folders in `directory` of the sets `names`, or of all if `names` is empty. Raises BadSet if a set is missing."""
     sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
     folders = {folder.name: folder for folder in sets}
     for name in names:

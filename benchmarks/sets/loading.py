@@ -29,7 +29,7 @@ class NotLoaded(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """An evaluation set in a store. ids: memory id by corpus id. merged: number of entries merged. seconds: to load."""
+    """A loaded evaluation set. ids: memory id by corpus id. merged: number of merged entries. seconds: time to load."""
 
     ids: dict[str, str]
     sha256: str

@@ -1,4 +1,4 @@
-"""`ingest`: memories per second through the whole ingestion pipeline, compared with the rate of the encoder alone.
+"""`ingest`: compares memories per second of the ingestion pipeline with texts per second of the encoder alone.
 
 Each round gives the same texts to the pipeline and the encoder, in alternating order, so that a machine that slows
 down favours neither of them.

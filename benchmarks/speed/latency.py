@@ -1,4 +1,4 @@
-"""`latency`: milliseconds of retrievals, writes and calls on live state, compared with the engine's queries alone.
+"""`latency`: times retrievals, writes, hooks and threads, and compares them with the engine's queries alone.
 
 Rounds of ten questions alternate between the bare engine (`benchmarks.speed.bare_engine`, on a copy of the store), a
 retriever in this process, and the service over HTTP, so that other load slows all of them. "query cached" repeats a
@@ -171,7 +171,6 @@ async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> N
 
 
 def _http(name: str, **others: object) -> Step:
-    """A step that retrieves over HTTP and records its time as `name`. others: additional fields of the request."""
 
     async def retrieve(sides: Sides, scope: Scope, question: str) -> None:
         await _post(sides, "retrieve", name, {"query": question, "namespace": scope.namespace, **others})

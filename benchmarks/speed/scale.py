@@ -1,8 +1,7 @@
-"""`scale`: time of retrievals in a small and a large store with the same number of namespaces.
+"""`scale`: times retrievals in a small and a large store with the same number of namespaces.
 
 Each store has its own engine process. Both get the same questions, ten at a time. "Cold" is the first question in a
-namespace, which reads pages from files; "warm" are all later questions. Texts are synthetic and vectors random, see
-`benchmarks.harness.stores`.
+namespace, which reads pages from files; "warm" are all later questions. Texts are synthetic, and vectors are random.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`sidecar`: measures the time saved by each index or cache that the service keeps beside the embedded engine.
 
-Runs the engine in this process on a filled store, without encoder, HTTP or ranking, and with one part switched off. A
-request searches a namespace for candidates of all memory types, with late interaction, then reads the passages (parts
+Runs the engine in this process, without encoder, HTTP or ranking: with all indexes and caches, or without one of them.
+A request searches a namespace for candidates of all memory types, with late interaction, then reads the passages (parts
 that a context shows) of 150 candidates. Vectors are random.
 """
 

@@ -1,4 +1,4 @@
-"""`startup`: seconds until `python -m api` is ready, and the memory that the idle service uses."""
+"""`startup`: measures the seconds until `python -m api` is ready, and the memory that the idle service uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`throughput`: rate and time of calls by several clients at once, in this process and over HTTP.
+"""`throughput`: measures the rate and time of calls by several clients at once, in this process and over HTTP.
 
 The calls retrieve, append turns to threads, and add events to workflows. Retrievals write receipts and count as uses of
 memories. Rounds in this process and over HTTP alternate, each with a newly started service, so that both see equally
@@ -131,7 +131,7 @@ async def _writing(url: str) -> AsyncIterator[None]:
 
 
 async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
-    """Ask one question in every namespace, then time the questions of round `number` and add the times to `side`."""
+    """Warm up with a question in every namespace, then time round `number` and add the results to `side`."""
     spaces = [namespace_of(index) for index in range(request.namespaces)]
     await _ask_all(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
     asked = questions(request.queries, seed=100 + number)

@@ -51,7 +51,7 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """The score of a system on a set; None, with a reason, if it was not measured. memories: number in the set."""
+    """A system's result on a set. score: None if not measured; `reason` says why. memories: number in the set."""
 
     set_name: str
     memories: int
@@ -114,7 +114,7 @@ def score_answer(
 def fit(
     ranked: Sequence[str], texts: Mapping[str, str], count: Callable[[str], int], budget: int = BUDGET
 ) -> list[str]:
-    """Ids of the texts, best first, that together fit into `budget` tokens, one text per line. Others are skipped."""
+    """Ids of the best texts that together, each with a line break, fit into `budget` tokens. Others are skipped."""
     left = budget
     fitting: list[str] = []
     for name in ranked:

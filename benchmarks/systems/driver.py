@@ -63,7 +63,7 @@ class VectorFile:
 
 
 class System(ABC):
-    """A memory system to measure. package: distribution whose version is reported. notes: on its configuration."""
+    """A memory system to measure. package: distribution whose version is reported. notes: remarks on its set-up."""
 
     package: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
@@ -99,7 +99,7 @@ def _load(system: System, items: Sequence[Item]) -> float:
 
 
 def _ask(system: System, queries: Sequence[dict[str, str]]) -> tuple[list[float], dict[str, list[str]]]:
-    """Time a search for TIMED_DEPTH ids per query, in milliseconds. Also returns RANKED_DEPTH ids by query id."""
+    """Time a search for TIMED_DEPTH ids by each query. Returns milliseconds, and RANKED_DEPTH ids by query id."""
     for query in queries[:_WARM_UP]:
         system.search(query["namespace"], query["text"], TIMED_DEPTH)
     ms: list[float] = []

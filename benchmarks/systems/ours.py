@@ -1,4 +1,4 @@
-"""Measures Remembrancer on a set with precomputed vectors, and makes the job (texts, queries, vectors) of others."""
+"""Measures Remembrancer with precomputed vectors, and makes the job (items, queries, vectors) for other systems."""
 
 from __future__ import annotations
 

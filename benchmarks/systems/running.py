@@ -1,4 +1,4 @@
-"""Installs a memory system in a virtual environment, and runs it on a job: memories to store, and queries."""
+"""Installs a memory system in a virtual environment and runs it on a job: memories to store, queries to search for."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def write_job(job: Job, folder: Path) -> None:
 
 
 def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverAnswer:
-    """Run the system `name` on the job in `folder` for at most `limit_s`. Returns its answer. Raises NotMeasured."""
+    """Run the system `name` on the job in `folder`, at most `limit_s` seconds. Returns results. Raises NotMeasured."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1"}
     _run([str(python), "-m", "benchmarks.systems.adapters", name, str(folder)], "run", limit_s, environment)
     return msgspec.json.decode((folder / f"{name}.answer.json").read_bytes(), type=DriverAnswer)

@@ -53,7 +53,7 @@ class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
 
 
 def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target], seed: int = 0) -> AttentionModel:
-    """Train a model for `classes`. The first `kinds` exclude each other; each of the others is a yes-or-no question."""
+    """Train a model. The first `kinds` of `classes` exclude each other; each of the others is a yes-or-no question."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     targets = [target for target in targets if len(target.states)]

@@ -36,7 +36,7 @@ STRENGTH = 10.0
 
 
 def read_scored(data: Path) -> list[MarkedText]:
-    """The texts of secrets.jsonl.gz in the folder `data`, with (start, end) of the first place of each secret."""
+    """The texts of secrets.jsonl.gz in the folder `data`, with (start, end) of each secret's first occurrence."""
     with gzip.open(data / "secrets.jsonl.gz", "rt", encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
     return [
@@ -58,7 +58,7 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
 
 
 def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """Every candidate word of `texts`, and whether it is in a marked secret. Matches of UNLEARNT are left out."""
+    """Every candidate word of `texts`, and whether it is in a marked secret. Words matched by UNLEARNT are left out."""
     rows = []
     for text, marks in texts:
         ruled = secrets_in(text, UNLEARNT)

@@ -127,7 +127,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Yield three copies of each world in the file: alone, with all other worlds, and with all stored as facts."""
+    """Yield each world (memories and questions) three times: alone, with all others, and with all others as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
@@ -182,7 +182,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 async def _of(
     opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """Yield up to four examples of a question, each with other candidates left out of its search result."""
+    """Search for `asked`, and yield up to four examples: with all candidates, or with some of them left out."""
     found: list[Candidates] = []
 
     def keep(candidates: Candidates) -> Candidates:
@@ -262,7 +262,7 @@ def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
 
 
 def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
-    """Slope and intercept of Platt scaling by cross-validation, for a share SHARE_ANSWERED of answered questions."""
+    """Slope and intercept that calibrate log odds (Platt scaling), if SHARE_ANSWERED of the questions have answers."""
     real = [row for row in rows if row.real]
     groups = sorted({row.group for row in real})
     scores = np.zeros(len(real))
@@ -281,7 +281,7 @@ def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
 def _logistic(
     features: NDArray[Any], labels: NDArray[np.bool_], weights: NDArray[Any], strength: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Fit a logistic regression on standardised features. Returns weights and bias for the features as they are."""
+    """Fit a logistic regression on standardised features. Returns weights and bias for unscaled features."""
     scaler = StandardScaler().fit(features)
     fitted = LogisticRegression(C=strength, max_iter=3_000).fit(
         scaler.transform(features), labels, sample_weight=weights
@@ -291,7 +291,7 @@ def _logistic(
 
 
 def report(trained: Sequence[Example], tested: Sequence[Example], show: Callable[[str], None] = print) -> None:
-    """Print predicted and true probabilities on `tested`. Each group is judged by models trained on other groups."""
+    """Print predicted and true probabilities on `tested`. Each world is judged by models trained on other worlds."""
     sure, answered, certainties, helps = [], [], [], []
     for group in sorted({row.group for row in tested}):
         models = train([row for row in (*trained, *tested) if row.group != group])

@@ -158,7 +158,7 @@ class Examples:
             self._aim(text, message.types, answers)
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
-        """Add a text without a conversation, as written and in casual form. keep: None if either answer is right."""
+        """Add a text without a conversation, as written and in casual form. keep: None if that is unknown."""
         for written in dict.fromkeys((text, casual(text))):
             if keep is not None:
                 self.first.append(Example(read(written).features, ("keep" if keep else "noise",)))
@@ -216,7 +216,7 @@ def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterat
 
 
 def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Yield lines for each author: share of good messages kept, of noise dropped, and of right memory types."""
+    """Yield lines by author: share of useful messages kept, of noise dropped, and of messages with the right type."""
     worths: dict[str, list[tuple[bool, float]]] = {}
     right: dict[str, list[bool]] = {}
     for author, _, messages in conversations(data):

@@ -61,7 +61,7 @@ class Pair:
 
 
 def authored() -> Iterator[Pair]:
-    """Yield the pairs of TEXTS: each fact with every later text, and unrelated later texts with one another."""
+    """Yield pairs from the training file: each fact with all later texts, and unrelated later texts with each other."""
     for number, line in enumerate(TEXTS.read_text("utf-8").splitlines()):
         row = json.loads(line)
         case = f"authored {number}"
@@ -116,7 +116,7 @@ class Author:
 
     @classmethod
     def of(cls, name: str, pairs: list[Pair]) -> Author:
-        """An author with `pairs`, and with similar statements from different examples added as unrelated pairs."""
+        """The author `name` with `pairs`, plus unrelated pairs: similar statements from different examples."""
         case_of = {text: pair.case for pair in pairs for text in (pair.older, pair.newer)}
         texts = list(case_of)
         vectors = asyncio.run(vectors_of(texts))
@@ -164,7 +164,7 @@ class Words:
 
 
 def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
-    """For each newer text of `pairs`, whether it changes the older text in any pair."""
+    """For each newer text of `pairs`, whether any pair says that it changes an older text."""
     found: dict[str, bool] = {}
     for pair in pairs:
         found[pair.newer] = found.get(pair.newer, False) or bool(pair.related)
@@ -172,7 +172,7 @@ def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
 
 
 def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
-    """For each newer text, the log odds that it reports a change, by cross-validation over examples."""
+    """For each newer text, the log odds that it reports a change, by a model trained without its example."""
     case_of = {pair.newer: pair.case for pair in pairs}
     texts = tells(pairs)
     found: dict[str, float] = {}
@@ -186,7 +186,7 @@ def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
 
 @dataclass(slots=True, eq=False)
 class Trained:
-    """The trained model: weights of words, and boosted trees over the pair features called `names`."""
+    """A trained model: weights of words, and boosted trees over features of pairs. names: names of these features."""
 
     words: Words
     names: list[str]
@@ -194,7 +194,7 @@ class Trained:
 
     @classmethod
     def fit(cls, authors: Sequence[Author]) -> Trained:
-        """Train a model on the pairs of `authors`. The trees ignore pairs of which `related` is None."""
+        """Train a model on the pairs of `authors`. The trees ignore pairs whose `related` is None."""
         pairs = [pair for author in authors for pair in author.pairs]
         cosines = [cosine for author in authors for cosine in author.cosines]
         rows = evidence_of(pairs, cosines, held_out_telling(pairs))
@@ -212,7 +212,7 @@ class Trained:
         return cls(Words.fit(tells(pairs)), names, trees)
 
     def judged(self, author: Author) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """For each pair, the probability of a change, and whether the texts differ only in one number or time."""
+        """For each pair, the probability of a change, and whether its texts differ in just one number or time."""
         telling = self.words.telling(list({pair.newer: None for pair in author.pairs}))
         rows = evidence_of(author.pairs, author.cosines, telling)
         probabilities = self.trees.predict_proba(np.array([[row[name] for name in self.names] for row in rows]))[:, 1]
@@ -265,7 +265,7 @@ def report(train: str, author: Author, probabilities: NDArray[np.float64], same_
 
 
 def main() -> None:
-    """Print the quality on each author, trained on the others. With --save, train on all and write the model."""
+    """For each author, print the quality of a model trained on the others. With --save, write a model of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

@@ -1,4 +1,4 @@
-"""Converts a size of BEAM (folder chats/100K, 500K or 1M) to a set. Each numbered folder is a conversation.
+"""Converts BEAM chats of one size (folder chats/100K, 500K or 1M) to a set. Each numbered folder is a conversation.
 
 BEAM gives no times of turns. The first turn of a batch gets nine o'clock on the batch's day, each later turn one minute
 more.
@@ -133,7 +133,7 @@ def _query(probe: Probe, category: str, place: str, name: str) -> dict[str, Any]
 
 
 def _cited(source: Any, name: str, place: str) -> list[str]:
-    """Corpus ids of all turns in the nested `source`, without duplicates. name: the conversation. place: for errors."""
+    """Corpus ids of the turns cited anywhere in `source`, without duplicates. place: where that is, for errors."""
     if isinstance(source, int):
         return [f"{name}:m{source}"]
     if not isinstance(source, dict | list | tuple):

@@ -70,7 +70,7 @@ def _add(instance: Instance, place: str, prepared: Prepared) -> None:
 
 
 def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
-    """Add all turns to the corpus. Returns ids of turns with the answer, and of all turns in their sessions."""
+    """Add all turns to the corpus. Returns ids of turns with the answer, and of all turns in `answer_session_ids`."""
     ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
         raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")
