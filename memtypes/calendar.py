@@ -120,7 +120,7 @@ class Length:
 
 
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The length of time at token `i`, such as "1h15m" or "an hour and a half", and the position after it; or None."""
+    """The length of time at token `i`, such as "1h15m", and the position after it; None if no length is there."""
     i = words.after("about", i)
     noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):

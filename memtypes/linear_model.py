@@ -1,4 +1,4 @@
-"""Small learnt classifiers: a weighted sum of features for each class, stored as package data with int8 weights.
+"""Small trained classifiers: the score of a class is a weighted sum of features. Weights are int8 package data.
 
 Scripts train them with scikit-learn; at run time they need only numpy.
 """

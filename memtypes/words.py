@@ -81,7 +81,7 @@ class Language:
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
     def flag(self, name: str) -> bool:
-        """Whether the language sets the flag `name`, such as "umlauts". The top of `lexicon.toml` lists all."""
+        """Whether the language sets the flag `name`, such as "umlauts". The head of `lexicon.toml` lists the flags."""
         return bool(self.rules.get(name))
 
     def listed(self, rule: str) -> tuple[str, ...]:

@@ -169,8 +169,8 @@ class BatchSettings:
     """Sizes of an embedder's batches, queues and cache.
 
     batch_size: maximum documents in a batch. query_batch_size: maximum queries in a batch. waiting_queries,
-    waiting_documents: maximum texts in the queue of each; calls with more raise Overloaded. cached_queries: number of
-    queries whose embeddings are cached; the least recently used query is dropped first.
+    waiting_documents: maximum texts in the queue of queries and in that of documents; further calls raise Overloaded.
+    cached_queries: number of queries whose embeddings are cached; the least recently used query is dropped first.
     """
 
     batch_size: int = 8

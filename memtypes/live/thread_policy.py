@@ -26,7 +26,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
 
 def seconds(value: object) -> object:
-    """Seconds of a text such as "30s", "5m", "3h" or "2d" (else ValueError); a value that is no text is unchanged."""
+    """Convert a text such as "30s", "5m" or "2d" to seconds (or raise ValueError); return any other value unchanged."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if isinstance(value, str) and match is None:
         raise ValueError("must be a duration such as 30s, 5m, 3h or 2d")

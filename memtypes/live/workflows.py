@@ -243,7 +243,7 @@ class StatusChange:
 
     @classmethod
     def by(cls, event: Event, status: WorkflowStatus) -> StatusChange:
-        """Record that `event` changed the workflow's status to `status`. The reason is taken from the event."""
+        """Make the `StatusChange` for `event`, which changed the status to `status`. The event gives the reason."""
         stated = [event.reason, event.data.get("reason")]
         if status.ended:
             stated += [event.error, event.output, event.input]

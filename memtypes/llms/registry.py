@@ -236,7 +236,7 @@ class Registry:
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
     def known(self, name: str, entry: ModelEntry) -> KnownModel:
-        """What is known about the listed model `name`: the values of its `entry`, then the defaults of its provider."""
+        """What is known about the listed model `name`: its `entry`, and its provider's defaults for missing values."""
         defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
@@ -262,8 +262,8 @@ class Registry:
     def _provider_of(self, name: str) -> str:
         """The provider of the model `name`, or "unknown".
 
-        It is the part of `name` before the first slash if that is a provider; otherwise the provider with the longest
-        prefix of the name in its `detect`.
+        It is the part of `name` before the first slash if that is a provider; otherwise the provider whose `detect` has
+        the longest prefix of the name.
         """
         first, _, rest = name.lower().partition("/")
         if rest and first in self.providers:

@@ -74,7 +74,7 @@ class EpisodicDraft(EpisodicFields, Draft):
 
 
 class Episodic(EpisodicFields, Memory):
-    """An event as it is stored."""
+    """A stored episodic memory, which records an event, such as a turn of a conversation."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(EpisodicFields.model_fields)
     title_field: ClassVar[str | None] = "title"
@@ -100,7 +100,7 @@ class Episodic(EpisodicFields, Memory):
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:
-        """The event's entry in a prompt context: the speaker, if known, the content and the event's own `context`."""
+        """The event's entry in a prompt context: the speaker, if known, the content and the field `context`."""
         said = f"{self.speaker}: {self.content}" if self.speaker else self.content
         return f"{said}{self._context()}"
 

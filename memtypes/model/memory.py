@@ -258,7 +258,7 @@ class EarlierText(Model):
 
 
 class Rewording(Model):
-    """A repetition in other words that was merged into a memory at `at`. id: the id to send to undo the merge."""
+    """A repetition of a memory in other words, which was merged into it. id: the id to send to undo the merge."""
 
     id: str
     content: str
@@ -283,7 +283,7 @@ CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
 
 
 class Memory(Model):
-    """A memory as it is stored: the fields that all types share."""
+    """A stored memory: the fields that all types of memory share."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
     title_field: ClassVar[str | None] = None

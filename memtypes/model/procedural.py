@@ -42,7 +42,7 @@ class ProceduralDraft(ProceduralFields, Draft):
 
 
 class Procedural(ProceduralFields, Memory):
-    """A procedure as it is stored."""
+    """A stored procedural memory, which describes how to do something."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProceduralFields.model_fields)
     title_field: ClassVar[str | None] = "procedure_name"

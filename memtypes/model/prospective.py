@@ -68,7 +68,7 @@ class ProspectiveDraft(ProspectiveFields, Draft):
 
 
 class Prospective(ProspectiveFields, Memory):
-    """An intention as it is stored."""
+    """A stored prospective memory: an intention, such as a to-do or a reminder."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProspectiveFields.model_fields)
     title_field: ClassVar[str | None] = "title"

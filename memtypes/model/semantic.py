@@ -38,7 +38,7 @@ class SemanticDraft(SemanticFields, Draft):
 
 
 class Semantic(SemanticFields, Memory):
-    """A fact as it is stored."""
+    """A stored semantic memory, which states a fact."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(SemanticFields.model_fields)
     title_field: ClassVar[str | None] = "concept"

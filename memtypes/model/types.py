@@ -35,5 +35,5 @@ DRAFT: TypeAdapter[AnyDraft] = TypeAdapter(AnyDraft)
 
 
 def from_payload(payload: Mapping[str, Any]) -> Memory:
-    """The memory that `Memory.to_payload` wrote as `payload`, as an object of its type's class."""
+    """Decode a memory from `payload`, a JSON object that `Memory.to_payload` returned. Its type selects its class."""
     return MEMORY_CLASSES[MemoryType(payload["type"])].model_validate(payload)

@@ -70,7 +70,7 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """Return the ids of the session's waiting prompts: those stored by calls of `begin`, but not yet of `queue`."""
+        """Return the ids of the session's waiting prompts, which `begin` has stored and `queue` has not queued yet."""
 
     @abstractmethod
     async def discard_prompts(self, scope: Scope) -> None:

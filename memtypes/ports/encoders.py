@@ -24,7 +24,7 @@ class Embedder(ABC):
 
     @abstractmethod
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of a query; queries precede documents. Raises Overloaded if the queue is full."""
+        """Return the embedding of a query. Queries precede queued documents. Raises Overloaded if the queue is full."""
 
     @abstractmethod
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:

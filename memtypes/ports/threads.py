@@ -185,7 +185,7 @@ class ThreadTail:
 class Removal:
     """Turns that a flush removes from a thread. indices: the numbers of the turns. at: time of the flush.
 
-    summary: the thread's new summary; None leaves the old summary. summary_tokens: tokens of the new summary.
+    summary: the thread's new summary; None keeps the old summary. summary_tokens: tokens of the new summary.
     """
 
     thread_id: str
@@ -228,8 +228,8 @@ class ThreadStore(ABC):
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
         """Return a page of threads, the last used first; creating a thread and changing its turns count as use.
 
-        Listing does not count as use. A thread that is used between the reading of two pages may be on neither. Raises
-        InvalidRequest for a malformed cursor.
+        Listing does not count as use. A thread that is used between the reading of two pages may be missing from both.
+        Raises InvalidRequest for a malformed cursor.
         """
 
     @abstractmethod

@@ -44,7 +44,7 @@ class IdempotentAnswer:
 class AppendEvent:
     """An event to append to a workflow. expected: the version that the workflow must have; None for any version.
 
-    once: the answer for repeated calls; None if the call has no idempotency key.
+    once: the answer to store for repetitions of the call; None if the call has no idempotency key.
     """
 
     workflow_id: str
@@ -124,7 +124,7 @@ class WorkflowSummary:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowPage:
-    """A page of workflows, the latest created first. next_cursor: sent for the next page; None on the last page."""
+    """A page of workflows, newest first. next_cursor: the cursor to send for the next page; None on the last page."""
 
     workflows: tuple[WorkflowSummary, ...]
     next_cursor: str | None
@@ -150,10 +150,10 @@ class WorkflowStore(ABC):
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Append an event and restart the TTL of the workflow. Its ancestors expire no earlier than the workflow.
 
-        After an event that ends the workflow, its log gets a TTL (see `WorkflowStore`) and `unrecorded` yields it. A
-        repeated call, with the same idempotency key, appends nothing and returns the first call's answer. Raises
-        NotFound if the workflow is unknown; VersionConflict if `append.expected` is not the current version or the
-        workflow has ended; Conflict if the key was used with another digest or the log is full (MAX_EVENTS).
+        After an event that ends the workflow, its log gets a TTL, and `unrecorded` yields the workflow. A repeated
+        call, with the same idempotency key, appends nothing and returns the first call's answer. Raises NotFound if the
+        workflow is unknown; VersionConflict if `append.expected` is not the current version or the workflow has ended;
+        Conflict if the key was used with another digest or the log is full (MAX_EVENTS).
         """
 
     @abstractmethod

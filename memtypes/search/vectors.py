@@ -1,4 +1,4 @@
-"""Vectors of a text, which encoders return and stores keep; and a memory's heaviest terms in 64 bytes.
+"""Vectors of texts, as encoders return them and stores keep them, and the heaviest terms of a memory in 64 bytes.
 
 Ranking compares the words of a thousand candidates by their heaviest terms: those with the highest weights in the
 sparse vector. Such a term is stored as a number from 1 to 65,535, derived from its id in the sparse vector. Different
