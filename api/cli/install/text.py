@@ -43,7 +43,7 @@ class JsonChild:
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """The JSON object in `text`, which may have comments; {} for a blank text. Raises MalformedSettings otherwise."""
+    """The JSON object in `text`, which may have comments; {} for a blank text. Raises MalformedSettings if invalid."""
     plain = _blanked(text)
     if not plain.strip():
         return {}

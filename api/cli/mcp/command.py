@@ -59,7 +59,7 @@ def _folder(project: str | None) -> str:
     """The absolute path of the project's folder, by default the current folder.
 
     Raises InvalidRequest if there is no such folder, or if the current folder is the home or root folder. Some clients
-    start their servers there, and all projects would share a namespace.
+    start MCP servers there, so that all projects would get the same namespace.
     """
     folder = Path(project or ".").absolute()
     if "${" in str(folder):

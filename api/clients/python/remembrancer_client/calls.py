@@ -41,9 +41,9 @@ class Description(Generic[T]):
 class Request(Description[T]):
     """An HTTP request. answer: type into which the response body is decoded; NoneType for an empty body.
 
-    repeatable: whether the request may be sent again after an error that leaves open whether the service carried it
-    out, as for reads. key: idempotency key; a request that has a key may always be sent again. accepts: error statuses
-    that do not raise, because their body has the type `answer`.
+    repeatable: whether the request may be sent again if it is unknown whether the service carried it out; True for
+    reads. key: idempotency key; a request that has a key may always be sent again. accepts: error statuses that do not
+    raise, because their body has the type `answer`.
     """
 
     method: str
@@ -89,10 +89,10 @@ class Lines(Generic[T]):
 
 
 class Upload(Description[UploadAnswer]):
-    """An upload of any number of lines, sent in parts of at most MAX_LINES lines and MAX_BYTES, and its result so far.
+    """An upload of lines in parts of at most MAX_LINES lines and MAX_BYTES bytes. Adds up the results of the parts.
 
-    lines: each is a JSON object, as a mapping or as text; blank lines are skipped. request: given the body of a part,
-    returns the request that sends it.
+    lines: each is a JSON object, as a mapping or as text; blank lines are skipped. request: function from the body of a
+    part to the request that sends it.
     """
 
     MAX_LINES = 1_000

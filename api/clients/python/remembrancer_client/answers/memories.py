@@ -231,7 +231,8 @@ class TextPart(Answer, frozen=True):
 class Reviewed(Answer, frozen=True):
     """The result of a review: whether a text is worth storing, and why.
 
-    importance, relevance, novelty: mean of this score over the valid votes; None if no valid vote has the score.
+    importance, relevance, novelty: mean of this score over the valid votes; None if no valid vote has the score. tier:
+    reliability by the number of valid votes: consensus (two or three), partial (one) or fallback (none).
     """
 
     decision: str
@@ -305,7 +306,7 @@ class DeletedAnswer(Answer, frozen=True):
 
 
 class HistoryAnswer(Answer, frozen=True):
-    """The history of a memory, oldest first: its texts, and memories that it replaced, was replaced by, or contests."""
+    """A memory's texts, oldest first, and those of memories that it replaced, that replaced it, or that contest it."""
 
     versions: list[HistoryVersion]
 

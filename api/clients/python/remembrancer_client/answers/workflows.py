@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class WorkflowsAnswer(Answer, frozen=True):
-    """A page of workflows, latest created first. Any page may be short; next_cursor is None on the last page only."""
+    """A page of workflows, latest created first. A page may be short; next_cursor is None only on the last page."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None

@@ -41,7 +41,7 @@ class Admin(Group[ConnectionT_co]):
     def restore(
         self, lines: Iterable[Line] | AsyncIterable[Line], **options: Unpack[Scoped]
     ) -> Description[UploadAnswer]:
-        """Import exported memories with their times, in parts of 1,000 lines. Returns how many were stored.
+        """Import exported memories with their original times, in parts of 1,000 lines. Returns how many were stored.
 
         lines: the objects that `export` yields, or the lines of a file with them. Memories that are stored already are
         not stored twice, so a failed import may be repeated from the beginning.

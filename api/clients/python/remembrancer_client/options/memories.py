@@ -103,7 +103,7 @@ class RememberOptions(MemoryFields, Scoped, total=False):
 
 
 class UpdateOptions(MemoryChanges, Scoped, total=False):
-    """Options for `update`. valid_to: when the memory ends; None makes a replaced or ended memory current again."""
+    """Options for `update`. valid_to: end of the memory's validity; None makes an ended memory current again."""
 
     content: str
     valid_to: datetime | None

@@ -87,7 +87,7 @@ class SaidBefore(TypedDict, total=False):
 
 
 class StopOptions(Scoped, total=False):
-    """Options for `session_stop`. review: "skip" stores every message. ended: False if the session goes on."""
+    """Options for `session_stop`. review: "skip" stores all messages unreviewed. ended: False if the session lasts."""
 
     review: Review
     before: SaidBefore
