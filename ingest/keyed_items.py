@@ -86,7 +86,7 @@ class ExportedItem(Model):
 class KeyedItems:
     """Stores, reads and searches keyed items.
 
-    Unless its docstring says "every agent", a call reaches only the items of the agent `scope.agent_id` or, if that is
+    Unless its docstring says otherwise, a method reaches only the items of the agent `scope.agent_id` or, if that is
     None, the items that belong to no agent.
     """
 

@@ -46,7 +46,7 @@ _SCOPE_WORD = 40
 
 @dataclass(slots=True)
 class Timeline:
-    """Adds facts by time, each valid until a newer fact replaces it. states: the facts and the changes to them."""
+    """Orders facts by time: each is valid until a newer fact replaces it. states: the facts and the changes to them."""
 
     states: States
     _parsed: dict[str, Statement] = field(default_factory=dict)

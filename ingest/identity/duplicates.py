@@ -117,7 +117,7 @@ class WritePlan:
 
 
 def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
-    """Decide for each of `arriving` whether to store or merge it. stored: memories in the store with the same ids."""
+    """Decide for each of `arriving` whether to store or merge it. stored: stored memories by id."""
     plan = WritePlan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}
@@ -256,7 +256,7 @@ def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
 
 
 def _is_sent_again(memory: Memory, other: Memory) -> bool:
-    """Whether `other`, which has the content of `memory`, adds no evidence: the same write or message, sent twice."""
+    """Whether `other` is the same write or message as `memory`, sent again. If so, it adds no evidence."""
     return same_place(memory, other) or _said_once(memory, other)
 
 
@@ -277,7 +277,7 @@ def statement(memory: Memory) -> _Statement:
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether both memories have the same `statement` and do not differ in command options, such as `-c` and `-C`."""
+    """Whether `statement` is equal for both memories, and no command option differs, such as `-c` and `-C`."""
     if statement(memory) != statement(other):
         return False
     first, second = normalise(memory.content), normalise(other.content)

@@ -169,7 +169,7 @@ def _mean(marks: Iterable[bool], default: float) -> float:
 
 
 def _values(newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]) -> dict[str, float]:
-    """Features that say which kinds of word (such as numbers) were kept, added, lost or exchanged, with which units."""
+    """Features that say whether words of each kind were kept, added, lost or exchanged, and whether units agree."""
     found: dict[str, float] = {"same unit": float(bool(_units(newer) & _units(older)))}
     found["same measure"] = float(bool(_measures(newer) & _measures(older)))
     for kind in ("number", "time"):

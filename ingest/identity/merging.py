@@ -49,7 +49,7 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
 
 
 def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
-    """The field `evidence_count`, summed over both memories, and `source_sessions`, the sessions of both."""
+    """The merged fields `evidence_count` (sum of both memories) and `source_sessions` (sessions of both)."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
 

@@ -112,7 +112,7 @@ def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
-    """Cosine of each search hit, by memory id, without hits below the minimum of `kind`. Facts have no minimum."""
+    """Cosine of each search hit by memory id, without hits below the minimum of the type `kind` (none for facts)."""
     if hits.dense is None:
         return {}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near

@@ -252,7 +252,7 @@ class States:
         return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
-        """Add a link, unless there is one of its type to the same memory; return False if there are MAX_LINKS links."""
+        """Add a link, unless one of its type leads to the same memory; return False if there are MAX_LINKS links."""
         memory = self.memories[memory_id]
         if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
             return True

@@ -63,7 +63,7 @@ class Examiner:
     panel: Panel
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
-        """The memory type of `content`. If it is uncertain, it is found again with `context` added to `content`."""
+        """The memory type of `content`. If it is uncertain, `content` and `context` are classified as one text."""
         text = (await self._clean(tenant, content)).value
         alone = await self.classifier.classify(text)
         if context is None or alone.confidence >= _CONFIDENT:

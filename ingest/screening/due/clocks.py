@@ -142,7 +142,7 @@ class Clocks:
     def _fraction(self, i: int) -> tuple[int, int]:
         """The minutes that "half", "quarter", "five" ... at token `i` stand for, and the position after these words.
 
-        The minutes are 0 if the words are others or begin a range.
+        The minutes are 0 if there are no such words, or if they begin a range.
         """
         words = self.words
         for kind, minutes in (("half", 30), ("quarter", 15)):
@@ -172,7 +172,7 @@ class Clocks:
         return sign * int(number[0]), number[1]
 
     def _digits(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """A time of day in digits at token `i`: 9:00; 0800 hours; 9.30 only with am, Uhr or a preposition."""
+        """A time of day in digits at token `i`: 9:00, "0800 hours"; 9.30 only with "am", "Uhr" or a preposition."""
         words, text, unit = self.words, self.words.plain(i).rstrip("."), self.words.get("unit", i + 1)
         ends_sentence = words.kind(i) == "day" and not words.language.flag("dotted_days")  # "alle 9.50."
         dotted = (words.number(i) is not None or ends_sentence) and text[-3:-2] == "."

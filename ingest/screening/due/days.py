@@ -37,7 +37,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Reads the days in `words`, said at `now` in the speaker's zone.
+    """Reads the days that `words` name. now: when they were said, in the speaker's time zone.
 
     month_first: whether 3/4 is in March, not April.
     """
@@ -52,7 +52,7 @@ class Days:
         return self.now.date()
 
     def at(self, i: int) -> Day | None:
-        """The day whose words begin at token `i`, by the longest reading; None if there is none."""
+        """The day whose words begin at token `i`, or None. Of several possible readings, the longest counts."""
         if not self.words.has_meaning(i):
             return None
         readers = (
@@ -164,7 +164,7 @@ class Days:
         return int(number[0]), number[1] + marked, marked
 
     def _day_and_month(self, i: int) -> Day | None:
-        """The day at token `i`: "8 May", "the 3rd of May 2027", 2月3日; the first day of a range, "14-16 September"."""
+        """The day at token `i`, such as "8 May" or "the 3rd of May 2027"; of a range ("14-16 September") the first."""
         words, number = self.words, self._day_number(i)
         if number is None:
             return None
@@ -198,7 +198,7 @@ class Days:
         return Day(j, "monthday", self._next_date(month, day))
 
     def _day_of_month(self, i: int) -> Day | None:
-        """The next day with the number at token `i`: "the 22nd", "le 15"; or the one in "the 10th of next month"."""
+        """The next day with the number at token `i` ("the 22nd", "le 15"), or the day in "the 10th of next month"."""
         words, number, unit = self.words, self._day_number(i), self.words.get("unit", i - 1)
         if number is None or words.is_a("month", number[1]) or words.is_a("unit", number[1]):
             return None
@@ -220,7 +220,7 @@ class Days:
         return Day(j, "dom", first.replace(day=day))
 
     def ends(self, i: int) -> bool:
-        """Whether a clause ends at token `i`, or a word such as "at" leads to a clock time."""
+        """Whether token `i` ends a clause, or is a word, such as "at", that leads to a clock time."""
         words = self.words
         return words.kind(i) in ("", "mark") or words.is_a("at", i) or words.is_a("conj", i)
 
@@ -311,7 +311,7 @@ class Days:
         return self.today - timedelta(days=self.today.weekday())
 
     def _next_period(self, i: int) -> Day | None:
-        """The day in "next week on Tuesday" and the like; for "next month" alone, today's day in that month."""
+        """The day in "next week on Tuesday" and the like. "Next month" alone means today's day of the month."""
         words, period = self.words, self._period(i)
         if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1") or words.is_a("end", i):
             return None

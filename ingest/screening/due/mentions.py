@@ -58,7 +58,7 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class MentionReader:
-    """Reads the times that `words` mention, said at `now`, a time in the speaker's zone."""
+    """Reads the times that `words` mention. now: when they were said, in the speaker's time zone."""
 
     words: Words
     now: datetime
@@ -71,7 +71,7 @@ class MentionReader:
         return cls(words, now.astimezone(home), Days(words, now.astimezone(home), month_first), Clocks(words, home))
 
     def mentions(self) -> list[Mention]:
-        """Every time that the text mentions, in order; "two hours before 5 pm" is one mention."""
+        """All times that the text mentions, in order. "Two hours before 5 pm" is a single mention."""
         mentions: list[Mention] = []
         distances: list[tuple[int, int, Length]] = []
         position = 0
@@ -135,7 +135,7 @@ class MentionReader:
         return None
 
     def _through(self, mention: Mention) -> Mention:
-        """`mention` extended to the end of its range ("from 1 April through 3 April"); its day stays the first one."""
+        """`mention` extended to the end of its range ("from 1 April through 3 April"). It keeps its first day."""
         words, j = self.words, mention.last
         k = words.after("to", j) if not words.has("moved") and mention.kind in _DATES else j
         until = self.days.at(words.after("det", k)) if k > j else None
@@ -236,7 +236,7 @@ class MentionReader:
         return sum(token.plain in (".", "!", "?", ";") for token in self.words.tokens[:i])
 
     def _joined(self, mentions: Sequence[Mention]) -> list[Mention]:
-        """The mentions, with each lone time of day joined to the day of its sentence, or to the text's only day."""
+        """The mentions. A time of day without a day is joined to the day of its sentence, or to the text's only day."""
         joined = list(mentions)
         for clock in (mention for mention in mentions if mention.clock and not mention.day):
             days = [m for m in joined if m.day and not m.clock and not m.instant and not m.day.over]

@@ -197,7 +197,7 @@ def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str
 
 
 def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features that tell whether a time of day without a day is a time, which it is not in "Psalm 23:4"."""
+    """Features that tell a time of day from what only looks like it, as in "Psalm 23:4" and "the 6 am shift"."""
     alone, before = lead in ("start", "none"), mention.first - 1
     return {
         "loose clock": mention.clock and not mention.clock.sure and lead != "at",
@@ -227,7 +227,7 @@ def _is_noun(words: Words, i: int) -> bool:
 
 
 def _lead(words: Words, mention: Mention) -> str:
-    """The kind of word that stands before the mention: a preposition, none, or the start of the sentence."""
+    """What stands before the mention: a preposition such as "by", the "start" of a clause, or "none" of these."""
     i = mention.first
     for _ in range(4):
         kind = next((kind for kind in _LEADS if _ends_at(words, kind, i)), None)

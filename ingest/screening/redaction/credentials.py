@@ -163,7 +163,7 @@ def _keys(text: str) -> Iterator[_Key]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether the name found is a word ("key") or part of a name (`apiKey`, `MAPS_KEY`), not of a word (monkey)."""
+    """Whether a name at `start` is a word ("key") or part of a name (`apiKey`, `MAPS_KEY`), not of a word (monkey)."""
     before, after, first = text[start - 1 : start], text[end : end + 1], text[start]
     opens = not before.isalpha() or (before.islower() and first.isupper())
     return opens and (not after.isalpha() or after.isupper() or text[end : end + 2] in ("s ", "s:"))
@@ -267,7 +267,7 @@ def _name_before(before: str) -> str:
 
 
 def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] | None:
-    """Family, gap and side (see `Surroundings`) of the name of a secret after a word or above it; None if none is."""
+    """Family, gap and side (see `Surroundings`) of the name of a secret after a word or above it, or None."""
     after = line.keys[bisect_left(line.keys, (end, end, "")) :][:3]
     right = next((key for key in after if end <= key.start <= end + 40 and key.family != "weak"), None)
     if right is not None:

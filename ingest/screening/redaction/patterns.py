@@ -70,7 +70,7 @@ class Pattern:
     literals: tuple[str, ...] = ()
 
     def likely(self, encoded: bytes, lowered: str) -> bool:
-        """Whether a text may have a secret of this kind. encoded: the text in UTF-8. lowered: in lower case."""
+        """Whether a text may have a secret of this kind. encoded, lowered: the text in UTF-8, and in lower case."""
         for literal in self.literals:
             if literal in lowered:
                 break
@@ -174,7 +174,7 @@ def _email(span: Span) -> Span | None:
 
 
 def _token(span: Span) -> Span | None:
-    """The span if it looks like a key or token: digits or upper and lower case, and no placeholder or example."""
+    """The span if it looks like a key or token: it has a digit or letters of both cases, and is no placeholder."""
     digits = _DIGIT.search(span.inside) is not None
     mixed = digits or (re.search("[a-z]", span.inside) and re.search("[A-Z]", span.inside))
     return span if mixed and not _PLACEHOLDER.search(span.inside) else None

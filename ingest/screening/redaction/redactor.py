@@ -193,7 +193,7 @@ class Redactor:
             return RedactedValue(redaction.value(value), dict(redaction.counts))
 
     def check_ids(self, tenant: str, ids: Mapping[str, str | Sequence[str] | None]) -> None:
-        """Raise SecretsRefused if an id contains a token or key. ids: by field name, an id, a list of ids, or None.
+        """Raise SecretsRefused if an id contains a token or key. ids: an id, a list of ids, or None, by field name.
 
         The message names the field and the kind of secret, never the id. Raises Unavailable if redaction cannot run.
         """
@@ -251,7 +251,7 @@ def _texts(draft: Draft | Memory) -> dict[str, Any]:
 
 
 def _truncated(name: str, value: Any) -> Any:
-    """`value` cut to the limit of the field `name`: a marker may be longer than the secret."""
+    """`value` cut to the maximum length of the field `name`, because a marker may be longer than the secret."""
     if name in _LABELS:
         return value[:MAX_LABEL]
     if name == "tags":

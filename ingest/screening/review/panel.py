@@ -88,7 +88,7 @@ class Reviewer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Asks several reviewers at once to vote. judge: judges texts without a judgement. limit_s: seconds per vote."""
+    """Asks several reviewers at once to vote. judge: for requests without a judgement. limit_s: seconds per vote."""
 
     reviewers: Sequence[Reviewer]
     judge: Judge = field(default_factory=Judge.shipped)
