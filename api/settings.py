@@ -34,7 +34,7 @@ _Place: TypeAlias = Annotated[Path, AfterValidator(lambda path: Path(os.path.exp
 
 
 class Settings(BaseSettings):
-    """The settings of the service. Each has an environment variable: REMEMBRANCER_ and its name in capitals."""
+    """The settings of the service. Each can be set by an environment variable, such as REMEMBRANCER_PORT for `port`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
 def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings from `flags`, by setting name, and the environment. Flags that are not None come first.
 
-    Raises BadSettings, also for an environment variable with PREFIX that is no setting: it is probably misspelt.
+    Raises BadSettings, also for a variable that begins with REMEMBRANCER_ but is no setting: it is probably misspelt.
     """
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
     for name in unknown_variables(os.environ):
@@ -185,7 +185,7 @@ _TEST_PREFIX = PREFIX + "TEST_"
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Sorted names of the environment variables with PREFIX that neither the service, a client nor a test reads."""
+    """Sorted names of variables that begin with REMEMBRANCER_ but that neither service, clients nor tests read."""
     ours = (name for name in environment if name.upper().startswith(PREFIX))
     known = {*_VARIABLES, *_CLIENT_VARIABLES}
     return sorted(name for name in ours if name.upper() not in known and not name.upper().startswith(_TEST_PREFIX))

@@ -106,8 +106,7 @@ class _Ranking:
     """What to rank for one request: where to search, and how to score.
 
     filters: by memory type. ended: filters for memories that are no longer valid, which a receipt lists; None if no
-    receipt is wanted. with_copies: whether to rank copies of working items that are in the memory store, for a service
-    without a live store.
+    receipt is wanted. with_copies: whether to rank copies of live working items that are in the memory store.
     """
 
     scope: Scope
@@ -182,7 +181,7 @@ class Retriever:
         return await self.record(await self.context(scope, request))
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Queue the receipt of a context that is sent, and the use counts of its memories; return its answer."""
+        """Queue the receipt and the use counts of a context that is sent to the caller; return its answer."""
         scope, request = retrieval.scope, retrieval.request
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
         if request.as_of is None:
@@ -194,7 +193,10 @@ class Retriever:
         return await self._parts.receipts.record(retrieval)
 
     async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
-        """Retrieve a context that fits by the count of the model's provider, too, if available; record nothing."""
+        """Retrieve a context without recording its receipt or the uses of its memories.
+
+        If the model's provider counts tokens and the request names no tokenizer, the context fits by that count, too.
+        """
         with_ended = self._parts.receipts is not None and request.receipt
 
         async def build(margin: float) -> BuiltContext[Retrieval]:

@@ -80,7 +80,7 @@ def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
 
 
 async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """Raise Forbidden for a call that a browser made for a page of another site, recognised by its headers.
+    """Raise Forbidden if the headers of a call show that a browser made it for a web page of another site.
 
     This is a coroutine, although it awaits nothing, because Litestar would run a plain function in a thread.
     """

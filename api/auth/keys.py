@@ -193,7 +193,7 @@ _CREATED = TypeAdapter(list[HashedKey])
 
 
 class KeyBook:
-    """All API keys, from the keys file and created ones. Changes by another process take effect at the next call."""
+    """All API keys, listed in the keys file or created by admins. Other processes' changes apply at the next call."""
 
     def __init__(
         self,

@@ -36,12 +36,12 @@ class ErasableMemories(Erasable):
 
 @dataclass(frozen=True, slots=True)
 class ErasableItems(Erasable):
-    """Erases a namespace's keyed items (JSON values stored under a key). Erasing a single memory leaves them all."""
+    """Erases a namespace's keyed items (JSON values stored under a key). Erasing a single memory changes nothing."""
 
     items: ItemStore
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the items of every agent in the namespace; return how many. Does nothing if `memory_id` is not None."""
+        """Erase the keyed items of the namespace; return how many. Does nothing if `memory_id` is not None."""
         return await self.items.delete_all(scope) if memory_id is None else 0
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
@@ -50,7 +50,7 @@ class ErasableItems(Erasable):
 
 
 class Erased(Answer):
-    """How many entries were erased from each store, and how many a count afterwards still found, by store name."""
+    """How many entries were erased from each store, and how many were still counted afterwards, by store name."""
 
     erased: dict[str, int]
     remaining: dict[str, int]

@@ -153,7 +153,7 @@ class BudgetFill:
     demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
-        """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if so many tokens are left, else OVER_TOTAL."""
+        """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if the total has room for it, else OVER_TOTAL."""
         return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 

@@ -49,7 +49,7 @@ class WindowBudget:
 
     @classmethod
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """Divide `budget` tokens among the parts in the proportions that they have in the model's context window.
+        """Divide `budget` tokens among the parts of a context, in proportion to their shares of the model's window.
 
         budget: None means the whole window without the response, or DEFAULT_BUDGET if the window is unknown.
         """

@@ -293,7 +293,7 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """Weight of each sentence: the IDF of its words from the query, plus NEIGHBOUR times the better adjacent IDF."""
+    """Weight of each sentence: the IDF of the query's words in it, plus NEIGHBOUR times the larger IDF next to it."""
     stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}

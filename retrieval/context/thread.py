@@ -208,9 +208,9 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """Limit the tokens of each part to its share in a policy's `limits`; return them, and the assured shares.
+        """Limit the tokens of each part to its share in a policy's `limits`.
 
-        The part with the newest turn always gets some tokens.
+        Returns the maximum tokens and the minimum share of `room` by part. The newest turn's part always gets some.
         """
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))

@@ -99,7 +99,7 @@ class NotesPart:
         return sum(self._tokens().values())
 
     def fitting(self, room: int) -> list[Piece]:
-        """Each note in an equal share of `room` tokens: whole, or its most important sentences."""
+        """Fit each note into an equal share of `room` tokens: whole, or cut to its most important sentences."""
         allotted = allot(room, self._tokens(), {place: 1 / len(self.notes) for place in range(len(self.notes))})
         pieces = [self._piece(*note, allotted[place]) for place, note in enumerate(self.notes)]
         return [piece for piece in pieces if piece.tokens]

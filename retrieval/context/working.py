@@ -36,7 +36,7 @@ class LiveView:
 
 
 async def read_live(items: LiveItemStore | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
-    """Read the working items that prompts of the session show at `as_of`; none if the request wants none."""
+    """Read the working items that prompts of the session show at `as_of`; empty if the request wants none."""
     if items is None:
         return LiveView()
     if not request.include_working or request.working_budget == 0 or scope.session_id is None:

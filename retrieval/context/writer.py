@@ -249,7 +249,7 @@ class ContextWriter:
         return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of the hits that are tasks to show first, by `comes_first`."""
+        """Positions of the hits that are tasks to show first (see `comes_first`)."""
         tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
         asked = self._request.include_due or self._wish is Wish.TASKS
         return tasks[comes_first(self.ranked.candidates.take(tasks), self._as_of, asked=asked)]

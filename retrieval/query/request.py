@@ -184,7 +184,7 @@ def reduced(tokens: int, margin: float) -> int:
 
 
 def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget. If it has no total, the memories' part of the model's context window, if that is known."""
+    """The request's budget. A missing total becomes the memories' part of the model's context window, if known."""
     budget = request.allowance
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set

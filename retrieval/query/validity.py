@@ -63,7 +63,7 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 
 
 def valid_at(as_of: datetime) -> Filter:
-    """Filter for memories valid at `as_of`: begun, not expired, and not replaced, or current again after that."""
+    """Filter for memories valid at `as_of`: begun, not expired, and not replaced (or replaced, then restored)."""
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 

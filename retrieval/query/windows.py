@@ -76,7 +76,7 @@ def _bare_month(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _season(match: re.Match[str], as_of: datetime) -> Window:
-    """A season of the northern hemisphere. Without a year, the latest that has begun; after "last", the latest past."""
+    """A northern season. Without a year, the latest that has begun; after the word "last", the latest that is over."""
     first, last = _FIRST_MONTH[match["season"]], match["which"] == "last"
     if match["year"]:
         return _three_months(int(match["year"]), first)

@@ -121,7 +121,7 @@ def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.floa
 
 
 def hit_features(matches: Matches) -> NDArray[np.float32]:
-    """Features of each hit for the model that compares hits, shape (hits, features): how well it matches, its rank."""
+    """Features of each hit for the model that compares hits, shape (hits, features): its rank, how well it matches."""
     similarity = matches.similarity
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))

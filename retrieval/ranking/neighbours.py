@@ -43,14 +43,14 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of the candidates just before and after it; 0 if it has neither.
+        """For each candidate, the larger value of the candidates next to it in its session; 0 if none are.
 
         values: one for each candidate, not negative.
         """
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of those two places before and after it; 0 if it has neither."""
+        """For each candidate, the larger value of the candidates two places away in its session; 0 if none are."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
@@ -87,8 +87,7 @@ class Neighbours:
 def neighbours_of(candidates: Candidates) -> Neighbours:
     """Find which of `candidates` are neighbours, that is, in one session and at most two apart in `seq`.
 
-    If several candidates have the same session and `seq`, all of them have neighbours, but only the last is a neighbour
-    of others.
+    Of several candidates with the same session and `seq`, only the last counts as a neighbour of other candidates.
     """
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))

@@ -35,7 +35,7 @@ class CandidateOutcome(StrEnum):
 
 
 class Floor(NamedTuple):
-    """Relevance floor of a ranking. value: minimum certainty of a hit. dropped: number of candidates with less."""
+    """Relevance floor of a ranking. value: minimum certainty of a hit. dropped: number of candidates below it."""
 
     value: float = 0.0
     dropped: int = 0

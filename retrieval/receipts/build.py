@@ -147,7 +147,7 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _offered_first(ranks: NDArray[np.int64]) -> list[int]:
-    """Ranks of the hits that were offered to a budget before better hits. ranks: of all hits, as they were offered."""
+    """Ranks of hits that were offered to a budget before better hits. ranks: of all hits, in the order of offer."""
     descents = np.flatnonzero(ranks[:-1] > ranks[1:])
     return ranks[: descents[-1] + 1].tolist() if len(descents) else []
 

@@ -65,7 +65,7 @@ class ReceiptContents:
 
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """Verify the receipt `raw`, in itself and against the texts and the previous receipt in `contents`.
+    """Verify the receipt `raw`: its hash, scores and budgets, and the texts and the previous receipt in `contents`.
 
     count: counts the tokens of an entry. None, for a tokenizer that is not available, skips this check.
     """

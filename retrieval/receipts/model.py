@@ -29,7 +29,10 @@ class TokenizerName(ReceiptPart):
 
 
 class ReceiptBudgets(ReceiptPart):
-    """Tokens by memory type. initial: fixed shares. shifted: moved to types that the query asks for. final: as used."""
+    """Tokens of each memory type at three steps of filling a budget.
+
+    initial: by fixed shares. shifted: after tokens were moved to the types that the query asks for. final: as used.
+    """
 
     initial: dict[MemoryType, int]
     shifted: dict[MemoryType, int]
@@ -40,8 +43,8 @@ class FillTerms(ReceiptPart):
     """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens used by each type.
 
     The tokens that a type needs are computed from a number of best candidates. sight: how many of these the receipt
-    lists. unlisted: tokens that those which it does not list need, by type. due_tokens: tokens of due tasks. first:
-    ranks of tasks that were offered to the budget before better hits, in the order of the offer.
+    lists. unlisted: tokens, by type, that the others of these need. due_tokens: tokens of due tasks. first: ranks of
+    tasks that were offered to the budget before better hits, in the order of the offer.
     """
 
     total: int
@@ -92,7 +95,7 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """Use counts above 0. ids: the first SHORT_ID characters of each id, as one text. counts: in this order."""
+    """How often memories were used, if ever. ids: the first SHORT_ID characters of each memory's id, as one text."""
 
     ids: str
     counts: list[int]
@@ -166,7 +169,7 @@ class ReceiptChange(Answer):
 class ReplayAnswer(Answer):
     """The result of repeating a receipt's retrieval.
 
-    identical: whether the context is the same to the byte. changes: why it is not. behind: differences in candidates
+    identical: whether the context is the same to the byte. changes: the differences if it is not. behind: differences
     that an identical context does not show, such as the score of a memory that is not in it.
     """
 

@@ -82,7 +82,7 @@ class ReceiptRecorder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
-    """A queued receipt. promised: whether its id is sent to the caller before it is written. written: if it was."""
+    """A queued receipt. promised: whether its id is sent to the caller before the write. written: its success."""
 
     tenant: str
     id: str
@@ -141,7 +141,7 @@ class ReceiptQueue(ReceiptStore):
         return await self._store.get(tenant, receipt_id)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """The JSON texts of the namespace's newest receipts; waits until queued receipts are written."""
+        """The JSON texts of the namespace's newest receipts (older than `before`, if given), queued ones included."""
         await self._settled(scope.tenant)
         return await self._store.latest(scope, limit, before)
 

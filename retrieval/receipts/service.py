@@ -169,7 +169,7 @@ def _context(renderer: Renderer, receipt: Receipt, shown: list[ShownMemory]) -> 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedReceipt:
-    """A receipt (`before`), that of its replay (`after`), and the memories of both that still exist, by id."""
+    """A receipt (`before`), that of its replay (`after`), and by id the memories in them that still exist."""
 
     before: Receipt
     after: Receipt
@@ -197,7 +197,7 @@ def _differences(
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield (name, earlier value, later value) of each field that differs, such as "score".
 
-    A candidate that only one receipt lists differs only if it was in a context or its memory was removed.
+    A candidate that only one receipt lists counts as different if it was in a context or its memory was removed.
     """
     included = CandidateOutcome.INCLUDED
     if then is None or now is None:
