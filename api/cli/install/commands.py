@@ -172,7 +172,10 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the changes, and return whether to make them. Asks in a terminal unless `yes`; a dry run makes none."""
+    """Print the planned changes, and return whether to make them; False for a dry run.
+
+    In a terminal, the user decides, unless `yes` is set or no file would change.
+    """
     for change in changes:
         print(f"{change.kind:>9}  {change.path}")
     if dry_run:

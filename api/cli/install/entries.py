@@ -129,7 +129,7 @@ def _within(group: Any, mark: str) -> Steps:
 
 
 def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
-    """Remove the object or array at `path` if it is empty and an installation created it. Continue with its parent.
+    """Remove the object or array at `path` if it is empty and an installation created it. Go on with its parent.
 
     prior: tells what the installation created; None to remove every empty object or array.
     """
@@ -219,7 +219,7 @@ class TomlTable:
             )
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """The file's other members: without the table, and without its parent table if that has only this table."""
+        """The file's content `members` without this table, and without its parent table if that has only this table."""
         parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
         rest = {name: value for name, value in members.items() if name != self.path[0]}
         return rest | ({self.path[0]: parent} if parent else {})
@@ -247,7 +247,7 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """An empty `Prior`: to undo the installation, the replaced text is recorded with the change of the file."""
+        """An empty `Prior`, because the record of the file's change has the text that `insert` replaced."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:

@@ -19,8 +19,8 @@ class TurnPlace(Answer, frozen=True):
 class OmittedParts(Answer, frozen=True):
     """What a thread's context leaves out of the thread and of the threads that it continues.
 
-    turns, files, images: how many the threads have that the context does not show. summary, initial_context: whether
-    the summary of older turns or the text with which the thread was opened is left out or cut.
+    turns, files, images: numbers of those that the threads have and the context does not show. summary,
+    initial_context: whether the summary of older turns or the text with which the thread was opened is left out or cut.
     """
 
     turns: int = 0

@@ -81,7 +81,7 @@ class WorkflowChainAnswer(Answer, frozen=True):
 
 
 class WorkflowLink(Answer, frozen=True):
-    """A workflow in a chain of workflows. actor: agent that reported the status. states: every status that it had."""
+    """A workflow in a chain of workflows. actor: agent that reported its status. states: all statuses that it had."""
 
     workflow_id: str
     parent_id: str | None

@@ -193,7 +193,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def snooze(self, memory_id: str, until: datetime, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Postpone a task or reminder (a prospective memory) until `until`, and return it."""
+        """Postpone a task or reminder (a prospective memory), so that it is due again at `until`, and return it."""
         body = encode({"until": until})
         return Request("POST", _path(memory_id, "snooze"), Memory, query=self._query(options), body=body)
 

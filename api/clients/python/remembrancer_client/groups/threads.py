@@ -59,7 +59,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def open(self, **options: Unpack[ThreadOptions]) -> Description[ThreadAnswer]:
-        """Create a thread, or return the existing thread with the same key. resource: name of the thread's policy."""
+        """Create a thread, or return the existing thread with the same key and the same resource (policy name)."""
         return self._post("/v1/threads", ThreadAnswer, options)
 
     @Call

@@ -28,7 +28,7 @@ class WorkingListOptions(Scoped, total=False):
 
 
 class ClearOptions(Scoped, total=False):
-    """Options for clearing working memory: the items of a to-do, or the item `id`. By default, the whole session."""
+    """Options for clearing working memory: items of a to-do, or the item `id`. By default, all items of the session."""
 
     agent_id: str | None
     todo_id: str | None
@@ -87,7 +87,7 @@ class SaidBefore(TypedDict, total=False):
 
 
 class StopOptions(Scoped, total=False):
-    """Options for `session_stop`. review: "skip" stores all messages unreviewed. ended: False if the session lasts."""
+    """Options for `session_stop`. review: "skip" stores messages unreviewed. ended: False if the session goes on."""
 
     review: Review
     before: SaidBefore

@@ -67,7 +67,7 @@ class EventListOptions(Scoped, total=False):
 
 
 class HistoryOptions(Scoped, total=False):
-    """Options for a workflow's history. versions: whether to show the newest or all values of each named value."""
+    """Options for a workflow's history. versions: show the newest or all values of each resource."""
 
     budget: int
     model: str
