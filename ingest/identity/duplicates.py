@@ -210,8 +210,8 @@ def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> boo
 def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
     """Whether the replaced fact `known` stays replaced although `again` repeats it.
 
-    It does so if `again` is older than the fact that replaced `known`, or is written together with that fact. Thus a
-    batch that is sent twice has the same effect as a batch sent once. arriving: ids of the memories written together.
+    It stays so if `again` is older than the fact that replaced it, or is written together with that fact. Thus a batch
+    that is sent twice has the same effect as a batch sent once. arriving: ids of the memories written together.
     """
     if known.superseded_by is None or known.valid_to is None:
         return False
@@ -221,7 +221,7 @@ def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> b
 def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
     """The memory that each rewording in `arriving` repeats, by the index of the rewording.
 
-    stored: stored memories with the id of an arriving memory. That memory is an exact repetition, not a rewording.
+    stored: stored memories by id. An arriving memory whose id is in `stored` is an exact repetition, not a rewording.
     neighbours: similar stored memories for each arriving memory, by its index.
     """
     ids = {memory.id for memory in arriving}
@@ -268,7 +268,7 @@ def _is_close(near: Neighbour) -> bool:
 def statement(memory: Memory) -> _Statement:
     """A key that is equal for memories that make the same statement.
 
-    It has the memory type, the normalised words, and what else identifies a memory, such as the day of an event.
+    It consists of the memory type, the normalised words, and further identifying values, such as the day of an event.
     """
     _, *others = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)

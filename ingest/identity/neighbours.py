@@ -102,9 +102,9 @@ def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> Candidate
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
-    """Ids of the hits that have at least the share SHARED_TERMS of an event's terms. They have None as cosines.
+    """Ids of the hits with at least the share SHARED_TERMS of an event's terms, each mapped to None (no cosine).
 
-    vectors: those of the event.
+    vectors: the event's vectors.
     """
     [terms] = term_column([heaviest(vectors.sparse)])
     shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)

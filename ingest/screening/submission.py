@@ -148,7 +148,7 @@ class ScreeningGate(Protocol):
 def as_invalid(error: ValidationError) -> InvalidRequest:
     """The error to raise for an invalid request: an InvalidRequest with the messages of `error`, at most _MAX_MESSAGES.
 
-    Its path and its value are those of the first message.
+    Its path and its value are those of the first problem in `error`.
     """
     details = error.errors(include_url=False)
     located = [(_path(detail["loc"]), message_of(detail)) for detail in details[:_MAX_MESSAGES]]

@@ -20,7 +20,7 @@ _ORDINAL_MARKS = ("st", "nd", "rd", "th", "er", "re", "e", "de", "ste", "a", "o"
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day in a text. end: index of the token after its words. kind: their form, such as date, weekday or offset.
+    """A day in a text. end: index of the token after its words. kind: the form of the words: date, weekday, offset ...
 
     instant: the exact moment, if the words name one ("in 90 minutes"). part: the part of the day, as in "tonight".
     over: whether the words put the day in the past. spread: whether they name a range of weekdays ("Monday to Friday").

@@ -271,8 +271,8 @@ class MentionReader:
     def _related(self, mentions: list[Mention], distances: Sequence[tuple[int, int, Length]]) -> list[Mention]:
         """The mentions, with each distance (such as "two hours before") applied to the mention that it refers to.
 
-        That is the next mention if it follows closely, else the mention before. distances: (first token, position after
-        the last token, length) of each distance.
+        That is the mention after the distance, if it follows closely, else the mention before it. distances: (first
+        token, position after the last token, length) of each distance.
         """
         for start, end, length in distances:
             sentence = self._sentence(end)

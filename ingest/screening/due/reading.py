@@ -71,8 +71,8 @@ class DueTimes:
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
         """The submission, with a due time if its text names one.
 
-        It is unchanged if it is no intention, waits for an event or a context instead of a time, or has a due time
-        already.
+        It is returned unchanged if its draft is no intention, waits for an event or a context instead of a time, or has
+        a due time already.
         """
         draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
