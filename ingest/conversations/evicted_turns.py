@@ -91,11 +91,11 @@ class EvictedTurnWriter:
 
     @property
     def waiting(self) -> int:
-        """Number of batches that were waiting to be written when this process last looked."""
+        """Number of batches of turns that were still queued when this process last read the queues."""
         return sum(self._waiting.values())
 
     def persist_soon(self, scope: Scope) -> None:
-        """Start writing the waiting batches of `scope` in the background, so that the caller waits for no embedding."""
+        """Start writing the queued batches of `scope` in the background, so that the caller does not wait for it."""
         self._due.add(Scope(scope.tenant, scope.namespace))
         if self._persisting is None or self._persisting.done():
             self._persisting = asyncio.create_task(self._persist_due())

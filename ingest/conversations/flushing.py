@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class FlushRequest(Model):
-    """How to flush a thread.
+    """Options for flushing a thread.
 
     strategy: used instead of the strategy in the thread's policy. dry_run: report what a flush would remove, and change
     nothing. force: flush even if the thread is below the threshold of its policy.

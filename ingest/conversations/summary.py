@@ -60,7 +60,7 @@ class RuleSummariser(Summariser):
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """Build a summary with `extract`. Large turns are processed in a worker thread."""
+        """Select the most important sentences with `extract`, in a worker thread if the turns are large."""
         contents = (turn.content for turn in turns)
         return await offload(contents, lambda: extract(before, turns, limit, self.tokenizer))
 

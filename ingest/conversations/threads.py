@@ -327,7 +327,7 @@ class Threads:
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. If that is gone or has ended, delete the thread if it is new, and raise."""
+        """Add a thread to its workflow. On NotFound or Conflict, delete the thread if it is new, and raise."""
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):

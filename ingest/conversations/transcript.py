@@ -94,7 +94,7 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _fields(turn: Turn) -> Any:
-    """The JSON fields of `turn` with the length of its content instead of the content, and its index."""
+    """`turn` as JSON fields: its index, and the length of its content instead of the content."""
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}

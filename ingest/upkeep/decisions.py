@@ -179,7 +179,7 @@ class Decisions:
         return changes, [each.id for each in merged]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        """Store a text that was merged into a memory as a memory; return its id, or None if there is no such text."""
+        """Store a text that had been merged as a memory of its own; return its id, or None if there is no such text."""
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None

@@ -83,7 +83,7 @@ class Upkeep:
     clock: Clock
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in the namespace of `request`, or if that is None, in all of the tenant. Returns one report."""
+        """Run `job` in the namespace of `request`, or in every namespace of the tenant if that is None."""
         names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)
@@ -218,7 +218,7 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
 
 
 def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
-    """For each of `ids`, the other ids with a cosine of at least SAME_MEANING.
+    """For each of `ids`, the other ids and their cosines, if these are at least SAME_MEANING.
 
     matrix: a unit vector per id, in rows.
     """

@@ -103,7 +103,7 @@ class UpkeepPlan:
     """What a job would do in one namespace.
 
     removed: ids of memories to delete, with the reason. changed: payload fields to set, by memory id, including the
-    job's note (`mark`). created: facts to store.
+    record of the job (`mark`). created: facts to store.
     """
 
     removed: Mapping[str, str] = field(default_factory=dict)

@@ -291,7 +291,6 @@ class _HistoryWriter:
         return _Piece(_Kind.HEADING, text, self._count(text))
 
     def _count(self, text: str) -> int:
-        """Tokens of `text`, cached, because the same pieces are tried several times."""
         if text not in self._counts:
             self._counts[text] = self._tokenizer.count(text)
         return self._counts[text]
@@ -316,7 +315,7 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """The names in `members` as text. "(replaced)" and, if `values`, the value is added to names in `replaced`."""
+    """The names of `members` as text; those in `replaced` are marked and, if `values`, shown with the value."""
     return ", ".join(
         (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
         for name, value in members.items()

@@ -67,8 +67,7 @@ class DueRequest:
 class Intentions:
     """Finds due intentions, marks them as fired, and ends them.
 
-    locks: keep other tasks of this process from changing the same namespace. process_locks: keep other processes from
-    it.
+    locks: one lock per namespace for the tasks of this process. process_locks: locks between processes.
     """
 
     store: MemoryStore

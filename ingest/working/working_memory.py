@@ -297,7 +297,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear stored items that are not live any more. With `where` or an id, include items without a session."""
+        """Clear items that only the memory store has. With `where` or an id, include items without a session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:

@@ -174,7 +174,7 @@ class MemoryEditor:
             states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Read the memories to which `before` and `after` (a memory before and after an edit) have links into `states`.
+        """Add to `states` the memories that `before` and `after` (a memory before and after an edit) link to.
 
         Raises InvalidRequest if a new link of `after` leads to itself or to an unknown id.
         """
@@ -245,7 +245,7 @@ class MemoryEditor:
             return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Delete memories, and embed the conversation turns after them again without them. Returns how many existed."""
+        """Delete memories; turns that had them as context are embedded again. Returns how many memories existed."""
         async with self.locks.of(scope):
             return await self.remove_locked(scope, ids)
 

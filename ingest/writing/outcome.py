@@ -80,7 +80,7 @@ def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:
 async def retried(attempts: int, work: Callable[[], Awaitable[_T]], *errors: type[Overloaded | Unavailable]) -> _T:
     """Call `work` until it succeeds, at most `attempts` times, and return its result.
 
-    It is called again after one of `errors`, `retry_after_s` of the error later. The error of the last call is raised.
+    After one of `errors`, it waits for the error's `retry_after_s` and calls `work` again. The last error is raised.
     """
     for _ in range(attempts - 1):
         try:

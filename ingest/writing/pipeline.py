@@ -179,14 +179,13 @@ def _stream() -> tuple[_Sink, _Source]:
 
 
 async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[Entry]]], sink: _Sink) -> None:
-    """Run `stage` on each piece from `source`, and send the resulting piece to `sink`."""
     async with source, sink:
         async for piece in source:
             await sink.send(await stage(piece))
 
 
 async def _or_failed(stage: Awaitable[list[_EntryT]], entries: list[Entry]) -> list[_EntryT]:
-    """Return the result of `stage`. If it raises a RemembrancerError, return the unfinished `entries` as failed."""
+    """Return the result of `stage`; on a RemembrancerError, return `entries`, the unfinished ones as failed."""
     try:
         return await stage
     except RemembrancerError as error:

@@ -118,7 +118,7 @@ async def update_states(
 async def linked_where(
     store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
 ) -> dict[str, Memory]:
-    """The memories that match `where` and are linked, by id. types: types of the memories; empty for all types."""
+    """The memories that match `where` and have a link or are the target of one, by id. types: empty for all types."""
     linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):

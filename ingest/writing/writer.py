@@ -185,7 +185,7 @@ class MemoryWriter:
     async def _release_renewed(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> tuple[States, dict[str, list[Neighbour]]]:
-        """Undo what ended memories did to others, if these ended memories are now stored again as new ones.
+        """Undo the replacements and contests that ended memories caused, if these memories are now stored again.
 
         Returns the resulting states and, for each such memory by its id, the memories that it had replaced or
         contested. The new version is compared with them again.
@@ -252,7 +252,7 @@ def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
 
 
 def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
-    """The first index of each id that is not stored, or only as a memory that is over (such as expired)."""
+    """For each new id, the index of its first entry. New means that it is not stored, or only as an ended memory."""
     first: dict[str, int] = {}
     for index, entry in enumerate(pending):
         memory = stored.get(entry.memory.id)

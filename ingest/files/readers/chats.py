@@ -165,7 +165,10 @@ def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Co
 
 @contextmanager
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
-    """Names and openers of conversation files in the file or ZIP archive at `path`. Raises OSError if it is damaged."""
+    """The names of the conversation files in a file or ZIP archive, each with a function that opens it.
+
+    Raises OSError if the archive is damaged.
+    """
     if path.suffix.lower() != ".zip":
         yield [(str(path), lambda: path.open("rb"))]
         return

@@ -152,7 +152,6 @@ class _JsonWalk:
             raise MalformedJson(f"is not JSON: a comma before {end}", position=self._at)
 
     def _peek(self) -> str:
-        """Skip blanks; return the next character without moving past it, or an empty text at the end."""
         self._advance(skip_blank(self._text, self._at))
         return self._text[self._at : self._at + 1]
 

@@ -73,7 +73,7 @@ def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
 
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Line number (from 1) and text of each part of a note. A long note has one part per heading, others one in all."""
+    """Line number (from 1) and text of each part of a note: one part per heading if the note is long, else one."""
     is_long = len("\n".join(lines[start:])) > LONG_NOTE
     headings = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if is_long else []
     for first, end in itertools.pairwise(sorted({start, *headings, len(lines)})):

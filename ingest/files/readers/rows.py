@@ -68,7 +68,7 @@ def in_utc(time: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
-    """A line of text without its line break, and its number from 1."""
+    """A line of text without its line break, and its line number (the first line has number 1)."""
 
     number: int
     text: str
