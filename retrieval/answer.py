@@ -34,7 +34,7 @@ class FloorAnswer(Answer):
 
 
 class SearchHit(Answer):
-    """A memory that a search found. signals: the parts of its score, only if the request asked to explain."""
+    """A memory that a search found. signals: the parts of its score, if the request has `explain`."""
 
     rank: int = Field(ge=1)
     id: str

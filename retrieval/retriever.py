@@ -278,7 +278,7 @@ class Retriever:
     async def _with_linked(
         self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, links: Mapping[str, float]
     ) -> Candidates:
-        """`candidates` and the memories in `links` that the search did not find, as far as the filters accept them."""
+        """Add to `candidates` the memories in `links` that the search did not find but the filters accept."""
         missing = set(links) - set(candidates.ids.astype(np.str_).tolist())
         if not missing:
             return candidates
@@ -289,7 +289,7 @@ class Retriever:
         return Candidates.joined([candidates, linked])
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
-        """The times that the query names. An event ("after the move") has the time of the best-matching memory."""
+        """The times that the query names; for "after the move", by the time of the memory that best matches "move"."""
         reference = event_reference(ranking.request.query)
         if reference is None or not ranking.weights["time"]:
             return time_windows(ranking.request.query, ranking.as_of)

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class UseCounts:
-    """Collects uses of memories and writes them, by namespace. lost: uses that were dropped or could not be written."""
+    """Collects uses, each a memory shown in a context, and writes them by namespace. lost: uses not written."""
 
     store: MemoryStore
     period_s: float = PERIOD_S
@@ -71,7 +71,7 @@ class UseCounts:
             await self._write_next()
 
     async def _write_next(self) -> None:
-        """Write the uses of the namespace whose uses have waited longest."""
+        """Write the queued uses of one namespace, the one that has waited longest."""
         tenant, namespace = next(iter(self._waiting))
         waiting = self._waiting.pop((tenant, namespace))
         uses = [Use(memory_id, kind, times, at) for memory_id, (kind, times, at) in waiting.items()]

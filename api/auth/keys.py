@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class BadKeys(RemembrancerError):
-    """The keys file, or the file of created keys, cannot be used. The message says why, and never contains a key."""
+    """The file of listed or of created keys cannot be used. The message says why, and never contains a key."""
 
 
 class Role(StrEnum):
@@ -262,7 +262,7 @@ class KeyBook:
 
     @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
-        """Context manager that locks the created keys against other tasks and processes, and reads the file again.
+        """Context manager that keeps other tasks and processes from changing the file of created keys, and reads it.
 
         Raises Unavailable if the lock is not free within `wait_s` seconds, or the file cannot be written.
         """
@@ -287,7 +287,7 @@ class KeyBook:
         self._created = tuple(keys)
 
     def _refresh(self) -> None:
-        """Read the file of created keys if it has changed. If it can't be read, log that and keep the keys."""
+        """Read the file of created keys again if it has changed. If that fails, log the error and keep the old keys."""
         stamp = self._stamp()
         if self._path is None or stamp == self._seen:
             return

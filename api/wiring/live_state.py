@@ -41,7 +41,7 @@ SWEEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LiveServices:
-    """The services that keep state for a limited time, in Redis. items: working memory, which retrieval reads, too."""
+    """The services that keep state for a limited time, in Redis. items: store of working memory, also for retrieval."""
 
     items: RedisWorking
     working: WorkingMemory

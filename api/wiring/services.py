@@ -139,7 +139,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
 
 
 def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[str, str], BreakerState]:
-    """State of each circuit breaker, by server (a node of Redis, or a token-counting endpoint) and workload."""
+    """State of each circuit breaker, by server (a node of Redis, or a host that counts tokens) and workload."""
     states = {(f"live {node}".strip(), workload): state for (node, workload), state in live.breakers().items()}
     return states | {(host, "count"): state for host, state in counter.states().items()}
 

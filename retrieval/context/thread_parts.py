@@ -31,8 +31,8 @@ class FileMention:
 class Piece:
     """One entry of a part of the context, such as a turn.
 
-    order: its sort key. place: (thread id, index) of its turn. mention: the file or image that it names. cut: shown in
-    part.
+    order: its sort key in the part. place: (thread id, index) of its turn. mention: the file or image that it names.
+    cut: whether only a part of its text is shown.
     """
 
     text: str

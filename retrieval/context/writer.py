@@ -242,7 +242,7 @@ class ContextWriter:
         return fill(plan, entries, overheads)
 
     def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
-        """The long-term budget, filled with `entries`; a part of it is reserved for due tasks."""
+        """Fill the long-term budget with `entries`, with a part of it reserved for due tasks."""
         due = entries.tokens[np.isin(entries.ranks, self._due() + 1)]
         heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
         due_tokens = int(due.sum()) + heading if len(due) else 0

@@ -88,7 +88,7 @@ def asks_for_value(query: str) -> bool:
 
 
 def asks_about_past(query: str) -> bool:
-    """Whether `query` asks what was or how something came to be, so that the newest memory need not come first."""
+    """Whether `query` asks about the past or a development, so that the newest memory need not come first."""
     return _PAST.search(query) is not None or asks_for_former(query)
 
 

@@ -238,7 +238,6 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
 
 
 def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.float64]:
-    """Inverse document frequency as in BM25, never negative."""
     idf: NDArray[np.float64] = np.log1p((documents - document_frequencies + 0.5) / (document_frequencies + 0.5))
     return idf
 
