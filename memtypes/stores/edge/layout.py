@@ -61,7 +61,7 @@ class Layout:
         return {kind: self.directory / kind / alias.current.get(kind, VERSION) for kind in COLLECTIONS}
 
     def read_alias(self) -> Alias | None:
-        """Parse store.json, which names the embedder and the shards in use; None if missing. May raise Unavailable."""
+        """Parse store.json (embedder, current shards); None if it is missing. Raises Unavailable if unreadable."""
         try:
             return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
         except FileNotFoundError:

@@ -50,7 +50,7 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
 
 
 async def _stop(layout: Layout) -> None:
-    """Send SIGTERM to the store's engine process, if one runs, and wait for its end. Raises StoreInUse after STOP_S."""
+    """Send SIGTERM to the store's engine process, if one runs. Raises StoreInUse if it runs on after STOP_S."""
     with locked(layout.engine_lock) as gone:
         holder = None if gone else layout.read_holder()
     if holder is not None:  # else no engine runs, or one is ending

@@ -160,7 +160,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
-        """The exact number of points in each collection that meet its condition."""
+        """For each collection in `wheres`, the exact number of points that meet its condition."""
 
     @abstractmethod
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
@@ -180,11 +180,11 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Which of the memories in `keys` exist, and the columns (payload fields for ranking) of those that do."""
+        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of those that exist."""
 
     @abstractmethod
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, in the order of `keys`."""
+        """For each memory in `keys`, the best cosine of each query token with any token of the memory."""
 
     @abstractmethod
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:

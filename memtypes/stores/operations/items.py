@@ -51,7 +51,7 @@ NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
 
 
 def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
-    """The payload that an engine stores for an item. indexed: whether the item has texts, and so vectors."""
+    """The payload that an engine stores for a keyed item. indexed: whether the item has texts, and so vectors."""
     text = value_text(item.value)
     path = item.address.path
     fields = {
@@ -138,7 +138,7 @@ async def get_item(
 
 @request()
 async def delete_item(engine: EngineOperations, *, scope: Scope, item_id: str) -> None:
-    """Remove an item, if it exists, even if it has expired."""
+    """Remove a keyed item, if it exists, even if it has expired."""
     await engine.write({ITEMS: [RemovePoints(_within(scope, has_ids([item_id]), at=None))]})
 
 
@@ -202,7 +202,7 @@ async def list_item_paths(engine: EngineOperations, *, scope: Scope, where: list
 
 @request()
 async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | None) -> int:
-    """The number of items of every agent in the namespace. at: exclude items expired by then; None for all."""
+    """The number of keyed items of every agent in the namespace. at: exclude items expired by then; None for all."""
     return (await engine.count({ITEMS: _within(scope, at=at, every_agent=True)}))[ITEMS]
 
 
@@ -210,7 +210,7 @@ async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | 
 async def list_items(
     engine: EngineOperations, *, scope: Scope, after: str | None, limit: int, at: datetime
 ) -> list[Payload]:
-    """The payloads of the next items of every agent in the namespace, by id. after: last id of the page before."""
+    """A page of the keyed items of every agent in the namespace, ordered by id. after: last id of the page before."""
     where = _within(scope, at=at, every_agent=True)
     # One more than the limit, as the engine begins with `after` itself.
     ordered = Scroll(where, limit + 1, order=ScrollOrder.BY_ID, start_id=after)
@@ -230,7 +230,7 @@ async def delete_items(engine: EngineOperations, *, scope: Scope) -> int:
 
 @request(repeatable=False)
 async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int:
-    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE in one call.
+    """Remove keyed items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE in one call.
 
     Returns the number of removed items; 0 when no expired item is left.
     """

@@ -54,7 +54,7 @@ class MessageStore(MemoryStore):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories with these `ids` that exist, in this order. If `ids` names types, only these are searched."""
+        """The existing memories by id, in the order of `ids`. If `ids` maps ids to types, only these are searched."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -142,7 +142,7 @@ class MessageStore(MemoryStore):
         return await self.ask(reads.count_tokens(scope=scope))
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
-        """The number of memories of every type that match each filter."""
+        """For each filter, the number of memories that match it, by memory type."""
         return await self.ask(reads.count_each(scope=scope, wheres=[to_condition(each) for each in filters]))
 
     async def namespaces(self, tenant: str) -> list[str]:

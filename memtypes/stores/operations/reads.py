@@ -43,7 +43,7 @@ async def get_passages(engine: EngineOperations, *, scope: Scope, ids: dict[Memo
 
 
 class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
-    """One page of memories' payloads. more: whether another page follows. total: the memories on all pages."""
+    """One page of memories' payloads. more: whether another page follows. total: number of memories on all pages."""
 
     payloads: list[Payload]
     more: bool

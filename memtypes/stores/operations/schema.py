@@ -78,7 +78,7 @@ def indexes_of(kind: Collection) -> Mapping[str, Index]:
 
 
 def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) -> str:
-    """The message of EmbedderMismatch. built, configured: fingerprint and dimensions of the two embedders."""
+    """The message of EmbedderMismatch. where: the store. built, configured: each embedder's fingerprint, dimensions."""
     return (
         f"{where} was built with the embedder {built[0]} ({built[1]} dimensions), but {configured[0]} ({configured[1]} "
         "dimensions) is configured. Nothing was changed. Use the embedder that it was built with, or another "

@@ -41,7 +41,7 @@ _INTEGERS = range(-(2**63), 2**64)
 
 @request()
 async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]) -> None:
-    """Store points of one type, replacing older ones. Raises Conflict if an id belongs to another namespace."""
+    """Store memories of one type, replacing older versions. Raises Conflict if an id belongs to another namespace."""
     ids = has_ids(point.id for point in points)
     foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
     if foreign[kind]:
@@ -88,7 +88,7 @@ async def patch(
 
 @request(repeatable=False)
 async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]) -> None:
-    """Add uses (times a memory was retrieved) to the access counts of memories of one type, and set their access times.
+    """Add uses (showing a memory in a context) to the access counts of memories of one type; set their access times.
 
     Ids that do not exist are ignored. Memories with the same new count and time are changed together.
     """
@@ -148,7 +148,7 @@ def batches(records: Collection[Record]) -> Iterator[list[Record]]:
 
 
 def check_integers(value: object, path: str) -> None:
-    """Raise InvalidRequest if `value` (plain JSON) has an integer beyond 64 bits. path: its name in the error."""
+    """Raise InvalidRequest if `value` (plain JSON) has an integer beyond 64 bits. path: its name in the message."""
     if isinstance(value, dict):
         for key, member in value.items():
             check_integers(member, f"{path}.{key}")

@@ -62,7 +62,7 @@ class QdrantEngine(EngineOperations):
         self._local = local
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
-        """The exact number of points in each collection that meet its condition."""
+        """For each collection in `wheres`, the exact number of points that meet its condition."""
 
         async def ask(kind: Kind, where: Condition) -> int:
             return (await self._client.count(self._aliases[kind], to_filter(where), exact=True)).count
@@ -85,7 +85,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(scrolls, self._scroll)
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """The hits of each query, by collection, in the order of its queries."""
+        """For each collection, the hits of its queries, in the order of the queries."""
 
         async def ask(kind: Kind, batch: Sequence[VectorQuery]) -> list[QueryHits]:
             requests = [to_query(query, local=self._local, texts=kind is ITEMS) for query in batch]
@@ -95,7 +95,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(queries, ask)
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Which of the memories in `keys` exist, and the columns (payload fields for ranking) of those that do."""
+        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of those that exist."""
 
         async def ask(kind: MemoryType, ids: Keys) -> tuple[list[bool], list[Payload]]:
             wanted = strings_of(ids)
@@ -108,7 +108,7 @@ class QdrantEngine(EngineOperations):
         return ExistingColumns(exists, Columns.of([payload for _, payloads in answers for payload in payloads]))
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, in the order of `keys`."""
+        """For each memory in `keys`, the best cosine of each query token with any token of the memory."""
 
         async def ask(kind: MemoryType, ids: Keys) -> TokenMaxima:
             answers = await self._client.query_batch_points(self._aliases[kind], to_token_queries(query, ids))
@@ -117,7 +117,7 @@ class QdrantEngine(EngineOperations):
         return np.concatenate(list((await _concurrently(keys, ask)).values()))
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The UUIDs of the points with these `keys`, in order. The keys of this engine are the UUIDs."""
+        """The UUIDs of the points with these `keys`: the keys themselves, as this engine identifies points by UUIDs."""
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:

@@ -1,4 +1,4 @@
-"""Converts conditions, queries, points and changes to the Qdrant client's classes, and its hits and errors to ours."""
+"""Converts conditions, queries, points and changes to the Qdrant client's classes, and converts its hits and errors."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from memtypes.stores.operations.uuids import ids_of, strings_of
 
 
 def to_filter(where: Condition) -> models.Filter:
-    """The Qdrant client's filter for a condition."""
+    """Convert a condition to the Qdrant client's filter."""
     clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
     return models.Filter.model_validate(clauses)
 
 
 def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.QueryRequest:
-    """The Qdrant client's query for a VectorQuery. Its hits have no payloads.
+    """Convert a VectorQuery to the Qdrant client's query, whose hits have no payloads.
 
     local: whether it is for the client's local mode. texts: whether a point has a dense vector for each of its texts.
     """
@@ -89,7 +89,7 @@ def unit_tokens(tokens: TokenVectors) -> NDArray[np.float32]:
 
 
 def to_operation(change: Change) -> models.UpdateOperation:
-    """The Qdrant client's operation for a change."""
+    """Convert a change to the Qdrant client's operation."""
     where = to_filter(change.where)
     match change:
         case PutPoints(points, _):
@@ -105,7 +105,7 @@ def to_operation(change: Change) -> models.UpdateOperation:
 
 
 def to_point(point: Point) -> models.PointStruct:
-    """The Qdrant client's point. A memory without terms gets no sparse vector, an item without texts no dense one."""
+    """Convert a point. A memory without terms gets no sparse vector, an item without texts gets no dense vector."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)

@@ -53,7 +53,7 @@ class RedisClientSessions(ClientSessionStore):
         )
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record memories, and the hashes of `statements` in them, as shown to the session; return True.
+        """Record the memories `ids`, and `statements` (hashes of statements in their texts), as shown; return True.
 
         If one of the memories was shown before, records nothing and returns False.
         """

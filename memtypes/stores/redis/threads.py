@@ -215,7 +215,7 @@ class RedisThreads(ThreadStore):
         await self._run(_DELETE, thread_id, keys, [head, "0"])
 
     async def queue_expired(self) -> int:
-        """Move turns of expired threads to the queues of evicted turns. Returns how many threads; see `ThreadStore`."""
+        """Move turns of expired threads to the queues of evicted turns. Returns the number of threads."""
         queued = 0
         for index in await self._live.keys_matching(f"rm:*:{_INDEX}"):
             scope = scope_of(index)

@@ -1,8 +1,9 @@
 """Workflows on Redis: a hash and a list for each workflow; every change is one Lua script and one round trip.
 
-The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
-log: the event that made version v is at index v - 1. A set contains the workflow's threads and sessions. Each namespace
-has an index: a sorted set of its workflows by time of creation. See `Lifetimes` for when they expire.
+The hash of a workflow contains its version, status, initial state, newest snapshot and ancestors (ids of its parent,
+the parent's parent and so on). The list is its event log: the event that made version v is at index v - 1. A set
+contains the workflow's threads and sessions. Each namespace has an index: a sorted set of its workflows by time of
+creation. See `Lifetimes` for when they expire.
 """
 
 from __future__ import annotations
@@ -217,7 +218,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim for CLAIM_S seconds to write an ended workflow's memories. False if claimed or written already."""
+        """Claim the right to write an ended workflow's memories for CLAIM_S; False if claimed or written before."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 
@@ -254,7 +255,7 @@ def _id_of(member: str) -> str:
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """Summary of the workflow with the index entry `member`. fields: of the workflow's hash, as in _SUMMARY.
+    """Summary of the workflow with the index entry `member`. fields: values of the hash fields _SUMMARY.
 
     None if the workflow has expired, or if a newer workflow has the same id.
     """

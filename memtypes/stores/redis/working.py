@@ -1,8 +1,8 @@
-"""Live working memory on Redis: a hash of items for each session; sessions of a namespace are in one cluster slot.
+"""Live working memory (notes on the current task) on Redis: a hash of items for each session.
 
 A background job copies changed items to the memory store. A sorted set contains the namespaces that have such items,
-with the times at which the job must handle them. It is in another cluster slot, so it is updated after the items. A
-crash between the two updates only delays the deletion of expired items.
+with the times at which the job must handle them. The sessions of a namespace are in one cluster slot. The
+sorted set is in another, so it is updated after the items. A crash in between only delays deletions.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's items of to-dos, so that prompts leave them out; or, if not `paused`, resume all items.
+        """Pause the session's items that belong to to-dos: prompts omit them. If `paused` is False, resume all items.
 
         Returns how many items changed. at: the current time, by which expired items are left out.
         """

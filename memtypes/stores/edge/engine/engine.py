@@ -1,6 +1,6 @@
 """The embedded engine: a shard for each collection, and the engine operations on these shards.
 
-Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend, so
+Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). No operation awaits anything, so
 each request is atomic. A write is in the write-ahead log before it is acknowledged, so it survives the death of this
 process. To survive the death of the machine, the log must also be synced; `flush_one` truncates the log.
 """
@@ -71,7 +71,7 @@ class EdgeEngine(EngineOperations):
 
     @classmethod
     def open(cls, paths: Mapping[Collection, Path], dimensions: int) -> EdgeEngine:
-        """The engine of the shards in `paths`, created if missing. Raises StoreInUse or Unavailable."""
+        """Open the engine on the shards in `paths`; missing shards are created. Raises StoreInUse or Unavailable."""
         shards = {
             kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind), texts=kind is ITEMS))
             for kind, path in paths.items()
@@ -79,7 +79,7 @@ class EdgeEngine(EngineOperations):
         return cls(shards, dimensions)
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
-        """The exact number of points in each collection that meet its condition."""
+        """For each collection in `wheres`, the exact number of points that meet its condition."""
         return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
@@ -91,16 +91,16 @@ class EdgeEngine(EngineOperations):
         return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """The hits of each query, by collection, in the order of its queries."""
+        """For each collection, the hits of its queries, in the order of the queries."""
         shared: SharedFilters = {}
         return {kind: self._shards[kind].reader.search(batch, shared) for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Which of the memories in `keys` exist, and the columns (payload fields for ranking) of those that do."""
+        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of those that exist."""
         return self._columns.read(keys)
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, in the order of `keys`."""
+        """For each memory in `keys`, the best cosine of each query token with any token of the memory."""
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
@@ -108,7 +108,7 @@ class EdgeEngine(EngineOperations):
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of the memories with these `ids` in the scope, read by slot: 3 times as fast as by a filter."""
+        """The payloads of the memories with these `ids` in the scope. Reads by slot, faster than by a filter."""
         payloads: list[Payload] = []
         for kind, few in ids.items():
             shard = self._shards[kind]
@@ -126,7 +126,7 @@ class EdgeEngine(EngineOperations):
         return passages
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
-        """Apply the changes of each collection in order. They are durable once their directories are synced."""
+        """Apply the changes of each collection in order. Changes survive a power cut once `take_unsynced` is synced."""
         for kind, ordered in changes.items():
             for change in ordered:
                 self._write(kind, change)
@@ -180,7 +180,7 @@ class EdgeEngine(EngineOperations):
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
-        """Collections whose shard contains bytes of points removed by `removed_by`, a `time.time_ns` value."""
+        """Collections whose shard contains bytes of points removed until `removed_by` (a value of `time.time_ns`)."""
         since = {kind: shard.deleted_since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
@@ -212,7 +212,7 @@ class EdgeEngine(EngineOperations):
         copy.shard.delete_other_versions()
 
     def close(self) -> None:
-        """Sync, flush and close every shard. Copies that are not complete are dropped."""
+        """Sync, flush and close every shard. Incomplete copies of shards are dropped."""
         for kind in list(self._copies):
             self._drop_copy(kind)
         for directory in self.take_unsynced():

@@ -103,7 +103,7 @@ class Reader:
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
-        """Payloads in the order of their ids. The engine orders by point number, so all matching ids are sorted."""
+        """The payloads that a scroll selects, ordered by memory id. Sorts all matching ids, as the engine can't."""
         slots = self.matching(scroll.where)
         ids = self._slots.ids(slots)
         order = np.argsort(ids)

@@ -151,7 +151,7 @@ class Shard:
         return slots
 
     def _mark_deleted(self) -> None:
-        """Note that the shard will contain deleted bytes: in `deleted_since`, and in a file for the next process."""
+        """Record in `deleted_since`, and in a file for later processes, that the shard will contain deleted bytes."""
         self.deleted_since = time.time_ns()
         handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)
         os.fsync(handle)
@@ -162,7 +162,7 @@ class Shard:
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the slot file agree with the engine's points, as a power cut may lose some of either.
+        """Make the slot file agree with the engine's points. A power cut may lose entries of the file, or points.
 
         Checks only the points after the last slot in the file, and doubtful slots: those without an id, and those that
         have the same id as another slot.

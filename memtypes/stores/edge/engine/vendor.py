@@ -1,4 +1,4 @@
-"""Adapter to Qdrant Edge: opens shards; converts conditions, queries and points to its classes, its errors to ours."""
+"""Adapter to Qdrant Edge: opens shards; converts conditions, queries and points to its classes, and its errors."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Translator:
         )
 
     def query(self, query: VectorQuery) -> edge.QueryRequest:
-        """The engine's query for a VectorQuery. Its hits have no payloads."""
+        """Convert a VectorQuery to the engine's query, whose hits have no payloads."""
         where = self._shared(query.where) if query.among is None else self.filter(query.where, query.among)
         if isinstance(query.vector, SparseVector):
             params = edge.SearchParams(idf=edge.IdfParams(self._shared(query.corpus)))
@@ -164,7 +164,7 @@ def to_point(point: Point, slot: int) -> edge.Point:
 
 
 def _unambiguous(value: str | int) -> Any:
-    """`value`, but a bool as np.bool_, as the engine's Python binding would read a bool as the integer 1 or 0."""
+    """Convert a bool to np.bool_, as the engine would read it as the integer 1 or 0; return other values unchanged."""
     return np.bool_(value) if isinstance(value, bool) else value
 
 

@@ -141,7 +141,7 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Start to rewrite shards with bytes deleted by `removed_by`, a time in ns. Returns how many are left."""
+        """Ask for a rewrite of the shards with bytes deleted until `removed_by` (time in ns). Returns their number."""
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
@@ -154,7 +154,7 @@ class EdgeStore(MessageStore):
         return await self._send(request, self._settings.timeout_s)
 
     async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The engine's answer. If the engine dies first, a repeatable request is sent once more, to a new engine."""
+        """Send a request; return the answer. If the engine dies first, a repeatable request is sent to a new engine."""
         try:
             try:
                 return await (await self._connected()).ask(request, timeout_s)
@@ -239,7 +239,7 @@ class EdgeFiles(Erasable):
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """Wait up to `wait_s` seconds for rewrites. Returns the number of shards with bytes deleted by `removed_by`."""
+        """Wait up to `wait_s` seconds for rewrites. Returns how many shards have bytes deleted until `removed_by`."""
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

@@ -26,7 +26,7 @@ class Hello(Request[None], frozen=True, kw_only=True, tag=True):
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Asks to rewrite, in the background, the shards that contain bytes deleted by `removed_by` (in nanoseconds).
+    """Asks to rewrite, in the background, the shards that contain bytes deleted until `removed_by` (a time in ns).
 
     The answer is the number of shards still to be rewritten. Send the request again to follow the progress.
     """

@@ -154,7 +154,7 @@ class RaggedFile:
         self._places.put(torn, np.zeros((len(torn), 2), dtype=np.int64))
 
     def _compact(self) -> None:
-        """Copy the live rows to a new directory, which then replaces this one, so that both files change at once."""
+        """Copy all rows that are not removed to a new directory, which then replaces this one with both its files."""
         fresh = type(self)(_sibling(self.directory, "new"))
         for start in range(0, len(self._places), _COPIED_AT_ONCE):
             slots = np.arange(start, min(start + _COPIED_AT_ONCE, len(self._places)))
@@ -172,7 +172,7 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """Finish or undo an interrupted compaction: rename the new directory if `directory` is missing; delete others."""
+    """After an interrupted compaction, rename the new directory if `directory` is missing, and delete leftovers."""
     new, old = _sibling(directory, "new"), _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)

@@ -33,7 +33,7 @@ ReadPayloads: TypeAlias = Callable[[MemoryType, Slots], Mapping[int, Payload]]
 
 
 class _Texts:
-    """The distinct texts of a text column. Each text has an integer code, which is in the column in its place."""
+    """The distinct texts of a text column. The column contains an integer code instead of each text."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -44,7 +44,7 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """Return the column `codes` with new codes, and the list of texts that these index. -1 (no text) stays -1."""
+        """Replace codes by indices of a list of the column's texts; return both. -1 (no text) stays -1."""
         used = np.unique(codes)
         positions = np.searchsorted(used, codes)
         absent = int(len(used) > 0 and used[0] == -1)
@@ -95,7 +95,7 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Which of these slots (point numbers) have a memory, and the columns of those that do, read if not cached."""
+        """Return which of these slots (point numbers) have a memory, and the memories' columns. Reads missing ones."""
         for kind, wanted in slots.items():
             missing = self.unknown(kind, wanted)
             if len(missing):

@@ -149,7 +149,7 @@ class NamespaceCache:
         self._corpora: LRUCache[ScopeKey, SparseCorpus] = LRUCache(terms, lambda each: min(len(each.terms), terms))
 
     def members(self, where: Condition) -> Slots | None:
-        """The slots of the namespace that `where` selects, ascending; None if it is large (see `_known`)."""
+        """The slots of a namespace, ascending; None unless `where` selects all memories of a small namespace."""
         known = self._known(where)
         return None if isinstance(known, int) else known
 
@@ -161,7 +161,7 @@ class NamespaceCache:
     def _known(self, where: Condition) -> Slots | int | None:
         """The slots of a small namespace, or the number of memories in a large one.
 
-        None if `where` does not select all memories of one namespace, because it has other conditions than its scope.
+        None if `where` has a condition besides the scope, so that it does not select all memories of a namespace.
         """
         scope, rest = scope_in(where)
         if scope is None or rest:
@@ -172,7 +172,7 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of the namespace that `where` selects; None if it is empty, large or not all of one."""
+        """The inverted index of a namespace; None unless `where` selects all of a small, non-empty namespace."""
         slots, (scope, _) = self.members(where), scope_in(where)
         if slots is None or not len(slots) or scope is None:
             return None
@@ -181,7 +181,7 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Drop the namespace to which a change adds or from which it removes memories; all if the change names none."""
+        """Drop the namespace in which a change adds or removes memories from the cache; drop all if it names none."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:

@@ -90,7 +90,7 @@ class Matcher:
         self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory in `parts`; NaN for one without tokens."""
+        """For each memory in `parts`, the best cosine of each query token with any of its tokens; NaN if none."""
         owners = np.repeat(np.arange(len(parts)), [len(part.lengths) for part in parts])
         firsts = np.searchsorted(owners, np.arange(len(parts)))
         lengths = np.concatenate([part.lengths for part in parts])
