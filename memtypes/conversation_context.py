@@ -123,18 +123,9 @@ class ConversationContext:
 
     store: MemoryStore
 
-    async def in_context(
-        self,
-        scope: Scope,
-        memories: Sequence[Memory],
-        turns: Mapping[TurnPosition, Memory] | None = None,
-        ignored: Container[str] = (),
-    ) -> list[InContext]:
-        """Return each memory's text, together with the text of the turns just before it, as input of the embedder.
-
-        turns, ignored: as for `turns_before`.
-        """
-        befores = await self.turns_before(scope, memories, turns, ignored)
+    async def in_context(self, scope: Scope, memories: Sequence[Memory]) -> list[InContext]:
+        """Return each memory's text, together with the text of the turns just before it, as input of the embedder."""
+        befores = await self.turns_before(scope, memories)
         return [text_in_context(memory, before) for memory, before in zip(memories, befores, strict=True)]
 
     async def turns_before(

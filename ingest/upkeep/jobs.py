@@ -27,7 +27,7 @@ from ingest.upkeep.planners import (
 )
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import mend, update_states
+from ingest.writing.settling import StateWriter
 from memtypes.conversation_context import ConversationContext
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import Memory
@@ -110,7 +110,7 @@ class Upkeep:
             plan = await self._apply(scope, plan, memories)
             if job is UpkeepJob.EXPIRE:
                 async with self.ingestor.locks.of(scope):
-                    await mend(self.store, scope, self.clock(), self.ingestor.tokenizer)
+                    await StateWriter(self.store, self.ingestor.tokenizer).mend(scope, self.clock())
         return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
 
     async def _plan(self, scope: Scope, job: UpkeepJob, request: JobRequest, memories: Sequence[Memory]) -> UpkeepPlan:
@@ -152,7 +152,7 @@ class Upkeep:
             } | dict(plan.changed)
             if changed:
                 known = {memory_id: stored[memory_id] for memory_id in changed}
-                await update_states(self.store, scope, known, now, self.ingestor.tokenizer, changed)
+                await StateWriter(self.store, self.ingestor.tokenizer).update(scope, known, now, changed)
             withdrawn = [
                 fact.id
                 for promotion, fact in made

@@ -32,9 +32,9 @@ from ingest.identity.states import States, contradicted
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import PendingWrite, Preparer, check_expiry
-from ingest.writing.settling import linked_where, release, settle, write_states
+from ingest.writing.settling import StateWriter, linked_where
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
-from memtypes.conversation_context import ConversationContext, by_position
+from memtypes.conversation_context import ConversationContext, by_position, text_in_context
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
 from memtypes.model.ids import memory_id
@@ -80,6 +80,10 @@ class MemoryEditor:
     clock: Clock
     locks: ScopeLocks
     redactor: Redactor
+
+    @property
+    def _states(self) -> StateWriter:
+        return StateWriter(self.store, self.preparer.tokenizer)
 
     async def revise(
         self, scope: Scope, known_id: str, changes: dict[str, Any], check: Callable[[Memory], object] | None = None
@@ -135,7 +139,7 @@ class MemoryEditor:
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             states = States(now, {known_id: stored.at(now)}, {known_id})
-            await settle(self.store, scope, states, self.preparer.tokenizer)
+            await self._states.settle(scope, states)
             memory = states.memories[known_id]
             others = {other for other in contradicted(memory) if states.memories[other].superseded_by != known_id}
             others |= {memory.superseded_by} if memory.superseded_by else set()
@@ -195,7 +199,7 @@ class MemoryEditor:
             return
         if end is None:
             states.changed.add(known_id)
-            await settle(self.store, scope, states, self.preparer.tokenizer)  # knows its chain afterwards
+            await self._states.settle(scope, states)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
             return
         ended_at = parse_time(end, _END)
@@ -214,7 +218,7 @@ class MemoryEditor:
         """
         if not states.changed:
             return stored.at(states.now)
-        await settle(self.store, scope, states, self.preparer.tokenizer)
+        await self._states.settle(scope, states)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         if not has_ended(updated, states.now):
             updated = _without_upkeep(updated, pinned=pinned)
@@ -224,14 +228,14 @@ class MemoryEditor:
         following = {stored.superseded_by} | {
             known for known, memory in states.memories.items() if memory.superseded_by == stored.id
         }
-        await write_states(self.store, scope, states, but=[stored.id, *following])
+        await self._states.write(scope, states, but=[stored.id, *following])
         if same_vectors:
             old, new = stored.to_payload(), pending.memory.to_payload()
             changed = {name: value for name, value in new.items() if old.get(name) != value}
             await self.store.patch(scope, {stored.id: changed}, removed=sorted(set(old) - set(new)))
         else:
             await self.store.upsert(scope, records)
-        await write_states(self.store, scope, states, but=states.changed - following)
+        await self._states.write(scope, states, but=states.changed - following)
         written = await existing_memory(self.store, scope, stored.id)
         if (written.content_hash, written.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
             raise Unavailable(f"the change was not stored: {NOT_READ_BACK}")
@@ -253,7 +257,7 @@ class MemoryEditor:
         """Remove memories as `remove` does, for a caller that already holds the lock of the namespace."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
-        await release(self.store, scope, memories, self.clock(), self.preparer.tokenizer)
+        await self._states.release(scope, memories, self.clock())
         return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
@@ -265,7 +269,7 @@ class MemoryEditor:
         async with self.locks.of(scope):
             if types or where is not None:
                 linked = await linked_where(self.store, scope, types, where)
-                await release(self.store, scope, linked, self.clock(), self.preparer.tokenizer)
+                await self._states.release(scope, linked, self.clock())
             return await self.store.delete_where(scope, types, where)
 
     async def _refuse_duplicate(self, scope: Scope, before: Memory, after: Memory) -> None:
@@ -295,7 +299,8 @@ class MemoryEditor:
             return
         pending = await anyio.to_thread.run_sync(lambda: [self.preparer.prepare_memory(turn) for turn in following])
         removed_ids = {memory.id for memory in removed}
-        texts = await context.in_context(scope, following, dict(by_position(added)), removed_ids)
+        befores = await context.turns_before(scope, following, dict(by_position(added)), removed_ids)
+        texts = [text_in_context(turn, before) for turn, before in zip(following, befores, strict=True)]
         embeddings = await self.embedder.embed_in_context(texts)
         records = [turn.record(embedding) for turn, embedding in zip(pending, embeddings, strict=True)]
         await self.store.upsert(scope, records)

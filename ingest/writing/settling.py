@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from ingest.identity.states import States, contradicted
@@ -49,70 +48,65 @@ class Version:
     reason: str | None = None
 
 
-async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: Tokenizer) -> None:
-    """Compute the changed states of all memories that the changes in `states` affect; writes nothing.
+@dataclass(frozen=True, slots=True)
+class StateWriter:
+    """Completes changes to the states of memories, and writes them to `store`. Raises what the store raises.
 
     tokenizer: recounts the tokens of changed memories, because a state may add a date to a memory's line in a context.
-    Raises what the store raises.
     """
-    states.settle()
-    while wanted := states.needed():
-        states.know(wanted, await store.get(scope, sorted(wanted)))
+
+    store: MemoryStore
+    tokenizer: Tokenizer
+
+    async def settle(self, scope: Scope, states: States) -> None:
+        """Compute the changed states of all memories that the changes in `states` affect; writes nothing."""
         states.settle()
-    states.count_lines(tokenizer.count)
+        while wanted := states.needed():
+            states.know(wanted, await self.store.get(scope, sorted(wanted)))
+            states.settle()
+        states.count_lines(self.tokenizer.count)
 
+    async def write(self, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
+        """Write the changes in `states`, except to deleted memories and to memories whose ids are in `but`."""
+        written = states.changed - states.gone - set(but)
+        if written:
+            await self.store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
 
-async def write_states(store: MemoryStore, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
-    """Write the changes in `states`, except to deleted memories and to memories whose ids are in `but`."""
-    written = states.changed - states.gone - set(but)
-    if written:
-        await store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
+    async def release(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
+        """Update the memories that link to `removed`: remove these links, and write the states that change.
 
+        removed: the memories that are about to be deleted, by id.
+        """
+        linking = [memory async for memory in _linking(self.store, scope, list(removed))]
+        states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
+        states.changed |= {memory.id for memory in linking}
+        await self.settle(scope, states)
+        await self.write(scope, states)
 
-async def release(
-    store: MemoryStore, scope: Scope, removed: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
-) -> None:
-    """Update the memories that link to `removed`: remove these links, and write the states that change.
+    async def mend(self, scope: Scope, now: datetime) -> int:
+        """Correct states (current, replaced, contested) that a crash left wrong; return how many memories changed."""
+        connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
+        stored = {memory.id: memory async for memory in self.store.list_all(scope, connected)}
+        return await self.update(scope, stored, now, {})
 
-    removed: the memories that are about to be deleted, by id.
-    """
-    linking = [memory async for memory in _linking(store, scope, list(removed))]
-    states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
-    states.changed |= {memory.id for memory in linking}
-    await settle(store, scope, states, tokenizer)
-    await write_states(store, scope, states)
+    async def update(
+        self, scope: Scope, stored: Mapping[str, Memory], now: datetime, changes: Mapping[str, Mapping[str, Any]]
+    ) -> int:
+        """Set fields of `stored`, and update states there and in linked memories; return how many states changed.
 
-
-async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Tokenizer) -> int:
-    """Correct states (current, replaced, contested) that a crash left wrong; return how many memories changed."""
-    connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
-    stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
-    return await update_states(store, scope, stored, now, tokenizer)
-
-
-async def update_states(
-    store: MemoryStore,
-    scope: Scope,
-    stored: Mapping[str, Memory],
-    now: datetime,
-    tokenizer: Tokenizer,
-    changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-) -> int:
-    """Update the states of `stored`, and of memories linked to them; return the number of memories whose state changed.
-
-    changes: payload fields of `stored` to set, by memory id. All changes are written in one request. So a crash cannot
-    leave a memory marked as replaced by a memory that has ended.
-    """
-    states = States(now)
-    changed = {known: {**memory.to_payload(), **changes.get(known, {})} for known, memory in stored.items()}
-    states.know(stored, {known: from_payload(payload) for known, payload in changed.items()})
-    states.touched |= stored.keys()
-    await settle(store, scope, states, tokenizer)
-    settled = {known: states.patch(known) for known in sorted(states.changed - states.gone)}
-    patches = {known: {**changes.get(known, {}), **settled.get(known, {})} for known in {**changes, **settled}}
-    if patches:
-        await store.patch(scope, patches)
-    return len(settled)
+        stored: the memories, by id. changes: payload fields to set, by memory id. All changes are written in one
+        request. So a crash cannot leave a memory marked as replaced by a memory that has ended.
+        """
+        states = States(now)
+        changed = {known: {**memory.to_payload(), **changes.get(known, {})} for known, memory in stored.items()}
+        states.know(stored, {known: from_payload(payload) for known, payload in changed.items()})
+        states.touched |= stored.keys()
+        await self.settle(scope, states)
+        settled = {known: states.patch(known) for known in sorted(states.changed - states.gone)}
+        patches = {known: {**changes.get(known, {}), **settled.get(known, {})} for known in {**changes, **settled}}
+        if patches:
+            await self.store.patch(scope, patches)
+        return len(settled)
 
 
 async def linked_where(

@@ -26,7 +26,7 @@ from ingest.identity.neighbours import Neighbour, Neighbours, find_neighbours
 from ingest.identity.states import States, contradicted
 from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from ingest.writing.settling import settle
+from ingest.writing.settling import StateWriter
 from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
@@ -122,10 +122,9 @@ class MemoryWriter:
         self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
     ) -> list[PendingWrite]:
         """Read the contexts of the entries at indexes `new` again; an entry with a changed one loses its embedding."""
-        types = {turn.id: turn.type for index in new for turn in pending[index].before}
-        if not types:
-            return pending
-        turns = {**await self.store.get(scope, types), **{entry.memory.id: entry.memory for entry in pending}}
+        turns = {entry.memory.id: entry.memory for entry in pending}
+        earlier = {turn.id: turn.type for index in new for turn in pending[index].before if turn.id not in turns}
+        turns |= await self.store.get(scope, earlier) if earlier else {}
         renewed = list(pending)
         for index in new:
             entry = pending[index]
@@ -174,7 +173,7 @@ class MemoryWriter:
         # Those with links of a caller, or with a life that a merge made longer, are settled, too.
         written = (*plan.merged.values(), *plan.inserts.values())
         states.changed |= {memory.id for memory in written if contradicted(memory)}
-        await settle(self.store, scope, states, self.tokenizer)
+        await StateWriter(self.store, self.tokenizer).settle(scope, states)
         for changed_id in states.changed - states.gone:
             if changed_id in plan.inserts:
                 plan.inserts[changed_id] = states.memories[changed_id]

@@ -86,11 +86,9 @@ async def test_context_is_looked_up_in_the_store() -> None:
     context = ConversationContext(store)
     (text,) = await context.in_context(SCOPE, [turn(6)])
     assert text == InContext(turn(6).embedding_text(), f"{stored[3].embedding_text()} {stored[4].embedding_text()}")
-    (text,) = await context.in_context(SCOPE, [turn(6)], ignored={stored[3].id})
-    assert text.before == stored[4].embedding_text()
-    edited = dict(by_position([turn(5, content="something else")]))
-    (text,) = await context.in_context(SCOPE, [turn(6)], edited)
-    assert text.before.endswith("something else")
+    assert await context.turns_before(SCOPE, [turn(6)], ignored={stored[3].id}) == [(stored[4],)]
+    edited = turn(5, content="something else")
+    assert await context.turns_before(SCOPE, [turn(6)], dict(by_position([edited]))) == [(stored[3], edited)]
     assert {memory.id for memory in await context.following(SCOPE, [stored[1]])} == {stored[2].id, stored[3].id}
     assert await context.following(SCOPE, facts(1)) == []
 

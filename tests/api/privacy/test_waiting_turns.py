@@ -22,26 +22,13 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveState
 from tests.api.conftest import NOW, connect, count
 from tests.api.fake_services import fake_services
-from tests.ingest.conversations.builders import threads_over
+from tests.ingest.conversations.builders import SlowGate, threads_over
 from tests.live import everything
 
 pytestmark = pytest.mark.anyio
 
 TEXT = "We decided to move the whole database to Postgres 16 on Tuesday because of the licence."
 OTHER = "We decided to keep the old invoices for ten years because the auditors asked for them."
-
-
-class SlowGate:
-    """An ingestion step that waits until `opened` is set. reached: set when the first memory waits."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = anyio.Event(), anyio.Event()
-
-    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """Return the submission unchanged after `opened` is set."""
-        self.reached.set()
-        await self.opened.wait()
-        return submission
 
 
 class BrokenGate:

@@ -1,8 +1,10 @@
-"""Builders for tests: threads on a real live server, whose evicted turns are written to an in-memory store."""
+"""Builders for tests: threads on a real live server that write evicted turns to an in-memory store, and a slow gate."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+import anyio
 
 from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
@@ -11,12 +13,13 @@ from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import Threads
 from ingest.screening.redaction.redactor import Redactor
-from ingest.screening.submission import ScreeningGate
+from ingest.screening.submission import ScreeningGate, Submission
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.thread_policy import parse_policies
 from memtypes.llms.registry import Models, Registry
+from memtypes.model.scope import Scope
 from memtypes.ports.workflows import WorkflowStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
@@ -31,6 +34,19 @@ from tests.fakes_threads import FakeThreads
 from tests.fakes_working import FakeItems
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class SlowGate:
+    """A screening gate that holds drafts until `opened` is set. reached: set when the first draft waits."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = anyio.Event(), anyio.Event()
+
+    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
+        """Return the submission unchanged after `opened` is set."""
+        self.reached.set()
+        await self.opened.wait()
+        return submission
 
 
 def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:

@@ -28,7 +28,7 @@ from memtypes.ports.threads import AppendTurn, EvictedBacklog, NewThread
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_threads import FakeThreads
-from tests.ingest.conversations.builders import NOW, ingestor_over, threads_over
+from tests.ingest.conversations.builders import NOW, SlowGate, ingestor_over, threads_over
 from tests.live import fresh_scope
 
 pytestmark = pytest.mark.anyio
@@ -45,19 +45,6 @@ class PoisonGate:
         """Return the submission unchanged, or raise for "poison"."""
         if self.error is not None and "poison" in submission.draft.content:
             raise self.error
-        return submission
-
-
-class SlowGate:
-    """A screening gate that holds drafts until `opened` is set. reached: set when the first draft waits."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = anyio.Event(), anyio.Event()
-
-    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """Return the submission unchanged after `opened` is set."""
-        self.reached.set()
-        await self.opened.wait()
         return submission
 
 

@@ -12,7 +12,7 @@ import pytest
 from ingest.identity.states import contradicted
 from ingest.writing import settling
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import history_of, mend
+from ingest.writing.settling import StateWriter, history_of
 from memtypes.model.errors import Unavailable
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import State, UpkeepMark
@@ -89,7 +89,7 @@ async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
         await ingestor.editor.remove(SCOPE, [new])
     assert (await store.get(SCOPE, [old]))[old].at(NOW).state is not State.REPLACED
     store.fails = ""
-    await mend(store, SCOPE, NOW, FakeTokenizer())
+    await StateWriter(store, FakeTokenizer()).mend(SCOPE, NOW)
     assert await states(store, old, new) == [State.CONTESTED] * 2
     await ingestor.editor.remove(SCOPE, [new])
     assert await states(store, old) == [State.CURRENT]
@@ -170,10 +170,10 @@ async def test_mending_makes_a_memory_without_its_successor_current() -> None:
     first, second, third = await ports(ingestor, 3)
     await store.delete(SCOPE, [third])
     before = await store.get(SCOPE, [first])
-    assert await mend(store, SCOPE, NOW, FakeTokenizer()) == 1
+    assert await StateWriter(store, FakeTokenizer()).mend(SCOPE, NOW) == 1
     assert await states(store, first, second) == [State.REPLACED, State.CURRENT]
     assert await store.get(SCOPE, [first]) == before
-    assert await mend(store, SCOPE, NOW, FakeTokenizer()) == 0
+    assert await StateWriter(store, FakeTokenizer()).mend(SCOPE, NOW) == 0
 
 
 async def test_removal_by_filter_settles_only_what_is_linked() -> None:
