@@ -1,6 +1,6 @@
 """The command-line program `remembrancer`: the list of its commands, and its entry points.
 
-Only the modules of the command that runs are imported, and late, so that Ctrl-C during the import prints no traceback.
+Only the modules of the command that runs are imported. During the import, Ctrl-C ends the program without a traceback.
 """
 
 from __future__ import annotations

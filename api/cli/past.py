@@ -1,4 +1,4 @@
-"""The command `remembrancer import`: turns the history of other programs into memories, by project by default."""
+"""The command `remembrancer import`, which turns the history of other programs into memories."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _FOLDER_VARIABLE = "REMEMBRANCER_DATA_DIR"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a command works on: the service at `url` or, if it is None, the embedded store of `settings`.
+    """The service at `url` that a command calls, or the embedded store of `settings` if `url` is None.
 
     key: API key for the service. tenant: tenant to act for on the embedded store.
     """

@@ -251,7 +251,7 @@ class WholeFile:
         return Prior()
 
     def insert(self, text: str) -> EditedText:
-        """`text` with all of it replaced by the file's content, because the file is this program's alone."""
+        """The file's content in place of all of `text`, because the file belongs to this program alone."""
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document

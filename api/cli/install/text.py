@@ -43,7 +43,7 @@ class JsonChild:
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """The JSON object in `text`, which may have comments; {} for a blank text. Raises MalformedSettings if invalid."""
+    """Parse a JSON object, which may have comments; {} for a blank text. Raises MalformedSettings for other texts."""
     plain = _blanked(text)
     if not plain.strip():
         return {}
@@ -82,7 +82,7 @@ class EditedText:
         self.splices: list[Splice] = []
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Put `text` in the place of the characters from `start` to before `end`."""
+        """Replace the characters from `start` to before `end` with `text`, and record the change."""
         self.splices.append((start, self.text[start:end], len(text)))
         self.text = self.text[:start] + text + self.text[end:]
 
@@ -106,7 +106,7 @@ class JsonText(EditedText):
         self._plain = _blanked(text)
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Put `text` in the place of the characters from `start` to before `end`."""
+        """Replace the characters from `start` to before `end` with `text`, and record the change."""
         super().replace(start, end, text)
         self._plain = _blanked(self.text)
 

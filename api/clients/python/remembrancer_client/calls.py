@@ -171,7 +171,7 @@ class Group(Generic[ConnectionT_co]):
         return Request("GET", path, answer, query=self._query(options, **members), repeatable=True)
 
     def _ask(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
-        """A POST request that only reads, so that it may be repeated. `members` and `options` go into its body."""
+        """A POST request that only reads, so that it may be sent again. `members` and `options` go into its body."""
         return replace(self._post(path, answer, options, **members), repeatable=True)
 
     def _post(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
@@ -201,7 +201,7 @@ class Call(Generic[P, T]):
         self, group: Group[AsyncConnection], owner: type | None = None
     ) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """On an instance, a method that sends the call over its connection. On the class, the decorator itself."""
+        """On an instance, a method that sends the call. On the class (`group` is None), the decorator itself."""
         return self if group is None else _bound(group, self.describe, group.connection.run)
 
 
@@ -219,7 +219,7 @@ class Each(Generic[P, T]):
     @overload
     def __get__(self, group: Group[AsyncConnection], owner: type | None = None) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """On an instance, a method that sends the call over its connection. On the class, the decorator itself."""
+        """On an instance, a method that sends the call. On the class (`group` is None), the decorator itself."""
         return self if group is None else _bound(group, self.describe, group.connection.each)
 
 

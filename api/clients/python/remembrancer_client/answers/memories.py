@@ -345,7 +345,7 @@ class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
 
 
 class StatsAnswer(Answer, frozen=True):
-    """Number of memories and tokens in a namespace, by memory type and in total. items: number of JSON items."""
+    """Number of memories and tokens in a namespace, by type and in total. items: number of JSON values under keys."""
 
     namespace: str
     types: dict[str, TypeStats]

@@ -68,7 +68,7 @@ class JobReport(Answer, frozen=True):
 
 
 class ReembedAnswer(Answer, frozen=True):
-    """Number of entries of all tenants that were embedded again: memories by type, JSON items, and the sum of both."""
+    """Number of entries of all tenants that were embedded again: memories by type, JSON values, and the total."""
 
     types: dict[str, int]
     items: int

@@ -325,7 +325,7 @@ class RetrieveAnswer(Answer, Generic[ContextT], frozen=True):
 
 
 class ContextMessage(Answer, frozen=True):
-    """A message of a context in the form of chat messages. role: always `user`, never a system role."""
+    """A chat message that contains a part of a context. role: always `user`, never a system role."""
 
     content: str
     role: str = "user"

@@ -191,8 +191,8 @@ class ThreadContextMetadata(Answer, frozen=True):
     """The size of a thread's context.
 
     allocation: tokens of each part of the context, headings included. gap: whether a thread that this thread continues
-    has expired. model_tokens: the count by the model's provider; None if no provider is configured. degraded: parts of
-    the service that did not respond.
+    is missing. model_tokens: the count by the model's provider; None if no provider is configured. degraded:
+    "token_count" if the provider did not respond, else empty.
     """
 
     total_tokens: int

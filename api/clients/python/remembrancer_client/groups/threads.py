@@ -82,7 +82,7 @@ class Threads(Group[ConnectionT_co]):
     def append(
         self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
     ) -> Description[SaidAnswer]:
-        """Append a turn to a thread. The answer also has the number of turns that were flushed or evicted for it."""
+        """Append a turn to a thread. The answer also has the number of turns that were then flushed or evicted."""
         query, fields = self._split(options)
         key = fields.pop("idempotency_key", None) or fresh_key()
         body = encode({"role": role, "content": content, **fields})

@@ -158,7 +158,7 @@ class SearchOptions(RankOptions, total=False):
 
 
 class BudgetParts(TypedDict, total=False):
-    """Tokens for a context without working memory. total: maximum. per_type: maximum of each type; 0 leaves it out."""
+    """Token budget of a context without working memory. total: maximum. per_type: maximum of each type; 0 omits it."""
 
     total: int
     per_type: dict[MemoryType, int] | None

@@ -67,7 +67,7 @@ class EventListOptions(Scoped, total=False):
 
 
 class HistoryOptions(Scoped, total=False):
-    """Options for a workflow's history. versions: show the newest or all values of each resource."""
+    """Options for a workflow's history. versions: show only the newest value of each resource, or all its values."""
 
     budget: int
     model: str
