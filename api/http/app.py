@@ -138,7 +138,7 @@ def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
 class _Router(Router):
     """A router that registers no OPTIONS handlers. The application adds them, with all methods of each path.
 
-    Litestar would add an OPTIONS handler at the first method of a path, and it would list that method alone.
+    If this router added the handlers, each would list only the first method that was registered for its path.
     """
 
     @property

@@ -235,7 +235,7 @@ def _field_error(details: Mapping[str, Any], value: object) -> FieldError:
 
 
 def _type_error(steps: list[str | int], sent: object) -> FieldError:
-    """The error for a memory whose `type` is missing or unknown. steps: path of the memory. sent: its value."""
+    """The error for a memory whose `type` is missing or unknown. steps: path of the memory. sent: the memory."""
     known = ", ".join(MemoryType)
     path = path_text([*steps, "type"])
     if not isinstance(sent, dict) or "type" not in sent:
@@ -244,10 +244,10 @@ def _type_error(steps: list[str | int], sent: object) -> FieldError:
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
-    """The keys and indices of `loc` that exist in `value`.
+    """The steps of pydantic's error path `loc` that are keys or indices of `value`, the validated input.
 
-    The others are names of union branches, which pydantic puts into `loc` too. names_key: also keep the last step if it
-    is a missing or forbidden key of an object.
+    The other steps are names of union branches, which pydantic adds. names_key: also keep the last step if it is a
+    missing or forbidden key of an object.
     """
     steps = list(loc)
     for number, step in enumerate(steps):

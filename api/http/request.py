@@ -85,7 +85,11 @@ class ApiRequest(Request[Any, Caller, State]):
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """Like `scope_in`, but raises InvalidRequest if the key is bound to several agents and `agent_id` is None."""
+        """The scope of a call for which an API key that is bound to several agents must name one of them.
+
+        Raises InvalidRequest if such a key is used and `agent_id` is None, and AccessDenied if the key is bound to
+        agents and `agent_id` is none of them.
+        """
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:
@@ -127,7 +131,7 @@ class ApiRequest(Request[Any, Caller, State]):
 
 
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
-    """What `parse` returns. It runs in a worker thread if `raw`, the body that it parses, is large."""
+    """The result of `parse`, which parses the body `raw`. If the body is large, `parse` runs in a worker thread."""
     return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
 
 

@@ -1,4 +1,4 @@
-"""Limits on slow and large HTTP requests: seconds and bytes of request line and headers, seconds of the body."""
+"""Limits on slow and large HTTP requests: time and size of the head (request line and headers), time of the body."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class BodyDeadline(ASGIMiddleware):
 class TimedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits on the seconds and bytes of a request's head.
 
-    It also strips blanks around header values, which uvicorn leaves at the end. If a request was answered before its
-    body was complete, the rest of the body uses up the time of the next head.
+    It also strips blanks around header values, which uvicorn leaves at the end. If a request is answered before its
+    whole body has arrived, the time limit of the next head already runs while the rest of the body arrives.
     """
 
     head_s = HEAD_S
@@ -89,7 +89,7 @@ class TimedProtocol(HttpToolsProtocol):
             data = data[room:]
 
     def on_message_complete(self) -> None:
-        """Note the end of a request: the next bytes are the head of another one and count from 0."""
+        """Note the end of a request: from here on, bytes count to the head of the next request."""
         super().on_message_complete()
         self._head_bytes = 0
 

@@ -30,7 +30,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal (term) of a hit's score. value: 0 to 1. share: value times weight. width: of the bar of `value`."""
+    """A signal (term) of a hit's score. value: 0 to 1, shown as a bar of length `width`. share: value times weight."""
 
     name: str
     value: float

@@ -42,7 +42,7 @@ class _Login:
 
 
 class Logins:
-    """The logins to the inspector. rate: limits calls with each API key; pages count. now: a clock in seconds."""
+    """The inspector's logins. rate: limits the requests with each API key, pages included. now: a clock in seconds."""
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
@@ -51,7 +51,10 @@ class Logins:
         self.anonymous_token = secrets.token_urlsafe(32)
 
     def begin(self, key: str) -> str | None:
-        """Log in with the API key `key`. Returns the login's cookie, or None for an unknown key. Raises TooMany."""
+        """Log in with an API key. Returns the login's cookie, or None for an unknown key.
+
+        Raises TooMany if the key has exceeded its rate limit.
+        """
         caller = self._keys.caller(key)
         if caller is None:
             return None

@@ -167,7 +167,7 @@ class HtmlPage:
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
-        """The answer from `template` with the values `context`. It lists no namespaces unless `context` has them."""
+        """Render `template` with the values `context`. Unless `context` has `namespaces`, the template lists none."""
         request = self.request
         values = {
             **_frame(visitor_of(request)),
@@ -184,7 +184,7 @@ LivePage: TypeAlias = NamedDependency[HtmlPage]
 
 
 def _frame(visitor: Visitor | None) -> dict[str, Any]:
-    """The values that every template gets: the visitor, the CSRF token, and what the visitor may do."""
+    """The values that every template gets: the visitor (None before login), the CSRF token and the visitor's rights."""
     role = visitor.caller.role if visitor else None
     return {
         "visitor": visitor,
@@ -216,8 +216,8 @@ def _page_before(request: Request[Any, Any, Any]) -> str:
 def answer_error(templates: Environment, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The answer to a request that raised `error`.
 
-    LoginNeeded leads to the login page, and a page without a valid namespace to the first page. Any other error is
-    shown as a page or, for htmx, as an HTML fragment.
+    LoginNeeded redirects to the login page. If the namespace in a page's URL is missing or invalid, the answer
+    redirects to the first page. Any other error is shown as a page or, for htmx, as an HTML fragment.
     """
     part = request.headers.get("hx-request") == "true"
     if isinstance(error, LoginNeeded):

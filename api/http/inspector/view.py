@@ -68,7 +68,7 @@ class View:
 
 
 async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Litestar guard that admits a request to the inspector and notes its visitor and caller.
+    """Litestar guard of the inspector: admits a request, and stores the visitor and the caller in the connection.
 
     Raises LoginNeeded without a login, Forbidden if the visitor's role is too low, and TooMany above the rate limit.
     Handlers that are marked `public` admit everybody. Any other handler that is no `View` is refused.
@@ -92,7 +92,7 @@ async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler:
 
 
 def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:
-    """The visitor that `admit_visitor` noted on the request; None if the visitor has not logged in."""
+    """The visitor that the guard `admit_visitor` stored in the request's state; None if the visitor has to log in."""
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     return visitor
 

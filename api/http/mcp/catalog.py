@@ -50,7 +50,7 @@ _MemoryId: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class ToolPreset(StrEnum):
-    """Which tools a connection offers. read: only tools that change nothing. default and all: every tool."""
+    """Which tools a connection offers. read: only tools that change nothing. default, all: both offer every tool."""
 
     READ = "read"
     DEFAULT = "default"
@@ -109,7 +109,7 @@ class WhyArguments(Model):
 class ToolEntry:
     """A tool of the MCP server. arguments: model of its arguments. writes: whether it needs a key with the role writer.
 
-    deletes: whether the old content is lost. pinned: whether clients that load tools on demand should always load it.
+    deletes: whether it deletes a memory. pinned: whether clients that load tools on demand should always load it.
     """
 
     name: str
@@ -188,7 +188,7 @@ TOOLS: tuple[ToolEntry, ...] = (
 
 
 def offered_tools(preset: ToolPreset, *, may_write: bool) -> list[ToolEntry]:
-    """The tools of a preset, without those that write unless `may_write`, in the order of the catalog."""
+    """The tools of a preset, in the order of the catalog. Tools that write are left out unless `may_write` is true."""
     writing = may_write and preset is not ToolPreset.READ
     return [tool for tool in TOOLS if writing or not tool.writes]
 
@@ -222,7 +222,7 @@ RESOURCES: Sequence[dict[str, Any]] = (
 
 
 def _short_schema(arguments: type[Model]) -> dict[str, Any]:
-    """The JSON schema of a tool's arguments. To save context it has no titles, and no null as a value."""
+    """The JSON schema of a tool's arguments. To save tokens, it omits titles and null as a possible value."""
     schema = arguments.model_json_schema()
     properties = {name: _short_property(field) for name, field in schema["properties"].items()}
     required = schema.get("required")

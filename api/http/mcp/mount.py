@@ -56,7 +56,7 @@ def mcp_handler() -> ASGIRouteHandler:
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
-    """Lifespan context for the application, within which the first call can start the MCP server."""
+    """Lifespan context of the application. The first MCP call in it starts the server, and its end stops the server."""
     mount: McpMount = app.state.mcp
     return mount.running()
 
@@ -73,13 +73,13 @@ class McpMount:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Context in which calls can start the MCP server. It is stopped at the end."""
+        """Context inside which the first call starts the MCP server. Leaving the context stops the server."""
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an HTTP call to /mcp. Raises as `connection_of`, and MethodNotAllowedException unless it is a POST."""
+        """Answer a POST call to /mcp. Raises MethodNotAllowedException otherwise, and errors of `connection_of`."""
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
         scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's
@@ -108,10 +108,10 @@ class McpMount:
 
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
-    """The connection that an HTTP call to /mcp describes by its key, path and headers.
+    """Who makes an HTTP call to /mcp, and in which namespace, by its API key, path and headers.
 
-    Raises InvalidInput for an invalid namespace, agent or preset of tools, and InvalidRequest for an invalid project
-    folder in the header.
+    Raises InvalidInput for an invalid namespace, agent or preset (which selects the tools offered), and InvalidRequest
+    for an invalid project folder in the header.
     """
     caller = connection.auth
     named = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)

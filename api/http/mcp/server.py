@@ -1,9 +1,9 @@
 """The MCP server: protocol handlers for the tools, prompts and resources of the catalog.
 
 It uses the low-level server of the MCP SDK for two reasons. Arguments are validated and errors reported as in the HTTP
-API. And tools answer with text alone: clients would show the model structured content instead, to which the token count
-in the text would not apply. Importing the SDK takes half a second, so `api.http.mcp.mount` imports this module at the
-first call.
+API. And tools answer with text alone: with structured content, clients would show that to the model instead, and the
+token count in the text would be wrong. Importing the SDK takes half a second, so `api.http.mcp.mount` imports this
+module at the first call.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def session_manager(services: Services, max_bytes: int) -> StreamableHTTPSession
 
 
 class McpProtocol:
-    """Handlers of MCP requests. Each acts for the caller, and in the namespace, of the HTTP call with the request."""
+    """Handlers of MCP requests. Each acts for the caller and in the namespace of the HTTP call with the request."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -163,7 +163,7 @@ def _connection(context: _Context) -> McpConnection:
 def error_text(error: Exception, name: str) -> str:
     """The text of `error` for a model, with secrets redacted: what the HTTP API would answer, as plain lines.
 
-    name: tool, prompt or resource that failed; errors of the server (status 500 or more) are logged with it.
+    name: the tool, prompt or resource that failed. Server errors (status 500 or more) are logged under this name.
     """
     problem = problem_of(error, name)
     if problem.status >= 500:

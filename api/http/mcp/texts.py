@@ -48,12 +48,12 @@ _WHY_LEFT_OUT = {
 
 
 def footer_tokens(budget: int, count: Callable[[str], int]) -> int:
-    """Maximum tokens of the last line of a recall's answer (receipt id and size). count: counts a text's tokens."""
+    """Maximum tokens of memory_recall's last line (receipt id, size and budget). count: counts the tokens of a text."""
     return RECEIPT_ID_TOKENS + count(_footer("", budget, budget, degraded=True))
 
 
 def recalled_text(answer: RetrieveAnswer, budget: int, count: Callable[[str], int]) -> str:
-    """The answer of memory_recall: the context, and a last line with its receipt and the tokens of the whole text."""
+    """The answer of memory_recall: the context, and a last line with receipt id, size of the whole text, and budget."""
     above = answer.text or _NOTHING[answer.metadata.outcome]
     degraded = bool(answer.metadata.degraded)
     total, text = -1, above
@@ -178,7 +178,7 @@ def candidate_text(receipt: Receipt, memory_id: str) -> str:
 
 
 def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
-    """The explanation of a memory: its text, its sources and its history. versions: entries of its history."""
+    """The explanation of a memory: its text, its sources and its history, of which `versions` are the entries."""
     pinned = ", pinned" if memory.pinned else ""
     status = f", {memory.status}" if isinstance(memory, Prospective) else ""
     times = f"stored {_minute(memory.created_at)}, changed {_minute(memory.updated_at)}"

@@ -76,7 +76,7 @@ class McpConnection:
 
     @property
     def scope(self) -> Scope:
-        """The scope (tenant, namespace and agents) that the call may read and write. Raises like `agent`."""
+        """The scope (tenant, namespace and agents) that the call may read and write. Raises the errors of `agent`."""
         return self.caller.scope(self.namespace, None, self.agent)
 
 
@@ -109,7 +109,10 @@ def _ranked(connection: McpConnection, arguments: RecallArguments | SearchArgume
 
 
 async def remember(services: Services, connection: McpConnection, arguments: RememberArguments) -> str:
-    """Write a memory. Returns, as text, how it was stored. Raises InvalidRequest if it is invalid or rejected."""
+    """Write a memory and return, as text, how it was stored.
+
+    Raises InvalidInput or InvalidRequest if the memory is invalid, and InvalidRequest if it was rejected.
+    """
     kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
     if arguments.due and kind != MemoryType.PROSPECTIVE:
         raise InvalidRequest("only a to-do, of type prospective, can be due", path="due")

@@ -25,7 +25,7 @@ class DecisionQuery(InNamespace):
 class DecisionsAnswer(Answer):
     """Automatic decisions, newest first.
 
-    A rejected text or merged wording has an id too: POST /v1/memories/{id}/undo then stores it as a memory.
+    A text that was rejected, or merged into a memory, has an id too: POST /v1/memories/{id}/undo stores it as a memory.
     """
 
     decisions: Sequence[DecidedText]
@@ -41,8 +41,8 @@ class UndoneAnswer(Answer):
 async def list_decisions(request: ApiRequest, services: AppServices, params: Params[DecisionQuery]) -> DecisionsAnswer:
     """List memories and texts that were replaced, contested, merged, promoted, forgotten or rejected.
 
-    POST /v1/memories/{id}/undo takes such a decision back. POST /v1/memories/{id}/restore also brings a replaced
-    memory back, but marks it and its successor as contested.
+    POST /v1/memories/{id}/undo undoes such a decision. POST /v1/memories/{id}/restore only makes a replaced memory
+    current again, and marks it and the memory that replaced it as contested.
     """
     scope = request.scope_in(params.namespace)
     return DecisionsAnswer(decisions=await services.decisions.latest(scope, params.kind, params.limit))

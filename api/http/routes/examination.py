@@ -22,7 +22,7 @@ class ClassifyBody(Model):
 
 
 class ReviewBody(Model):
-    """A text to review as a possible memory of a namespace. type: its memory type, which no reviewer uses."""
+    """A text to review as a possible memory of a namespace. type: its memory type, which the review ignores."""
 
     content: Text
     namespace: Name

@@ -48,9 +48,9 @@ def _labels(text: object) -> object:
 class ItemIn(AsAgent):
     """A value to put under a path and a key.
 
-    index: paths of the texts by which a search with a query finds the item, such as `title` or `parts[*].text`; false
-    for none; the whole value if left out. ttl_s: seconds that the item lives after the last put or a read with
-    `refresh_ttl`; by default it does not expire.
+    index: where in the value to find the texts by which a search finds the item, such as `title` or `parts[*].text`;
+    false for no texts; by default the whole value. ttl_s: seconds after which the item expires, counted from the last
+    put or the last read with `refresh_ttl`; by default it does not expire.
     """
 
     path: Path = ()
@@ -79,11 +79,11 @@ class ItemRead(ItemParams):
 
 
 class ItemsSearch(AsAgent):
-    """A search for keyed items under a path. prefix: labels with which the path of an item begins.
+    """A search for keyed items. prefix: labels with which the paths of the items begin.
 
-    query: finds items by meaning, best first; without it, the latest put comes first. filter: conditions on members of
-    the values, such as {"color": "red", "size": {"$gt": 3}}; operators $eq, $ne, $gt, $gte, $lt, $lte. refresh_ttl:
-    restart the time to live of the items in the answer.
+    query: text to compare with the items by meaning, most similar first. Without a query, the latest put comes first.
+    filter: conditions on members of the values, such as {"color": "red", "size": {"$gt": 3}}, with the operators $eq,
+    $ne, $gt, $gte, $lt and $lte. refresh_ttl: whether to restart the time to live of the items in the answer.
     """
 
     prefix: Path = ()
@@ -95,7 +95,7 @@ class ItemsSearch(AsAgent):
 
 
 class PathsIn(AsAgent):
-    """Which paths of keyed items to list. match: conditions that all hold. max_depth: labels kept of longer paths."""
+    """Which paths of keyed items to list: paths that meet all conditions in `match`, cut to `max_depth` labels."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None
@@ -104,7 +104,7 @@ class PathsIn(AsAgent):
 
 
 class ItemStored(Answer):
-    """Times of a keyed item that was put: of the first put at its address, of the last put, and when it expires."""
+    """When a keyed item was first put at its address, when it was last put, and when it expires."""
 
     created_at: Instant
     updated_at: Instant
@@ -114,7 +114,8 @@ class ItemStored(Answer):
 class ItemAnswer(Answer):
     """A JSON value stored under a path and a key.
 
-    score: cosine similarity of the search's query and the nearest text of the value; left out without a query or texts.
+    score: cosine similarity of the search's query and the most similar text in the value; left out without a query, or
+    if the item has no texts to search.
     """
 
     path: list[str] = Field(validation_alias=AliasPath("address", "path"))
@@ -128,7 +129,7 @@ class ItemAnswer(Answer):
 
 
 class ItemsFound(Answer):
-    """Keyed items that a search found, in its order."""
+    """Keyed items that a search found, ordered by similarity to the query or, without a query, latest put first."""
 
     items: list[ItemAnswer]
 

@@ -64,8 +64,8 @@ class ListAnswer(Answer):
 class HistoryVersion(Answer):
     """An entry of a memory's history: a text of this memory, or of one that it replaced, was replaced by, or contests.
 
-    memory: the memory with this text. from, to: when the text held. replaced_by: id of the memory whose text took its
-    place. For an earlier text or another wording, this is the id of the memory itself.
+    memory: the memory with this text as its content. from, to: when the text was valid. replaced_by: id of the memory
+    whose text took its place. If the same memory got another text or wording, this is its own id.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
@@ -84,7 +84,7 @@ class HistoryAnswer(Answer):
 
 
 class DeletedAnswer(Answer):
-    """How many memories were deleted. remaining: how many a count afterwards still finds."""
+    """How many memories were deleted. remaining: number of matching memories that exist afterwards."""
 
     deleted: int
     remaining: int
@@ -165,7 +165,8 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
     """Delete memories of a namespace.
 
     Without a type, turns of conversations that wait to be stored as memories are deleted too; with the type episodic,
-    turns that left threads. Raises Unavailable, and deletes nothing, while the store of these turns is away.
+    only the turns that were removed from threads. If a session_id is given, turns that were removed from threads are
+    kept. Raises Unavailable, and deletes nothing, while the store of these turns is away.
     """
     scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()

@@ -52,7 +52,7 @@ class SnoozePost(Model):
 
 @Endpoint("GET /v1/prospective/due", errors=(503,), head=False)
 async def get_due(request: ApiRequest, services: AppServices, params: Params[DueQuery]) -> DueAnswer:
-    """List due tasks, and mark them as fired on request."""
+    """List due tasks, and mark them as fired if `mark` is true."""
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
     scope = request.scope_in(params.namespace, params.session_id)

@@ -53,8 +53,8 @@ async def get_receipt(
 ) -> Response[bytes]:
     """Read the receipt of a retrieval.
 
-    The answer is the exact JSON text that was stored. With `contents=true` the texts that it is about are added, so
-    that it can be checked without the service.
+    The answer is the exact JSON text that was stored. With `contents=true`, the context and the texts of its memories
+    are added, so that the receipt can be checked without the service.
     """
     receipts = await receipts_with(services, request.auth, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
@@ -65,7 +65,7 @@ async def get_receipt(
 
 @Endpoint("POST /v1/receipts/{receipt_id}/verify", errors=(404, 503))
 async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
-    """Check that a receipt was not altered and fits the stored memories."""
+    """Check that a receipt was not altered and agrees with the stored memories."""
     receipts = await receipts_with(services, request.auth, receipt_id)
     return await receipts.verify(request.auth.tenant, receipt_id)
 

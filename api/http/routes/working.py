@@ -27,7 +27,7 @@ class WorkingIn(NewItem, InSession):
 
 
 class WorkingQuery(InSession):
-    """Which items of working memory to list. todo_id: only items of this to-do; by default all of the session.
+    """Which items of working memory to list. todo_id: only items of this to-do; by default all items of the session.
 
     agent_id: the calling agent, needed for an API key that is bound to several agents; only its items are listed.
     """

@@ -81,7 +81,7 @@ class ItemFields(Model):
         return Submission(self.draft(), ReviewMode(self.review or ReviewMode.GIVEN))
 
     def draft(self) -> AnyDraft | UntypedDraft:
-        """The memory alone, without `review` and `namespace`; it is not validated a second time."""
+        """The memory to write, without `review` and `namespace`. Its fields are already valid and not checked again."""
         bases = type(self).__mro__
         kind: type[Any] = next(base for base in bases if issubclass(base, Draft) and not issubclass(base, ItemFields))
         fields = {name: getattr(self, name) for name in kind.model_fields}
@@ -193,7 +193,7 @@ class Batch(Model):
 
 
 class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
-    """New values for fields of a memory, by field name. The rules of the memory's type check them."""
+    """New values for fields of a memory, by field name. They must be valid for a memory of its type."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -220,8 +220,9 @@ def _any_of(schemas: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
 class ListQuery(InNamespace):
     """Query parameters of a list of memories, all of which must match.
 
-    created_after, created_before: first time included, and first time excluded. state: by default, replaced and expired
-    memories are left out. include_expired: list these too; ignored if `state` is set.
+    created_after, created_before: earliest time of creation, and the time before which a memory was created. state:
+    only memories in this state; by default, all except replaced and expired memories. include_expired: list replaced
+    and expired memories too; ignored if `state` is set.
     """
 
     type: MemoryType | None = None
@@ -279,7 +280,7 @@ class ClassifyAnswer(Answer):
 
     @classmethod
     def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
-        """The answer for `classified`. parts: (type, text) of the sentences of another type; None to leave them out."""
+        """The answer for `classified`. parts: (type, text) of each sentence of another type; None to omit the field."""
         return cls(
             type=classified.type,
             confidence=classified.confidence,

@@ -80,7 +80,7 @@ async def show_thread(request: ApiRequest, services: AppServices, page: LivePage
 
 
 def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
-    """The scopes in which the visitor may act: one for each agent that the key is bound to, or one without an agent."""
+    """The scopes of the visitor: one for each agent that the API key is bound to, else one without an agent."""
     return [request.scope_in(namespace, agent_id=agent) for agent in request.auth.agents or (None,)]
 
 

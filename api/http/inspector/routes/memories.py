@@ -40,7 +40,7 @@ TAG_SEPARATOR = ", "
 
 
 class EditForm(MemoryAddress):
-    """The form that edits a memory. tags: separated by commas. steps: of a procedure, one on each line."""
+    """The form that edits a memory. tags: separated by commas. steps: the steps of a procedure, one on each line."""
 
     content: Annotated[str, Field(max_length=MAX_CONTENT)] = ""
     importance: Annotated[int, Field(ge=1, le=10)]
@@ -48,7 +48,10 @@ class EditForm(MemoryAddress):
     steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
 
     def changes(self, memory: Memory) -> dict[str, Any]:
-        """New values of the edited fields of `memory`. A tag with a comma stays one tag unless tags were edited."""
+        """The fields of `memory` that the user has edited in the form, with their new values.
+
+        Tags that were not edited are left out, so that a tag that contains a comma is not split.
+        """
         shown: dict[str, Any] = {
             "content": memory.content.replace("\r\n", "\n"),
             "importance": memory.importance,
@@ -67,7 +70,7 @@ class EditForm(MemoryAddress):
 
 @dataclass(frozen=True, slots=True)
 class ShownLink:
-    """A link from the shown memory to `other` (None if deleted). back: whether it is a link in the other direction."""
+    """A link between the shown memory and another. other: None if deleted. back: whether `other` has the link."""
 
     link: Link
     other_id: str
@@ -147,7 +150,7 @@ async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 async def _links(services: Services, scope: Scope, memory: Memory) -> list[ShownLink]:
-    """At most MAX_LINKED links from a memory to others, then the links of at most MAX_LINKED others to it."""
+    """At most MAX_LINKED links from `memory`, then the links to it from at most MAX_LINKED other memories."""
     forth = memory.links[:MAX_LINKED]
     others = await services.store.get(scope, [link.to for link in forth])
     listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
@@ -159,7 +162,7 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[Shown
 
 
 async def _conversation(services: Services, scope: Scope, memory: Memory) -> list[Memory]:
-    """The memory and its neighbours in its session, oldest first. Empty for working memory or without a session."""
+    """The memory and its neighbours in its session, oldest first. Empty for a working item or if it has no session."""
     if memory.session_id is None or memory.type is MemoryType.WORKING:
         return []
     session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at

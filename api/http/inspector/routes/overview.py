@@ -44,9 +44,9 @@ It then has `number` columns, each for one unit (such as a week) of `days` days.
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column for the memories created from `start` until before `end`. segments: its parts, from the bottom up.
+    """A column of the growth chart: the memories created from `start` until before `end`.
 
-    The column is an upright bar: `x` of a segment is the height at which it begins, and `width` is its height.
+    segments: its parts, from the bottom up. `x` of a segment is the height at which it begins, `width` its own height.
     """
 
     start: datetime
@@ -70,7 +70,7 @@ class AgeRow:
 
 @View("GET /")
 async def overview(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page of the namespace that the query names, or of the only namespace. Otherwise a list of namespaces."""
+    """The page of the namespace in the query, or of the tenant's only namespace. Otherwise a list of namespaces."""
     namespace = read_address(request, MaybeNamespace).namespace
     if namespace is None:
         names = await page.names.of(request.auth.tenant, fresh=True)
@@ -128,7 +128,10 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """(unit, days, number) of the growth chart's columns, from UNITS. ages: memories by age range, youngest first."""
+    """(unit, days, number): name and length of the period of each column in the growth chart, and number of columns.
+
+    They are chosen from UNITS by the age of the oldest memory. ages: numbers of memories by age range, youngest first.
+    """
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
     oldest = 36_500 if totals[-1] else oldest
@@ -154,7 +157,7 @@ def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryTyp
 
 
 def _uses(memories: Sequence[Memory], now: datetime) -> dict[str, int]:
-    """Numbers of memories by the time of their last use, for the chart of uses."""
+    """Number of memories by the period of their last use, such as "used in the last 7 days"."""
     week, month = now - timedelta(days=7), now - timedelta(days=30)
     used = [memory.accessed_at for memory in memories]
     return {

@@ -77,7 +77,7 @@ class TypeBudget:
 
 @dataclass(frozen=True, slots=True)
 class ShownCandidate:
-    """A candidate with what became of it (why) and the parts of its score. memory: None if it was deleted."""
+    """A candidate with the parts of its score. why: text about what became of it. memory: None if it was deleted."""
 
     candidate: ReceiptCandidate
     why: str
@@ -190,7 +190,7 @@ def total_bar(receipt: Receipt, total: int) -> list[Segment]:
 
 
 def type_budgets(receipt: Receipt) -> list[TypeBudget]:
-    """The budget of each long-term memory type, and how it was used. All bars share the scale of the largest budget."""
+    """The budget of each long-term memory type, and how it was used. The bars of all types have the same scale."""
     budgets, used = receipt.budgets, receipt.long_term.used
     sizes = [max(budgets.final.get(kind, 0), budgets.initial.get(kind, 0), used.get(kind, 0)) for kind in LONG_TERM]
     scale = max([*sizes, 1])
@@ -222,7 +222,7 @@ def _type_budget(receipt: Receipt, kind: MemoryType, scale: int) -> TypeBudget:
 
 
 def shown_candidates(receipt: Receipt, memories: Mapping[str, Memory]) -> list[ShownCandidate]:
-    """The candidates that the receipt lists, as the page shows them: ranked ones first. memories: by id."""
+    """The receipt's candidates as the page shows them, by rank, unranked candidates last. memories: by id."""
     ordered = sorted(receipt.candidates, key=_by_rank)
     best = max((candidate.score for candidate in ordered), default=0.0)
     return [_shown(candidate, receipt, memories, best) for candidate in ordered]

@@ -31,7 +31,7 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """Parameters of a session's page. cursor: page of memories. before: only receipts older than this receipt id."""
+    """Parameters of a session's page. cursor: start of its memories. before: only receipts older than this id."""
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
@@ -42,7 +42,7 @@ class SessionAddress(InNamespace):
 class SessionRow:
     """A session in the list. first, last: times of its earliest and latest memory or context.
 
-    memories, contexts: their numbers in the session, among the newest memories and receipts that the list reads.
+    memories, contexts: how many of the newest memories and receipts, which the page reads, belong to the session.
     """
 
     id: str
@@ -54,7 +54,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened in a session: a memory was stored, or a context with memories (`injected`) was built."""
+    """An event in a session: a memory was stored, or a context was built. injected: the memories in the context."""
 
     at: datetime
     memory: Memory | None = None
@@ -64,7 +64,7 @@ class Moment:
 
 @View("GET /sessions")
 async def list_sessions(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page that lists the sessions of the newest memories and receipts."""
+    """The page that lists the sessions to which the newest memories and receipts belong."""
     asked = read_address(request, InNamespace)
     scope = request.scope_in(asked.namespace)
     memories = (await services.store.page(scope, Listing(limit=NEWEST))).memories
@@ -113,7 +113,7 @@ async def show_session(request: ApiRequest, services: AppServices, page: LivePag
 
 
 async def _injections(services: Services, scope: Scope, page: ReceiptPage) -> list[Moment]:
-    """A moment for each receipt: its context, with the injected memories that still exist."""
+    """A moment for each receipt of the page, with those memories of its context that still exist."""
     ids = {each.id: each.type for receipt in page.receipts for each in receipt.included}
     known: Mapping[str, Memory] = await services.store.get(scope, dict(list(ids.items())[:MAX_INJECTED]))
     return [
