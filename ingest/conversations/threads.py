@@ -80,9 +80,9 @@ class OpenedThread:
 class TurnResult:
     """Result of appending a turn to a thread.
 
-    turn: as it is stored. version: the thread's version after the append and the flush that it started, if any.
-    flushed, evicted: numbers of older turns that were removed by a flush, and to keep the limits. redactions: numbers
-    of secrets removed from the turn, by kind.
+    turn: the turn as it is stored. version: the thread's version after the append and the flush that it started, if
+    any. flushed: number of older turns that a flush removed. evicted: number of older turns removed to keep the limits.
+    redactions: numbers of secrets removed from the turn, by kind.
     """
 
     turn: Turn
@@ -240,7 +240,7 @@ class Threads:
         return await self._chain(scope, tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
 
     async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
-        """The policy that applies to the thread now, by its resource."""
+        """The current policy of the thread, looked up by the thread's resource (policy name)."""
         resource, _ = await self._place(scope, thread_id)
         return self.policies.of(resource)
 

@@ -52,7 +52,7 @@ _COMMON_FIELDS = {*_FIELDS, "review"}.difference(*(memory_class.own_fields for m
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
-    """How rows become items.
+    """Options for making batch items of rows.
 
     type, session_id, agent_id: used for rows that have none; a row without any type is classified. mapping: from field
     names in the file to fields of memories, or to metadata.KEY. extra_to_metadata: True makes unknown fields metadata;

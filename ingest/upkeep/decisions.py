@@ -39,7 +39,7 @@ _DAYS = (1, 30, 700_000)
 
 
 class DecisionKind(StrEnum):
-    """What the service decided about a memory or a text."""
+    """The kinds of decisions that the service makes by itself about memories and texts."""
 
     REPLACED = "replaced"
     CONTESTED = "contested"
@@ -116,8 +116,8 @@ class Decisions:
 
         For a promoted fact these are the events that it was made of. A memory that was forgotten is pinned, so that it
         is not forgotten again. A fact that was replaced or contested becomes current, and so does the fact that
-        contradicted it. A rejected text, or a rewording that was merged, is stored as a memory by itself. Raises
-        NotFound for an unknown id, and Conflict if there is nothing to undo.
+        contradicted it. A text that was rejected, or merged as a repetition in other words, is stored as a memory by
+        itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
         async with self.ingestor.locks.of(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)

@@ -91,7 +91,7 @@ class JobRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A fact to store, the ids of the events that it is derived from (`sources`), and why these became a fact."""
+    """A fact to store, the ids of the events that it is made of (`sources`), and why these should become a fact."""
 
     draft: SemanticDraft
     sources: tuple[str, ...]

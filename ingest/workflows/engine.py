@@ -114,7 +114,7 @@ class EventResult(EndRecord):
 
 @dataclass(frozen=True, slots=True)
 class ResumedWorkflow:
-    """A workflow's history, as it was before the input that continues it.
+    """The answer to a `ResumeRequest`, with the workflow's history before the request's input.
 
     version: the workflow's version after the input was appended as an event. redactions: secrets removed from the
     input, by kind.

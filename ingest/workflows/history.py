@@ -256,7 +256,7 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """The text of `event`, and how many replaced values of resources and data it shows.
+        """The text of `event`, and how many replaced values of resources it shows.
 
         For a value that is still current, only the name is shown, because the section of current values has it.
         """

@@ -185,8 +185,8 @@ def _changeable(memory: Memory, status: Status) -> Prospective:
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:
     """Store filter for open intentions, not fired yet, that may be due according to `request`.
 
-    It matches intentions whose due time is reached. If the request has an event or a context, it also matches all
-    intentions that wait for any event or any context.
+    It matches intentions whose due time is reached. If the request has an event, it also matches all intentions that
+    wait for an event. If it has a context, the same holds for contexts.
     """
     kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
     triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}

@@ -1,4 +1,4 @@
-"""To-dos of an agent's session: each has an item in working memory from its creation until it is completed.
+"""To-dos of an agent's session. While a to-do is open, an item in working memory shows it to the agent.
 
 An agent reports one to-do at a time, or sends its whole list of to-dos with each prompt.
 """
@@ -42,8 +42,8 @@ class CompletedTodo:
     """Result of completing a to-do.
 
     cleared: number of the to-do's items that were cleared from working memory. procedural_id: id of the procedure that
-    was made of its steps; None if it has at most COMPLEX_STEPS steps. redactions: secrets removed from the steps, by
-    kind.
+    was made of its steps; None if it has at most COMPLEX_STEPS steps or was rejected. redactions: secrets removed from
+    the steps, by kind.
     """
 
     cleared: int

@@ -1,6 +1,6 @@
 """Turns drafts into memories. No I/O.
 
-A draft arrives in a `Submission`, to which screening adds what it finds. The `Preparer` turns it into a `PendingWrite`:
+A draft arrives in a `Submission`, to which screening adds its results. The `Preparer` turns it into a `PendingWrite`:
 the memory with its deterministic id, complete except for its dense vector.
 """
 
@@ -89,9 +89,9 @@ class PendingWrite:
     """A memory that is not written to the store yet, with what the stages of the write have computed for it.
 
     submission: the draft that the memory was made from, as screened; None for revised and restored memories. known:
-    whether a memory with this id was already stored or comes earlier in the call. A known memory is usually merged, so
-    it is embedded only if it turns out to be new. before: the conversation turns that are embedded with it as context.
-    embedding: None until it is computed.
+    whether a stored memory or an earlier entry has this id. A known memory is usually merged, so it is embedded only if
+    it turns out to be new. before: the conversation turns that are embedded with it as context. embedding: None until
+    it is computed.
     """
 
     memory: Memory

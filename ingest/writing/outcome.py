@@ -35,7 +35,7 @@ class WriteOutcome:
     of the facts that it contradicts but does not replace. changed: names of the fields that a merge changed in the
     stored memory. memory: the memory as read from the store after the write. redactions: number of secrets removed, by
     kind. classified: the classifier's result if the caller gave no type. reviewed: the reviewers' decision with each
-    vote. rejected: the rejected draft, without secrets; None if it must not be stored later.
+    vote. rejected: the draft without secrets, if it was rejected and may be stored later.
 
     The outcome of a write to a remote service has only status, id, reason, merged_into and classified.
     """

@@ -1,7 +1,7 @@
 """Updates the states (current, replaced, contested) of the memories that a change affects, and reads their histories.
 
 Before a memory is deleted, the facts that it had replaced are made current in the store. If the process dies before the
-deletion, all of these are current and contest each other until the deletion is repeated.
+deletion, the memory and these facts are all visible, and contested, until the deletion is repeated.
 """
 
 from __future__ import annotations

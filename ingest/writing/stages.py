@@ -65,7 +65,7 @@ class Stages:
         return submission
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Make a memory of each screened draft, and give it a sequence number in order of arrival; keep other outcomes.
+        """Make memories of the screened drafts, numbered in order of arrival; outcomes of rejected drafts stay.
 
         Many or long texts are tokenized in a worker thread.
         """
@@ -108,7 +108,7 @@ class Stages:
         return with_results(entries, await self._with_context(call, pending))
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
-        """Embed the entries that are not `known`; use the classifier's embedding if it is of the same text."""
+        """Embed the entries that need it (`needs_embedding`); reuse the classifier's embedding of the same text."""
         pending = [
             replace(entry, embedding=entry.embedding_by_classifier()) if entry.needs_embedding else entry
             for entry in unfinished(entries)
@@ -205,7 +205,7 @@ def _asks_for_review(write: PendingWrite) -> bool:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """Add the panel's decision and importance to `write`; return it, or its outcome if the panel rejected it."""
+    """Add the panel's decision, and its mean importance if the caller set none; or return a rejected outcome."""
     submission, memory = write.submission, write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write

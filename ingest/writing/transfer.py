@@ -118,7 +118,7 @@ class Restorer:
             return WriteOutcome(WriteStatus.REJECTED, reason=reason)
 
     def _cleaned(self, memory: Memory) -> Memory:
-        """`memory` without secrets in its fields, its earlier texts and rewordings, and its further sources.
+        """`memory` without secrets in its fields, including earlier texts, merged repetitions and further sources.
 
         Raises SecretsRefused if the rules refuse a kind of secret in it.
         """
@@ -165,7 +165,7 @@ def _references(memory: Memory) -> list[str]:
 
 
 def _follows_from_identity(memory: Memory) -> bool:
-    """Whether the memory's id matches its current text; False if it was edited or states a replaced fact again."""
+    """Whether the id is derived from the memory's fields; not if it was edited or states a replaced fact again."""
     return memory.id == memory_id(Scope(memory.tenant, memory.namespace), memory.type, memory.identity())
 
 
