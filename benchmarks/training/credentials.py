@@ -46,7 +46,7 @@ def read_scored(data: Path) -> list[MarkedText]:
 
 
 def letter_pairs(paths: Iterable[Path]) -> BigramTable:
-    """The log2 probability that one letter follows another, for each pair of letters, from the words in `paths`."""
+    """Log2 probability of each letter (1 to 26; 0: word start, word end or another letter) after each, from `paths`."""
     counts = np.full((27, 27), 0.5)
     for path in paths:
         for word in re.findall(r"[^\W\d_]+", path.read_text("utf-8").lower()):

@@ -108,15 +108,14 @@ class Timeline:
         return self._parsed[fact.id]
 
 
-def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], states: States) -> Timeline:
-    """Compare each fact of `arriving` with stored facts, and add the changes to `states`. Returns the timeline used.
+def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], states: States) -> None:
+    """Compare each fact of `arriving` with stored facts, and add the changes of states to `states`.
 
     near: for the id of each arriving fact, the stored facts to compare it with.
     """
     timeline = Timeline(states)
     for fact in arriving:
         timeline.add(fact, near.get(fact.id, ()))
-    return timeline
 
 
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:

@@ -144,7 +144,7 @@ class Eviction(Model):
     keywords: list[Name] = Field(default_factory=list, max_length=256)
 
 
-class LockTimes(Model):
+class OperationTimes(Model):
     """Time limits of operations on a thread, in seconds.
 
     append: limit for appending a turn, with the flush that it may start, or for replacing all turns. If only the flush
@@ -185,7 +185,7 @@ class ThreadPolicy(Model):
     key: Template | None = None
     flush: Flush = Flush()
     eviction: Eviction = Eviction()
-    locks: LockTimes = LockTimes()
+    locks: OperationTimes = OperationTimes()
     privacy: Privacy = Privacy()
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -103,10 +104,17 @@ def test_long_texts_are_not_compared() -> None:
     """Long texts replace nothing and are not replaced."""
     page = fact("The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10), 1)
     newer = fact("The port is 9090", 2)
-    assert not place_facts([newer], {newer.id: near(page)}, States(NOW)).states.changed
+    assert not placed([newer], {newer.id: near(page)}).changed
 
 
 SCOPE = Scope("acme", "shop")
+
+
+def placed(arriving: Sequence[Memory], neighbours: Mapping[str, Sequence[Neighbour]]) -> States:
+    """The states of memories after `arriving` facts were compared with `neighbours`, by id of the arriving fact."""
+    states = States(NOW)
+    place_facts(arriving, neighbours, states)
+    return states
 
 
 def fact(content: str, day: int, **fields: object) -> Memory:
@@ -123,21 +131,19 @@ def near(*facts: Memory) -> list[Neighbour]:
 def test_each_value_replaces_the_one_before() -> None:
     """Of three successive values the newest is current; each fact links to the one that it replaced."""
     facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
-    timeline = place_facts(facts[1:], {facts[1].id: near(*facts[:1]), facts[2].id: near(*facts[:2])}, States(NOW))
-    assert [timeline.states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
-    second = timeline.states.memories[facts[1].id]
+    states = placed(facts[1:], {facts[1].id: near(*facts[:1]), facts[2].id: near(*facts[:2])})
+    assert [states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
+    second = states.memories[facts[1].id]
     assert (second.superseded_by, second.valid_to) == (facts[2].id, facts[2].valid_from)
-    assert timeline.states.patch(facts[1].id)["links"] == [
-        {"to": facts[0].id, "type": LinkType.CONTRADICTS, "strength": 1.0}
-    ]
+    assert states.patch(facts[1].id)["links"] == [{"to": facts[0].id, "type": LinkType.CONTRADICTS, "strength": 1.0}]
 
 
 def test_a_value_replaces_the_current_one_even_if_only_an_earlier_one_is_near() -> None:
     """A new value replaces the current one even if only an earlier value is among its nearest neighbours."""
     facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
     first = near(facts[0])
-    timeline = place_facts(facts, {facts[1].id: first, facts[2].id: first}, States(NOW))
-    assert [timeline.states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
+    states = placed(facts, {facts[1].id: first, facts[2].id: first})
+    assert [states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
 
 
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
@@ -148,7 +154,7 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
     pieces = [arriving] if together else [[new] for new in arriving]
     for piece in pieces:
         others = {new.id: near(*known.values(), *piece[:place]) for place, new in enumerate(piece)}
-        known |= place_facts(piece, others, States(NOW)).states.memories
+        known |= placed(piece, others).memories
     facts = sorted(known.values(), key=lambda known_fact: known_fact.valid_from)
     for earlier, following in pairwise(facts):
         assert (earlier.valid_to, earlier.superseded_by) == (following.valid_from, following.id)
@@ -158,9 +164,9 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
 def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> None:
     """Of two values with the same time, the second to arrive replaces the first."""
     first, last = fact("The gateway listens on port 8081", 5), fact("The gateway listens on port 8082", 5)
-    timeline = place_facts([first, last], {last.id: near(first)}, States(NOW))
-    assert timeline.states.memories[first.id].superseded_by == last.id
-    assert timeline.states.memories[last.id].superseded_by is None
+    states = placed([first, last], {last.id: near(first)})
+    assert states.memories[first.id].superseded_by == last.id
+    assert states.memories[last.id].superseded_by is None
 
 
 @pytest.mark.parametrize(
@@ -177,7 +183,7 @@ def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> Non
 def test_newer_pinned_ended_and_unrelated_facts_are_not_replaced(old: Memory) -> None:
     """Facts that are newer, pinned, ended or about other concepts are not replaced, nor are events."""
     newer = fact("The gateway listens on port 8082", 5, pinned=True)
-    assert not place_facts([newer], {newer.id: near(old)}, States(NOW)).states.changed
+    assert not placed([newer], {newer.id: near(old)}).changed
 
 
 async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutcome:
