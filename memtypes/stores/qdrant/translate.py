@@ -1,4 +1,4 @@
-"""Converts conditions, queries, points and changes to the Qdrant client's classes, and converts its hits and errors."""
+"""Converts conditions, queries, points and changes to the Qdrant client's classes; converts hits and errors back."""
 
 from __future__ import annotations
 

@@ -25,14 +25,14 @@ _BATCH = 500
 class LiveState(Erasable):
     """Erases a namespace's live state, such as threads, workflows and working items: all keys with its prefix.
 
-    A single memory is erased from every session: from its working items, and from its set of shown memories' ids.
+    A single memory is erased from each session's working items, and from the set of memories shown to the session.
     """
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all Redis keys of the namespace, or only `memory_id` from the sessions' keys; return how many."""
+        """Remove all keys of the namespace or, for a `memory_id`, this id from the sessions' keys. Returns how many."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = [key async for key in self._live.keys_of(scope)]

@@ -1,7 +1,7 @@
 """Turns that wait to be stored as memories, on Redis: turns evicted from threads, or sent by clients.
 
 Lua scripts add them in batches to a queue of the namespace. A batch is stored as JSON. The text of this JSON also
-identifies the batch (`EvictedTurns.token`). A batch that could not be stored repeatedly is moved from the queue to a
+identifies the batch (`EvictedTurns.token`). A batch whose storing has failed several times is moved from the queue to a
 list of its thread or session, and retried later.
 """
 
@@ -37,7 +37,7 @@ def batch_head(scope: Scope, thread_id: str) -> str:
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """Stores batches of turns on Redis. queue, aside: `kind` of the keys (see `live_key`) of its two kinds of list."""
+    """Stores batches of turns on Redis. queue, aside: `kind` (see `live_key`) of the queue's, set-aside lists' keys."""
 
     def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
         self._live = live
@@ -58,7 +58,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         await self._move(key, key, replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a batch out of the queue until `retry_at`, with the reason why it failed; see `EvictedTurnStore`."""
+        """Take a batch out of the queue until `retry_at`, and store the reason why it failed."""
         aside = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
         await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
@@ -80,7 +80,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
-        """Remove the batches of a thread or of the whole namespace; see `EvictedTurnStore`."""
+        """Remove the batches, queued or set aside, of a thread; of the whole namespace if `thread_id` is None."""
         queue, aside = queue_key(scope, self._queue), live_key(scope, self._aside, thread_id or "")
         keys = [aside] if thread_id else [key async for key in self._live.keys_of(scope) if key.startswith(aside)]
         for key in keys:  # first, because `requeue` may move their batches to the queue meanwhile
@@ -128,7 +128,7 @@ def _batch(token: str) -> EvictedTurns:
 
 
 def _text(batch: EvictedTurns) -> str:
-    """The JSON of a batch with its current tries, rounds, reason and retry time, which is stored instead of `token`."""
+    """The JSON of a batch with its current tries, rounds, reason and retry time; it replaces the JSON in `token`."""
     retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
     state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
     return json.dumps(json.loads(batch.token) | state)

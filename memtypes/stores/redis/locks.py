@@ -34,7 +34,7 @@ _ACQUIRE, _RENEW, _RELEASE, _LEAVE = (Script.load(f"lock_{name}") for name in ("
 
 
 class RedisLocks(Locks):
-    """The `Locks` on a Redis server, a Sentinel set or a cluster."""
+    """Implements `Locks` on a Redis server, a Sentinel set or a cluster."""
 
     def __init__(self, live: LiveClient) -> None:
         super().__init__()

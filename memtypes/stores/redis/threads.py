@@ -57,7 +57,7 @@ _CREATE, _LIST, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE, _EXPIRE
 
 
 class RedisThreads(ThreadStore):
-    """The `ThreadStore` on Redis: the threads and turns of all namespaces."""
+    """Implements `ThreadStore` on Redis: stores the conversation threads and turns of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live

@@ -71,7 +71,7 @@ class Lifetimes:
 
 
 class RedisWorkflows(WorkflowStore):
-    """The `WorkflowStore` on Redis: workflows of all namespaces."""
+    """Implements `WorkflowStore` on Redis: stores workflows (logs of events that agents report)."""
 
     def __init__(self, live: LiveClient, lifetimes: Lifetimes | None = None) -> None:
         self._live = live

@@ -30,7 +30,7 @@ _RESCHEDULE = Script.load("working_reschedule")
 
 
 class RedisWorking(LiveItemStore):
-    """The `LiveItemStore` on Redis: working-memory items of all namespaces."""
+    """Implements `LiveItemStore` on Redis: stores the live working items of the sessions of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live

@@ -1,4 +1,4 @@
-"""Adapter to Qdrant Edge: opens shards; converts conditions, queries and points to its classes, and its errors."""
+"""Adapter to Qdrant Edge: opens shards; converts conditions, queries and points to its classes, and errors back."""
 
 from __future__ import annotations
 

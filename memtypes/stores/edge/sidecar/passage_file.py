@@ -62,7 +62,7 @@ class PassageFile(RaggedFile):
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
-        """The passages of the memories in the scope with these slots (point numbers). Stores those not stored yet."""
+        """The passages (what contexts show) of memories in the scope, by slot (point number). Stores missing ones."""
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]
         if len(missing):
