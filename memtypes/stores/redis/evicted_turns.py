@@ -37,7 +37,7 @@ def batch_head(scope: Scope, thread_id: str) -> str:
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """Stores batches of turns on Redis. queue, aside: `kind` (see `live_key`) of the queue's, set-aside lists' keys."""
+    """Stores batches of turns in Redis lists. queue, aside: `kind` in the keys of queued and of set-aside batches."""
 
     def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
         self._live = live

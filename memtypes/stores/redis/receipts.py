@@ -81,7 +81,7 @@ class RedisReceipts(ReceiptStore):
         return None if packed is None else zlib.decompress(packed)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """Return the texts of up to `limit` receipts of the namespace, newest first, older than receipt `before`."""
+        """Return the texts of the namespace's newest receipts. before: id of a receipt; return only older ones."""
         index = _index_key(scope)
 
         async def read(redis: Connection) -> list[bytes | None]:
