@@ -83,7 +83,7 @@ class MemoryPart(Answer):
 
 
 class ThreadsPart(Answer):
-    """The agent's threads in its context. tokens: size of all of them together."""
+    """The agent's threads in its context. tokens: size of all the threads together."""
 
     tokens: int
     items: list[AgentThreadItem]

@@ -75,7 +75,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the schema of the field's type: that of requests if `prefer_alias` is set, else of answers."""
+        """A reference to the schema of the field's type: for requests if `prefer_alias` is set, else for answers."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 

@@ -124,7 +124,7 @@ def corrected_text(before: Memory, after: Memory) -> str:
 
 
 def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
-    """Explains a recall: what it returned or left out, and why. memories: those that still exist, by id."""
+    """Explains a recall: what it returned or left out, and why. memories: the memories that still exist, by id."""
     included = [each for each in receipt.candidates if each.outcome is CandidateOutcome.INCLUDED]
     left_out = [each for each in receipt.candidates if each.outcome is not CandidateOutcome.INCLUDED]
     lines = [

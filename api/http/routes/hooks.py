@@ -80,9 +80,8 @@ class SessionStop(InSession):
 class PromptSubmit(InSession):
     """A prompt that is about to be sent to a model.
 
-    budget: maximum tokens of the context for the prompt, including that of its thread. todos: the agent's current list
-    of to-dos, or a part of it. todo_id: the to-do that the agent works on; by default the to-do in progress in the
-    list.
+    budget: maximum tokens of the context for the prompt, its thread included. todos: the agent's current list of
+    to-dos, or a part of it. todo_id: the to-do that the agent works on; by default the to-do in progress in the list.
     """
 
     prompt: Text

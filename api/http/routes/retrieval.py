@@ -72,6 +72,6 @@ async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id:
 
 @Endpoint("POST /v1/receipts/{receipt_id}/replay", errors=(404, 503))
 async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
-    """Repeat a receipt's retrieval as of its time, and compare the results."""
+    """Repeat a receipt's retrieval as of the time of the receipt, and compare the results."""
     receipts = await receipts_with(services, request.auth, receipt_id)
     return await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))

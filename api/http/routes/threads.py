@@ -89,8 +89,8 @@ async def post_thread(
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
     """Create a thread, or find an existing thread by resource and key.
 
-    A body that names only an agent opens a thread for each resource that the policy file lists for this agent. The
-    status is 201 if a thread was created, else 200.
+    A body with an agent and without a resource opens a thread for each resource (thread policy) that the policy file
+    lists for this agent. The status is 201 if a thread was created, else 200.
     """
     scope, threads = request.agent_scope(data.namespace, agent_id=data.agent_id), services.threads
     data = data.model_copy(update={"agent_id": scope.agent_id})

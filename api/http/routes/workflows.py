@@ -1,4 +1,4 @@
-"""HTTP calls on workflows: append events to a log, read the state that results from the events, and continue it."""
+"""HTTP calls on workflows: append events to a log, read the state that results from the events, continue a workflow."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class ThreadsQuery(InNamespace):
 
 
 class TurnsQuery(AsAgent):
-    """Which turns to list. include_flushed: also those moved to memories. after: only turns with a higher index."""
+    """Which turns to list. include_flushed: also turns moved to memories. after: only turns with a higher index."""
 
     include_flushed: QueryFlag = False
     after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1

@@ -33,7 +33,7 @@ class StateQuery(InNamespace):
 
 
 class EventsQuery(InNamespace):
-    """Which events of a workflow to return: the oldest `limit` of those whose version is above `after`."""
+    """Which events of a workflow to return: the `limit` oldest events whose version is above `after`."""
 
     after: Annotated[QueryWhole, Field(ge=0)] = 0
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 500

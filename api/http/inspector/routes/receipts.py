@@ -1,4 +1,4 @@
-"""Inspector pages that list receipts (records of retrievals), show and check one, and repeat its retrieval."""
+"""Inspector pages that list, show and check receipts (records of retrievals), and repeat their retrievals."""
 
 from __future__ import annotations
 
