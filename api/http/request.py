@@ -85,9 +85,9 @@ class ApiRequest(Request[Any, Caller, State]):
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope of a call for which an API key that is bound to several agents must name one of them.
+        """The scope of a call that must name its agent if the API key is bound to several agents.
 
-        Raises InvalidRequest if such a key is used and `agent_id` is None, and AccessDenied if the key is bound to
+        Raises InvalidRequest if it does not, that is, if `agent_id` is None, and AccessDenied if the key is bound to
         agents and `agent_id` is none of them.
         """
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))

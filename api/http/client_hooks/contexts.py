@@ -133,7 +133,7 @@ class ClientContexts:
         return await self._answer(scope, frame, request, shown)
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
-        """Answer a session's start with open tasks and recent memories that are new to it; empty if there are none."""
+        """Answer a session's start with open tasks and recent memories new to the session; empty if there are none."""
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:

@@ -99,7 +99,7 @@ async def recall(services: Services, connection: McpConnection, arguments: Recal
 
 
 async def search(services: Services, connection: McpConnection, arguments: SearchArguments) -> str:
-    """Search for the best memories for a query. Returns one line for each."""
+    """Search for the best memories for a query. Returns one line of text for each memory."""
     request = checked(SearchRequest, {**_ranked(connection, arguments), "top_k": arguments.limit})
     return hit_lines((await run_search(services, connection.scope, request)).hits)
 

@@ -79,8 +79,8 @@ async def get_models(services: AppServices, params: Params[ModelsQuery]) -> Mode
 async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
     """Find a language model by task or name.
 
-    For a task, this is the first model of its category; models of the operator's file come before built-in ones. For an
-    unknown name, the answer has the defaults of the provider, if the name tells the provider. The answer also divides
+    For a task, the answer is the first model of its category; models of the operator's file come before built-in ones.
+    For an unknown name, it has the defaults of the provider, if the name tells the provider. The answer also divides
     the model's context window.
     """
     registry = services.models()

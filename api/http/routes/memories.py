@@ -62,7 +62,7 @@ class ListAnswer(Answer):
 
 
 class HistoryVersion(Answer):
-    """An entry of a memory's history: a text of this memory, or of one that it replaced, was replaced by, or contests.
+    """An entry of a memory's history: a text of this memory, or of one that replaces, precedes or contests it.
 
     memory: the memory with this text as its content. from, to: when the text was valid. replaced_by: id of the memory
     whose text took its place. If the same memory got another text or wording, this is its own id.

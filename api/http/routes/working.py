@@ -38,7 +38,7 @@ class WorkingQuery(InSession):
 
 
 class ClearIn(InSession):
-    """Which items of working memory to clear: the items of a to-do, the item `id`, or all of the session.
+    """Which items of working memory to clear: the items of a to-do, the item `id`, or all items of the session.
 
     agent_id: the calling agent, needed for an API key that is bound to several agents; only its items are cleared.
     """

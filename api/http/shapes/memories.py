@@ -130,7 +130,7 @@ class UntypedItem(ItemFields, UntypedDraft):
 
 
 class UntypedPost(PostFields, UntypedDraft):
-    """A memory to write whose type is left out; the service finds it."""
+    """A memory to write whose type is left out; the service finds the type."""
 
 
 class EpisodicPost(PostFields, EpisodicDraft):

@@ -46,7 +46,7 @@ class ContextForm(InNamespace):
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A hit as the search page shows it, with the signals (terms of its score). bar: what each signal adds to it."""
+    """A hit as the search page shows it. signals: terms of its score. bar: what each signal adds to the score."""
 
     hit: SearchHit
     bar: list[Segment]

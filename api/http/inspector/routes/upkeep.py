@@ -53,7 +53,7 @@ class DecisionsAddress(InNamespace):
 
 
 class JobForm(InNamespace):
-    """The form that runs an upkeep job with its options. apply: change memories; by default it is a dry run."""
+    """The form that runs an upkeep job with its options. apply: whether to change memories; by default a dry run."""
 
     job: UpkeepJob
     apply: bool = False
