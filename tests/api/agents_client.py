@@ -1,4 +1,4 @@
-"""A service with keys that are bound to agents, on a real live store, and its client."""
+"""An HTTP client of a service over a real Redis server, with API keys that are bound to agents."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ SESSION = {"session": {"id": "s1"}}
 
 
 class World:
-    """An HTTP client and a namespace; each call names the API key that it sends."""
+    """An HTTP client and a namespace. The argument `key` of each method names the API key to send, such as "ann"."""
 
     def __init__(self, client: httpx.AsyncClient, namespace: str) -> None:
         self.client, self.namespace = client, namespace
 
     async def call(self, key: str, method: str, path: str, body: Any = None, **query: Any) -> httpx.Response:
-        """Send a call with a key. The namespace goes into the body if there is one, else into the query."""
+        """Send a request with the API key `key`. The namespace goes into the body; without a body, into the query."""
         if isinstance(body, dict):
             body = {"namespace": self.namespace, **body}
         else:
@@ -52,7 +52,7 @@ class World:
     async def on_thread(
         self, key: str, method: str, path: str, body: Any = None, agent_id: str | None = None
     ) -> httpx.Response:
-        """Send a call on a thread. The path follows `/v1/threads`; the namespace goes into the query."""
+        """Send a request to `/v1/threads` + `path` with the API key `key`. `agent_id` is a query parameter."""
         query = {"namespace": self.namespace} | ({"agent_id": agent_id} if agent_id else {})
         return await self.client.request(method, f"/v1/threads{path}", json=body, params=query, headers=key_header(key))
 
@@ -64,13 +64,13 @@ class World:
 
 
 def key_header(key: str) -> dict[str, str]:
-    """The header that sends the API key for this name, such as "ann" or "host"."""
+    """The request header with the API key named `key`, such as "ann" or "host"."""
     return {"X-API-Key": f"key-of-{key}"}
 
 
 @asynccontextmanager
 async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the service."""
+    """Serve `services` with live state in Redis, thread policies and a key for each agent; yields an HTTP client."""
     assert isinstance(services.store, InMemoryStore)
     wired = with_live_workflows(services, live)
     parts = replace(services.receipts.parts, live=RedisWorking(live))

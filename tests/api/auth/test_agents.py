@@ -1,4 +1,4 @@
-"""Keys bound to agents: which agent they act as, and that no call returns another agent's data."""
+"""Keys bound to agents: a request acts as the key's agent, and no call returns another agent's data."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
-    """A service with keys that are bound to agents, on a real live store."""
+    """An HTTP client of a service with keys that are bound to agents, over a real Redis server."""
     async with serving(live, services) as client:
         yield World(client, f"n {uuid.uuid4()}")
 
 
 async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None:
-    """A request with such a key need not name the agent. A request that names another agent gets a 403."""
+    """A request with a key bound to one agent gets that agent's id. If it names another agent, it gets a 403."""
     box = await world.thread("ann", resource="boxes", variables=SESSION)
     turn = {"role": "user", "content": "hello"}
     said = await world.on_thread("ann", "POST", f"/{box}/turns", turn)
@@ -54,7 +54,7 @@ async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None
 
 
 async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World) -> None:
-    """A request that has a field for the agent must fill it in, else it gets a 422.
+    """With a key bound to several agents, a request with a field for the agent gets a 422 if the field is empty.
 
     Requests without such a field, such as a list of memories, succeed.
     """
@@ -75,7 +75,10 @@ async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World
 
 
 async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(world: World) -> None:
-    """An agent with read-only access to a resource can read its threads. Each change to such a thread gets a 403."""
+    """An agent whose policy lists a resource (a kind of thread) as read-only can read its threads.
+
+    Each change of such a thread by this agent gets a 403.
+    """
     shared = await world.thread("bob", resource="shared", variables=SESSION)
     assert await world.thread("ann", status=200, resource="shared", variables=SESSION) == shared
     for path in ("", "/chain", "/stats", "/health"):
@@ -95,9 +98,10 @@ async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(worl
 
 
 async def test_an_agent_is_refused_threads_of_resources_not_listed_for_it(world: World) -> None:
-    """Calls with a key bound to the agent, or with its `agent_id`, get a 403.
+    """If an agent's policy does not list a resource (a kind of thread), its calls on threads of it get a 403.
 
-    Threads without a resource are refused to the bound key only.
+    This holds for a key bound to the agent and for any key with its `agent_id`. Threads without a resource are refused
+    to the bound key only.
     """
     secret = await world.thread("host", resource="secret")
     loose = await world.thread("host", key="loose")
@@ -114,9 +118,9 @@ async def test_an_agent_is_refused_threads_of_resources_not_listed_for_it(world:
 
 
 async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> None:
-    """Other agents get a 403, because ending a workflow can delete all agents' threads in it.
+    """If another agent than the one that began a workflow ends it, the call gets a 403.
 
-    A key bound to no agent may end any workflow.
+    The end of a workflow can delete the threads of all its agents. A key bound to no agent may end any workflow.
     """
     query = {"namespace": world.namespace}
     for name, began, refused, ends in (
@@ -137,9 +141,9 @@ async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> N
 
 
 async def test_an_event_gets_the_agent_of_the_key(world: World) -> None:
-    """A key bound to one agent sets the agent of a workflow event.
+    """A workflow event that is sent with a key bound to one agent gets that agent.
 
-    With a key for several agents the request must name one of them.
+    With a key bound to several agents, the event must name one of them.
     """
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     problem(await world.call("both", "POST", "/v1/workflows", {}), 422)
@@ -163,9 +167,10 @@ async def test_an_event_gets_the_agent_of_the_key(world: World) -> None:
 
 
 async def test_a_thread_that_the_agent_may_only_read_does_not_join_a_workflow(world: World) -> None:
-    """An agent cannot open a read-only thread in a workflow, because the thread would end with the workflow.
+    """An agent that may only read a thread gets a 403 if it opens the thread as part of a workflow.
 
-    If the agent opens all its threads at once, only the writable threads join.
+    The end of the workflow would end the thread too. If the agent opens all its threads in one call, only the threads
+    that it may write become part of the workflow.
     """
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     await world.thread("ann", status=403, resource="shared", variables=SESSION, workflow_id="w")
@@ -190,9 +195,9 @@ async def test_an_admin_key_bound_to_agents_is_refused(world: World) -> None:
 
 
 async def plant(world: World) -> dict[str, list[str]]:
-    """Store data of the agent bob, with MARK in each text.
+    """Store data of the agent bob, with the word MARK in each text.
 
-    Returns the ids by the name of the path parameter that takes them.
+    Returns lists of ids by the path parameter that takes them, such as `thread_id`.
     """
     secret = await world.thread("bob", resource="secret", initial_context=f"The plan is {MARK}")
     box = await world.thread("bob", resource="boxes", variables=SESSION, initial_context=f"The plan is {MARK}")
@@ -231,9 +236,9 @@ class Walk:
         self._document, self._world, self._ids = document, world, ids
 
     async def leaks(self, key: str, **named: str) -> list[str]:
-        """The operations whose answer to a call with `key` contains MARK.
+        """Operations, such as `GET /v1/threads`, whose answer to a call with `key` contains the word MARK.
 
-        named: values for fields of these names, in every call.
+        named: values for the request fields with these names, such as `agent_id`.
         """
         found = []
         for method, path, operation in self._operations():
@@ -293,7 +298,10 @@ class Walk:
         }
 
     def _value(self, name: str, schema: dict[str, Any], named: dict[str, str]) -> Any:
-        """A value for the field `name` of this schema: a known one, else the simplest that the schema allows."""
+        """A value for the field `name` that fits `schema`.
+
+        It is taken from `named` or `_known()`, else it is the simplest value that the schema allows.
+        """
         if "$ref" in schema:
             schema = self._document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         known = {**self._known(), **named}
@@ -315,9 +323,9 @@ class Walk:
 
 @pytest.mark.slow
 async def test_no_api_operation_returns_another_agents_data(world: World) -> None:
-    """Calls with keys bound to other agents never return bob's data.
+    """No call with a key bound to other agents returns data of the agent bob.
 
-    A key bound to no agent does get it, which shows that the calls reach the data.
+    The same calls with a key bound to no agent do return his data, so they reach it.
     """
     ids = await plant(world)
     document = (await world.client.get("/openapi.json")).json()

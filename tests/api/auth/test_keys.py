@@ -1,4 +1,4 @@
-"""API keys, from the configured keys file and created by admins while the service runs."""
+"""API keys: those in the configured keys file, and keys that admins create while the service runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_without_keys_every_caller_is_the_default_admin() -> None:
 
 
 def test_known_key_has_its_tenant_and_role() -> None:
-    """A call with a known key has the tenant and role of its entry."""
+    """A call with a configured key gets the tenant and the role of that key's entry."""
     caller = LISTED.caller("writer-key-1")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("other", Role.WRITER)
@@ -95,7 +95,7 @@ def test_a_missing_keys_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_keys_file_is_loaded(tmp_path: Path) -> None:
-    """A key in the keys file identifies its caller."""
+    """A key in the keys file gives its caller the tenant and the role of the entry. The file may begin with a BOM."""
     path = tmp_path / "keys.json"
     path.write_text('\ufeff[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')  # as Windows' editor saves it
     caller = KeyBook(load_keys(path)).caller("abcdefgh")
@@ -125,8 +125,8 @@ async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
-    """The file of created keys contains only hashes of the keys, and only its owner can read it."""
+async def test_created_keys_are_stored_as_hashes_in_a_private_file(tmp_path: Path) -> None:
+    """The file of keys that admins create contains only hashes of the keys, and only its owner can read it."""
     path = tmp_path / "keys.json"
     _, key = await KeyBook((), path).create(KeyRights(tenant="acme", role=Role.READER), clock)
     assert key not in path.read_text()
@@ -134,8 +134,8 @@ async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
-    """If the key file cannot be written, creating a key fails with the cause and adds no key."""
+async def test_a_key_whose_file_cannot_be_written_is_not_created(tmp_path: Path) -> None:
+    """If the file of created keys cannot be written, creating a key raises Unavailable and adds no key."""
     book = KeyBook((), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
@@ -158,7 +158,10 @@ async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processe
 
 @pytest.mark.anyio
 async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> None:
-    """If another process holds the key file's lock too long, creating a key raises Unavailable with the process id."""
+    """If a process does not release the lock of the file of created keys, creating a key raises Unavailable.
+
+    The error names the id of that process.
+    """
     book = KeyBook((), tmp_path / "keys.json", wait_s=0.05)
     with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
@@ -166,9 +169,9 @@ async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> 
 
 @pytest.mark.anyio
 async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With a damaged key file the service does not start.
+    """The service does not start if the file of created keys is damaged.
 
-    A service that runs already logs the error and keeps the keys that it has loaded.
+    If the file becomes damaged later, the running service logs the error and keeps the keys that it has loaded.
     """
     path = tmp_path / "keys.json"
     book = KeyBook((), path)
@@ -183,7 +186,7 @@ async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, cap
 
 @pytest.mark.anyio
 async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> None:
-    """Keys of the configured file are listed without a creation time and cannot be revoked."""
+    """Keys in the configured keys file cannot be revoked, and are listed without a creation time."""
     known = guarded.keys.known()
     assert len(known) == len(KEYS)
     assert known[0].created_at is None
@@ -193,7 +196,7 @@ async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> Non
 
 @pytest.mark.anyio
 async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
-    """Only the answer that creates a key shows the key itself; the list shows its rights. A revoked key is refused."""
+    """Only the answer that creates a key contains the key; the list has its id and rights. A revoked key gets a 401."""
     admin = bearer("acme", Role.ADMIN)
     rights = {"tenant": "new", "role": "writer", "agents": ["ann"], "namespace": "notes"}
     async with connect(guarded) as client:

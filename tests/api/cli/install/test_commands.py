@@ -23,7 +23,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's home folder."""
+    """An empty home folder, with REMEMBRANCER_URL set to an address at which no service runs."""
     home = tmp_path / "home"
     home.mkdir()
     for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "REMEMBRANCER_KEY"):
@@ -87,7 +87,7 @@ def test_claude_code_gets_http_hooks_and_a_command_at_the_start(home: Path) -> N
 
 
 def test_exported_key_is_referred_to_and_not_stored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If REMEMBRANCER_KEY is exported, every client reads the key from that variable, and no file contains the key."""
+    """If REMEMBRANCER_KEY is exported, `install` writes the variable's name into the settings instead of the key."""
     monkeypatch.setenv("REMEMBRANCER_KEY", "top-secret")
     for client in ClientName:
         assert "REMEMBRANCER_KEY" in call("install", client).output
@@ -115,8 +115,8 @@ def test_given_key_is_stored_in_the_users_settings_of_claude_code_alone(home: Pa
     assert not any("top-secret" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_key_that_goes_into_a_linked_file_is_pointed_out(home: Path) -> None:
-    """Installing a key warns if the settings file is a symbolic link.
+def test_a_key_in_a_symbolically_linked_file_gives_a_warning(home: Path) -> None:
+    """`install --key` warns if the settings file that gets the key is a symbolic link.
 
     The link's target may be in a published repository.
     """
@@ -170,7 +170,10 @@ def test_project_gets_files_of_its_own_and_its_namespace(home: Path, tmp_path: P
 
 @pytest.mark.usefixtures("home")
 def test_project_installation_is_refused_if_the_user_has_one(tmp_path: Path) -> None:
-    """A project installation beside the user's own would store everything twice, so it is refused with that reason."""
+    """If a client is installed for all projects, `install --project` fails.
+
+    With both installations every turn would be stored twice.
+    """
     call("install", "codex")
     done = call("install", "codex", "--project", str(tmp_path))
     assert (done.exit_code, "would be remembered twice" in done.stderr) == (2, True)
@@ -178,7 +181,10 @@ def test_project_installation_is_refused_if_the_user_has_one(tmp_path: Path) -> 
 
 
 def test_namespaces_of_any_script_are_percent_encoded_in_urls(home: Path) -> None:
-    """A hook sends its namespace in the URL, because its headers lose characters outside Latin-1."""
+    """Hooks and the MCP server send the namespace in their URLs, percent-encoded.
+
+    A header could not carry it, because headers lose characters outside Latin-1.
+    """
     call("install", "claude-code", "--namespace", "проект/1")
     encoded = "%D0%BF%D1%80%D0%BE%D0%B5%D0%BA%D1%82%2F1"
     hooks = settings(home / ".claude" / "settings.json")["hooks"]
@@ -210,7 +216,7 @@ def test_usage_errors_are_one_line_and_write_nothing(home: Path, arguments: list
 
 
 def test_malformed_settings_are_named_and_untouched(home: Path) -> None:
-    """If a settings file is malformed, the error has its name and the line of the fault. No file is written."""
+    """If a client's settings file is malformed, `install` prints the file's name and changes no file."""
     path = home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_text('{\n  "a": 1\n')
@@ -221,9 +227,9 @@ def test_malformed_settings_are_named_and_untouched(home: Path) -> None:
 
 
 def test_cursor_gets_a_rule_in_a_project(home: Path, tmp_path: Path) -> None:
-    """Cursor's hooks cannot add text to a prompt.
+    """In a project `install cursor` writes a rule file that tells the agent when to call the memory tools.
 
-    Instead, a rule that always applies tells the agent when to call the tools.
+    The rule stands in for hooks, because Cursor's hooks cannot add text to a prompt.
     """
     call("install", "cursor")
     server = settings(home / ".cursor" / "mcp.json")["mcpServers"]["remembrancer"]
@@ -237,9 +243,9 @@ def test_cursor_gets_a_rule_in_a_project(home: Path, tmp_path: Path) -> None:
 
 
 def test_vscode_gets_hooks_and_a_server(home: Path) -> None:
-    """VS Code's hooks file sends prompts to its endpoint of the service.
+    """`install vscode` writes a hook that posts prompts to /v1/hooks/vscode.
 
-    mcp.json starts the MCP server for the workspace folder.
+    It also adds an MCP server for the open workspace folder to mcp.json.
     """
     call("install", "vscode")
     hooks = settings(home / ".copilot" / "hooks" / "remembrancer.json")["hooks"]
@@ -266,15 +272,15 @@ def test_service_writes_a_unit_that_systemd_accepts(home: Path, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("home")
-def test_service_without_systemd_says_that_it_cannot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """On a machine without systemd nothing is written, and the message says what to do."""
+def test_install_of_the_service_fails_without_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a machine without systemd, `install --service` exits with code 2 and says that it needs systemd."""
     monkeypatch.setenv("PATH", str(tmp_path))
     done = call("install", "codex", "--service")
     assert (done.exit_code, "--service needs systemd" in done.stderr) == (2, True)
 
 
 def test_install_records_contain_none_of_the_users_other_settings(home: Path) -> None:
-    """The record for uninstalling contains no other settings of the user, because they may be secret."""
+    """The records that `install` keeps for `uninstall` have none of the user's other settings, which may be secret."""
     path = home / ".claude.json"
     path.write_text(json.dumps({"oauth": "foreign-secret", "mcpServers": {"other": {"env": {"K": "foreign-secret"}}}}))
     call("install", "claude-code")

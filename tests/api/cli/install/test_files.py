@@ -1,4 +1,7 @@
-"""Installing entries into settings files and uninstalling them: exact, atomic, and without changes to other content."""
+"""Installing entries into AI clients' settings files and removing them: exact, atomic, no changes to other content.
+
+An entry is a hook, an MCP server or a variable of this program.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ WITH_KEY = replace(CLAUDE_CODE, key="secret", authorised=True)
 
 @contextmanager
 def fresh_home() -> Iterator[tuple[Path, SettingsFiles]]:
-    """A new home folder, with a folder for the install records next to it."""
+    """An empty home folder, and the object that changes settings files in it.
+
+    The object keeps its records (what to undo in each file) next to the home folder.
+    """
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         home = Path(folder) / "home"
         home.mkdir()
@@ -41,19 +47,19 @@ def fresh_home() -> Iterator[tuple[Path, SettingsFiles]]:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """An empty home folder of the user, in which `files` changes settings."""
+    """An empty home folder, in which the clients' settings files are written."""
     with fresh_home() as (home, _):
         yield home
 
 
 @pytest.fixture
 def files(home: Path) -> SettingsFiles:
-    """The object that installs and uninstalls entries in settings files below `home`."""
+    """The object that adds this program's entries to settings files below `home` and removes them."""
     return SettingsFiles(home.parent / "state" / "installed")
 
 
 def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
-    """Install the entries and return what happened to each file."""
+    """Add the entries of `wanted` to its settings files; return for each file what happened, such as "created"."""
     changes = [files.plan_install(file) for file in files_of(wanted)]
     for change in changes:
         files.apply(change)
@@ -61,7 +67,7 @@ def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
 
 
 def uninstalled(files: SettingsFiles, wanted: Installation) -> list[str]:
-    """Uninstall the entries and return what happened to each file."""
+    """Remove the entries of `wanted` from its settings files; return for each file what happened, such as "removed"."""
     changes = [files.plan_uninstall(file) for file in files_of(replace(wanted, key=None))]
     for change in changes:
         files.apply(change)
@@ -143,9 +149,9 @@ TOML = st.sampled_from([
 
 @given(TOML)
 def test_codex_configuration_is_restored(text: str) -> None:
-    """`install` appends its table to Codex's config.toml and leaves the rest, comments included.
+    """`install` adds a table for the MCP server to Codex's config.toml and changes no other setting.
 
-    Uninstalling restores the file.
+    Uninstalling restores the file byte by byte, comments included.
     """
     with fresh_home() as (home, files):
         path = home / ".codex" / "config.toml"
@@ -163,7 +169,7 @@ def test_codex_configuration_is_restored(text: str) -> None:
 
 
 def test_codex_table_is_removed_after_codex_added_another(home: Path, files: SettingsFiles) -> None:
-    """If Codex wrote another table after the installed one, uninstalling leaves that table and its comment."""
+    """If Codex added a table to config.toml after the installed one, uninstalling keeps that table and its comment."""
     installed(files, CODEX)
     path = home / ".codex" / "config.toml"
     added = '\n# trusted\n[projects."/p"]\ntrust_level = "trusted"\n'
@@ -173,9 +179,9 @@ def test_codex_table_is_removed_after_codex_added_another(home: Path, files: Set
 
 
 def test_codex_servers_in_an_inline_table_are_refused_and_untouched(home: Path, files: SettingsFiles) -> None:
-    """If config.toml has its servers in an inline table, `install` fails.
+    """If Codex's config.toml has its MCP servers in an inline table, `install` fails and changes no file.
 
-    No file changes, and the error says what to do.
+    The error asks the user to write a table `[mcp_servers.remembrancer]`.
     """
     path = home / ".codex" / "config.toml"
     path.parent.mkdir()
@@ -211,7 +217,7 @@ def test_file_that_was_created_and_changed_since_keeps_only_the_change(home: Pat
 
 
 def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: SettingsFiles) -> None:
-    """Uninstalling keeps a hook handler that the user added to the group that `install` created."""
+    """Uninstalling keeps a hook that the user added to the hook group that `install` created."""
     installed(files, CLAUDE_CODE)
     path = home / ".claude" / "settings.json"
     members = parse_json(path.read_text())
@@ -223,7 +229,10 @@ def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: 
 
 
 def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsFiles) -> None:
-    """An install with another URL leaves no entry of the first install, even if the record of the first is lost."""
+    """Installing with another URL replaces every entry with the old URL.
+
+    This holds even if the record of the earlier installation is lost.
+    """
     installed(SettingsFiles(home.parent / "lost"), replace(CLAUDE_CODE, url="http://127.0.0.1:1"))
     installed(files, CLAUDE_CODE)
     text = (home / ".claude" / "settings.json").read_text() + (home / ".claude.json").read_text()
@@ -233,7 +242,7 @@ def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsF
 
 @pytest.mark.parametrize("text", ['{"a": 1', "[1]", '{"hooks": []}', '{"hooks": {"Stop": {}}}', "\xff"])
 def test_malformed_settings_are_refused_and_untouched(home: Path, files: SettingsFiles, text: str) -> None:
-    """If a settings file is malformed, the error names that file, and no settings file is changed."""
+    """If a client's settings file is malformed, `install` fails with the file's name and changes no file."""
     path = home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
@@ -244,7 +253,10 @@ def test_malformed_settings_are_refused_and_untouched(home: Path, files: Setting
 
 
 def test_change_by_another_program_meanwhile_is_not_overwritten(home: Path, files: SettingsFiles) -> None:
-    """If a client saves its settings between plan and write, its change stays, and the user is asked to try again."""
+    """If a client changes its settings file after `install` has read it, `install` fails and the change stays.
+
+    The error asks the user to run the command again.
+    """
     path = home / ".claude.json"
     path.write_text("{}")
     changes = [files.plan_install(file) for file in files_of(CLAUDE_CODE)]
@@ -292,7 +304,10 @@ def test_write_that_fails_leaves_the_old_file(
 def test_an_installation_of_an_earlier_version_can_be_uninstalled_and_repeated(
     home: Path, files: SettingsFiles
 ) -> None:
-    """Install records of an earlier version are understood. They have the members of `prior` at the top level."""
+    """Installation records in the format of an earlier version are still understood.
+
+    That format has the fields of `prior` (what the entries replaced) at the top level.
+    """
     path = home / ".claude.json"
     old = {"mcpServers": {"remembrancer": {"type": "http", "url": "http://old"}}}
     path.write_text(json.dumps(old))
@@ -306,10 +321,10 @@ def test_an_installation_of_an_earlier_version_can_be_uninstalled_and_repeated(
     assert parse_json(path.read_text()) == old | {"numStartups": 2}
 
 
-def test_damaged_install_record_is_an_error_that_names_it(home: Path, files: SettingsFiles) -> None:
-    """An unreadable install record raises an error with its name.
+def test_uninstall_fails_with_a_damaged_record_and_works_without_it(home: Path, files: SettingsFiles) -> None:
+    """If the record of an installation is damaged, uninstalling fails and asks the user to remove the record.
 
-    Once the record is deleted, uninstalling removes the installed entries.
+    Without the record, uninstalling still removes the installed entries.
     """
     installed(files, CODEX)
     records = list((home.parent / "state" / "installed").iterdir())

@@ -36,12 +36,12 @@ class _Service(BaseHTTPRequestHandler):
         self.wfile.write(self.answer[1])
 
     def log_message(self, *_: Any) -> None:
-        """Print nothing."""
+        """Suppress the log line for each request."""
 
 
 @pytest.fixture
 def service() -> Iterator[tuple[str, type[_Service]]]:
-    """The URL of a fake service, and its handler class, on which a test sets the answers."""
+    """The URL of a fake service, and its request handler class. Every request gets the class's `answer`."""
     handler = type("Handler", (_Service,), {"calls": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -68,7 +68,7 @@ def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str
 
 
 def test_hook_posts_the_event_and_prints_the_answer(service: tuple[str, type[_Service]]) -> None:
-    """The hook posts the event unchanged, with the key from the environment, and prints the service's answer."""
+    """The hook script posts its event unchanged, with REMEMBRANCER_KEY as the API key, and prints the answer."""
     url, handler = service
     handler.answer = (200, json.dumps(ANSWER).encode())
     done = run_hook(url, REMEMBRANCER_KEY="k")
@@ -77,25 +77,25 @@ def test_hook_posts_the_event_and_prints_the_answer(service: tuple[str, type[_Se
 
 
 @pytest.mark.parametrize("answer", [(200, b"{}"), (200, b"no JSON"), (200, b"[1]"), (401, b'{"a": 1}'), (503, b"{}")])
-def test_nothing_is_printed_for_an_empty_answer_or_a_fault(
+def test_hook_prints_nothing_for_an_error_or_an_empty_answer(
     service: tuple[str, type[_Service]], answer: tuple[int, bytes]
 ) -> None:
-    """If the service answers with an error or nothing, the hook prints nothing and exits with code 0."""
+    """If the answer is an error, an empty object or no JSON object, the hook script prints nothing and exits with 0."""
     url, handler = service
     handler.answer = answer
     done = run_hook(url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_service_that_is_away_is_no_error() -> None:
-    """If nothing listens at the URL or the URL is invalid, the hook exits with code 0 and prints nothing."""
+def test_hook_prints_nothing_if_no_service_answers() -> None:
+    """If nothing listens at the URL or the URL is invalid, the hook script prints nothing and exits with 0."""
     for url in ("http://127.0.0.1:1", "http://nowhere.invalid", "http://127.0.0.1:x"):
         done = run_hook(url)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
-    """If the service accepts the connection and sends nothing, the hook ends before the client's own timeout."""
+    """If the service accepts the connection and sends nothing, the hook script ends within the hook's 3 seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         done = run_hook(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -104,7 +104,10 @@ def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
 
 
 def test_events_of_other_programs_are_not_sent_as_those_of_claude_code(service: tuple[str, type[_Service]]) -> None:
-    """Visual Studio Code also runs the hooks in Claude Code's settings. The hook then sends nothing."""
+    """The hook for Claude Code sends an event only if Claude Code runs it, which sets CLAUDECODE.
+
+    Visual Studio Code runs the hooks of Claude Code too, but its events have their own endpoint.
+    """
     url, handler = service
     run_hook(url, ClientName.CLAUDE_CODE)
     assert handler.calls == []

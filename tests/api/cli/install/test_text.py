@@ -1,4 +1,4 @@
-"""Changes to the text of a JSON file that leave everything else in it unchanged."""
+"""Edits of a JSON file's text that keep comments, layout and all other members."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_comments_commas_and_indentation_stay() -> None:
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), INDENTS, st.text(max_size=4), VALUES)
 def test_a_member_is_set_and_all_others_stay(members: dict[str, Any], indent: Any, key: str, value: Any) -> None:
-    """Setting a member changes that member alone; undoing the changes gives the same text."""
+    """Setting a member changes no other member of the object. Undoing the edit restores the text."""
     text = json.dumps(members, indent=indent)
     document = JsonText(text)
     document.set((key,), value)
@@ -53,7 +53,7 @@ def test_a_member_is_set_and_all_others_stay(members: dict[str, Any], indent: An
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=4), INDENTS, st.data())
 def test_a_removed_member_leaves_the_others(members: dict[str, Any], indent: Any, data: st.DataObject) -> None:
-    """Removing a member at any depth leaves all other members."""
+    """Removing a member of a JSON object leaves all other members."""
     key = data.draw(st.sampled_from(sorted(members)))
     document = JsonText(json.dumps(members, indent=indent))
     document.remove((key,))
@@ -62,7 +62,7 @@ def test_a_removed_member_leaves_the_others(members: dict[str, Any], indent: Any
 
 @given(st.lists(VALUES, max_size=4), INDENTS, VALUES)
 def test_an_element_is_appended_and_removed(array: list[Any], indent: Any, value: Any) -> None:
-    """An appended element is the last one; removing it leaves the rest."""
+    """An element is appended at the end of a JSON array. Removing it leaves the other elements."""
     document = JsonText(json.dumps({"a": array}, indent=indent))
     document.append(("a",), value)
     assert parse_json(document.text) == {"a": [*array, value]}
@@ -85,8 +85,8 @@ def test_malformed_text_is_refused(text: str, reason: str) -> None:
         JsonText(text)
 
 
-def test_path_through_a_value_of_another_type_is_refused() -> None:
-    """If a path leads through a value that is no object or array, the error names that member."""
+def test_adding_to_a_member_of_another_type_is_refused() -> None:
+    """Adding to a member that is no object, or no array, raises an error that names the member."""
     document = JsonText('{"hooks": "none", "list": {}}')
     with pytest.raises(MalformedSettings, match="hooks must be an object"):
         document.set(("hooks", "Stop"), [])
