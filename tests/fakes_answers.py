@@ -23,7 +23,10 @@ class FakeAnswers(AnswerStore):
         return stored[2] if stored and stored[1] > self._clock() - ANSWER_TTL else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Store an answer and drop the oldest beyond the size; see the port AnswerStore."""
+        """Return the answer that is already stored under the key; otherwise store `answer` and return it.
+
+        If all answers together then have more than `max_bytes` bytes, the oldest are removed.
+        """
         stored = await self.get(scope, key)
         if stored is not None:
             return stored
@@ -33,14 +36,14 @@ class FakeAnswers(AnswerStore):
         return answer
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Remove the answers about the namespace and return their number."""
+        """Remove the answers to calls in the namespace and return their number. `memory_id` is ignored."""
         keys = self._keys(scope)
         for key in keys:
             del self._answers[key]
         return len(keys)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - as above
-        """Return the number of answers about the namespace."""
+        """Return the number of stored answers to calls in the namespace. `memory_id` is ignored."""
         return len(self._keys(scope))
 
     def _keys(self, scope: Scope) -> list[tuple[str, str]]:

@@ -24,21 +24,24 @@ class _Session:
 
 
 class FakeClientSessions(ClientSessionStore):
-    """Sessions in a dictionary; `captures` is their queue."""
+    """Sessions of clients in a dictionary. `captures` is the queue of turns that wait to become memories."""
 
     def __init__(self) -> None:
         self.captures = FakeThreads()
         self._sessions: dict[tuple[str, str, str | None], _Session] = {}
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """See the port `ClientSessionStore`."""
+        """Store the prompt, unless its id was queued before, and return which memories the session was shown."""
         session = self._of(scope)
         if prompt is not None and prompt_id not in session.asked:
             session.prompts[prompt_id] = prompt
         return Shown(frozenset(session.shown), session.since, frozenset(session.statements))
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """See the port `ClientSessionStore`."""
+        """Record memories and hashes of their sentences as shown to the session, and return True.
+
+        If one of the memories was shown to the session before, record nothing and return False.
+        """
         session = self._of(scope)
         if not session.shown.isdisjoint(ids):
             return False
@@ -47,11 +50,11 @@ class FakeClientSessions(ClientSessionStore):
         return True
 
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """See the port `ClientSessionStore`."""
+        """Record memories as shown to the session."""
         self._of(scope).shown.update(ids)
 
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """See the port `ClientSessionStore`."""
+        """Clear the session's record of shown memories, unless it was last cleared less than `pause` before `at`."""
         session = self._of(scope)
         if session.since is None or at - session.since >= pause:
             session.since = at
@@ -59,7 +62,10 @@ class FakeClientSessions(ClientSessionStore):
             session.statements.clear()
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """See the port `ClientSessionStore`."""
+        """Queue the waiting prompt and the turns that were not queued before, as one batch.
+
+        Return the number of turns in the batch.
+        """
         session, batch = self._of(scope), list[Turn]()
         if prompt_id is not None and prompt_id in session.prompts:
             batch.append(session.prompts.pop(prompt_id))
@@ -75,11 +81,11 @@ class FakeClientSessions(ClientSessionStore):
         return len(batch)
 
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """See the port `ClientSessionStore`."""
+        """Return the ids of the session's prompts that are stored but not queued yet."""
         return sorted(self._of(scope).prompts)
 
     async def discard_prompts(self, scope: Scope) -> None:
-        """See the port `ClientSessionStore`."""
+        """Remove the waiting prompts of the session; if the scope names no session, those of the whole namespace."""
         for (*place, session_id), session in self._sessions.items():
             if place == [scope.tenant, scope.namespace] and scope.session_id in (None, session_id):
                 session.prompts.clear()

@@ -23,7 +23,10 @@ class FakeLocks(Locks):
         self._fences = itertools.count(1)
 
     async def acquire(self, request: LockRequest) -> Lease:
-        """Acquire the lock and return its lease; see the port Locks."""
+        """Wait until the lock is free, acquire it and return its lease.
+
+        Raise Overloaded after `request.wait_s` seconds.
+        """
         deadline = time.monotonic() + request.wait_s
         while self._holders.get(_key(request), ("", 0.0))[1] > time.monotonic():
             if time.monotonic() >= deadline:
@@ -34,13 +37,13 @@ class FakeLocks(Locks):
         return lease
 
     async def renew(self, lease: Lease) -> None:
-        """Restart the TTL of the lease; see the port Locks."""
+        """Restart the TTL of the lock. Raise LockLost if the lease no longer holds it."""
         if not self._holds(lease):
             raise LockLost("the lock was lost")
         self._hold(lease)
 
     async def release(self, lease: Lease) -> bool:
-        """Release the lock; see the port Locks."""
+        """Release the lock. Return False if the lease no longer holds it."""
         return self._holds(lease) and bool(self._holders.pop(_key(lease.request)))
 
     def _hold(self, lease: Lease) -> None:

@@ -19,7 +19,7 @@ class FakeReceipts(ReceiptStore):
     namespaces: dict[tuple[str, str], str] = field(default_factory=dict)
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Seal and store receipts; see the port ReceiptStore."""
+        """Give the tenant's receipts their hashes, store their texts, and return the receipts with hashes."""
         sealed = seal_all(receipts, self.heads.get(tenant, ChainHead()))
         for unsealed, receipt in zip(receipts, sealed, strict=True):
             self.heads[tenant] = receipt.head
@@ -28,11 +28,14 @@ class FakeReceipts(ReceiptStore):
         return sealed
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """Return the text of a receipt by its id."""
+        """Return the text of the tenant's receipt with this id; None if there is none."""
         return self.texts.get((tenant, receipt_id))
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """Return the newest texts of the namespace, newest first."""
+        """Return the texts of at most `limit` receipts of the namespace, newest first.
+
+        before: id of a receipt; only older receipts are returned, and none if the id is unknown.
+        """
         keys = self._keys(scope, None)[::-1]
         if before is not None:
             ids = [receipt_id for _, receipt_id in keys]
@@ -40,7 +43,10 @@ class FakeReceipts(ReceiptStore):
         return [self.texts[key] for key in keys[:limit]]
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the receipts of the namespace and return their number."""
+        """Remove the receipts of the namespace and return their number.
+
+        With a `memory_id`, remove none and return 0.
+        """
         keys = self._keys(scope, memory_id)
         for key in keys:
             del self.texts[key]
@@ -48,7 +54,7 @@ class FakeReceipts(ReceiptStore):
         return len(keys)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Return the number of receipts of the namespace."""
+        """Return the number of receipts of the namespace that `erase` would remove; 0 if `memory_id` is given."""
         return len(self._keys(scope, memory_id))
 
     def _keys(self, scope: Scope, memory_id: str | None) -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ class _StoredThread:
             self.used[index] = self.clock
 
     def number(self, turn: Turn, rank: str | None) -> Turn:
-        """Return `turn` with the thread's next index."""
+        """Return `turn` with the thread's next index, and record its files, images and eviction rank."""
         numbered = replace(turn, index=self.next_index)
         self.files |= {path: PathMention(path, self.next_index, turn.at) for path in turn.files}
         self.images |= {path: PathMention(path, self.next_index, turn.at) for path in turn.images}
@@ -62,13 +62,13 @@ class _StoredThread:
         return numbered
 
     def position(self, turn: Turn) -> int:
-        """Position of a turn in the eviction order; the lowest is evicted first."""
+        """Position of a turn in the eviction order; the turn with the lowest position is evicted first."""
         rank = self.ranks[turn.index]
         return int(rank) + turn.index if rank else self.used[turn.index]
 
 
 class FakeThreads(ThreadStore, EvictedTurnStore):
-    """A ThreadStore and store of evicted turns in dictionaries; nothing expires."""
+    """Threads and batches of evicted turns in dictionaries. Nothing expires."""
 
     def __init__(self) -> None:
         self._threads: dict[tuple[str, str, str], _StoredThread] = {}
@@ -85,7 +85,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """See the port `ThreadStore`."""
+        """Create a thread and return its id; if a thread with this resource and key exists, return its id instead."""
         for key, stored in self._threads.items():
             same = (stored.thread.resource, stored.thread.key) == (new.resource, new.key)
             if key[:2] == (scope.tenant, scope.namespace) and new.key is not None and same:
@@ -108,12 +108,12 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return new.thread_id
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """See the port `ThreadStore`."""
+        """Return the id of the thread with this resource and key; None if there is none."""
         stored = (each.thread for place, each in self._threads.items() if place[:2] == (scope.tenant, scope.namespace))
         return next((thread.id for thread in stored if (thread.resource, thread.key) == (resource, key)), None)
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """See the port `ThreadStore`."""
+        """Append a turn to a thread, and evict turns if the thread then exceeds its limits."""
         stored, limits = self._get(scope, append.thread_id), append.limits
         request = append.request
         if request is not None and request.key in stored.requests:
@@ -153,11 +153,11 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return appended
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
-        """See the port `ThreadStore`."""
+        """Return the state of a thread, without its turns."""
         return self._get(scope, thread_id).thread
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """See the port `ThreadStore`."""
+        """Return a page of the namespace's threads, the last used first."""
         where = [stored for key, stored in self._threads.items() if key[:2] == (scope.tenant, scope.namespace)]
         newest = sorted(where, key=lambda stored: -stored.used_at)
         before = math.inf if query.cursor is None else int(query.cursor)
@@ -167,12 +167,15 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return ThreadPage(tuple(stored.thread for stored in page), cursor)
 
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
-        """See the port `ThreadStore`."""
+        """Return a thread with all its turns."""
         stored = self._get(scope, thread_id)
         return ThreadContent(stored.thread, tuple(stored.turns), dict(stored.used))
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """See the port `ThreadStore`."""
+        """Return a thread's newest turns and newest system turns, and the files and images that it mentions.
+
+        tokens: turns are collected, newest first, until they have more tokens than this.
+        """
         stored = self._get(scope, thread_id)
         system = [turn for turn in stored.turns if turn.role == "system"]
         chosen = {turn.index for turns in (stored.turns, system) for turn in _newest(turns, tokens)}
@@ -181,19 +184,22 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return ThreadTail(stored.thread, turns, files, images, len(stored.files), len(stored.images))
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """See the port `ThreadStore`."""
+        """Return at most `limit` turns of a thread from position `offset` on, and mark them as used."""
         stored = self._get(scope, thread_id)
         shown = tuple(stored.turns[offset : offset + limit])
         stored.use([turn.index for turn in shown])
         return ThreadContent(stored.thread, shown, dict(stored.used))
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """See the port `ThreadStore`."""
+        """Mark the turns of a thread with these indices as used."""
         stored = self._get(scope, thread_id)
         stored.use([turn.index for turn in stored.turns if turn.index in indices])
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """See the port `ThreadStore`."""
+        """Remove turns from a thread, queue them as one batch, and return the thread's new version.
+
+        Return 0 and change nothing if one of the turns is missing.
+        """
         stored = self._get(scope, removal.thread_id)
         evicted = [turn for turn in stored.turns if turn.index in removal.indices]
         if len(evicted) < len(removal.indices):
@@ -212,7 +218,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """See the port `ThreadStore`."""
+        """Replace all turns of a thread, remove its summary, and return its new version."""
         stored = self._get(scope, thread_id)
         self._check(stored, expected)
         stored.files, stored.images = {}, {}
@@ -223,7 +229,10 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored.thread.version
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """See the port `ThreadStore`."""
+        """Remove all turns of a thread and its summary; return the number of turns.
+
+        With a `backup_id`, store the turns under it.
+        """
         stored = self._get(scope, thread_id)
         count = len(stored.turns)
         if backup_id is not None:
@@ -232,44 +241,47 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return count
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """See the port `ThreadStore`."""
+        """Return the turns that `clear` stored under this id. Raise NotFound if there are none."""
         found = self._backups.get((scope.tenant, scope.namespace, backup_id))
         if found is None:
             raise NotFound(f"there is no backup {backup_id!r}")
         return found
 
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
-        """See the port `ThreadStore`."""
+        """Delete a thread. With `flush`, queue its turns to become memories."""
         turns = self._get(scope, thread_id).turns
         self.evict(scope, thread_id, turns if flush else [])
         del self._threads[scope.tenant, scope.namespace, thread_id]
 
     async def queue_expired(self) -> int:
-        """See the port `ThreadStore`."""
+        """Return 0, because no thread expires."""
         return 0
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """See the port `EvictedTurnStore`."""
+        """Return at most `limit` batches from the front of the namespace's queue."""
         return self._evicted.get((scope.tenant, scope.namespace), [])[:limit]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
-        """See the port `EvictedTurnStore`."""
+        """Remove a batch from the queue, because its turns are stored as memories."""
         self._evicted[scope.tenant, scope.namespace].remove(batch)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """See the port `EvictedTurnStore`."""
+        """Move a batch to the end of the queue and set its number of failed attempts."""
         queue = self._evicted[scope.tenant, scope.namespace]
         queue.remove(batch)
         queue.append(replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """See the port `EvictedTurnStore`."""
+        """Take a failing batch out of the queue until `requeue` puts it back."""
         self._evicted[scope.tenant, scope.namespace].remove(batch)
         batches = self._set_aside.setdefault((scope.tenant, scope.namespace, batch.thread_id), [])
         batches.append(replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at))
 
     async def requeue(self, at: datetime | None) -> int:
-        """See the port `EvictedTurnStore`."""
+        """Put back the batches that were set aside and whose `retry_at` is not after `at`; return their number.
+
+        If `at` is None, all batches that were set aside are put back.
+        """
         recalled = [(key, one) for key, queue in self._set_aside.items() for one in queue if one.due(at)]
         for key, one in recalled:
             self._set_aside[key].remove(one)
@@ -277,18 +289,18 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return len(recalled)
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """See the port `EvictedTurnStore`."""
+        """Return the number of queued batches in the namespace, and the batches of the thread that are set aside."""
         batches = self._set_aside.get((scope.tenant, scope.namespace, thread_id or ""), ())
         return EvictedBacklog(len(self._evicted.get((scope.tenant, scope.namespace), ())), tuple(batches))
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
-        """See the port `EvictedTurnStore`."""
+        """Remove all batches of a thread; if `thread_id` is None, all batches of the namespace."""
         for key, queue in [*self._evicted.items(), *self._set_aside.items()]:
             if key[:2] == (scope.tenant, scope.namespace):
                 queue[:] = [batch for batch in queue if thread_id not in (None, batch.thread_id)]
 
     async def scopes(self) -> AsyncIterator[Scope]:
-        """See the port `EvictedTurnStore`."""
+        """Yield every tenant and namespace that has queued batches."""
         for (tenant, namespace), queue in list(self._evicted.items()):
             if queue:
                 yield Scope(tenant, namespace)
@@ -303,14 +315,17 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         stored.thread = replace(stored.thread, version=stored.thread.version + 1, tokens=tokens, turns=len(turns))
 
     def evict(self, scope: Scope, thread_id: str, turns: Sequence[Turn]) -> None:
-        """Queue the turns as one batch; without turns, queue nothing."""
+        """Queue the turns as one batch, to become memories. Without turns, queue nothing."""
         if turns:
             queue = self._evicted.setdefault((scope.tenant, scope.namespace), [])
             queue.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))
 
 
 def _newest(turns: Sequence[Turn], tokens: int) -> Iterator[Turn]:
-    """The newest of `turns`, newest first; the last one is the turn with which they exceed `tokens` tokens."""
+    """The newest of `turns`, newest first, until their total exceeds `tokens` tokens.
+
+    The last one is the turn with which the total exceeds it.
+    """
     for turn in reversed(turns):
         yield turn
         tokens -= turn.tokens

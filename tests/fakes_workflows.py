@@ -62,7 +62,7 @@ class FakeWorkflows(WorkflowStore):
         self._claimed.clear()
 
     def mark_unrecorded(self, scope: Scope, workflow_id: str) -> None:
-        """List an ended workflow again as not yet stored as memories."""
+        """Make `unrecorded` yield an ended workflow again, as if its memories were not written yet."""
         self._unrecorded.add(_key(scope, workflow_id))
         self._claimed.clear()
 
@@ -73,7 +73,7 @@ class FakeWorkflows(WorkflowStore):
             raise NotFound("no such workflow") from error
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """See the port `WorkflowStore`."""
+        """Create a workflow. Raise Conflict if its id is taken and NotFound if its parent is unknown."""
         if _key(scope, new.workflow_id) in self._workflows:
             raise Conflict("it exists")
         ancestors: tuple[str, ...] = ()
@@ -86,7 +86,10 @@ class FakeWorkflows(WorkflowStore):
         )
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """See the port `WorkflowStore`."""
+        """Append an event to a workflow and return the new version.
+
+        A repeated idempotency key returns the version and answer of the first call.
+        """
         workflow = self._get(scope, append.workflow_id)
         version = len(workflow.events)
         if append.once is not None and append.once.key in workflow.answers:
@@ -107,7 +110,7 @@ class FakeWorkflows(WorkflowStore):
         return EventAppended(version + 1)
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """See the port `WorkflowStore`."""
+        """Return a workflow with its newest snapshot at or before `at_version`, and the events since the snapshot."""
         workflow = self._get(scope, workflow_id)
         version = len(workflow.events)
         last = version if at_version is None else at_version
@@ -129,20 +132,23 @@ class FakeWorkflows(WorkflowStore):
         )
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """See the port `WorkflowStore`."""
+        """Return at most `limit` events after version `after`. Raise NotFound if the event log has expired."""
         workflow = self._get(scope, workflow_id)
         if workflow.log_expired:
             raise NotFound("its events have expired")
         return tuple(workflow.events[after : after + limit])
 
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """See the port `WorkflowStore`."""
+        """Store `state` as the workflow's newest snapshot, unless a newer one exists or the workflow is unknown."""
         workflow = self._workflows.get(_key(scope, workflow_id))
         if workflow is not None and workflow.newest.version < state.version:
             workflow.newest = state
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """See the port `WorkflowStore`. The cursor is the number of workflows before the page."""
+        """Return a page of the namespace's workflows, latest first.
+
+        The cursor is the number of workflows before the page.
+        """
         if listing.cursor is not None and not listing.cursor.isdigit():
             raise InvalidRequest("no cursor", path="cursor")
         own = [(key[2], each) for key, each in self._workflows.items() if key[:2] == (scope.tenant, scope.namespace)]
@@ -159,7 +165,7 @@ class FakeWorkflows(WorkflowStore):
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
     ) -> None:
-        """See the port `WorkflowStore`."""
+        """Add a thread or session to a workflow. Raise Conflict if the workflow has ended."""
         workflow = self._get(scope, workflow_id)
         if workflow.status.ended:
             raise Conflict("it has ended")
@@ -168,12 +174,15 @@ class FakeWorkflows(WorkflowStore):
                 names.append(name)
 
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
-        """See the port `WorkflowStore`."""
+        """Return the ids of the threads and sessions that were added to the workflow."""
         workflow = self._get(scope, workflow_id)
         return WorkflowMembers(tuple(workflow.threads), tuple(workflow.sessions))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """See the port `WorkflowStore`."""
+        """Claim the right to write the memories of an ended workflow.
+
+        Return False if another caller has claimed it or the memories are already written.
+        """
         key = _key(scope, workflow_id)
         free = key in self._unrecorded and key not in self._claimed
         if free:
@@ -181,11 +190,11 @@ class FakeWorkflows(WorkflowStore):
         return free
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """See the port `WorkflowStore`."""
+        """Note that the memories of an ended workflow are written."""
         self._unrecorded.discard(_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """See the port `WorkflowStore`."""
+        """Yield scope and id of every ended workflow whose memories are not written yet."""
         for tenant, namespace, workflow_id in sorted(self._unrecorded):
             yield Scope(tenant, namespace), workflow_id
 

@@ -31,7 +31,10 @@ class FakeItems(LiveItemStore):
         self._session(scope)[item.memory.id] = changed
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item; see the port LiveItemStore."""
+        """Store an item and resume all paused items of the session.
+
+        A to-do clears the earlier item of the same to-do.
+        """
         await self.set_paused(scope, item.memory.updated_at, paused=False)
         todos = (other for other in self._reachable(scope) if other.is_todo and item.is_todo)
         for other in todos:
@@ -40,17 +43,17 @@ class FakeItems(LiveItemStore):
         self._session(scope)[item.memory.id] = item
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002 - the port
-        """Return the items of the session; see the port LiveItemStore."""
+        """Return every item of the session that the scope may read, oldest first, also cleared and expired items."""
         return sorted(self._reachable(scope), key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live of the items; see the port LiveItemStore."""
+        """Restart the time to live of the items with these ids, unless they are cleared or expired."""
         for item in list(self._session(scope).values()):
             if item.memory.id in ids and not item.is_over(at):
                 self._change(scope, item, accessed_at=at, expires_at=at + item.ttl)
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Clear the selected items; see the port LiveItemStore."""
+        """Mark the selected items as cleared and return their ids."""
         alive = [item for item in self._reachable(scope) if not item.is_over(at)]
         selected = [item for item in alive if _selects(selection, item)]
         for item in selected:
@@ -58,7 +61,7 @@ class FakeItems(LiveItemStore):
         return [item.memory.id for item in selected]
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the items of to-dos, or end the pause of all; see the port LiveItemStore."""
+        """Pause the items that belong to a to-do, or resume all items; return how many items changed."""
         changed = [
             item
             for item in self._reachable(scope)
@@ -68,16 +71,19 @@ class FakeItems(LiveItemStore):
         return len(changed)
 
     async def due_namespaces(self, _at: datetime, _limit: int) -> list[DueNamespace]:
-        """Return no namespaces: tests sweep sessions directly."""
+        """Return an empty list, because tests copy the items of a session to the memory store by direct calls."""
         return []
 
     async def due_sessions(self, scope: Scope, _at: datetime, limit: int) -> list[str]:
-        """Return every session of the namespace."""
+        """Return the ids of at most `limit` sessions of the namespace, whether or not they have work to do."""
         sessions = [key for key in self.sessions if (key.tenant, key.namespace) == (scope.tenant, scope.namespace)]
         return [session.session_id for session in sessions if session.session_id][:limit]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as synced if they are unchanged since they were read; see the port LiveItemStore."""
+        """Mark items as copied to the memory store, and delete those that are cleared or expired at `at`.
+
+        An item that changed since the caller read it is left as it is.
+        """
         stored = self._session(scope)
         for item in [item for item in items if stored.get(item.memory.id) == item]:
             stored[item.memory.id] = replace(item, unsynced=False)
@@ -85,7 +91,7 @@ class FakeItems(LiveItemStore):
                 del stored[item.memory.id]
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Do nothing: no namespace is ever due."""
+        """Do nothing, because `due_namespaces` never returns a namespace."""
 
 
 def _selects(selection: ItemSelection, item: LiveItem) -> bool:
