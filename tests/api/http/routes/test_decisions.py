@@ -29,7 +29,7 @@ SCOPE = Scope("default", "n")
 
 
 class Clock:
-    """A clock that is moved by hand."""
+    """A clock whose time changes only when a test sets `now`."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -40,12 +40,12 @@ class Clock:
 
 
 class HookedEmbedder(FakeEmbedder):
-    """An embedder that awaits `hook` once, before it embeds the next texts."""
+    """A fake embedder that awaits `hook` before its next embedding of documents, and then forgets the hook."""
 
     hook: Callable[[], Awaitable[Any]] | None = None
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """Return the embeddings of the texts, after the hook has run."""
+        """Await the hook if one is set, and return the embeddings of the texts."""
         hook, self.hook = self.hook, None
         if hook is not None:
             await hook()
@@ -68,14 +68,14 @@ async def run(client: httpx.AsyncClient, job: str, **options: Any) -> dict[str, 
 
 
 async def decisions(client: httpx.AsyncClient, **query: str) -> dict[str, dict[str, Any]]:
-    """The listed decisions by the id of the memory that each is about."""
+    """List the automatic decisions, and return each by the id of the memory that it is about."""
     answer = await client.get("/v1/decisions", params={**SPACE, **query})
     assert answer.status_code == 200, answer.text
     return {decision["id"]: decision for decision in answer.json()["decisions"]}
 
 
 async def undo(client: httpx.AsyncClient, memory_id: str) -> list[str]:
-    """Undo the decision about a memory, and return the ids of the memories that are current again."""
+    """Undo the latest decision about a memory, and return the ids of the memories that the undo made current."""
     answer = await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE)
     assert answer.status_code == 200, answer.text
     restored: list[str] = answer.json()["restored"]
@@ -89,7 +89,7 @@ async def read(client: httpx.AsyncClient, memory_id: str) -> dict[str, Any]:
 
 
 async def patch(client: httpx.AsyncClient, memory_id: str, **changes: Any) -> dict[str, Any]:
-    """Change a memory and return it."""
+    """Change fields of a memory and return the changed memory."""
     answer = await client.patch(f"/v1/memories/{memory_id}", params=SPACE, json=changes)
     assert answer.status_code == 200, answer.text
     memory: dict[str, Any] = answer.json()
@@ -97,7 +97,7 @@ async def patch(client: httpx.AsyncClient, memory_id: str, **changes: Any) -> di
 
 
 async def limits(client: httpx.AsyncClient, *values: int) -> list[str]:
-    """Write facts dated a month apart, each of which replaces the one before. Return their ids."""
+    """Write facts with these rate limits, dated a month apart, and return their ids. Each replaces the one before."""
     return [
         await write(client, f"The limit is {value} requests per minute.", created_at=f"2026-0{month}-01T00:00:00Z")
         for month, value in enumerate(values, 1)
@@ -105,18 +105,21 @@ async def limits(client: httpx.AsyncClient, *values: int) -> list[str]:
 
 
 async def states(client: httpx.AsyncClient, *ids: str) -> list[str]:
-    """The states of these memories."""
+    """The state of each memory (current, replaced or contested), in the order of the ids."""
     return [(await read(client, memory_id))["state"] for memory_id in ids]
 
 
 async def contents(client: httpx.AsyncClient) -> set[str]:
-    """The contents of all current memories."""
+    """The texts of all current memories."""
     hits = (await client.post("/v1/search", json={**SPACE, "query": "tea", "top_k": 50})).json()["hits"]
     return {hit["memory"]["content"] for hit in hits}
 
 
 async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Services) -> None:
-    """A memory merged by compaction is listed and hidden. After an undo it is current and is not merged again."""
+    """The compact job hides a duplicate, links it and lists a decision.
+
+    An undo makes the duplicate current for good.
+    """
     async with connect(services) as client:
         first = await write(client, "Tea is at four", importance=9)
         second = await write(client, "Tea is served at five")
@@ -139,7 +142,7 @@ async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Servi
 
 
 async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
-    """A fact promoted from three events is listed. After an undo it is hidden and is not promoted again."""
+    """The promote job lists the fact that it made of three events. An undo hides the fact, and it is not made again."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         events = set()
@@ -155,8 +158,8 @@ async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
         problem(await client.post(f"/v1/memories/{fact}/undo", params=SPACE), 409)
 
 
-async def test_what_three_sessions_say_in_other_words_becomes_a_fact(onnx_directory: Path) -> None:
-    """What three sessions say in different words becomes a fact linked to their events. A lone statement does not."""
+async def test_what_three_sessions_say_in_different_words_becomes_a_fact(onnx_directory: Path) -> None:
+    """The promote job makes a fact of events with the same meaning from three sessions, and links the fact to them."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     texts = (
@@ -178,7 +181,7 @@ async def test_what_three_sessions_say_in_other_words_becomes_a_fact(onnx_direct
 
 
 async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
-    """A forgotten memory is hidden, can be restored (pinned) for thirty days, and is then deleted for good."""
+    """For thirty days an undo restores and pins a memory that the forget job hid. Then the expire job deletes it."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         kept, lost = await write(client, "Tea is green"), await write(client, "Tea is black")
@@ -218,7 +221,10 @@ async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
 
 
 async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.AsyncClient) -> None:
-    """After an undo both facts are current without links. Writing the newer one again does not replace the older."""
+    """Undoing the replacement of a fact makes both facts current and removes their links.
+
+    Writing the newer fact again does not replace the older fact again.
+    """
     old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")
     new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
     assert await undo(client, old) == [old]
@@ -231,7 +237,7 @@ async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.Asyn
 
 
 async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncClient) -> None:
-    """If two facts contest each other, an undo with the id of either makes both current."""
+    """If two facts are contested (they may not both be true), an undo for either one makes both current."""
     old = await write(client, "The limit is 10 requests per minute.", agent_id="a")
     new = await write(client, "The limit is 20 requests per minute.", agent_id="b")
     assert {each["kind"] for each in (await decisions(client)).values()} == {"contested"}
@@ -241,7 +247,10 @@ async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncCli
 
 
 async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.AsyncClient) -> None:
-    """Undoing the merge of another wording stores the wording as a separate memory, which is not merged again."""
+    """A text that differs from a memory only in case and punctuation is merged.
+
+    An undo stores it as a memory for good.
+    """
     first = await write(client, "Tea is served at four.", session_id="a")
     for _ in range(2):
         assert await write(client, "tea is served at four", session_id="b") == first
@@ -260,8 +269,8 @@ async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.Asy
     problem(await client.post(f"/v1/memories/{wording}/undo", params=SPACE), 404)
 
 
-async def test_a_wording_is_undone_once_even_if_two_ask_at_once() -> None:
-    """Of two concurrent undos of a merge, the second is a 404, and no evidence is counted twice."""
+async def test_of_two_concurrent_undos_of_a_merge_one_succeeds() -> None:
+    """The other undo is a 404, and the evidence of the merged text is subtracted from the memory only once."""
     embedder = HookedEmbedder()
     async with connect(fake_services(lambda: NOW, encoders=(embedder, FakeSparse()))) as client:
         first = await write(client, "The build runs on Friday.", evidence_count=5)
@@ -287,14 +296,14 @@ async def test_a_wording_is_undone_once_even_if_two_ask_at_once() -> None:
 
 
 async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
-    """An undo is a 404 for an unknown id, and a 409 for a memory without a decision."""
+    """An undo is a 404 for an unknown id, and a 409 for a memory about which the service decided nothing."""
     problem(await client.post("/v1/memories/none/undo", params=SPACE), 404)
     memory_id = await write(client, "Tea is green")
     problem(await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE), 409)
 
 
 async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(client: httpx.AsyncClient) -> None:
-    """Of three successive values, undoing the second's replacement restores it and leaves the first one replaced."""
+    """If B replaced A and C replaced B, undoing the replacement of B makes B current, and A is still replaced."""
     first, second, third = await limits(client, 10, 20, 30)
     assert await undo(client, second) == [second]
     assert await states(client, first, second, third) == ["replaced", "current", "current"]
@@ -304,7 +313,7 @@ async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(client: ht
 
 
 async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(client: httpx.AsyncClient) -> None:
-    """Undoing a promotion hides the promoted fact, with the reason, and makes the fact that it had replaced current."""
+    """Undoing a promotion hides the promoted fact, and the older fact that it had replaced is current."""
     (old,) = await limits(client, 10)
     for session in "abc":
         await write(client, "The limit is 20 requests per minute.", type="episodic", session_id=session)
@@ -318,13 +327,16 @@ async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(client: ht
 
 
 class KilledStore(InMemoryStore):
-    """A memory store that makes one more patch after `last` is set, and then raises Unavailable."""
+    """A memory store that fails in the middle of a job.
+
+    Once `last` is set, one more patch is stored; later ones fail.
+    """
 
     last = False
     away = False
 
     async def patch(self, *arguments: Any, **options: Any) -> None:
-        """Set fields of stored memories. Raises Unavailable while `away`."""
+        """Set fields of stored memories. Raises Unavailable once a patch was stored with `last` set."""
         if self.away:
             raise Unavailable("killed")
         await super().patch(*arguments, **options)
@@ -333,7 +345,7 @@ class KilledStore(InMemoryStore):
 
 @pytest.mark.parametrize("job", ["forget", "undo"])
 async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
-    """If the store fails after the first write of a job or an undo, the restored fact is already current."""
+    """If the store fails while a promoted fact is hidden, the older fact that it had replaced is already current."""
     store = KilledStore(FakeEmbedder().dimensions)
     async with connect(fake_services(lambda: NOW, store)) as client:
         (old,) = await limits(client, 10)
@@ -352,7 +364,7 @@ async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
 
 
 async def test_a_replaced_promotion_is_undone_one_decision_after_the_other(client: httpx.AsyncClient) -> None:
-    """If a promoted fact was replaced, the first undo takes back the replacement, and the second one the promotion."""
+    """If a promoted fact was replaced, the first undo takes back the replacement, and the second the promotion."""
     for session in "abc":
         text = "The limit is 10 requests per minute."
         await write(client, text, type="episodic", session_id=session, created_at="2026-01-01T00:00:00Z")
@@ -370,7 +382,11 @@ async def test_a_replaced_promotion_is_undone_one_decision_after_the_other(clien
 async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
     client: httpx.AsyncClient, order: tuple[int, int]
 ) -> None:
-    """Upkeep restores no forgotten fact. After undos in any order, each is current, contested or replaced."""
+    """Upkeep jobs restore no forgotten fact.
+
+    An undo does, and if it restores a fact and its successor, in either order, the fact is replaced by the successor or
+    contested.
+    """
     ids = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)
     await run(client, "expire", expired_days=30)
@@ -384,7 +400,7 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
 
 
 async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgotten(client: httpx.AsyncClient) -> None:
-    """If a fact is forgotten, the pinned fact that it had replaced is current again."""
+    """When the forget job hides a fact, the pinned fact that it had replaced is current again."""
     old, new = await limits(client, 10, 20)
     await patch(client, old, pinned=True)
     await run(client, "forget", keep_top=0)
@@ -394,7 +410,7 @@ async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgot
 async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_current(
     client: httpx.AsyncClient,
 ) -> None:
-    """A forgotten fact that is written again with an earlier date is current, and the older fact stays forgotten."""
+    """A forgotten fact is current when it is written again. The forgotten fact that it had replaced stays hidden."""
     old, new = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)
     content = (await read(client, new))["content"]
@@ -406,7 +422,7 @@ async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_cu
 
 
 async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(client: httpx.AsyncClient) -> None:
-    """A replaced fact that was forgotten too stays hidden when an edit gives its successor another subject."""
+    """A replaced fact that the forget job took stays hidden if its successor is edited to be about something else."""
     old, new = await limits(client, 10, 20)
     assert (await run(client, "forget", max_age_days=40))["ids"] == [old]
     await patch(client, new, content="Tea is green")
@@ -414,8 +430,8 @@ async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(cli
     assert set(await decisions(client)) == {old}
 
 
-async def test_a_fact_forgotten_after_its_successor_expired_is_out_of_the_view() -> None:
-    """A fact that is current again because its successor expired can be forgotten, and is then hidden."""
+async def test_a_fact_that_is_current_since_its_successor_expired_can_be_forgotten() -> None:
+    """A replaced fact becomes current again when its successor expires. The forget job can then hide it."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         old = await write(client, "The limit is 10 requests per minute.")
@@ -429,8 +445,11 @@ async def test_a_fact_forgotten_after_its_successor_expired_is_out_of_the_view()
         assert (await read(client, old))["state"] == "replaced"
 
 
-async def test_what_a_caller_ended_is_no_decision_and_stays_ended() -> None:
-    """A memory that a caller ended is no decision. If it is forgotten later, an undo keeps the caller's end."""
+async def test_a_memory_that_a_caller_ended_is_no_decision_and_stays_ended() -> None:
+    """A valid_to set by a caller is no automatic decision.
+
+    If the memory is then forgotten, an undo keeps that valid_to.
+    """
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         known = await write(client, "Tea is green")
@@ -446,7 +465,7 @@ async def test_what_a_caller_ended_is_no_decision_and_stays_ended() -> None:
 
 
 async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
-    """A forgotten memory to which a caller gives a later end is current, pinned and not deleted after thirty days."""
+    """If a caller gives a forgotten memory a future valid_to, it is current and pinned, and no job deletes it."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         known = await write(client, "Tea is green")
@@ -463,8 +482,8 @@ async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
         assert (await patch(client, known, valid_to=end, pinned=False))["pinned"] is False
 
 
-async def test_a_link_of_a_caller_is_the_reason_of_a_contest(client: httpx.AsyncClient) -> None:
-    """If a caller links two facts with `contradicts`, the listed contest gives that link as its reason."""
+async def test_a_contradicts_link_of_a_caller_is_the_reason_why_facts_are_contested(client: httpx.AsyncClient) -> None:
+    """If a caller links two facts with `contradicts`, both are listed as contested, with that link as the reason."""
     first, second = await write(client, "Tea is green"), await write(client, "Coffee is black")
     await patch(client, second, links=[{"to": first, "type": "contradicts"}])
     reasons = {each["reason"] for each in (await decisions(client, kind="contested")).values()}
@@ -472,7 +491,10 @@ async def test_a_link_of_a_caller_is_the_reason_of_a_contest(client: httpx.Async
 
 
 async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.AsyncClient) -> None:
-    """The memory kept by compaction gets the later expiry, all tags, merged metadata and the other's replaced facts."""
+    """Of two facts that the compact job merges, one is kept.
+
+    It has the later expiry, all tags and the merged metadata, and still replaces what the hidden one had replaced.
+    """
     (old,) = await limits(client, 10)
     first = await write(
         client,
@@ -503,8 +525,8 @@ async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.Async
     assert await states(client, old, first, second) == ["replaced", "current", "current"]
 
 
-async def test_what_was_edited_while_a_job_ran_is_left_alone() -> None:
-    """A memory that is edited while compaction runs is not merged, and the other memory gets no evidence."""
+async def test_compaction_does_not_merge_a_memory_that_is_edited_meanwhile() -> None:
+    """If a duplicate is edited while the compact job runs, it stays current, and the other memory gets no evidence."""
     clock, embedder = Clock(), HookedEmbedder()
     async with connect(fake_services(clock, InMemoryStore(16), encoders=(embedder, FakeSparse()))) as client:
         first, second = await write(client, "Tea is at four"), await write(client, "Milk is cold")
@@ -517,8 +539,8 @@ async def test_what_was_edited_while_a_job_ran_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("embedding", ["plan", "write"])
-async def test_no_fact_is_left_of_events_that_were_erased_while_a_job_ran(embedding: str) -> None:
-    """If events are erased while a job promotes them, whether it plans or stores the fact, no memory is left."""
+async def test_no_fact_is_promoted_from_events_that_are_erased_meanwhile(embedding: str) -> None:
+    """If the events are erased while the promote job plans or writes a fact about them, no fact is left."""
     embedder = HookedEmbedder()
     services = fake_services(Clock(), InMemoryStore(16), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
@@ -536,8 +558,8 @@ async def test_no_fact_is_left_of_events_that_were_erased_while_a_job_ran(embedd
         assert await services.store.namespaces(SCOPE.tenant) == []
 
 
-async def test_what_gets_a_longer_life_while_a_job_ran_is_not_deleted() -> None:
-    """If a memory's expiry is removed while the expire job runs, the job does not delete the memory."""
+async def test_the_expire_job_spares_a_memory_whose_expiry_is_removed_meanwhile() -> None:
+    """If the expiry of an expired memory is removed while the expire job runs, the job does not delete the memory."""
     clock = Clock()
     services = fake_services(clock)
     async with connect(services) as client:

@@ -60,14 +60,14 @@ class Notebook:
         return (await self.client.delete(f"/v1/memories/{memory_id}", params={"namespace": "n"})).status_code
 
     async def history(self, memory_id: str, namespace: str = "n") -> list[dict[str, Any]]:
-        """The versions in the history of a memory."""
+        """The versions of the history of a memory, oldest first."""
         response = await self.client.get(f"/v1/memories/{memory_id}/history", params={"namespace": namespace})
         assert response.status_code == 200, response.text
         versions: list[dict[str, Any]] = response.json()["versions"]
         return versions
 
     async def states(self, *ids: str) -> list[str]:
-        """The states of these memories."""
+        """The state of each memory (current, replaced or contested), in the order of the ids."""
         return [(await self.read(memory_id))["state"] for memory_id in ids]
 
     async def listed(self, **query: Any) -> list[str]:
@@ -86,25 +86,28 @@ class Notebook:
 
 @pytest.fixture
 async def notebook(times: list[datetime], services: Services) -> AsyncIterator[Notebook]:
-    """A notebook over a service without keys."""
+    """A `Notebook` (client for facts) of a service that needs no API key."""
     async with connect(services) as client:
         yield Notebook(client, times.append)
 
 
 @pytest.fixture
 def times() -> list[datetime]:
-    """The times to which the clock of the services was set; the last one is the current time."""
+    """The times to which tests set the clock of the services. The last one is the current time."""
     return [NOW]
 
 
 @pytest.fixture
 def services(times: list[datetime]) -> Services:
-    """Services over an in-memory store, whose clock is the last entry of `times`."""
+    """Services with an in-memory store. Their current time is the last entry of `times`."""
     return fake_services(lambda: times[-1])
 
 
 async def ports(notebook: Notebook, count: int = 2, **last: Any) -> list[str]:
-    """Write facts an hour apart, each replacing the one before, and return their ids. last: fields of the last one."""
+    """Write `count` facts about a port, an hour apart, and return their ids.
+
+    Each fact replaces the one before. last: fields of the last fact.
+    """
     ids = []
     for number, content in enumerate(PORTS[:count]):
         created = NOW - timedelta(hours=count - number)
@@ -132,7 +135,7 @@ async def test_a_filter_by_state_finds_replaced_memories(notebook: Notebook) -> 
 
 
 async def test_memories_can_be_found_by_their_links(notebook: Notebook) -> None:
-    """A search can filter memories by the id or by the type of their links."""
+    """A search can filter memories by the id that their links point to, or by the type of their links."""
     old, _ = await ports(notebook)
     assert await notebook.found(**{"links.to": {"eq": old}}) == [PORTS[1]]
     assert await notebook.found(**{"links.type": {"any": ["contradicts"]}}) == [PORTS[1]]
@@ -140,7 +143,7 @@ async def test_memories_can_be_found_by_their_links(notebook: Notebook) -> None:
 
 
 async def test_memories_replaced_by_an_expired_one_are_current_again_at_once(notebook: Notebook) -> None:
-    """When the successor of a replaced memory expires, reads and searches show the memory as current without a job."""
+    """When its successor expires, reads and searches show a replaced memory as current, before any upkeep job runs."""
     old, _ = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert await notebook.states(old) == ["replaced"]
     notebook.set_time(NOW + timedelta(hours=1))
@@ -151,7 +154,7 @@ async def test_memories_replaced_by_an_expired_one_are_current_again_at_once(not
 
 
 async def test_deleting_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """When the newest memory of a chain is deleted, the one that it had replaced is current, without end or link."""
+    """When the successor of a memory is deleted, the memory is current again, without valid_to, successor or links."""
     first, second, third = await ports(notebook, 3)
     assert await notebook.delete(third) == 204
     assert await notebook.states(first, second) == ["replaced", "current"]
@@ -167,7 +170,7 @@ async def test_deleting_a_successor_brings_back_what_it_replaced(notebook: Noteb
 
 
 async def test_deleting_the_middle_of_a_chain_joins_its_ends(notebook: Notebook) -> None:
-    """If B of the chain A, B, C is deleted, C replaces A from the time at which C became valid."""
+    """If B replaced A and C replaced B, deleting B makes C the successor of A. A then ends when C begins."""
     first, second, third = await ports(notebook, 3)
     assert await notebook.delete(second) == 204
     before, after = await notebook.read(first), await notebook.read(third)
@@ -178,8 +181,10 @@ async def test_deleting_the_middle_of_a_chain_joins_its_ends(notebook: Notebook)
 
 
 @pytest.mark.parametrize("scope", [{"session_id": "s"}, {"type": "semantic", "session_id": "s"}])
-async def test_deleting_by_filter_brings_back_what_was_replaced(notebook: Notebook, scope: dict[str, str]) -> None:
-    """If the successor of a memory is among the deleted ones, the memory is current and has no link."""
+async def test_deleting_a_successor_by_filter_brings_back_what_it_replaced(
+    notebook: Notebook, scope: dict[str, str]
+) -> None:
+    """If a bulk delete removes the successor of a replaced memory, the memory is current again and has no links."""
     old, _ = await ports(notebook, session_id="s")
     response = await notebook.client.delete("/v1/memories", params={"namespace": "n", "confirm": "true", **scope})
     assert response.json() == {"deleted": 1, "remaining": 0}
@@ -188,7 +193,7 @@ async def test_deleting_by_filter_brings_back_what_was_replaced(notebook: Notebo
 
 
 async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(notebook: Notebook) -> None:
-    """After the expire job has deleted an expired successor, the memory that it had replaced is current for good."""
+    """When the expire job deletes an expired successor, the memory that it had replaced is stored as current."""
     old, new = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     notebook.set_time(NOW + timedelta(hours=2))
     response = await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
@@ -198,7 +203,7 @@ async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(no
 
 
 async def test_a_replaced_memory_is_current_again_when_its_successor_expires(notebook: Notebook) -> None:
-    """If a PATCH or a merge gives the successor an expiry time, the replaced memory is current again from that time."""
+    """If a PATCH or a repeated write sets an expiry time of the successor, the memory is current from that time."""
     old, new = await ports(notebook)
     await notebook.patch(new, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert (await notebook.read(old))["state_until"] == "2026-03-01T13:00:00Z"
@@ -221,7 +226,7 @@ async def test_the_expire_job_makes_a_memory_without_its_successor_current(
 
 
 async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """After the successor is erased, nothing of it remains and the memory that it had replaced is current."""
+    """After its successor is erased from every store, the replaced memory is current."""
     old, new = await ports(notebook)
     response = await notebook.client.post("/v1/admin/erase", json={"namespace": "n", "memory_id": new})
     assert not any(response.json()["remaining"].values())
@@ -229,7 +234,10 @@ async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebo
 
 
 async def test_editing_a_successor_to_another_subject_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """If a successor is edited to another subject, both memories are current. An edit of its value keeps the states."""
+    """A successor edited to another subject replaces nothing.
+
+    If only its value is edited, the old memory stays replaced.
+    """
     old, new = await ports(notebook)
     before = await notebook.read(old)
     await notebook.patch(new, content="The port of the API is 8181.")
@@ -247,21 +255,21 @@ async def test_editing_a_successor_to_another_subject_brings_back_what_it_replac
 async def test_a_replaced_memory_that_is_edited_to_another_subject_is_current(
     notebook: Notebook, content: str, state: str
 ) -> None:
-    """A replaced memory edited to another subject is current. If only its old value is edited, it stays replaced."""
+    """If the edit only changes the old value, and not the subject, the memory stays replaced."""
     old, new = await ports(notebook)
     await notebook.patch(old, content=content)
     assert await notebook.states(old, new) == [state, "current"]
 
 
 async def test_a_successor_that_loses_its_link_replaces_nothing(notebook: Notebook) -> None:
-    """If the link `contradicts` of a successor is removed, it and the replaced memory are both current."""
+    """If the `contradicts` link of a successor to the replaced memory is removed, both memories are current."""
     old, new = await ports(notebook)
     memory = await notebook.patch(new, links=[])
     assert (memory["links"], await notebook.states(old, new)) == ([], ["current", "current"])
 
 
-async def test_a_restored_memory_is_contested_with_what_replaced_it(notebook: Notebook) -> None:
-    """A restored memory and its former successor contest each other. Restoring a contested memory is a 409."""
+async def test_a_restored_memory_and_its_successor_are_contested(notebook: Notebook) -> None:
+    """A replaced memory is restored beside its successor: both are contested. Restoring a contested memory is a 409."""
     old, new = await ports(notebook)
     memory = await notebook.restore(old)
     assert (memory["state"], memory["valid_to"], memory["superseded_by"]) == ("contested", None, None)
@@ -273,8 +281,8 @@ async def test_a_restored_memory_is_contested_with_what_replaced_it(notebook: No
         assert response.status_code == 409
 
 
-async def test_a_restored_memory_stays_when_its_rival_is_written_again(notebook: Notebook) -> None:
-    """Writing the former successor's text again leaves the restored memory contested, not replaced."""
+async def test_a_restored_memory_is_not_replaced_when_its_successor_is_written_again(notebook: Notebook) -> None:
+    """If the text of the successor is written again, both memories stay contested."""
     old, new = await ports(notebook)
     await notebook.restore(old)
     await notebook.write(PORTS[1])
@@ -283,7 +291,7 @@ async def test_a_restored_memory_stays_when_its_rival_is_written_again(notebook:
 
 @pytest.mark.parametrize("how", ["delete", "links"])
 async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Notebook, how: str) -> None:
-    """If the rival of a contested memory is deleted or loses its links, the memory is current, without links."""
+    """If one of two contested memories is deleted or loses its links, the other is current and has no links."""
     old, new = await ports(notebook)
     await notebook.restore(old)
     await (notebook.delete(new) if how == "delete" else notebook.patch(new, links=[]))
@@ -292,7 +300,7 @@ async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Noteboo
 
 
 async def test_the_end_of_a_memory_can_be_set_and_taken_back(notebook: Notebook) -> None:
-    """If valid_to ends a memory, the one that it had replaced is current. If it is null again, both are contested."""
+    """A memory ended by valid_to replaces nothing. With valid_to null again, it and the replaced one are contested."""
     old, new = await ports(notebook)
     ended = await notebook.patch(new, valid_to=NOW.isoformat())
     assert (ended["state"], ended["superseded_by"], await notebook.found()) == ("replaced", None, [PORTS[0]])
@@ -301,7 +309,7 @@ async def test_the_end_of_a_memory_can_be_set_and_taken_back(notebook: Notebook)
 
 
 async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook: Notebook) -> None:
-    """A memory whose valid_to is tomorrow is current today and counts as replaced from tomorrow."""
+    """A memory whose valid_to is tomorrow is current until then, and has the state `replaced` afterwards."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     memory = await notebook.patch(memory_id, valid_to=(NOW + timedelta(days=1)).isoformat())
     assert memory["state"] == "current"
@@ -315,7 +323,7 @@ async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook
 async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_then(
     notebook: Notebook, times: list[datetime]
 ) -> None:
-    """A replaced memory with a future valid_to is contested with its successor until then, and replaced afterwards."""
+    """A replaced memory that gets a future valid_to is contested with its successor until then, then replaced again."""
     old, new = await ports(notebook)
     end = times[-1] + timedelta(days=1)
     changed = await notebook.patch(old, valid_to=end.isoformat())
@@ -326,7 +334,10 @@ async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_th
 
 
 async def test_another_end_of_a_replaced_memory_keeps_the_reason(notebook: Notebook, times: list[datetime]) -> None:
-    """A replaced memory that gets another valid_to keeps its reason, and is current if its successor is deleted."""
+    """Another valid_to does not change the state reason.
+
+    If the successor is deleted, the memory is still current again.
+    """
     old, new = await ports(notebook)
     before = await notebook.read(old)
     changed = await notebook.patch(old, valid_to=times[-1].isoformat())
@@ -338,7 +349,7 @@ async def test_another_end_of_a_replaced_memory_keeps_the_reason(notebook: Noteb
 
 
 async def test_a_restored_memory_is_not_forgotten_again(notebook: Notebook) -> None:
-    """A forgotten memory that is restored is pinned, and no later upkeep job forgets or deletes it."""
+    """If a memory that the forget job hid is restored, it is pinned, and later jobs neither hide nor delete it."""
     memory_id = (await notebook.write("The office is in Rome.", created_at="2020-01-01T00:00:00Z"))["id"]
     body = {"namespace": "n", "dry_run": False}
     await notebook.client.post("/v1/admin/jobs/forget", json={**body, "max_age_days": 30})
@@ -353,7 +364,7 @@ async def test_a_restored_memory_is_not_forgotten_again(notebook: Notebook) -> N
 
 @pytest.mark.parametrize("end", ["soon", 7, "2020-01-01T00:00:00Z", "2026-03-01T12:00:00"])
 async def test_an_end_of_a_memory_that_is_invalid_or_too_early_is_refused(notebook: Notebook, end: object) -> None:
-    """A valid_to that is no time with an offset, or before the memory begins, is a 422 that names the field."""
+    """A valid_to that is no time, has no UTC offset, or precedes the memory's start is a 422 that names the field."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     response = await notebook.client.patch(
         f"/v1/memories/{memory_id}", params={"namespace": "n"}, json={"valid_to": end}
@@ -363,7 +374,10 @@ async def test_an_end_of_a_memory_that_is_invalid_or_too_early_is_refused(notebo
 
 
 async def test_patch_sets_links_and_deleting_a_linked_memory_removes_them(notebook: Notebook) -> None:
-    """A PATCH sets links. A link to the memory itself or an unknown one is a 422, and a deleted memory's links go."""
+    """A PATCH sets the links of a memory.
+
+    A link to the memory itself or to an unknown id is a 422. Deleting a memory removes the links that point to it.
+    """
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea is brewed at 90 C.")]
     link = {"to": second, "type": "extends", "strength": 0.5}
     assert (await notebook.patch(first, links=[link]))["links"] == [link]
@@ -376,8 +390,8 @@ async def test_patch_sets_links_and_deleting_a_linked_memory_removes_them(notebo
     assert (await notebook.read(first))["links"] == []
 
 
-async def test_a_link_contradicts_makes_both_memories_contested(notebook: Notebook) -> None:
-    """A link `contradicts`, set by a PATCH or a write, makes both memories contested."""
+async def test_a_contradicts_link_makes_both_memories_contested(notebook: Notebook) -> None:
+    """A link of the type `contradicts`, set by a PATCH or a write, makes both linked memories contested."""
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea bores Ann.")]
     await notebook.patch(first, links=[{"to": second, "type": "contradicts"}])
     assert await notebook.states(first, second) == ["contested", "contested"]
@@ -385,8 +399,8 @@ async def test_a_link_contradicts_makes_both_memories_contested(notebook: Notebo
     assert (answer["contests"], answer["memory"]["state"]) == ([first], "contested")
 
 
-async def test_a_link_that_comes_with_a_new_text_is_kept(notebook: Notebook) -> None:
-    """A PATCH with a new text and links keeps these links, although a new text drops the old text's links."""
+async def test_links_of_a_patch_that_also_sets_a_new_text_are_kept(notebook: Notebook) -> None:
+    """A new text removes the links of the old text, but not those that the same PATCH sets."""
     first, second = [(await notebook.write(content))["id"] for content in ("Tea is green.", "Coffee is black.")]
     links = [{"to": first, "type": "contradicts", "strength": 0.5}]
     changed = await notebook.patch(second, content="Coffee is brown.", links=links)
@@ -394,8 +408,11 @@ async def test_a_link_that_comes_with_a_new_text_is_kept(notebook: Notebook) -> 
     assert await notebook.states(first) == ["contested"]
 
 
-async def test_a_fact_stated_again_brings_back_what_it_had_replaced_when_it_goes(notebook: Notebook) -> None:
-    """A replaced fact that is stated again is current. When it is deleted, the facts that it had replaced return."""
+async def test_deleting_a_fact_that_was_stated_again_brings_back_both_neighbours(notebook: Notebook) -> None:
+    """A replaced fact that is written again is current.
+
+    If it is deleted, the fact before and the fact after it return.
+    """
     first = (await notebook.write(PORTS[0], created_at="2026-01-01T00:00:00Z"))["id"]
     items = [{"type": "semantic", "content": content} for content in PORTS[1:]]
     answer = await notebook.client.post("/v1/memories/batch", json={"namespace": "n", "items": items})
@@ -408,7 +425,10 @@ async def test_a_fact_stated_again_brings_back_what_it_had_replaced_when_it_goes
 
 
 async def test_facts_that_replace_each_other_are_not_both_hidden(notebook: Notebook) -> None:
-    """An older fact edited to contradict a later one replaces it, also when it is stated again. Only one is hidden."""
+    """An older fact edited to contradict a later one replaces it.
+
+    If the edited text is written again, it still does.
+    """
     edited = (await notebook.write("Tea is green.", created_at="2026-01-01T00:00:00Z"))["id"]
     later = (await notebook.write(PORTS[0], created_at="2026-02-01T00:00:00Z"))["id"]
     await notebook.patch(edited, links=[{"to": later, "type": "contradicts"}])
@@ -418,8 +438,8 @@ async def test_facts_that_replace_each_other_are_not_both_hidden(notebook: Noteb
     assert await notebook.states(edited, later) == ["current", "replaced"]
 
 
-async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook) -> None:
-    """The history of any memory of a chain lists the whole chain, oldest first, with times and reasons."""
+async def test_a_history_has_the_whole_chain_of_replaced_memories(notebook: Notebook) -> None:
+    """If B replaced A and C replaced B, the history of each lists A, B and C with times and reasons of the changes."""
     ids = await ports(notebook, 3)
     for memory_id in ids:
         versions = await notebook.history(memory_id)
@@ -429,8 +449,8 @@ async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook
         assert [bool(version.get("reason")) for version in versions] == [True, True, False]
 
 
-async def test_a_history_says_what_expired_or_was_ended_by_a_caller(notebook: Notebook, times: list[datetime]) -> None:
-    """The history of an expired memory, or one that a caller ended, has the end and the reason."""
+async def test_a_history_says_when_and_why_a_memory_ended(notebook: Notebook, times: list[datetime]) -> None:
+    """The history of a memory that expired, or that a caller ended by valid_to, says when and why it ended."""
     expired, ended = [
         (await notebook.write(content, expires_at=end))["id"]
         for content, end in (
@@ -445,8 +465,8 @@ async def test_a_history_says_what_expired_or_was_ended_by_a_caller(notebook: No
     assert ends[0]["to"] == (await notebook.read(expired))["expires_at"]
 
 
-async def test_a_history_has_what_contests_the_memory(notebook: Notebook) -> None:
-    """The history of a restored memory has it and its rival, both with the reason and without an end."""
+async def test_a_history_has_the_memories_that_are_contested(notebook: Notebook) -> None:
+    """The history of a restored memory lists it and its successor, with the reason why both are contested."""
     ids = await ports(notebook)
     await notebook.restore(ids[0])
     for memory_id in ids:
@@ -458,7 +478,10 @@ async def test_a_history_has_what_contests_the_memory(notebook: Notebook) -> Non
 
 
 async def test_a_history_has_the_earlier_texts(notebook: Notebook) -> None:
-    """The history of an edited memory has each earlier text with the time of its edit. The memory has the last text."""
+    """The history of an edited memory has each earlier text with the time of its edit.
+
+    A read of the memory has the last text only.
+    """
     memory_id = (await notebook.write("The office is in Rome.", created_at="2026-02-01T00:00:00Z"))["id"]
     for hours, content in enumerate(("The office is in Oslo.", "The office is in Bern."), 1):
         notebook.set_time(NOW + timedelta(hours=hours))
@@ -495,7 +518,10 @@ async def test_history_and_restore_of_an_unknown_memory_are_404(notebook: Notebo
 
 
 async def test_a_context_shows_the_date_from_which_a_changed_fact_holds(notebook: Notebook) -> None:
-    """In a context, a fact that replaced another has a "since" date, a replaced one an "until" date, others none."""
+    """In a context, a fact that replaced another ends with "(since DATE)", and a replaced fact with "(until DATE)".
+
+    Facts that never changed have no date.
+    """
     old, new = await ports(notebook)
     await notebook.write("The API is written in Go.")
 
@@ -514,7 +540,7 @@ async def test_a_context_shows_the_date_from_which_a_changed_fact_holds(notebook
 
 
 async def test_the_items_of_a_context_say_which_are_contested_or_replaced(notebook: Notebook) -> None:
-    """Items of a context say if they are contested or replaced. Questions about the past also get the replaced fact."""
+    """Items of a context have the state of their memory. Replaced facts are only shown for questions about the past."""
     first, second = await ports(notebook)
 
     async def shown(query: str) -> dict[str, str | None]:
@@ -530,7 +556,10 @@ async def test_the_items_of_a_context_say_which_are_contested_or_replaced(notebo
 
 
 async def test_an_imported_export_has_the_same_histories(notebook: Notebook) -> None:
-    """Importing an export keeps the histories of memories (states, times, reasons, earlier texts). Only ids differ."""
+    """Importing an export keeps the history of each memory (times, reasons and texts of its versions).
+
+    Only the ids differ.
+    """
     old, new = await ports(notebook)
     await notebook.patch(new, content="The port of the API is 8181.")
     lines = (await notebook.client.post("/v1/admin/export", json={"namespace": "n"})).content

@@ -1,4 +1,4 @@
-"""A text written twice over HTTP: what the merge changes and keeps, and when the second is a separate event."""
+"""A text written twice over HTTP: what the merged memory has of both writes, and which texts are not merged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVENT = {"type": "episodic", "namespace": "n", "content": "The deploy of the sho
 
 
 async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    """Write the memory FACT with `fields`, and return the answer."""
+    """Write the memory `FACT` of the shared fixtures, with `fields` added or changed, and return the answer."""
     response = await client.post("/v1/memories", json=FACT | fields)
     assert response.status_code in (200, 201), response.text
     answer: dict[str, Any] = response.json()
@@ -25,7 +25,7 @@ async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("again", [FACT["content"], "The build runs on friday"], ids=["same text", "reworded"])
 async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClient, again: str) -> None:
-    """A merged memory is pinned if either was, with the later expiry, the higher importance, all tags and sources."""
+    """A fact written twice is pinned if either write pins it, and has the later expiry and the tags of both writes."""
     first = await write(
         client,
         importance=8,
@@ -61,7 +61,7 @@ async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClien
 
 
 async def test_the_later_of_two_expiry_times_counts(client: httpx.AsyncClient) -> None:
-    """An earlier expiry in the second write changes nothing."""
+    """A merged memory has the later expiry time of its two writes, in whatever order they come."""
     await write(client, expires_at="2027-01-01T00:00:00Z")
     assert (await write(client, expires_at="2026-06-01T00:00:00Z"))["memory"]["expires_at"] == "2027-01-01T00:00:00Z"
     later = await write(client, expires_at="2028-01-01T00:00:00Z")
@@ -69,7 +69,10 @@ async def test_the_later_of_two_expiry_times_counts(client: httpx.AsyncClient) -
 
 
 async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> None:
-    """Above the limits, a merged memory keeps the first write's tags, and the second's metadata before the first's."""
+    """If the tags of two writes exceed the limit, the merged memory keeps those of the first write.
+
+    If their metadata do, those of the second write are kept, and of the first only what fits.
+    """
     await write(client, tags=[f"old {n}" for n in range(MAX_TAGS)], metadata={"long": "x" * 10_000, "short": 1})
     memory = (await write(client, tags=["new"], metadata={"other": "y" * 10_000}))["memory"]
     assert memory["tags"] == [f"old {n}" for n in range(MAX_TAGS)]
@@ -78,7 +81,7 @@ async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> Non
 
 
 async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> None:
-    """A merged memory has the links of both writes. Of two equal links the stronger one stays."""
+    """A merged memory has the links of both writes. If both link to the same memory, the stronger link stays."""
     ends = [(await write(client, content=content))["id"] for content in ("Tea is hot.", "Rain is wet.")]
     await write(client, links=[{"to": ends[0], "type": "extends", "strength": 0.9}])
     links = [{"to": ends[0], "type": "extends", "strength": 0.2}, {"to": ends[1], "type": "refines", "strength": 0.5}]
@@ -87,14 +90,14 @@ async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> Non
 
 
 async def test_a_merge_adds_fields_that_the_first_write_lacked(client: httpx.AsyncClient) -> None:
-    """If only the second write names a concept, the merged fact has it."""
+    """If only the second write of a fact sets the field `concept`, the merged memory has its value."""
     await write(client)
     answer = await write(client, concept="Build times")
     assert (answer["memory"]["concept"], "concept" in answer["changed"]) == ("Build times", True)
 
 
-async def test_a_repeated_request_adds_no_evidence(client: httpx.AsyncClient) -> None:
-    """A second write from the same source adds no evidence, but a field that it sets is kept."""
+async def test_a_second_write_from_the_same_source_adds_no_evidence(client: httpx.AsyncClient) -> None:
+    """The evidence count stays 1. A field that only the second write sets, such as `pinned`, is added."""
     place = {"source": {"file": "a.md", "line": 3}}
     await write(client, **place)
     again = await write(client, **place)
@@ -104,7 +107,7 @@ async def test_a_repeated_request_adds_no_evidence(client: httpx.AsyncClient) ->
 
 
 async def test_a_merge_does_not_widen_visibility(client: httpx.AsyncClient) -> None:
-    """A memory private to a session is not merged with the same text that is visible in the namespace."""
+    """A memory that is private to a session is not merged with the same text that the whole namespace may see."""
     private = await write(client, session_id="s", visibility="session")
     public = await write(client, session_id="s")
     assert (public["status"], public["id"] != private["id"]) == ("stored", True)
@@ -124,7 +127,7 @@ async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClien
 
 
 async def test_batch_results_name_the_fields_that_items_changed(client: httpx.AsyncClient) -> None:
-    """Each result names the fields that its item changed; the memory has the changes of all items."""
+    """If items of a batch are merged into one memory, the result of each names the fields that it changed."""
     item = {"type": "semantic", "content": "Tea is hot."}
     items = [item, item | {"tags": ["x"]}, item | {"pinned": True}]
     answer = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 async def embedder(onnx_directory: Path) -> AsyncIterator[OnnxEmbedder]:
-    """The default encoder."""
+    """The default ONNX encoder, opened once for this file."""
     opened = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     yield opened
     await opened.aclose()
@@ -28,7 +28,7 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[OnnxEmbedder]:
 
 @pytest.fixture
 async def facts(embedder: OnnxEmbedder) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with the default encoder."""
+    """An HTTP client of a service that uses the default ONNX encoder."""
     async with connect(fake_services(lambda: NOW, encoders=(embedder, Bm25Encoder()))) as client:
         yield client
 
@@ -44,7 +44,7 @@ async def write(client: httpx.AsyncClient, content: str, days: int, **fields: An
 
 
 async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
-    """The state of a memory."""
+    """The state of a memory: current, replaced or contested."""
     state: str = (await client.get(f"/v1/memories/{memory_id}", params={"namespace": "n"})).json()["state"]
     return state
 
@@ -65,7 +65,7 @@ async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
     ],
 )
 async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClient, older: str, newer: str) -> None:
-    """A newer fact about another attribute, subject or scope, a question, or a plan does not replace an older fact."""
+    """A newer text about another subject or attribute, a question, or a plan does not replace an older fact."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert "supersedes" not in new
@@ -84,7 +84,7 @@ async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClie
 async def test_a_change_told_in_natural_words_replaces_or_contests_the_older_fact(
     facts: httpx.AsyncClient, older: str, newer: str
 ) -> None:
-    """The older fact is replaced, or both are contested and the newer one is found first."""
+    """A change such as "The standup has been moved" replaces or contests the older fact, and searches find it first."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert old["id"] in new.get("supersedes", []) + new.get("contests", [])
@@ -94,7 +94,7 @@ async def test_a_change_told_in_natural_words_replaces_or_contests_the_older_fac
 
 
 async def test_a_fact_with_other_tags_or_metadata_is_not_replaced_or_contested(facts: httpx.AsyncClient) -> None:
-    """Other tags or metadata say that the same sentence is about another service, so both facts stay current."""
+    """Facts of the same wording with different tags or metadata are about different services, so all stay current."""
     text = "The service listens on port {}."
     await write(facts, text.format(8080), 9, tags=["gateway"])
     await write(facts, text.format(8081), 8, metadata={"service": "ledger"})
@@ -104,7 +104,7 @@ async def test_a_fact_with_other_tags_or_metadata_is_not_replaced_or_contested(f
 
 
 async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClient) -> None:
-    """A fact of another agent contests an older fact: both stay, linked with the strength of the evidence."""
+    """Contradictory facts of two agents are both contested, and the newer one links to the older one."""
     old = await write(facts, "The gateway listens on port 8080.", 9, agent_id="one")
     new = await write(facts, "The gateway listens on port 9090.", 2, agent_id="two")
     assert new["contests"] == [old["id"]]
@@ -115,7 +115,7 @@ async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClien
 
 
 async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(facts: httpx.AsyncClient) -> None:
-    """An older fact that is written after the newer one is replaced or contested by it."""
+    """A fact with an earlier date that is written after a newer one is replaced by the newer one."""
     new = await write(facts, "The upload limit is 50 MB.", 2)
     late = await write(facts, "The upload limit is 20 MB.", 9)
     assert await state_of(facts, late["id"]) == "replaced"
@@ -123,7 +123,7 @@ async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(fact
 
 
 async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.AsyncClient) -> None:
-    """Facts of one batch replace or contest each other, too: `supersedes` and `contests` have the others' ids."""
+    """If facts of a batch replace or contest each other, `supersedes` and `contests` of the results have their ids."""
     texts = ("The upload limit is 20 MB.", "The upload limit is 50 MB.", "We raised the upload limit to 100 MB.")
     items = [
         {"type": "semantic", "content": text, "created_at": (NOW - timedelta(days=9 - at)).isoformat()}
@@ -134,8 +134,8 @@ async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.Asyn
     assert results[2]["contests"] == [results[1]["id"]]
 
 
-async def test_a_rewording_in_a_batch_is_compared_as_the_fact_that_it_repeats(facts: httpx.AsyncClient) -> None:
-    """If an item of a batch rewords a stored fact, a later item replaces the stored fact and links to its id."""
+async def test_a_batch_can_reword_a_stored_fact_and_then_replace_it(facts: httpx.AsyncClient) -> None:
+    """A rewording in a batch is merged into the stored fact. A newer value later in the batch then replaces it."""
     stored = (await write(facts, "The gateway listens on port 8080.", 2))["id"]
     contents = ("the gateway listens on port 8080", "The gateway listens on port 9090.")
     items = [{"type": "semantic", "content": content} for content in contents]
