@@ -70,7 +70,7 @@ def bearer(tenant: str, role: Role) -> dict[str, str]:
 
 @pytest.fixture
 async def world(live: LiveClient) -> AsyncIterator[WorkingClient]:
-    """A client of working memory in a new namespace, on a real live store."""
+    """A client of working memory in a new namespace, over a real Redis server."""
     space = {"namespace": f"n {uuid.uuid4()}", "session_id": "s 1"}
     worlds: list[WorkingClient] = []
     services = with_live(fake_services(lambda: worlds[0].now, InMemoryStore()), live)

@@ -28,7 +28,10 @@ SECRET_PLACE = "secret-place"
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
-    """A `run` process on data that an earlier start has loaded and written. It must end with exit code 0."""
+    """A service that was restarted on the data of its first start: the sample memories, and CONTENT.
+
+    Both starts run `run` and must end with exit code 0.
+    """
     home = tmp_path_factory.mktemp("process")
     first = Process(home, onnx_directory, "run")
     try:
@@ -56,7 +59,7 @@ def test_memories_survive_a_restart(process: Process) -> None:
 
 
 def test_run_loads_samples_before_serving(process: Process) -> None:
-    """`run` loads the sample memories once and prints one retrieval at each start."""
+    """`run` loads the sample memories at the first start only. Every start prints a sample retrieval."""
     stats = httpx.get(f"{process.url}/v1/stats", params={"namespace": SAMPLE_NAMESPACE}, timeout=10).json()
     assert all(item["count"] for item in stats["types"].values())
     shown = process.log.read_text()
@@ -64,7 +67,7 @@ def test_run_loads_samples_before_serving(process: Process) -> None:
 
 
 def test_port_in_use_is_one_line_with_exit_code_2(tmp_path: Path) -> None:
-    """A start on a port in use prints one line and no traceback."""
+    """If the port is in use, the service prints one line without a traceback and exits with code 2."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = subprocess.run(
@@ -84,7 +87,7 @@ def test_misspelt_variable_is_refused_at_start(tmp_path: Path, onnx_directory: P
 
 
 def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Path) -> None:
-    """Threads, workflows and the logs of ended workflows expire after the hours in their settings."""
+    """Threads, workflows and the event logs of ended workflows expire after the hours in their settings."""
     one_second, space = str(1 / 3_600), {"namespace": "n"}
     hours = {"thread_ttl_hours": one_second, "ended_log_hours": one_second}
     started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(6 / 3_600))
@@ -127,7 +130,7 @@ def test_import_and_search_work_on_a_running_service_with_url(process: Process, 
 
 @pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
 def test_ctrl_c_while_modules_load_prints_no_traceback(program: str, tmp_path: Path) -> None:
-    """Ctrl-C while the modules of the program are loading ends it by SIGINT, without output."""
+    """Ctrl-C while the program still imports its modules ends the process by SIGINT, without output."""
     (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     # A run of the tests in the background ignores SIGINT, and its children would.

@@ -67,9 +67,9 @@ def test_addresses_of_servers_are_urls(monkeypatch: pytest.MonkeyPatch, name: st
 
 
 def test_a_tilde_stands_for_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A leading `~` in a path setting is expanded.
+    """A leading `~` in a path setting stands for the home folder.
 
-    Shells leave it in `--data-dir=~/x`, and variables may contain it.
+    Shells do not expand it in `--data-dir=~/x`, and environment variables may contain it.
     """
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("REMEMBRANCER_KEYS", "~/keys.json")
@@ -78,15 +78,15 @@ def test_a_tilde_stands_for_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The repr of the settings and their table contain no secret."""
+    """The repr of the settings does not contain their secrets, such as the API key of Qdrant."""
     monkeypatch.setenv("REMEMBRANCER_QDRANT_API_KEY", "hidden-value")
     assert "hidden-value" not in repr(read_settings())
 
 
 def test_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable with the service's prefix that is no setting is an error.
+    """A variable that begins with REMEMBRANCER_ and is no setting is refused with the nearest setting's name.
 
-    Variables for clients and tests are allowed.
+    Variables for clients and tests, such as REMEMBRANCER_URL, are allowed.
     """
     for name in ("KEY", "URL", "NAMESPACE", "TEST_ANYTHING"):
         monkeypatch.setenv(f"REMEMBRANCER_{name}", "x")
@@ -97,7 +97,7 @@ def test_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.
 
 
 def test_table_lists_every_setting() -> None:
-    """The table has one row with a description for each setting."""
+    """The generated table of settings has one row for each setting. Every setting has a description."""
     rows = settings_table().splitlines()[2:]
     assert len(rows) == len(Settings.model_fields)
     assert all(field.description for field in Settings.model_fields.values())
@@ -105,7 +105,7 @@ def test_table_lists_every_setting() -> None:
 
 
 def test_the_documentation_has_the_settings_table() -> None:
-    """The table in docs/settings.md equals the generated one."""
+    """The table of settings in docs/settings.md is the one that the program generates."""
     _, found, rest = PAGE.read_text().partition("<!-- settings -->")
     assert found
     assert rest.partition("<!-- /settings -->")[0].strip() == settings_table()

@@ -1,4 +1,4 @@
-"""Helpers for API tests of threads (conversations), on a real live store."""
+"""Helpers for API tests of threads (stored conversations), over a real Redis server."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 @asynccontextmanager
 async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of an application with the thread `policies`.
+    """Serve `services` with the thread `policies`; yields an HTTP client. parts: arguments for `threads_over`.
 
-    parts: passed to `threads_over`. Each call returns once the turns that it evicted have become memories.
+    Each response arrives after the turns that its request evicted from threads have become memories.
     """
     store = services.store
     assert isinstance(store, InMemoryStore)
@@ -57,7 +57,7 @@ async def say(client: httpx.AsyncClient, thread: str, content: str, status: int 
 
 
 async def kept_turns(client: httpx.AsyncClient) -> list[int]:
-    """Sorted indices of the turns that are stored as episodic memories."""
+    """Sorted indices of the thread turns that have become episodic memories."""
     results = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
     return sorted(index for memory in results["memories"] for index in memory["source"]["turns"])
 

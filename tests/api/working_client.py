@@ -1,4 +1,4 @@
-"""A test client of working memory on a real live store, with an adjustable clock."""
+"""A client for API tests of working memory, over a real Redis server and with an adjustable clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.ingest.conversations.builders import threads_over
 
 @dataclass
 class WorkingClient:
-    """Calls working memory over HTTP in a new namespace, with an adjustable clock and a real live store."""
+    """Calls working memory over HTTP, in one session of a new namespace and with an adjustable clock."""
 
     client: httpx.AsyncClient
     working: WorkingMemory
@@ -44,25 +44,25 @@ class WorkingClient:
         return await self.post("/v1/working", 201, content=content, **body)
 
     async def listed(self, **query: Any) -> list[dict[str, Any]]:
-        """The session's items, as listed over HTTP."""
+        """The session's items of working memory."""
         got = await self.client.get("/v1/working", params={**self.space, **query})
         assert got.status_code == 200, got.text
         items: list[dict[str, Any]] = got.json()["items"]
         return items
 
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
-        """Retrieve memories for a query. Returns once the uses of the returned items are recorded."""
+        """Retrieve memories for a query. Returns once the service has recorded which items the context used."""
         answer = await self.post("/v1/retrieve", query=query, **body)
         await self.retriever.live_uses.noted()
         return answer
 
     def later(self, seconds: float) -> None:
-        """Advance the clock by some seconds."""
+        """Advance the clock by this number of seconds."""
         self.now += timedelta(seconds=seconds)
 
 
 def with_live_workflows(services: Services, live: LiveClient, redactor: Redactor | None = None) -> Services:
-    """Return `services` with workflows, threads and working memory on the live store `live`."""
+    """Return `services` with workflows, threads and working memory in the Redis server of `live`."""
     services, logs = with_live(services, live), RedisWorkflows(live)
     threads = threads_over(live, ingestor=services.ingestor)
     ended = EndedWorkflows(logs, services.ingestor, threads, services.working)
@@ -71,7 +71,7 @@ def with_live_workflows(services: Services, live: LiveClient, redactor: Redactor
 
 
 def with_live(services: Services, live: LiveClient) -> Services:
-    """Return `services` with working memory on the live store `live`."""
+    """Return `services` with working memory in the Redis server of `live`."""
     items = RedisWorking(live)
     logs, locks = RedisWorkflows(live), RedisLocks(live)
     working = WorkingMemory(items, services.ingestor, services.store, services.clock, logs, locks)

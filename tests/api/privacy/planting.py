@@ -31,7 +31,10 @@ _COMMON: dict[str, Any] = {
 
 
 def doors(namespace: str) -> Iterator[Door]:
-    """Calls (method, path, body) with the secret in each field: calls that write, or could quote input in an error."""
+    """Requests (method, path, body) with the secret in each text field and id.
+
+    They either store data, or could get an error that quotes their input.
+    """
     yield from _memories(namespace)
     yield from _sessions(namespace)
     yield from _threads(namespace)

@@ -31,13 +31,13 @@ TENANTS = ("usual", "strict", "open")
 
 @pytest.fixture
 def space() -> dict[str, str]:
-    """Request fields for a new namespace and its session."""
+    """Request fields for a session in a new namespace."""
     return {"namespace": f"n {uuid.uuid4()}", "session_id": "s"}
 
 
 @pytest.fixture
 async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with three tenants that redact, refuse or allow secrets."""
+    """An HTTP client of a service with three tenants, which redact ("usual"), refuse ("strict") or allow secrets."""
     services = with_live_workflows(fake_services(lambda: NOW, book=BOOK), live, Redactor(BOOK))
     keys = hashed([KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS])
     async with connect(replace(services, keys=KeyBook(keys))) as client:
@@ -47,7 +47,7 @@ async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
 async def post(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], tenant: str = "usual", **query: str
 ) -> httpx.Response:
-    """Send a POST as a tenant and return the answer."""
+    """Send a POST with the API key of `tenant` and return the response."""
     return await client.post(path, json=body, params=query, headers={"X-API-Key": f"{tenant}-key-of-it"})
 
 
@@ -77,7 +77,7 @@ async def test_items_are_stored_without_secrets(
 
 
 async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """A to-do id that contains an e-mail address is stored unchanged, and a call with the id can clear the to-do."""
+    """A to-do id with an e-mail address is stored unchanged, so the to-do's items can be cleared by this id."""
     item = {**space, "todo_id": f"mail {MAIL}", "content": "write the mail"}
     assert (await post(client, "/v1/working", item)).json()["todo_id"] == f"mail {MAIL}"
     cleared = await post(client, "/v1/working/clear", {**space, "todo_id": f"mail {MAIL}"})
@@ -87,7 +87,10 @@ async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[
 async def test_workflows_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """A workflow's data, events and inputs are redacted. A repeated call reports the same number of secrets."""
+    """Secrets in a workflow's data, events and inputs are redacted.
+
+    A call that is repeated with its idempotency key gets its first answer, with the same number of redactions.
+    """
     inside = {"namespace": space["namespace"]}
     begun = (await post(client, "/v1/workflows", {**inside, "data": {"owner": MAIL}})).json()
     assert begun["redactions"] == {"email": 1}
@@ -114,7 +117,7 @@ async def test_workflows_are_stored_without_secrets(
 
 
 async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """Large events, which are redacted in a worker thread, are stored without secrets."""
+    """Secrets in a large workflow event are redacted. A worker thread does this, unlike for small events."""
     inside = {"namespace": space["namespace"]}
     path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside)).json()['workflow_id']}/events"
     event = {"type": "note", "input": "so it goes on. " * 3_000 + MAIL}
@@ -126,7 +129,7 @@ async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncCl
 async def test_refusing_tenant_stores_nothing(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str], path: str
 ) -> None:
-    """If the tenant refuses secrets, a call with one is a 422 that names the kind of secret, and nothing is stored."""
+    """If the tenant refuses secrets, a request with a secret gets a 422 with the kind of secret, and stores nothing."""
     body = {"namespace": space["namespace"], "data": {"owner": MAIL}}
     if path != "/v1/workflows":
         body = {**space, "content": f"ask {MAIL}", "todo_id": "t"}
@@ -138,7 +141,7 @@ async def test_refusing_tenant_stores_nothing(
 
 
 async def test_refused_event_changes_nothing(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """If the tenant refuses secrets, an event with one is a 422, and the workflow keeps its version."""
+    """If the tenant refuses secrets, a workflow event with a secret gets a 422 and does not raise the version."""
     inside = {"namespace": space["namespace"]}
     path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside, 'strict')).json()['workflow_id']}"
     for call, body in (("events", {"type": "note", "input": MAIL}), ("continue", {"input": MAIL})):

@@ -1,4 +1,4 @@
-"""A secret sent in every call of a running service is stored nowhere, and erasure leaves no byte of a text."""
+"""Secrets sent to a running service are stored in no file, and an erased text leaves no bytes in any file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def files_with(folder: Path, text: str) -> list[Path]:
 
 
 def through_every_door(client: httpx.Client, namespace: str) -> list[str]:
-    """Send all calls of `doors`, which contain the secret, and return the texts of their answers."""
+    """Send all requests of `doors`, which contain the secret, and return the texts of the responses."""
     report, item = [], ""
     for method, path, body in doors(namespace):
         answer = client.request(method, path.format(ID=item), json=body)
@@ -36,7 +36,7 @@ def through_every_door(client: httpx.Client, namespace: str) -> list[str]:
 
 
 def imported(service: Process, folder: Path) -> str:
-    """Import the files of a folder with the command-line importer and return its report and messages."""
+    """Import the files of `folder` with the importer's command and return all that the command prints."""
     command = [sys.executable, "-m", "ingest", str(folder), "--from", "auto", "--url", service.url, "-n", "files"]
     journal = ["--journal", str(folder.parent / "data" / "journal"), "--json"]
     done = subprocess.run(
@@ -47,7 +47,7 @@ def imported(service: Process, folder: Path) -> str:
 
 
 def moved(client: httpx.Client, namespace: str) -> str:
-    """Export a namespace, add the secret to the exported lines and import them. Return the texts of the answers."""
+    """Export a namespace, add the secret to the exported lines, and import them. Return the texts of both responses."""
     lines = client.post("/v1/admin/export", json={"namespace": namespace}).text
     assert SECRET not in lines
     ndjson = {"Content-Type": "application/x-ndjson"}
@@ -58,7 +58,7 @@ def moved(client: httpx.Client, namespace: str) -> str:
 
 
 def test_secrets_are_never_stored_and_erased_text_is_gone(tmp_path: Path, onnx_directory: Path) -> None:
-    """No answer, log or data file has a secret sent in every field. After erasure no file has the text around it."""
+    """No response, log or data file has the inputs' secret. Erasure removes the words around it from all files."""
     (folder := tmp_path / "exports").mkdir()
     plant_files(folder)
     service = Process(tmp_path, onnx_directory)

@@ -61,7 +61,10 @@ async def test_a_memory_with_a_secret_in_an_id_is_rejected(client: httpx.AsyncCl
 async def test_a_call_with_a_secret_in_an_id_is_refused(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
 ) -> None:
-    """A search, retrieval, thread or workflow with a secret in an id is a 422 that names the field, not the secret."""
+    """A search, a retrieval or a new thread or workflow with a secret in an id field gets a 422.
+
+    The error names the field and does not contain the secret.
+    """
     answer = await client.post(path, json={**NS, **body})
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["path"] == field
@@ -70,7 +73,7 @@ async def test_a_call_with_a_secret_in_an_id_is_refused(
 
 
 async def test_secrets_in_ids_of_turns_and_events_are_refused(client: httpx.AsyncClient) -> None:
-    """A secret as the agent of a turn, or as the step, agent or idempotency key of an event, is a 422."""
+    """A turn or workflow event gets a 422 if its agent, step or idempotency key contains a secret."""
     thread = (await client.post("/v1/threads", json=NS)).json()["id"]
     workflow = (await client.post("/v1/workflows", json=NS)).json()["workflow_id"]
     refused = {
@@ -94,7 +97,7 @@ async def test_personal_data_may_be_an_id(client: httpx.AsyncClient) -> None:
 
 
 async def test_related_concepts_are_redacted_in_writes_and_changes(client: httpx.AsyncClient) -> None:
-    """A secret in the related concepts of a fact is redacted, whether it comes with a write or an edit."""
+    """Secrets in a fact's `related` concepts are redacted when the fact is stored and when it is edited."""
     answer = (await client.post("/v1/memories", json={**FACT, "related": [f"see {SECRET}"]})).json()
     assert answer["memory"]["related"] == ["see [redacted:github_token]"]
     changed = await client.patch(f"/v1/memories/{answer['id']}", params=NS, json={"related": [SECRET]})
@@ -135,6 +138,6 @@ async def test_secrets_without_a_fixed_format_are_redacted(
     ],
 )
 async def test_harmless_look_alikes_are_stored_unchanged(client: httpx.AsyncClient, content: str) -> None:
-    """Digests, UUIDs, commit ids, variables, password settings and rows of numbers are stored without redaction."""
+    """Hashes, UUIDs, references to variables, settings about passwords and rows of numbers are not redacted."""
     stored = (await client.post("/v1/memories", json={**FACT, "content": content})).json()
     assert stored["memory"]["content"] == content

@@ -37,14 +37,14 @@ BOOK = RuleBook(
 
 
 class OfTenant(Redactor):
-    """A redactor that uses the rules of one fixed tenant, whichever tenant calls."""
+    """A redactor that applies the rules of one tenant to the texts of all tenants."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(BOOK)
         self._tenant = tenant
 
     def clean(self, _tenant: str, value: Any) -> RedactedValue[Any]:
-        """Redact `value` by the rules of the fixed tenant."""
+        """Redact `value` by the rules of this redactor's one tenant."""
         return super().clean(self._tenant, value)
 
 
@@ -58,7 +58,7 @@ class Broken(Redactor):
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with the policies of POLICIES, which redacts secrets by the default rules of BOOK."""
+    """An HTTP client of a service with the thread policies POLICIES and the redaction rules BOOK."""
     async with served(live, services, POLICIES, redactor=Redactor(BOOK)) as client:
         yield client
 
@@ -69,7 +69,7 @@ async def raw(live: LiveClient, client: httpx.AsyncClient) -> str:
 
 
 async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Secrets are redacted in every field of a turn, and the answer counts them by kind."""
+    """Secrets are redacted in every field of a turn. The answer has the number of redactions by kind of secret."""
     thread = (await begun(client))["id"]
     turn_answer = await say(
         client,
@@ -88,7 +88,10 @@ async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.
 
 
 async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Replaced turns and initial contexts are redacted by the tenant's rules and the thread policy's patterns."""
+    """Turns that replace a thread's turns, and initial contexts, are redacted before they are stored.
+
+    The tenant's rules and the patterns of the thread's policy apply.
+    """
     opened = await begun(client, resource="quiet", initial_context=f"secret-7 of {MAIL}")
     assert opened["initial_context"] == "[redacted] of [redacted:email]"
     assert opened["redactions"] == {"email": 1, "policy": 1}
@@ -100,8 +103,11 @@ async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, 
     assert "secret-" not in stored
 
 
-async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
-    """If tenant or policy never keep a role, an append or replacement with the role is a 422 and stores no turn."""
+async def test_turns_of_a_role_that_is_never_kept_are_refused(client: httpx.AsyncClient) -> None:
+    """If the tenant's rules or the thread's policy never keep turns of a role, a turn with that role gets a 422.
+
+    This holds for turns that are appended and for turns that replace others.
+    """
     thread = (await begun(client, resource="quiet"))["id"]
     for role in ("tool", "system"):
         await say(client, thread, "x", status=422, role=role)
@@ -111,7 +117,7 @@ async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """A long turn is redacted. If redaction markers make a turn longer than the limit, it is a 422."""
+    """Secrets in a long turn are redacted. A turn that the redaction markers make too long gets a 422."""
     thread = (await begun(client))["id"]
     answer = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
     assert answer["redactions"] == {"email": 1}
@@ -124,7 +130,7 @@ async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClie
 async def test_tenants_may_refuse_or_allow_secrets(
     live: LiveClient, services: Services, tenant: str, status: int, shown: str | None
 ) -> None:
-    """If the tenant refuses secrets, a turn with one is a 422. If it allows them, the turn is stored unchanged."""
+    """A turn with a secret gets a 422 if the tenant refuses secrets, and is stored unchanged if it allows them."""
     async with served(live, services, POLICIES, redactor=OfTenant(tenant)) as client:
         thread = (await begun(client))["id"]
         answer = await say(client, thread, f"Pay with {CARD}", status=status)
@@ -134,7 +140,7 @@ async def test_tenants_may_refuse_or_allow_secrets(
 
 
 async def test_failed_redaction_stores_nothing(live: LiveClient, services: Services) -> None:
-    """If redaction fails, an append is a 503 and the thread gets no turn."""
+    """If redaction fails, appending a turn gets a 503 and stores nothing."""
     async with served(live, services, POLICIES, redactor=Broken()) as client:
         thread = (await begun(client))["id"]
         await say(client, thread, "hello", status=503)
@@ -142,7 +148,7 @@ async def test_failed_redaction_stores_nothing(live: LiveClient, services: Servi
 
 
 async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Any change of a thread is a 403 for an agent with read-only access or without access to its resource."""
+    """An agent gets a 403 for every change of a thread that its policy lists as read-only or does not list."""
     thread = (await begun(client, resource="notes", variables={"user": {"id": "u"}}))["id"]
     await say(client, thread, "by nobody in particular")
     before = await raw(live, client)
@@ -164,6 +170,6 @@ async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: 
 
 
 async def test_initial_context_is_set_only_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
-    """An initial context is set in the agent's resources that it may write, and not in a read-only one."""
+    """If an agent opens all its threads with an initial context, only threads that it may write get that context."""
     opened = await begun(client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}})
     assert [item["thread"]["initial_context"] for item in opened["threads"]] == [None, "hello"]

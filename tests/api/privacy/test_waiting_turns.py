@@ -1,4 +1,4 @@
-"""Turns that wait in Redis to become memories are erased with their session or namespace, over HTTP."""
+"""Erasure, over HTTP, of turns that are queued in Redis to be written as memories."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHER = "We decided to keep the old invoices for ten years because the auditors 
 
 
 class BrokenGate:
-    """An ingestion step that raises Unavailable while `broken`."""
+    """A gate (a check of each memory before it is stored) that raises Unavailable while `broken` is True."""
 
     broken = True
 
@@ -45,7 +45,7 @@ class BrokenGate:
 
 @dataclass
 class World:
-    """A service over a real Redis server, its HTTP client, and a scope for the test alone."""
+    """A service over a real Redis server, its HTTP client, and a scope with a new namespace."""
 
     live: LiveClient
     services: Services
@@ -53,7 +53,7 @@ class World:
     scope: Scope
 
     async def captured(self, session_id: str, text: str) -> None:
-        """Queue a prompt with its answer to become memories, and begin another prompt that has no answer yet."""
+        """Queue a prompt and its answer to be written as memories, and record a second prompt without an answer."""
         scope = replace(self.scope, session_id=session_id)
         sessions = self.services.client_sessions
         await sessions.begin(scope, "1", Turn("user", text, 1, NOW))
@@ -61,7 +61,7 @@ class World:
         await sessions.begin(scope, "2", Turn("user", f"{text} And now?", 1, NOW))
 
     async def left(self, text: str) -> None:
-        """Queue the turn of a thread that is deleted, to become a memory."""
+        """Delete a thread with the one turn `text`. The deletion queues the turn to be written as a memory."""
         threads, thread_id = self.services.threads, str(uuid.uuid4())
         await threads.store.create(self.scope, NewThread(thread_id, 60, NOW))
         await threads.store.replace(self.scope, thread_id, [(Turn("user", text, 1, NOW), "0")])
@@ -79,7 +79,7 @@ class World:
             assert (await self.http.delete("/v1/memories", params=query)).json()["remaining"] == 0
 
     async def contents(self) -> list[str]:
-        """Write the waiting turns as memories, and return the contents of all memories, sorted."""
+        """Write the queued turns as memories, and return the contents of all memories in the namespace, sorted."""
         for writer in self.writers:
             await writer.persist(self.scope)
         listed = await self.http.get("/v1/memories", params={"namespace": self.scope.namespace})
@@ -87,13 +87,13 @@ class World:
 
     @property
     def writers(self) -> tuple[EvictedTurnWriter, ...]:
-        """The writers that turn waiting turns into memories: of captured sessions, and of threads."""
+        """The two writers of queued turns: of captured client sessions, and of threads."""
         return self.services.captures, self.services.threads.evicted_turns
 
 
 @pytest.fixture
 async def world(live: LiveClient) -> AsyncIterator[World]:
-    """A service that keeps captured turns and threads in a real Redis server."""
+    """A service that keeps captured client sessions and threads in a real Redis server."""
     services, sessions = fake_services(lambda: NOW), RedisClientSessions(live)
     captures = CapturedTurnWriter(
         captured_turns(live), sessions, services.ingestor, services.recall_guard, services.clock
@@ -110,8 +110,8 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("session_id", [None, "s"])
-async def test_a_turn_that_is_being_written_is_erased_with_the_others(world: World, session_id: str | None) -> None:
-    """An erasure that arrives while a turn is being written as a memory leaves neither the turn nor the memory."""
+async def test_a_turn_that_is_being_written_as_a_memory_is_erased(world: World, session_id: str | None) -> None:
+    """An erasure that begins while a turn is being written as a memory removes the turn and the memory."""
     gate = SlowGate()
     world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
     await world.captured("s", TEXT)
@@ -135,8 +135,11 @@ async def test_a_turn_that_is_being_written_is_erased_with_the_others(world: Wor
     assert TEXT not in str(await everything(world.live, world.scope))
 
 
-async def test_deleting_a_session_discards_what_it_said_that_is_no_memory_yet(world: World) -> None:
-    """Deleting a session discards its queued, failed and unanswered turns. Turns of another session become memories."""
+async def test_deleting_a_session_discards_its_turns_that_are_no_memories_yet(world: World) -> None:
+    """Deleting a session discards its turns that are queued, were set aside after a failure, or have no answer yet.
+
+    The queued turns of another session still become memories.
+    """
     gate = BrokenGate()
     world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
     await world.captured("s", TEXT)
@@ -154,10 +157,13 @@ async def test_deleting_a_session_discards_what_it_said_that_is_no_memory_yet(wo
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(None, []), ("episodic", []), ("semantic", [OTHER])])
-async def test_deleting_a_namespace_discards_turns_of_threads(
+async def test_deleting_a_namespaces_memories_discards_queued_turns_of_threads(
     world: World, kind: str | None, expected: list[str]
 ) -> None:
-    """Queued turns of a deleted thread are discarded with all memories or all episodic ones, not with another type."""
+    """Deleting all memories of a namespace, or all episodic ones, discards the queued turns of a deleted thread.
+
+    Deleting its semantic memories does not.
+    """
     await world.left(OTHER)
     query = {"namespace": world.scope.namespace, "confirm": "true"} | ({"type": kind} if kind else {})
     assert (await world.http.delete("/v1/memories", params=query)).status_code == 200

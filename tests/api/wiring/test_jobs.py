@@ -26,7 +26,7 @@ def job(work: Callable[[], Awaitable[int]], limit_s: float = 30.0) -> Background
 
 
 async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
-    """A job's runs and the items that they did are counted. No run starts after the job is stopped."""
+    """A job runs repeatedly until it is stopped. Its runs and the items that its work reports are counted."""
     runs = 0
     thrice = anyio.Event()
 
@@ -51,7 +51,7 @@ async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
 
 
 async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
-    """If another process holds the lock of a job, a run here counts as busy, not as failed."""
+    """If another process holds a job's lock, a run in this process does no work and is counted as busy, not failed."""
 
     async def work() -> int:
         raise AssertionError
@@ -92,7 +92,7 @@ async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
 
 
 async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> None:
-    """If a job suppresses its cancellation, the service still stops at once instead of waiting for the next run."""
+    """If a job suppresses its cancellation at shutdown, the service does not wait for the job's next run."""
     started = anyio.Event()
 
     async def work() -> int:
@@ -109,9 +109,9 @@ async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> Non
 
 
 async def test_work_that_ignores_a_cancellation_is_cancelled_again(live: LiveClient) -> None:
-    """If a job suppresses its cancellation and goes on working, it is cancelled again.
+    """If a job ignores its cancellation at shutdown and works on, it is cancelled a second time.
 
-    The service does not wait for it.
+    The service does not wait until the work is done.
     """
     begun = anyio.Event()
 
