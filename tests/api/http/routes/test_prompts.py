@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def submit(world: WorkingClient, prompt: str = "go on", **body: Any) -> dict[str, Any]:
-    """Send a prompt and return the answer, once the use of the shown notes is recorded."""
+    """Send a prompt and return the answer, after the use of the shown notes has been recorded."""
     answer = await world.post("/v1/hooks/prompt-submit", prompt=prompt, **body)
     await world.retriever.live_uses.noted()
     return answer
@@ -27,12 +27,12 @@ def todo(todo_id: str, content: str, status: str = "pending") -> dict[str, str]:
 
 
 async def contents(world: WorkingClient) -> set[str]:
-    """The texts of the session's notes in working memory."""
+    """The texts of the notes in the session's working memory."""
     return {item["content"] for item in await world.listed()}
 
 
 async def test_new_to_dos_are_created_and_the_one_in_progress_is_first(world: WorkingClient) -> None:
-    """Each open to-do of the list becomes a note in working memory, and the one in progress is shown first."""
+    """A prompt with a to-do list makes a note of each open to-do. The note of the one in progress is shown first."""
     todos = [todo("1", "read the parser", "completed"), todo("2", "call Ann"), todo("3", "port it", "in_progress")]
     answer = await submit(world, todos=todos, agent_id="a")
     assert [item["content"] for item in answer["items"]] == ["port it", "call Ann"]
@@ -42,7 +42,7 @@ async def test_new_to_dos_are_created_and_the_one_in_progress_is_first(world: Wo
 
 
 async def test_completed_to_dos_are_cleared_with_their_notes(world: WorkingClient) -> None:
-    """When a to-do is sent as completed, it and the notes on it are cleared from working memory."""
+    """If a prompt's list has a to-do as completed, the to-do and all notes linked to it are no longer shown."""
     await submit(world, todos=[todo("1", "port it", "in_progress"), todo("2", "call Ann")])
     await world.make("the parser is in src/parse.py", todo_id="1")
     await world.post("/v1/memories", 201, type="working", content="a stored note", todo_id="1", session_id="s 1")
@@ -53,7 +53,7 @@ async def test_completed_to_dos_are_cleared_with_their_notes(world: WorkingClien
 
 
 async def test_a_to_do_sent_with_another_text_gets_another_item(world: WorkingClient) -> None:
-    """A to-do sent again with another text gets a new note in working memory. With the same text it keeps its note."""
+    """If a listed to-do has a new text, a new note replaces its note. With the same text its note stays."""
     await submit(world, todos=[todo("1", "port the parser")])
     (before,) = await world.listed()
     await submit(world, todos=[todo("1", "port the parser", "in_progress")])
@@ -63,7 +63,7 @@ async def test_a_to_do_sent_with_another_text_gets_another_item(world: WorkingCl
 
 
 async def test_a_to_do_that_is_missing_from_the_list_stays(world: WorkingClient) -> None:
-    """A to-do stays open if the next prompt has no list, or a list without it."""
+    """A to-do stays open if the next prompt sends no to-do list, or a list without this to-do."""
     await submit(world, todos=[todo("1", "port it"), todo("2", "call Ann")])
     await submit(world, todos=[todo("2", "call Ann")])
     await submit(world)
@@ -88,7 +88,7 @@ async def test_secrets_in_to_dos_are_redacted(world: WorkingClient) -> None:
     ],
 )
 async def test_invalid_lists_of_to_dos_are_422(world: WorkingClient, todos: list[dict[str, str]]) -> None:
-    """A list with a repeated id, blank text, invalid status or too many entries is a 422, and no to-do is stored."""
+    """A to-do list with a repeated id, a blank text, an invalid status or too many entries is refused as a whole."""
     await world.post("/v1/hooks/prompt-submit", 422, prompt="go on", todos=todos)
     assert await world.listed() == []
 
@@ -108,7 +108,7 @@ async def test_the_default_budget_of_a_prompt_is_1500_tokens(world: WorkingClien
 
 
 async def test_of_a_long_prompt_both_ends_are_the_query(world: WorkingClient) -> None:
-    """A prompt with a long pasted text in its middle gets the memories that its first and last words ask for."""
+    """A prompt with a long pasted text in the middle is searched for by its first and last words."""
     await world.post("/v1/memories", 201, type="semantic", content="The parser is in src/parse.py")
     prompt = "Where is the parser? " + "pasted-word " * 30_000 + "Tell me the file of the parser."
     assert "src/parse.py" in (await submit(world, prompt, floor=0))["context"]
@@ -116,7 +116,7 @@ async def test_of_a_long_prompt_both_ends_are_the_query(world: WorkingClient) ->
 
 
 async def test_the_context_of_a_thread_counts_towards_the_budget_of_a_prompt(world: WorkingClient) -> None:
-    """The turns of the prompt's thread take at most half of the budget, and memories get the rest."""
+    """If a prompt names a thread, the thread's newest turns take at most half of the budget, and memories the rest."""
     where = {"namespace": world.space["namespace"]}
     made = await world.client.post("/v1/threads", json=where)
     thread_id = made.json()["id"]
@@ -138,7 +138,7 @@ async def test_the_context_of_a_thread_counts_towards_the_budget_of_a_prompt(wor
 
 
 async def test_a_due_intention_is_shown_with_one_prompt_only(world: WorkingClient) -> None:
-    """A due task is shown with one prompt and marked as fired. Private tasks of other sessions are not."""
+    """A prompt shows a due task and marks it as fired. It does neither with a private task of another session."""
     due = {"type": "prospective", "due_at": (NOW - timedelta(hours=1)).isoformat()}
     for content, private in (("pay the rent", {}), ("pay the tax", {"session_id": "s 2", "visibility": "session"})):
         await world.post("/v1/memories", 201, **due, **{"content": content, "session_id": "s 1", **private})
@@ -149,7 +149,7 @@ async def test_a_due_intention_is_shown_with_one_prompt_only(world: WorkingClien
 
 
 async def test_to_dos_with_the_same_text_are_different_items(world: WorkingClient) -> None:
-    """Two to-dos with the same text get separate notes. Sending the same list again changes nothing."""
+    """Two listed to-dos with the same text get separate notes. Sending the same list again creates no notes."""
     todos = [todo("1", "write the tests", "in_progress"), todo("2", "write the tests"), todo("3", "Write the tests.")]
     await submit(world, todos=todos)
     before = await world.listed()

@@ -1,4 +1,4 @@
-"""Intentions (tasks): due by time, event or context, marked as fired, snoozed, completed and cancelled."""
+"""Intentions (tasks) over HTTP: when they are due, and how they are fired, snoozed, completed and cancelled."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
 async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
     client: httpx.AsyncClient, content: str, due_at: str
 ) -> None:
-    """A due time is read in the text's zone, else the metadata's. Negated or past times and product names set none."""
+    """A text sets the due time in the time zone that it names, else in that of the metadata.
+
+    A negation, a past time or a product name (Monday.com) sets none.
+    """
     memory = await _write(client, content, metadata={"timezone": "Europe/Berlin"})
     assert memory["due_at"] == due_at
 
@@ -71,7 +74,10 @@ async def test_due_intentions_are_in_order_of_due_time(client: httpx.AsyncClient
 
 
 async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient) -> None:
-    """An event name (in any case) or a context of similar meaning makes an intention due."""
+    """An intention can wait for an event or a context.
+
+    It is due if a request names the event, in any case, or describes a similar context.
+    """
     await _write(client, "Tell Lee", trigger_type="event", trigger_condition="Deploy finished")
     await _write(client, "Ask for tea", trigger_type="context", trigger_condition="we talk about tea in Japan")
     assert await _due(client) == []
@@ -82,7 +88,7 @@ async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient)
 
 
 async def test_a_due_intention_is_given_to_one_caller_only(client: httpx.AsyncClient) -> None:
-    """If several callers ask at once and mark as fired, only one gets the due intention."""
+    """If several callers ask for due intentions at once, to mark them as fired, only one of them gets the intention."""
     created = await _write(client, "once", due_at=NOW.isoformat())
     got: list[str] = []
 
@@ -98,7 +104,7 @@ async def test_a_due_intention_is_given_to_one_caller_only(client: httpx.AsyncCl
 
 
 async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None:
-    """A snoozed intention is pending until its new time, even if it had fired."""
+    """A snoozed intention is pending until its new time, even if it was already marked as fired."""
     created = await _write(client, "again", due_at=NOW.isoformat())
     await _due(client, mark="true")
     url = f"/v1/memories/{created['id']}/snooze"
@@ -115,7 +121,7 @@ async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None
     ("verb", "status", "other"), [("complete", "completed", "cancel"), ("cancel", "cancelled", "complete")]
 )
 async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
-    """A completed or cancelled intention is not due. Ending it again the same way is accepted, the other way a 409."""
+    """A completed or cancelled intention is not due. Repeating that call succeeds; the opposite call is a 409."""
     created = await _write(client, "end me", due_at=NOW.isoformat())
     for _ in range(2):
         ended = await client.post(f"/v1/memories/{created['id']}/{verb}", params={"namespace": "ann"})
@@ -126,7 +132,7 @@ async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, 
 
 
 async def test_an_intention_ends_in_one_way_only(client: httpx.AsyncClient) -> None:
-    """Of concurrent calls to complete, cancel or snooze an intention, those after its end are a 409."""
+    """Of concurrent calls to complete and to cancel an intention, one succeeds and the other is a 409."""
     created = await _write(client, "end me", due_at=NOW.isoformat())
     answers: dict[str, int] = {}
 
@@ -144,7 +150,7 @@ async def test_an_intention_ends_in_one_way_only(client: httpx.AsyncClient) -> N
 
 
 async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> None:
-    """Completing a memory of another type is a 409, an unknown id a 404."""
+    """Completing a memory of another type is a 422. An unknown id, or one of another namespace, is a 404."""
     fact = await client.post("/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"})
     created = await _write(client, "mine")
     wrong = await client.post(f"/v1/memories/{fact.json()['id']}/complete", params={"namespace": "ann"})
@@ -154,7 +160,7 @@ async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> No
 
 
 async def test_readers_cannot_mark_intentions(guarded: Services) -> None:
-    """Marking a due intention as fired needs the role writer."""
+    """A reader may list due intentions. Marking them as fired is a 403, as it needs the role `writer`."""
     async with connect(guarded, headers=bearer("acme", Role.READER)) as reader:
         assert await _due(reader) == []
         marked = await reader.get("/v1/prospective/due", params={"namespace": "ann", "mark": "true"})
@@ -172,7 +178,7 @@ async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClie
 
 
 async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: httpx.AsyncClient) -> None:
-    """A to-do of one session is found in another session; with visibility `session`, only in its own."""
+    """A task written in one session is found in other sessions, unless its visibility is `session`."""
     await _write(client, "rotate the keys", session_id="s1")
     await _write(client, "rotate the private keys", session_id="s1", visibility="session")
     seen = {}
@@ -184,7 +190,7 @@ async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: htt
 
 
 async def test_promotion_keeps_private_intentions_private(client: httpx.AsyncClient) -> None:
-    """A private intention is not promoted to the namespace, however often it is used. No other session sees it."""
+    """The promote job leaves an intention private to its session, however often it was used."""
     for _ in range(4):
         body = {"namespace": "ann", "type": "prospective", "content": "buy Ann a ring", "session_id": "s1"}
         created = (await client.post("/v1/memories", json={**body, "visibility": "session"})).json()

@@ -43,7 +43,7 @@ async def listed(client: httpx.AsyncClient, **query: str) -> list[str]:
 
 
 async def test_threads_are_listed_by_last_use(client: httpx.AsyncClient) -> None:
-    """Threads are filtered by key prefix, agent, resource or parent, and the last used one comes first."""
+    """Threads are listed by their last use, newest first, and filtered by key prefix, agent, resource or parent."""
     root = (await begun(client))["id"]
     facts = [(await begun(client, resource="facts", key=f"team/{n % 2}/{n}", parent_id=root))["id"] for n in range(5)]
     own = (await begun(client, agent_id="helper"))["id"]
@@ -66,7 +66,7 @@ async def test_threads_are_listed_by_last_use(client: httpx.AsyncClient) -> None
 
 
 async def test_ids_of_any_form_give_each_user_and_session_a_thread_of_its_own(client: httpx.AsyncClient) -> None:
-    """Each pair of user and session ids, also with `|`, `@` or other scripts, gets its own thread without escaping."""
+    """A key made of user id and session id gives each pair its own thread, whatever characters the ids have."""
     users = ("auth0|123", "josé@x.org", "550e8400-e29b-41d4-a716-446655440000", "a", "a-b", "a%2Db", "名前", "a b", "b")
     sessions = ("s", "b-s", "-", "550e8400-e29b-41d4-a716-446655440001")
     threads: dict[tuple[str, str], str] = {}
@@ -82,7 +82,7 @@ async def test_ids_of_any_form_give_each_user_and_session_a_thread_of_its_own(cl
 
 
 async def test_an_empty_variable_or_invalid_key_is_refused_with_its_place(client: httpx.AsyncClient) -> None:
-    """An empty variable of a thread key, or a key template with `%` after a variable, is a 422 that names it."""
+    """A key template with `%` after a variable, or with an empty variable, is a 422 that names the field."""
     variables = {"user": {"id": "u"}, "session": {"id": ""}}
     problem = await begun(client, 422, resource="notes", variables=variables)
     assert problem["detail"] == "variables.session.id: must be a string that is not empty, or an integer"

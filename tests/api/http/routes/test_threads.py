@@ -1,4 +1,4 @@
-"""Calls for threads, on a real live store."""
+"""Calls for threads over HTTP, with a real Redis server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.As
 
 
 async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient) -> None:
-    """A flush keeps the first and last turns; its summary counts towards the limit."""
+    """A flush keeps the first and last turns, and replaces the others by a summary, which counts towards the limit."""
     thread = (await begun(client, resource="brief", key="k"))["id"]
     for number in range(16):
         await say(client, thread, f"We decided on step {number} because it must be {words(2)}")
@@ -47,7 +47,10 @@ async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient
 
 
 async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient) -> None:
-    """Turns that were returned by a read count as used."""
+    """With the eviction policy `lru`, a turn that was read counts as used.
+
+    The turn that was not used for longest is evicted.
+    """
     thread = (await begun(client, resource="notes", key="k"))["id"]
     for number in range(5):
         await say(client, thread, f"note {number}")
@@ -59,7 +62,7 @@ async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient
 
 
 async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
-    """A turn is refused if it is larger than the limit, expects another version, or has a role that is not kept."""
+    """A turn above the token limit, with a role that the policy never keeps, or for another version is refused."""
     support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
     await say(client, support, words(201), status=422)
     assert (await say(client, support, "hello", expected_version=0))["version"] == 1
@@ -73,7 +76,10 @@ async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
 
 
 async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(client: httpx.AsyncClient) -> None:
-    """Repeated calls find the same threads; the agent cannot write to a read-only resource."""
+    """An agent opens one thread for each resource of its policy, and the same ones again later.
+
+    A turn that it appends to a read-only resource is a 403.
+    """
     variables = {"session": {"id": "s9"}, "user": {"id": "u1"}}
     opened = await begun(client, agent_id="three", variables=variables)
     support, notes = opened["threads"]
@@ -87,7 +93,10 @@ async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(cli
 
 
 async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:
-    """A known resource that only other agents refer to is refused, too."""
+    """An unknown agent or thread resource is a 422 that lists the known ones.
+
+    A resource that only other agents may use is a 403.
+    """
     unknown = await begun(client, status=422, agent_id="four")
     assert unknown["errors"] == [
         {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}
@@ -103,7 +112,7 @@ async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClien
 
 
 async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None:
-    """A thread's answer has its resource's policy; null for a thread without a resource."""
+    """The answer for a thread has the name of its policy, or null if the thread was opened without a resource."""
     notes, plain = await begun(client, resource="notes"), await begun(client)
     assert (notes["policy"], plain["policy"]) == ("notes", None)
     for item, policy in ((notes, "notes"), (plain, None)):
@@ -112,14 +121,17 @@ async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None
 
 
 async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resources(client: httpx.AsyncClient) -> None:
-    """A key in the request selects one thread under that key in each of the agent's resources."""
+    """If an agent opens its threads with a key, it gets one thread with this key for each of its resources."""
     support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
     assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
     assert support["thread"]["id"] != notes["thread"]["id"]
 
 
 async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncClient) -> None:
-    """A deleted ancestor is reported as a gap; a chain's twenty-first thread is refused."""
+    """If an ancestor of a thread was deleted, the chain of ancestors sets `gap`.
+
+    A thread with twenty ancestors is a 422.
+    """
     ids = [(await begun(client))["id"]]
     for _ in range(19):
         ids.append((await begun(client, parent_id=ids[-1]))["id"])
@@ -139,7 +151,7 @@ async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncCl
 
 
 async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """The newest turns that fit are returned oldest first; each file is listed once."""
+    """The newest turns that fit are returned, oldest first, with a list that has each of their files once."""
     parent = (await begun(client))["id"]
     await say(client, parent, "the parent said this", files=["a.py", "b.py"])
     child = (await begun(client, parent_id=parent))["id"]
@@ -157,7 +169,10 @@ async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None
 
 
 async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:
-    """A backup has the turns that were cleared, and is found by its id alone, but not in another namespace."""
+    """Clearing a thread can return the id of a backup with the cleared turns.
+
+    The id is enough to read the backup, but not with another namespace.
+    """
     thread = (await begun(client))["id"]
     await say(client, thread, "old")
     turns = [{"role": "user", "content": "new"}, {"role": "assistant", "content": "newer"}]
@@ -175,7 +190,7 @@ async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: ht
 
 @pytest.mark.parametrize("sent", ["nope", "no.pe", ".bg", "a.", "a.IA", "a.bg", "a.ü", "a.AA"])
 async def test_unknown_backup_is_404(client: httpx.AsyncClient, sent: str) -> None:
-    """Restoring an unknown or malformed backup id, or one of another namespace, is a 404."""
+    """Reading a thread backup by an unknown or malformed id is a 404."""
     client.params = httpx.QueryParams()
     assert (await client.get(f"/v1/threads/backups/{sent}")).status_code == 404
 

@@ -1,4 +1,4 @@
-"""Ended workflows, with a real Redis server: how long they are kept, and how child workflows continue them."""
+"""Ended workflows, with a real Redis server: what is kept for how long, and how child workflows continue them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scope() -> Scope:
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with workflows on a real live store."""
+    """An HTTP client of a service that keeps workflows, threads and working memory in a real Redis."""
     async with connect(with_live_workflows(services, live)) as client:
         yield client
 
@@ -69,7 +69,7 @@ async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
 async def test_expired_log_leaves_state_chain_and_resources(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """After an ended workflow's events have expired, its last state, chain and resources can still be read."""
+    """Of an ended workflow, the last state, the chain and the resources outlive the events."""
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
@@ -86,7 +86,7 @@ async def test_expired_log_leaves_state_chain_and_resources(
 async def test_events_of_an_ended_workflow_are_kept_for_its_children(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """The events of an ended workflow are kept as long as a child workflow lives."""
+    """If an ended workflow gets a child, its events are kept for at least a day instead of expiring earlier."""
     await ended(client, scope, 2)
     key = live_key(scope, "workflow", "w") + ":log"
     await live.run(lambda redis: redis.expire(key, 60), idempotent=True)
@@ -113,7 +113,7 @@ async def begin(client: httpx.AsyncClient, scope: Scope, **fields: Any) -> None:
 
 
 async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
-    """Give workflow `w` a thread with two turns and a note in session `s`; return the thread's id."""
+    """Add a thread with two turns, and a note in session `s`, to the workflow `w`. Return the thread's id."""
     space = {"namespace": scope.namespace, "workflow_id": "w"}
     opened = await client.post("/v1/threads", json=space)
     assert (opened.status_code, opened.json()["workflow_id"]) == (201, "w")
@@ -128,7 +128,7 @@ async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
 
 
 async def memories(client: httpx.AsyncClient, scope: Scope, kind: str) -> list[dict[str, Any]]:
-    """The memories of a type."""
+    """The memories of the type `kind` in the namespace."""
     answer = await client.get("/v1/memories", params={"namespace": scope.namespace, "type": kind})
     return list(answer.json()["memories"])
 
@@ -202,7 +202,7 @@ async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: htt
 
 
 async def test_steps_are_recorded_under_their_own_names(client: httpx.AsyncClient, scope: Scope) -> None:
-    """Names of steps keep zero-width characters, which join emoji and letters or may even be the whole name."""
+    """Names of steps keep zero-width characters, even if a name has no other character."""
     await begin(client, scope)
     names = ["\u200b", "wash", "👩\u200d🍳 cook", "می\u200cپزد", "serve", "clear"]
     for name in names:
@@ -221,7 +221,7 @@ class EndOfWorkflow(ScreeningGate):
     client: httpx.AsyncClient | None = None
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """The submission, unchanged."""
+        """Return the submission unchanged. At the first note, end the workflow `w` before that."""
         if self.client is not None and submission.draft.type is MemoryType.WORKING:
             client, self.client = self.client, None
             assert (await post(client, self.scope, "w/events", {"type": "completed"})).status_code == 201
@@ -232,7 +232,7 @@ class EndOfWorkflow(ScreeningGate):
 async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written(
     live: LiveClient, services: Services, scope: Scope, on_end: str, stored: int
 ) -> None:
-    """If a workflow ends while its note is written, the call is refused and the note is cleared or deleted."""
+    """If a workflow ends while a note for it is written, the call is a 409, and no live note is left."""
     gate = EndOfWorkflow(scope)
     ingestor = replace(services.ingestor, gates=(gate,))
     async with connect(with_live_workflows(replace(services, ingestor=ingestor), live)) as client:
@@ -248,7 +248,7 @@ async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written
 
 
 async def test_an_item_that_left_its_workflow_outlives_it(client: httpx.AsyncClient, scope: Scope) -> None:
-    """A note that is created again without its workflow stays when the workflow ends."""
+    """If a note of a workflow is created again without a workflow_id, it is kept when the workflow ends."""
     await begin(client, scope, on_end="delete")
     item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z"}
     for belongs in ({"workflow_id": "w"}, {}):
@@ -259,7 +259,10 @@ async def test_an_item_that_left_its_workflow_outlives_it(client: httpx.AsyncCli
 
 
 async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.AsyncClient, scope: Scope) -> None:
-    """A thread key of one workflow opens the same thread there, and is a conflict for another workflow."""
+    """A thread key that belongs to one workflow opens the same thread again in this workflow.
+
+    In another workflow it is a 409.
+    """
     await begin(client, scope)
     await begin(client, scope, workflow_id="v")
     space = {"namespace": scope.namespace, "key": "k", "resource": "r"}
@@ -273,7 +276,7 @@ async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.As
 async def test_an_interrupted_end_of_a_workflow_is_completed_by_upkeep(
     live: LiveClient, services: Services, scope: Scope
 ) -> None:
-    """If the service stops right after a workflow ends, the background job flushes its threads and clears its notes."""
+    """If the service stops right after a workflow ends, a background job flushes its threads and clears its notes."""
     over_live = with_live_workflows(services, live)
     assert over_live.workflows is not None
     async with connect(over_live) as client:

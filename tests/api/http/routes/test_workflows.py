@@ -1,4 +1,4 @@
-"""Calls for workflows: create, append, read, continue and end."""
+"""Calls for workflows over HTTP: create, append events, read state and history, continue, and end."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_a_workflow_is_created_read_ended_and_stored_as_memories(client: h
 
 
 async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClient) -> None:
-    """At its end the workflow is stored as one episode and one procedure."""
+    """When a workflow of six steps ends, it is stored as one episodic memory and one procedure."""
     workflow_id = await begun(client)
     for number in range(6):
         await report(client, workflow_id, "step_completed", step_id=f"s{number}")
@@ -70,7 +70,10 @@ async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClie
 
 
 async def test_a_conflicting_event_is_answered_with_the_workflows_version(client: httpx.AsyncClient) -> None:
-    """An event is a 409 with the workflow's version if its expected_version is another or the workflow has ended."""
+    """An event is a 409 if the workflow has ended, or has another version than expected_version.
+
+    The answer has the workflow's current version.
+    """
     workflow_id = await begun(client)
     await report(client, workflow_id, "started")
     answer = await report(client, workflow_id, "note", expected_version=0)
@@ -83,12 +86,15 @@ async def test_a_conflicting_event_is_answered_with_the_workflows_version(client
 
 
 async def begun_again(client: httpx.AsyncClient, workflow_id: str) -> httpx.Response:
-    """Create a workflow with an existing id."""
+    """Try to create a workflow with an id that exists, and return the answer."""
     return await client.post("/v1/workflows", json={**IN, "workflow_id": workflow_id})
 
 
 async def test_a_chain_lists_its_workflows_and_the_newest_resource_values(client: httpx.AsyncClient) -> None:
-    """A chain lists workflows oldest first; resources have the newest value of each key."""
+    """The chain of a workflow lists its ancestors, oldest first, and itself.
+
+    Its resources have the newest value that any of them set.
+    """
     await begun(client, workflow_id="a")
     await begun(client, workflow_id="b", parent_id="a")
     await report(client, "a", "resource_changed", resources={"x": 1, "y": 1})
@@ -104,7 +110,7 @@ async def test_a_chain_lists_its_workflows_and_the_newest_resource_values(client
 
 
 async def test_chain_gives_states_with_reasons_and_actors(client: httpx.AsyncClient) -> None:
-    """Each workflow of the chain has every status that it had: since when, set by whom, and why."""
+    """The chain lists every status that each of its workflows had, with the time, the actor and the reason."""
     await begun(client, workflow_id="a")
     await report(client, "a", "step_started", step_id="build", agent="ci")
     await report(client, "a", "failed", agent="ci", error="disk full")
@@ -155,7 +161,7 @@ async def test_workflows_are_listed_with_filters_and_cursor(guarded: Services) -
 
 
 async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
-    """An unknown parent, or the workflow itself, is a 404; a chain's twenty-first workflow is a 422."""
+    """A workflow with an unknown parent, or with itself as parent, is a 404. One with twenty ancestors is a 422."""
     for parent in ("nobody", "me"):
         answer = await client.post("/v1/workflows", json={**IN, "workflow_id": "me", "parent_id": parent})
         assert answer.status_code == 404
@@ -167,7 +173,10 @@ async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None:
-    """`next_after` of a page leads to the next page; it is null on the last page, even if that is full or empty."""
+    """`next_after` of a page of events is the start of the next page.
+
+    It is null on the last page, even a full or empty one.
+    """
     workflow_id = await begun(client)
     for number in range(5):
         await report(client, workflow_id, "note", input=number)
@@ -181,7 +190,7 @@ async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None
 
 
 async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """The history of a continued workflow is within any token budget from 0, and its tokens are reported."""
+    """Continuing a workflow returns its history within the token budget, even one of 0, and reports its tokens."""
     workflow_id = await begun(client)
     for number in range(30):
         await report(client, workflow_id, "note", input=f"entry {number}")
@@ -195,7 +204,7 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
 
 
 async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.AsyncClient) -> None:
-    """A history shows each resource once, with its newest value, and counts the omitted ones."""
+    """A history shows each resource once, with its newest value. The answer counts what the history omits."""
     await begun(client, workflow_id="a", data={"goal": "ship it"})
     await report(client, "a", "resource_changed", resources={"plan": "draft one", "spec": "as agreed"})
     await report(client, "a", "resource_changed", resources={"plan": "draft two"})
@@ -219,7 +228,10 @@ async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.As
 
 
 async def test_reading_a_history_appends_no_event(guarded: Services) -> None:
-    """Reading a history shows what `continue` would show and appends no event, also for an ended workflow."""
+    """A GET of a history returns what `continue` would return, but appends no event.
+
+    It works for ended workflows, too.
+    """
     writer, reader = bearer("acme", Role.WRITER), bearer("acme", Role.READER)
     async with connect(guarded, headers=writer) as client:
         await begun(client, workflow_id="w")
@@ -241,7 +253,7 @@ async def test_reading_a_history_appends_no_event(guarded: Services) -> None:
 
 
 async def test_history_leaves_the_margin_of_its_model_free(client: httpx.AsyncClient) -> None:
-    """A model that may count more than our tokenizer gets a history that fits even then."""
+    """For a model whose tokenizer is unknown, the history is shorter, so that it also fits if the model counts more."""
     workflow_id = await begun(client)
     for number in range(60):
         await report(client, workflow_id, "note", input=f"entry {number}")
@@ -252,7 +264,7 @@ async def test_history_leaves_the_margin_of_its_model_free(client: httpx.AsyncCl
 
 
 async def test_a_small_budget_shows_the_newest_event(client: httpx.AsyncClient) -> None:
-    """The newest event is shown if it fits, even if it takes more than half of what the values leave."""
+    """The newest event is shown uncut if it fits the budget beside the workflow's data."""
     workflow_id = await begun(client, data={"goal": "ship it"})
     for number in range(20):
         await report(client, workflow_id, "note", input=f"entry {number} {'word ' * 8}")
@@ -265,7 +277,10 @@ async def test_a_small_budget_shows_the_newest_event(client: httpx.AsyncClient) 
 
 
 async def test_default_budget_of_a_history_is_its_share_of_the_models_window(services: Services) -> None:
-    """Without a budget in the request, the allocation of the named model gives it; without a model it is 8,000."""
+    """If a request names a model but no budget, the budget is the part of the model's context window for the history.
+
+    Without a model it is 8,000 tokens.
+    """
     async with connect(replace(services, models=lambda: Registry.of(default_file()))) as client:
         workflow_id = await begun(client)
         allocation = (await client.post("/v1/models/resolve", json={"name": "gpt-4o"})).json()["allocation"]
@@ -275,7 +290,7 @@ async def test_default_budget_of_a_history_is_its_share_of_the_models_window(ser
 
 
 async def test_an_expired_ancestor_is_reported_as_a_gap(services: Services) -> None:
-    """If an ancestor of a workflow has expired, the chain marks its place as a gap and lists the others."""
+    """If an ancestor of a workflow has expired, the chain lists the other workflows and sets `gap`."""
     async with connect(services) as client:
         for name, parent in (("a", None), ("b", "a"), ("c", "b")):
             await begun(client, workflow_id=name, parent_id=parent)
@@ -286,7 +301,10 @@ async def test_an_expired_ancestor_is_reported_as_a_gap(services: Services) -> N
 
 
 async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:
-    """The same idempotency key and body append one event; another body is a 409."""
+    """Continuing a workflow again with the same idempotency key and body appends no second event.
+
+    Another body is a 409.
+    """
     workflow_id = await begun(client)
     path, body = f"/v1/workflows/{workflow_id}/continue", {"input": "go", "idempotency_key": "k"}
     answers = [(await client.post(path, params=IN, json=body)).json() for _ in range(3)]
@@ -322,7 +340,7 @@ async def test_an_invalid_event_is_refused_with_422(client: httpx.AsyncClient, b
 
 @pytest.mark.parametrize("body", [{}, {"input": None}, {"input": "  "}, {"input": "x", "budget": -1}])
 async def test_an_invalid_continue_is_refused_with_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    """A call without input, or with a negative budget, is refused and leaves the workflow unchanged."""
+    """Continuing a workflow without input or with a negative budget is refused, and appends no event."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/continue", params=IN, json=body)
     assert answer.status_code == 422
@@ -330,7 +348,7 @@ async def test_an_invalid_continue_is_refused_with_422(client: httpx.AsyncClient
 
 
 async def test_workflows_are_isolated(guarded: Services) -> None:
-    """A workflow is a 404 for other tenants and namespaces; a reader may not append to it."""
+    """A workflow is a 404 for other tenants and in other namespaces. A reader may read it, but not create one."""
     async with connect(guarded) as client:
         body = {**IN, "workflow_id": "w"}
         local = bearer("acme", Role.WRITER)
@@ -353,12 +371,12 @@ async def test_workflows_are_isolated(guarded: Services) -> None:
 
 
 async def test_reading_a_future_version_is_refused_with_422(client: httpx.AsyncClient) -> None:
-    """A version that the workflow does not have yet is refused; the answer names the newest one."""
+    """Reading a workflow at a version that it has not reached is refused with the path `at_version`."""
     workflow_id = await begun(client)
     answer = await look(client, workflow_id, at_version=1)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "at_version")
 
 
 async def test_workflow_id_with_a_slash_is_refused(client: httpx.AsyncClient) -> None:
-    """An id with a slash could not be part of a URL path."""
+    """A workflow id with a slash is a 422, because the id is a part of URL paths."""
     assert (await client.post("/v1/workflows", json={**IN, "workflow_id": "a/b"})).status_code == 422

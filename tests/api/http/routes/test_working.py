@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_new_item_has_every_field(world: WorkingClient) -> None:
-    """A new item is returned with defaults for the fields that were left out."""
+    """A new note in working memory is returned with every field, and with defaults for those that were left out."""
     item = await world.make("port the parser", todo_id="t1", priority=4, agent_id="a")
     assert item == {
         "id": item["id"],
@@ -38,7 +38,10 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
 
 
 async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient) -> None:
-    """Notes on a to-do do not expire after five unused minutes as other notes do, unless the request sets a time."""
+    """Notes linked to a to-do stay until it is completed, unless they have a ttl_s.
+
+    Other notes expire after five minutes without use.
+    """
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("the parser is in src/parse.py", todo_id="t1")
     await world.make("a note of no to-do")
@@ -54,14 +57,14 @@ async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient)
 
 
 async def test_items_of_an_abandoned_to_do_expire_after_a_day(world: WorkingClient) -> None:
-    """Notes on a to-do that is never completed expire a day after their last use."""
+    """Notes linked to a to-do that is never completed expire a day after their last use."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     world.later(24 * 3_600 + 1)
     assert await world.listed() == []
 
 
 async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingClient) -> None:
-    """If a to-do is created again, its former note is cleared. Other notes on it and other to-dos stay."""
+    """If a to-do is created again, the note with its old text is cleared. Other notes linked to it are kept."""
     first = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("the parser is in src/parse.py", todo_id="t1")
     await world.post("/v1/hooks/todo-created", todo_id="t2", content="call Ann")
@@ -74,7 +77,7 @@ async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingCli
 
 
 async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -> None:
-    """Completing a to-do clears its stored notes of this session or of none. Notes of other sessions stay."""
+    """Completing a to-do also clears notes on it that were written as memories, but not those of other sessions."""
     kept = {"type": "working", "todo_id": "t1"}
     for content, session in (("ours", "s 1"), ("of no session", None), ("theirs", "s 2")):
         await world.post("/v1/memories", 201, content=content, session_id=session, **kept)
@@ -87,7 +90,7 @@ async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -
 
 
 async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingClient) -> None:
-    """Stored notes are cleared by id or with their session, and those of other sessions stay."""
+    """A note that was written as a memory of the type `working` can be cleared by its id or with its whole session."""
     ids = []
     for content, session in (("one", "s 1"), ("two", "s 1"), ("three", "s 2")):
         body = {"type": "working", "content": content, "session_id": session}
@@ -102,7 +105,10 @@ async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingCli
 
 
 async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: WorkingClient) -> None:
-    """The next prompt shows a to-do that session-stop paused: some clients call session-stop after every answer."""
+    """The hook session-stop pauses the session's to-dos.
+
+    The next prompt shows them again, because some clients call session-stop after every answer.
+    """
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("a note of no to-do")
     await world.post("/v1/hooks/session-stop", messages=[])
@@ -117,15 +123,15 @@ async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: 
     assert (await world.post("/v1/hooks/prompt-submit", prompt="go on"))["context"] == ""
 
 
-async def test_a_part_of_a_session_that_goes_on_pauses_no_to_do(world: WorkingClient) -> None:
-    """A session-stop with `ended` false, as imports of running sessions send it, pauses no to-do."""
+async def test_a_session_stop_of_a_running_session_pauses_no_to_do(world: WorkingClient) -> None:
+    """A call of session-stop with `ended` false stores a part of a running session and pauses no to-do."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.post("/v1/hooks/session-stop", messages=[], ended=False)
     assert "port the parser" in (await world.recall())["context"]
 
 
 async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> None:
-    """expires_at has milliseconds, the precision of the live store."""
+    """The answer to a new note has the same expires_at as a later list, in milliseconds as Redis stores it."""
     world.later(0.123_456)
     item = await world.make("port the parser")
     assert item["expires_at"] == "2026-03-01T12:05:00.123000Z"
@@ -133,7 +139,7 @@ async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> N
 
 
 async def test_retrieval_extends_the_life_of_an_item(world: WorkingClient) -> None:
-    """An unused item expires after five minutes; retrieving it extends its life, listing it does not."""
+    """A note expires five minutes after its creation or last retrieval. Listing notes does not extend their life."""
     await world.make("port the parser")
     world.later(200)
     answer = await world.recall()
@@ -147,7 +153,7 @@ async def test_retrieval_extends_the_life_of_an_item(world: WorkingClient) -> No
 
 
 async def test_items_survive_a_clock_that_is_set_back(world: WorkingClient) -> None:
-    """After the clock is set back, items can be used and cleared and do not expire earlier."""
+    """If the service's clock is set back, notes can still be retrieved and cleared, and do not expire earlier."""
     await world.make("port the parser")
     world.later(-3_600)
     assert "port the parser" in (await world.recall())["context"]
@@ -157,7 +163,7 @@ async def test_items_survive_a_clock_that_is_set_back(world: WorkingClient) -> N
 
 
 async def test_live_items_are_in_every_retrieval(world: WorkingClient) -> None:
-    """Items are in the context whatever the query and thresholds; the current to-do is first."""
+    """A context has the session's notes even if they do not match the query. Those of the current to-do come first."""
     await world.make("urgent other thing", priority=5, todo_id="t2")
     await world.make("the task at hand", priority=1, todo_id="t1")
     answer = await world.recall("zebras", todo_id="t1", min_score=0.99, min_similarity=0.99)
@@ -170,7 +176,7 @@ async def test_live_items_are_in_every_retrieval(world: WorkingClient) -> None:
 
 
 async def test_live_items_are_visible_in_their_session_only(world: WorkingClient) -> None:
-    """Retrievals in other sessions or namespaces do not contain the item."""
+    """A note is neither retrieved nor listed in other sessions, or in the same session of another namespace."""
     await world.make("secret of session one")
     other = {**world.space, "session_id": "s 2"}
     for space in (other, {"namespace": "elsewhere", "session_id": "s 1"}):
@@ -180,7 +186,7 @@ async def test_live_items_are_visible_in_their_session_only(world: WorkingClient
 
 
 async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
-    """An item that does not fit the budget is left out and does not count as used."""
+    """The notes in a context fit the working_budget. Notes that do not fit are left out and do not count as used."""
     for number in range(30):
         await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
     answer = await world.recall(working_budget=60)
@@ -192,7 +198,10 @@ async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
 
 
 async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None:
-    """A reported to-do becomes an item; completing it clears the item and stores the time."""
+    """The hook todo-created makes a note of the to-do.
+
+    The hook todo-completed clears the note and stores when it did.
+    """
     created = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     assert [item["id"] for item in await world.listed(todo_id="t1")] == [created["working_id"]]
     world.later(10)
@@ -210,7 +219,10 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
 
 
 async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingClient) -> None:
-    """The procedure has the to-do's text as name, and its steps; the to-do reported again gives the same procedure."""
+    """A to-do completed with six steps is stored as a procedure with its text as name.
+
+    If the same completion is sent again, no second procedure is stored.
+    """
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     steps = ["read", "list", "write", "test", "measure", "ship"]
     done = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
@@ -222,7 +234,7 @@ async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingCl
 
 
 async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingClient) -> None:
-    """Items are cleared by id, by to-do or all; the answer counts the live ones."""
+    """Notes are cleared by id, by to-do or for the whole session. The answer counts the notes that were still live."""
     item = await world.make("one")
     for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):
         await world.make(content, todo_id=todo)
@@ -234,7 +246,7 @@ async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingCli
 
 
 async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
-    """The same content in the same session gets the same id again."""
+    """A cleared note that is created again in its session has the same id, and is live again."""
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
     world.later(5)
@@ -246,7 +258,7 @@ async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
 
 
 async def test_a_cleared_item_is_listed_as_it_was_created_last(world: WorkingClient) -> None:
-    """Creating an item again changes its stored copy too, from which cleared items are listed."""
+    """If a note is created twice and then cleared, the list of cleared notes has the fields of the second creation."""
     await world.make("port the parser", context_type="state", priority=4)
     again = await world.make("port the parser", priority=5, scope="session")
     await world.post("/v1/working/clear")
@@ -273,7 +285,7 @@ async def test_sweep_updates_stored_items_and_removes_expired_ones(world: Workin
 
 
 async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient) -> None:
-    """A retrieval as of an earlier time shows the notes of that time, and does not extend their life."""
+    """A retrieval as of an earlier time shows the notes that existed then, and does not extend their life."""
     await world.make("port the parser")
     world.later(100)
     past = await world.recall(as_of="2026-03-01T12:00:50Z")
@@ -287,7 +299,7 @@ async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient)
     "body", [{"ttl_s": 0}, {"ttl_s": 604_801}, {"priority": 6}, {"content": "  "}, {"scope": "life"}, {"ttl": 3}]
 )
 async def test_invalid_items_are_422(world: WorkingClient, body: dict[str, Any]) -> None:
-    """An invalid item is refused, and nothing is created."""
+    """A note with an invalid field, such as an empty content, is refused, and nothing is created."""
     await world.post("/v1/working", 422, **{"content": "x", **body})
     assert await world.listed() == []
 
@@ -308,7 +320,7 @@ async def test_deleting_a_working_memory_removes_its_live_item(world: WorkingCli
 
 
 async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient) -> None:
-    """A bulk delete removes the live items that match it and no others."""
+    """A bulk delete of another session, or of another memory type, deletes no notes of this session."""
     item = await world.make("a task")
     for other in ({"session_id": "s 2"}, {"type": "semantic"}):
         params = {"namespace": item["namespace"], "confirm": "true", **other}
@@ -317,7 +329,7 @@ async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient
 
 
 async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live: LiveClient) -> None:
-    """An erasure counts the live item that it removed, and verifies that none remains."""
+    """Erasing a note removes it from Redis. The erasure counts one removed entry, and then none that remains."""
     item = await world.make("a secret")
     state, scope = LiveState(live), Scope("default", item["namespace"])
     assert await state.remaining(scope, item["id"]) == 1
@@ -327,7 +339,10 @@ async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live
 
 
 async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None:
-    """A note above the budget is shown as an excerpt beside other notes, or skipped on request. The answer names it."""
+    """A note above the working_budget is shown as an excerpt, or left out with `oversize` skip.
+
+    The answer has its id.
+    """
     sentences = [f"Step {number} of the migration takes a while. " for number in range(400)]
     large = await world.make("".join(sentences) + "The zebra table goes last.", priority=5)
     small = await world.make("call Ann", priority=1)
@@ -346,7 +361,7 @@ async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None
 
 
 async def test_items_that_do_not_fit_the_budget_are_named(world: WorkingClient) -> None:
-    """If notes exceed the working budget, the metadata list the ids of those left out."""
+    """If the notes of a session exceed the working_budget, the answer has the ids of the notes that were left out."""
     made = [(await world.make(f"note number {number} of the task"))["id"] for number in range(30)]
     answer = await world.recall(working_budget=60)
     shown = [item["id"] for item in answer["items"]]
