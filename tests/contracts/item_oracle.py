@@ -36,7 +36,7 @@ class DictItems:
     entries: dict[Address, _Entry] = field(default_factory=dict)
 
     def put(self, address: Address, value: Any, vectors: DenseVectors, at: int, ttl: int | None) -> int:
-        """Store a value. Returns the time at which a value was first put at this address."""
+        """Store a value and its vectors at the time `at`; return when the first value was put at this address."""
         before = self._alive(at).get(address)
         first = at if before is None else before.first_put
         self.entries[address] = _Entry(value, vectors, first, at, None if ttl is None else at + ttl)
@@ -66,7 +66,7 @@ class DictItems:
         return [address for address, _ in matching][search.offset : search.offset + search.limit]
 
     def paths(self, listing: PathListing, at: int) -> list[tuple[str, ...]]:
-        """The paths that a listing of paths finds."""
+        """The paths of items alive at the time `at` that match the listing, sorted and cut to its maximum depth."""
         paths = {path for path, _ in self._alive(at)}
         for condition in listing.match:
             size = len(condition.path)

@@ -25,7 +25,7 @@ Open: TypeAlias = Callable[[int], AnswerStore]
 
 
 class MovableClock:
-    """A clock that starts at the real time, because servers expire keys by their own clocks, and moves only by hand."""
+    """A clock that tests set. It starts at the real time, because Redis servers expire keys by their own clocks."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -43,7 +43,7 @@ def clock() -> MovableClock:
 
 @pytest.fixture(params=["fake", *LIVE])
 def open_store(request: pytest.FixtureRequest, clock: MovableClock) -> Open:
-    """A function that opens each implementation in turn, with a maximum size in bytes."""
+    """A function that opens a store with a maximum size in bytes, for each implementation in turn."""
     if request.param == "fake":
         return lambda size: FakeAnswers(clock, size)
     live: LiveClient = request.getfixturevalue(request.param)
@@ -52,7 +52,7 @@ def open_store(request: pytest.FixtureRequest, clock: MovableClock) -> Open:
 
 @pytest.fixture
 def scope() -> Scope:
-    """A tenant that no other test uses."""
+    """A scope whose tenant no other test uses."""
     return Scope(f"t {uuid.uuid4()}", "n/1 \u00fc")
 
 

@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Stores:
-    """The session store under test, the queue of its turns, and the separate queue of turns evicted from threads."""
+    """The session store under test, its queue `captures`, and the queue `evicted` for turns of threads."""
 
     sessions: ClientSessionStore
     captures: EvictedTurnStore
@@ -63,7 +63,10 @@ def answer(content: str = "so", agent_id: str | None = None) -> Turn:
 
 
 async def test_a_prompt_and_its_answer_are_one_batch(stores: Stores) -> None:
-    """A prompt waits until its answer is queued with the same prompt id; turns are numbered across the session."""
+    """A prompt waits until an answer with the same prompt id is queued; then both are queued as one batch.
+
+    Turns are numbered across all batches of the session.
+    """
     await stores.sessions.begin(stores.scope, "p1", prompt("é \n{}"))
     assert await stores.sessions.waiting_prompts(stores.scope) == ["p1"]
     assert await stores.queued() == []
@@ -162,8 +165,8 @@ async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) ->
     assert (await stores.sessions.begin(stores.scope)).ids == {f"own {claimed[0]}", "common"}
 
 
-async def test_shown_memories_are_not_forgotten_twice_within_a_pause(stores: Stores) -> None:
-    """forget_shown() changes nothing if it was last called less than the pause ago."""
+async def test_the_record_of_shown_memories_is_cleared_at_most_once_per_pause(stores: Stores) -> None:
+    """`forget_shown` clears the record of shown memories, unless it was last cleared less than `pause` before."""
     await stores.sessions.claim(stores.scope, ["a"])
     await stores.sessions.forget_shown(stores.scope, NOW)
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)

@@ -1,7 +1,6 @@
-"""The contract of Embedder, tested on each implementation, and tests for sentence-transformers alone.
+"""The contract of Embedder, tested on each implementation, and tests of the sentence-transformers embedder.
 
-The latter are here because importing the library takes many seconds: its errors, and that the default encoder gives the
-same vectors.
+All are in one file because importing sentence-transformers takes many seconds.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ OPENERS = [open_onnx, open_cached, open_torch]
 
 @pytest.fixture(scope="module", params=OPENERS, ids=["onnx", "cached", "sentence-transformers"])
 async def opener(request: pytest.FixtureRequest) -> Opener:
-    """The open function of each implementation in turn."""
+    """For each implementation in turn, the function that opens an embedder."""
     opener: Opener = request.param
     return opener
 
@@ -159,7 +158,10 @@ async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onn
 
 
 async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_directory: Path) -> None:
-    """If the queue is full, a further call is refused, and accepted documents are still embedded."""
+    """A call to embed documents raises Overloaded if the queue is full.
+
+    Calls that were accepted before get their embeddings.
+    """
     embedder = await opener(onnx_directory, 4)
     calls = [embedder.embed_documents([f"{'word ' * 200} {at}" for at in range(4)]) for _ in range(6)]
     answers = await asyncio.gather(*calls, return_exceptions=True)

@@ -37,7 +37,7 @@ NAMES = ("x", "x:log", "x:turns", "x:once:y", "x}", "{x}", "x%3Alog", "日本", 
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """All stores of live state, such as threads and workflows, over one Redis client."""
+    """All stores of live state (working items, threads, workflows, locks) over one Redis client."""
 
     live: LiveClient
 

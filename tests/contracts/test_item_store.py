@@ -93,7 +93,7 @@ class Puts:
 
 
 def address_of(path: str, key: str) -> ItemAddress:
-    """The address of a key under `path`, whose labels are joined by dots."""
+    """The address of the item with this key under `path`, a path with dots between its labels, such as "users.ana"."""
     return ItemAddress(path=tuple(path.split(".")) if path else (), key=key)
 
 
@@ -265,8 +265,8 @@ async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
     assert await puts.keys(filter=ItemFilter.parse({"even": 1})) == []
 
 
-async def test_a_filter_finds_values_of_many_members(puts: Puts) -> None:
-    """A filter finds a large value even by a member that the engine's index leaves out."""
+async def test_a_filter_finds_a_value_by_any_of_its_many_members(puts: Puts) -> None:
+    """A filter finds a value by its last member, although only the first MAX_FACTS members are in the search index."""
     await puts.put("p", "large", {f"m{number}": number for number in range(filters.MAX_FACTS + 50)})
     await puts.put("p", "small", {"m1": 1})
     last = filters.MAX_FACTS + 49
@@ -275,7 +275,10 @@ async def test_a_filter_finds_values_of_many_members(puts: Puts) -> None:
 
 
 async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Scope) -> None:
-    """The error says to ask for fewer items, and a smaller page is then returned."""
+    """A search whose items exceed the maximum number of bytes raises an error that says to ask for fewer items.
+
+    With a smaller limit, the search succeeds.
+    """
     puts = Puts(EngineItems(bench.store, most_bytes=25_000), scope)
     for number in range(10):
         await puts.put("p", f"{number}", "x" * 4_998)

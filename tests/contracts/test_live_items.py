@@ -99,7 +99,10 @@ async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: S
 
 
 async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Scope) -> None:
-    """A new item for a to-do clears the to-do's earlier item. Notes on the to-do and other to-dos stay."""
+    """A new item that represents a to-do clears the earlier item of the same to-do.
+
+    Items of other to-dos, and notes that only belong to the to-do, are not cleared.
+    """
     for content, todo_id, is_todo in (
         ("old", "t", True),
         ("note", "t", False),
@@ -114,7 +117,10 @@ async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Sc
 
 
 async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemStore, scope: Scope) -> None:
-    """A pause changes no times, and does not affect expired items or items without a to-do."""
+    """While a session is paused, items that belong to a to-do are not shown.
+
+    Their times stay the same, and other items are not affected.
+    """
     await items.put(scope, make_item(scope, "of a to-do", todo_id="t"))
     await items.put(scope, make_item(scope, "note"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6), todo_id="t"))
@@ -149,7 +155,7 @@ async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveIt
 
 
 async def test_sessions_and_namespaces_with_hostile_names_share_no_items(items: LiveItemStore, scope: Scope) -> None:
-    """Names that are similar, or look like parts of a Redis key, have separate items."""
+    """Sessions and namespaces have separate items, even if their names are alike or look like parts of Redis keys."""
     scopes = [replace(scope, session_id=name) for name in HOSTILE]
     scopes += [replace(scope, namespace=f"{scope.namespace}{name}") for name in HOSTILE]
     for number, hostile in enumerate(scopes):

@@ -46,7 +46,7 @@ async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
 
 
 async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
-    """The same name is a different lock in each scope, and without a scope."""
+    """Locks with the same name in different scopes, or one of them without a scope, can be held at the same time."""
     scope = fresh_scope()
     requests = [LockRequest("x", scope), LockRequest("x", fresh_scope()), LockRequest(str(scope.namespace))]
     leases = [await locks.acquire(request) for request in requests]
@@ -54,7 +54,7 @@ async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
 
 
 async def test_a_held_lock_is_renewed(locks: Locks) -> None:
-    """A block under held() may take longer than the TTL without losing the lock."""
+    """The block `async with locks.held(...)` keeps the lock even if it takes longer than the lock's TTL."""
     request = LockRequest("long", fresh_scope(), ttl_s=0.5, wait_s=0.0)
     async with locks.held(request):
         await asyncio.sleep(0.9)
@@ -87,7 +87,7 @@ async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> Non
 
 
 async def test_held_refused_and_lost_locks_are_counted(locks: Locks) -> None:
-    """Held, refused and lost locks are counted, with the time that callers waited."""
+    """`counts` has the numbers of acquired, refused and lost locks, and the seconds that callers waited for a lock."""
     request, counts = LockRequest("counted", fresh_scope(), wait_s=0.0), locks.counts
     async with locks.held(request):
         with pytest.raises(Overloaded):

@@ -111,7 +111,10 @@ async def test_memories_of_all_types_are_stored_and_read_in_one_call(store: Memo
 
 
 async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, scope: Scope) -> None:
-    """Memories are returned in the order of the ids. An id with the wrong type is not found."""
+    """If ids are given with their types, an id with the wrong type is not found.
+
+    Memories come in the order of the ids.
+    """
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     known = {memory.id: memory.type for memory in reversed(memories)}
@@ -139,7 +142,10 @@ async def test_the_last_record_with_an_id_is_stored(store: MemoryStore, scope: S
 
 
 async def test_more_records_than_one_batch_are_stored(store: MemoryStore, scope: Scope) -> None:
-    """A call stores more records than a batch has, and among them a text of half a million characters."""
+    """A call with more records than fit into one batch stores all of them.
+
+    One has a text of half a million characters.
+    """
     memories = [make_memory(MemoryType.EPISODIC, f"number {n}", scope) for n in range(150)]
     large = make_memory(MemoryType.SEMANTIC, "ü" * 500_000, scope)
     await keep(store, scope, *memories, large)
@@ -218,7 +224,7 @@ async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, sco
 
 
 async def test_a_patch_to_none_leaves_a_field_without_value(store: MemoryStore, scope: Scope) -> None:
-    """A time that is patched to None is absent for filters and in the memory that is read."""
+    """A field that is patched to None is None in the memory that is read, and counts as absent in filters."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope, valid_to=NOW, superseded_by="b")
     await keep(store, scope, memory)
     await store.patch(scope, {memory.id: {"valid_to": None, "superseded_by": None}})
@@ -249,8 +255,8 @@ async def test_delete_where_removes_matching_memories(store: MemoryStore, scope:
     assert (await store.page(scope, Listing())).total == 0
 
 
-async def test_token_vectors_are_accepted(store: MemoryStore, scope: Scope) -> None:
-    """A memory may be stored with token vectors, and then again without."""
+async def test_a_memory_is_stored_with_or_without_token_vectors(store: MemoryStore, scope: Scope) -> None:
+    """A memory that was stored with token vectors may be stored again without them."""
     memory = make_memory(MemoryType.SEMANTIC, "t", scope)
     record = make_record(memory)
     tokens = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(2, 128)

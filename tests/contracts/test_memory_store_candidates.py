@@ -25,7 +25,7 @@ QUERY = make_dense(999)
 
 
 def corpus(scope: Scope, size: int) -> list[Record]:
-    """Records in which every second has the sparse term 2, every third term 3, every fifth 5 and every seventh 7."""
+    """Records number 0 to `size` - 1; record n has each of the sparse terms 2, 3, 5 and 7 that divides n."""
     return [
         make_record(
             make_memory(KIND, f"text {n}", scope, importance=n % 10 + 1),
@@ -42,7 +42,10 @@ def cosine(record: Record, query: DenseVector) -> float:
 
 
 def bm25(records: list[Record], record: Record, query: dict[int, float]) -> float:
-    """The sparse score that the store must return. The IDF is over those of `records` that have any term."""
+    """The BM25 score that the store must return for `record`.
+
+    The IDF is computed over the `records` with at least one term.
+    """
     texts = [set(one.vectors.sparse.indices.tolist()) for one in records if len(one.vectors.sparse.indices)]
     weights = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
     score = 0.0
@@ -60,7 +63,7 @@ async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> li
 
 
 def best(scores: dict[str, float], depth: int) -> set[str]:
-    """The ids with the highest scores, `depth` of them."""
+    """The ids of the `depth` highest scores."""
     return set(sorted(scores, key=lambda one: -scores[one])[:depth])
 
 
@@ -84,8 +87,8 @@ async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
         assert hit.sparse == pytest.approx(sparse[hit.id], abs=1e-4)
 
 
-async def test_one_query_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
-    """If a search has only a dense or only a sparse query, the score for the other query is None."""
+async def test_a_dense_or_sparse_query_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
+    """Candidates of a search with only a dense query have no sparse score (None), and the other way round."""
     records = corpus(scope, 12)
     await store.upsert(scope, records)
     dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))
@@ -138,7 +141,10 @@ async def test_several_searches_are_answered_in_order(store: MemoryStore, scope:
 async def test_one_search_finds_candidates_of_every_type(
     store: MemoryStore, scope: Scope, terms: list[int] | None
 ) -> None:
-    """Each candidate has its type, scores and columns. A filter for one type does not restrict other types."""
+    """Each candidate has its type, stored fields and the same scores as in a search of its type alone.
+
+    A filter for one type does not restrict other types.
+    """
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace", importance=4) for kind in MemoryType}
     await store.upsert(scope, [make_record(memory) for memory in memories.values()])
     sparse = None if terms is None else make_sparse(terms)

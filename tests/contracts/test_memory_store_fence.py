@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: patches with a lock's fence, so that a former holder of the lock changes nothing."""
+"""The contract of MemoryStore: a patch with a lock's fence changes no memory that a higher fence has patched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, scope: Scope) -> None:
-    """Patching a memory that a higher fence has patched raises LockLost. The call's other memories are patched."""
+    """A call that patches a memory with a lower fence than an earlier patch raises LockLost.
+
+    Other memories of the call are patched.
+    """
     memory, other = (make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b"))
     await keep(store, scope, memory, other)
     await store.patch(scope, {memory.id: {"importance": 8}}, fence=20)
@@ -33,7 +36,10 @@ async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, s
 
 
 async def test_a_patch_with_an_equal_or_higher_fence_succeeds(store: MemoryStore, scope: Scope) -> None:
-    """Calls with an equal or higher fence, or without a fence, may patch. A missing memory is not created."""
+    """A patch with an equal or higher fence than the last patch, or without a fence, is applied.
+
+    Missing memories are not created.
+    """
     memory = make_memory(MemoryType.WORKING, "a", scope)
     missing = make_memory(MemoryType.WORKING, "missing", scope)
     await keep(store, scope, memory)

@@ -160,7 +160,10 @@ async def assert_matches(shelf: Shelf, tree: Filter) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("field", sorted(OPERANDS))
 async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
-    """Each operator with each operand matches the same memories as the reference, even if the field is absent."""
+    """For every operator and operand, the store finds the same memories as the reference evaluation in Python.
+
+    Some of the memories do not have the field.
+    """
     await assert_matches(shelf, Absent(field))
     for value in OPERANDS[field]:
         ranges = () if isinstance(value, bool | str) else (Op.GT, Op.GTE, Op.LT, Op.LTE)
@@ -171,8 +174,11 @@ async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(s
             await assert_matches(shelf, Compare(field, op, tuple(OPERANDS[field])))
 
 
-async def test_filters_by_id_match_ids_alone(shelf: Shelf) -> None:
-    """Ids of other namespaces, ids in another spelling and texts that are no ids match nothing, even when negated."""
+async def test_filters_by_id_match_exact_ids_only(shelf: Shelf) -> None:
+    """A filter by id, negated or not, finds the same memories as the reference evaluation in Python.
+
+    Unknown ids, ids in capital letters and texts that are no ids match no memory.
+    """
     ids = [memory.id for memory in shelf.memories[:3]]
     strange = (str(uuid.uuid4()), ids[2].upper(), "", "e0", "\ud800")
     for tree in (

@@ -22,7 +22,7 @@ QUERY = make_dense(999)
 
 
 def make_tokens(seed: int, count: int) -> TokenVectors:
-    """Token vectors: random unit vectors, as int8 in steps of 1/127."""
+    """Random unit vectors as token vectors; each number is multiplied by 127 and rounded to an int8."""
     states = np.random.default_rng(seed).standard_normal((count, 128))
     tokens: TokenVectors = np.rint(states / np.linalg.norm(states, axis=1, keepdims=True) * 127).astype(np.int8)
     return tokens
@@ -70,7 +70,10 @@ async def test_a_search_without_query_tokens_has_no_late_scores(store: MemorySto
 
 
 async def test_a_replaced_memory_has_its_new_token_vectors(store: MemoryStore, scope: Scope) -> None:
-    """Scores are computed with a memory's latest token vectors; they are NaN once it has none."""
+    """Late-interaction scores are computed with a memory's latest token vectors.
+
+    If the memory is stored again without token vectors, its scores are NaN.
+    """
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 40))
     await store.upsert(scope, [record])
     newer = make_tokens(2, 3)

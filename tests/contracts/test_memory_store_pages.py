@@ -88,13 +88,16 @@ async def test_an_invalid_cursor_is_refused(store: MemoryStore, scope: Scope, cu
 
 @pytest.mark.parametrize("limit", [0, -1, 501])
 async def test_a_limit_out_of_range_is_refused(store: MemoryStore, scope: Scope, limit: int) -> None:
-    """A page has 1 to 500 memories."""
+    """Asking for a page of fewer than 1 or more than 500 memories raises InvalidRequest."""
     with pytest.raises(InvalidRequest):
         await store.page(scope, Listing(limit=limit))
 
 
-async def test_counts_are_of_each_filter_by_type(store: MemoryStore, scope: Scope) -> None:
-    """There is a dictionary of counts by type for each filter, in order. Memories of other scopes are not counted."""
+async def test_counts_are_given_for_each_filter_and_type(store: MemoryStore, scope: Scope) -> None:
+    """For each filter, `counts` returns a dictionary with the number of matching memories by type.
+
+    Memories of other scopes are not counted.
+    """
     hour = timedelta(hours=1)
     await keep(
         store,

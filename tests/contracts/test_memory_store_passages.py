@@ -20,7 +20,7 @@ KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
 
 
 def written(scope: Scope, number: int, content: str) -> Memory:
-    """A memory with this content, whose type and fields depend on `number`."""
+    """A memory with this content; `number` selects its type and sets its id and sequence number."""
     own = {"steps": ["first\nof all", "then"]} if number % len(KINDS) == 1 else {}
     tokens = TokenCount(count=len(content), line=len(content) + 2, tokenizer="words")
     memory = make_memory(KINDS[number % len(KINDS)], f"number {number}", scope, seq=number, tokens=tokens, **own)
@@ -28,7 +28,7 @@ def written(scope: Scope, number: int, content: str) -> Memory:
 
 
 async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
-    """Check that each passage equals that of its stored memory, and return the number of passages."""
+    """Check that the passages (fields that a context shows) equal those of the stored memories; return their number."""
     memories, passages = await store.get(scope, ids), await store.passages(scope, ids)
     assert passages == {one: passage_of(memory) for one, memory in memories.items()}
     assert list(passages) == list(memories)
@@ -75,9 +75,9 @@ async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Sc
 
 
 async def test_uses_are_added_to_existing_memories(store: MemoryStore, scope: Scope) -> None:
-    """Each access count grows by its uses and gets the time of the last use.
+    """Noting uses adds them to each memory's access count, and sets its access time to the time of the last use.
 
-    Other scopes and unknown ids are unchanged.
+    Unknown ids and memories of other scopes are not changed.
     """
     known = [written(scope, number, f"text {number}") for number in range(4)]
     await store.upsert(scope, [make_record(one.replace(access_count=place // 2)) for place, one in enumerate(known)])

@@ -32,7 +32,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def body(number: int = 0) -> dict[str, Any]:
-    """The members of a receipt before it is sealed."""
+    """The JSON members of a receipt, without those that the store adds (the hashes and the predecessor's id)."""
     return {"id": str(uuid.uuid4()), "query": f"ünïcode {number} \N{SNOWMAN}", "score": 0.1 + number}
 
 
@@ -43,14 +43,14 @@ def redis_receipts(live: LiveClient) -> RedisReceipts:
 
 @pytest.fixture(params=["fake", "queue", *LIVE])
 def store(request: pytest.FixtureRequest) -> ReceiptStore:
-    """Each implementation in turn."""
+    """An empty store of each implementation in turn: in memory, behind a queue, and on each kind of Redis server."""
     if request.param in ("fake", "queue"):
         return FakeReceipts() if request.param == "fake" else ReceiptQueue(FakeReceipts())
     return redis_receipts(request.getfixturevalue(request.param))
 
 
 async def append(store: ReceiptStore, scope: Scope, body: dict[str, Any]) -> SealedReceipt:
-    """Append a receipt with these members, and return it sealed (chained and hashed)."""
+    """Append a receipt with the JSON members `body`, and return it with its hash and its predecessor's."""
     (sealed,) = await store.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, body)])
     return sealed
 
@@ -83,7 +83,7 @@ async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Sc
 
 
 async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Scope) -> None:
-    """Of receipts appended concurrently, no two name the same predecessor."""
+    """Receipts that are appended concurrently form one chain: no two of them name the same predecessor."""
     async with anyio.create_task_group() as tasks:
         for number in range(20):
             tasks.start_soon(append, store, scope, body(number))
@@ -112,8 +112,11 @@ async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> i
     return count
 
 
-async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: ReceiptStore, scope: Scope) -> None:
-    """The next receipt still names the erased receipt as its predecessor. Erasing a single memory erases no receipt."""
+async def test_erasing_a_namespace_keeps_other_receipts_and_the_hash_chain(store: ReceiptStore, scope: Scope) -> None:
+    """Erasing a namespace keeps the receipts of other namespaces.
+
+    The tenant's next receipt has the last erased receipt's hash. Erasing a single memory erases no receipt.
+    """
     elsewhere = Scope(scope.tenant, "elsewhere")
     erased = [await append(store, scope, body(number)) for number in range(3)]
     stays = await append(store, elsewhere, body())
@@ -130,7 +133,7 @@ async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: Re
 
 
 async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope) -> None:
-    """Receipts that four stores append concurrently form one chain."""
+    """If four store objects, as in four processes, append receipts concurrently, the receipts form one hash chain."""
     processes = [redis_receipts(live) for _ in range(4)]
     async with anyio.create_task_group() as tasks:
         for number in range(40):
@@ -139,8 +142,8 @@ async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope
     assert await length(processes[1], scope, newest) == 41
 
 
-async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
-    """Receipts, the head of the chain and the index of the namespace all have a TTL in Redis."""
+async def test_receipts_and_their_chain_expire(live: LiveClient, scope: Scope) -> None:
+    """Receipts, the newest hash of the tenant's chain and the namespace's list of receipts have a TTL in Redis."""
     await append(RedisReceipts(live, 2, lambda: NOW), scope, body())
     keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True)
     lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]
@@ -149,7 +152,7 @@ async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
 
 
 async def test_latest_receipts_are_listed_newest_first(store: ReceiptStore, scope: Scope) -> None:
-    """Pages list only receipts of the namespace. A page that starts after an unknown id is empty."""
+    """A list has the namespace's receipts only. A list that should continue after an unknown receipt id is empty."""
     elsewhere = Scope(scope.tenant, "elsewhere")
     ids = [receipt_id(NOW + timedelta(milliseconds=number)) for number in range(5)]
     texts = [(await append(store, scope, {**body(number), "id": ids[number]})).text for number in range(5)]

@@ -1,4 +1,4 @@
-"""The contract of RejectionStore, which stores the texts that a namespace rejected."""
+"""The contract of RejectionStore, which stores texts that a namespace's gates did not accept as memories."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store(request: pytest.FixtureRequest) -> RejectionStore:
 
 @pytest.fixture
 def scope() -> Scope:
-    """A tenant that no other test uses."""
+    """A scope whose tenant no other test uses."""
     return Scope(f"t {uuid.uuid4()}", "n/1 \u00fc")
 
 

@@ -206,7 +206,11 @@ async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
 
 
 async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
-    """An append is refused if it expects another version, or if the thread is full of turns that must stay."""
+    """If an append raises an error, no turn is added or evicted.
+
+    An append raises an error if the thread has another version than expected, or is full of turns that may not be
+    evicted.
+    """
     await stores.create()
     for content in "ab":
         await stores.append(content, rank=None)
@@ -228,7 +232,7 @@ async def test_a_turn_beyond_the_maximum_number_evicts_another(stores: Stores) -
 
 
 async def test_a_turn_displaces_the_summary_if_no_turn_can_be_evicted(stores: Stores) -> None:
-    """If a turn fits the limit only without the thread's summary, the summary is dropped and the turn is appended."""
+    """If a turn fits the thread's token limit only without the thread's summary, the summary is removed."""
     await stores.create()
     for content in "abc":
         await stores.append(content)
@@ -242,9 +246,9 @@ async def test_a_turn_displaces_the_summary_if_no_turn_can_be_evicted(stores: St
 
 
 async def test_a_repeated_request_appends_once(stores: Stores) -> None:
-    """A repeated request gets the first result, even after other appends.
+    """An append that is repeated with its idempotency key adds no turn and returns the first result.
 
-    The same key with another body is a conflict.
+    The same idempotency key with another request body raises Conflict.
     """
     await stores.create()
     await stores.create("u")
@@ -280,9 +284,10 @@ async def test_a_repeated_request_gets_the_version_after_the_removal_that_follow
 
 
 async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_images(stores: Stores) -> None:
-    """`tail` returns the newest turns, up to the turn that exceeds `tokens` tokens, and system turns likewise.
+    """`tail` returns a thread's newest turns and newest system turns, up to `tokens` tokens each.
 
-    The tail also names every file and image of the thread with its last mention, even in a flushed turn.
+    The turn that exceeds `tokens` is included. `tail` also returns the last mention of every file and image, even if
+    the turn with the mention was removed.
     """
     await stores.create()
     sent = [
@@ -325,7 +330,10 @@ async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
 
 
 async def test_an_index_is_never_reused(stores: Stores) -> None:
-    """After a replacement or clearing, new turns get new indices. Cleared turns are in the backup, not in the queue."""
+    """Turns that are appended after the thread's turns were replaced or cleared get new indices.
+
+    Cleared turns can be read from the backup, and are not queued as evicted turns.
+    """
     await stores.create()
     await stores.append("old")
     with pytest.raises(VersionConflict):
@@ -343,7 +351,10 @@ async def test_an_index_is_never_reused(stores: Stores) -> None:
 
 
 async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) -> None:
-    """Evicted turns wait in order, and their scope is listed, until acknowledged, even if the thread is deleted."""
+    """Batches of evicted turns stay queued in order until they are acknowledged, even if their thread is deleted.
+
+    The queue's scope is listed as long as a batch waits.
+    """
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))
@@ -388,10 +399,13 @@ async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -
 
 
 @pytest.mark.parametrize(("thread_id", "queued", "aside"), [("u", [[1]], 1), ("t", [], 0), (None, [], 0)])
-async def test_discarded_batches_are_gone(
+async def test_discard_removes_queued_and_set_aside_batches(
     stores: Stores, thread_id: str | None, queued: list[list[int]], aside: int
 ) -> None:
-    """Discarding removes the batches of a thread, or of all threads of the namespace, even if they are set aside."""
+    """`discard` removes the batches of evicted turns of a thread, or of all threads of the namespace.
+
+    Batches that were set aside after failures are removed too. Batches of other namespaces stay.
+    """
     other = replace(stores, scope=replace(stores.scope, namespace=f"{stores.scope.namespace} other"))
     for each in (stores, other):
         await each.create()
@@ -443,9 +457,9 @@ async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) 
 
 
 async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores: Stores) -> None:
-    """Creating a workflow's thread again, for this or no workflow, returns it.
+    """Creating a thread whose key exists returns the existing thread, if it names this thread's workflow or none.
 
-    Creating it for another workflow is a conflict.
+    If it names another workflow, Conflict is raised.
     """
     new = NewThread("t", 60, NOW, resource="r", key="k", workflow_id="w")
     assert await stores.threads.create(stores.scope, new) == "t"
@@ -468,7 +482,10 @@ async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None
 
 @pytest.fixture(params=LIVE)
 def expiring(request: pytest.FixtureRequest) -> Stores:
-    """Each implementation whose threads expire, in a scope with characters that are escaped in Redis keys."""
+    """The Redis stores, whose threads expire, on each kind of server.
+
+    Their namespace has characters that Redis keys escape.
+    """
     live: LiveClient = request.getfixturevalue(request.param)
     return Stores(RedisThreads(live), RedisEvictedTurns(live), replace(fresh_scope(), namespace="a/b } \u00fc"))
 

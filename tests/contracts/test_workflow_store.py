@@ -91,7 +91,7 @@ async def test_an_id_can_be_used_once(store: WorkflowStore, scope: Scope) -> Non
 
 
 async def test_an_event_for_another_version_is_refused(store: WorkflowStore, scope: Scope) -> None:
-    """An event that expects another version is not appended, and the error has the workflow's version."""
+    """An event that expects another version than the workflow's is not appended. The error has the current version."""
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event(), expected=0))
     with pytest.raises(VersionConflict) as raised:
@@ -150,7 +150,10 @@ async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore,
 
 
 async def test_an_older_snapshot_does_not_replace_a_newer_one(store: WorkflowStore, scope: Scope) -> None:
-    """Of two snapshots, the newer stays. A snapshot of an unknown workflow is not stored."""
+    """If a workflow has a snapshot (its state at a version), storing the state of an earlier version changes nothing.
+
+    A snapshot of an unknown workflow is not stored.
+    """
     await store.create(scope, new_workflow())
     for _ in range(3):
         await store.append(scope, AppendEvent("w", event()))
@@ -216,7 +219,10 @@ async def test_a_repeated_idempotency_key_returns_the_first_answer(store: Workfl
 
 
 async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope: Scope) -> None:
-    """One caller can claim an ended workflow, to store it as memories. Claims before its end or after storing fail."""
+    """Of the callers that claim an ended workflow to write its memories, one succeeds.
+
+    A claim fails before the workflow has ended, and after its memories were written.
+    """
     await store.create(scope, new_workflow())
     assert not await store.claim(scope, "w")
     await store.append(scope, AppendEvent("w", event("failed")))
