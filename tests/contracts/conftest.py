@@ -43,7 +43,10 @@ STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
 # Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
 @pytest.fixture(scope="package", params=STORES)
 async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    """Each MemoryStore in turn, opened once for all tests, so that it also contains the memories of other tests."""
+    """A fixture for each implementation of MemoryStore.
+
+    The store is opened once for all tests, so that it also contains the memories of other tests.
+    """
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as one:
         yield one
 
@@ -64,7 +67,7 @@ async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def store(bench: Bench) -> MemoryStore:
-    """Each MemoryStore in turn."""
+    """The MemoryStore under test: a test runs once on each implementation."""
     return bench.store
 
 

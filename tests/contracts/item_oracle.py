@@ -31,7 +31,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class DictItems:
-    """Items by path and key, in a dictionary. Times and time to live are in seconds."""
+    """A reference implementation of an item store, to compare with. Times and times to live are in seconds."""
 
     entries: dict[Address, _Entry] = field(default_factory=dict)
 
@@ -43,7 +43,7 @@ class DictItems:
         return first
 
     def get(self, address: Address, at: int) -> Any:
-        """The value of an item, and the times of its first and last put; None if there is no such item."""
+        """The item's value and the times of its first and last put; None if no such item is alive at the time `at`."""
         entry = self._alive(at).get(address)
         return None if entry is None else (entry.value, entry.first_put, entry.last_put)
 
@@ -52,7 +52,10 @@ class DictItems:
         self.entries.pop(address, None)
 
     def search(self, search: ItemSearch, at: int) -> list[Address]:
-        """The addresses of the items that a search finds, in the order of the search."""
+        """The addresses of the items alive at the time `at` that match the search.
+
+        They are ordered by score if the search has a vector, and otherwise by the time of the last put, newest first.
+        """
         depth = len(search.prefix)
         matching = [
             (address, entry)
@@ -88,7 +91,7 @@ def _score(query: DenseVectors | None, vectors: DenseVectors) -> float:
 
 
 def matches(value: Any, condition: Any) -> bool:
-    """Whether `value` meets `condition` by LangGraph's rules, but with JSON's equality in place of Python's."""
+    """Whether `value` meets `condition` by the rules of LangGraph's stores, but with values compared as in JSON."""
     if isinstance(condition, dict) and any(name.startswith("$") for name in condition):
         return all(_operator(value, name, operand) for name, operand in condition.items())
     if isinstance(condition, dict):

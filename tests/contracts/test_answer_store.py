@@ -1,4 +1,4 @@
-"""The contract of AnswerStore, which stores the answers to calls by idempotency key, so that a repeat gets the same."""
+"""The contract of AnswerStore, which keeps the answer to a call by idempotency key, to answer repeats of the call."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def scope() -> Scope:
 
 
 async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -> None:
-    """A second answer for the same key is not stored, in any namespace of the tenant."""
+    """A second answer with the same idempotency key is not stored, whichever namespace of the tenant it is for."""
     store, other = open_store(1_000), replace(scope, namespace="m")
     assert await store.get(scope, "k") is None
     assert await store.put_if_absent(scope, "k", FIRST) == FIRST
@@ -99,7 +99,10 @@ async def test_an_answer_expires_after_a_day(open_store: Open, scope: Scope, clo
 async def test_the_oldest_answers_are_dropped_beyond_the_size(
     open_store: Open, scope: Scope, clock: MovableClock
 ) -> None:
-    """Old answers are dropped to keep the maximum size. The newest answer stays, even if it alone is larger."""
+    """When the stored answers exceed the maximum size in bytes, the oldest are dropped.
+
+    The newest answer stays, even if it alone is larger.
+    """
     store, large = open_store(350), StoredAnswer("d", "x" * 100)
     for key in "abcd":
         clock.now += timedelta(seconds=1)

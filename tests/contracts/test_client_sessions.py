@@ -83,7 +83,7 @@ async def test_a_prompt_and_its_answer_are_one_batch(stores: Stores) -> None:
 
 
 async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> None:
-    """Sending prompt and answer again queues neither. Another answer to the same prompt is queued."""
+    """A prompt and an answer that are sent again are not queued again. A new answer to the same prompt is queued."""
     await stores.sessions.begin(stores.scope, "p1", prompt())
     assert await stores.sessions.queue(stores.scope, "p1", [answer()]) == 2
     await stores.sessions.begin(stores.scope, "p1", prompt())
@@ -93,8 +93,8 @@ async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> No
     assert [len(batch) for batch in await stores.queued()] == [2, 1, 1]
 
 
-async def test_a_subagents_answer_leaves_the_waiting_prompt(stores: Stores) -> None:
-    """An answer without a prompt id leaves the waiting prompt in place; two agents may give the same answer."""
+async def test_a_subagents_answer_does_not_queue_the_waiting_prompt(stores: Stores) -> None:
+    """A subagent's answer, sent without a prompt id, is queued alone. Equal answers of two agents are both queued."""
     await stores.sessions.begin(stores.scope, "", prompt())
     assert await stores.sessions.queue(stores.scope, None, [answer(agent_id="a")]) == 1
     assert await stores.sessions.queue(stores.scope, None, [answer(agent_id="a")]) == 0
@@ -103,7 +103,7 @@ async def test_a_subagents_answer_leaves_the_waiting_prompt(stores: Stores) -> N
 
 
 async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> None:
-    """Discarding removes waiting prompts of the session or, if the scope has none, of every session of the namespace.
+    """`discard_prompts` removes the waiting prompts of the session, or of the namespace if the scope has no session.
 
     An answer to a discarded prompt is still queued.
     """
@@ -118,8 +118,8 @@ async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> Non
     assert await stores.sessions.queue(stores.scope, "p1", [answer()]) == 1
 
 
-async def test_a_prompt_without_an_id_waits_until_the_next_one(stores: Stores) -> None:
-    """A second prompt without an id replaces the first. After it was queued, the same prompt may be sent again."""
+async def test_a_new_prompt_without_an_id_replaces_the_waiting_one(stores: Stores) -> None:
+    """Of two prompts without an id, only the second is queued. Then a prompt with the same text may be sent again."""
     await stores.sessions.begin(stores.scope, "", prompt("first"))
     await stores.sessions.begin(stores.scope, "", prompt("second"))
     assert await stores.sessions.queue(stores.scope, "", []) == 1
@@ -129,7 +129,10 @@ async def test_a_prompt_without_an_id_waits_until_the_next_one(stores: Stores) -
 
 
 async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
-    """A session can claim a memory once. A call that names a claimed memory claims none of its memories."""
+    """A session can claim each memory once, to show it.
+
+    If one of the memories was shown before, the call claims none.
+    """
     assert await stores.sessions.claim(stores.scope, ["a", "b"])
     assert not await stores.sessions.claim(stores.scope, ["c", "b"])
     assert await stores.sessions.claim(stores.scope, ["c"])
@@ -140,8 +143,11 @@ async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
     assert await stores.sessions.begin(replace(stores.scope, namespace="other")) == Shown()
 
 
-async def test_claimed_statements_are_forgotten_with_the_memories(stores: Stores) -> None:
-    """A claim records its memories' statements, which other claims may also have. A refused claim records none."""
+async def test_statements_of_shown_memories_are_recorded_and_forgotten_with_them(stores: Stores) -> None:
+    """Claiming memories records the hashes of their sentences, and `forget_shown` clears both.
+
+    A claim that is refused, because a memory was shown before, records nothing.
+    """
     assert await stores.sessions.claim(stores.scope, ["a"], ["x", "y"])
     assert not await stores.sessions.claim(stores.scope, ["a"], ["z"])
     assert await stores.sessions.claim(stores.scope, ["b"], ["y"])
@@ -179,7 +185,7 @@ async def test_the_record_of_shown_memories_is_cleared_at_most_once_per_pause(st
 
 
 async def test_turns_of_sessions_and_of_threads_have_separate_queues(stores: Stores) -> None:
-    """Turns of sessions and turns evicted from threads have separate queues, also for batches that are set aside."""
+    """A batch of a session's turns that was set aside returns to the sessions' queue, not to the threads' queue."""
     await stores.sessions.queue(stores.scope, None, [answer()])
     assert stores.scope.namespace in {scope.namespace async for scope in stores.captures.scopes()}
     (batch,) = await stores.captures.pending(stores.scope, 10)

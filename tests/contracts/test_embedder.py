@@ -30,18 +30,18 @@ Opener = Callable[[Path, int], Awaitable[Embedder]]
 
 
 async def open_onnx(directory: Path, waiting: int) -> Embedder:
-    """Open the default embedder, which runs on onnxruntime."""
+    """Open the default embedder, which runs on onnxruntime. waiting: how many texts of each sort may wait."""
     return await OnnxEmbedder.open(OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting))
 
 
 async def open_cached(directory: Path, waiting: int) -> Embedder:
-    """Open the default embedder with a cache of query embeddings."""
+    """Open the default embedder with a cache of query embeddings. waiting: how many texts of each sort may wait."""
     settings = OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting, cached_queries=8)
     return await OnnxEmbedder.open(settings)
 
 
 async def open_torch(_: Path, waiting: int) -> Embedder:
-    """Open the sentence-transformers embedder with the weights of the default embedder."""
+    """Open the sentence-transformers embedder with the default embedder's weights. waiting: how many texts may wait."""
     with unmeasured():
         importlib.import_module("sentence_transformers")
     settings = SentenceTransformersSettings(
@@ -62,7 +62,7 @@ async def opener(request: pytest.FixtureRequest) -> Opener:
 
 @pytest.fixture(scope="module")
 async def embedder(opener: Opener, onnx_directory: Path) -> AsyncIterator[Embedder]:
-    """Each implementation in turn, opened."""
+    """The embedder under test: a test runs once with each implementation."""
     embedder = await opener(onnx_directory, 64)
     yield embedder
     await embedder.aclose()
@@ -88,7 +88,7 @@ async def test_embeddings_are_in_the_order_of_the_documents(embedder: Embedder) 
 
 
 async def test_queries_and_documents_are_embedded_alike(embedder: Embedder) -> None:
-    """Among documents, the text that equals a query is most similar to the query."""
+    """A text has the same vector as a query and as a document."""
     [document] = await embedder.embed_documents(["the staging database"])
     query = await embedder.embed_query("the staging database")
     assert query.dense @ document.dense > 0.99999
@@ -115,7 +115,7 @@ async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
 
 
 async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None:
-    """Texts that differ only after the token limit have equal vectors. Leading blanks do not count."""
+    """Two texts that differ only after the token limit have equal vectors. Spaces at the start use up no tokens."""
     start = "the train to Lisbon leaves at nine " * 60
     short, longer, blank = await embedder.embed_documents([start, start + "soup " * 9_000, " " * 90_000 + start])
     assert short.dense @ longer.dense > 0.99999
@@ -196,7 +196,7 @@ async def torch_vectors() -> list[np.ndarray]:
 
 @pytest.mark.slow
 async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
-    """The float32 ONNX graph gives the library's vectors, for single texts and for a batch padded to one length."""
+    """The float32 ONNX graph gives the vectors of sentence-transformers, for a batch of texts of different lengths."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
@@ -232,7 +232,7 @@ async def test_a_missing_model_requires_setup(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_a_missing_package_requires_setup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening an embedder whose package is missing raises an error that names the extra to install."""
+    """Opening an embedder whose Python package is missing raises SetupRequired with the pip command to run."""
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(SetupRequired, match=r"pip install -e '.\[torch\]'"):
         await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(weights_directory())))

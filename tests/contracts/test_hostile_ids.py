@@ -58,7 +58,7 @@ class Everything:
         )  # Overloaded if another has the same key
 
     async def read(self, scope: Scope, name: str) -> list[object]:
-        """The contents of the entries with the id `name` in each store."""
+        """The contents of the working item, the turns and the workflow events that have the id `name`."""
         items = await RedisWorking(self.live).items(replace(scope, session_id=name))
         turns = (await RedisThreads(self.live).read(scope, name)).turns
         events = await RedisWorkflows(self.live).events(scope, name, 0, 10)
@@ -68,7 +68,7 @@ class Everything:
 
 @pytest.fixture(params=LIVE)
 def everything(request: pytest.FixtureRequest) -> Everything:
-    """All stores of live state, on each kind of Redis server in turn."""
+    """All stores of live state; a test runs once on each of three Redis servers: embedded, cluster and installed."""
     return Everything(request.getfixturevalue(request.param))
 
 

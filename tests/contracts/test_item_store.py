@@ -70,7 +70,7 @@ class Puts:
     async def put(
         self, path: str, key: str, value: Any = None, texts: DenseVectors = NO_TEXTS, ttl_s: float | None = None
     ) -> Item:
-        """Put a value one second after the previous put, and return the stored item."""
+        """Put a value one second after the previous put, and return the stored item. texts: vectors of its texts."""
         self.at += 1
         now, ttl = after(self.at), None if ttl_s is None else timedelta(seconds=ttl_s)
         address = address_of(path, key)
@@ -87,7 +87,7 @@ class Puts:
         return [item.address.key for item in found]
 
     async def paths(self, *match: PathMatch, **listing: Any) -> list[str]:
-        """The paths that a listing finds. The labels of each path are joined by dots."""
+        """The paths that match all conditions in `match`; the labels of each path are joined by dots."""
         paths = await self.store.paths(self.scope, PathListing(match, **listing), after(self.at))
         return [".".join(path) for path in paths]
 
@@ -99,7 +99,7 @@ def address_of(path: str, key: str) -> ItemAddress:
 
 @pytest.fixture
 def puts(items: ItemStore, scope: Scope) -> Puts:
-    """Puts into a new namespace of each store in turn."""
+    """A `Puts` over a new namespace; a test runs once on each implementation of ItemStore."""
     return Puts(items, scope)
 
 
@@ -134,7 +134,7 @@ async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> 
 
 @pytest.mark.parametrize("key", ["k", " k ", "k.k", "K", "ключ 🐴", "a/b?c=d&e#f%20", "x" * 1024, "\x01\n\u2028"])
 async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
-    """Keys that differ in a single character belong to different items."""
+    """Keys and labels may have any characters. Keys that differ in a single character belong to different items."""
     label = key.replace(".", "-")[:256]
     address = ItemAddress(path=(label, "x"), key=key)
     await puts.store.put(puts.scope, Item(address, 1, START, START), NO_TEXTS)
@@ -188,7 +188,10 @@ async def test_a_put_after_the_expiry_creates_a_new_item(puts: Puts) -> None:
 
 
 async def test_a_read_that_refreshes_restarts_the_time_to_live(puts: Puts) -> None:
-    """Reads without `refresh` do not restart it, and an item without a time to live stays without."""
+    """A read with `refresh` restarts the item's time to live; a read without it does not.
+
+    An item without a time to live never gets one.
+    """
     await puts.put("a", "key", 1, ttl_s=10)
     await puts.put("a", "forever", 1)
     puts.at = 9
@@ -244,7 +247,7 @@ async def test_an_item_scores_by_its_nearest_text(puts: Puts) -> None:
 
 
 async def test_items_of_equal_score_are_on_one_page_each(puts: Puts) -> None:
-    """All pages of a search together have each item once, however many items have the same text."""
+    """The pages of a search together have each item exactly once, although all items have the same score."""
     for number in range(30):
         await puts.put("p", f"{number}", 1, vectors(0))
     pages = [await puts.keys(vector=vectors(0)[0], limit=7, offset=offset) for offset in range(0, 35, 7)]
@@ -252,7 +255,7 @@ async def test_items_of_equal_score_are_on_one_page_each(puts: Puts) -> None:
 
 
 async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
-    """A filter also finds items beyond the first page of values that is read, with and without a query."""
+    """A filter finds matching items anywhere in the namespace, although the store reads only four values at a time."""
     puts = Puts(EngineItems(bench.store, window=4), scope)
     for number in range(40):
         await puts.put("p", f"{number}", {"number": number, "even": number % 2 == 0}, vectors(number % 3))
@@ -331,7 +334,10 @@ async def test_every_item_is_listed_once(puts: Puts) -> None:
 
 
 async def test_paths_are_matched_cut_and_sorted(puts: Puts) -> None:
-    """Several conditions must all match. A star in a condition stands for one label."""
+    """Paths that match all conditions, cut to `max_depth` labels, are listed once, sorted and in pages.
+
+    A star in a condition stands for any label.
+    """
     for path in ("a.b.c", "a.b.d", "a.x.c", "b.c", "a", "c.b.a", ""):
         await puts.put(path, "key")
         await puts.put(path, "other key")

@@ -33,7 +33,7 @@ def redis_items(request: pytest.FixtureRequest) -> RedisWorking:
 
 @pytest.fixture(params=["fake", *LIVE])
 def items(request: pytest.FixtureRequest) -> LiveItemStore:
-    """Each implementation in turn."""
+    """The LiveItemStore under test: a test runs once with each implementation."""
     return FakeItems() if request.param == "fake" else RedisWorking(request.getfixturevalue(request.param))
 
 
@@ -80,7 +80,7 @@ async def test_touch_restarts_the_ttl_of_named_items_that_are_live(items: LiveIt
 
 
 async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: Scope) -> None:
-    """clear() selects items by to-do, by id, or all. A cleared item cannot be touched."""
+    """clear() ends items by to-do, by id, or all of the session. A cleared item cannot be cleared or touched again."""
     entries = [
         make_item(scope, "a", todo_id="t"),
         make_item(scope, "b", todo_id="t"),
@@ -139,7 +139,7 @@ async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemSt
 
 
 async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """mark_synced() marks an item only if it is unchanged since. A cleared or expired item is then deleted."""
+    """mark_synced() leaves an item unsynced if it changed after it was read. Cleared and expired items are deleted."""
     await items.put(scope, make_item(scope, "a"))
     await items.put(scope, make_item(scope, "b"))
     before = await items.items(scope)
@@ -171,7 +171,10 @@ async def test_a_scope_without_a_session_is_refused(redis_items: RedisWorking) -
 
 
 async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisWorking, scope: Scope) -> None:
-    """A namespace is due again when an item expires. A change during the sweep keeps the namespace due."""
+    """A namespace is due until its items are copied to the memory store, and again when an item expires.
+
+    A change during the copying keeps the namespace due.
+    """
     items = redis_items
     await items.put(scope, make_item(scope, "a"))
     (due,) = [one for one in await items.due_namespaces(NOW, 10_000) if one.scope.namespace == scope.namespace]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["fake", *LIVE])
 def locks(request: pytest.FixtureRequest) -> Locks:
-    """Each implementation in turn."""
+    """The Locks implementation under test: a test runs once with each."""
     return FakeLocks() if request.param == "fake" else RedisLocks(request.getfixturevalue(request.param))
 
 

@@ -272,7 +272,7 @@ async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
 
 
 async def test_an_id_of_another_scope_can_not_be_taken(store: MemoryStore, scope: Scope) -> None:
-    """Storing a memory under an id of another scope is a conflict, and the memory there is unchanged."""
+    """Storing a memory under an id that another tenant uses raises Conflict and leaves the other memory unchanged."""
     theirs = make_memory(MemoryType.SEMANTIC, "theirs", scope)
     await keep(store, scope, theirs)
     other = Scope("rival", scope.namespace)

@@ -111,10 +111,10 @@ async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope
 
 @pytest.mark.parametrize("terms", [None, {2: 1.0, 5: 0.5}])
 @pytest.mark.parametrize("depth", [3, 100])
-async def test_a_search_without_columns_finds_the_same(
+async def test_a_search_without_payloads_finds_the_same_candidates(
     store: MemoryStore, scope: Scope, terms: dict[int, float] | None, depth: int
 ) -> None:
-    """A search that does not ask for columns gives the same ids and scores as the search with columns."""
+    """A search with `columns=False`, which reads no payload fields, gives the same ids and scores."""
     await store.upsert(scope, corpus(scope, 40))
     asked = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
     whole, bare = await store.candidates(scope, [asked, replace(asked, columns=False)])
@@ -186,8 +186,8 @@ async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Sco
     assert before[records[7].id] == pytest.approx(bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4)
 
 
-async def test_candidates_have_columns_and_no_text(store: MemoryStore, scope: Scope) -> None:
-    """A candidate has the fields for ranking, whether it links to others, and its heaviest terms, but no content."""
+async def test_candidates_have_the_fields_for_ranking_and_no_text(store: MemoryStore, scope: Scope) -> None:
+    """A candidate has the fields that ranking reads, its heaviest terms, and `links` as a bool, but no content."""
     memory = make_memory(MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4)
     record = make_record(memory, terms={1: 0.5, 2: 1.0})
     await store.upsert(scope, [record])
@@ -199,7 +199,10 @@ async def test_candidates_have_columns_and_no_text(store: MemoryStore, scope: Sc
 
 
 async def test_searches_see_the_latest_write(store: MemoryStore, scope: Scope) -> None:
-    """A search finds a replaced memory by its new vectors, a patched memory by its old vectors, no removed memory."""
+    """A search uses the new vectors of a replaced memory and the unchanged vectors of a patched memory.
+
+    It does not find a deleted memory.
+    """
     memory = make_memory(KIND, "x", scope)
     asked = CandidateSearch({KIND: None}, QUERY, make_sparse([1, 2]), 5)
     await store.upsert(scope, [make_record(memory, QUERY, [1])])

@@ -136,10 +136,10 @@ class Shelf:
 
 @pytest.fixture(scope="module", params=STORES)
 async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shelf]:
-    """A store with `make_memories` in a scope, and the same memories in another namespace, which no filter may match.
+    """A store that contains the memories of `make_memories` twice: in the scope under test and in another namespace.
 
-    It is not the store of the other tests, because qdrant-client's local mode scans every stored memory for each
-    filter.
+    No filter may match memories of the other namespace. The module has a store of its own, with few memories, because
+    qdrant-client's local mode scans every stored memory for each filter.
     """
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as bench:
         scope, other = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
@@ -150,7 +150,7 @@ async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def assert_matches(shelf: Shelf, tree: Filter) -> None:
-    """Check that listing, counting and searching with the filter give the memories that the reference matches."""
+    """Check that listing and counting with the filter `tree` give the memories that `holds` accepts."""
     expected = {memory.content for memory in shelf.memories if holds(memory.to_payload(), tree)}
     page = await shelf.store.page(shelf.scope, Listing(filter=tree, limit=500))
     assert {memory.content for memory in page.memories} == expected
@@ -203,7 +203,10 @@ async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filte
 
 
 async def test_large_integers_are_compared_exactly(shelf: Shelf) -> None:
-    """Equality is exact beyond the precision of a float. An integer that cannot be stored equals nothing."""
+    """Integers are compared exactly, even those that a float cannot hold.
+
+    One too large to be stored equals no value.
+    """
     for value in (2**53, 2**53 + 1, 2**53 + 2, 2**64, -(2**70)):
         for op in (Op.EQ, Op.NE):
             await assert_matches(shelf, Compare("metadata.n8", op, value))
@@ -231,8 +234,13 @@ async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("instant", [FIRST, NOW, LAST])
 @pytest.mark.parametrize("state", State)
-async def test_states_are_those_that_memories_have_at_the_time(shelf: Shelf, state: State, instant: datetime) -> None:
-    """A filter by state matches memories to which `Memory.at` gives that state; `in_view` all but replaced memories."""
+async def test_a_filter_by_state_uses_the_states_at_the_given_time(
+    shelf: Shelf, state: State, instant: datetime
+) -> None:
+    """A filter by state matches the memories that have this state at the time.
+
+    `in_view` matches all but replaced ones.
+    """
     page = await shelf.store.page(
         shelf.scope, Listing(filter=with_states(Compare("state", Op.EQ, state), instant), limit=500)
     )

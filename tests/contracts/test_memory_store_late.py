@@ -41,7 +41,7 @@ def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
 
 
 async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, CandidateRow]:
-    """The candidates of a search with these query tokens, by id."""
+    """Candidates by id, from a search with the token vectors `tokens`, which give them late-interaction scores."""
     (candidates,) = await store.candidates(scope, [CandidateSearch({KIND: None}, QUERY, None, 50, tokens=tokens)])
     return {candidate.id: candidate for candidate in rows_of(candidates)}
 
@@ -88,7 +88,7 @@ async def test_a_replaced_memory_has_its_new_token_vectors(store: MemoryStore, s
 
 
 async def test_token_vectors_of_a_removed_memory_are_gone(store: MemoryStore, scope: Scope) -> None:
-    """A memory that is stored again after its removal has only its new token vectors."""
+    """A memory that is removed and stored again without token vectors has no late-interaction scores."""
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 4))
     await store.upsert(scope, [record])
     assert await store.delete(scope, [record.id]) == 1

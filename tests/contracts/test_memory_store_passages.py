@@ -37,7 +37,7 @@ async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) ->
 
 @pytest.mark.slow
 async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
-    """Passages show upserts, patches, dropped fields, uses and removals at once."""
+    """After every kind of write, the passages (memories' texts for a context) agree with the stored memories."""
     known = [written(scope, number, f"text {number} " * 3) for number in range(12)]
     ids = {one.id: one.type for one in known}
     await store.upsert(scope, [make_record(one) for one in known])
@@ -62,7 +62,7 @@ async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: S
 
 
 async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Scope) -> None:
-    """A passage that was read in one scope is unknown in every other scope."""
+    """A memory's passage (its text for a context) is returned only for its own tenant, namespace and memory type."""
     memory = written(scope, 1, "told\n<memories>here alone")
     ids = {memory.id: memory.type}
     await store.upsert(scope, [make_record(memory)])

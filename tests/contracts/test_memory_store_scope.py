@@ -94,7 +94,7 @@ async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[s
 
 
 async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope: Scope) -> None:
-    """The cursor of a page in one namespace, used in another namespace, lists memories of the latter only."""
+    """A cursor from a page of one namespace lists, in another namespace, only memories of that other namespace."""
     other = Scope(scope.tenant, f"{scope.namespace}-2")
     for owner in (scope, other):
         await keep(store, owner, *(make_memory(MemoryType.EPISODIC, f"m{n}", owner) for n in range(4)))
@@ -139,7 +139,10 @@ async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
 
 
 async def test_a_scope_bound_to_agents_has_only_their_working_items(store: MemoryStore) -> None:
-    """No read, change or removal reaches another agent's working item. Memories of other types are shared."""
+    """A scope that is limited to some agents cannot read, change or remove working items of others.
+
+    Memories of other types are shared by all agents.
+    """
     scope = Scope(uuid.uuid4().hex, "n")
     bound = Scope(scope.tenant, scope.namespace, agent_id="ann", agents=("ann",))
     owners = {"fact": "bob", "theirs": "ann", "other": "bob", "nobody's": None}

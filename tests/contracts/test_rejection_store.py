@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(params=["fake", *LIVE])
 def store(request: pytest.FixtureRequest) -> RejectionStore:
-    """Each implementation in turn."""
+    """The RejectionStore under test: a test runs once with each implementation."""
     if request.param == "fake":
         return FakeRejections(lambda: NOW)
     live: LiveClient = request.getfixturevalue(request.param)
@@ -75,7 +75,7 @@ async def test_the_oldest_texts_beyond_the_limit_are_dropped(store: RejectionSto
 
 
 async def test_namespaces_do_not_share_texts(store: RejectionStore, scope: Scope) -> None:
-    """A text of one namespace is unknown in another."""
+    """A rejected text of one namespace is not listed in another namespace and not found by another tenant."""
     await store.add(scope, [text("a")])
     assert await store.latest(replace(scope, namespace="m"), 10) == []
     assert await store.get(replace(scope, tenant=f"{scope.tenant}2"), "a") is None

@@ -43,13 +43,19 @@ class Stores:
     scope: Scope
 
     async def create(self, thread_id: str = "t", parent_id: str | None = None, *, lru: bool = False) -> None:
-        """Create a thread in the scope of these stores."""
+        """Create a thread in the scope of these stores.
+
+        lru: whether the least recently used turns are evicted first.
+        """
         await self.threads.create(self.scope, NewThread(thread_id, 60, NOW, parent_id, lru=lru))
 
     async def append(
         self, content: str, limits: ThreadLimits = FREE, rank: str | None = "0", thread_id: str = "t"
     ) -> int:
-        """Append a turn of ten tokens to a thread, and return the turn's index."""
+        """Append a turn of ten tokens to a thread, and return the turn's index.
+
+        rank: the turn's eviction rank; None protects it from eviction.
+        """
         return (await self.threads.append(self.scope, AppendTurn(thread_id, turn(content), rank, limits))).index
 
     async def indices(self, thread_id: str = "t") -> list[int]:
@@ -57,13 +63,13 @@ class Stores:
         return [entry.index for entry in (await self.threads.read(self.scope, thread_id)).turns]
 
     async def evicted_indices(self) -> list[list[int]]:
-        """For each waiting batch of evicted turns, the indices of its turns."""
+        """The indices of the turns in each batch of evicted turns that waits to become memories."""
         return [[entry.index for entry in batch.turns] for batch in await self.evicted.pending(self.scope, 100)]
 
 
 @pytest.fixture(params=["fake", *LIVE])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """Each implementation in turn."""
+    """The stores of threads and of evicted turns under test: a test runs once with each implementation."""
     if request.param == "fake":
         fake = FakeThreads()
         return Stores(fake, fake, fresh_scope())
@@ -111,7 +117,10 @@ async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
 
 
 async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
-    """Creating the thread again with another parent is a conflict. Another key or resource gives another thread."""
+    """Creating a thread with the resource and key of an existing thread returns the existing thread's id.
+
+    It raises Conflict if the parents differ. Another resource or key creates a new thread.
+    """
     new = NewThread("t", 60, NOW, resource="r", key="k")
     await stores.create("p")
     assert await stores.threads.create(stores.scope, new) == "t"
@@ -124,10 +133,10 @@ async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
     assert await stores.threads.create(stores.scope, replace(new, thread_id="w")) == "w"
 
 
-async def test_a_chain_has_a_maximum_depth(stores: Stores) -> None:
-    """A thread beyond the maximum depth is refused.
+async def test_a_chain_of_threads_has_a_maximum_depth(stores: Stores) -> None:
+    """Creating a thread with MAX_CHAIN ancestors raises InvalidRequest.
 
-    The ancestors of a thread, even deleted, are listed oldest first.
+    The ancestors of a thread are listed oldest first, including those that were deleted.
     """
     await stores.create("0")
     for number in range(1, MAX_CHAIN):
@@ -174,9 +183,11 @@ async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
 
 
 async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
-    """Of equal ranks, the oldest turn is evicted first. Turns without a rank stay.
+    """Turns with the lowest eviction rank are evicted first, the oldest first if ranks are equal.
 
-    An append queues one batch at most.
+    Turns without rank stay.
+
+    All turns that one append evicts are queued as one batch.
     """
     await stores.create()
     for content, rank in (("a", "10000"), ("b", None), ("c", "0"), ("d", "0"), ("e", "10000")):
@@ -264,10 +275,10 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
     assert await stores.indices() == [0, 1]
 
 
-async def test_a_repeated_request_gets_the_version_after_the_removal_that_followed(stores: Stores) -> None:
-    """If a removal followed the append directly, a repeat of the append gets the version after the removal.
+async def test_a_repeated_append_gets_the_version_after_the_removal(stores: Stores) -> None:
+    """If turns were removed directly after an append, a repeat of the append returns the version after the removal.
 
-    If another change came between, a repeat gets the append's version, so that the caller notices the change.
+    If the thread was changed in between, the repeat returns the append's own version, so that the caller notices.
     """
     await stores.create()
     first = AppendTurn("t", turn("a"), "0", FREE, request=RequestKey("k", "digest"))
@@ -315,7 +326,10 @@ async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_image
 
 
 async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
-    """If one of the turns is gone, no turn is removed. A new summary replaces the old summary and counts as tokens."""
+    """If one of the turns to flush is missing, no turn is removed.
+
+    The summary of a flush replaces the thread's summary, and its tokens count in the thread's total.
+    """
     await stores.create()
     for content in "abcd":
         await stores.append(content)
@@ -370,7 +384,10 @@ async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) ->
 
 
 async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -> None:
-    """A postponed batch moves to the end of the queue. A batch that is set aside is requeued when it is due."""
+    """A postponed batch moves to the end of the queue.
+
+    A batch that is set aside returns to the queue at its `retry_at`.
+    """
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))
@@ -491,9 +508,9 @@ def expiring(request: pytest.FixtureRequest) -> Stores:
 
 
 async def test_turns_of_an_expired_thread_that_flushes_are_queued(expiring: Stores) -> None:
-    """Turns of an expired thread that flushes are queued once, in order.
+    """The turns of an expired thread that was created with `flushes` are queued once, in order.
 
-    Turns of a thread that does not flush are lost.
+    Without `flushes`, they are lost.
     """
     stores = expiring
     for thread_id, flushes in (("t/\u00fc", True), ("drops", False), ("stays", True)):

@@ -22,7 +22,7 @@ LONG = st.lists(st.one_of(TRICKY, st.text(max_size=8)), max_size=60).map("".join
 
 @pytest.fixture(scope="module")
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    """The tokenizer of the named encoding."""
+    """The tokenizer of the encoding that the test's parameter names."""
     return asyncio.run(TiktokenTokenizer.open(request.param))
 
 
@@ -42,7 +42,7 @@ def test_special_tokens_are_counted_as_plain_text(tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize(("tokenizer", "tokens"), [("cl100k_base", 8), ("o200k_base", 8)], indirect=["tokenizer"])
 def test_a_known_sentence_has_its_published_count(tokenizer: Tokenizer, tokens: int) -> None:
-    """The sentence has 8 tokens in both encodings."""
+    """The sentence "Hello, world! How are you?" has 8 tokens in the encodings cl100k_base and o200k_base."""
     assert tokenizer.count("Hello, world! How are you?") == tokens
 
 
@@ -50,7 +50,7 @@ def test_a_known_sentence_has_its_published_count(tokenizer: Tokenizer, tokens: 
 @settings(deadline=None)
 @given(text=ANY)
 def test_truncate_returns_the_longest_prefix_that_fits(tokenizer: Tokenizer, text: str) -> None:
-    """At several limits, no prefix of the text that is longer than the result fits."""
+    """For any text and limit, `truncate` returns the longest prefix that has at most that many tokens."""
     counts = [tokenizer.count(text[:length]) for length in range(len(text) + 1)]
     for limit in (0, 1, 2, 3, 5, 8, 13, counts[-1]):
         longest = max(length for length, count in enumerate(counts) if count <= limit)

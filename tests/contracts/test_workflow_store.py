@@ -32,7 +32,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(params=["fake", *LIVE])
 def store(request: pytest.FixtureRequest) -> WorkflowStore:
-    """Each implementation in turn."""
+    """The WorkflowStore under test: a test runs once with each implementation."""
     return FakeWorkflows() if request.param == "fake" else RedisWorkflows(request.getfixturevalue(request.param))
 
 
@@ -82,7 +82,7 @@ async def test_an_unknown_workflow_raises_not_found(store: WorkflowStore, scope:
 
 
 async def test_an_id_can_be_used_once(store: WorkflowStore, scope: Scope) -> None:
-    """Creating a second workflow with the same id is a conflict, and the first workflow is unchanged."""
+    """Creating a second workflow with the same id raises Conflict and leaves the first workflow unchanged."""
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event()))
     with pytest.raises(Conflict):
@@ -203,7 +203,10 @@ async def test_a_workflow_cannot_be_its_own_parent(store: WorkflowStore, scope: 
 
 
 async def test_a_repeated_idempotency_key_returns_the_first_answer(store: WorkflowStore, scope: Scope) -> None:
-    """A repeat gets the first answer even after the workflow's end. The key with another digest is a conflict."""
+    """A repeated append returns the first answer, even after the workflow has ended.
+
+    The same idempotency key with another request digest raises Conflict.
+    """
     await store.create(scope, new_workflow())
     once = IdempotentAnswer("key", "digest", "the answer")
     first = await store.append(scope, AppendEvent("w", event(), expected=0, once=once))
