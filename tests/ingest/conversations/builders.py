@@ -37,7 +37,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class SlowGate:
-    """A screening gate that holds drafts until `opened` is set. reached: set when the first draft waits."""
+    """A screening gate that holds every draft until `opened` is set. The event `reached` is set when a draft waits."""
 
     def __init__(self) -> None:
         self.reached, self.opened = anyio.Event(), anyio.Event()

@@ -42,7 +42,7 @@ class PoisonGate:
         self.error = error
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """Return the submission unchanged, or raise for "poison"."""
+        """Return the submission unchanged; raise `error` if its text contains "poison"."""
         if self.error is not None and "poison" in submission.draft.content:
             raise self.error
         return submission
@@ -80,12 +80,12 @@ async def stored_turns(store: InMemoryStore, scope: Scope = SCOPE) -> list[int]:
 
 
 @pytest.mark.parametrize("error", [InvalidRequest("refused"), ValueError("a bug")])
-async def test_a_rejected_batch_is_set_aside_after_three_tries(
+async def test_a_failing_batch_of_evicted_turns_is_set_aside_after_three_tries(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A batch that fails three times is set aside for a later retry, counted, and logged without its text.
+    """A batch of evicted turns that cannot be stored is set aside after three tries, and retried later.
 
-    The other batches are stored at once.
+    It is counted and logged without its text. The other batches are stored at the first try.
     """
     threads, store = await evicted("poison", "a", "b"), InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, PoisonGate(error)), lambda: NOW)
@@ -105,7 +105,10 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
 
 
 async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: LiveClient) -> None:
-    """Evicted turns are listed at once. They have no memory id until their memory is written."""
+    """An append returns while the turns that it evicted are still being stored as memories.
+
+    A list of evicted turns shows them at once, and gives a turn's memory id as None until its memory is stored.
+    """
     gate, scope = SlowGate(), fresh_scope()
     threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(InMemoryStore(), gate))
     thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
@@ -120,9 +123,9 @@ async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: 
 
 
 async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_turns() -> None:
-    """Turns that are queued while others are being stored are written by the next call of `persist`.
+    """While a first call of `persist` stores evicted turns, another turn is queued and `persist` is called again.
 
-    It returns their memory ids.
+    The second call stores the newly queued turn, and returns only that turn's memory id.
     """
     gate, threads, store = SlowGate(), await evicted("a", "b"), InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
@@ -142,7 +145,10 @@ async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_tu
 
 
 async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> None:
-    """Closing the writer stops after the batch that is being stored. The next writer stores the rest of the queue."""
+    """Closing the writer of evicted turns waits only for the batch that is being stored.
+
+    Batches that are still queued are stored by the writer that is started next.
+    """
     gate, scope, store = SlowGate(), fresh_scope(), InMemoryStore()
     threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(store, gate))
     thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
@@ -161,9 +167,9 @@ async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> Non
 
 
 async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
-    """While the store is unavailable, a batch stays in the queue behind the others.
+    """While the memory store is unavailable for a batch of evicted turns, the batch stays queued and others are stored.
 
-    It is never set aside, however often it is tried.
+    The batch is never set aside, however often it is tried, and is stored once the store is available again.
     """
     threads, store, gate = await evicted("poison", "a", "b"), InMemoryStore(), PoisonGate(Unavailable("away"))
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
@@ -216,7 +222,10 @@ async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
 
 @pytest.mark.parametrize("rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}])
 async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rules: dict[str, object]) -> None:
-    """A batch that redaction rules reject is set aside. The recorded reason does not contain the secret."""
+    """If redaction rules reject the memory made from evicted turns, the turns are set aside.
+
+    The reason that is recorded with the turns does not contain the secret.
+    """
     gate = RedactionGate(Redactor(RuleBook(default=RedactionRules.model_validate(rules))))
     threads = await evicted("write to ann@example.org")
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: NOW)
@@ -227,10 +236,10 @@ async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rule
     assert "ann@" not in batch.reason
 
 
-async def test_a_long_batch_becomes_several_memories() -> None:
-    """A batch that is too long for one memory becomes several.
+async def test_a_long_batch_of_evicted_turns_becomes_several_memories() -> None:
+    """Evicted turns that are too long together for one memory are divided among several memories.
 
-    Each turn is the source of one memory, in the order of the conversation.
+    Each turn is listed in the source of exactly one memory, in the order of the conversation.
     """
     turns = [Turn("user", f"{number} " + "x" * 150_000, 2, NOW) for number in range(4)]
     threads, store = FakeThreads(), InMemoryStore()
@@ -282,7 +291,10 @@ async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, mome
 
 
 async def flush_once(threads: Threads, scope: Scope) -> None:
-    """Append eight turns to a thread; the last one triggers a flush."""
+    """Append eight turns to a thread. The last one triggers a flush.
+
+    Return when each evicted turn is stored as a memory or has failed.
+    """
     opened = await threads.open(scope, OpenRequest(resource="r"))
     turn = NewTurn(role="user", content="poison")
     appended = [await threads.append(scope, opened.thread.id, turn, None) for _ in range(8)]

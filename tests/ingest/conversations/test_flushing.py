@@ -61,7 +61,7 @@ class CountingSummariser(Summariser):
 async def flusher(
     store: FakeThreads, summariser: Summariser, resource: str = "by_model", locks: FakeLocks | None = None
 ) -> Flusher:
-    """A flusher for the thread `t`, which is full with four turns."""
+    """A flusher over `store`, in which the thread `t` is full with four turns."""
     await store.create(SCOPE, NewThread("t", 60, NOW, resource=resource, key="k"))
     for number in range(4):
         turn = Turn("user", f"We decided on {number}.", 4, NOW)
@@ -71,9 +71,9 @@ async def flusher(
 
 
 async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> None:
-    """A flush whose turns were removed meanwhile selects turns again.
+    """If other callers remove the turns that a flush selected, the flush selects other turns and tries again.
 
-    Only the first attempt asks the language model; later ones use the faster summary by rule.
+    Only the first try asks the language model for a summary; later tries use the faster summary by rule.
     """
     store, model = ContestedThreads(2), CountingSummariser()
     result = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
@@ -100,7 +100,7 @@ async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls:
 
 
 async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() -> None:
-    """A thread below its threshold (80 % of four messages) is only flushed with `force`."""
+    """Flushing a thread below its flush threshold removes no turns, unless `force` is set."""
     store = FakeThreads()
     threads = await flusher(store, CountingSummariser())
     await store.remove(SCOPE, Removal("t", (0,), NOW))
@@ -109,9 +109,9 @@ async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() ->
 
 
 async def test_a_failed_flush_does_not_fail_the_append_that_caused_it() -> None:
-    """If the locks are unavailable, the flush after an append removes nothing and raises no error.
+    """If the lock service is unavailable, an automatic flush (after an append) removes no turns and raises no error.
 
-    A flush that was requested raises the error.
+    A flush that a caller requests raises Unavailable.
     """
     away = await flusher(FakeThreads(), CountingSummariser(), locks=UnavailableLocks())
     assert await away.try_flush(SCOPE, "t") == FlushResult(0, 0, 0)

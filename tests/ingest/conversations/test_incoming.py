@@ -49,7 +49,7 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
 
 @pytest.mark.anyio
 async def test_turns_that_must_not_be_stored_are_refused() -> None:
-    """A turn is refused for an excluded role, or if it is too long after redaction."""
+    """A turn is refused if the redaction rules exclude its role, or if redaction made it longer than a turn may be."""
     with pytest.raises(InvalidRequest, match="role 'tool'"):
         await screen().turns("t", POLICY, [NewTurn(role="tool", content="x")])
     long = "B-123" * (MAX_TURN // 5)

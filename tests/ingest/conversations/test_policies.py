@@ -37,9 +37,9 @@ def test_the_example_of_the_readme_is_valid() -> None:
 
 
 def test_a_share_of_a_models_window_is_a_token_limit() -> None:
-    """A policy may limit tokens by number and by share of a model's window; the smaller limit applies.
+    """A policy may limit tokens by a number and by a share of a model's context window. The smaller limit applies.
 
-    An unknown model has a default window and a margin.
+    For an unknown model the share is taken of a default window and divided by a safety margin.
     """
     known = registry(1_000)
     lookup = PolicyLookup(lambda: known)
@@ -53,7 +53,7 @@ def test_a_share_of_a_models_window_is_a_token_limit() -> None:
 
 
 def test_unknown_models_are_reported() -> None:
-    """If a policy names an unknown model, the report has the policy and the window that is assumed."""
+    """If a policy names an unknown language model, a warning has the policy and the context window that is assumed."""
     policies = Policies(threads={name: ThreadPolicy(max_context_ratio=0.5, model=name) for name in ("tiny", "nobody")})
     assert PolicyLookup(lambda: registry(1_000), policies).warnings() == [
         "threads.nobody.model: the window of 'nobody' is unknown; 8192 tokens are assumed"
@@ -93,9 +93,9 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     agent: str | None,
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    """An agent in the policy file may use only the resources in its entry.
+    """An agent in the policy file may use only the memory resources that its entry names.
 
-    Other agents may use only resources that no entry names.
+    Other agents may use only resources that no agent's entry names.
     """
     lookup, scope = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml")), Scope("t", "n", agent_id=agent)
     if allowed:
@@ -116,10 +116,12 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
         ("notes", None, None),
     ],
 )
-def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: str | None, mode: object) -> None:
-    """An agent with a key bound to it may use only the resources in its policy entry.
+def test_an_agent_with_its_own_api_key_uses_only_the_resources_in_its_policy(
+    resource: str | None, agent: str | None, mode: object
+) -> None:
+    """An agent whose API key is bound to its id may use only the memory resources that its policy entry names.
 
-    Threads without a resource are refused, too.
+    It may not use threads without a resource.
     """
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     scope = Scope("t", "n", agent_id=agent, agents=("reader", "writer", "stranger"))
@@ -127,8 +129,11 @@ def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: 
 
 
 @pytest.mark.parametrize(("key", "theirs"), [("box:ann:7", True), ("box:bob:7", False), ("box:ann", False)])
-def test_a_key_with_the_agents_id_belongs_to_that_agent(key: str, *, theirs: bool) -> None:
-    """If a resource's thread keys contain the agent's id, a bound agent may use only threads with its own id."""
+def test_a_thread_key_with_an_agents_id_belongs_to_that_agent(key: str, *, theirs: bool) -> None:
+    """If a resource's template for thread keys contains the agent's id, a thread belongs to the agent in its key.
+
+    An agent whose API key is bound to its id may not use the threads of other agents.
+    """
     text = """
     threads: {box: {key: "box:{{ agent.id }}:{{ user.id }}"}}
     agents: {ann: {memory: box}, bob: {memory: box}}

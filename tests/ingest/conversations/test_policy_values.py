@@ -96,8 +96,11 @@ def test_every_policy_setting_has_a_test_case() -> None:
 
 
 @pytest.mark.parametrize("setting", [setting for setting in CASES if not setting.startswith("locks.")])
-async def test_two_values_of_a_setting_give_different_results(setting: str) -> None:
-    """The same turns under another value are stored, evicted, flushed, refused, summarised or shown differently."""
+async def test_two_values_of_a_policy_setting_give_different_results(setting: str) -> None:
+    """The same appends have different results under two values of a policy setting.
+
+    Results are turns, evictions, flushes, errors, summaries and rendered contexts.
+    """
     value, other = CASES[setting]
     assert await run(value) == await run(value)
     assert await run(value) != await run(other)
@@ -105,7 +108,10 @@ async def test_two_values_of_a_setting_give_different_results(setting: str) -> N
 
 @pytest.mark.parametrize("setting", ["locks.append", "locks.clear", "locks.flush"])
 async def test_a_slow_change_is_cancelled_after_its_lock_time(setting: str) -> None:
-    """A change that takes longer than its lock time is cancelled. With a longer lock time it succeeds."""
+    """An append, clear or flush that takes longer than the lock time in the thread's policy is cancelled.
+
+    With a longer lock time the same operation succeeds.
+    """
     short, long = CASES[setting]
     assert await slow_change(short, setting) is not None
     assert await slow_change(long, setting) is None
@@ -115,7 +121,7 @@ class FixedSummariser(Summariser):
     """A summariser that always returns the same text."""
 
     async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
-        """The summary."""
+        """The text "by model", whatever the turns are."""
         return "by model"
 
 
@@ -133,17 +139,17 @@ class SlowThreads(FakeThreads):
     slow = False
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Make the change after a delay."""
+        """Append the turn after a delay."""
         await self._wait()
         return await super().append(scope, append)
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Make the change after a delay."""
+        """Clear the thread after a delay."""
         await self._wait()
         return await super().clear(scope, thread_id, backup_id)
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Make the change after a delay."""
+        """Remove the turns after a delay."""
         await self._wait()
         return await super().remove(scope, removal)
 
@@ -201,7 +207,10 @@ async def run(policy: str) -> list[object]:
 
 
 async def slow_change(policy: str, setting: str) -> str | None:
-    """The error raised by a change to a slow store; None if the change succeeded."""
+    """Append to, clear or flush a thread in a slow store, as `setting` names it.
+
+    Returns the error; None if it succeeds.
+    """
     store = SlowThreads()
     threads = threads_with(policy, store)
     thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread

@@ -1,4 +1,4 @@
-"""With random policies, a thread refuses no turn for which flushing could make room, and loses none."""
+"""Random turns under random policies: a thread refuses a turn only if flushing cannot make room, and loses no turn."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TURNS = 500
 
 @st.composite
 def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
-    """Any valid thread policy whose limits 500 turns exceed."""
+    """Any valid thread policy with at least one limit so low that 500 turns exceed it."""
     few = {"max_tokens": st.integers(20, 400), "max_messages": st.integers(2, 40), "max_turns": st.integers(2, 60)}
     many = {"max_tokens": [None, 100, 5_000], "max_messages": [None, 20, 100], "max_turns": [None, 30, 600]}
     limit = draw(st.sampled_from(list(few)))
@@ -87,9 +87,9 @@ def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(thread_policies(), st.integers(0, 10**9))
 async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(policy: ThreadPolicy, seed: int) -> None:
-    """A thread refuses a turn only if it does not fit beside the turns that must stay.
+    """A thread refuses a turn only if the turn exceeds the limits together with the turns that no flush may remove.
 
-    Accepted turns are neither lost nor changed.
+    Every accepted turn is unchanged, in the thread or in the queue of evicted turns.
     """
     store, random = FakeThreads(), Random(seed)  # noqa: S311 - test data
     threads = threads_with(policy, store)

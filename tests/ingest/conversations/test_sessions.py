@@ -78,8 +78,11 @@ async def test_a_time_without_an_offset_is_utc(writer: SessionWriter) -> None:
     assert memory.created_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
-async def test_a_session_sent_again_adds_nothing_and_completes_the_rest(writer: SessionWriter) -> None:
-    """If a session is sent again, its stored messages are merged into their memories, and new messages are stored."""
+async def test_a_session_sent_again_stores_only_its_new_messages(writer: SessionWriter) -> None:
+    """If a session is sent again with a further message, known messages are merged into their memories.
+
+    Only the further message is stored as a new memory.
+    """
     first, second = said(FACT), said("Remind me to call Ann tomorrow.", timestamp="2026-03-01T09:00:00Z")
     await write(writer, first)
     again = await write(writer, first, second)
@@ -104,9 +107,9 @@ async def test_review_skip_stores_messages_that_a_review_would_reject(writer: Se
 
 
 async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWriter) -> None:
-    """A message that reports something and also asks for a reminder is stored whole.
+    """A message that reports something and also asks for a reminder becomes two memories.
 
-    Its request is stored as an intention (task), too.
+    The whole message is stored, and the request alone is stored as an intention (a task).
     """
     text = (
         "Yesterday the migration of the mail server failed at step two because the disk was full, we rolled it back. "
@@ -139,15 +142,15 @@ async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: 
 
 
 async def memories(writer: SessionWriter, outcomes: list[MessageOutcome]) -> list[Memory]:
-    """The stored memories that these outcomes name."""
+    """The stored memories whose ids the outcomes contain."""
     types = {key: kind for outcome in outcomes for key, kind in zip(outcome.ids, outcome.types, strict=True)}
     return list((await writer.ingestor.store.get(SCOPE, types)).values())
 
 
-async def test_a_later_part_of_a_session_continues_the_positions(writer: SessionWriter) -> None:
-    """Messages before a part of a session are sent as context.
+async def test_a_later_part_of_a_session_continues_the_turn_numbers(writer: SessionWriter) -> None:
+    """A part of a session may be sent with the messages before it as context, and their number.
 
-    They count for the positions of new messages, but are not written.
+    The turn numbers of the new messages continue after the earlier messages, which are not stored again.
     """
     before = SaidBefore(count=40, messages=[said("Which days is staging read-only?", "assistant")])
     outcomes = await writer.write(SCOPE, [said(FACT)], ReviewMode.AUTO, before)
@@ -168,9 +171,9 @@ async def test_a_later_part_of_a_session_continues_the_positions(writer: Session
 async def test_a_captured_message_is_not_doubled_by_its_transcript(
     writer: SessionWriter, content: str, live: str, imported: str
 ) -> None:
-    """A message that was captured live is merged when its transcript is imported.
+    """A message that was captured live is merged into its memory, not stored twice, when its transcript is imported.
 
-    The imported time may be slightly earlier, even on the day before, and the position another.
+    The transcript may give a slightly earlier time, even on the day before, and another turn number.
     """
     first = await writer.write(SCOPE, [said(content, timestamp=live)], ReviewMode.SKIP)
     for again in (imported, live):

@@ -108,9 +108,9 @@ async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | 
 
 
 async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> None:
-    """An append checks limits and refreshes the TTL in one call to Redis.
+    """An append to a thread makes one call to Redis, which also checks limits and refreshes the TTL.
 
-    The first append to a thread also reads the thread's resource.
+    Only the first append to a thread makes another call, to read the name of the thread's resource.
     """
     counting = CountingClient(live)
     threads = threads_over(counting, "threads: {r: {max_messages: 100}}")
@@ -174,8 +174,10 @@ async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, thread
     assert not (await threads.chain(scope, ids[0])).gap
 
 
-async def test_the_name_of_an_expired_thread_is_free(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """After a thread has expired, opening its resource and key creates another thread."""
+async def test_the_resource_and_key_of_an_expired_thread_can_be_used_again(
+    live: LiveClient, threads: Threads, scope: Scope
+) -> None:
+    """After a thread has expired, opening a thread with its resource and key creates a new thread."""
     (old,) = await chain_of(threads, scope, 1)
     await expire(live, scope, 0, old)
     opened = await threads.open(scope, OpenRequest(key="k0", resource="r"))
@@ -201,9 +203,9 @@ async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, sco
 
 
 async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClient, scope: Scope) -> None:
-    """One call opens a thread for each of an agent's resources.
+    """One call opens a thread for each memory resource in the agent's policy entry.
 
-    Only writable threads get the initial context; a second call finds the same threads.
+    The initial context is set only in threads that the agent may write. A second call returns the same threads.
     """
     threads = threads_over(live, AGENTS)
     request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
@@ -218,8 +220,8 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClien
     assert not any(each.created for each in again)
 
 
-async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: LiveClient, scope: Scope) -> None:
-    """If one resource's key template lacks a variable, no thread is created for any resource."""
+async def test_no_thread_is_created_if_a_variable_of_a_key_template_is_missing(live: LiveClient, scope: Scope) -> None:
+    """An agent opens threads for all its resources. If one key template lacks a variable, no thread is created."""
     threads = threads_over(live, AGENTS)
     with pytest.raises(InvalidRequest, match="does not resolve"):
         await threads.open_for_agent(scope, OpenRequest(agent_id="helper", variables=USER))
@@ -227,9 +229,9 @@ async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: Li
 
 
 async def test_an_agent_with_read_only_access_cannot_change_a_thread(live: LiveClient, scope: Scope) -> None:
-    """An agent with read-only access may not append, replace turns or open with an initial context.
+    """An agent with read-only access to a thread may not append or replace turns, or open it with an initial context.
 
-    A check of write access raises the same error.
+    These calls and a check of write access raise ReadOnly.
     """
     threads = threads_over(live, AGENTS)
     request = OpenRequest(resource="facts", variables={"project": {"id": "p"}})
@@ -246,7 +248,10 @@ async def test_an_agent_with_read_only_access_cannot_change_a_thread(live: LiveC
 
 
 async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scope) -> None:
-    """A turn with more tokens than the thread may have is refused, as is a replacement with too many turns."""
+    """A turn with more tokens than the thread's limit is refused.
+
+    Replacing all turns of the thread by more turns than its limit is refused, too.
+    """
     threads = threads_over(live, AGENTS)
     thread_id = (await threads.open(scope, OpenRequest(resource="small"))).thread.id
     with pytest.raises(InvalidRequest, match="the turn has 7 tokens; the limit of the thread is 6"):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class ReadRecorder(ObservedStore):
-    """A store that records the contents of the memories in its pages."""
+    """A memory store that records the contents of all memories that its `page` method returned."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,10 @@ class ReadRecorder(ObservedStore):
 
 
 async def bench_with_promotions() -> tuple[ReadRecorder, Decisions]:
-    """Facts that were promoted 0, 9 and 90 days ago, and an older one with a link that nothing was decided about."""
+    """A store with three facts that were promoted 0, 9 and 90 days ago, and the service that lists decisions.
+
+    A fourth, older fact has a link to its source, but no decision about it is recorded.
+    """
     store = ReadRecorder()
     bench = Bench(store=store)
     for days in (90, 9, 0, None):
@@ -53,9 +56,9 @@ async def bench_with_promotions() -> tuple[ReadRecorder, Decisions]:
 async def test_older_decisions_are_read_only_if_the_newer_ones_are_too_few(
     limit: int, listed: list[int], read: list[int]
 ) -> None:
-    """Decisions are listed newest first, by the time of the decision, not the memory's.
+    """Decisions are listed newest first by the time of the decision, which may differ from the memory's time.
 
-    Older ones are read only to fill the page.
+    Memories with older decisions are read only if the newer ones do not fill the page.
     """
     store, decisions = await bench_with_promotions()
     texts = await decisions.latest(SCOPE, None, limit)
@@ -65,7 +68,7 @@ async def test_older_decisions_are_read_only_if_the_newer_ones_are_too_few(
 
 @pytest.mark.parametrize("kind", [DecisionKind.REJECTED, DecisionKind.CONTESTED, DecisionKind.MERGED])
 async def test_decisions_of_one_kind_are_found_without_reading_those_of_others(kind: DecisionKind) -> None:
-    """No memory is read when listing a kind of decision that was never taken."""
+    """Only promotions are recorded. Listing another kind of decision, such as merges, reads no memory."""
     store, decisions = await bench_with_promotions()
     assert await decisions.latest(SCOPE, kind, 10) == []
     assert store.read == []

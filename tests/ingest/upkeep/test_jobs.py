@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 def upkeep_of(bench: Bench) -> Upkeep:
-    """Upkeep over the bench's store."""
+    """The upkeep service over the bench's store and ingestor."""
     return Upkeep(bench.store, bench.embedder, bench.ingestor, bench.clock)
 
 
@@ -44,8 +44,8 @@ async def test_a_dry_run_reports_what_a_run_removes() -> None:
     assert expired not in bench.store.memories()
 
 
-async def test_a_job_for_some_types_does_not_read_other_types() -> None:
-    """A job for some types does not read memories of other types."""
+async def test_an_expire_job_for_events_leaves_out_an_expired_fact() -> None:
+    """If an expire job is limited to events, an expired fact is not in its report."""
     bench = Bench()
     await write_expiring(bench)
     bench.clock.move(timedelta(hours=2))
@@ -54,7 +54,7 @@ async def test_a_job_for_some_types_does_not_read_other_types() -> None:
 
 
 async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
-    """A fact promoted from events of three sessions is written through the ingestor, and the events stay."""
+    """If three sessions recorded the same event, a promotion job stores one fact with the event's text."""
     bench = Bench()
     for session in ("a", "b", "c"):
         await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id=session))
@@ -83,7 +83,7 @@ def test_an_upkeep_round_runs_only_the_expire_job_by_default() -> None:
 
 
 class Watched(JobRequest):
-    """A request that notes the threads in which a planner reads the request."""
+    """A job request that records the threads in which a planner reads its field `min_sessions`."""
 
     threads: ClassVar[set[threading.Thread]] = set()
 
@@ -104,7 +104,7 @@ async def test_plans_are_made_in_a_worker_thread() -> None:
 
 
 class ReadCounter(ObservedStore):
-    """A store that counts the memories in its pages."""
+    """A memory store that counts the memories that its `page` method returned."""
 
     read = 0
 
@@ -118,10 +118,10 @@ class ReadCounter(ObservedStore):
 @pytest.mark.parametrize(
     ("options", "read"), [({}, 0), ({"max_age_days": 10}, 2), ({"inactive_days": 2}, 3), ({"keep_top": 0}, 4)]
 )
-async def test_forgetting_reads_only_memories_that_its_rules_may_meet(options: dict[str, int], read: int) -> None:
-    """Memories too new to be forgotten are read only to find the best of a type.
+async def test_forgetting_reads_only_memories_old_enough_to_be_forgotten(options: dict[str, int], read: int) -> None:
+    """A forget job reads memories that are younger than its age limits only if it must keep the best of each type.
 
-    Old memories in use are read, and stay.
+    An old memory that was used recently is read and kept.
     """
     store = ReadCounter()
     bench = Bench(store=store)
@@ -136,7 +136,7 @@ async def test_forgetting_reads_only_memories_that_its_rules_may_meet(options: d
 
 
 async def test_promotion_reads_only_facts_with_links() -> None:
-    """Promotion reads only facts with links, since a fact matters only by the events that it was derived from."""
+    """A promotion job reads no fact without links, since it needs only facts that link to the events they came from."""
     store = ReadCounter()
     bench = Bench(store=store)
     await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))

@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def memory(memory_id: str, kind: str = "episodic", **fields: Any) -> Memory:
-    """A memory with default values for what `fields` does not set."""
+    """A memory with the given fields; all others have default values."""
     created = fields.pop("created_at", NOW - timedelta(days=1))
     base = {
         "id": memory_id, "type": kind, "tenant": "t", "namespace": "n", "content": f"text {memory_id}",
@@ -49,9 +49,9 @@ _memories = st.lists(
 def test_forgetting_keeps_pinned_memories_and_intentions(
     memories: Sequence[Memory], age: int, idle: int, keep: int
 ) -> None:
-    """Pinned memories and tasks are never removed.
+    """A forget job never removes pinned memories and intentions (tasks).
 
-    Without limits nothing is removed, and with wider limits nothing more.
+    Without limits it removes nothing. Less strict limits never remove a memory that stricter limits keep.
     """
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
     removed = set(forgettings(memories, request, NOW).changed)
@@ -87,7 +87,10 @@ def test_expiry_removes_exactly_the_expired_unpinned_memories(memories: Sequence
 
 @given(_memories, st.floats(0.5, 1.0), st.data())
 def test_compaction_preserves_evidence(memories: Sequence[Memory], cosine: float, data: st.DataObject) -> None:
-    """The evidence of merged memories adds up. Pinned memories and texts with other words are not merged."""
+    """A memory into which others are merged gains their evidence counts (how often a statement was made).
+
+    Pinned memories and memories with different texts are not merged.
+    """
     ids = [memory.id for memory in memories]
     likeness = {memory_id: [(other, data.draw(st.floats(0.5, 1.0))) for other in ids] for memory_id in ids}
     plan = compactions(memories, likeness, JobRequest(similarity=cosine), NOW)
@@ -115,15 +118,15 @@ def test_compaction_preserves_evidence(memories: Sequence[Memory], cosine: float
         ("Deploy on port 80.", "Deploy on port 81.", "semantic"),
     ],
 )
-def test_compaction_keeps_statements_that_writes_keep(first: str, second: str, kind: str) -> None:
-    """Texts that differ in a sign, an option, a number or a word are not merged, however near their vectors are."""
+def test_compaction_does_not_merge_texts_that_differ_in_a_word(first: str, second: str, kind: str) -> None:
+    """Compaction never merges texts that differ in a sign, option, number or word, even if their vectors are equal."""
     pair = [memory("a", kind, content=first), memory("b", kind, content=second)]
     assert not compactions(pair, {"a": [("b", 1.0)]}, JobRequest(), NOW).changed
 
 
 @given(_memories)
 def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
-    """A fact is promoted from events of at least three sessions; it links to them and adds up their evidence counts."""
+    """A fact is promoted from events of at least three sessions. It links to them and adds up their evidence counts."""
     for promotion in promotions(memories, {}, JobRequest(), NOW).created:
         sources = [memory for memory in memories if memory.id in promotion.sources]
         assert len({session for memory in sources for session in memory.source_sessions}) >= 3
@@ -139,8 +142,11 @@ def test_a_promoted_event_is_not_promoted_again() -> None:
     assert not promotions([seen, fact], {}, JobRequest(), NOW).reasons
 
 
-def test_what_is_said_in_other_words_counts_towards_promotion() -> None:
-    """Three wordings of a statement in three sessions make one fact; a statement about another day is left out."""
+def test_rewordings_in_three_sessions_are_promoted_to_one_fact() -> None:
+    """Events that say the same in different words in three sessions are promoted to one fact.
+
+    A similar event about another day of the week is not among its sources.
+    """
     texts = [
         "Deploys on Friday go wrong.",
         "A deploy on Friday went wrong again.",
@@ -170,15 +176,15 @@ def test_intentions_of_three_sessions_become_visible_in_the_namespace(sessions: 
     assert bool(promotions(todos(sessions), {}, JobRequest(), NOW).changed) is seen
 
 
-def test_what_one_session_alone_sees_is_never_published() -> None:
-    """A private memory stays private, however often it was used and whatever source sessions it lists."""
+def test_private_memories_are_never_promoted() -> None:
+    """A private memory is not promoted, however often it was used and whatever source sessions it lists."""
     claims: dict[str, Any] = {"source_sessions": ["x", "y", "z"], "access_count": 9, "evidence_count": 9}
     event = memory("e", content="tea at four", visibility="session", session_id="a", **claims)
     assert not promotions([*todos("a", **claims), event], {}, JobRequest(), NOW).reasons
 
 
 def test_what_a_forgotten_fact_had_replaced_is_forgotten_too() -> None:
-    """A fact is forgotten with its forgotten successor, since the older fact would be current again otherwise."""
+    """A fact that a forgotten fact had replaced is forgotten too, and does not become current again."""
     old = memory("old", "semantic", superseded_by="new", valid_to=NOW, accessed_at=NOW)
     new = memory("new", "semantic", created_at=NOW - timedelta(days=99))
     plan = forgettings([old, new], JobRequest(inactive_days=30), NOW)

@@ -28,7 +28,7 @@ def steps_and_end(steps: int, end: str = "completed") -> list[NewEvent]:
 
 
 def ended(steps: int, end: str = "completed", **data: str) -> WorkflowState:
-    """The state of a workflow that ended with `end` after `steps` completed steps."""
+    """The state of a workflow with `data` after `steps` completed steps and the final event `end`."""
     return fold(WorkflowState(data=data), logged(steps_and_end(steps, end)))
 
 
@@ -50,16 +50,16 @@ def test_only_a_complex_success_becomes_a_procedure(steps: int, end: str, types:
 
 
 def test_an_episode_has_the_reason_of_the_end() -> None:
-    """The reason for the workflow's end has its own line. It is left out where it repeats the output or the error."""
+    """The episodic memory of a cancelled workflow has the reason for the cancellation on its own line."""
     end = NewEvent(type=WorkflowEventType.CANCELLED, reason="not needed", output="half done")
     lines = episode("w", fold(WorkflowState(), logged([end]))).content.splitlines()
     assert lines[1:] == ["output: half done", "reason: not needed"]
 
 
 def test_an_episode_has_the_name_steps_and_output() -> None:
-    """An episode has the workflow's name, steps, output and a creation time.
+    """The episodic memory of an ended workflow has the workflow's name, steps and output.
 
-    For a failed workflow its event type is `error`.
+    For a failed workflow the memory's event type is `error`.
     """
     draft = episode("w7", ended(2, name="Move house"))
     assert draft.content.splitlines() == [
@@ -74,9 +74,9 @@ def test_an_episode_has_the_name_steps_and_output() -> None:
 
 
 def test_a_procedure_has_the_steps_in_order() -> None:
-    """A procedure has the workflow's steps in order.
+    """The procedure made from an ended workflow lists the workflow's steps in order.
 
-    Its name comes from the workflow's data, or from the first and last step.
+    Its name comes from the workflow's data (such as its goal), or else from the first and last step.
     """
     draft = procedure("w", ended(6, goal="Bake bread"))
     assert draft.procedure_name == "Bake bread"
@@ -85,10 +85,10 @@ def test_a_procedure_has_the_steps_in_order() -> None:
     assert procedure("w", ended(6)).procedure_name == "step 0 to step 5"
 
 
-def test_control_characters_and_large_outputs_are_recorded() -> None:
-    """Control characters and large outputs do not prevent recording.
+def test_workflows_with_control_characters_and_large_outputs_become_memories() -> None:
+    """A workflow whose texts have control characters or large outputs is still recorded as memories.
 
-    The characters are removed and the outputs shortened.
+    The memories leave out these characters and have shortened outputs.
     """
     output = "\x00\x1b[0m" + "x" * 10_000
     sent = [{"type": "step_completed", "step_id": f"s\u2028{number}", "output": output} for number in range(300)]
@@ -109,8 +109,11 @@ def test_a_procedure_of_very_many_steps_shows_the_first() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_record_that_is_written_twice_is_the_same_memories() -> None:
-    """Recording an ended workflow again returns the same memory ids and adds no evidence."""
+async def test_recording_an_ended_workflow_twice_stores_its_memories_once() -> None:
+    """Recording an ended workflow again returns the ids of the memories that the first call stored.
+
+    The evidence count of the memories stays 1.
+    """
     memories, workflows = InMemoryStore(), FakeWorkflows()
     records = ended_over(workflows, memories)
     base = WorkflowState(data={"name": "Move house"})

@@ -46,7 +46,10 @@ class ContestedWorkflows(FakeWorkflows):
         self._rivals = rivals
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append the event, and another caller's event before it while `rivals` are left."""
+        """Append the event.
+
+        While `rivals` are left, append it twice if the call expects a version, as a rival would.
+        """
         if append.expected is not None and self._rivals:
             self._rivals -= 1
             await super().append(scope, AppendEvent(append.workflow_id, append.event))
@@ -152,9 +155,9 @@ async def test_a_failed_snapshot_does_not_fail_the_event() -> None:
 
 
 async def test_an_ended_workflow_is_recorded_once() -> None:
-    """The event that ends a workflow records it as a memory and returns the memory's id.
+    """Appending the event that ends a workflow stores the workflow as a memory and returns the memory's id.
 
-    A later `record_all` writes nothing.
+    A later call of `record_all` records nothing more.
     """
     memories = InMemoryStore()
     engine = engine_over(memories=memories)
@@ -167,10 +170,10 @@ async def test_an_ended_workflow_is_recorded_once() -> None:
     assert memory.content.endswith("\noutput: done")
 
 
-async def test_a_failed_record_is_retried() -> None:
-    """If an ended workflow cannot be recorded, its event still succeeds.
+async def test_a_workflow_that_could_not_be_recorded_is_recorded_later() -> None:
+    """The event that ends a workflow is accepted even if the workflow cannot be stored as a memory.
 
-    `record_all` records it once the first attempt's claim (a temporary reservation) has expired.
+    A later `record_all` stores the memory, once the first attempt's claim (a temporary reservation) has expired.
     """
     store, memories = FakeWorkflows(), UnreliableStore()
     engine = engine_over(store, memories)
@@ -198,7 +201,7 @@ async def test_a_workflow_that_expired_is_not_recorded() -> None:
 
 
 async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:
-    """If an ancestor has expired, the workflow's chain has the other workflows."""
+    """If the parent of a workflow has expired, the chain still lists the workflow and its grandparent."""
     store = FakeWorkflows()
     engine = engine_over(store)
     for name, parent in (("a", None), ("b", "a"), ("c", "b")):
@@ -209,9 +212,9 @@ async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:
 
 
 async def test_the_newest_value_of_a_chains_resource_wins() -> None:
-    """In a chain of workflows the newest value of a resource counts, whichever workflow set it.
+    """If several workflows in a chain (parents and children) set a resource, the value set last is listed.
 
-    Resources are sorted newest first.
+    Resources are listed with the latest change first.
     """
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
@@ -247,7 +250,7 @@ async def test_resuming_returns_the_history_before_the_input() -> None:
 
 
 async def test_a_long_history_has_the_newest_events() -> None:
-    """A history beyond its token budget has the newest events. Older events are left out and counted as omitted."""
+    """A history that exceeds its token budget shows the newest events and counts the others as omitted."""
     engine = engine_over()
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for number in range(3 * SNAPSHOT_EVENTS):
@@ -258,10 +261,10 @@ async def test_a_long_history_has_the_newest_events() -> None:
     assert resumed.history.omitted.events == 3 * SNAPSHOT_EVENTS - shown > 0
 
 
-async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None:
-    """After a workflow's events have expired, only its last version can be read.
+async def test_the_history_of_a_workflow_survives_the_expiry_of_its_events() -> None:
+    """After a workflow's events have expired, its history is made from its last saved state.
 
-    Reading an earlier version raises NotFound.
+    Earlier versions of the workflow can no longer be read and raise NotFound.
     """
     store = FakeWorkflows()
     engine = engine_over(store)
@@ -294,9 +297,9 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
 
 
 async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
-    """If other callers append events meanwhile, the history is read again and includes them.
+    """If other callers append events while a workflow is being resumed, the history is read again with these events.
 
-    The eighth conflict is raised.
+    If this happens at every attempt, VersionConflict is raised.
     """
     engine = engine_over(ContestedWorkflows(3))
     workflow_id = await started(engine, "started")

@@ -44,7 +44,10 @@ class NonAdditiveTokenizer(FakeTokenizer):
 def write(
     chain: Mapping[str, Sequence[Event]], budget: int, tokenizer: Tokenizer | None = None, **view: Any
 ) -> WorkflowHistory:
-    """The rendered history of a chain of workflows. chain: the events of each workflow by id, parents first."""
+    """The history of a chain of workflows, rendered within `budget` tokens.
+
+    chain: the events of each workflow by its id, parents first. view: further fields of HistoryView.
+    """
     view_of = HistoryView(budget, tokenizer or FakeTokenizer(), **view)
     return history([workflow(workflow_id, events) for workflow_id, events in chain.items()], view_of)
 
@@ -76,9 +79,9 @@ def notes(*texts: str) -> list[Event]:
 def test_a_history_never_exceeds_its_budget(
     tokenizer: Tokenizer, log: list[Event], budget: int, cut: int, margin: float, versions: Versions
 ) -> None:
-    """The text with its margin fits any token budget.
+    """A history's token count, increased by the safety margin, never exceeds the token budget.
 
-    The counts of omitted events and values never exceed their number in the log.
+    The numbers of omitted events and values never exceed the numbers of events and values in the log.
     """
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
     result = write(chain, budget, tokenizer, margin=margin, versions=versions)
@@ -91,7 +94,10 @@ def test_a_history_never_exceeds_its_budget(
 
 @given(log=LOGS, cut=st.integers(0, 30))
 def test_a_history_with_room_leaves_out_only_replaced_values(log: list[Event], cut: int) -> None:
-    """With a large budget a history leaves out only replaced values, and nothing if all versions are requested."""
+    """With a large token budget a history leaves out only replaced values of resources.
+
+    If all versions of values are requested, nothing is left out.
+    """
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
     values = [name for event in log for name in event.resources]
     replaced = len(values) - len(set(values))
@@ -106,9 +112,9 @@ def renumbered(log: Sequence[Event]) -> list[Event]:
 
 
 def test_of_a_resource_only_the_newest_value_is_shown() -> None:
-    """The newest value of a resource is shown once, however long ago it was set.
+    """A history shows only the newest value of each resource, however long ago it was set.
 
-    Older values are counted, or shown if all versions are requested.
+    Older values are counted as omitted. If all versions are requested, they are shown.
     """
     chain = {"parent": [*changes({"plan": "draft 1"}, {"plan": "draft 2", "old": "set long ago"})], "child": []}
     chain["child"] = renumbered([*changes({"plan": "final"}), *notes(*(f"note {number}" for number in range(30)))])
@@ -125,7 +131,7 @@ def test_of_a_resource_only_the_newest_value_is_shown() -> None:
 
 
 def test_data_is_shown_with_its_newest_values() -> None:
-    """A history shows the newest value of each data key, including keys that were set when the workflow was created."""
+    """A history shows the newest value of each key in a workflow's data, including keys that the creation set."""
     log = logged([NewEvent(type=WorkflowEventType.DATA_SET, data={"step": step}) for step in (1, 2)])
     base = WorkflowState(data={"goal": "ship"})
     parent = WorkflowLog("w", None, 2, (), base, tuple(log))
@@ -134,10 +140,10 @@ def test_data_is_shown_with_its_newest_values() -> None:
     assert "data: step (replaced)\n" in result.text
 
 
-def test_values_that_do_not_fit_are_passed_over_and_counted() -> None:
-    """A value too large for the budget is cut, and smaller, older values are still shown.
+def test_a_value_too_large_for_the_budget_does_not_hide_smaller_values() -> None:
+    """A resource value too large for the token budget is cut. Smaller values that were set earlier are still shown.
 
-    A line says that values are left out.
+    If values are left out, a line says so and they are counted.
     """
     log = changes({"small": "s"}, *({f"file {number}": "word " * 12} for number in range(20)), {"huge": "word " * 900})
     result = write({"w": log}, 300)
@@ -150,8 +156,8 @@ def test_values_that_do_not_fit_are_passed_over_and_counted() -> None:
     assert result.omitted.older_values == 0
 
 
-def test_values_take_what_events_leave_free() -> None:
-    """If the events are few, values may use more than half of the token budget."""
+def test_resource_values_may_use_the_tokens_that_events_leave_free() -> None:
+    """If a history has few events, values of resources may use more than half of the token budget."""
     log = changes({f"file {number}": "word " * 20 for number in range(10)})
     result = write({"w": log}, 400)
     assert result.omitted == HistoryOmissions()
@@ -169,9 +175,9 @@ def test_a_history_says_where_events_are_left_out() -> None:
 
 @pytest.mark.anyio
 async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None:
-    """With a real tokenizer any text stays within the budget, special tokens included.
+    """With a real tokenizer a history stays within its token budget, even with special tokens or other scripts.
 
-    A closing tag in a value is escaped.
+    A tag that would end the rendered block is escaped in the text of an event.
     """
     tokenizer = await TiktokenTokenizer.open("cl100k_base")
 
@@ -198,7 +204,7 @@ def test_the_newest_events_are_kept_and_shown_in_order() -> None:
 
 
 def test_a_history_has_no_gaps() -> None:
-    """Once an event did not fit, all older events are left out, even short ones."""
+    """If an event does not fit the token budget, all older events are left out, even those that would fit."""
     log = notes("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
     result = write({"parent": notes("short"), "w": log}, 200)
     assert "entry 0" in result.text
@@ -206,8 +212,11 @@ def test_a_history_has_no_gaps() -> None:
     assert result.omitted.events == 3
 
 
-def test_a_history_has_no_gap_where_events_were_not_read() -> None:
-    """If a long log's older events were not read, no event of the workflow's parents is shown."""
+def test_a_history_without_the_oldest_events_shows_no_parents_events() -> None:
+    """If only the newest events of a workflow were read, its history shows no events of its parents.
+
+    Those would come before events that are missing. All events not shown are counted as omitted.
+    """
     child = workflow("child", notes(*(f"entry {number}" for number in range(30))))
     unread = replace(child, events=child.events[-10:])
     result = history([workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer()))
@@ -238,7 +247,10 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
 
 @pytest.mark.anyio
 async def test_a_cut_event_shows_part_of_its_value() -> None:
-    """An event is cut only if part of its value fits beside its time and " [cut]". Otherwise it is left out."""
+    """An event that exceeds the token budget is cut and ends with " [cut]", if at least part of its value still fits.
+
+    Otherwise the event is left out.
+    """
     tokenizer = await TiktokenTokenizer.open("cl100k_base")
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
     texts = [write({"w": events}, budget, tokenizer).text for budget in range(150)]
@@ -247,16 +259,16 @@ async def test_a_cut_event_shows_part_of_its_value() -> None:
 
 
 def test_an_events_text_has_all_its_values() -> None:
-    """An event's text has its time, step, type, agent, reason and output. The history adds resources and data."""
+    """An event's text has its time, step, type, agent, reason and output."""
     event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, reason="asked")
     text = '2026-03-01T12:00:00Z step s completed by ann\nreason: asked\noutput: {"n": 1}'
     assert event_text(event.at(START)) == text
 
 
-def test_steps_of_a_state_stand_in_for_an_expired_log() -> None:
-    """After a log has expired, its history is built from the last state.
+def test_the_events_of_an_expired_log_are_derived_from_the_last_state() -> None:
+    """If a workflow's events have expired, events are derived from its last saved state.
 
-    It has one event for each step, sorted by time, and one for the workflow's end.
+    Each step gives one event, in order of time, and the end of the workflow gives another.
     """
     log = logged(
         [

@@ -1,4 +1,4 @@
-"""Intentions (tasks that become due): when they are due, are delivered, are snoozed and end."""
+"""Intentions (tasks with a trigger): when they become due, and how they are delivered, snoozed and ended."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
 
 
 async def test_intentions_are_due_by_time_event_or_context() -> None:
-    """An intention is due by time, event name or context, and the longest due comes first.
+    """An intention is due at its time, at a named event, or in a context similar to its condition.
 
-    Event names ignore case and blanks.
+    Intentions that became due first are listed first. Names of events are compared without case and repeated blanks.
     """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
@@ -148,10 +148,7 @@ async def test_intentions_fire_while_the_locks_are_unavailable() -> None:
 
 
 async def results_of_two_processes(locks: Locks | None) -> list[Status | None]:
-    """The statuses that two processes get if one completes and the other cancels an intention at once.
-
-    None stands for a conflict.
-    """
+    """The results if one process completes an intention while another cancels it. None is the result of a conflict."""
     store = SlowStore()
     memory_id = await write(ingestor_over(store), "call Ann")
     results: list[Status | None] = []
@@ -181,8 +178,11 @@ async def test_an_intention_is_ended_by_one_of_two_processes(live: LiveClient) -
     assert None not in await results_of_two_processes(UnavailableLocks())
 
 
-async def test_an_intention_that_ends_while_another_fires_waits_for_no_lock_in_a_circle(live: LiveClient) -> None:
-    """Delivering and ending take the lock between processes before the namespace's lock, so they cannot deadlock."""
+async def test_delivering_and_ending_intentions_at_once_does_not_deadlock(live: LiveClient) -> None:
+    """Calls that deliver intentions and calls that end them run at once and all return.
+
+    Both take the lock shared by processes before the namespace's lock.
+    """
     store = SlowStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)
@@ -195,7 +195,7 @@ async def test_an_intention_that_ends_while_another_fires_waits_for_no_lock_in_a
 
 
 class Observed(FakeEmbedder):
-    """An embedder that records the batches of documents, and whether `locks` were held when it was called."""
+    """An embedder that records each batch of documents, and whether any call was made while `locks` were held."""
 
     def __init__(self, locks: Observing) -> None:
         self.locks = locks
@@ -241,7 +241,7 @@ CONTEXT = "cooking dinner"
 
 
 async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -> None:
-    """Conditions without an embedding are embedded in one batch, before the lock is taken.
+    """All conditions of intentions (texts that describe a context) are embedded in one batch, before the lock is taken.
 
     If no intention is due, no lock is taken.
     """
@@ -261,10 +261,10 @@ async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -
     assert locks.counts.acquired == 1, "the lock is held by `held`, which renews it"
 
 
-async def test_an_intention_whose_lock_is_lost_after_it_was_marked_is_delivered() -> None:
-    """If the lock is lost after an intention was marked as delivered, it is delivered anyway.
+async def test_an_intention_is_delivered_though_its_lock_was_lost_meanwhile() -> None:
+    """A due intention is marked as delivered under a lock. It is returned even if another process has taken the lock.
 
-    Another caller may get it too.
+    The other process may then deliver the intention, too.
     """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
@@ -273,8 +273,8 @@ async def test_an_intention_whose_lock_is_lost_after_it_was_marked_is_delivered(
     assert [memory.content for memory in fired] == ["call Ann"]
 
 
-async def test_an_intention_that_is_snoozed_meanwhile_does_not_fire() -> None:
-    """If an intention is snoozed while another call waits for the lock, that call does not deliver it."""
+async def test_an_intention_snoozed_while_a_delivery_waits_is_not_delivered() -> None:
+    """If a due intention is snoozed while a call that delivers it waits for the lock, it is not delivered."""
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)

@@ -1,4 +1,4 @@
-"""Working memory over stores in memory; see also `tests/api/http/routes/test_working.py`."""
+"""Working memory over in-memory stores. The HTTP routes are tested in `tests/api/http/routes/test_working.py`."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
     return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0], FakeWorkflows(), FakeLocks())
 
 
-async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
-    """An item of working memory has a copy among the memories, which expires at the same whole millisecond."""
+async def test_an_item_and_its_copy_in_the_memory_store_expire_at_the_same_time() -> None:
+    """An item of working memory has a copy in the memory store. Both expire at the same time, in whole milliseconds."""
     store, now = InMemoryStore(), [NOW + timedelta(microseconds=123_456)]
     working = working_over(store, now)
     item = (await working.create(SCOPE, NewItem(content="port the parser", ttl_s=60))).value
@@ -82,9 +82,9 @@ async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
 
 
 async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog: pytest.LogCaptureFixture) -> None:
-    """Clearing an item succeeds even if its copy among the memories cannot be updated.
+    """An item of working memory has a copy in the memory store. Clearing the item succeeds even if that store fails.
 
-    The next sync updates the copy.
+    The next call of `sync_session` marks the copy as cleared.
     """
     store, now = UnpatchableStore(), [NOW]
     working = working_over(store, now)
@@ -99,8 +99,11 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
     assert (await store.get(SCOPE, [item.id]))[item.id].cleared_at == NOW  # type: ignore[attr-defined]
 
 
-async def test_items_cleared_at_once_are_all_kept_as_cleared() -> None:
-    """If two items are cleared at once, the slower update of the copies does not undo the other."""
+async def test_two_items_cleared_at_once_are_both_listed_as_cleared() -> None:
+    """Two items of a session are cleared at once, and the memory store is slow to save the first.
+
+    Both are listed as cleared: saving one does not undo the other.
+    """
     store = PausingStore()
     working = working_over(store, [NOW])
     ids = [(await working.create(SCOPE, NewItem(content=text))).value.id for text in ("port the parser", "write tests")]
@@ -120,9 +123,9 @@ async def test_items_cleared_at_once_are_all_kept_as_cleared() -> None:
 
 @pytest.mark.parametrize("steps", [COMPLEX_STEPS, COMPLEX_STEPS + 1])
 async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> None:
-    """Completing a to-do with more than COMPLEX_STEPS steps stores one procedure, even if completed twice.
+    """Completing a to-do clears its items. If it took more than COMPLEX_STEPS steps, they are stored as a procedure.
 
-    The to-do's items are cleared.
+    Completing it again returns the same procedure.
     """
     store = InMemoryStore()
     working = working_over(store, [NOW])
@@ -139,8 +142,11 @@ async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> Non
         assert (again.cleared, again.procedural_id) == (0, completed.procedural_id)
 
 
-async def test_forgetting_removes_live_items_before_their_memories_are_deleted() -> None:
-    """`forget` removes one item by id, or without an id the items of all sessions in the namespace."""
+async def test_forgetting_removes_one_item_or_all_items_of_a_namespace() -> None:
+    """`forget` with an id removes that item of working memory from live state.
+
+    Without an id it removes the items of all sessions in the namespace.
+    """
     store = InMemoryStore()
     working = working_over(store, [NOW])
     first = (await working.create(SCOPE, NewItem(content="port the parser"))).value
