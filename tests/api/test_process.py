@@ -110,8 +110,8 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
         assert started.stop() == 0
 
 
-def test_import_and_search_work_on_a_running_service_with_url(process: Process, tmp_path: Path) -> None:
-    """The import and search commands with --url work on a running service."""
+def test_commands_with_url_use_the_running_service(process: Process, tmp_path: Path) -> None:
+    """`remembrancer ingest`, `search` and `doctor` with --url use the running service."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))
     for command in (["ingest", str(rows), "--no-resume"], ["search", "when does the build run?"]):

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def answered(response: httpx.Response | Exception) -> dict[str, object]:
-    """The result of the command line's HTTP client for a call that the service answers with `response`."""
+    """The result of the command line's HTTP client if the service's response is `response`.
+
+    An exception as `response` stands for a failed connection.
+    """
 
     def reply(_request: httpx.Request) -> httpx.Response:
         if isinstance(response, Exception):
@@ -74,8 +77,8 @@ async def test_invalid_url_names_the_option() -> None:
     ("value", "why"),
     [("tea \udcff", "not valid Unicode"), (math.nan, "NaN or infinite"), (-math.inf, "NaN or infinite")],
 )
-async def test_what_no_request_can_have_is_refused_without_showing_it(value: object, why: str) -> None:
-    """A value that JSON cannot carry, such as a lone surrogate or NaN, is refused.
+async def test_values_that_json_cannot_carry_are_refused_without_quoting_them(value: object, why: str) -> None:
+    """A value that JSON cannot carry, such as a lone surrogate or NaN, raises InvalidRequest.
 
     The error does not quote the value, which may be private.
     """
@@ -85,8 +88,11 @@ async def test_what_no_request_can_have_is_refused_without_showing_it(value: obj
         assert ("tea" in str(caught.value), caught.value.__suppress_context__) == (False, True)
 
 
-async def test_a_name_that_no_url_can_have_is_refused() -> None:
-    """A name with bytes that are not UTF-8 is refused. Python reads such bytes of an argument as lone surrogates."""
+async def test_a_namespace_that_is_not_valid_unicode_is_refused() -> None:
+    """A namespace with a lone surrogate raises InvalidRequest, because no URL can contain it.
+
+    Python reads bytes of an argument that are not UTF-8 as lone surrogates.
+    """
     async with ApiClient.open("http://test", None, httpx.MockTransport(lambda _: httpx.Response(200))) as client:
         with pytest.raises(InvalidRequest, match="not valid Unicode"):
             await client.is_empty("tea \udcff")

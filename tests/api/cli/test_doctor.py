@@ -37,7 +37,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project folder as the current folder, with another home folder."""
+    """An empty project folder, which is the current folder. The home folder is a second empty folder."""
     for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "REMEMBRANCER_KEY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
@@ -68,15 +68,20 @@ def test_the_report_lists_the_parts_of_each_client_that_work(service: Process, p
 
 @pytest.mark.usefixtures("project")
 def test_install_says_that_the_service_refuses_the_key(service: Process) -> None:
-    """`install` warns at once if the service refuses the key or requires one, before a session fails."""
+    """`install` warns if the service requires an API key and gets none, or if it does not know the given key."""
     install = ("install", "claude-code", "--url", service.url)
     assert "The service needs a key, so nothing is remembered" in call(*install).output
     assert "The service does not know this key" in call(*install, "--key", "unknown-key").output
     assert "so nothing is remembered" not in call(*install, "--key", KEY).output
 
 
-def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`doctor` says what to do about a stopped service, a missing key, missing entries and a second installation."""
+def test_doctor_says_what_to_do_about_each_fault(
+    service: Process, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`doctor` says what to do if a client's service is stopped or the client's API key or MCP server is missing.
+
+    It also reports a client that is installed both for the user and for the project.
+    """
     call("install", "claude-code", "--project", str(project), "--url", "http://127.0.0.1:1")
     assert "http://127.0.0.1:1 cannot be reached" in checks(service)["claude-code here"][1]
     call("install", "claude-code", "--project", str(project), "--url", service.url)
@@ -107,9 +112,9 @@ def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: li
 
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *, everywhere: bool) -> None:
-    """The check for an unreadable settings file names that file.
+    """If a client's settings file, of the user or of the project, is not UTF-8, only the check of that file names it.
 
-    An installation elsewhere is then not reported as a second installation.
+    The client is not reported as installed twice.
     """
     other = ("--project", str(project)) if everywhere else ()
     call("install", "claude-code", *other, "--url", "http://127.0.0.1:1")

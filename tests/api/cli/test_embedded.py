@@ -1,4 +1,4 @@
-"""Commands on the embedded store call the service in their own process."""
+"""Commands on the embedded store, which run the service's code in the command's own process."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.api.fake_services import fake_services
 pytestmark = pytest.mark.anyio
 
 
-async def test_commands_need_no_key_and_have_no_limit_of_calls(
+async def test_commands_need_no_key_and_have_no_rate_limit(
     guarded: Services, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`remembrancer run` shows its samples even if calls over the network need a key and have a low rate limit."""
+    """`remembrancer run` loads its sample memories even if calls over HTTP need a key and have a rate limit."""
     services = fake_services(system_clock)
     await show_samples(replace(services, keys=guarded.keys, rate=RateLimit(per_minute=1)))
     assert "memories loaded" in capsys.readouterr().out
 
 
-async def test_a_client_is_the_admin_of_its_tenant(services: Services) -> None:
-    """The client for one tenant does not find the memories of another tenant."""
+async def test_a_client_finds_only_the_memories_of_its_tenant(services: Services) -> None:
+    """A client that is opened for one tenant does not find the memories of another tenant."""
     async with client_of(services, "acme") as client, client_of(services) as other:
         item = {"type": "semantic", "content": "The kiln is lit on Fridays."}
         await client.post("/v1/memories/batch", {"namespace": "n", "items": [item]})

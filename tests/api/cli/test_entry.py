@@ -25,14 +25,14 @@ class _Service(BaseHTTPRequestHandler):
     """Answers every POST like a service that has no memories."""
 
     def do_POST(self) -> None:
-        """Answer with the JSON members that the commands print."""
+        """Answer with the JSON fields that `search` and `jobs` print, all of them empty."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(ANSWER | {"dry_run": True}).encode())
 
     def log_message(self, *_arguments: object) -> None:
-        """Print nothing."""
+        """Suppress the log line for each request."""
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ main()
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_help_lists_every_command_with_what_it_does() -> None:
-    """`--help` lists each command in the table of commands with its help text."""
+def test_help_lists_every_command() -> None:
+    """`--help` lists every command of the program. The `--help` of a command shows the command's usage."""
     shown = CliRunner().invoke(application(), ["--help"], env={"COLUMNS": "200"}).stdout
     for name in COMMANDS:
         assert f"│ {name} " in shown
@@ -80,6 +80,6 @@ def test_an_unknown_command_is_named() -> None:
 
 
 def test_every_upkeep_job_can_be_run() -> None:
-    """The command that runs upkeep jobs offers every job of the service."""
+    """`remembrancer jobs --help` lists every upkeep job of the service."""
     shown = CliRunner().invoke(application("jobs"), ["jobs", "--help"], env={"COLUMNS": "200"}).stdout
     assert "|".join(UpkeepJob) in shown

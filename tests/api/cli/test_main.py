@@ -24,19 +24,19 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data directory with a prepared encoder; commands use it by default."""
+    """A folder for a test's files. The environment names a data directory in it and a prepared encoder."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
 
 
 def call(*arguments: str, sent: str | None = None) -> Result:
-    """Run `remembrancer ARGUMENTS` and return its result."""
+    """Run `remembrancer ARGUMENTS` with `sent` as standard input, and return its result."""
     return CliRunner().invoke(application(*arguments[:1]), list(arguments), input=sent)
 
 
 def as_json(*arguments: str) -> Any:
-    """Run a command with JSON output and return the parsed output."""
+    """Run `remembrancer ARGUMENTS --json` and return the parsed output."""
     done = call(*arguments, "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
@@ -70,7 +70,7 @@ def test_bad_row_is_listed_with_exit_code_1(home: Path) -> None:
 
 
 def test_standard_input_can_be_imported(home: Path) -> None:
-    """`import -` reads rows from standard input."""
+    """`remembrancer ingest -` reads the rows to import from standard input."""
     done = call("ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent=json.dumps(ROWS[0]) + "\n")
     assert (home / "data").exists()
     assert json.loads(done.stdout)["counts"]["stored"] == 1
@@ -127,8 +127,8 @@ def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.
         (["serve", "--port", "99999"], "REMEMBRANCER_PORT"),
     ],
 )
-def test_usage_errors_are_one_line_with_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
-    """A usage error prints no traceback and opens no store."""
+def test_invalid_arguments_are_explained_with_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
+    """For an invalid argument a command prints the reason without a traceback, exits with code 2 and opens no store."""
     done = call(*arguments)
     assert done.exit_code == 2
     assert not (home / "data").exists()
@@ -144,7 +144,7 @@ def test_unreachable_service_is_exit_code_1() -> None:
 
 
 def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
-    """A dry run of a job counts memories in all namespaces, or with -n in the given namespace only."""
+    """A dry run of an upkeep job counts memories of all namespaces, or with -n of the given namespace only."""
     rows = home / "rows.jsonl"
     past = {"created_at": "2020-01-01T00:00:00Z", "type": "semantic"}
     rows.write_text(json.dumps({"content": "The kiln is lit on Fridays.", **past}))
@@ -163,13 +163,13 @@ def test_the_embedded_store_has_tenants_and_no_limit_of_calls(home: Path, monkey
     assert [len(as_json(*question, *tenant)["hits"]) for tenant in ((), ("--tenant", "acme"))] == [0, 1]
 
 
-def test_settings_command_prints_the_table_of_the_readme() -> None:
-    """`settings` prints the same table as the README."""
+def test_settings_command_prints_the_table_of_the_documentation() -> None:
+    """`remembrancer settings` prints the table of settings that docs/settings.md contains."""
     assert call("settings").stdout.strip() == settings_table()
 
 
-def test_an_import_to_an_impossible_place_reads_no_rows(home: Path) -> None:
-    """If the namespace or URL is invalid, an import prints the error once and reads no rows."""
+def test_an_import_with_an_invalid_namespace_or_url_reads_no_rows(home: Path) -> None:
+    """If the namespace or the URL is invalid, an import prints the error once and reads no rows."""
     rows = home / "rows.jsonl"
     rows.write_text("\n".join(json.dumps(row) for row in ROWS))
     for options, why in ((["-n", " x"], "namespace"), (["-n", "work", "--url", "localhost:1"], "--url localhost:1")):
@@ -184,8 +184,8 @@ def test_an_import_of_an_empty_folder_says_what_was_expected(home: Path) -> None
     assert (done.exit_code, "expected an export, as a JSON file" in done.stderr) == (2, True)
 
 
-def test_a_refusal_of_the_system_is_one_line_with_exit_code_1(home: Path) -> None:
-    """An error of the operating system, such as a folder in the place of a file, is printed without a traceback."""
+def test_an_error_of_the_operating_system_is_printed_with_exit_code_1(home: Path) -> None:
+    """If the operating system refuses to open a file, a command prints its error without a traceback."""
     (home / "data" / "memories" / "opening.lock").mkdir(parents=True)
     done = call("reembed")
     assert (done.exit_code, "Is a directory" in done.stderr) == (1, True)

@@ -46,7 +46,7 @@ def call(home: Path, *arguments: str) -> Result:
 
 
 def as_json(home: Path, *arguments: str) -> dict[str, Any]:
-    """Run the command with JSON output and return the parsed output."""
+    """Run `remembrancer import ARGUMENTS --json` on the store in `home` and return the parsed output."""
     done = call(home, *arguments, "--json")
     assert done.exit_code == 0, done.output
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -54,7 +54,7 @@ def as_json(home: Path, *arguments: str) -> dict[str, Any]:
 
 
 def old(root: Path) -> None:
-    """Make all files below `root` look old, so that the importer treats their last answers as complete."""
+    """Date all files below `root` back by a minute, so that the importer takes the last message in each as complete."""
     for path in root.rglob("*"):
         os.utime(path, (time.time() - 60,) * 2)
 
@@ -75,9 +75,9 @@ def transcripts(home: Path) -> str:
 
 
 def test_a_dry_run_lists_what_would_be_imported_and_opens_no_store(home: Path) -> None:
-    """A dry run lists namespaces, sessions, messages and dates, and what it would leave out with the reason.
+    """A dry run lists the sessions, messages and dates to import for each namespace, and creates no store.
 
-    No store is created.
+    It also counts the messages that the import would leave out, such as those of subagents.
     """
     namespace = transcripts(home)
     plan = as_json(home, "claude-code", "--dry-run")
@@ -124,9 +124,9 @@ def test_a_path_without_matching_files_is_explained(home: Path, source: str, exp
 
 
 def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
-    """Memory dumps and chat exports belong to no project.
+    """Memory dumps and chat exports belong to no project, so an import leaves them out and exits with code 1.
 
-    Without --namespace they are left out instead of going into a project's namespace.
+    With --project or --namespace they are imported.
     """
     dump = home / "mem0.json"
     dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
@@ -142,8 +142,8 @@ def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
     assert (done.exit_code, "left out: 1 messages of no project; name a namespace" in done.stdout) == (1, True)
 
 
-def test_a_service_that_is_away_is_reported_before_anything_is_sent(home: Path) -> None:
-    """If the service at the URL does not answer at first, the import fails at once instead of waiting for it."""
+def test_an_import_fails_at_once_if_no_service_answers(home: Path) -> None:
+    """If no service answers at --url when an import starts, the import fails at once instead of waiting."""
     transcripts(home)
     done = call(home, "claude-code", "--url", "http://127.0.0.1:1")
     assert done.exit_code == 1
@@ -151,7 +151,7 @@ def test_a_service_that_is_away_is_reported_before_anything_is_sent(home: Path) 
 
 
 def _answer_of(body: Any) -> bytes:
-    """An HTTP answer of a service with a JSON body."""
+    """The bytes of an HTTP response with status 200 and `body` as JSON."""
     content = json.dumps(body).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     return head.encode() + content
@@ -184,9 +184,9 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
 def test_sessions_are_imported_into_the_namespace_of_their_project(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report counts memories by status and type.
+    """What users and agents said in a project's sessions is imported into the project's namespace.
 
-    Only what users and agents said is stored, and a second run sends nothing.
+    Tool output and other content is not stored. A second import sends no message again.
     """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     namespace = transcripts(home)
@@ -205,12 +205,12 @@ def test_sessions_are_imported_into_the_namespace_of_their_project(
 
 
 @pytest.mark.slow
-def test_memories_and_notes_are_imported_as_they_are(
+def test_notes_are_imported_into_the_namespaces_of_their_projects(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An Obsidian vault and a project's instructions go into the namespaces of their projects.
+    """Obsidian notes and instructions such as CLAUDE.md are imported into the namespaces of their projects.
 
-    A memory dump goes into the given namespace.
+    A memory dump of another program is imported into the namespace in --namespace.
     """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     vault, claude = home / "vault", home / ".claude"
@@ -245,9 +245,9 @@ def test_memories_and_notes_are_imported_as_they_are(
 
 @pytest.mark.anyio
 async def test_session_parts_are_sent_over_http_with_the_earlier_messages(client: httpx.AsyncClient) -> None:
-    """A later part of a session is sent with earlier messages, which only determine the positions of new messages.
+    """A later part of a session is sent with the number of messages before it and the last of them.
 
-    The answer has one outcome for each new message.
+    Only the new messages are stored. Their turn numbers continue after the earlier messages.
     """
     before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)

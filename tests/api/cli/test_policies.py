@@ -1,4 +1,4 @@
-"""`remembrancer policies convert`, which turns memory resources of a workflow project into a thread policy file."""
+"""`remembrancer policies convert`, which turns memory resources of a Compozy project into a thread policy file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ flushing: {type: fifo, threshold: 0.4}
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A workflow project file with memory resources and agents."""
+    """A YAML file of a Compozy project, with memory resources and agents."""
     path = tmp_path / "project.yaml"
     path.write_text(PROJECT, encoding="utf-8")
     return path
@@ -65,7 +65,10 @@ def convert(*arguments: str) -> Result:
 
 
 def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> None:
-    """Limits, flushing, lifetimes, patterns, key templates and the three forms of references are converted."""
+    """Limits, flushing, lifetimes, redaction patterns and keys of memory resources are converted to thread policies.
+
+    Agents keep their references to the resources, in each of the three notations. Unknown fields are named.
+    """
     resource, output = tmp_path / "user.yaml", tmp_path / "policies.yaml"
     resource.write_text(RESOURCE, encoding="utf-8")
     answer = CliRunner().invoke(
@@ -140,8 +143,8 @@ def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message:
     assert not output.exists()
 
 
-def test_a_ratio_of_a_window_is_converted_with_the_model_of_the_option(tmp_path: Path) -> None:
-    """A share of a context window is converted with the model of the option --model if no agent names a model."""
+def test_a_share_of_the_context_window_needs_the_option_model(tmp_path: Path) -> None:
+    """A limit that is a share of a model's context window needs a model. If no agent names one, --model does."""
     source = tmp_path / "a.yaml"
     source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")
     answer = convert(str(source), "--model", "gpt-4o")
@@ -149,7 +152,7 @@ def test_a_ratio_of_a_window_is_converted_with_the_model_of_the_option(tmp_path:
 
 
 def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
-    """A file may hold memory resources and agents in several YAML documents. Both kinds may have a `memory_key`."""
+    """A file may contain several YAML documents, such as a memory resource and an agent that uses it."""
     path = tmp_path / "resources.yaml"
     agent = "{resource: agent, id: helper, memories: [{id: chat, mode: read-only}]}"
     memory = '{resource: memory, id: chat, type: buffer, memory_key: "chat-{{ .workflow.id }}"}'

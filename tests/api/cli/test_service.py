@@ -24,12 +24,12 @@ class _Live(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_arguments: object) -> None:
-        """Print nothing."""
+        """Suppress the log line for each request."""
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home folder, with a port in the settings at which no service runs."""
+    """An empty home folder. REMEMBRANCER_PORT names a port at which no service runs."""
     for name in ("REMEMBRANCER_URL", "REMEMBRANCER_DATA_DIR", "REMEMBRANCER_KEY", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a server that listens at the port in the settings."""
+    """The URL of a server that answers like a service. REMEMBRANCER_PORT names its port."""
     with HTTPServer(("127.0.0.1", 0), _Live) as server:
         monkeypatch.setenv("REMEMBRANCER_PORT", str(server.server_port))
         thread = threading.Thread(target=server.serve_forever)
@@ -49,32 +49,32 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-def test_a_command_without_a_place_uses_the_service_of_this_machine(
+def test_a_command_without_url_or_folder_uses_the_running_service(
     service: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command without a URL or folder uses the service at the port in the settings, and prints that it does."""
+    """Without a URL or data directory a command uses the service at the port in the settings, and prints its URL."""
     assert place(None, None, "key").url == service
     assert f"using the service at {service}" in capsys.readouterr().err
 
 
-def test_a_command_without_a_place_uses_the_store_while_no_service_runs(
+def test_a_command_without_url_or_folder_uses_the_store_if_no_service_runs(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """While no service runs, a command without a URL or folder uses the embedded store.
+    """Without a URL or data directory a command uses the embedded store if no service runs.
 
-    It prints the folder, so that nobody takes an empty store for their own.
+    It prints the store's folder, so that the user notices an unexpected one.
     """
     found = place(None, None, None)
     assert (found.url, found.settings.data_dir.is_relative_to(home)) == (None, True)
     assert f"using the store in {found.settings.data_dir}, as no service runs at" in capsys.readouterr().err
 
 
-def test_a_named_folder_or_tenant_is_used_although_a_service_runs(
+def test_a_command_with_a_folder_or_tenant_uses_the_store(
     service: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a folder (by flag or variable) or a tenant is given, the command uses the embedded store.
+    """If a data directory (by flag or variable) or a tenant is given, a command uses the embedded store.
 
-    The folder's flag takes precedence over REMEMBRANCER_URL.
+    The flag of the data directory takes precedence over REMEMBRANCER_URL, but not over --url.
     """
     assert place(None, None, None, "acme").url is None
     monkeypatch.setenv("REMEMBRANCER_URL", service)

@@ -34,7 +34,7 @@ def test_markup_in_memories_is_escaped() -> None:
 
 
 def test_messages_are_shown_by_content() -> None:
-    """A retrieved context in the form of chat messages is printed as the messages' contents."""
+    """For a context that was retrieved as chat messages, the texts of the messages are printed."""
     metadata = {
         "total_tokens": 3, "tokenizer": "cl100k_base", "working_tokens": 0, "budget": 10, "utilization": 0.3,
         "per_type": {"semantic": 3}, "candidates": 1, "trimmed_count": 0, "outcome": "ok", "degraded": [],

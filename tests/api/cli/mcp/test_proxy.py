@@ -65,9 +65,9 @@ def serving(application: Litestar, port: int) -> Iterator[str]:
 
 @asynccontextmanager
 async def program(*arguments: str, mode: str = "legacy", **variables: str) -> AsyncIterator[Client]:
-    """The MCP SDK's client, connected to a `remembrancer mcp` process.
+    """The MCP SDK's client, connected to a new `remembrancer mcp` process.
 
-    mode: the protocol version that the client uses.
+    mode: "legacy" for the last protocol version with a handshake, "auto" for the newest version.
     """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)} | variables
     parameters = StdioServerParameters(command=sys.executable, args=["-c", MAIN, "mcp", *arguments], env=environment)
@@ -93,7 +93,7 @@ def request(
 
 
 def recall(number: int, *, modern: bool = False) -> dict[str, Any]:
-    """A request that calls the tool memory_recall."""
+    """A request that calls the tool memory_recall, in the newer MCP protocol version if `modern`."""
     return request(number, "tools/call", {"name": "memory_recall", "arguments": {"query": "tea"}}, modern=modern)
 
 
@@ -102,9 +102,9 @@ def recall(number: int, *, modern: bool = False) -> dict[str, Any]:
 async def test_the_proxy_passes_calls_of_both_protocol_versions_to_the_service(
     guarded: Services, tmp_path: Path, mode: str
 ) -> None:
-    """The proxy adds the key and the project's namespace from its command line and offers the chosen tools.
+    """The proxy passes calls in the MCP versions 2025-11-25 and 2026-07-28 on to the service.
 
-    Standard output contains nothing but protocol messages.
+    It adds the API key and the project's namespace to each call, and offers only the tools that --tools selects.
     """
     (tmp_path / ".remembrancer.toml").write_text('namespace = "café/one"\n')
     key = KEYS["acme", Role.WRITER]
@@ -122,7 +122,7 @@ async def test_the_proxy_passes_calls_of_both_protocol_versions_to_the_service(
 
 
 def test_the_refusal_of_a_key_is_reported_to_the_model(guarded: Services) -> None:
-    """If the service refuses the key, its explanation is in the tool's result and in the handshake's error."""
+    """If the service refuses the API key, its reason is in the handshake's error and in the results of tool calls."""
     with serving(create_app(guarded), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {"Authorization": "Bearer wrong-key"}, "default")
         answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
@@ -132,10 +132,10 @@ def test_the_refusal_of_a_key_is_reported_to_the_model(guarded: Services) -> Non
 
 
 @pytest.mark.parametrize("modern", [False, True])
-def test_without_a_service_a_client_connects_and_calls_answer_with_an_error(*, modern: bool) -> None:
-    """While no service runs, the handshake and lists have the usual content.
+def test_without_a_service_the_handshake_succeeds_and_tool_calls_fail(*, modern: bool) -> None:
+    """While no service runs, the proxy answers the handshake, and lists tools, prompts and resources as usual.
 
-    A tool call returns an error that says so.
+    A tool call gets an error that says that the service does not run.
     """
     handshake = request(1, "server/discover", modern=True) if modern else request(1, "initialize", INITIALIZE)
     lists = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
@@ -214,8 +214,8 @@ def test_calls_that_share_an_id_are_all_answered() -> None:
     assert sorted(json.loads(line)["id"] for line in target.getvalue().splitlines()) == [1, 1, 1, 2]
 
 
-def test_an_unknown_version_is_answered_with_the_newest_that_has_a_handshake() -> None:
-    """A client that asks for an unknown protocol version gets the newest version that has a handshake.
+def test_an_unknown_protocol_version_is_answered_with_a_known_one() -> None:
+    """A handshake for an unknown protocol version is answered with the newest version that has a handshake.
 
     The answer is the same whether or not the service runs.
     """
@@ -292,12 +292,12 @@ async def test_a_service_that_cannot_start_is_explained(
         (["--tools", "few", "-n", "n"], ".", "--tools must be one of read, default, all"),
     ],
 )
-def test_a_wrong_scope_is_refused_before_anything_is_served(
+def test_the_proxy_does_not_start_with_invalid_options(
     tmp_path: Path, arguments: list[str], folder: str, message: str
 ) -> None:
     """Without a valid project, namespace, URL or tool set, `remembrancer mcp` prints one line and exits with code 2.
 
-    A guessed folder would put all projects into one namespace.
+    It does not guess a project, because other projects' memories could go into the same namespace.
     """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)}
     place = {"~": tmp_path, ".": REPOSITORY}.get(folder, Path(folder))
