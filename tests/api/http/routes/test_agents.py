@@ -1,4 +1,4 @@
-"""The registry of language models over HTTP, and an agent's whole context (memories, threads, tasks) in one call."""
+"""The registry of language models over HTTP, and an agent's context (memories, threads, tasks) from a single call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OWN = "models: [{provider: house, names: [house-one], window: 10000, categories:
 
 
 async def test_models_are_listed_by_category_and_reloaded(services: Services, tmp_path: Path) -> None:
-    """The operator's models are listed first, and a change of the operator's file shows at the next call."""
+    """Models from the operator's own file come first in a list. A change of the file is seen by the next call."""
     path = tmp_path / "models.yaml"
     path.write_text(OWN)
     async with connect(replace(services, models=RegistrySource(path))) as client:
@@ -50,7 +50,7 @@ async def test_models_are_listed_by_category_and_reloaded(services: Services, tm
 
 
 async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path: Path) -> None:
-    """A model is found by task or name, and the answer divides its context window into parts, in tokens."""
+    """A model can be found by a task or by its name. The answer says how its context window is divided."""
     path = tmp_path / "models.yaml"
     path.write_text(OWN)
     async with connect(replace(services, models=RegistrySource(path))) as client:
@@ -80,14 +80,14 @@ async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
 
 
 async def context_of(world: World, agent: str, key: str = "host", status: int = 200, **body: Any) -> dict[str, Any]:
-    """The answer to a request for an agent's context."""
+    """Request the context of an agent with this key, and return the answer."""
     answer = await world.call(key, "POST", f"/v1/agents/{agent}/context", body)
     assert answer.status_code == status, answer.text
     return dict(answer.json())
 
 
 async def furnish(world: World) -> dict[str, str]:
-    """Add memories, two threads, notes in working memory and a due task. Return the ids of the threads by resource."""
+    """Store memories, a due task, two threads and notes in working memory. Return the thread ids by resource."""
     await world.call("host", "POST", "/v1/memories", {"type": "semantic", "content": "The ledger runs on Postgres."})
     due = {"type": "prospective", "content": "Rotate the ledger password", "due_at": "2026-02-28T09:00:00Z"}
     await world.call("host", "POST", "/v1/memories", due)
@@ -129,7 +129,7 @@ async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
 
 @pytest.mark.parametrize("budget", [0, 7, 40, 90, 200, 500])
 async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: int) -> None:
-    """An agent's context is within any budget from 0. Turns that have no room are counted as omitted."""
+    """An agent's context never exceeds its budget, even one of 0. Turns that do not fit are counted as omitted."""
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", budget=budget, floor=0)
     assert answer["metadata"]["total_tokens"] <= budget
@@ -142,7 +142,10 @@ async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: 
 
 
 async def test_the_models_allocation_divides_an_agents_context(world: World) -> None:
-    """The default budget is the model's window less the response; a margin for an inexact tokenizer stays unused."""
+    """By default the budget of an agent's context is the model's context window without the room for the response.
+
+    If its tokenizer is not exact, a margin stays unused.
+    """
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0)
     metadata = answer["metadata"]
@@ -173,8 +176,11 @@ async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: Wo
     assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
 
 
-async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(world: World) -> None:
-    """A missing variable of the thread key is a 422 that names it. An unknown agent is a 422 with the known names."""
+async def test_a_missing_variable_of_a_thread_key_and_an_unknown_agent_are_refused(world: World) -> None:
+    """If a variable of a thread key is missing, the 422 names it.
+
+    For an unknown agent, the 422 names the known ones.
+    """
     missing = await context_of(world, "ann", status=422, query="x")
     assert "session.id" in missing["detail"]
     unknown = await context_of(world, "zed", status=422, query="x")
@@ -182,7 +188,7 @@ async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(worl
 
 
 async def test_a_thread_that_ends_while_a_context_is_built_is_left_out(world: World) -> None:
-    """If another agent deletes a thread while a context is built, the call still succeeds."""
+    """If an agent deletes a shared thread while the context of another agent is built, the context still succeeds."""
     for _ in range(25):
         shared = await world.thread("bob", resource="shared", variables=SESSION)
         await world.on_thread("bob", "POST", f"/{shared}/turns", {"role": "user", "content": "Where is the ledger?"})

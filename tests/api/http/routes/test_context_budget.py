@@ -39,8 +39,8 @@ async def ledger(client: httpx.AsyncClient) -> None:
     await write(client, "procedural", RUNBOOK)
 
 
-async def test_the_best_memory_that_fits_is_shown_whatever_its_types_share(client: httpx.AsyncClient) -> None:
-    """The memory that matches best is shown if it fits the whole budget, even if it exceeds the share of its type."""
+async def test_the_best_memory_is_shown_even_if_it_exceeds_the_share_of_its_type(client: httpx.AsyncClient) -> None:
+    """The best match is shown if it fits the whole budget, even if it exceeds the part reserved for its memory type."""
     await ledger(client)
     answer = await retrieve(client, RUNBOOK[:60], 200)
     best = min(answer["items"], key=lambda item: item["rank"])
@@ -50,7 +50,7 @@ async def test_the_best_memory_that_fits_is_shown_whatever_its_types_share(clien
 
 
 async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.AsyncClient) -> None:
-    """If the request sets a cap for a type, even the best memory is left out if it exceeds the cap."""
+    """If a request limits the tokens of a memory type, even the best match is left out if it exceeds that limit."""
     await ledger(client)
     answer = await retrieve(client, RUNBOOK[:60], {"total": 200, "per_type": {"procedural": 50}})
     assert "procedural" not in {item["type"] for item in answer["items"]}
@@ -58,7 +58,7 @@ async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.Async
 
 
 async def test_the_budget_that_is_left_goes_to_the_best_memories_of_any_type(client: httpx.AsyncClient) -> None:
-    """If tasks match best, unused budget goes to tasks, although the share of tasks is an eighth of the budget."""
+    """If tasks match the query best, they get the budget that facts leave, beyond the eighth reserved for tasks."""
     for number in range(12):
         await write(client, "prospective", f"Order the blue paint number {number} for the fence")
     for number in range(12):
@@ -70,7 +70,7 @@ async def test_the_budget_that_is_left_goes_to_the_best_memories_of_any_type(cli
 
 @pytest.mark.parametrize("budget", [0, 1, 7, 30, 31, 64, 111, 250, 999])
 async def test_no_context_exceeds_its_budget(client: httpx.AsyncClient, budget: int) -> None:
-    """A context, headings included, is within any budget from 0."""
+    """The tokens of a context, headings included, never exceed the budget, even one of 0."""
     await ledger(client)
     answer = await retrieve(client, "ledger database", budget)
     assert sum(answer["metadata"]["per_type"].values()) <= answer["metadata"]["total_tokens"] <= budget

@@ -22,8 +22,8 @@ MAIL = "nora" + "@" + "example.com"
 DECISION = "We decided to move the ledger to Postgres because the Redis counters drifted in March."
 
 
-async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncClient) -> None:
-    """Confidences sum to 1, and a context decides the type of an ambiguous text."""
+async def test_classify_returns_the_type_and_the_alternatives(client: httpx.AsyncClient) -> None:
+    """Classifying a text returns its type and the other types. A `context` decides the type of an ambiguous text."""
     answer = (await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})).json()
     assert answer["type"] == "prospective"
     assert {answer["type"], *(other["type"] for other in answer["alternatives"])} == {
@@ -36,7 +36,7 @@ async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncC
 
 
 async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) -> None:
-    """Sentences of another type than the whole text are listed as parts, without secrets."""
+    """If a sentence has another type than the whole text, the classification lists it as a part, without secrets."""
     text = f"I live in Lisbon. Remind me to call {MAIL} tomorrow."
     answer = (await client.post("/v1/classify", json={"content": text})).json()
     parts = [(item["type"], item["content"]) for item in answer["parts"]]
@@ -47,13 +47,13 @@ async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) 
 
 
 async def test_classify_reads_a_state_of_current_work_as_working_memory(client: httpx.AsyncClient) -> None:
-    """A state of the work in progress is working memory."""
+    """A text such as "Currently at row 40 of 90" is classified as working memory."""
     answer = (await client.post("/v1/classify", json={"content": "Currently at row 40 of 90, two still open"})).json()
     assert answer["type"] == "working"
 
 
 async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -> None:
-    """A review returns each reviewer's vote, sees no secrets, and stores nothing."""
+    """A review returns the vote of each reviewer and stores nothing. Secrets are removed from the text before."""
     body = {"content": f"We decided to ask {MAIL} about the ledger.", "namespace": "n"}
     answer = (await client.post("/v1/review", json=body)).json()
     assert (answer["decision"], answer["tier"], answer["redacted"]) == ("store", "consensus", True)
@@ -64,7 +64,7 @@ async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -
 
 
 async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> None:
-    """A memory written without a type gets one with a reason, alone and in a batch."""
+    """A memory that is written without a type gets a type, and the answer says that it was classified."""
     answer = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
     assert (answer["status"], answer["memory"]["type"], answer["classified"]["type"]) == (
         "stored",
@@ -84,7 +84,7 @@ async def test_type_specific_fields_need_a_type(client: httpx.AsyncClient) -> No
 
 
 async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
-    """Secrets are replaced by markers such as [redacted:email]; ordinary text is unchanged."""
+    """In writes and changes, secrets become markers such as [redacted:email]. Error answers do not quote them."""
     body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
     answer = (await client.post("/v1/memories", json=body)).json()
     assert answer["redactions"] == {"email": 2}
@@ -98,7 +98,7 @@ async def test_secrets_are_removed_from_writes_changes_and_problems(client: http
 
 @pytest.mark.parametrize("field", ["session_id", "agent_id"])
 async def test_a_secret_in_an_id_is_refused_and_in_other_fields_redacted(client: httpx.AsyncClient, field: str) -> None:
-    """Ids are stored unchanged, so the memory is rejected with the reason; other fields are redacted."""
+    """A memory with a secret in session_id or agent_id is rejected. A secret in another field is redacted."""
     token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
     body = {"namespace": "n", "type": "semantic", "content": "Ann owns the deploy"}
     refused = (await client.post("/v1/memories", json={**body, field: token})).json()
@@ -112,7 +112,10 @@ async def test_a_secret_in_an_id_is_refused_and_in_other_fields_redacted(client:
 async def test_filler_is_rejected_only_if_a_review_is_requested(
     client: httpx.AsyncClient, review: str | None, status: str
 ) -> None:
-    """Filler is stored without `review`; with it the answer and the memory have the decision."""
+    """A text such as "ok" is only rejected if the write requests a review.
+
+    A stored memory has the review's decision.
+    """
     body = {"namespace": "n", "type": "semantic", "content": "ok", **({"review": review} if review else {})}
     answer = (await client.post("/v1/memories", json=body)).json()
     assert answer["status"] == status
@@ -137,7 +140,7 @@ def scoring(scores: Mapping[str, int]) -> Answer:
 
 @asynccontextmanager
 async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service whose reviewers get importance and relevance scores from `answer`."""
+    """A client of a service whose reviewers ask a fake language model, for which `answer` produces the answers."""
     with serving(answer) as server:
         settings = Settings(reviewer_url=server.endpoint[0])
         async with httpx.AsyncClient() as http:
@@ -163,7 +166,10 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
 async def test_each_tier_decides_by_the_reviewers_that_answer(
     services: Services, content: str, scores: Mapping[str, int], tier: str, status: str, importance: int
 ) -> None:
-    """If language models fail, local reviewers vote instead, and the review's tier follows from who answered."""
+    """If a reviewer's language model fails, a local reviewer votes in its place.
+
+    The tier of the review (consensus, partial or fallback) says how many failed.
+    """
     body = {"namespace": "n", "content": content, "type": "semantic"}
     async with reviewed_by(services, scoring(scores)) as client:
         review = (await client.post("/v1/review", json=body)).json()

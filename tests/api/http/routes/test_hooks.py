@@ -1,4 +1,4 @@
-"""The hooks for agents: session-stop stores a conversation, prompt-submit returns a context."""
+"""The hooks session-stop, which stores a conversation, and prompt-submit, which returns a context."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_session_stop_stores_each_message_under_its_type(client: httpx.Asy
 
 
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
-    """A conversation sent again stores no message twice; new messages are added."""
+    """If a conversation is sent again, none of its messages is stored twice. Messages that are new are stored."""
     await _stop(client, TALK[:2])
     again = await _stop(client, TALK)
     assert again["counts"] == {"stored": 1, "merged": 1, "rejected": 1, "failed": 0}
@@ -80,7 +80,7 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("content", ["ok thanks", "Great question! Let me look into that for you.", "haha"])
 async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.AsyncClient, content: str) -> None:
-    """Messages such as thanks are rejected at session-stop, unless the request skips the review."""
+    """Session-stop rejects messages such as thanks. A request that skips the review stores them."""
     message = {"role": "assistant", "content": content, "timestamp": "2026-03-01T10:00:00Z"}
     rejected = (await _stop(client, [message]))["results"][0]
     assert rejected["status"] == "rejected"
@@ -115,14 +115,14 @@ async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, 
     ],
 )
 async def test_a_fact_within_a_question_is_stored(client: httpx.AsyncClient, question: str, fact: str) -> None:
-    """If a question contains a fact as its reason, the fact is stored, with the question or alone."""
+    """Of "Since our cluster is in Frankfurt, can I deploy?", the fact about the cluster is stored."""
     talk = [{"role": "user", "content": "hey"}, {"role": "user", "content": question}]
     await _stop(client, [*talk, {"role": "assistant", "content": "Let me look."}])
     assert any(fact in memory["content"] for memory in await _listed(client, "semantic"))
 
 
 async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncClient) -> None:
-    """A message that is empty, or has a control character or a bad time, is not stored. The rest is stored."""
+    """Messages that are empty or have a control character or an invalid time are not stored. The other messages are."""
     fact = "The staging database is read-only on Sundays, so exports run on Mondays."
     answer = await _stop(
         client,
@@ -143,7 +143,7 @@ async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncC
 
 
 async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncClient) -> None:
-    """A text of another day is not skipped as a duplicate: it is another event, or is merged into the same fact."""
+    """The same text, said on two days, is not skipped as a duplicate. The second one is stored or merged."""
     text = "On call I restarted the gateway because it had run out of memory, and errors stopped."
     days = [{"role": "user", "content": text, "timestamp": f"2026-02-2{day}T10:00:00Z"} for day in (6, 7)]
     results = (await _stop(client, days))["results"]
@@ -153,7 +153,7 @@ async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncC
 
 @pytest.mark.slow
 async def test_large_conversations_are_accepted_up_to_10_000_messages(client: httpx.AsyncClient) -> None:
-    """More than 1,000 messages and 3 MiB end with a result each; more than 10,000 messages are refused."""
+    """A conversation of over 1,000 messages and 3 MiB gets a result for each message. Above 10,000 it is refused."""
     messages = [{"role": "user", "content": f"ok {index % 10}"} for index in range(1_001)]
     messages.append({"role": "user", "content": "we walked on and on and " * 140_000})
     answer = await _stop(client, messages)
@@ -164,7 +164,7 @@ async def test_large_conversations_are_accepted_up_to_10_000_messages(client: ht
 
 
 async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.AsyncClient) -> None:
-    """Due intentions are in the context and marked as fired; later ones are not."""
+    """A due task in the context of a prompt is marked as fired. A task that is due later stays pending."""
     for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
         body = {"type": "prospective", "namespace": "ann", "content": content, "due_at": due.isoformat()}
         assert (await client.post("/v1/memories", json=body)).status_code == 201

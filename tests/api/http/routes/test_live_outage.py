@@ -45,7 +45,7 @@ async def outage_client(directory: Path, services: Services) -> AsyncIterator[tu
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Suspend the process while the block runs."""
+    """Suspend the process with this id while the `with` block runs."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -54,7 +54,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 async def metrics_of(client: httpx.AsyncClient) -> list[str]:
-    """The lines of the service's metrics."""
+    """The lines of the answer to GET /metrics."""
     params, client.params = client.params, httpx.QueryParams()
     lines = (await client.get("/metrics")).text.splitlines()
     client.params = params
@@ -117,7 +117,7 @@ async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Service
 
 
 async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Services) -> None:
-    """If a prompt's context lacks its thread, the answer says so, and the metrics count it under "threads"."""
+    """If Redis is stopped, a prompt's context lacks its thread. The answer says so, and metrics count it."""
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
         pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
@@ -130,7 +130,7 @@ async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Se
 
 
 async def test_an_agents_context_omits_threads_while_redis_is_stopped(tmp_path: Path, services: Services) -> None:
-    """The answer comes within 200 ms, has the agent's long-term memory, and reports `threads` as degraded."""
+    """An agent's context comes within 200 ms. It has the long-term memories, and reports `threads` as degraded."""
     async with outage_client(tmp_path, services) as (client, live):
         space = {"namespace": client.params["namespace"]}
         fact = {**space, "type": "semantic", "content": "The ledger runs on Postgres."}

@@ -1,4 +1,4 @@
-"""Links and fields of a single memory type (such as conditions of procedures): effect on search, rank and context."""
+"""Links, and fields of single memory types such as a procedure's conditions: effect on search, rank and context."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def store(client: httpx.AsyncClient, **fields: Any) -> str:
 
 
 async def importance_of(client: httpx.AsyncClient, memory_id: str) -> float:
-    """The importance signal of a memory in a search."""
+    """The ranking signal `importance` of a memory in the answer to a search."""
     answer = await client.post("/v1/search", json={"namespace": "n", "query": "release", "explain": True})
     (signal,) = [hit["signals"]["importance"] for hit in answer.json()["hits"] if hit["id"] == memory_id]
     return float(signal)
@@ -47,7 +47,7 @@ async def importance_of(client: httpx.AsyncClient, memory_id: str) -> float:
 async def test_conditions_of_procedures_and_contexts_of_events_are_searched_and_shown(
     client: httpx.AsyncClient, fields: dict[str, Any], query: str
 ) -> None:
-    """Conditions of a procedure and the context of an event are searched, and shown in contexts."""
+    """A query can match the conditions of a procedure or the field `context` of an event. Both fields are shown."""
     memory_id = await store(client, **fields)
     await store(client, type=fields["type"], content="Water the plants.")
     answer = (await client.post("/v1/retrieve", json={"namespace": "n", "query": query, "budget": 500})).json()
@@ -57,7 +57,7 @@ async def test_conditions_of_procedures_and_contexts_of_events_are_searched_and_
 
 
 async def test_related_concepts_are_searched(client: httpx.AsyncClient) -> None:
-    """A search for a related concept of a fact finds the fact."""
+    """A search finds a fact by a concept that the fact names in its field `related`."""
     memory_id = await store(client, type="semantic", content="Deploys run nightly.", related=["continuous delivery"])
     await store(client, type="semantic", content="The cat is grey.")
     hits = (await client.post("/v1/search", json={"namespace": "n", "query": "continuous delivery"})).json()["hits"]
@@ -75,14 +75,14 @@ async def test_related_concepts_are_searched(client: httpx.AsyncClient) -> None:
 async def test_reliable_memories_rank_higher(
     client: httpx.AsyncClient, kind: str, less: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    """A fact's confidence, a procedure's success rate and an event's valence change its importance signal."""
+    """A higher confidence, success rate or emotional valence, by memory type, raises a memory's importance signal."""
     low = await store(client, type=kind, content="The release is on Monday.", **less)
     high = await store(client, type=kind, content="The release is by train.", **more)
     assert await importance_of(client, low) < await importance_of(client, high)
 
 
 async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient) -> None:
-    """Feedback that a procedure failed lowers the procedure's importance signal in the ranking."""
+    """Feedback that a procedure failed lowers its ranking signal `importance`."""
     memory_id = await store(client, type="procedural", content="Release with the old script.")
     before = await importance_of(client, memory_id)
     await client.post(f"/v1/memories/{memory_id}/feedback?namespace=n", json={"outcome": "failure"})
@@ -90,7 +90,7 @@ async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient)
 
 
 async def test_a_linked_memory_ranks_right_after_the_hit_that_links_to_it(client: httpx.AsyncClient) -> None:
-    """A memory without a word of the question stands right after the hit that links to it."""
+    """A memory that shares no word with the query ranks right after the best hit if that hit links to it."""
     linked = await store(client, type="procedural", content="Call the tax office first.")
     for number in range(5):
         await store(client, type="semantic", content=f"Invoices are sent on day {number} of each month.")

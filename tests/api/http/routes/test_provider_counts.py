@@ -29,7 +29,7 @@ FACTS = [f"Fact {number}: the tide at pier {number} is low in the morning." for 
 
 
 def length_of(request: httpx.Request) -> httpx.Response:
-    """An answer of the provider's count endpoint that counts one token for each character."""
+    """An answer of the provider's count endpoint: as many tokens as the text has characters."""
     text = json.loads(request.content)["messages"][0]["content"]
     return httpx.Response(200, json={"input_tokens": len(text)})
 
@@ -69,7 +69,7 @@ async def counted(
 
 
 async def retrieve(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """The answer to a retrieval for Claude."""
+    """Build a context for the model `claude-x` and return the answer."""
     request = {"namespace": "n", "query": "tide", "model": "claude-x", "floor": 0, **body}
     answer = await client.post("/v1/retrieve", json=request)
     assert answer.status_code == 200, answer.text
@@ -78,7 +78,7 @@ async def retrieve(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("budget", [0, 30, 100, 400, 900])
 async def test_a_context_is_cut_to_the_providers_count(services: Services, budget: int) -> None:
-    """If the provider counts far more tokens than our tokenizer, the context is within the budget by its count."""
+    """If the provider counts more tokens than our tokenizer, the context is cut until the provider's count fits."""
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=budget, working_budget=0)
     assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= budget
@@ -88,14 +88,14 @@ async def test_a_context_is_cut_to_the_providers_count(services: Services, budge
 
 
 async def test_memories_do_not_use_the_budget_of_working_memory(services: Services) -> None:
-    """A session without working memory leaves that budget unused, also by the provider's count."""
+    """If a session has no notes in working memory, memories fill only `budget` and not the separate working_budget."""
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=400)
     assert 0 < answer["metadata"]["model_tokens"] == len(answer["context"]) <= 400
 
 
-async def test_a_provider_that_always_counts_more_gets_an_empty_context(services: Services) -> None:
-    """If the provider counts more than the budget for every text, the context is empty and reported with 0 tokens."""
+async def test_a_context_is_empty_if_the_provider_counts_too_much_for_every_text(services: Services) -> None:
+    """If the provider counts more tokens than the budget for every text, the context is empty and has 0 tokens."""
     async with counted(services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})) as client:
         answer = await retrieve(client, budget=400)
     assert (answer["context"], answer["metadata"]["model_tokens"]) == ("", 0)
@@ -103,7 +103,10 @@ async def test_a_provider_that_always_counts_more_gets_an_empty_context(services
 
 @pytest.mark.parametrize("provider", [refusal, drip])
 async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services: Services, provider: Any) -> None:
-    """All counts of an answer share one deadline. After three failures the provider is not asked for a while."""
+    """If the provider fails or is slow, the answer comes without its count and reports `token_count` as degraded.
+
+    After three failures the provider is not asked for a while.
+    """
     async with counted(services, provider) as client:
         for _ in range(3):
             began = time.monotonic()
@@ -118,7 +121,7 @@ async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services
 
 
 async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Services) -> None:
-    """Metrics show each count endpoint of a host with its own circuit breaker, without the URL's user and password."""
+    """Metrics have a circuit breaker for each count endpoint, without the user and password of its URL."""
     endpoint = "{detect: [%s], count: {url: 'http://me:word@x:1/%s', kind: anthropic}}"
     registry = parse_registry(f"providers: {{a: {endpoint % ('a', 'a')}, b: {endpoint % ('b', 'b')}}}", "own")
 
@@ -137,7 +140,7 @@ async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Se
 
 
 async def test_the_same_context_is_counted_once(services: Services) -> None:
-    """A text is counted by the provider only once for each model."""
+    """If the same context is built several times for a model, the provider is asked for its tokens only once."""
     asked: list[httpx.Request] = []
 
     def provider(request: httpx.Request) -> httpx.Response:
@@ -151,7 +154,7 @@ async def test_the_same_context_is_counted_once(services: Services) -> None:
 
 
 async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(services: Services) -> None:
-    """Contexts of threads and agents report the provider's count in the same fields as a retrieval."""
+    """The contexts of a thread and of an agent fit the budget by the provider's count, which the metadata report."""
     async with counted(services, length_of) as client:
         thread = (await client.post("/v1/threads", json={"namespace": "n"})).json()["id"]
         for number in range(10):
@@ -177,7 +180,7 @@ async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(se
 async def test_only_the_providers_count_is_reported_as_exact(
     services: Services, model: str, who: str, told: object, form: str
 ) -> None:
-    """Without an endpoint or an answer of the provider, the field for its count is absent."""
+    """The metadata have `model_tokens` only if the provider has a count endpoint and answers."""
     async with counted(services, length_of if who == "provider" else refusal) as client:
         answer = await retrieve(client, model=model, format=form, budget=200)
     texts = answer["context"] if isinstance(answer["context"], str) else answer["context"][0]["content"]
@@ -186,14 +189,17 @@ async def test_only_the_providers_count_is_reported_as_exact(
 
 
 async def test_a_tokenizer_that_is_named_is_the_one_that_counts(services: Services) -> None:
-    """If the request names a tokenizer, it counts the budget. The provider's count is only reported."""
+    """If a request names a tokenizer, the context fits the budget by this tokenizer.
+
+    The provider's count may exceed it.
+    """
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=60, tokenizer="cl100k_base")
     assert answer["metadata"]["model_tokens"] > 60
 
 
 async def test_a_workflows_history_is_cut_to_the_providers_count(services: Services, live: LiveClient) -> None:
-    """A workflow's history, also in `continue`, is cut to the provider's count. Without a count it is degraded."""
+    """If the provider fails, the answer reports `token_count` as degraded."""
     for provider, degraded in ((length_of, []), (refusal, ["token_count"])):
         async with counted(with_live_workflows(services, live), provider) as client:
             space = {"namespace": uuid.uuid4().hex}

@@ -34,7 +34,7 @@ UNANSWERED = "Which Kubernetes version runs on the staging cluster?"
 
 @pytest.fixture(scope="module")
 async def floored(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with the real encoder and sample memories in the namespace "home"."""
+    """A client of a service with the default encoder, and with the texts of MEMORIES in the namespace `home`."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     async with connect(fake_services(lambda: NOW, InMemoryStore(384), encoders=(embedder, Bm25Encoder()))) as client:
         for content in MEMORIES:
@@ -51,7 +51,7 @@ async def write(client: httpx.AsyncClient, kind: str, content: str, namespace: s
 
 
 async def retrieve(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str, Any]:
-    """The answer of a retrieval."""
+    """Build a context and return the answer. fields: further fields of the request."""
     response = await client.post("/v1/retrieve", json={"namespace": "home", "query": query, **fields})
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
@@ -59,28 +59,28 @@ async def retrieve(client: httpx.AsyncClient, query: str, **fields: Any) -> dict
 
 
 async def test_a_question_that_nothing_answers_gets_an_empty_context(floored: httpx.AsyncClient) -> None:
-    """For a question without an answer all memories are below the floor, and the metadata count them as left out."""
+    """If no memory answers the question, all are below the relevance floor, and the metadata count them as dropped."""
     answer = await retrieve(floored, UNANSWERED)
     assert (answer["context"], answer["items"], answer["metadata"]["outcome"]) == ("", [], "empty")
     assert answer["metadata"]["floor"] == {"value": DEFAULT_FLOOR, "dropped": len(MEMORIES)}
 
 
 async def test_a_memory_that_answers_the_question_is_above_the_default_floor(floored: httpx.AsyncClient) -> None:
-    """A memory that answers the question is shown with the default floor."""
+    """A memory that answers the question is shown first under the default relevance floor."""
     answer = await retrieve(floored, ANSWERED)
     assert answer["metadata"]["outcome"] == "ok"
     assert answer["items"][0]["content"] == MEMORIES[0]
 
 
 async def test_a_floor_of_0_shows_all_memories(floored: httpx.AsyncClient) -> None:
-    """With a floor of 0 every memory is shown, even if none answers the question."""
+    """With a relevance floor (lowest score that is shown) of 0, a context has even memories that answer nothing."""
     answer = await retrieve(floored, UNANSWERED, floor=0)
     assert len(answer["items"]) == len(MEMORIES)
     assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
 
 
 async def test_a_higher_floor_shows_fewer_memories(floored: httpx.AsyncClient) -> None:
-    """A higher floor removes memories and keeps the order of the rest. A floor of 1 removes all."""
+    """A higher relevance floor shows fewer memories, in the same order. A floor of 1 shows none."""
     shown = [
         [item["id"] for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)]
         for floor in (0.0, 0.5, 0.99, 1.0)
@@ -96,7 +96,7 @@ def _rank(item: dict[str, Any]) -> int:
 
 
 async def test_a_search_has_no_floor_unless_it_asks_for_one(floored: httpx.AsyncClient) -> None:
-    """A search has no floor by default. If it sets one, the answer reports it and the number of removed hits."""
+    """A search has no relevance floor by default. If the request sets one, the answer counts the hits below it."""
     body = {"namespace": "home", "query": UNANSWERED}
     plain = (await floored.post("/v1/search", json=body)).json()
     assert (len(plain["hits"]), plain["floor"]) == (len(MEMORIES), {"value": 0, "dropped": 0})
@@ -107,7 +107,7 @@ async def test_a_search_has_no_floor_unless_it_asks_for_one(floored: httpx.Async
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve"])
 @pytest.mark.parametrize("floor", [-0.1, 1.1, "high"])
 async def test_a_floor_outside_of_0_to_1_is_refused(floored: httpx.AsyncClient, path: str, floor: object) -> None:
-    """A floor below 0 or above 1, or one that is no number, is a 422 that names the field."""
+    """A relevance floor that is no number from 0 to 1 is a 422 that names the field `floor`."""
     response = await floored.post(path, json={"namespace": "home", "query": ANSWERED, "floor": floor})
     assert response.status_code == 422
     assert response.json()["errors"][0]["path"] == "floor"
@@ -115,7 +115,7 @@ async def test_a_floor_outside_of_0_to_1_is_refused(floored: httpx.AsyncClient, 
 
 @pytest.mark.parametrize("query", [ANSWERED, UNANSWERED])
 async def test_a_receipt_lists_what_was_below_the_floor(floored: httpx.AsyncClient, query: str) -> None:
-    """The receipt of a retrieval with a floor is valid, and its replay gives the same context."""
+    """The receipt of a retrieval lists the memories that were left out because they were below the relevance floor."""
     answer = await retrieve(floored, query, floor=0.6)
     path = f"/v1/receipts/{answer['receipt_id']}"
     receipt = (await floored.get(path)).json()
@@ -128,7 +128,7 @@ async def test_a_receipt_lists_what_was_below_the_floor(floored: httpx.AsyncClie
 
 
 async def test_the_relevance_floor_applies_to_prompts(floored: httpx.AsyncClient) -> None:
-    """The hook prompt-submit applies the default relevance floor, unless its request sets another."""
+    """Prompts have the default relevance floor (lowest score that is shown), unless the request sets another."""
     body = {"namespace": "home", "session_id": "s", "prompt": UNANSWERED}
     assert (await floored.post("/v1/hooks/prompt-submit", json=body)).json()["items"] == []
     shown = (await floored.post("/v1/hooks/prompt-submit", json=body | {"floor": 0})).json()
@@ -136,7 +136,7 @@ async def test_the_relevance_floor_applies_to_prompts(floored: httpx.AsyncClient
 
 
 async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: httpx.AsyncClient) -> None:
-    """A to-do that comes back every week is shown for a question about it, and for no other."""
+    """Tasks for the same chore every week are shown for a question about the chore, and for no other question."""
     for week in range(3):
         due = (NOW + timedelta(days=7 * week + 2)).isoformat()
         await write(floored, "prospective", f"Water the plants on the roof, week {week}", "roof", due_at=due)
@@ -148,7 +148,7 @@ async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: h
 
 
 async def test_a_prompt_shows_due_intentions_whatever_the_floor(floored: httpx.AsyncClient) -> None:
-    """A due task is shown with one prompt whatever the floor. Later prompts show it only above the floor."""
+    """The first prompt shows a due task even if its score is below the relevance floor. Later prompts do not."""
     await write(floored, "prospective", "Call the dentist", "due", due_at=(NOW - timedelta(hours=1)).isoformat())
     body = {"namespace": "due", "session_id": "s", "prompt": UNANSWERED}
     first = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()

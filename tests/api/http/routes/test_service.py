@@ -22,7 +22,7 @@ async def test_liveness_is_ok(client: httpx.AsyncClient) -> None:
 
 
 async def test_readiness_pings_every_resource(client: httpx.AsyncClient) -> None:
-    """Readiness lists one check for each resource."""
+    """The readiness check reports each resource that the service needs (store and encoder), with the time it took."""
     answer = (await client.get("/health/ready")).json()
     assert answer["status"] == "ok"
     assert answer["checks"].keys() == {"store", "embedder"}
@@ -30,7 +30,7 @@ async def test_readiness_pings_every_resource(client: httpx.AsyncClient) -> None
 
 
 async def test_readiness_is_503_when_a_resource_is_away(services: Services) -> None:
-    """The check of an unavailable resource contains the reason."""
+    """If the memory store is unavailable, the readiness check is a 503 that gives the reason."""
     async with connect(replace(services, pings={**services.pings, "store": AwayStore().ping})) as client:
         response = await client.get("/health/ready")
     checks = response.json()["checks"]
@@ -40,7 +40,7 @@ async def test_readiness_is_503_when_a_resource_is_away(services: Services) -> N
 
 
 async def test_readiness_has_a_timeout(services: Services) -> None:
-    """A resource that does not answer in time is reported as unavailable."""
+    """If a resource does not answer in time, the readiness check reports it as unavailable."""
     async with connect(replace(services, pings={"slow": anyio.sleep_forever})) as client:
         response = await client.get("/health/ready")
     assert response.status_code == 503
@@ -55,7 +55,7 @@ async def test_readiness_503_has_retry_after(services: Services) -> None:
 
 
 async def test_answers_leave_out_optional_members_without_a_value(client: httpx.AsyncClient) -> None:
-    """Optional members without a value are absent, not null; `explain` adds the ranking signals."""
+    """Optional members without a value are absent from answers, not null. Ranking signals need `explain`."""
     await client.post("/v1/memories", json=FACT)
     for request in ({}, {"explain": True}):
         (hit,) = (await client.post("/v1/search", json=ASK | request)).json()["hits"]

@@ -1,4 +1,4 @@
-"""Tasks in contexts: due tasks come before other tasks and have a part of the budget reserved."""
+"""Tasks in contexts: due tasks come before other tasks, and a part of the budget is reserved for them."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ async def ask(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str,
 
 
 def places(answer: dict[str, Any], *texts: str) -> list[int]:
-    """Positions of the texts in the context, -1 for a missing one."""
+    """The position of each text in the context, or -1 if the context does not contain it."""
     context: str = answer["context"]
     return [context.find(text) for text in texts]
 
 
 @pytest.mark.parametrize("query", ["deploy service build server", "what is left to do?"])
 async def test_due_tasks_come_before_other_tasks(client: httpx.AsyncClient, query: str) -> None:
-    """Tasks that are overdue or due today come before other tasks, even if these match the query better."""
+    """Tasks that are overdue or due today come before other tasks, even if the other tasks match the query better."""
     for number in range(5):
         await write(client, "prospective", f"deploy service {number} to the build server")
     await write(client, "prospective", "deploy the service again", due_at=(NOW + timedelta(days=1)).isoformat())
@@ -64,7 +64,7 @@ async def test_due_tasks_come_before_other_tasks(client: httpx.AsyncClient, quer
 
 
 async def test_due_tasks_are_not_crowded_out_of_a_small_budget(client: httpx.AsyncClient) -> None:
-    """A due task is shown beside facts that match the query better; a task that is due next week is not."""
+    """An overdue task is shown even if many facts match the query better. A task that is due next week is not."""
     for fact in FACTS:
         await write(client, "semantic", fact)
     await write(client, "prospective", "pay the rent", due_at=(NOW - timedelta(days=2)).isoformat())
@@ -86,7 +86,10 @@ async def test_long_overdue_tasks_are_not_shown_in_every_context(client: httpx.A
 
 
 async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Path) -> None:
-    """A question for tasks gets the tasks first in text and items. Other questions get the usual order."""
+    """For a question such as "what is left to do?", tasks come before facts.
+
+    For other questions the better match does.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
@@ -106,7 +109,7 @@ async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Pat
 
 
 async def test_a_question_for_tasks_is_not_answered_by_tasks_alone(onnx_directory: Path) -> None:
-    """For a question about tasks, some tasks have a part of the budget, and the rest compete with events by score."""
+    """A context for a question about tasks begins with tasks, but also has events that match the question."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:

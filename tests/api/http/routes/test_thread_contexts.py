@@ -1,4 +1,4 @@
-"""Contexts of threads over HTTP: newest turn, shortened summaries, files of flushed turns, and default budgets."""
+"""Contexts of threads over HTTP: what is cut to fit the budget, the list of files, and the default budget."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def context(client: httpx.AsyncClient, thread: str, status: int = 200, **b
 
 
 async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncClient) -> None:
-    """A newest turn that exceeds the budget is cut. The answer counts what is left out, and the text mentions it."""
+    """If the newest turn exceeds the budget, it is cut. Text and answer count the older turns that are left out."""
     thread = (await begun(client))["id"]
     await say(client, thread, "what came before")
     await say(client, thread, f"the newest turn {words(500)}", files=["a.py"])
@@ -62,7 +62,7 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
 async def test_the_newest_turn_is_shown_whatever_share_it_has(
     client: httpx.AsyncClient, resource: str, role: str
 ) -> None:
-    """If the policy's share for the newest turn is too small for it, the turn is cut and still shown."""
+    """If the policy gives the newest turn too small a share of the budget, the turn is cut but still shown."""
     thread = (await begun(client, resource=resource))["id"]
     await say(client, thread, f"what came before {words(200)}")
     await say(client, thread, f"the newest turn {words(500)}", role=role)
@@ -73,7 +73,10 @@ async def test_the_newest_turn_is_shown_whatever_share_it_has(
 
 
 async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: httpx.AsyncClient) -> None:
-    """A thread's initial context is shown if the policy sets no share for it, and not if its share is 0."""
+    """A thread's initial context is shown if the policy names no share of the budget for it.
+
+    It is left out if the policy names the share 0.
+    """
     given = f"{'The sky is blue. ' * 60}You must never delete anything."
     for resource, is_shown in (("divided", True), ("nothing_given", False)):
         thread = (await begun(client, resource=resource, initial_context=given))["id"]
@@ -84,7 +87,7 @@ async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: http
 
 
 async def test_a_summary_keeps_the_newest_of_equally_important_sentences(client: httpx.AsyncClient) -> None:
-    """Of equally important sentences a summary keeps the newest, whatever numbers they contain."""
+    """A summary of flushed turns prefers newer sentences, if all are equally important."""
     thread = (await begun(client, resource="brief"))["id"]
     for number in range(80, 140):
         await say(client, thread, f"Ticket {number} was closed by the team on the second day of the week.")
@@ -94,7 +97,7 @@ async def test_a_summary_keeps_the_newest_of_equally_important_sentences(client:
 
 
 async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
-    """If the newest turn takes the budget, a short line says that there is more, without numbers of turns and files."""
+    """If the budget has no room to count what is left out, the context has the short line "[more is left out]"."""
     thread = (await begun(client, initial_context="Given. " * 40))["id"]
     for number in range(30):
         await say(client, thread, f"turn {number}", files=[f"{number}.py"], images=[f"{number}.png"])
@@ -106,7 +109,7 @@ async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(clie
 
 
 async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.AsyncClient) -> None:
-    """A summary or initial context that is too long is cut to its most important sentences, as the answer reports."""
+    """A summary or initial context above the budget is cut to its most important sentences. The answer says so."""
     given = f"{'The sky is blue. ' * 60}You must never delete anything."
     thread = (await begun(client, resource="brief", initial_context=given))["id"]
     for number in range(60):
@@ -120,7 +123,10 @@ async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.Asy
 
 
 async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> None:
-    """A thread's context lists the files of flushed turns, each path with its newest turn, in a share of the budget."""
+    """A thread's context lists the files that flushed turns named, each once with its newest turn.
+
+    A small budget lists fewer files and counts the others.
+    """
     thread = (await begun(client, resource="brief"))["id"]
     for number in range(80):
         files = [f"file-{number % 30}.py"]
@@ -140,7 +146,10 @@ async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> N
 
 
 async def test_a_models_name_is_enough_to_set_the_budget(client: httpx.AsyncClient) -> None:
-    """The default budget is the history's share of the window of the named or the policy's model (422 if unknown)."""
+    """The default budget is a part of the context window of the request's or policy's model.
+
+    It is required if the model is unknown.
+    """
     plain, modelled = (await begun(client))["id"], (await begun(client, resource="modelled"))["id"]
     shared = (await begun(client, resource="shared"))["id"]
     for thread in (plain, modelled, shared):
@@ -155,7 +164,7 @@ async def test_a_models_name_is_enough_to_set_the_budget(client: httpx.AsyncClie
 
 
 async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(client: httpx.AsyncClient) -> None:
-    """The context of a thread takes about as long with 1,000 turns as with 50, if it shows the same number."""
+    """A thread's context takes about as long with 1,000 turns as with 50, if it shows equally many of them."""
     threads = []
     for count in (50, 1_000):
         threads.append((await begun(client, resource="long"))["id"])
@@ -176,7 +185,7 @@ async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(client:
 
 
 async def test_stored_counts_of_another_tokenizer_do_not_shorten_the_context(client: httpx.AsyncClient) -> None:
-    """If the stored token counts are of another tokenizer, a context with enough budget still shows every turn."""
+    """If another tokenizer counted the stored turns, a context whose budget is large enough still shows all of them."""
     thread = (await begun(client))["id"]
     for number in range(30):
         await say(client, thread, f"turn {number}")

@@ -1,4 +1,4 @@
-"""Limits of threads over HTTP: flushes (turns become memories), evictions, concurrent writers, failed writes."""
+"""Limits of threads over HTTP: flushes (turns become memories), evictions, and concurrent writers."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.As
 
 
 async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:
-    """The indices of the turns that are in the thread."""
+    """The indices of the turns that are in the thread and were not flushed."""
     return [turn["index"] for turn in (await client.get(f"/v1/threads/{thread}")).json()["turns"]]
 
 
 async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
-    """At 1,600 of 2,000 tokens, and not at 1,599, half of a thread's turns become memories."""
+    """At 1,600 of 2,000 tokens, but not yet at 1,599, a flush moves the oldest turns of a thread into a memory."""
     thread = (await begun(client, resource="support"))["id"]
     for number in range(15):
         assert (await say(client, thread, words(100)))["flushed"] == 0, number
@@ -64,7 +64,7 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_repeated_request_gets_the_version_after_the_flush(client: httpx.AsyncClient) -> None:
-    """A repeated append gets the first answer, with the flush that followed, even after other turns."""
+    """An append that starts a flush answers with the version after it. Repeating the append gets the same answer."""
     thread = (await begun(client, resource="support"))["id"]
     for _ in range(15):
         await say(client, thread, words(100))
@@ -81,8 +81,8 @@ async def test_a_repeated_request_gets_the_version_after_the_flush(client: httpx
     assert await append() == first
 
 
-async def test_a_flush_by_the_callers_own_turn_is_no_conflict_for_its_next_one(client: httpx.AsyncClient) -> None:
-    """If an append starts a flush, the version in its answer is still accepted by the next append."""
+async def test_a_flush_by_an_append_is_no_conflict_for_the_next_append(client: httpx.AsyncClient) -> None:
+    """If an append starts a flush, the next append may use the version in its answer as expected_version."""
     thread = (await begun(client, resource="flushing"))["id"]
     version = flushed = 0
     for _ in range(12):
@@ -93,7 +93,7 @@ async def test_a_flush_by_the_callers_own_turn_is_no_conflict_for_its_next_one(c
 
 
 async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.AsyncClient) -> None:
-    """With short turns the stats predict the next flush from the limit of messages, not from that of tokens."""
+    """For short turns, turns_to_flush follows from the limit on messages, which is reached before that on tokens."""
     thread = (await begun(client, resource="support"))["id"]
     await say(client, thread, "short")
     stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
@@ -115,7 +115,7 @@ async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.Async
     ],
 )
 async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
-    """Each flush strategy keeps other turns of the same thread, with 50 tokens or fewer."""
+    """Each flush strategy flushes other turns of the same thread. All of them leave 50 tokens or fewer."""
     thread = (await begun(client, resource="still"))["id"]
     for number, size in enumerate(SIZES):
         await say(client, thread, f"{number} {words(size - 1)}")
@@ -130,7 +130,10 @@ async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strat
 
 
 async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: httpx.AsyncClient) -> None:
-    """Tool turns go first, then assistant, user and keyword turns, the oldest first; system and pinned turns never."""
+    """Tool turns are evicted first, then turns of the assistant, of the user, and with a keyword.
+
+    System and pinned turns stay.
+    """
     thread = (await begun(client, resource="ranked"))["id"]
     await say(client, thread, "be kind", role="system")
     await say(client, thread, "remember this", pinned=True)
@@ -154,14 +157,14 @@ async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: h
 
 @dataclass(slots=True)
 class Watch:
-    """What a reader sees of a thread while several writers append to it."""
+    """Records the largest size that a thread had for readers, and the marks of the turns that writers appended."""
 
     tokens: int = 0
     turns: int = 0
     marks: list[str] = field(default_factory=list)
 
     async def look(self, client: httpx.AsyncClient, thread: str) -> None:
-        """Read the thread once and note what it contains."""
+        """Read the thread, and update the largest numbers of tokens and turns."""
         page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
         counted = sum(turn["tokens"] for turn in page["turns"])
         self.tokens = max(self.tokens, counted, page["thread"]["tokens"])
@@ -181,7 +184,10 @@ class Watch:
 async def test_concurrent_writers_keep_limits_and_lose_nothing(
     client: httpx.AsyncClient, resource: str, tokens: int, turns: int
 ) -> None:
-    """Each acknowledged turn is in the thread or in exactly one memory."""
+    """If ten writers append at once, the thread stays within its limits.
+
+    Each turn is in the thread or in one memory.
+    """
     thread = (await begun(client, resource=resource))["id"]
     watch = Watch()
 
@@ -208,7 +214,7 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
 
 
 async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(client: httpx.AsyncClient) -> None:
-    """A replacement that exceeds the limits is refused, and the thread keeps its turns."""
+    """Replacing a thread's turns by more turns or tokens than its limits allow is a 422, and changes nothing."""
     thread = (await begun(client, resource="fifo"))["id"]
     await say(client, thread, "stays")
     for turns in ([{"role": "user", "content": "x"}] * 7, [{"role": "user", "content": words(41)}]):
@@ -218,7 +224,7 @@ async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(client
 
 
 async def test_turns_that_cannot_be_stored_are_reported(live: LiveClient, services: Services) -> None:
-    """If evicted turns cannot become memories, appends still work, and stats, health and metrics report the batch."""
+    """If evicted turns cannot become memories, appends still work, and stats, health and metrics report these turns."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:

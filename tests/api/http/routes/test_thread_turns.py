@@ -1,4 +1,4 @@
-"""Turns of threads over HTTP: evicted turns are kept whole, appends can be repeated, and flushes make room."""
+"""Turns of threads over HTTP: flushed turns can still be read, and a repeated append adds no second turn."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ README = Path(__file__).parents[4] / "ingest" / "conversations" / "README.md"
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with a policy for each limit and strategy, in a new namespace."""
+    """An HTTP client of a service with one thread policy for each pair of limit and flush strategy."""
     async with served(live, services, POLICIES) as client:
         yield client
 
 
 def turn_of(number: int) -> dict[str, Any]:
-    """The body of a turn that uses every field, different for each number."""
+    """The body of turn `number`. It sets every field, with values that depend on the number."""
     return {
         "role": "system" if number % 37 == 5 else ("user", "assistant", "tool")[number % 3],
         "content": f'turn {number}:\nuser: "quoted"\n\n(thread of thought) {"ä" * (number % 7)} {words(number % 9)} ',
@@ -67,7 +67,7 @@ def turn_of(number: int) -> dict[str, Any]:
 
 
 async def all_turns(client: httpx.AsyncClient, thread: str, limit: int = 37) -> list[dict[str, Any]]:
-    """All turns of the thread, live and flushed, read in pages."""
+    """All turns of the thread, including those that a flush moved out of it, read in pages of `limit`."""
     turns: list[dict[str, Any]] = []
     after: int | None = -1
     while after is not None:
@@ -81,7 +81,7 @@ async def all_turns(client: httpx.AsyncClient, thread: str, limit: int = 37) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("resource", [None, *(f"{limit}-{strategy}" for limit in LIMITS for strategy in STRATEGIES)])
 async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resource: str | None) -> None:
-    """No turn is refused, and each is read as it was appended, with its place, whether it was flushed or not."""
+    """Under any policy, every turn of a long thread is read back as it was appended, even those that were flushed."""
     thread = (await begun(client, resource=resource))["id"]
     number_of_turns = 150 if resource is None else 45
     said = [await say(client, thread, **turn_of(number)) for number in range(number_of_turns)]
@@ -97,8 +97,8 @@ async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resou
     assert [turn["index"] for turn in live["turns"]] == [index for index, left in enumerate(flushed) if not left]
 
 
-async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, services: Services) -> None:
-    """Turns whose memory was refused are still listed as flushed, without the id of a memory."""
+async def test_flushed_turns_whose_memory_was_refused_are_still_listed(live: LiveClient, services: Services) -> None:
+    """If the memory of flushed turns is refused, the turns can still be listed, without a memory_id."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:
@@ -112,7 +112,10 @@ async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, servi
 
 
 async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, services: Services) -> None:
-    """Turns of an expired thread become a memory. Those of a buffer or a workflow with on_end `delete` are dropped."""
+    """When a thread expires, its turns become a memory.
+
+    They are dropped if the thread is a buffer, or belongs to a workflow with on_end `delete`.
+    """
     policies = "threads: {talk: {type: token_based, max_tokens: 500, ttl: 1s}, buffer: {type: buffer, ttl: 1s}}"
     store = services.store
     assert isinstance(store, InMemoryStore)
@@ -140,7 +143,7 @@ async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, ser
 
 @pytest.mark.parametrize("change", [{"at": ""}, {"index": -1}, {"pinned": 0}, {"tokens": None}, {"metadata": [1]}])
 async def test_a_memory_with_an_invalid_turn_is_refused(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
-    """A memory with an invalid turn is refused, so that every stored turn can be listed."""
+    """Writing a memory with an invalid entry in its field `turns` is a 422 that names the entry."""
     turn = {"index": 0, "role": "user", "at": "2026-03-01T12:00:00Z", "tokens": 1, "characters": 1}
     memory = {"type": "episodic", "namespace": client.params["namespace"], "content": "x"}
     client.params = httpx.QueryParams()
@@ -151,7 +154,7 @@ async def test_a_memory_with_an_invalid_turn_is_refused(client: httpx.AsyncClien
 
 
 async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) -> None:
-    """Listing a thread's turns does not change which of them was used least recently."""
+    """Listing turns does not count as use: with the strategy `lru`, the listed turn is still flushed first."""
     thread = (await begun(client, resource="messages-lru"))["id"]
     for number in range(7):
         await say(client, thread, f"turn {number}")
@@ -177,7 +180,7 @@ async def test_the_policy_of_the_readme_runs_for_200_turns(live: LiveClient, ser
 
 
 class LosingClient(LiveClient):
-    """A client of the live server that runs calls but, while `loses` is set, never gets an answer."""
+    """A Redis client that loses answers. While `loses` is set, it runs each call and then raises Unavailable."""
 
     def __init__(self, inner: LiveClient) -> None:
         self._inner = inner
@@ -191,7 +194,7 @@ class LosingClient(LiveClient):
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """The result of the inner client, or Unavailable after it has run the call."""
+        """Run the call and return its result. Raises Unavailable after the call while `loses` is set."""
         answer = await self._inner.run(call, idempotent=idempotent, workload=workload, key=key)
         if self.loses:
             raise Unavailable("the connection to the live store was lost")
@@ -218,7 +221,10 @@ async def test_a_turn_stored_despite_a_503_is_not_appended_again(live: LiveClien
 
 
 async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClient) -> None:
-    """With the same Idempotency-Key and body the answer is the same, also after other turns; another body is a 409."""
+    """An append repeated with the same Idempotency-Key gets the first answer and adds no turn.
+
+    With another body it is a 409, but another thread may use the key.
+    """
     thread, other = (await begun(client))["id"], (await begun(client))["id"]
 
     async def append(content: str, where: str = thread, **fields: Any) -> httpx.Response:
