@@ -59,7 +59,10 @@ async def test_closing_writes_waiting_uses() -> None:
 
 
 class SlowStore(InMemoryStore):
-    """A store with slow writes. some: set after `after` writes. written: namespace, start and end of each write."""
+    """A memory store with slow writes of use counts. written: namespace, start and end of each write.
+
+    some: event that is set after `after` writes.
+    """
 
     def __init__(self, after: int) -> None:
         super().__init__()
@@ -78,7 +81,7 @@ class SlowStore(InMemoryStore):
 
 
 async def test_writes_have_pauses_between_them() -> None:
-    """The background task writes one namespace at a time with pauses. Closing writes the rest without pauses."""
+    """Use counts of several namespaces are written one after the other with pauses. Closing writes the rest at once."""
     store = SlowStore(after=2)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -123,7 +126,7 @@ class AwayStore(InMemoryStore):
     """A memory store that raises on every write of uses."""
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Raise an error."""
+        """Raise Unavailable."""
         raise Unavailable(f"{len(uses)} uses in {scope.namespace}")
 
 
@@ -154,7 +157,7 @@ class FaultyStore(InMemoryStore):
 
 
 async def test_counting_goes_on_after_an_unexpected_error() -> None:
-    """The error is counted and logged. Later uses are written in the background and when the service stops."""
+    """If a write of use counts fails, its uses are counted as lost, and later uses are written."""
     store = FaultyStore()
     world = World(store=store)
     used = await world.add("semantic", "a fact")

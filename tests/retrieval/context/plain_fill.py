@@ -31,7 +31,7 @@ class PlainEntry(NamedTuple):
 
 @dataclass
 class PlainPart:
-    """The part of a context that one memory type fills. cap: maximum of its tokens.
+    """The part of a context that one memory type fills, as `plain_fill` computes it. cap: maximum of its tokens.
 
     whole: tokens that are not reserved for other types. most: maximum tokens of one entry. chosen: tokens of the chosen
     entries by id.
@@ -47,7 +47,10 @@ class PlainPart:
     chosen: dict[str, int] = field(default_factory=dict)
 
     def offer(self, entry: PlainEntry, free: int, *, cut: bool) -> bool:
-        """Take the entry, whole or cut, if it fits within `free` tokens and the cap. Returns whether it was taken."""
+        """Add the entry if it fits both the `free` tokens and this type's cap; return whether it was added.
+
+        cut: whether an entry that does not fit may be shortened.
+        """
         new_group = entry.group is not None and entry.group not in self.groups
         overhead = (0 if self.chosen else self.overheads.headings[self.kind]) + (
             self.overheads.groups[entry.group] if entry.group is not None and new_group else 0
@@ -88,7 +91,10 @@ def plain_demand(kind: MemoryType, entries: Sequence[PlainEntry], overheads: Ove
 def plain_fill(
     plan: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads
 ) -> tuple[list[tuple[str, int]], TypeTokens]:
-    """(id, tokens) of each chosen entry in score order, and the tokens of each type."""
+    """Reference implementation of filling a token budget, to compare with: slow and simple.
+
+    Returns (id, tokens) of each chosen entry in the order of scores, and the tokens of each memory type.
+    """
     spendable = max(0, plan.total - overheads.wrapper)
     shifted = shifted_shares(plan, initial_shares(plan, spendable))
     seen = plain_window(plan, entries)

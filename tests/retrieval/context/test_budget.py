@@ -67,7 +67,7 @@ def test_an_entry_that_does_not_fit_is_skipped() -> None:
 
 
 def test_an_entry_that_exceeds_the_cap_of_its_type_is_left_out() -> None:
-    """The entry's outcome is "over type budget", although it would fit the total."""
+    """An entry that fits the total budget, but not its type's cap, gets the outcome "over type budget"."""
     result = filled(plan(1000, {SEMANTIC: 50}), entries(SEMANTIC, 40, 40))
     assert ranks(result) == [1]
     assert result.refusal(40) is CandidateOutcome.OVER_TYPE_BUDGET
@@ -97,7 +97,10 @@ def test_a_type_outside_of_the_plan_gets_nothing() -> None:
 
 
 def test_headings_and_wrapper_count_towards_the_budget() -> None:
-    """Entries of one day share a heading, whose tokens are counted once."""
+    """The tokens of the block's tags and of each heading are part of the budget.
+
+    Entries of one day share a heading, which is counted once.
+    """
     overheads = Overheads(10, dict.fromkeys(LONG_TERM, 5), {"mon": 3, "tue": 3})
     hits = [PlainEntry(day, EPISODIC, 20, day) for day in ("mon", "mon", "tue")]
     assert filled(plan(81), hits, overheads).used[EPISODIC] == 71
@@ -105,7 +108,10 @@ def test_headings_and_wrapper_count_towards_the_budget() -> None:
 
 
 def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
-    """By default, the entry is skipped. With the option "cut", it is cut to at most half of the share."""
+    """An entry larger than its memory type's share is skipped.
+
+    With `oversize: "cut"`, it is shortened to half of the share.
+    """
     hits = entries(SEMANTIC, 5000, 100)
     assert ranks(filled(plan(400), hits)) == [2]
     cut = filled(plan(400, oversize="cut"), hits)
@@ -142,7 +148,7 @@ all_overheads = st.builds(
 @given(plans, entry_lists, all_overheads)
 @settings(max_examples=400)
 def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """Total, caps and final shares hold for any budget, caps, entries and heading sizes."""
+    """For any budget and entries, the tokens are within the total, each type's cap and each type's final share."""
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     assert sum(result.used.values()) + (overheads.wrapper if result.chosen else 0) <= asked.total or not result.chosen

@@ -1,4 +1,4 @@
-"""The context rendered from a thread and its ancestors: shares of the budget, files and images, and omissions."""
+"""The context that is rendered from a thread and its ancestors: its parts, their budgets, and what is left out."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def mentioning(kind: str, *paths: str) -> Turn:
 
 
 def full_chain(words: int = 6) -> list[ThreadTail]:
-    """A thread chain in which every part is larger than any share."""
+    """A thread and its parent, with so much text that no part of their context fits into its share."""
     text = " ".join(["word"] * words)
     old = [turn(f"old {number} {text}", files=[f"o{number}"]) for number in range(40)]
     rules = [turn(f"rule {number} {text}", "system") for number in range(40)]
@@ -136,7 +136,10 @@ def test_an_unused_share_is_not_given_to_other_parts() -> None:
 
 
 def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None:
-    """Without shares, every part shows something, and tokens that one part does not need go to the others."""
+    """If no shares of the budget are set, every part of a thread's context, such as turns and files, has text.
+
+    Tokens that one part does not need go to other parts.
+    """
     chain = full_chain()
     full = context_of(chain, 500)
     assert all(tokens > 0 for tokens in full.parts.values())
@@ -165,7 +168,10 @@ def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocat
 
 
 def test_the_newest_own_turns_are_shown_in_order() -> None:
-    """The thread's newest turns are shown after the turns of its ancestors, in order."""
+    """The newest turns of a thread are shown in order, after those of its parent thread.
+
+    Older turns are counted as omitted.
+    """
     chain = [
         thread("parent", *[turn(f"p{number}") for number in range(3)]),
         thread("own", *[turn(f"o{number}") for number in range(19)]),

@@ -1,4 +1,4 @@
-"""Contexts written from ranked candidates, with the real tokenizer where exact counts matter."""
+"""The context that is written from ranked candidates: its budget, its parts and repeated texts."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
 async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, world: World, oversize: str) -> None:
-    """The final text, counted again, is within the budget, although some memories try to break out of their entries."""
+    """The tokens of the final text are within the budget, even if memories contain the tags of a context."""
     for budget in (0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000):
         answer = await world.retrieve(
             "importer file of the shop todo", budget=budget, working_budget=budget // 3, oversize=oversize
@@ -156,7 +156,7 @@ async def test_working_items_of_the_current_todo_come_first() -> None:
 
 
 async def test_working_memory_can_be_left_out() -> None:
-    """If a request excludes working memory, it takes no tokens."""
+    """With `include_working: false`, the context has no item of working memory and spends no tokens on it."""
     world = World()
     await world.add("working", "debugging the importer")
     answer = await world.retrieve("importer", include_working=False)
@@ -170,7 +170,7 @@ class WhereCounted(FakeTokenizer):
         self.on_loop: set[bool] = set()
 
     def count(self, text: str) -> int:
-        """Number of tokens; records whether the event loop's thread asked."""
+        """Number of tokens. For a long text, `on_loop` gets whether the call was made on the event loop's thread."""
         if len(text) >= LONG_TEXT // 2:
             self.on_loop.add(threading.current_thread() is threading.main_thread())
         return super().count(text)
@@ -189,7 +189,7 @@ async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) ->
 
 
 async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
-    """The answer of a retrieval for the model `model` from a store of forty facts."""
+    """The answer of a retrieval from forty facts. model: name of the LLM that will read the context."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
     ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, tokenizer=tokenizer)
@@ -277,7 +277,10 @@ async def add_rule_and_its_message(world: World) -> tuple[str, str]:
 
 
 async def test_a_repeated_text_stays_if_the_message_with_it_would_not_fit_otherwise(encoded: World) -> None:
-    """A rule is shown if, without it, a longer memory would fit and displace the message that contains the rule."""
+    """A rule that a message repeats is usually left out of the context.
+
+    It stays if the freed tokens would let in a longer memory that displaces the message.
+    """
     best = await encoded.add("semantic", "x", importance=10)
     rule, message = await add_rule_and_its_message(encoded)
     answer = await encoded.retrieve("how do I migrate?", weights={"importance": 1}, budget=110, floor=0)
@@ -286,7 +289,7 @@ async def test_a_repeated_text_stays_if_the_message_with_it_would_not_fit_otherw
 
 
 async def test_keeping_one_repeated_text_restores_no_other(encoded: World) -> None:
-    """If the rule of one message stays, a fact that another message contains is still left out."""
+    """If a rule is shown although a message repeats it, a fact that another message repeats is still left out."""
     other = await encoded.add("episodic", "Lunch is at noon. Tea is at four.", importance=10)
     rule, message = await add_rule_and_its_message(encoded)
     fact = await encoded.add("semantic", "Tea is at four.", importance=6)

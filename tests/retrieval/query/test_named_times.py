@@ -101,7 +101,7 @@ def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> No
     ],
 )
 def test_other_words_name_no_time(query: str) -> None:
-    """Verbs spelled like months, plain numbers and impossible dates give no window."""
+    """Verbs that look like months, plain numbers and impossible dates give no time window."""
     assert time_windows(query, NOW) == ()
     assert not names_time(query)
 
@@ -138,7 +138,10 @@ def test_a_date_is_not_an_event() -> None:
 
 
 def test_an_event_is_read_although_case_folding_changes_the_length() -> None:
-    """If case folding changes the query's length, the words of the event are returned case-folded."""
+    """In "The Straße was closed two days before the Umzug", the event is read as "umzug".
+
+    Case folding makes "ß" longer ("ss"), which shifts all positions.
+    """
     reference = event_reference("The Straße was closed two days before the Umzug")
     assert reference is not None
     assert reference.event == "umzug"
@@ -159,7 +162,7 @@ def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, da
 
 
 def test_every_time_is_read_once_and_in_order() -> None:
-    """A full date gives one window, and no further window for its month or its year."""
+    """A query's times give windows in the order of the text. A full date gives none for its month or year alone."""
     windows = time_windows("between yesterday and 3 November 2025, or in 2024", NOW)
     assert [window.start for window in windows] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
 

@@ -18,9 +18,9 @@ def request(query: str = "what is the plan", **fields: object) -> SearchRequest:
 
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
-    """The weights of each profile sum to 1, so scores are in [0, 1].
+    """The weights of each profile sum to 1, so that scores are from 0 to 1.
 
-    The sum excludes `link`, which scales another hit's score.
+    The sum leaves out the signal `link`, which gives a linked memory a share of another hit's score.
     """
     assert set(PROFILES[name]) == set(SIGNALS)
     assert sum(PROFILES[name].values()) - PROFILES[name]["link"] == pytest.approx(1.0)
@@ -40,7 +40,10 @@ def test_weights_in_the_request_replace_those_of_the_profile() -> None:
 
 
 def test_a_query_for_the_latest_raises_recency() -> None:
-    """A query such as "the latest plan" adds LATEST_RECENCY to recency in the default profile, whose sum stays 1."""
+    """For "the latest plan", the weight of recency rises by LATEST_RECENCY, and the sum of all weights stays 1.
+
+    A profile that the request names is not changed.
+    """
     _, plain = weights_for(request("the plan"))
     _, latest = weights_for(request("the latest plan"))
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)

@@ -38,7 +38,10 @@ def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) ->
 
 
 def test_a_budget_is_a_number_or_has_caps_by_type() -> None:
-    """If a budget has only caps by type, the default total applies."""
+    """A budget is a number of tokens, or an object with caps by memory type.
+
+    Without a total, DEFAULT_BUDGET applies.
+    """
     assert RetrieveRequest.model_validate({**BASE, "budget": 300}).allowance == Budget(total=300)
     capped = RetrieveRequest.model_validate({**BASE, "budget": {"per_type": {"semantic": 50}}})
     assert capped.allowance == Budget(total=DEFAULT_BUDGET, per_type={MemoryType.SEMANTIC: 50})
@@ -74,13 +77,13 @@ def total(asked: RetrieveRequest) -> int:
 
 @given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
 def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
-    """The reduced budget times (1 + margin) is at most the original budget."""
+    """A token budget reduced by a safety margin, for an inexact tokenizer, times (1 + margin) is at most the budget."""
     assert reduced(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
     assert reduced(tokens, 0.0) == tokens
 
 
 def test_without_a_model_the_request_is_unchanged() -> None:
-    """A request without a model keeps its total and has no margin."""
+    """A request that names no model keeps its total budget, without a safety margin."""
     asked = request(budget=500)
     settled = settle(asked, REGISTRY)
     assert settled.request is asked
@@ -106,7 +109,7 @@ def test_a_total_in_the_request_is_kept() -> None:
 
 
 def test_without_a_total_a_budget_gets_the_models_share() -> None:
-    """If a budget has only caps by type, its total is the model's share for memories, and the caps stay."""
+    """A budget with caps but no total gets the total that the model's entry in the registry gives to memories."""
     settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 
@@ -137,7 +140,10 @@ def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
 def test_settling_a_recorded_request_again_changes_nothing(model: str) -> None:
-    """Deriving budget and tokenizer again for a request that a receipt recorded gives the same request."""
+    """settle() derives budget and tokenizer from the model.
+
+    For a request that it has settled, it gives the same values.
+    """
     once = settle(request(model=model, budget=1_000), REGISTRY).request
     again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)
     assert (again.request.budget, again.request.tokenizer) == (once.budget, once.tokenizer)

@@ -22,19 +22,19 @@ def worded() -> World:
 
 
 async def bought(world: World, days_before: float, what: str) -> str:
-    """Store a purchase made `days_before` the move, which was a hundred days ago, and return its id."""
+    """Store a purchase `days_before` days before the move to Lisbon, which was 100 days ago, and return its id."""
     created = NOW - timedelta(days=100 + days_before)
     return await world.add("episodic", f"bought {what}", created_at=rfc3339(created), session_id=f"s{days_before}")
 
 
 async def time_signals(world: World, question: str, **fields: Any) -> dict[str, float]:
-    """The `time` signal of every hit, by id."""
+    """The signal `time` of every hit for the question, by memory id. fields: fields of the search request."""
     response = await world.search(question, explain=True, **fields)
     return {hit.id: hit.signals["time"] for hit in response.hits if hit.signals}
 
 
 async def test_memories_near_the_time_of_the_event_rank_first() -> None:
-    """A purchase two weeks before the move ranks above purchases at other times."""
+    """Asked about two weeks before a move, a purchase of that time ranks above purchases at other times."""
     world = worded()
     move = await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     purchase = await bought(world, 14, "boxes")
@@ -57,22 +57,22 @@ async def test_an_unknown_event_gives_no_time_signal() -> None:
 
 
 async def test_the_event_is_not_searched_when_time_has_no_weight() -> None:
-    """With a profile without a weight for `time`, the event is not searched, and the signal is 0."""
+    """A profile with weight 0 for the signal `time` gives every hit the signal 0, although the query names an event."""
     world = worded()
     await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     purchase = await bought(world, 14, "boxes")
     assert (await time_signals(world, QUESTION, profile="relevance"))[purchase] == 0.0
 
 
-async def test_sparse_search_alone_dates_no_event() -> None:
-    """Without the encoder, keyword search alone is no evidence that the best hit is the event."""
+async def test_without_the_encoder_an_event_gives_no_time_signal() -> None:
+    """When only keywords are searched, the best hit is no evidence of the event, so every signal `time` is 0."""
     world = World(AwayEmbedder(), writer=WordEmbedder())
     await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     assert set((await time_signals(world, QUESTION)).values()) == {0.0}
 
 
-async def test_an_encoder_without_token_vectors_dates_no_event() -> None:
-    """Without token vectors, the cosines of whole texts do not tell an event from similar events."""
+async def test_without_token_vectors_an_event_gives_no_time_signal() -> None:
+    """Cosines of whole texts cannot tell an event from similar events, so every signal `time` is 0."""
     world = World()
     await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     assert set((await time_signals(world, QUESTION)).values()) == {0.0}

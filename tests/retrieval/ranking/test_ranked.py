@@ -1,4 +1,4 @@
-"""Ranked candidates, stored as columns."""
+"""`RankedCandidates`: the candidates of a retrieval in their final order, with one array for each field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.retrieval.builders import hit_rows
 
 
 def ranking() -> RankedCandidates:
-    """A ranking of hits a and c, a duplicate of a, and a candidate below the threshold."""
+    """A ranking with the hits a and c, the candidate b as a duplicate of a, and d with a score below the threshold."""
     rows = {"a": (0.9, "same"), "b": (0.8, "same"), "c": (0.7, "other"), "d": (0.0, "last")}
     candidates = [
         CandidateRow(
@@ -28,7 +28,7 @@ def ranking() -> RankedCandidates:
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
-    """All columns have this order: hits, duplicates, candidates below the threshold."""
+    """The order of a ranking is hits, duplicates of hits, candidates with a score below the threshold."""
     ranked = ranking()
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
@@ -60,6 +60,6 @@ def test_a_repeated_hit_becomes_a_duplicate() -> None:
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))
 
 
-def test_duplicates_of_a_repeated_hit_become_duplicates_of_the_hit_that_contains_it() -> None:
-    """If hit c contains the text of hit a, the duplicates of a become duplicates of c."""
+def test_duplicates_of_a_repeated_hit_move_to_the_hit_that_repeats_it() -> None:
+    """If hit c contains the text of hit a, then a and its duplicates become duplicates of c."""
     assert ranking().without_repeats({"a": "c"}).duplicate_of == ("c", "c")

@@ -29,7 +29,7 @@ class GatedReceipts(FakeReceipts):
     writes: list[int] = field(default_factory=list)
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Once `gate` is open, append the receipts or raise."""
+        """Wait until `gate` is set, then append the receipts, or raise if failures are left."""
         await self.gate.wait()
         if self.failures:
             self.failures -= 1
@@ -49,7 +49,7 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
 
 
 def in_touch(receipt_store: FakeReceipts) -> ReceiptQueue:
-    """A receipt queue whose store is known to be available, so that answers do not wait for writes."""
+    """A queue of receipts that takes its store for available, so that `put` does not wait for writes."""
     return ReceiptQueue(receipt_store, lambda: True)
 
 
@@ -82,10 +82,7 @@ async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
 
 
 async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> None:
-    """If the store may be unavailable, an answer waits for the write of its receipt.
-
-    If the write fails, so does `put`.
-    """
+    """If the receipt store may be unavailable, `put` waits until the receipt is written, and raises if that fails."""
     with pytest.raises(Unavailable):
         await put(ReceiptQueue(AwayReceipts()), "one")
     receipt_store = FakeReceipts()
@@ -94,7 +91,10 @@ async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> 
 
 
 async def test_a_receipt_whose_id_was_sent_outlives_a_short_outage() -> None:
-    """A receipt whose id is in an answer is written once the store is back. Until then, new receipts are refused."""
+    """After a failed write, a receipt whose id is already in an answer is kept and written later.
+
+    Until then, new receipts are refused.
+    """
     receipt_store = GatedReceipts(failures=1)
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -119,7 +119,7 @@ async def test_erasing_includes_waiting_receipts() -> None:
 
 
 async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
-    """At the end, an unavailable store is tried once more; then its waiting receipts count as lost."""
+    """Closing the queue writes its waiting receipts. If the store is unavailable, they are counted in `lost`."""
     receipt_store = GatedReceipts()
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -155,7 +155,7 @@ async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
 
 
 async def test_a_full_queue_refuses_receipts() -> None:
-    """If the queue is full, a receipt is refused unless room becomes free before a timeout."""
+    """If the queue is full, a receipt is refused unless room becomes free within a timeout."""
     queue = ReceiptQueue(receipt_store := GatedReceipts(), lambda: True, room_timeout_s=0.05)
     for number in range(MAX_WAITING):
         await put(queue, str(number))
@@ -180,7 +180,7 @@ async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() ->
 
 
 async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
-    """A receipt that waits for room is refused as soon as the store is known to be unavailable, before the timeout."""
+    """A receipt that waits for room in the full queue is refused as soon as a write fails, before the timeout."""
     receipt_store = GatedReceipts(failures=1)
     queue = in_touch(receipt_store)
     for number in range(MAX_WAITING):
