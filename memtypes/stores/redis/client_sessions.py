@@ -32,18 +32,21 @@ _STATEMENT = "="
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:
-    """The store of turns that `RedisClientSessions` has queued and that are not stored as memories yet."""
+    """The queue of turns that clients have sent, such as prompts and answers, and that are not memories yet."""
     return RedisEvictedTurns(live, _CAPTURES, _CAPTURES_ASIDE)
 
 
 class RedisClientSessions(ClientSessionStore):
-    """Implements `ClientSessionStore` on Redis. The turns that `queue` adds are read through `captured_turns`."""
+    """Implements `ClientSessionStore` on Redis: stores what client sessions were shown, their prompts and turns."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Return which memories the session was shown. Stores `prompt`, if given, until `queue` gets `prompt_id`."""
+        """Return which memories the session was shown, and store `prompt`, if given, until the agent has answered it.
+
+        The prompt is not queued to become a memory before `queue` is called with the same `prompt_id`.
+        """
         arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
         since, members = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
         statements = frozenset(member for member in members if member.startswith(_STATEMENT))
@@ -53,7 +56,7 @@ class RedisClientSessions(ClientSessionStore):
         )
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record the memories `ids`, and `statements` (hashes of statements in their texts), as shown; return True.
+        """Record that the session is shown the memories `ids`, and return True. statements: hashes of their sentences.
 
         If one of the memories was shown before, records nothing and returns False.
         """
@@ -68,12 +71,12 @@ class RedisClientSessions(ClientSessionStore):
             await self._live.command("pexpire", key, _TTL_MS)
 
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Forget which memories the session was shown, at most once per `pause`; see `ClientSessionStore`."""
+        """Forget which memories the session was shown, unless this was done less than `pause` before `at`."""
         arguments = (_TTL_MS, round(at.timestamp() * 1_000), round(pause.total_seconds() * 1_000))
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the prompt that `begin` stored as `prompt_id`, then `turns`. Returns the number of turns queued."""
+        """Queue the prompt stored under `prompt_id`, then `turns`, to become memories. Returns how many it queued."""
         session = _session(scope)
         arguments: list[Argument] = [_TTL_MS, batch_head(scope, session)]
         arguments += [int(prompt_id is not None), prompt_id or ""]
@@ -83,12 +86,12 @@ class RedisClientSessions(ClientSessionStore):
         return int(await self._live.script(_QUEUE, keys, arguments, idempotent=True))
 
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """Return the ids of the prompts that `begin` stored and `queue` has not queued yet."""
+        """Return the ids of the session's prompts that the agent has not answered, so `queue` has not queued them."""
         names: list[str] = await self._live.command("hkeys", _state(scope))
         return sorted(name.removeprefix(_PROMPT) for name in names if name.startswith(_PROMPT))
 
     async def discard_prompts(self, scope: Scope) -> None:
-        """Remove the prompts that were stored but not queued yet, of one session or of all in the namespace."""
+        """Remove the prompts that still wait for an answer, of the scope's session or, without one, of all sessions."""
         state = live_key(scope, _STATE, scope.session_id or "")
         every = (key async for key in self._live.keys_of(scope) if key.startswith(state))
         for key in [state] if scope.session_id else [key async for key in every]:
@@ -115,6 +118,6 @@ def _keys(scope: Scope) -> list[str]:
 
 
 def _mark(prompt_id: str | None, turn: Turn) -> str:
-    """A digest by which a turn that a client sends again is recognised."""
+    """A digest of prompt, role, agent and content, which recognises a turn that the client sends a second time."""
     identity = json.dumps([prompt_id, turn.role, turn.agent_id, turn.content])
     return hashlib.sha256(identity.encode()).hexdigest()[:32]

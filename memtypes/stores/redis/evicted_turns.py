@@ -26,18 +26,18 @@ _MOVE = Script.load("thread_move")
 
 
 def queue_key(scope: Scope, queue: str = _QUEUE) -> str:
-    """Redis key of a queue of turns in the namespace. queue: the `kind` of `live_key`; by default evicted turns."""
+    """Redis key of the namespace's queue of turns to store as memories. queue: its name; by default evicted turns."""
     return live_key(scope, queue)
 
 
 def batch_head(scope: Scope, thread_id: str) -> str:
-    """The beginning of a batch's JSON. A Lua script, which gets it as an argument, appends the turns and `]}`."""
+    """The JSON of a batch of evicted turns up to its list of turns. A Lua script appends the turns and `]}`."""
     head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
     return json.dumps(head)[:-1] + ', "turns": ['
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """Stores batches of turns in Redis lists. queue, aside: `kind` in the keys of queued and of set-aside batches."""
+    """Stores turns that wait to become memories. queue, aside: Redis key names of waiting and of failed batches."""
 
     def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
         self._live = live
@@ -45,25 +45,25 @@ class RedisEvictedTurns(EvictedTurnStore):
         self._aside = aside
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """Return the first `limit` batches of the namespace's queue; see `EvictedTurnStore`."""
+        """Return the first `limit` batches of turns in the namespace's queue, which wait to be stored as memories."""
         return [_batch(token) for token in await self._range(queue_key(scope, self._queue), limit - 1)]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
-        """Remove a batch from the queue once its turns are stored as memories; see `EvictedTurnStore`."""
+        """Remove a batch of turns from the queue, because the turns are now stored as memories."""
         await self._live.command("lrem", queue_key(scope, self._queue), 1, batch.token)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Move a batch to the end of its queue after `tries` failed attempts to store it; see `EvictedTurnStore`."""
+        """Move a batch of turns to the end of its queue, after `tries` failed attempts to store it as memories."""
         key = queue_key(scope, self._queue)
         await self._move(key, key, replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a batch out of the queue until `retry_at`, and store the reason why it failed."""
+        """Take a batch of turns that could not be stored as memories out of the queue until `retry_at`."""
         aside = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
         await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Move batches set aside until `at` or earlier (None: all) back to their queues. Returns how many it moved."""
+        """Queue failed batches of turns again. at: only batches due at `at`; None for all. Returns how many."""
         requeued = 0
         for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
             for token in await self._range(key, -1):
@@ -74,13 +74,13 @@ class RedisEvictedTurns(EvictedTurnStore):
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """The number of batches in the namespace's queue, and the thread's batches taken out of it after failures."""
+        """The number of batches of turns that wait to become memories, and the thread's batches that failed to."""
         waiting: int = await self._live.command("llen", queue_key(scope, self._queue))
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
-        """Remove the batches, queued or set aside, of a thread; of the whole namespace if `thread_id` is None."""
+        """Remove the turns of a thread (None: every thread of the namespace) that wait to be stored as memories."""
         queue, aside = queue_key(scope, self._queue), live_key(scope, self._aside, thread_id or "")
         keys = [aside] if thread_id else [key async for key in self._live.keys_of(scope) if key.startswith(aside)]
         for key in keys:  # first, because `requeue` may move their batches to the queue meanwhile
@@ -93,7 +93,7 @@ class RedisEvictedTurns(EvictedTurnStore):
                 await self._live.command("lrem", queue, 1, token)
 
     async def scopes(self) -> AsyncIterator[Scope]:
-        """Every scope with queued batches; see `EvictedTurnStore`."""
+        """Yield the scope (tenant and namespace) of each queue in which turns wait to be stored as memories."""
         for key in await self._live.keys_matching(f"rm:*:{self._queue}"):
             for token in await self._range(key, 0):
                 yield _scope(token)
@@ -103,7 +103,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return tokens
 
     async def _move(self, source: str, target: str, batch: EvictedTurns) -> bool:
-        """Move a batch, with its current fields, between two lists. Returns False if `source` does not contain it."""
+        """Move a batch between two Redis lists, and store its new state. Returns False if it is not in `source`."""
         answer = await self._live.script(_MOVE, [source, target], [batch.token, _text(batch)], idempotent=False)
         return bool(answer[0] == "ok")
 
@@ -128,7 +128,7 @@ def _batch(token: str) -> EvictedTurns:
 
 
 def _text(batch: EvictedTurns) -> str:
-    """The JSON of a batch with its current tries, rounds, reason and retry time; it replaces the JSON in `token`."""
+    """The new JSON of a batch: its stored JSON (`token`) with the tries, rounds, reason and retry time of `batch`."""
     retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
     state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
     return json.dumps(json.loads(batch.token) | state)

@@ -36,7 +36,7 @@ class RedisWorking(LiveItemStore):
         self._live = live
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item of the session, and make it due to be copied to the memory store; see `LiveItemStore`."""
+        """Store a working memory item of the scope's session. A background job then copies it to the memory store."""
         at = _milliseconds(item.memory.updated_at)
         await self._live.script(
             _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at, _agents(scope)), idempotent=True
@@ -44,7 +44,7 @@ class RedisWorking(LiveItemStore):
         await self._set_due(scope, at)
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Return the items of the session, oldest first; see `LiveItemStore`."""
+        """Return the working memory items of the scope's session, oldest first; see `LiveItemStore`."""
         key, _ = _keys(scope)
         workload = READ if optional else COMMAND
         records: list[str] = await self._live.run(
@@ -54,13 +54,13 @@ class RedisWorking(LiveItemStore):
         return sorted(items, key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the items' time to live. Call it after the API answer is sent, as the server syncs writes to disk."""
+        """Restart the items' time to live. Call this after the API answer is sent, as it waits for Redis's disk."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
             await self._set_due(scope, _milliseconds(at))
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared, so that prompts no longer show them. Returns their ids."""
+        """Mark the selected items of the session as cleared, so that prompts no longer show them. Returns their ids."""
         arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "", _agents(scope))
         ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
@@ -68,32 +68,35 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's items that belong to to-dos: prompts omit them. If `paused` is False, resume all items.
+        """Pause the session's to-dos and the notes on them: prompts leave out paused items. False resumes all items.
 
-        Returns how many items changed. at: the current time, by which expired items are left out.
+        Returns how many items changed. at: the current time. Items that have expired by then are not changed.
         """
         arguments = (_milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return the namespaces with items to copy to the memory store, or to delete, at `at`; see `LiveItemStore`."""
+        """Return namespaces with working memory items that are due to be copied to the memory store, or deleted."""
         due = await self._due(DUE_NAMESPACES, at, limit)
         return [DueNamespace(Scope(*json.loads(name)), f"{score:.0f}") for name, score in due]
 
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return the sessions with items to copy to the memory store, or to delete, at `at`; see `LiveItemStore`."""
+        """Return sessions with working memory items that are due to be copied to the memory store, or deleted."""
         return [session for session, _ in await self._due(_sessions_key(scope), at, limit)]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as copied to the memory store, unless changed since; delete those cleared or expired at `at`."""
+        """Mark items as copied to the memory store, or delete them if cleared or expired. Skips items changed since."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope)]
         for item in items:
             arguments += [item.memory.id, item.revision]
         await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set the due time of a namespace to the earliest due time of its sessions; remove it if no session is due."""
+        """Set when a namespace's working memory must next be copied or cleaned up: when its first session is due.
+
+        If no session is due, removes this due time. Does nothing if it was changed after the caller read it.
+        """
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.command("zrange", key, 0, 0, withscores=True)
         next_due = f"{first[0][1]:.0f}" if first else ""
@@ -134,7 +137,10 @@ def _member(scope: Scope) -> str:
 
 
 def _record(item: LiveItem) -> str:
-    """The item as JSON for Redis; see working_common.lua. When read, an item has this text as its `revision`."""
+    """The item as the JSON text stored in Redis (format: working_common.lua).
+
+    A reader keeps the text as the item's `revision`. `mark_synced` skips the item if the stored text has changed since.
+    """
     memory = item.memory
     return json.dumps(
         {
