@@ -27,7 +27,7 @@ settings.load_profile("untimed")
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Coverage is not measured inside. Measuring nearly doubles the time of a test.
+    """Coverage is not measured inside this context, because measuring nearly doubles the time of a test.
 
     pytest-cov's marker `no_cover` does the same for a test, but not in the workers of pytest-xdist.
     """
@@ -43,10 +43,10 @@ def unmeasured() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Measure imports in one worker: every worker imports the same modules.
+    """Collect tests without garbage collection, and measure the coverage of imports in one worker only.
 
-    Modules and tests stay until the end, so they are kept out of garbage collection: it would take a sixth of the time
-    of the collection of tests, and seconds at the end of each worker.
+    Every worker imports the same modules. Modules and tests stay until the end, so they are excluded from garbage
+    collection for good, which saves seconds in each worker.
     """
     gc.disable()
     try:
@@ -83,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def encodings() -> Iterator[None]:
-    """Each encoding is built once in a worker: it takes a quarter of a second in every service of a test's process."""
+    """Each encoding of tiktoken is built once in a worker, as building takes a quarter of a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiktoken, "_encoding", functools.cache(tiktoken._encoding))
         yield
@@ -129,7 +129,7 @@ async def live_cluster(cluster_url: str) -> AsyncIterator[LiveClient]:
 
 @pytest.fixture(scope="module")
 async def live_packaged(packaged_url: str) -> AsyncIterator[LiveClient]:
-    """A live client of the packaged redis-server."""
+    """A LiveClient connected to the redis-server of `packaged_url`, the oldest supported version."""
     async with client_of(packaged_url) as client:
         yield client
 

@@ -28,9 +28,9 @@ def free_port() -> int:
 
 
 class Process:
-    """A `python -m api` child process on a free port with its data in `home`. log: file with its output.
+    """A `python -m api` child process on a free port with its data in `home`. log: the file with its output.
 
-    settings: by name, as environment variables.
+    settings: service settings by name, passed as environment variables (`port` as REMEMBRANCER_PORT).
     """
 
     def __init__(self, home: Path, encoder: Path, *arguments: str, **settings: str) -> None:

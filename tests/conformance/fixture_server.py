@@ -1,6 +1,6 @@
-"""A server with the tools, prompts and resources that the conformance suite asks for, behind the product's own mount.
+"""An MCP server with the tools, prompts and resources of the conformance suite, served at the product's /mcp route.
 
-It shows that the route and the transport behind it conform; its contents are the suite's.
+With it, the suite tests the product's route and transport.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Context = ServerRequestContext[Any, Any]
 
 
 class FixtureMount(McpMount):
-    """The product's mount with the suite's server in it."""
+    """The product's /mcp route with `fixture_server` in place of the product's MCP server."""
 
     def _loaded(self) -> StreamableHTTPSessionManager:
         return StreamableHTTPSessionManager(
@@ -52,7 +52,7 @@ class FixtureMount(McpMount):
 
 
 def fixture_app(services: Services) -> Litestar:
-    """An application with the mount alone, guarded as the product is."""
+    """An application that has only the /mcp route, with the access checks of the product."""
     held = {"services": services, "mcp": FixtureMount(services, BODY_BYTES)}
     return Litestar(
         [mcp_handler()],
@@ -66,7 +66,7 @@ def fixture_app(services: Services) -> Litestar:
 
 
 def fixture_server() -> Server[Any]:
-    """The suite's tools, prompts and resources."""
+    """An MCP server with the tools, prompts and resources that the conformance suite calls."""
     return Server(
         "fixture",
         on_list_tools=_answering(

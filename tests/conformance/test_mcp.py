@@ -61,13 +61,13 @@ def _served(app: Litestar) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def product() -> Iterator[str]:
-    """Address of a running service's MCP server that needs no keys."""
+    """URL of the product's MCP server, running without API keys."""
     yield from _served(create_app(fake_services(lambda: NOW), local_only=True))
 
 
 @pytest.fixture(scope="module")
 def fixtures() -> Iterator[str]:
-    """Address of the suite's tools behind the product's mount."""
+    """URL of the /mcp route that serves the conformance suite's own tools, prompts and resources."""
     yield from _served(fixture_app(fake_services(lambda: NOW)))
 
 
@@ -95,12 +95,12 @@ def test_the_product_passes_a_scenario_of_the_mcp_suite(product: str, scenario: 
 def test_the_mcp_route_passes_a_scenario_that_needs_the_suites_tools(
     fixtures: str, scenario: str, version: str
 ) -> None:
-    """All checks pass when the product's /mcp route serves the suite's own tools, prompts and resources."""
+    """The scenario passes if the product's /mcp route serves the suite's own tools, prompts and resources."""
     run(fixtures, scenario, version)
 
 
-def test_the_page_lists_every_scenario_and_version() -> None:
-    """The tables of results have each scenario that is run, in the row of its versions."""
+def test_the_documentation_lists_every_scenario_and_version() -> None:
+    """The tables of docs/mcp-conformance.md list each scenario that is run, with its protocol versions."""
     rows = re.findall(r"^\| (\d{4}-[\d, -]+) \| (`.+`) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     listed = {name: tuple(versions.split(", ")) for versions, names in rows for name in re.findall("`(.+?)`", names)}
     assert listed == PRODUCT | FIXTURES

@@ -1,4 +1,4 @@
-"""The real clients, each in a home folder of its own and with a stub as its model."""
+"""The real Claude Code and Codex, each with a separate home folder and a stub in place of its model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class ClientRun:
 
 @dataclass(slots=True)
 class RealClient(ABC):
-    """A client with its home folder. name: its name for `install`. environment: its variables besides PATH and HOME."""
+    """A coding agent with a separate home folder. name: the argument of `remembrancer install` for it.
+
+    environment: environment variables that are set besides PATH and HOME.
+    """
 
     name: ClassVar[str]
 
@@ -77,7 +80,7 @@ class ClaudeCode(RealClient):
     name = "claude-code"
 
     def configure(self) -> None:
-        """Point it at the stub model, and keep it from everything else."""
+        """Set the environment variables that select the stub model and disable all other network calls and updates."""
         self.environment = {
             "ANTHROPIC_BASE_URL": self.model.url,
             "ANTHROPIC_API_KEY": "stub",
@@ -133,7 +136,7 @@ class Codex(RealClient):
     name = "codex"
 
     def configure(self) -> None:
-        """Point it at the stub model. It waits longer than a second for MCP servers, as other tests run beside it."""
+        """Write a configuration that selects the stub model and waits 10 seconds for MCP servers."""
         self.environment = {"STUB_KEY": "stub"}
         folder = self.home / ".codex"
         folder.mkdir()
@@ -144,7 +147,10 @@ class Codex(RealClient):
         )
 
     def ask(self, folder: Path, *prompts: str, resume: str | None = None) -> ClientRun:
-        """Send each prompt in a run of the program, which trusts its hooks without a question."""
+        """Send the prompts, each in a separate run of the program that continues the session.
+
+        Hooks run without confirmation.
+        """
         *earlier, prompt = prompts
         for each in earlier:
             resume = self.ask(folder, each, resume=resume).session_id

@@ -19,12 +19,12 @@ from tests.real_clients.stub_models import StubModel, running_model
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker `real_clients`."""
     config.addinivalue_line("markers", "real_clients: drives Claude Code and Codex; runs with -m real_clients only")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect these tests unless the marker expression names them."""
+    """Deselect tests with the marker `real_clients`, unless the option `-m` names it."""
     if "real_clients" in config.option.markexpr:
         return
     deselected = [item for item in items if item.get_closest_marker("real_clients")]
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def program(variable: str) -> Path:
-    """The path that the environment variable names; without it the test is skipped."""
+    """The program's path from the environment variable `variable`; if it is not set, the test is skipped."""
     path = os.environ.get(variable)
     if not path:
         pytest.skip(f"set {variable}, or run `make real-clients`")
@@ -42,7 +42,7 @@ def program(variable: str) -> Path:
 
 
 class MemoryService(Process):
-    """A running service, and what it remembers of a project."""
+    """A running service whose memories of a project can be read."""
 
     def contents(self, folder: Path) -> list[str]:
         """The texts of the memories in the namespace of the project in `folder`."""
@@ -64,7 +64,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 
 @pytest.fixture
 def model() -> Iterator[StubModel]:
-    """A model that says `Done.` to everything, unless the test gives it a script."""
+    """A model that answers "Done." to every request, unless the test sets its script."""
     with running_model(StubModel()) as model:
         yield model
 
@@ -80,7 +80,7 @@ def claude_code(tmp_path: Path, model: StubModel) -> ClaudeCode:
 
 @pytest.fixture
 def codex(tmp_path: Path, model: StubModel) -> Codex:
-    """Codex with an empty home folder but for the model."""
+    """Codex with a home folder that contains only the configuration of the stub model."""
     client = Codex(program("REAL_CODEX"), tmp_path / "home", model)
     client.home.mkdir()
     client.configure()

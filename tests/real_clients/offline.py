@@ -1,7 +1,7 @@
-"""`python -m tests.real_clients.offline COMMAND...` runs a command in a network that has loopback alone.
+"""`python -m tests.real_clients.offline COMMAND...` runs a command that can reach no network except loopback.
 
-The command is the first process of a network namespace of its own, which needs Linux and the right to make one; where
-that is missing, it runs in the machine's network, and a line says so.
+The command runs in a new network namespace, which needs Linux and the right to create one. If that is not possible, the
+command runs with the machine's network, and a line says so.
 """
 
 from __future__ import annotations

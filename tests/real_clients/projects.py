@@ -1,4 +1,4 @@
-"""Twenty projects, in each a fact that is told and a question whose answer it is."""
+"""Twenty scripted projects, each with a fact to tell the client and a question that the fact answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CAPTURE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ScriptedProject:
-    """A project. secret: a word that is in its fact only, and in no other project."""
+    """A project. secret: a word of the fact that the question and all other projects do not contain."""
 
     folder: str
     fact: str
@@ -151,7 +151,7 @@ HERON = PROJECTS[0]
 
 
 def wait_until_stored(service: MemoryService, folder: Path, text: str) -> None:
-    """Return when a memory of the project contains `text`: what a client sends is stored after its answer."""
+    """Wait until a memory of the project contains `text`. The service stores a client's texts after it has answered."""
     end = time.monotonic() + CAPTURE_S
     while not any(text in content for content in service.contents(folder)):
         if time.monotonic() > end:

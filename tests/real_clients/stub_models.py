@@ -1,6 +1,6 @@
-"""Model servers that answer as a script says: POST /v1/messages as Anthropic's API does, /v1/responses as OpenAI's.
+"""Servers that stand in for models: a test's script decides their answers, and they record every request.
 
-They record every request, so that a test reads exactly what a client sent to its model.
+POST /v1/messages answers as Anthropic's API does, /v1/responses as OpenAI's.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class ToolCall:
 
 @dataclass(slots=True)
 class StubModel:
-    """What the model answers, and the requests it got. script: returns the answer to a request body.
+    """A stand-in for a model. script: returns the answer to a request body. requests: bodies of the requests so far.
 
-    A text ends the turn, a tool call asks for one more request.
+    An answer that is a text ends the turn; after a tool call, the client sends another request.
     """
 
     script: Callable[[dict[str, Any]], str | ToolCall] = lambda _: "Done."
@@ -35,11 +35,11 @@ class StubModel:
     url: str = ""
 
     def sent(self) -> str:
-        """The JSON of all requests since `clear`, without escaped characters."""
+        """The messages of all requests since `clear`, as JSON with non-ASCII characters unescaped."""
         return json.dumps([body.get("messages") or body.get("input") for body in self.requests], ensure_ascii=False)
 
     def sent_last(self) -> str:
-        """The JSON of the last request, without escaped characters."""
+        """The messages of the last request, as JSON with non-ASCII characters unescaped."""
         return json.dumps(self.requests[-1].get("messages") or self.requests[-1].get("input"), ensure_ascii=False)
 
     def clear(self) -> None:

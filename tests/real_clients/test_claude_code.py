@@ -23,10 +23,13 @@ def installed(claude_code: ClaudeCode, service: MemoryService) -> ClaudeCode:
     return claude_code
 
 
-def test_project_installation_and_key_in_the_environment(
+def test_an_installation_for_one_project_captures_that_project_only(
     claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """An installation for one project remembers only that project; its folder's name need not be valid in a header."""
+    """With `install --project`, facts from this project are stored and injected, and facts from another are not stored.
+
+    The project's folder has a name that is not valid in an HTTP header. An API key is set in the environment.
+    """
     folder, other = tmp_path / "проект", tmp_path / "other"
     for path in (folder, other):
         path.mkdir()
@@ -50,8 +53,10 @@ def test_tools_reach_the_memories_of_the_project(installed: ClaudeCode, service:
     assert HERON.fact in recalled_by_tool(installed, folder, "mcp__remembrancer__memory_recall")
 
 
-def test_uninstalled_client_is_as_before(claude_code: ClaudeCode, service: MemoryService, tmp_path: Path) -> None:
-    """Uninstalling removes every trace, even if Claude Code saved its settings in the meantime."""
+def test_uninstalling_removes_every_trace_from_the_settings(
+    claude_code: ClaudeCode, service: MemoryService, tmp_path: Path
+) -> None:
+    """After uninstalling, no settings file of Claude Code names the service, even if Claude Code saved its settings."""
     folder = tmp_path / "project"
     folder.mkdir()
     claude_code.ask(folder, "Hello.")
@@ -66,7 +71,10 @@ def test_uninstalled_client_is_as_before(claude_code: ClaudeCode, service: Memor
 def test_plugin_remembers_like_an_installation(
     claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """Its hooks inject and capture, and its MCP server, both in the namespace of the project."""
+    """The plugin's hooks capture a fact and inject it in the next session, and its MCP tool recalls the fact.
+
+    All use the namespace of the project.
+    """
     market, folder = tmp_path / "market", tmp_path / "project"
     folder.mkdir()
     for part in (".claude-plugin", "api/clients/claude_code"):
@@ -84,7 +92,7 @@ def test_plugin_remembers_like_an_installation(
 
 
 def recalled_by_tool(client: ClaudeCode, folder: Path, tool: str) -> str:
-    """What the tool answers when the model calls it with the question about the fact."""
+    """The result that Claude Code sends to its model after a call of `tool` with the project's question."""
     client.environment["MCP_CONNECTION_NONBLOCKING"] = "0"  # the first request waits for the server
     call = ToolCall(tool, {"query": HERON.question})
     client.model.script = lambda body: "Done." if "tool_result" in str(body["messages"]) else call

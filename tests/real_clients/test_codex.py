@@ -23,7 +23,10 @@ def installed(codex: Codex, service: MemoryService) -> Codex:
 
 
 def call_when_connected(body: dict[str, Any]) -> str | ToolCall:
-    """Call the tool of the MCP server once it is there; Codex sends its first request before all servers answer."""
+    """A script for the stub model: call memory_recall once Codex offers the tool, and wait a second before each retry.
+
+    Codex may send its first request before all MCP servers have answered.
+    """
     if any(entry.get("name") == "memory_recall" for entry in body["input"]):
         return "Done."
     if not any(tool.get("name") == "mcp__remembrancer" for tool in body["tools"]):
@@ -46,8 +49,10 @@ def test_tools_reach_the_memories_of_the_project(
     assert HERON.fact in str(outputs)
 
 
-def test_codex_reads_its_configuration_after_uninstalling(codex: Codex, service: MemoryService, tmp_path: Path) -> None:
-    """Uninstalling removes every trace, even if Codex saved its settings in the meantime."""
+def test_codex_works_with_its_old_configuration_after_uninstalling(
+    codex: Codex, service: MemoryService, tmp_path: Path
+) -> None:
+    """Uninstalling restores the configuration file exactly and removes the hooks. Codex then still answers."""
     folder = tmp_path / "project"
     folder.mkdir()
     before = (codex.home / ".codex" / "config.toml").read_text()

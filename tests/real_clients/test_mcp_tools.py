@@ -25,7 +25,7 @@ RECALL = {"query": "When does the release train of project Osprey leave?", "budg
 def test_claude_code_remembers_and_recalls_by_tools(
     claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """Claude Code calls memory_remember and memory_recall; the result that it sends is the text that was counted."""
+    """Claude Code calls memory_remember and memory_recall, and sends the recalled text to its model unchanged."""
     claude_code.installer("install", "claude-code", "--url", service.url)
     claude_code.environment["MCP_CONNECTION_NONBLOCKING"] = "0"  # the first request waits for the server
 
@@ -45,7 +45,7 @@ def test_claude_code_remembers_and_recalls_by_tools(
 def test_codex_remembers_and_recalls_by_tools(
     codex: Codex, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """Codex calls memory_remember and memory_recall; the output that it sends is the text that was counted."""
+    """Codex calls memory_remember and memory_recall, and sends the recalled text to its model unchanged."""
     codex.installer("install", "codex", "--url", service.url)
 
     def call(folder: Path, tool: str, arguments: dict[str, Any]) -> str:
@@ -61,7 +61,11 @@ def test_codex_remembers_and_recalls_by_tools(
 
 
 def check(call: Callable[[Path, str, dict[str, Any]], str], service: MemoryService, tmp_path: Path) -> None:
-    """Remember by a tool in one session, recall by a tool in the next, and recount the text that the model read."""
+    """Store a memory by a tool in one session and recall it by a tool in another.
+
+    The number of tokens that the recalled text states must be its exact count. call: calls a tool in a session of a
+    folder, and returns its result as the client sends it to the model.
+    """
     folder = tmp_path / "osprey"
     folder.mkdir()
     assert "stored " in call(folder, "memory_remember", {"content": STATEMENT, "type": "semantic"})

@@ -63,7 +63,7 @@ def test_a_fact_is_injected_once_a_session(
 def test_nothing_that_was_recalled_is_captured_again(
     installed: RealClient, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """A model that repeats what was recalled adds no memory of it, however many sessions do so."""
+    """If a model repeats a recalled memory in its answer, no second memory of it is stored, however often."""
     folder = tmp_path / "loop"
     folder.mkdir()
     installed.ask(folder, HERON.fact)

@@ -1,4 +1,4 @@
-"""Options and fixtures of the soak tests: processes are killed under load, and nothing acknowledged may be lost.
+"""Options and fixtures of the soak tests, which kill processes under load and check that no acknowledged write is lost.
 
 `pytest tests/soak -m soak` runs them in minutes, with `--full` in about an hour. Without `-m soak` they are deselected.
 """
@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect soak tests unless the marker expression names them."""
+    """Deselect tests with the marker `soak`, unless the option `-m` names it."""
     if "soak" in config.option.markexpr:
         return
     deselected = [item for item in items if item.get_closest_marker("soak")]

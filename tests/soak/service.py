@@ -1,4 +1,4 @@
-"""Helpers of the soak tests: sizes, the processes to kill, and what a restarted service has stored."""
+"""Helpers of the soak tests: their sizes, the processes to kill, and the memories stored after a restart."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _CLAIMS = (
 
 @dataclass(slots=True)
 class Place:
-    """Holder of the running service, which is replaced when the service is started again."""
+    """Holds the running service for sessions that use it; after a restart, it holds the new process."""
 
     service: Service
 
@@ -47,7 +47,10 @@ class HookSession:
     acknowledged: list[str] = field(default_factory=list)
 
     def run(self) -> None:
-        """Post a prompt, its answer (twice, as if sent again) and a summary for each turn."""
+        """Post the hook events of each turn: the prompt, the answer (twice, as if sent again) and a summary.
+
+        Then end the session.
+        """
         headers = {"X-Remembrancer-Namespace": _NAMESPACE}
         with httpx.Client(timeout=5.0, headers=headers) as client:
             for turn in range(self.turns):

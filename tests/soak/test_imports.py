@@ -1,4 +1,4 @@
-"""The command `python -m ingest` over a folder, killed with or without its engine and run again."""
+"""The command `python -m ingest` imports a folder, is killed with or without its store process, and is run again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Importer:
     rng: random.Random
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The started process of an import."""
+        """Start an import and return its process."""
         command = [sys.executable, "-m", "ingest", str(self.folder), "--from", "auto", "-n", NAMESPACE, "--json"]
         place = ["--data-dir", str(self.settings.data_dir)]
         return subprocess.Popen([*command, *place], env=environment(self.settings), stdout=subprocess.PIPE)
@@ -54,7 +54,7 @@ class Importer:
         return alive
 
     def finish(self) -> dict[str, Any]:
-        """The report of an import that runs to its end."""
+        """Run an import to its end and return its report."""
         output, _ = self.start().communicate(timeout=_LIMIT_S)
         report: dict[str, Any] = json.loads(output)
         return report
@@ -66,7 +66,7 @@ class Importer:
 
 @pytest.mark.slow
 def test_a_killed_import_resumes(settings: Settings) -> None:
-    """Killed once without and once with its engine, an import resumes and stores each row once."""
+    """An import that was killed, once alone and once with its store process, resumes and stores each row once."""
     _imports_each_row_once(settings, rows=640, kills=2)
 
 

@@ -49,11 +49,11 @@ class Writer(ABC):
 
     @abstractmethod
     def name(self, answer: httpx.Response) -> str:
-        """The id or content by which `stored` lists what this answer acknowledged."""
+        """The name of the item or turn that this answer acknowledges: the item's id or the turn's content."""
 
     @abstractmethod
     def stored(self, client: httpx.Client) -> set[str]:
-        """Names of everything stored for this writer."""
+        """Names (as `name` returns them) of all items or turns that the service has stored for this writer."""
 
 
 class Items(Writer):
@@ -64,7 +64,7 @@ class Items(Writer):
         return client.post("/v1/working", json={**self._space(), "content": f"item {content}", "ttl_s": _WEEK_S})
 
     def name(self, answer: httpx.Response) -> str:
-        """The item's id."""
+        """The id of the item that the answer contains."""
         return str(answer.json()["id"])
 
     def stored(self, client: httpx.Client) -> set[str]:
@@ -90,11 +90,11 @@ class Turns(Writer):
         return client.post(f"/v1/threads/{self.thread_id}/turns", params={"namespace": _NAMESPACE}, json=turn)
 
     def name(self, answer: httpx.Response) -> str:
-        """The turn's content."""
+        """The content of the turn that the answer contains."""
         return str(answer.json()["turn"]["content"])
 
     def stored(self, client: httpx.Client) -> set[str]:
-        """The contents of the thread's turns."""
+        """The contents of all turns of the writer's thread."""
         contents: set[str] = set()
         while self.thread_id:
             query: dict[str, str | int] = {"namespace": _NAMESPACE, "limit": 1_000, "offset": len(contents)}

@@ -57,7 +57,7 @@ class PastImport:
         return self.service
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The started process of an import."""
+        """Start an import and return its process."""
         where = ["--url", f"http://127.0.0.1:{self.port}", "--data-dir", str(self.home / "client"), "--json"]
         command = [sys.executable, "-c", "from api.cli.entry import main; main()", "import", "claude-code", *where]
         variables = environment(self.settings) | {
@@ -67,7 +67,11 @@ class PastImport:
         return subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
     def kill_once(self, victim: str, parts: int, later_s: float, child: subprocess.Popen[bytes]) -> bool:
-        """Kill `victim` `later_s` seconds after this many parts are noted as sent; False if the import ended before."""
+        """Kill a process `later_s` seconds after the import's journal has `parts` lines.
+
+        victim: "importer" for the import `child`, otherwise a name that `pids_of` knows. Returns False if the import
+        ended before.
+        """
         while child.poll() is None and self.parts() < parts:
             time.sleep(_POLL_S)
         time.sleep(later_s)
@@ -84,12 +88,12 @@ class PastImport:
         return True
 
     def parts(self) -> int:
-        """The number of parts that the import's journal notes as sent."""
+        """The number of lines in the import's journal, one for each part of a transcript that was sent."""
         journals = (self.home / "client" / "journal").glob("sessions-*.jsonl")
         return sum(path.read_bytes().count(b"\n") for path in journals)
 
     def noted(self) -> Counter[str]:
-        """How often the import's journal notes the key of each message as sent."""
+        """For the key of each sent message, how often the import's journal contains it."""
         journals = (self.home / "client" / "journal").glob("sessions-*.jsonl")
         lines = [json.loads(line) for path in journals for line in path.read_bytes().splitlines()]
         return Counter(key for line in lines for key in line["keys"])

@@ -36,7 +36,10 @@ _LOOK_EVERY = 5
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The size of the test: threads, writers on each, and appends to each thread."""
+    """The size of the test.
+
+    writers: per thread. appends: turns that are appended to each thread, by all its writers.
+    """
 
     threads: int
     writers: int
@@ -44,7 +47,7 @@ class Load:
 
     @property
     def limit(self) -> int:
-        """The limit of messages in a thread: 90 % of its appends."""
+        """The maximum number of messages in a thread: 90 % of the turns that are appended to it."""
         return max(1, round(0.9 * self.appends))
 
 
@@ -92,7 +95,7 @@ def test_acknowledged_turns_are_stored_once(settings: Settings, sizes: Sizes) ->
 
 @dataclass(slots=True)
 class Place:
-    """Holder of the running service, which is replaced when the service is started again."""
+    """Holds the running service for threads that use it; after a restart, it holds the new process."""
 
     service: Service
 
@@ -111,7 +114,7 @@ class RetryingWriter:
     refusals: list[str] = field(default_factory=list)
 
     def write(self) -> None:
-        """Append all turns, one after the other."""
+        """Append the turns `contents` in order. Stop at an answer of 4xx, which is added to `refusals`."""
         with httpx.Client(timeout=5.0, params={"namespace": _NAMESPACE}) as client:
             for content in self.contents:
                 while (status := self._append(client, content)) != httpx.codes.CREATED:
@@ -132,7 +135,10 @@ class RetryingWriter:
 
 
 def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: Sizes) -> None:
-    """No turn is lost or doubled while the service and the live server are killed and the live server is paused."""
+    """Every turn is stored exactly once if clients repeat failed requests with the same idempotency key.
+
+    Meanwhile the service and the Redis server are killed, and the Redis server is paused.
+    """
     load, rng = sizes.of(Load(5, 4, 80), Load(100, 10, 500)), seeded()
     settings = with_policies(settings, "threads: {log: {type: message_count_based, max_messages: 40, ttl: 7d}}\n")
     place = Place(start(settings))
@@ -161,7 +167,7 @@ def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: 
 
 
 def _inflict(fault: str, place: Place, settings: Settings) -> None:
-    """Kill and restart the service, kill the live server, or pause the live server for longer than calls wait."""
+    """Cause a fault: kill and restart the service, kill the Redis server, or pause the Redis server for 3 seconds."""
     live = processes_of(settings.live_path, exclude={os.getpid()})
     if fault == "kill the service":
         place.service.kill([place.service.child.pid])
@@ -177,7 +183,10 @@ def _inflict(fault: str, place: Place, settings: Settings) -> None:
 
 
 def _read_back(url: str, thread_ids: set[str]) -> list[str]:
-    """The contents of all turns of the threads, live and flushed; each has the metadata that it was sent with."""
+    """Check the metadata of all turns of the threads, and return their contents.
+
+    Turns that became memories are included.
+    """
     contents: list[str] = []
     with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
         for thread_id in thread_ids:

@@ -35,7 +35,10 @@ class Task:
     turns: list[str] = field(default_factory=list)
 
     def run(self, client: httpx.Client) -> None:
-        """Begin the workflow, write to its thread, make a note and end it. Raises HTTPError if the service is gone."""
+        """Create the workflow, its thread and its note, append the turns, and end the workflow.
+
+        Raises HTTPError if a call fails.
+        """
         self._post(client, "/v1/workflows", {**_SPACE, "workflow_id": self.workflow_id}, {})
         body = {**_SPACE, "workflow_id": self.workflow_id}
         self.thread_id = self._post(client, "/v1/threads", body, {}).json()["id"]
@@ -53,7 +56,7 @@ class Task:
         return client.post(path, json=body, params=query).raise_for_status()
 
     def has_ended(self, client: httpx.Client) -> bool:
-        """Whether the store has the workflow's end; the answer to the client may have been lost."""
+        """Whether the workflow is stored as completed, even if the client got no answer to its last event."""
         answer = client.get(f"/v1/workflows/{self.workflow_id}", params=_SPACE)
         return answer.is_success and answer.json()["state"]["status"] == "completed"
 

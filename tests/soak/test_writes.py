@@ -126,7 +126,10 @@ def _killer(service: Service, victim: str, after_s: float) -> threading.Timer:
 
 
 def _send(settings: Settings, service: Service, batch: list[str], reported: set[str]) -> Service:
-    """Send the batch until it is stored. Returns the running service, which is a new one if the old one was killed."""
+    """Send the batch until it is stored, and return the running service, which is restarted if it was killed.
+
+    reported: a set to which the ids of the answers are added.
+    """
     for _ in range(_ATTEMPTS):
         if service.child.poll() is not None:
             service.kill(service.pids()[1:])
