@@ -95,7 +95,7 @@ async def test_a_search_as_of_a_day_finds_what_was_valid_on_that_day() -> None:
 
 
 async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context() -> None:
-    """A context has completed intentions only if a filter asks for them."""
+    """A search finds completed intentions. A context has them only if the request's filter asks for them."""
     world = World()
     await world.add("prospective", "renew the certificate", status="completed")
     assert (await world.retrieve("certificate")).items == []
@@ -123,7 +123,7 @@ async def test_answers_are_deterministic() -> None:
 
 
 async def test_a_retrieval_notes_uses_and_a_search_does_not() -> None:
-    """A retrieval notes a use of each memory in its context; a search notes none."""
+    """A retrieval counts a use of each memory in its context. A search counts none."""
     world = World()
     await world.add("semantic", "the importer reads CSV")
     await world.search("importer")
@@ -134,7 +134,7 @@ async def test_a_retrieval_notes_uses_and_a_search_does_not() -> None:
 
 
 async def test_an_unknown_tokenizer_and_a_malformed_filter_are_refused() -> None:
-    """The error has the path of the value in the request."""
+    """Both raise InvalidRequest, and the error names the field of the request, such as "tokenizer"."""
     world = World()
     with pytest.raises(InvalidRequest, match="known are cl100k_base") as caught:
         await world.retrieve("x", tokenizer="o200k_base")
@@ -149,7 +149,7 @@ class VanishingStore(InMemoryStore):
     leaky = False
 
     async def candidates(self, scope: Scope, searches: Any) -> list[Candidates]:
-        """The candidates; the store then loses their memories."""
+        """Return the candidates; while `leaky` is set, then delete their memories."""
         asked: list[CandidateSearch] = list(searches)
         found = await super().candidates(scope, asked)
         if self.leaky:
@@ -174,7 +174,7 @@ class GrowingStore(InMemoryStore):
     """A store whose memories are longer when they are read than when they were ranked."""
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages, each with more text than when it was ranked."""
+        """The memories' texts for a context, each longer than when the memory was ranked."""
         stored = await super().passages(scope, ids)
         longer = "the importer reads CSV, and JSON since it was rewritten"
         return {name: passage._replace(content=longer, said=None, tokens=99) for name, passage in stored.items()}

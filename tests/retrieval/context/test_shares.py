@@ -1,4 +1,7 @@
-"""The share of the token budget for each memory type: by the policy table, the query's intent, and caps."""
+"""The share of the token budget that each memory type gets.
+
+It depends on a table, on whether the query asks for tasks or instructions, and on the caps in the request.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,6 @@ def test_a_small_budget_is_shifted_in_proportion() -> None:
 
 
 def test_a_shift_does_not_exceed_a_cap() -> None:
-    """A type whose cap is below its shifted share gets as many tokens as its cap."""
+    """If a query for tasks raises the share of tasks above the cap for tasks, they get as many tokens as the cap."""
     capped = plan(8000, {PROSPECTIVE: 100}, task=True)
     assert shifted_shares(capped, initial_shares(capped, 8000))[PROSPECTIVE] == 100

@@ -64,7 +64,7 @@ async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeIt
 
 
 async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items: FakeItems) -> None:
-    """The stored copy of an item is left out while the item is live, and after the item was cleared."""
+    """A live item's copy in the memory store is not shown, whether or not the live store still has the item."""
     await world.add("working", "the live task")
     (copy,) = (await world.store.page(SCOPE, Listing())).memories
     await world.store.patch(SCOPE, {copy.id: {"live": True}})
@@ -74,7 +74,7 @@ async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items
 
 
 async def test_the_stored_copy_of_a_live_item_changes_no_score(world: World) -> None:
-    """The copy's access count does not affect other memories' scores, because a replay does not have it."""
+    """The copy of a live item in the memory store does not change the signals of other memories."""
     await world.add_all("semantic", ["a fact about ferns", "a note about mosses"])
     before = await world.search("ferns")
     asked = await world.retrieve("ferns", explain=True, floor=0)

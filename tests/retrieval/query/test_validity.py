@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def context(**fields: Any) -> dict[MemoryType, Filter]:
-    """The filters that apply to a context."""
+    """For each memory type, the filter that a retrieval applies. fields: fields of the request."""
     return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NOW)
 
 
@@ -51,7 +51,7 @@ def test_working_memory_can_be_left_out(fields: dict[str, Any]) -> None:
 
 
 def test_a_filter_on_status_includes_closed_intentions() -> None:
-    """A condition on `status` anywhere in the caller's filter includes closed intentions."""
+    """A condition on `status` in the request's filter replaces the default that leaves out closed intentions."""
     status = {"status": {"eq": "completed"}}
     for tree in (status, {"not": status}, {"or": [{"tags": {"any": ["a"]}}, {"and": [status]}]}):
         assert fields_of(context(filters=tree)[MemoryType.PROSPECTIVE]).count("status") == 1

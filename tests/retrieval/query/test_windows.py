@@ -29,7 +29,7 @@ def read(text: str) -> Window:
         ("forty days ago", "2026-02-05T12:00", "2026-02-07T12:00"),
     ],
 )
-def test_the_most_specific_pattern_reads_the_window(text: str, start: str, end: str) -> None:
+def test_a_phrase_gives_the_window_of_its_most_specific_time(text: str, start: str, end: str) -> None:
     """Without a year, a date or month is the latest that has begun, and a weekday the latest that has passed."""
     bounds = (datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in (start, end))
     assert read(text) == Window(*bounds)

@@ -73,7 +73,7 @@ def plain_session(candidates: list[CandidateRow], values: NDArray[np.float64]) -
 
 @given(TURNS, st.integers(0, 2**32 - 1))
 def test_neighbours_agree_with_the_plain_implementation(candidates: list[CandidateRow], seed: int) -> None:
-    """Both agree for candidates in any order, with gaps and repeated sequence numbers."""
+    """Fast and plain code find the same values of neighbours, also with gaps and repeated sequence numbers."""
     neighbours = neighbours_of(make_candidates(candidates))
     values = np.random.default_rng(seed).random(len(candidates))
     next_to, two_away = plain_side(candidates, values, 1), plain_side(candidates, values, 2)
@@ -87,7 +87,7 @@ def test_neighbours_agree_with_the_plain_implementation(candidates: list[Candida
 
 @given(TURNS, st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_session_sums_add_the_best_values_of_each_session(candidates: list[CandidateRow], seed: int, best: int) -> None:
-    """Every candidate of a session has the same sum. A candidate without a session has its own value."""
+    """Each candidate gets the sum of its session's `best` largest values. Without a session, it keeps its own value."""
     values = np.random.default_rng(seed).random(len(candidates))
     sessions = [session_of(candidate) or f"alone {place}" for place, candidate in enumerate(candidates)]
     grouped = {
@@ -99,7 +99,7 @@ def test_session_sums_add_the_best_values_of_each_session(candidates: list[Candi
 
 @given(st.integers(2, 40), st.integers(1, 6))
 def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
-    """widened() gives each column of a matrix the same result as for that column alone."""
+    """widened() passes on values of neighbours. For a matrix, each column gets the same result as on its own."""
     neighbours = neighbours_of(make_candidates([turn(number % 7, f"{number % 3}") for number in range(count)]))
     rows = np.random.default_rng(count).random((count, width))
     by_column = [neighbours.widened(rows[:, column], 0.8, 0.5, 0.4) for column in range(width)]
@@ -107,7 +107,7 @@ def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
 
 
 def test_only_memories_of_one_session_are_neighbours() -> None:
-    """Memories without a session, and working memory, have no neighbours."""
+    """Candidates of different sessions, candidates without a session and working memory are no neighbours."""
     candidates = [turn(1), turn(2, "other"), turn(2, kind=MemoryType.WORKING), turn(0, None)]
     neighbours = neighbours_of(make_candidates(candidates))
     assert neighbours.next_to(np.ones(4)).tolist() == neighbours.two_away(np.ones(4)).tolist() == [0.0] * 4
@@ -121,6 +121,6 @@ def test_turns_of_different_types_are_neighbours() -> None:
 
 
 def test_the_largest_value_of_a_session_reaches_all_of_it() -> None:
-    """All candidates of a session get its largest value, whatever their distance."""
+    """With a share of 0.5, every candidate of a session gets at least half of the session's largest value."""
     neighbours = neighbours_of(make_candidates([turn(1), turn(9, "other"), turn(40), turn(7, None)]))
     assert neighbours.widened(np.array([1.0, 5.0, 8.0, 0.0]), 0.8, 0.5, 0.5).tolist() == [4.0, 5.0, 8.0, 0.0]

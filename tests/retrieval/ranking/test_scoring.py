@@ -22,7 +22,7 @@ BALANCED = Scoring(PROFILES["balanced"], NOW)
 
 
 def candidate(name: str, dense: float | None = 0.5, sparse: float | None = 1.0, **payload: object) -> CandidateRow:
-    """A candidate fact that was created now."""
+    """A candidate fact that was created now, with these scores of dense and sparse search. payload: more fields."""
     base = {"created_at": "2026-03-01T00:00:00Z", "content_hash": name, "tokens": {"count": 5, "line": 7}}
     return CandidateRow(name, MemoryType.SEMANTIC, dense, sparse, base | payload)
 
@@ -86,7 +86,7 @@ def test_equal_scores_are_ordered_by_id() -> None:
 
 
 def test_candidates_below_a_threshold_are_no_hits() -> None:
-    """`min_similarity` limits similarity alone, `min_score` the final score."""
+    """`min_similarity` leaves out candidates by the signal `similarity` alone, `min_score` by the final score."""
     candidates = [candidate("a", 0.9, 9.0), candidate("b", 0.5, 1.0), candidate("c", 0.1, 0.0, importance=10)]
     similar = ranked(candidates, Scoring(PROFILES["relevance"], NOW, min_similarity=0.9))
     assert (similar.hit_ids, len(similar)) == (["a"], 3)

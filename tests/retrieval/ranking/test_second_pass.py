@@ -1,4 +1,4 @@
-"""The second pass of ranking: expansion by terms of the best hits, and boosts of updates over the facts replaced."""
+"""The second pass of ranking: it adds terms of the best hits to the query, and raises updates above outdated facts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def signals(scores: Sequence[float], candidates: Sequence[CandidateRow], asked: 
 
 
 def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
-    """A term is rare if few candidates have it."""
+    """A candidate that shares a term with the best hit gets a higher signal if few other candidates have the term."""
     candidates = [
         with_terms("a", [1, 9]),
         with_terms("b", [9]),
@@ -80,7 +80,7 @@ def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
 def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
-    """The highest signal is 1 if one of the best hits has a term and a score above 0.01."""
+    """The signal `expansion` is from 0 to 1. Its highest value is 1 if one of the best hits has terms and a score."""
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
     shared = expansion(make_candidates(candidates), scores, NO_TERMS)
@@ -101,7 +101,10 @@ def test_the_expansion_signal_decides_between_equal_scores() -> None:
 
 
 def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
-    """A turn of Ann at `seq` in the session, unless `fields` say otherwise. A field that is None is left out."""
+    """A turn of the speaker Ann with sequence number `seq` in a session.
+
+    fields: fields that differ from the defaults; None leaves a field out.
+    """
     payload = {
         "created_at": f"2026-01-01T00:{seq:02}:00Z",
         "session_id": "s1",
@@ -138,12 +141,15 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     ids=["another speaker", "no value", "a long text"],
 )
 def test_later_statements_that_are_no_updates_are_not_boosted(later: CandidateRow) -> None:
-    """Only a short later statement by the same speaker that gives a value is an update."""
+    """A later statement replaces an earlier one only if it is short, by the same speaker and contains a value.
+
+    Other later statements keep their rank.
+    """
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 
 
 def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() -> None:
-    """A later memory that was written on its own counts as an update if its score is nearly as high."""
+    """A later memory without a session ranks above an earlier one if its score is at least about two thirds as high."""
     earlier = turn("a", 1, session_id=None)
     later = turn("b", 5, session_id=None, gives_value=False)
     assert boosted_order([0.6, 0.4], earlier, later) == ["b", "a"]
@@ -152,7 +158,7 @@ def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() ->
 
 
 def test_a_statement_that_scores_much_lower_is_no_update() -> None:
-    """A statement that scores much lower is about something else."""
+    """A later statement with a third of the earlier one's score counts as another topic and keeps its rank."""
     assert boosted_order([0.6, 0.2], turn("a", 1), turn("b", 5)) == ["a", "b"]
 
 
@@ -184,7 +190,10 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
 )
 def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
-    """Within a session, the newer memory must score at least half as high; memories without a session need not."""
+    """Of two memories that contradict each other, the newer is ranked first.
+
+    In a session, this holds only if its score is at least half as high.
+    """
     candidates = make_candidates([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised

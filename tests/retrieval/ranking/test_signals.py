@@ -149,7 +149,7 @@ def turns(count: int) -> Candidates:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_the_context_signal_is_between_0_and_1(similarity: list[float]) -> None:
-    """The context signal is from 0 to 1 for any similarity of the neighbouring turns."""
+    """The signal `context`, computed from the similarity of neighbouring turns, is from 0 to 1."""
     candidates = turns(len(similarity))
     signal = context(np.array(similarity), neighbours_of(candidates))
     assert ((signal >= 0) & (signal <= 1)).all()
@@ -185,11 +185,11 @@ def test_a_memory_without_a_session_is_its_own_context() -> None:
     ],
 )
 def test_a_speaker_is_named_by_a_whole_word(query: str, name: str, named: bool) -> None:  # noqa: FBT001
-    """Case and punctuation do not matter; a match within another word does not count."""
+    """A query names a speaker if it has the name as a whole word, in any case and next to any punctuation."""
     assert names(query, name) is named
 
 
-def test_mention_marks_the_turns_of_named_speakers() -> None:
+def test_the_mention_signal_is_1_for_turns_of_named_speakers() -> None:
     """The signal is 0 for turns of other speakers and turns without a speaker."""
     speakers = ["Gina", "Jon", None, "Gina"]
     candidates = [
@@ -210,7 +210,10 @@ def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> No
 
 
 def test_named_time_compares_the_reference_time_of_each_memory() -> None:
-    """An event counts from its creation, a task from its due time; without a named time the signal is 0."""
+    """If the query names a time, an event is compared with it by creation time and a task by due time.
+
+    If it names none, the signal `time` is 0.
+    """
     event = CandidateRow("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-02-28T08:00:00Z"})
     task_times = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-02-28T18:00:00Z"}
     candidates = make_candidates([event, CandidateRow("b", MemoryType.PROSPECTIVE, None, None, task_times)])

@@ -50,7 +50,7 @@ def test_a_sparse_search_without_matches_is_ignored() -> None:
 
 
 def test_a_single_candidate_keeps_its_score() -> None:
-    """A memory that is the only candidate does not become more similar by that."""
+    """The similarity of a single candidate is its dense score, or 0 if that is negative. It is not scaled up to 1."""
     assert similarity(np.array([0.07]), np.zeros(1)).tolist() == pytest.approx([0.07])
     assert similarity(np.array([-0.3]), np.zeros(1)).tolist() == [0.0]
 
@@ -68,7 +68,7 @@ def test_normalising_an_empty_array_gives_an_empty_array() -> None:
 
 @given(pairs)
 def test_similarity_lies_between_0_and_1(scores: list[tuple[float, float]]) -> None:
-    """Any scores of the searches give a similarity from 0 to 1."""
+    """For any scores of dense, sparse and late-interaction search, the similarity is from 0 to 1."""
     fused = similarity(np.array([d for d, _ in scores]), np.array([s for _, s in scores]))
     assert ((fused >= 0) & (fused <= 1)).all()
 
@@ -95,7 +95,7 @@ def test_normalised_scores_do_not_depend_on_the_order(scores: list[float], chanc
 def candidate(
     number: int, late: list[float] | None = None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC
 ) -> CandidateRow:
-    """A turn with this sequence number in a session, as a candidate."""
+    """A candidate that is the turn with sequence number `number` in a session. late: cosine for each query token."""
     payload = {"seq": number} if session is None else {"seq": number, "session_id": session}
     return CandidateRow(f"{number:03}", kind, 0.5, None, payload, None if late is None else np.array(late, np.float32))
 
@@ -152,7 +152,7 @@ def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
 
 
 def test_the_worst_of_a_few_candidates_may_be_a_good_match() -> None:
-    """With token vectors, a similarity of 0 stands for unrelated memories, not for the worst candidate."""
+    """The worse of two good matches has a similarity above 0.6: 0 is for memories whose tokens match nothing."""
     best, second = similarity(np.array([0.6, 0.5]), np.array([9.0, 6.0]), np.array([0.5, 0.4])).tolist()
     assert best == pytest.approx(1.0)
     assert 0.6 < second < 1.0

@@ -1,4 +1,4 @@
-"""The members of a receipt, and answers that get no receipt."""
+"""The fields of a receipt, and answers that get no receipt."""
 
 from __future__ import annotations
 
@@ -127,7 +127,10 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
-    """If the live store is unavailable, the answer reports live items and receipts as degraded."""
+    """If the store of live working memory is unavailable, the answer has no receipt.
+
+    Its `degraded` lists "live" and "receipts".
+    """
     receipt_store, items = FakeReceipts(), FakeItems()
     items.away = True
     world = World(receipt_store=receipt_store)

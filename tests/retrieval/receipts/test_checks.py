@@ -205,7 +205,7 @@ def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) 
 
 
 async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
-    """The tokens of changed and removed memories are not counted again."""
+    """Memories of the context were changed or removed: the receipt is valid, and the check of tokens says how many."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -219,7 +219,7 @@ async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
 
 
 async def test_a_receipt_stays_valid_when_an_omitted_candidate_changes() -> None:
-    """The entry of a changed candidate that was not shown is not counted again."""
+    """A candidate that did not fit the context was changed: the receipt is valid, and the check of tokens says so."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=100)
     (row, *_) = (row for row in (await receipt_of(world, answer))["candidates"] if row["outcome"] == "over_total")
@@ -243,7 +243,10 @@ async def test_another_previous_receipt_fails_the_chain_check() -> None:
 
 
 def test_a_receipt_is_verified_without_contents_and_tokenizer(saved: bytes) -> None:
-    """Without contents and tokenizer, a receipt is valid, and a check notes that no tokens were counted again."""
+    """A receipt alone, without the memories' contents and the tokenizer, is valid.
+
+    The check of tokens says that nothing was counted.
+    """
     receipt, _ = read_receipt(saved)
     verdict = verify(receipt, ReceiptContents(), None)
     assert verdict.valid

@@ -1,4 +1,7 @@
-"""Replay of the retrieval of a receipt: identical on an unchanged store, else a list of changes with reasons."""
+"""Replaying the retrieval that a receipt describes: on an unchanged store, the context is identical.
+
+Otherwise the answer lists changes with reasons.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ async def test_a_replay_of_an_unchanged_store_is_identical(fields: dict[str, Any
 
 
 async def test_later_uses_do_not_change_a_replay() -> None:
-    """The replay ranks candidates with the access counts in the receipt."""
+    """A replay ranks with the access counts of the receipt, so that later uses of memories make no difference."""
     world = await shop()
     receipt_id, shown = await retrieved(world, weights={"access": 1.0, "similarity": 0.1})
     await world.store.patch(SCOPE, {one: {"access_count": 50 + place} for place, one in enumerate(shown[::2])})
@@ -85,7 +88,7 @@ async def test_a_replay_lists_a_removed_memory_as_a_change() -> None:
 
 
 async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
-    """The reason has the time at which the memory was changed."""
+    """The reason for the changed score of an edited memory contains the time of the edit."""
     world = await shop()
     receipt_id, shown = await retrieved(world)
     later = rfc3339(NOW + timedelta(days=1))
@@ -97,7 +100,7 @@ async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
 
 
 async def test_changes_without_effect_on_the_context_are_listed_separately() -> None:
-    """A changed score that does not affect the context is listed in `behind`, not in `changes`."""
+    """If a score has changed but the context is identical, the change is listed in `behind`, not in `changes`."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -110,7 +113,7 @@ async def test_changes_without_effect_on_the_context_are_listed_separately() -> 
 
 
 async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
-    """A receipt has the access counts of all candidates, even of those it does not list."""
+    """A receipt has the access counts even of candidates that it does not list, for a replay to rank with."""
     world = await shop(60)
     page = await world.store.page(SCOPE, Listing(limit=500))
     await world.store.patch(SCOPE, {memory.id: {"access_count": 3} for memory in page.memories[::2]})
@@ -142,9 +145,9 @@ SOME = st.sets(st.integers(0, 9))
 def test_differences_are_changes_only_if_the_context_differs(
     recorded: tuple[Receipt, Memory], moved: set[int], unlisted: set[int], removed: set[int], *, same: bool
 ) -> None:
-    """Removed candidates and changed scores are in `changes` if the context differs, else in `behind`.
+    """Removed candidates and changed scores are listed in `changes` if the context differs, and otherwise in `behind`.
 
-    A candidate that the new receipt merely does not list is no difference.
+    A candidate that only the original receipt lists is no difference if its memory still exists.
     """
     receipt, memory = recorded
     scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in unlisted | removed}
@@ -172,7 +175,7 @@ def test_differences_are_changes_only_if_the_context_differs(
 def test_an_unchanged_memory_differs_because_of_its_environment(
     recorded: tuple[Receipt, Memory], since: dict[str, Any], why: str
 ) -> None:
-    """If an unchanged memory has another outcome, size or text, the reason names what changed around it."""
+    """If an unchanged memory is left out, counted or rendered differently, the reason names what else has changed."""
     receipt, memory = recorded
     shown = next(one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
     other = {"tokens": shown.tokens + 1, "entry_sha256": "b" * 64}
@@ -191,14 +194,14 @@ def test_an_unchanged_memory_differs_because_of_its_environment(
 
 
 def test_an_earlier_degraded_retrieval_is_a_reason(recorded: tuple[Receipt, Memory]) -> None:
-    """If the context differs without any other listed change, the degraded first retrieval is given as the reason."""
+    """If only the context differs, and the original retrieval was degraded, the replay gives this as the reason."""
     before = recorded[0].model_copy(update={"degraded": ["embedder"], "context_sha256": "b" * 64})
     (change,) = compare(ReplayedReceipt(before, recorded[0], {})).changes
     assert (change.what, change.why) == ("context", "the first retrieval was degraded: embedder")
 
 
 async def test_a_replay_lists_a_backdated_memory_as_a_change() -> None:
-    """A memory that was written later with an earlier time is in the replay, and is listed as a change."""
+    """A memory that was added after the retrieval, with an earlier creation time, is listed as a change."""
     world = await shop(4)
     receipt_id, _ = await retrieved(world, budget=8000)
     added = await world.add("semantic", QUERY, created_at=rfc3339(NOW - timedelta(days=1)))

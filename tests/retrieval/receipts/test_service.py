@@ -1,4 +1,4 @@
-"""Reading receipts by id: the service waits for a receipt that may still be written, and for no other."""
+"""Reading receipts by id: the service waits only for a recent receipt that another process may still be writing."""
 
 from __future__ import annotations
 
