@@ -133,7 +133,7 @@ class Clock:
         return self.now
 
     def later(self, **by: float) -> None:
-        """Advance the clock."""
+        """Advance the clock by the units of a timedelta, such as `minutes=2`."""
         self.now += timedelta(**by)
 
 

@@ -13,7 +13,7 @@ NAMESPACE = "\u043f\u0440\u043e\u0435\u043a\u0442/1"
 
 
 async def test_an_event_is_stored_in_the_namespace_of_its_url(session: ClientSession) -> None:
-    """An event whose URL names the namespace is stored there. Unlike a header, a URL can hold names in any script."""
+    """If the URL of an event names a namespace, in any script, the event is stored in that namespace."""
     url = "/v1/hooks/claude-code"
     event = {"session_id": "s", "cwd": session.cwd, "prompt_id": "p"}
     sent = {"hook_event_name": "UserPromptSubmit", "prompt": FACT}

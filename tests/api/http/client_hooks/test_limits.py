@@ -46,7 +46,7 @@ TEXTS = {
 
 @pytest.fixture(scope="module")
 async def tokenizers() -> dict[str, TiktokenTokenizer]:
-    """The tokenizers cl100k_base and o200k_base by name."""
+    """The tokenizers cl100k_base and o200k_base, by these names."""
     opened = {name: await TiktokenTokenizer.open(name) for name in ("cl100k_base", "o200k_base")}
     assert [tokenizer.count("") for tokenizer in opened.values()] == [0, 0]  # their encodings are built now
     return opened
@@ -58,7 +58,7 @@ async def tokenizers() -> dict[str, TiktokenTokenizer]:
 async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
     clock: Clock, tokenizers: dict[str, TiktokenTokenizer], kind: str, client: str, margin: float
 ) -> None:
-    """The added context is below its limits, counted with the client's tokenizer and the text that the client adds."""
+    """With the text that the client puts around it, the context of a hook is within its limits."""
     services = fake_services(clock)
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, clock)
     services = replace(services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None))
@@ -77,7 +77,10 @@ async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
 
 
 async def test_only_what_is_shown_counts_as_used(clock: Clock) -> None:
-    """A context with too many characters is built again. Only the last context has a receipt and counts as a use."""
+    """A context that is too long for the client is built again, smaller.
+
+    Only memories in the last one count as used.
+    """
     services = fake_services(clock)
     async with connect(services) as http:
         session = ClientSession(http, services, "", "s1", headers={"X-Remembrancer-Namespace": "n"})
@@ -95,13 +98,13 @@ async def test_only_what_is_shown_counts_as_used(clock: Clock) -> None:
 
 
 class BrokenStore(InMemoryStore):
-    """A memory store that fails while `away`, and waits `slow_s` seconds before each search."""
+    """A memory store whose searches wait `slow_s` seconds, and fail while a test sets `away`."""
 
     away = False
     slow_s = 0.0
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """Return the candidates of the searches after the wait. Raises Unavailable while `away`."""
+        """Wait `slow_s` seconds and return the candidates of the searches. Raises Unavailable while `away` is set."""
         await anyio.sleep(self.slow_s)
         if self.away:
             raise Unavailable("the store is away")
@@ -109,19 +112,22 @@ class BrokenStore(InMemoryStore):
 
 
 class BrokenEmbedder(FakeEmbedder):
-    """An embedder that fails while `away`."""
+    """An embedder that fails to embed queries while a test sets `away`."""
 
     away = False
 
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of the text. Raises Unavailable while `away`."""
+        """Return the embedding of the text. Raises Unavailable while `away` is set."""
         if self.away:
             raise Unavailable("the encoder is away")
         return await super().embed_query(text)
 
 
 async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> None:
-    """If the store fails or is slow, a prompt gets `{}` and a "degraded" header; without the encoder, word matches."""
+    """If the memory store fails or is slow, a prompt gets the answer `{}` with a header that says degraded.
+
+    If the encoder fails, memories are found by words.
+    """
     store, embedder = BrokenStore(FakeEmbedder().dimensions), BrokenEmbedder()
     services = fake_services(clock, store, encoders=(embedder, FakeSparse()))
     async with connect(services) as http:
@@ -142,7 +148,7 @@ async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> 
 
 
 async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock) -> None:
-    """Turns reported while the memory store is away wait in a queue. The job stores them when the store is back."""
+    """Turns that arrive while the memory store is down wait in a queue. A background job stores them later."""
     store = BrokenStore(FakeEmbedder().dimensions)
     services = fake_services(clock, store)
     async with connect(services) as http:
@@ -158,8 +164,8 @@ async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock
         assert "remembrancer_captures_waiting 0.0" in (await http.get("/metrics")).text
 
 
-async def test_without_the_live_store_a_hook_adds_no_context(tmp_path: Path, clock: Clock) -> None:
-    """While Redis, which knows what a session was shown, is stopped, each event gets `{}`. Then prompts work again."""
+async def test_without_redis_a_hook_adds_no_context(tmp_path: Path, clock: Clock) -> None:
+    """While Redis is stopped, every event gets the answer `{}`. When Redis is back, prompts get context again."""
     async with running_server(tmp_path) as live:
         services = with_client_sessions(fake_services(clock), live)
         async with connect(services) as http:
@@ -181,7 +187,7 @@ async def test_without_the_live_store_a_hook_adds_no_context(tmp_path: Path, clo
 
 
 async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> None:
-    """A secret in a prompt or an answer is removed before the turn is queued in Redis, and it is in no memory."""
+    """A secret in a prompt or an answer is removed before the turn is queued in Redis or stored as a memory."""
     secret = "ghp_" + "a1B2" * 9
     await session.prompt(f"The deploy token of the ledger is {secret} and it expires in May.")
     assert session.live is not None
@@ -195,7 +201,7 @@ async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> 
 
 
 async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Clock) -> None:
-    """A prompt with a secret still gets its context, but its turn is not stored if the tenant refuses secrets."""
+    """If a tenant refuses secrets, a prompt with a secret still gets its context, but is not stored."""
     book = RuleBook(default=RedactionRules(policy=Treatment.REFUSE))
     services = fake_services(clock, book=book)
     async with connect(services) as http:
@@ -209,7 +215,7 @@ async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Cloc
 
 
 async def test_events_are_counted_by_client_and_name(session: ClientSession) -> None:
-    """Events with unknown names share the label "other", so that a client cannot create any number of labels."""
+    """Metrics count hook events by client and event name. Unknown names are counted as "other"."""
     await session.post("Stop")
     await session.post("Stop")
     await session.post("Whatever")

@@ -1,4 +1,4 @@
-"""Projects, tenants and keys of clients' hooks: in which namespace the memories of an event are stored."""
+"""Hooks of agent clients: in which namespace the memories of an event are stored, by project, tenant and key."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def test_two_projects_never_see_each_other(session: ClientSession) -> None
         assert await other.prompt(QUESTION) == ""
 
 
-async def test_the_header_names_the_namespace_before_the_folder(session: ClientSession) -> None:
-    """A namespace header overrides the folder. An empty header (the client's variable is not set) does not."""
+async def test_a_namespace_header_overrides_the_folder(session: ClientSession) -> None:
+    """A namespace header overrides the namespace of the working directory, unless the header is empty."""
     named = replace(session, headers={"X-Remembrancer-Namespace": "café ü"})
     await named.exchange(FACT, "Good.")
     assert await session.memories() == []
@@ -49,7 +49,7 @@ async def test_the_header_names_the_namespace_before_the_folder(session: ClientS
 
 
 async def test_worktrees_and_subfolders_are_one_project(session: ClientSession, tmp_path: Path) -> None:
-    """A subfolder and a git worktree share their project's namespace. An override file in a folder sets another."""
+    """Subfolders and git worktrees have their project's namespace, unless a Remembrancer file in them names another."""
     main = tmp_path / "main"
     (main / "src").mkdir(parents=True)
     git(main, "init")
@@ -62,7 +62,7 @@ async def test_worktrees_and_subfolders_are_one_project(session: ClientSession, 
 
 
 async def test_a_session_that_changes_its_folder_stays_in_its_project(session: ClientSession, tmp_path: Path) -> None:
-    """If the reported folder changes, the path of Claude Code's transcript still says where the session began."""
+    """If a session changes its working directory, the path of its transcript still names its project."""
     (tmp_path / "part one").mkdir()
     began = "".join(char if char.isalnum() else "-" for char in str(tmp_path))
     transcript = f"/home/u/.claude/projects/{began}/x.jsonl"
@@ -81,8 +81,10 @@ async def test_an_event_that_names_no_project_is_refused(client: httpx.AsyncClie
         assert problem(answer, 422)["detail"].startswith("cwd: ")
 
 
-async def test_a_broken_override_file_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """If the project's override file is invalid, an event is refused and not stored in the wrong namespace."""
+async def test_an_invalid_file_for_the_namespace_of_a_folder_is_refused(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """If the file that sets a folder's namespace is invalid, the event is a 422 that names the file."""
     (tmp_path / OVERRIDE_FILE).write_text("namespace: yaml")
     answer = await client.post("/v1/hooks/codex", json={**EVENT, "cwd": str(tmp_path)})
     assert OVERRIDE_FILE in problem(answer, 422)["detail"]
@@ -131,7 +133,7 @@ async def test_hooks_need_a_writer_and_tenants_share_no_project(guarded: Service
 
 
 async def test_a_key_bound_to_agents_may_post_events(services: Services) -> None:
-    """A key bound to agents may post events, also of other subagents, and the memories are shown in any session."""
+    """With an API key that is bound to other agents, a session and its subagents can still be reported."""
     entry = KeyEntry(key="bound-to-agents", tenant="acme", role=Role.WRITER, agents=["ann", "ben"])
     bound = replace(services, keys=KeyBook(hashed([entry])))
     async with connect(bound) as http:

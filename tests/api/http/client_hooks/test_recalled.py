@@ -24,7 +24,7 @@ LONG = f"{FACT} {FAILURE} The gate of the depot is closed at weekends since the 
     ],
 )
 async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(session: ClientSession, echo: str) -> None:
-    """An answer that repeats the context, quoted or not, or a memory in other case or punctuation, adds no memory."""
+    """An answer adds no memory if it quotes the shown context, or a memory with other case or punctuation."""
     await session.exchange(FACT, "Good.")
     before = {memory.id for memory in await session.memories()}
     following = session.another()
@@ -45,8 +45,8 @@ async def test_new_statements_beside_recalled_ones_are_stored(session: ClientSes
     assert FAILURE in {memory.content for memory in await session.memories()}
 
 
-async def test_a_sentence_of_what_was_shown_adds_no_memory(session: ClientSession) -> None:
-    """An answer that repeats one sentence of a longer memory adds no memory."""
+async def test_an_answer_that_repeats_a_sentence_of_a_shown_memory_adds_no_memory(session: ClientSession) -> None:
+    """If a session was shown a long memory, an answer that repeats one of its sentences adds no memory."""
     await session.exchange(LONG, "Good.")
     before = {memory.content for memory in await session.memories()}
     following = session.another()
@@ -55,8 +55,8 @@ async def test_a_sentence_of_what_was_shown_adds_no_memory(session: ClientSessio
     assert {memory.content for memory in await session.memories()} <= before
 
 
-async def test_of_a_summary_only_what_is_new_is_stored(session: ClientSession) -> None:
-    """The summary of a compacted session is stored without the memories that hooks had added to the session."""
+async def test_memories_that_were_shown_are_removed_from_the_summary_of_a_session(session: ClientSession) -> None:
+    """The summary of a compacted session is stored without the memories that the session had been shown."""
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.prompt(QUESTION)

@@ -1,4 +1,4 @@
-"""Sessions of agent clients, event by event: the text that is added to the model's context, and the stored memories."""
+"""Sessions of agent clients, event by event: the text that is added to the context, and the stored memories."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_facts_of_one_session_are_shown_in_the_next_one(session: ClientSes
 
 @pytest.mark.parametrize("client", ["claude-code", "codex", "vscode"])
 async def test_a_session_begins_with_what_is_pending_and_recent(session: ClientSession, client: str) -> None:
-    """At its start a session is shown the project's open tasks and newest memories. Later prompts don't repeat them."""
+    """A session starts with the project's open tasks and newest memories. Later prompts do not repeat them."""
     session.client = client
     await session.exchange(TASK, "I will.")
     await session.exchange(FACT, "Good.")
@@ -65,7 +65,7 @@ async def test_a_resumed_or_forked_session_is_shown_nothing_at_its_start(session
 
 
 async def test_a_memory_is_shown_once_in_a_session(session: ClientSession) -> None:
-    """A memory added to one prompt is not added to a later one: the client's history still has it."""
+    """A memory that was added to one prompt is not added to later prompts of the session, whose history has it."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     following = session.another()
@@ -100,7 +100,7 @@ async def test_a_compacted_or_cleared_session_is_shown_memories_again(
 
 
 async def test_the_two_events_of_a_compaction_show_memories_only_once(session: ClientSession, clock: Clock) -> None:
-    """If PostCompact and SessionStart report the same compaction, in either order, a memory is shown only once."""
+    """A compaction is reported by two events, PostCompact and SessionStart. In either order, a memory is shown once."""
     await session.exchange(FACT, "Good.")
     for first, second in (("SessionStart", "PostCompact"), ("PostCompact", "SessionStart")):
         following = session.another()
@@ -112,14 +112,17 @@ async def test_the_two_events_of_a_compaction_show_memories_only_once(session: C
         assert "".join(texts).count(FACT) == 1
 
 
-async def test_what_a_session_said_itself_is_not_shown_in_it(session: ClientSession) -> None:
-    """A fact that the session itself stated is not shown to it, because the session's history has the fact."""
+async def test_a_fact_that_a_session_stated_is_not_shown_in_that_session(session: ClientSession) -> None:
+    """A session is not shown a fact that one of its own prompts stated, as its history contains the fact."""
     await session.exchange(FACT, "Good.")
     assert await session.prompt(QUESTION) == ""
 
 
-async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession) -> None:
-    """A prompt that repeats an earlier session's memory is not shown the memory: this session's history has it, too."""
+async def test_a_prompt_is_not_shown_a_fact_that_it_states(session: ClientSession) -> None:
+    """A prompt that states a known fact is not shown the fact.
+
+    A fact in a prompt of the source `system` is shown later.
+    """
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.stop("Fine.", prompt_id="x")
@@ -145,7 +148,7 @@ async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession)
 async def test_commands_wake_ups_and_blank_prompts_get_an_empty_answer(
     session: ClientSession, fields: dict[str, str]
 ) -> None:
-    """Slash commands, wake-ups and blank prompts get an empty answer and are not stored."""
+    """Slash commands, blank prompts and prompts that the client's timers send get no context and are not stored."""
     await session.exchange(FACT, "Good.")
     before = {memory.content for memory in await session.memories()}
     following = session.another()
@@ -156,7 +159,7 @@ async def test_commands_wake_ups_and_blank_prompts_get_an_empty_answer(
 
 
 async def test_a_stop_event_that_is_sent_again_adds_no_memory(session: ClientSession) -> None:
-    """A turn is identified by its session and prompt, so it is not stored twice."""
+    """If a client sends the end of a turn (event Stop) three times, its prompt and its answer are stored once."""
     await session.prompt(FACT)
     for _ in range(3):
         assert await session.stop(FAILURE) == {}
@@ -165,14 +168,14 @@ async def test_a_stop_event_that_is_sent_again_adds_no_memory(session: ClientSes
 
 
 async def test_an_answer_without_a_known_prompt_is_stored(session: ClientSession) -> None:
-    """An answer is stored even if its prompt is unknown, as after a wake-up or while Redis was unavailable."""
+    """If the prompt of an answer is unknown, as when Redis was unavailable, the answer is stored alone."""
     await session.stop(FAILURE, prompt_id="unknown")
     await session.stop(None, prompt_id="unknown")
     assert [memory.content for memory in await session.memories()] == [FAILURE]
 
 
 async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(session: ClientSession) -> None:
-    """A prompt whose answer was interrupted, so that no Stop came, is stored when the session ends."""
+    """A prompt whose answer was interrupted is stored at the end of the session. Clients send no Stop event for it."""
     await session.prompt(FACT)
     await session.prompt(OTHER)
     await session.stop("Fine.")
@@ -182,7 +185,7 @@ async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(sessio
 
 
 async def test_a_subagents_answer_is_stored_with_the_subagents_name(session: ClientSession) -> None:
-    """A subagent's answer is stored with its name. The session's prompt still waits for the session's own answer."""
+    """A subagent's answer is stored with the subagent's name. The session's own answer is still expected."""
     await session.prompt(FACT)
     agent = {"agent_id": "a1", "agent_type": "reviewer", "agent_transcript_path": "/x"}
     for _ in range(2):
@@ -205,7 +208,7 @@ async def test_a_summary_of_a_compaction_is_one_event(session: ClientSession) ->
 
 
 async def test_unknown_events_and_fields_get_an_empty_answer(session: ClientSession) -> None:
-    """Unknown events, unknown fields and fields of another type get `{}`, because clients change often."""
+    """Events with an unknown name, unknown fields or fields of another type get the answer `{}` and store nothing."""
     tool = {"tool_name": "Bash", "tool_input": {"command": "echo hi"}, "tool_response": {"stdout": FACT}}
     assert await session.post("PostToolUse", **tool) == {}
     assert await session.post("PreCompact", trigger="auto", custom_instructions="") == {}
@@ -217,7 +220,7 @@ async def test_unknown_events_and_fields_get_an_empty_answer(session: ClientSess
 
 
 async def test_texts_with_control_characters_are_stored_without_them(session: ClientSession) -> None:
-    """Terminal colour codes and control characters are removed from a prompt, and half an emoji becomes U+FFFD."""
+    """Colour codes and control characters are removed from prompts. An unpaired surrogate becomes U+FFFD."""
     await session.prompt(f"\x1b[31m{FACT}\x1b[0m\x00 \ud83d")
     await session.stop("Good.")
     assert f"{FACT} \ufffd" in {memory.content for memory in await session.memories()}
@@ -234,8 +237,10 @@ async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock
 
 
 @pytest.mark.parametrize("delay_s", [math.inf, 0.0])
-async def test_what_was_recorded_as_shown_is_shown(session: ClientSession, clock: Clock, delay_s: float) -> None:
-    """If marking a due task as fired fails or takes too long, the task is still shown, and it stays due."""
+async def test_a_due_task_that_cannot_be_marked_as_fired_is_still_shown(
+    session: ClientSession, clock: Clock, delay_s: float
+) -> None:
+    """If marking a due task as fired fails or takes too long, the prompt still shows the task, which stays due."""
     await session.exchange(TASK, "I will.")
     clock.later(days=4)
     intentions = {
@@ -253,7 +258,7 @@ async def test_what_was_recorded_as_shown_is_shown(session: ClientSession, clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StuckIntentions(Intentions):
-    """Tasks that cannot be marked as fired: `deliver` raises Unavailable after `delay_s` seconds."""
+    """Tasks that cannot be marked as fired: `deliver` waits `delay_s` seconds and then raises Unavailable."""
 
     delay_s: float
 
@@ -262,8 +267,8 @@ class _StuckIntentions(Intentions):
         raise Unavailable("the store is away")
 
 
-async def test_a_due_task_is_shown_beside_the_message_that_gave_it(session: ClientSession, clock: Clock) -> None:
-    """A due task is shown beside the message that set it, because only the task says that it is pending and due."""
+async def test_a_due_task_is_shown_beside_the_message_that_set_it(session: ClientSession, clock: Clock) -> None:
+    """A due task is shown even if the message that set it is shown too, because only the task says that it is due."""
     for kind, content in (("episodic", f"{FACT} {TASK}"), ("prospective", TASK)):
         due = {"due_at": rfc3339(clock.now + timedelta(days=1))} if kind == "prospective" else {}
         memory = {"namespace": session.namespace, "type": kind, "content": content, **due}
@@ -275,8 +280,8 @@ async def test_a_due_task_is_shown_beside_the_message_that_gave_it(session: Clie
     assert TASK not in await following.context("SessionStart")
 
 
-async def test_a_sentence_is_not_shown_after_the_text_that_contains_it(session: ClientSession) -> None:
-    """A memory whose sentences were all shown, even in several texts, is left out. One with a new sentence is shown."""
+async def test_a_memory_is_left_out_if_all_of_its_sentences_were_shown(session: ClientSession) -> None:
+    """A memory is left out if all of its sentences were already shown. If one of them is new, it is shown."""
     for content in (f"{FACT} The office is in Rome.", f"{OTHER} The office is in Rome."):
         memory = {"namespace": session.namespace, "type": "episodic", "content": content}
         assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
@@ -292,7 +297,7 @@ async def test_a_sentence_is_not_shown_after_the_text_that_contains_it(session: 
 
 
 async def test_a_sentence_that_differs_in_case_or_sign_is_shown(session: ClientSession) -> None:
-    """A sentence that differs from a shown one only in case (`tar -c`, `tar -C`) or sign (-5, 5) is shown, too."""
+    """A memory that differs from a shown one only in case (`tar -c`, `tar -C`) or sign (-5, 5) is shown, too."""
     told = ("Unpack the dump with tar -C.", "The fridge is at 5 degrees.")
     later = ("Unpack the dump with tar -c.", "The fridge is at -5 degrees.")
     following = session.another()
@@ -305,7 +310,7 @@ async def test_a_sentence_that_differs_in_case_or_sign_is_shown(session: ClientS
 
 
 async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session: ClientSession) -> None:
-    """Of a text and the memories that repeat its sentences, each sentence is shown once in a session."""
+    """If a memory consists of two sentences that are also memories, the session is shown each sentence once."""
     whole = f"{FACT} {OTHER}"
     for kind, content in (("semantic", whole), ("episodic", FACT), ("semantic", OTHER), ("episodic", whole)):
         memory = {"namespace": session.namespace, "type": kind, "content": content}
@@ -317,8 +322,8 @@ async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session:
         assert (text.count(FACT), text.count(OTHER)) == (1, 1)
 
 
-async def test_prompts_sent_at_once_are_not_shown_the_same_memory(session: ClientSession) -> None:
-    """Of eight concurrent prompts in one session, only one is shown the memory that matches all of them."""
+async def test_of_concurrent_prompts_only_one_is_shown_a_memory(session: ClientSession) -> None:
+    """If eight prompts of a session are sent at once, only one of them is shown the memory that matches all of them."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     following, texts = session.another(), list[str]()
@@ -335,7 +340,7 @@ async def test_prompts_sent_at_once_are_not_shown_the_same_memory(session: Clien
 async def test_a_session_start_leaves_out_what_a_concurrent_prompt_was_shown(
     session: ClientSession, live: LiveClient
 ) -> None:
-    """A session's start leaves out the memory that a concurrent prompt was shown, and shows the others."""
+    """If a prompt is shown a memory while the context of the session's start is built, the start leaves it out."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     shown = next(memory.id for memory in await session.memories() if memory.content == FACT)
@@ -347,7 +352,10 @@ async def test_a_session_start_leaves_out_what_a_concurrent_prompt_was_shown(
 
 
 class _SessionsBesideAPrompt(RedisClientSessions):
-    """Session state in Redis in which another prompt claims the memory `shown` just before each claim."""
+    """Session state in Redis.
+
+    Before each claim (recording memories as shown), another prompt claims the memory `shown`.
+    """
 
     def __init__(self, live: LiveClient, shown: str) -> None:
         super().__init__(live)

@@ -1,4 +1,4 @@
-"""A session reported by hooks and imported from its transcript, in either order: each message is stored once."""
+"""A session that is reported by hooks and also imported from its transcript: each message is stored once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TURNS = (
 
 
 def transcript(session: ClientSession, start: datetime, home: Path) -> None:
-    """Write the transcript of TURNS, with times that differ from those of the hooks by fractions of a second."""
+    """Write a transcript of the conversation `TURNS`. Its times differ from the hooks' by fractions of a second."""
     talk = ClaudeTranscript(session.session_id, session.cwd, start - timedelta(seconds=7.4))
     for prompt, answer in TURNS:
         talk.user(prompt)
@@ -43,7 +43,7 @@ def transcript(session: ClientSession, start: datetime, home: Path) -> None:
 
 
 async def live(session: ClientSession, clock: Clock) -> None:
-    """Report TURNS by hook events, as a client does."""
+    """Report the conversation `TURNS` by hook events, as a client does."""
     await session.post("SessionStart", source="startup")
     for prompt, answer in TURNS:
         await session.prompt(prompt)
@@ -60,7 +60,7 @@ async def imported(session: ClientSession, home: Path) -> SessionReport:
 
 
 def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
-    """Content and evidence count of each memory by id, without the text that only the transcript has."""
+    """Content and evidence count of each memory by id, without the text that hooks do not report."""
     return {
         memory.id: (memory.content, memory.evidence_count) for memory in memories if "I look." not in memory.content
     }
@@ -69,7 +69,7 @@ def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
 async def test_an_import_adds_nothing_to_what_hooks_captured(
     session: ClientSession, clock: Clock, tmp_path: Path
 ) -> None:
-    """Importing the transcript of a session that hooks captured changes no memory: messages are merged or repeats."""
+    """If hooks stored a session, importing the session's transcript adds no memory and no evidence."""
     transcript(session, clock.now, tmp_path)
     await live(session, clock)
     before = state(await session.memories())
@@ -80,7 +80,7 @@ async def test_an_import_adds_nothing_to_what_hooks_captured(
 
 
 async def test_hooks_add_nothing_to_what_an_import_stored(session: ClientSession, clock: Clock, tmp_path: Path) -> None:
-    """Hook events of a session whose transcript was imported before add no memory."""
+    """If a session's transcript was imported, hook events of the same session add no memory and no evidence."""
     transcript(session, clock.now, tmp_path)
     report = await imported(session, tmp_path)
     before = state(await session.memories())

@@ -33,13 +33,13 @@ ITEMS = [
 
 
 async def fill(client: httpx.AsyncClient, namespace: str) -> None:
-    """Write two memories with an idempotency key."""
+    """Write two memories to a namespace in a batch that has an idempotency key."""
     body = {"namespace": namespace, "items": ITEMS}
     (await client.post("/v1/memories/batch", json=body, headers={"Idempotency-Key": namespace})).raise_for_status()
 
 
 async def test_exported_namespace_can_be_imported(client: httpx.AsyncClient) -> None:
-    """Importing an export into another namespace and exporting that one gives the same bytes."""
+    """If a namespace is exported, erased and imported again, a second export has the same bytes."""
     await fill(client, "a")
     taken = await client.post("/v1/admin/export", json={"namespace": "a"})
     assert taken.status_code == 200
@@ -55,8 +55,11 @@ async def test_exported_namespace_can_be_imported(client: httpx.AsyncClient) -> 
     assert (await client.post("/v1/admin/export", json={"namespace": "a"})).content == taken.content
 
 
-async def test_erase_empties_every_store_and_counts_again(client: httpx.AsyncClient) -> None:
-    """Every store is empty of the erased namespace afterwards; another namespace is unchanged."""
+async def test_erase_empties_every_store_and_counts_what_remains(client: httpx.AsyncClient) -> None:
+    """After the erasure of a namespace the answer counts what each store erased and what remains, which is nothing.
+
+    Other namespaces are unchanged.
+    """
     await fill(client, "a")
     await fill(client, "b")
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
@@ -103,7 +106,7 @@ async def test_erase_of_one_memory_leaves_the_others(client: httpx.AsyncClient) 
 async def test_import_with_a_bad_line_stores_nothing(
     client: httpx.AsyncClient, content: bytes, status: int, path: str
 ) -> None:
-    """If one line is invalid, the import is refused and the problem names the line."""
+    """If a line is invalid, the whole import is refused. The error names the line's index."""
     await fill(client, "a")
     taken = (await client.post("/v1/admin/export", json={"namespace": "a"})).content
     refused = await client.post("/v1/admin/import?namespace=b", content=content + b"\n" + taken, headers=NDJSON)
@@ -114,7 +117,10 @@ async def test_import_with_a_bad_line_stores_nothing(
 
 @pytest.mark.parametrize(("call", "body"), [("export", {"namespace": "a"}), ("erase", {"namespace": "a"})])
 async def test_namespace_calls_need_an_admin(guarded: Services, call: str, body: dict[str, str]) -> None:
-    """Other roles get a 403; an admin of another tenant sees an empty namespace."""
+    """Export and erasure of a namespace are a 403 for a writer.
+
+    For an admin of another tenant the namespace is empty.
+    """
     async with connect(guarded) as client:
         writer, rival = bearer("acme", Role.WRITER), bearer("other", Role.ADMIN)
         item = {"type": "semantic", "namespace": "a", "content": "x"}
@@ -171,7 +177,7 @@ async def _job(client: httpx.AsyncClient, name: str, **fields: Any) -> dict[str,
 
 
 async def _repeat(client: httpx.AsyncClient) -> None:
-    """Store two facts with the same text. The second one gets its text by an edit, because a write would merge it."""
+    """Store two facts with the same text. The second one gets it by an edit, because a write would be merged."""
     await _write(client, "Rex likes long walks", type="semantic")
     other = await _write(client, "The vet is on Elm Street", type="semantic")
     changed = await client.patch(f"/v1/memories/{other}?namespace=ann", json={"content": "Rex likes long walks."})
@@ -185,7 +191,7 @@ async def _total(client: httpx.AsyncClient, **params: str) -> int:
 
 
 async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
-    """The promote job makes one fact from a text of three sessions with a link to its event. Another run makes none."""
+    """If three sessions say the same, the promote job makes one fact that links to an event. Another run makes none."""
     for session in ("s1", "s2", "s3"):
         seen = await _write(client, "The build breaks on Fridays", session_id=session)
     await _write(client, "Said once", session_id="s1")
@@ -211,7 +217,7 @@ async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
 
 
 async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> None:
-    """The expire job deletes expired memories, so that searches as of an earlier time do not find them either."""
+    """The expire job deletes expired memories for good."""
     past = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
     gone = await _write(client, "past", **past)
     await _write(client, "stays")
@@ -220,7 +226,7 @@ async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> Non
 
 
 async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None:
-    """Facts that differ only in a final period are merged; facts with different numbers are not."""
+    """The compact job merges facts that differ only in a final period, but not facts with different numbers."""
     await _repeat(client)
     for content in ("Rex is 4 years old", "Rex is 5 years old"):
         await _write(client, content, type="semantic")
@@ -233,7 +239,10 @@ async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None
 
 
 async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services) -> None:
-    """A job without a namespace returns the sum over the tenant's namespaces and leaves other tenants alone."""
+    """A job that names no namespace runs on all namespaces of the caller's tenant, and reports their sum.
+
+    Other tenants' memories are unchanged.
+    """
     old = {"type": "episodic", "created_at": "2025-01-01T00:00:00Z"}
     created: dict[str, str] = {}
     async with connect(guarded) as client:
@@ -253,7 +262,7 @@ async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services
 
 
 async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
-    """Each round deletes memories of every tenant that expired long ago. Other jobs run only if configured."""
+    """The periodic run of upkeep jobs deletes memories of every tenant that expired before the set number of days."""
     past = {"created_at": "2025-01-01T00:00:00Z", "type": "episodic", "namespace": "ann"}
     texts = {"long over": "2026-01-15T00:00:00Z", "just over": "2026-02-20T00:00:00Z", "open": None}
     tenants = ("acme", "other")
@@ -274,7 +283,7 @@ async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
 
 
 def test_upkeep_round_runs_the_configured_jobs() -> None:
-    """An upkeep round runs the expire job and the configured jobs, and changes memories (no dry run)."""
+    """The periodic run has the expire job and every job that is switched on. None of them is a dry run."""
     assert set(round_requests(expired_days=30)) == {"expire"}
     everything = round_requests(expired_days=30, forget_days=90, promote=True, compact=True)
     assert set(everything) == {"expire", "promote", "forget", "compact"}
@@ -282,7 +291,7 @@ def test_upkeep_round_runs_the_configured_jobs() -> None:
 
 
 def test_upkeep_interval_follows_the_settings(guarded: Services) -> None:
-    """By default rounds start hourly after a delay; an interval of 0 turns them off."""
+    """By default upkeep jobs run every hour, first after five minutes. With `upkeep_minutes` 0 they never run."""
     (job,) = upkeep_jobs(Settings(), guarded.upkeep, guarded.keys)
     assert (job.every_s, job.first_s) == (3_600.0, 300.0)
     assert upkeep_jobs(Settings(upkeep_minutes=0), guarded.upkeep, guarded.keys) == ()
@@ -290,7 +299,7 @@ def test_upkeep_interval_follows_the_settings(guarded: Services) -> None:
 
 @pytest.mark.parametrize("job", ["promote", "forget", "expire", "compact"])
 async def test_a_job_changes_what_its_dry_run_listed(client: httpx.AsyncClient, job: str) -> None:
-    """A run changes the memories that its dry run listed; a second run changes none."""
+    """A job changes exactly the memories that its dry run listed. A second dry run lists none."""
     for session in ("s1", "s2", "s3"):
         await _write(client, "Tea is served at four", session_id=session)
     past = {"created_at": "2025-01-01T00:00:00Z"}
@@ -307,7 +316,7 @@ async def test_a_job_changes_what_its_dry_run_listed(client: httpx.AsyncClient, 
 
 
 async def test_invalid_job_requests_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
-    """An unknown job is a 404, an invalid limit a 422, and a call by a writer a 403."""
+    """An unknown upkeep job is a 404, and an invalid limit is a 422. For a writer every job is a 403."""
     assert (await client.post("/v1/admin/jobs/tidy", json={"namespace": "ann"})).status_code == 404
     broken = await client.post("/v1/admin/jobs/forget", json={"namespace": "ann", "max_age_days": 0})
     assert broken.status_code == 422

@@ -29,7 +29,7 @@ def lines(listed: list[dict[str, Any]]) -> bytes:
 
 
 async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient) -> None:
-    """The answer has one result for each item in order, and counts that match them."""
+    """The answer to a batch has one result for each item, in the order of the items, and counts by status."""
     listed = [*items(3), items(1)[0], {"type": "episodic", "content": "It rained.", "review": "skip"}]
     answer = (await client.post(BATCH, json={"namespace": "n", "items": listed})).json()
     assert [item["index"] for item in answer["results"]] == [0, 1, 2, 3, 4]
@@ -46,7 +46,7 @@ async def test_empty_batch_has_no_results(client: httpx.AsyncClient) -> None:
 
 
 async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> None:
-    """If one item is invalid, the batch is refused with the item's index in the problem's path."""
+    """If an item is invalid, the whole batch is refused. The error names the item's index and field."""
     listed = items(5)
     listed[3]["importance"] = 11
     listed[4]["nonsense"] = 1
@@ -68,7 +68,7 @@ async def test_created_at_in_the_future_stores_nothing(client: httpx.AsyncClient
 
 
 async def test_batch_items_cannot_name_a_namespace(client: httpx.AsyncClient) -> None:
-    """A namespace on an item is refused: it belongs to the batch."""
+    """An item with a field `namespace` is refused, because the namespace is a field of the whole batch."""
     listed = [items(1)[0] | {"namespace": "m"}]
     members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
     assert members["errors"][0]["path"] == "items[0].namespace"
@@ -100,14 +100,14 @@ async def test_ndjson_lines_are_items(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_invalid_ndjson_line_is_named(client: httpx.AsyncClient, body: bytes, status: int, path: str) -> None:
-    """An invalid line is named by its item's index, and no item is stored."""
+    """If a line of newline-delimited JSON is invalid, the error names its index, and nothing is stored."""
     members = problem(await client.post(f"{BATCH}?namespace=n", content=body, headers=NDJSON), status)
     assert members["errors"][0]["path"] == path
     assert await count(client) == 0
 
 
 async def test_namespace_in_the_wrong_place_of_a_batch_is_422(client: httpx.AsyncClient) -> None:
-    """A JSON batch with a namespace in the query is a 422, and so is newline-delimited JSON without one."""
+    """A JSON batch names the namespace in its body, newline-delimited JSON in the query. Anything else is a 422."""
     problem(await client.post(BATCH, content=lines(items(1)), headers=NDJSON), 422)
     problem(await client.post(f"{BATCH}?namespace=n", json={"namespace": "n", "items": []}), 422)
 
@@ -124,7 +124,7 @@ async def test_batch_limit_is_32_mib(client: httpx.AsyncClient) -> None:
 
 
 async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.AsyncClient) -> None:
-    """A repeated call gets the first answer byte for byte and writes nothing."""
+    """A batch sent again with its Idempotency-Key gets the first answer byte for byte, and stores nothing."""
     sent: dict[str, Any] = {"json": {"namespace": "n", "items": items(2)}, "headers": {"Idempotency-Key": "k-1"}}
     first, second = await client.post(BATCH, **sent), await client.post(BATCH, **sent)
     assert first.content == second.content
@@ -132,7 +132,7 @@ async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.As
 
 
 async def test_idempotency_key_with_another_body_is_409(client: httpx.AsyncClient) -> None:
-    """Reusing a key for another body, or the same body in another namespace, is a 409."""
+    """An Idempotency-Key that was used for another body, or for another namespace, is a 409."""
     headers = {"Idempotency-Key": "k-1"}
     await client.post(BATCH, json={"namespace": "n", "items": items(2)}, headers=headers)
     problem(await client.post(BATCH, json={"namespace": "n", "items": items(3)}, headers=headers), 409)
@@ -151,7 +151,7 @@ async def test_idempotency_keys_are_separate_by_tenant(guarded: Services) -> Non
 
 @pytest.mark.parametrize("key", ["", "k" * 257])
 async def test_invalid_idempotency_key_is_422(client: httpx.AsyncClient, key: str) -> None:
-    """A key that is not 1 to 256 printable characters is refused."""
+    """An Idempotency-Key that is empty or has more than 256 characters is refused."""
     body = {"namespace": "n", "items": items(1)}
     members = problem(await client.post(BATCH, json=body, headers={"Idempotency-Key": key}), 422)
     assert members["errors"][0]["path"] == "Idempotency-Key"

@@ -126,7 +126,7 @@ async def test_filler_is_rejected_only_if_a_review_is_requested(
 
 
 def scoring(scores: Mapping[str, int]) -> Answer:
-    """A language model's endpoint that answers with these scores. It fails for any score that is not in `scores`."""
+    """A fake endpoint of a language model. It answers with the score of the reviewer that asks, or with a 500."""
 
     def answer(request: dict[str, Any]) -> tuple[int, str]:
         instructions = request["messages"][0]["content"]

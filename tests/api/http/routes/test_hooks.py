@@ -48,7 +48,7 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
 
 
 async def test_session_stop_stores_each_message_under_its_type(client: httpx.AsyncClient) -> None:
-    """At session-stop each message gets a result: an event and an intention are stored, a restatement is not."""
+    """Session-stop stores an event and a task, each under its type. It rejects a message that repeats another."""
     answer = await _stop(client, TALK)
     assert [item["index"] for item in answer["results"]] == [0, 1, 2]
     assert [item["status"] for item in answer["results"]] == ["stored", "rejected", "stored"]
@@ -101,7 +101,7 @@ async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.
     ],
 )
 async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, content: str, kind: str) -> None:
-    """Rules and traits become facts, requests intentions, dated incidents events, and steps procedures."""
+    """A rule becomes a fact, a request a task, an incident an event, and a list of steps a procedure."""
     answer = await _stop(client, [{"role": "user", "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
     assert answer["results"][0]["status"] == "stored"
     assert answer["results"][0]["types"][0] == kind
@@ -188,7 +188,7 @@ async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClie
 
 @pytest.mark.parametrize("broken", [{"messages": [{"content": "x"}]}, {"review": "never", "messages": []}, {}])
 async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: dict[str, Any]) -> None:
-    """A message without a role, an unknown review mode or no messages at all are refused, and nothing is stored."""
+    """A message without a role, an unknown review mode or a missing list of messages is refused."""
     body = {"namespace": "ann", "session_id": "s1", **broken}
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
     assert await _listed(client, "episodic") == []

@@ -1,4 +1,4 @@
-"""Calls for keyed items (JSON values stored by path and key), over an in-memory store and a fake encoder."""
+"""Calls for keyed items (JSON values stored by path and key), with an in-memory store and a fake encoder."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ class Items:
         return await self.http.get("/v1/items", params={**SPACE, "path": path, "key": key, **params})
 
     async def search(self, **body: Any) -> list[dict[str, Any]]:
-        """The items that a search with these fields finds."""
+        """Search with these fields of the request, and return the items that are found."""
         answer = await self.http.post("/v1/items/search", json={**SPACE, **body})
         items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
         return items
 
     async def paths(self, **body: Any) -> Any:
-        """The paths of items that a listing with these fields finds."""
+        """List paths of items with these fields of the request, and return the paths."""
         return (await self.http.post("/v1/items/paths", json={**SPACE, **body})).raise_for_status().json()["paths"]
 
 
 @pytest.fixture
 async def items() -> AsyncIterator[Items]:
-    """A client for keyed items of a new service."""
+    """A client for the keyed items of a new service, which has none yet."""
     client = Items()
     async with connect(fake_services(client.clock)) as client.http:
         yield client
 
 
 async def test_an_item_has_its_address_value_and_times(items: Items) -> None:
-    """A put answers with the item's times, a get with its path, key and value too. A second put keeps created_at."""
+    """A GET of an item returns its path, key, value and times. A second PUT replaces the value and keeps created_at."""
     first = await items.put("users.ann", "food", {"text": "pizza"})
     assert (first.status_code, first.json()) == (
         200,
@@ -75,8 +75,8 @@ async def test_an_item_has_its_address_value_and_times(items: Items) -> None:
     assert got.json() == {"path": ["users", "ann"], "key": "food", "value": None, **times}
 
 
-async def test_a_value_is_given_back_digit_by_digit(items: Items) -> None:
-    """Any JSON value is returned exactly as stored: large integers, floats, all scripts, empty members and secrets."""
+async def test_a_value_is_returned_exactly_as_it_was_stored(items: Items) -> None:
+    """A value is returned exactly as stored, even large integers, tiny floats, empty names and secrets."""
     value = {
         "big": 123456789012345678901234567890,
         "float": 0.1,
@@ -94,7 +94,7 @@ async def test_a_value_is_given_back_digit_by_digit(items: Items) -> None:
 
 
 async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items: Items) -> None:
-    """A value may have 1 MiB as compact UTF-8 JSON, whatever escapes the request has. A larger value is a 422."""
+    """The size of a value is that of its compact UTF-8 JSON. Escape sequences in the request do not add to it."""
     text = "é" * ((MAX_VALUE_BYTES - 2) // 2)
     assert (await items.put("p", "k", text, index=False)).status_code == 200
     body = json.dumps({**SPACE, "key": "escaped", "value": text, "index": False}, ensure_ascii=True)
@@ -118,7 +118,7 @@ async def test_a_deleted_item_is_not_found(items: Items) -> None:
 
 
 async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
-    """An item expires after its time to live, which a get or search with refresh_ttl restarts."""
+    """An item with ttl_s expires after that time. A GET or a search with refresh_ttl starts the time again."""
     stored = await items.put("p", "k", 1, ttl_s=60)
     assert stored.json()["expires_at"] == "2026-03-01T12:01:00Z"
     items.now += timedelta(seconds=59)
@@ -132,8 +132,11 @@ async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
     assert await items.search() == await items.paths() == []
 
 
-async def test_a_search_finds_what_was_just_put(items: Items) -> None:
-    """A search finds an item by its value, or by the texts at its index paths. With index false it gets no score."""
+async def test_a_search_scores_items_by_their_value_or_index_paths(items: Items) -> None:
+    """A search scores an item by its whole value or by the texts at its index paths.
+
+    An item with `index` false has no score and comes last.
+    """
     await items.put("p", "whole", {"text": "green tea"})
     await items.put("p", "title", {"title": "green tea", "body": "red wine"}, index=["title"])
     await items.put("p", "parts", {"parts": [{"text": "red wine"}, {"text": "green tea"}]}, index=["parts[*].text"])
@@ -223,7 +226,7 @@ async def test_a_put_needs_a_value(items: Items) -> None:
 
 
 async def test_an_export_has_the_items_and_an_import_restores_them(items: Items) -> None:
-    """Importing an export restores items with agents, times and index paths, so that a second export is identical."""
+    """An import of an export restores agents, times and index paths of items, so that a second export is the same."""
     await items.put("p", "k", {"title": "tea", "n": 10**30}, index=["title"], ttl_s=3600)
     items.now += timedelta(seconds=9)
     await items.put("p", "k", {"title": "green tea", "n": 10**30}, index=["title"], ttl_s=3600)
@@ -247,7 +250,7 @@ async def test_an_export_has_the_items_and_an_import_restores_them(items: Items)
 
 @pytest.mark.parametrize("index", [["x" * 513], ["x"] * 65, [""]])
 async def test_index_paths_of_an_import_have_the_limits_of_a_put(items: Items, index: list[str]) -> None:
-    """An imported item with too many, too long or empty index paths is a 422."""
+    """An imported item whose index paths are too many, too long or empty is a 422, as in a PUT."""
     line = {"type": "item", "path": [], "key": "k", "value": 1, "index": index}
     line |= {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}
     ndjson = {"Content-Type": "application/x-ndjson"}
@@ -257,7 +260,7 @@ async def test_index_paths_of_an_import_have_the_limits_of_a_put(items: Items, i
 
 
 async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
-    """A namespace's statistics count the items of all agents, without expired ones."""
+    """The statistics of a namespace count the items of all its agents, without expired ones."""
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
     await items.put("p", "short", 1, ttl_s=1)
@@ -277,7 +280,7 @@ async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> Non
 
 
 async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
-    """A reader's put or delete is a 403. Another tenant finds none of the items."""
+    """A PUT or DELETE of an item with a reader's key is a 403. Another tenant does not see the item."""
     body = {**SPACE, "path": ["p"], "key": "k", "value": 1}
     address = {**SPACE, "path": "p", "key": "k"}
     async with connect(guarded) as http:
@@ -295,7 +298,10 @@ async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
 
 
 async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Services) -> None:
-    """A key bound to one agent uses its items. A key with several must name one, and any other agent is a 403."""
+    """An API key bound to one agent uses the items of that agent.
+
+    A key bound to several must name one of them. Any other agent is a 403.
+    """
     entries = [
         KeyEntry(key="key-of-ann", tenant="acme", role=Role.WRITER, agents=["ann"]),
         KeyEntry(key="key-of-both", tenant="acme", role=Role.WRITER, agents=["ann", "bob"]),

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    """Write the memory FACT with `fields` and return the answer."""
+    """Write the memory `FACT` of the shared fixtures, with `fields` added or changed, and return the answer."""
     response = await client.post("/v1/memories", json=FACT | fields)
     assert response.status_code in (200, 201), response.text
     answer: dict[str, Any] = response.json()
@@ -33,7 +33,7 @@ async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
 
 
 async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
-    """A new memory returns 201 with the memory as GET returns it."""
+    """The answer to a write of a new memory is a 201 with the stored memory."""
     response = await client.post("/v1/memories", json=FACT | {"tags": ["ci"], "importance": 7, "session_id": "s"})
     answer = response.json()
     assert (response.status_code, answer["status"]) == (201, "stored")
@@ -43,7 +43,7 @@ async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
 
 
 async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> None:
-    """The same content written twice in a namespace is one memory."""
+    """If the same content is written again, the answer is a 200 with the id of the existing memory."""
     first = await write(client)
     response = await client.post("/v1/memories", json=FACT)
     answer = response.json()
@@ -52,7 +52,7 @@ async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 async def test_memory_answers_have_every_field_for_callers(client: httpx.AsyncClient, kind: MemoryType) -> None:
-    """Answers contain every field of the type, null if it has no value, but not the tenant and the earlier texts."""
+    """An answer has every field of the memory's type, or null for it, except `tenant` and `earlier` (old texts)."""
     written = await write(client, type=kind, session_id="s")
     memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
     assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant", "earlier"}
@@ -66,7 +66,7 @@ async def test_times_are_stored_as_utc(client: httpx.AsyncClient) -> None:
 
 
 async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) -> None:
-    """A patch changes the fields that it names, visible in the next read."""
+    """A PATCH changes the fields that it names and no others. The next read shows the changes."""
     written = await write(client, tags=["a"])
     path, query = f"/v1/memories/{written['id']}", {"namespace": "n"}
     changed = await client.patch(path, params=query, json={"importance": 9, "content": "The build runs on Monday."})
@@ -89,7 +89,7 @@ async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) ->
     ],
 )
 async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes: dict[str, Any], path: str) -> None:
-    """An invalid patch is refused with the name of the field."""
+    """A PATCH with an invalid or unknown field is a 422 that names the field."""
     written = await write(client)
     where = f"/v1/memories/{written['id']}?namespace=n"
     refused = await client.patch(where, json=changes)
@@ -99,13 +99,13 @@ async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes:
 
 
 async def test_empty_patch_is_422(client: httpx.AsyncClient) -> None:
-    """A patch without any field is refused."""
+    """A PATCH that changes no field is refused."""
     written = await write(client)
     assert (await client.patch(f"/v1/memories/{written['id']}?namespace=n", json={})).status_code == 422
 
 
 async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
-    """The first delete is a 204; a second delete and a read are 404."""
+    """A delete is a 204. Afterwards a read or another delete of the memory is a 404."""
     path = f"/v1/memories/{(await write(client))['id']}?namespace=n"
     removed = await client.delete(path)
     assert (removed.status_code, removed.content) == (204, b"")
@@ -115,7 +115,7 @@ async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("unknown", ["5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11", "nonsense", "%00", "..%2f", "é" * 50])
 async def test_unknown_memory_id_is_404(client: httpx.AsyncClient, unknown: str) -> None:
-    """An id that does not exist is a 404, as is a text that is no id."""
+    """Reading, changing or deleting a memory is a 404 if its id is unknown or malformed."""
     path = f"/v1/memories/{unknown}"
     assert (await client.get(path, params={"namespace": "n"})).status_code == 404
     assert (await client.delete(path, params={"namespace": "n"})).status_code == 404
@@ -173,7 +173,7 @@ async def test_list_parameters_filter(client: httpx.AsyncClient, query: dict[str
 
 
 async def test_bulk_delete_needs_confirm(client: httpx.AsyncClient) -> None:
-    """Without confirm=true nothing is deleted."""
+    """A bulk delete without confirm=true, or without a namespace, is refused and deletes nothing."""
     await write(client)
     for query in ({"namespace": "n"}, {"namespace": "n", "confirm": "yes"}, {"confirm": "true"}):
         assert (await client.delete("/v1/memories", params=query)).status_code == 422
@@ -181,7 +181,7 @@ async def test_bulk_delete_needs_confirm(client: httpx.AsyncClient) -> None:
 
 
 async def test_bulk_delete_counts_deleted_and_remaining(client: httpx.AsyncClient) -> None:
-    """Only memories that match the filter are deleted; the answer counts these and the rest."""
+    """A bulk delete removes the memories that match its filter. The answer counts them, and those that still match."""
     await write(client, content="A", session_id="s")
     await write(client, content="B", session_id="s", type="episodic")
     await write(client, content="C")
@@ -191,7 +191,7 @@ async def test_bulk_delete_counts_deleted_and_remaining(client: httpx.AsyncClien
 
 
 async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
-    """Stats have the number of memories of all five types and their total."""
+    """The statistics of a namespace count the memories of each of the five types and in total."""
     await write(client, content="A")
     await write(client, content="B", type="episodic")
     stats = (await client.get("/v1/stats?namespace=n")).json()
@@ -214,7 +214,10 @@ async def test_unavailable_store_is_503_with_retry_after(services: Services) -> 
 
 
 async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
-    """A search as of the older fact's time finds only that fact; as of the newer one's time, only the newer fact."""
+    """A search `as_of` a time before the newer fact finds the older one only.
+
+    One `as_of` a later time finds the newer.
+    """
     fact = {"namespace": "ann", "type": "semantic", "content": "The deadline of the sprint is April 5"}
     old = (await client.post("/v1/memories", json=fact | {"created_at": "2026-01-01T00:00:00Z"})).json()
     fact["content"] = "The deadline of the sprint is April 12"
@@ -229,7 +232,7 @@ async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
 
 
 def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
-    """The draft made of a POST body has all of its fields except those that control the write, such as `review`."""
+    """The memory draft from the body of a POST lacks the fields that only control the write, such as `review`."""
     sent = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
     draft: Draft = checked(MemoryPost, {**sent, "namespace": "n", "review": "skip"}).root.draft()
     assert draft == TypeAdapter(SemanticDraft).validate_python(sent)
