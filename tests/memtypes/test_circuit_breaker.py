@@ -28,7 +28,10 @@ def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(succeeded: int
 
 
 def test_an_open_breaker_lets_one_trial_call_through() -> None:
-    """If the trial call fails, the breaker stays open for OPEN_S seconds more; if it succeeds, the breaker closes."""
+    """After OPEN_S seconds an open breaker allows one trial call.
+
+    Its failure keeps the breaker open; its success closes it.
+    """
     clock = FakeClock()
     breaker = CircuitBreaker(clock)
     for _ in range(MIN_CALLS):
@@ -48,7 +51,7 @@ def test_an_open_breaker_lets_one_trial_call_through() -> None:
 
 
 def test_the_breaker_forgets_calls_outside_its_window() -> None:
-    """Only failures within the breaker's time window are counted; older failures are forgotten."""
+    """Only the latest FAILURE_WINDOW calls count: nine failures before 20 successes are forgotten."""
     breaker = CircuitBreaker(FakeClock())
     for outcome in [False] * 9 + [True] * FAILURE_WINDOW + [False] * 9:
         breaker.record(success=outcome)

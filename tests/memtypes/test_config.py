@@ -13,7 +13,7 @@ from memtypes.live.thread_policy import Policies, read_policies
 
 
 class Shelf(BaseModel):
-    """A sample model of a configuration file."""
+    """A small model of a configuration file, used in place of a real one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,7 +23,7 @@ class Shelf(BaseModel):
 
 
 def test_a_valid_file_is_parsed() -> None:
-    """Parsing a valid file returns an instance of the given model."""
+    """`parse_yaml()` returns an instance of the model class that is passed to it."""
     assert parse_yaml("name: a\nbooks: [1]", Shelf, "file a") == Shelf(name="a", books=[1])
 
 
@@ -56,8 +56,8 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
         read_text(tmp_path / "latin.yaml", "models file")
 
 
-def test_there_are_no_policies_without_a_file() -> None:
-    """Without a policy file every thread has the default policy."""
+def test_without_a_file_the_policies_are_the_defaults() -> None:
+    """Without a policy file, `read_policies()` returns the default policies."""
     assert read_policies(None) == Policies()
 
 
@@ -72,7 +72,7 @@ def test_there_are_no_policies_without_a_file() -> None:
     ],
 )
 def test_messages_do_not_use_the_words_of_pydantic(value: dict[str, Any], message: str) -> None:
-    """Messages speak of objects and lists, not of dictionaries and models."""
+    """Error messages speak of objects and lists, which users know, not of dictionaries and models."""
     with pytest.raises(ValidationError) as error:
         Shelf.model_validate(value)
     assert message_of(error.value.errors()[0]) == message

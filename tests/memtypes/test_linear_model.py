@@ -22,7 +22,7 @@ def test_probabilities_are_a_softmax_over_the_classes() -> None:
 
 
 def test_saved_model_is_read_back_up_to_rounding(tmp_path: Path) -> None:
-    """Weights come back within half a step of int8; classes and biases come back exactly."""
+    """A model is saved with int8 weights, so its weights are read back rounded; classes and biases are exact."""
     weights = np.random.default_rng(1).normal(size=(2, 50)).astype(np.float32)
     model = LinearModel(("a", "b"), weights, np.array([0.5, -0.5], dtype=np.float32))
     model.save(tmp_path / "model.npz")
@@ -32,8 +32,8 @@ def test_saved_model_is_read_back_up_to_rounding(tmp_path: Path) -> None:
     np.testing.assert_allclose(restored.weights, weights, atol=float(np.abs(weights).max()) / 127 / 2 + 1e-6)
 
 
-def test_binary_model_gives_the_logistic_of_its_row() -> None:
-    """The second class has the probability of the logistic function."""
+def test_binary_model_gives_logistic_probabilities() -> None:
+    """The probability of the second class is the logistic function of the score by the model's one row of weights."""
     model = from_binary(("noise", "keep"), np.array([2.0, -1.0], dtype=np.float32), 0.5)
     (row,) = model.probabilities(np.array([[1, 1]], dtype=np.float32))
     assert row[1] == pytest.approx(1 / (1 + np.exp(-1.5)), rel=1e-5)
@@ -46,8 +46,11 @@ def test_model_with_a_missing_bias_is_refused() -> None:
 
 
 @given(st.lists(st.text(max_size=8), max_size=40))
-def test_hashed_terms_have_length_one_in_any_order(terms: list[str]) -> None:
-    """Features depend on the counts of the terms alone. Without terms, or if they all cancel out, features are zero."""
+def test_hashed_terms_give_a_unit_vector_in_any_order(terms: list[str]) -> None:
+    """`hashed()` returns the same vector for terms in any order.
+
+    Its length is 1, or 0 without terms or if their signs cancel out.
+    """
     features = hashed(terms, 64)
     np.testing.assert_array_equal(features, hashed(reversed(terms), 64))
     assert float(np.linalg.norm(features)) == pytest.approx(1, abs=1e-5) or not features.any()

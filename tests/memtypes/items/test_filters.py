@@ -1,4 +1,4 @@
-"""Filters of items: which values match, and the facts by which an index finds candidates."""
+"""Filters on items (JSON values with keys): matching values, and the digests by which an index finds candidates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.contracts.test_item_store import FILTERS, JSON
 
 @given(JSON, FILTERS)
 def test_a_filter_matches_as_in_langgraph_except_for_equality(value: Any, conditions: dict[str, Any] | None) -> None:
-    """Filters match as in LangGraph, but equality is JSON equality.
+    """A filter matches the values that it matches in LangGraph, except that values are equal as in JSON.
 
-    A matching value has all facts that the filter looks up.
+    A value that matches has all digests with which the filter searches the index.
     """
     parsed = ItemFilter.parse(conditions or {})
     if parsed is None:
@@ -48,7 +48,7 @@ def test_a_filter_matches_as_in_langgraph_except_for_equality(value: Any, condit
     ],
 )
 def test_filters_compare_members_as_json(conditions: dict[str, Any], *, holds: bool) -> None:
-    """Missing members count as null and values of different JSON types have no order.
+    """A missing member counts as null. Of values of different JSON types, none is less than the other.
 
     A member's name may contain a dot.
     """

@@ -43,7 +43,7 @@ VALUE: dict[str, Any] = {
     ],
 )
 def test_an_index_path_selects_texts_of_a_value(path: str, texts: list[str]) -> None:
-    """A path names members, and indices from either end; stars and braces select several.
+    """A path has names of members and list indices (negative: from the end); `*` and `{a,b}` select several.
 
     A path to a missing member gives no text.
     """
@@ -51,14 +51,14 @@ def test_an_index_path_selects_texts_of_a_value(path: str, texts: list[str]) -> 
 
 
 @pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "[0", "a[x]", "{a", "{a}}", "$.a", "$a", "{}", "a b[1.5]"])
-def test_a_path_in_another_form_is_refused(path: str) -> None:
-    """An index path that can't be parsed raises ValueError, so it is refused before an item is stored."""
+def test_an_invalid_index_path_is_refused(path: str) -> None:
+    """`check_index_path()` raises ValueError for a text that is no index path."""
     with pytest.raises(ValueError, match=r"path|`\$`|empty"):
         check_index_path(path)
 
 
-def test_a_text_that_several_paths_give_counts_once() -> None:
-    """A text that several paths select is returned once, in the order of the paths; more than 256 texts are refused."""
+def test_a_text_that_several_paths_select_is_returned_once() -> None:
+    """Texts are returned in the order of the paths, without repeats. A value with more than 256 texts is refused."""
     assert texts_at(VALUE, ["author.name", "title", "*", "title"])[:2] == ["Ann", "Tea"]
     assert len(set(texts_at(VALUE, ["title", "$", "$"]))) == 2
     with pytest.raises(InvalidRequest, match="gives more than 256 texts"):
@@ -66,9 +66,9 @@ def test_a_text_that_several_paths_give_counts_once() -> None:
 
 
 def test_the_whole_value_is_one_text() -> None:
-    """Without index paths, each text or number of a value is a line, after its member's name if that is short.
+    """Without index paths, a value is one text, with a line for each text, number and boolean in it.
 
-    The total length is limited.
+    A line of up to three words begins with the member's name (`color: red`). The text's length is limited.
     """
     assert texts_at({"text": "I like green tea best", "color": "dark green", "n": [1, True, None]}, None) == [
         "I like green tea best\ncolor: dark green\nn: 1\nn: true"
@@ -90,8 +90,8 @@ class Counted(dict[str, Any]):
 
 @pytest.mark.parametrize("choice", ["{a,a,a}", "{a,*}", "{a, a ,*,a}"])
 @pytest.mark.parametrize("last", ["a", "missing", "blank"])
-def test_choices_of_the_same_member_do_not_multiply(choice: str, last: str) -> None:
-    """If each choice in a path names the same member several times, an object is read at most once per name."""
+def test_repeated_names_in_a_path_do_not_multiply_reads(choice: str, last: str) -> None:
+    """A path such as `{a,a,a}.{a,a,a}` does not multiply how often an object of the value is read."""
     value: Any = Counted(a="tea", blank=" ")
     for _ in range(7):
         value = Counted(a=value)
@@ -101,7 +101,7 @@ def test_choices_of_the_same_member_do_not_multiply(choice: str, last: str) -> N
 
 
 class Row(list[Any]):
-    """A list with one text that notes whether the list was read."""
+    """A list with one text. The attribute `read` becomes True when the list is iterated."""
 
     read = False
 
@@ -110,8 +110,8 @@ class Row(list[Any]):
         return iter(["tea"])
 
 
-def test_texts_are_made_only_up_to_the_limit() -> None:
-    """A path that selects too many texts is refused before most of these texts are read."""
+def test_reading_stops_at_the_limit_of_texts() -> None:
+    """A path that selects 5,000 texts is refused once 257 of them, one above the limit, have been read."""
     rows = [Row() for _ in range(5_000)]
     with pytest.raises(InvalidRequest, match="gives more than 256 texts"):
         texts_at(rows, ["[*]"])

@@ -17,25 +17,25 @@ parts = st.lists(st.one_of(st.none(), st.text(max_size=20)), max_size=4).map(tup
 
 @given(st.text())
 def test_normalising_twice_changes_nothing(text: str) -> None:
-    """Normalising already normalised content returns it unchanged."""
+    """Normalising content that is already normalised returns it unchanged."""
     assert normalise(normalise(text)) == normalise(text)
 
 
 @given(st.text())
-def test_spelling_of_white_space_and_composition_does_not_count(text: str) -> None:
-    """White space and the Unicode normal form do not change the id."""
+def test_white_space_and_unicode_form_do_not_change_the_content_hash(text: str) -> None:
+    """Texts that differ only in white space or in their Unicode normal form have the same content hash."""
     spaced = "\n\t" + "  ".join(text.split()) + " "
     assert content_hash(unicodedata.normalize("NFD", spaced)) == content_hash(text)
 
 
-def test_contents_that_differ_in_case_have_different_ids() -> None:
-    """Contents that differ in case, such as two commands, have different ids."""
+def test_contents_that_differ_in_case_have_different_hashes() -> None:
+    """Texts that differ in case, such as two commands, have different content hashes."""
     assert content_hash("tar -C x") != content_hash("tar -c x")
 
 
 @given(parts, parts)
 def test_different_identities_never_share_an_id(first: tuple[str | None, ...], second: tuple[str | None, ...]) -> None:
-    """Identities with different parts have different ids: ("a", "b") and ("ab",) differ, and so do None and "None"."""
+    """Ids differ if any value that identifies a memory differs: ("a", "b") and ("ab",), or None and "None"."""
     assert (memory_id(SCOPE, "semantic", first) == memory_id(SCOPE, "semantic", second)) == (first == second)
 
 

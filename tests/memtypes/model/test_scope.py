@@ -9,8 +9,8 @@ from memtypes.model.scope import Scope
 
 
 @pytest.mark.parametrize("name", ["a", "a&b=c%d:e/f,g h", "名前空間", "x" * 256, "-", "a\u0301"])
-def test_any_script_and_sign_may_name_a_namespace(name: str) -> None:
-    """A namespace is stored exactly as it is written."""
+def test_a_namespace_may_contain_any_script_and_punctuation(name: str) -> None:
+    """A name in any script, with spaces and punctuation, is stored exactly as it was written."""
     assert Scope("t", name).namespace == name
 
 
@@ -26,21 +26,24 @@ def test_any_script_and_sign_may_name_a_namespace(name: str) -> None:
         ("\ud800", "must not contain control characters"),
     ],
 )
-def test_an_ambiguous_name_is_refused(name: str, why: str) -> None:
-    """The error for an ambiguous name in a scope names the field and what is expected."""
+def test_an_invalid_namespace_name_is_refused(name: str, why: str) -> None:
+    """A name that is empty, too long, padded with blanks or has control characters is refused.
+
+    The error names the field.
+    """
     with pytest.raises(InvalidRequest, match=why) as caught:
         Scope("t", name)
     assert caught.value.path == "namespace"
 
 
 def test_a_scope_needs_a_tenant() -> None:
-    """A scope with an empty tenant is refused, as is one with an empty namespace."""
+    """A scope with an empty tenant is refused."""
     with pytest.raises(InvalidRequest, match="tenant must have"):
         Scope("", "n")
 
 
-def test_session_and_agent_are_checked_where_they_are_given() -> None:
-    """Session and agent of a scope are optional; a blank session or agent is refused."""
+def test_the_session_of_a_scope_is_optional_but_not_blank() -> None:
+    """A scope needs no session id, but a blank session id is refused."""
     assert Scope("t", "n").session_id is None
     with pytest.raises(InvalidRequest, match="session_id"):
         Scope("t", "n", session_id=" ")

@@ -1,4 +1,4 @@
-"""Sealing of receipts (records of how a context was chosen), and the times that their ids contain."""
+"""Receipts, the records of how a context was chosen: their hashes, which form a chain, and the times in their ids."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_receipt_is_sealed_over_its_canonical_form(members: dict[str, Any]) ->
 
 @given(st.integers(0, 32_000_000_000_000))
 def test_a_receipt_id_carries_the_time_of_issue(milliseconds: int) -> None:
-    """A receipt's id contains its time to about a millisecond; two ids of the same time differ."""
+    """A receipt's id contains the time of issue, to within 2 ms. Two ids issued at the same time differ."""
     at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
     issued = issued_at(first := receipt_id(at))
     assert issued is not None
@@ -52,13 +52,13 @@ def test_a_receipt_id_carries_the_time_of_issue(milliseconds: int) -> None:
 
 
 @pytest.mark.parametrize("other", ["", "any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e", str(uuid.UUID(int=5 << 76))])
-def test_other_ids_have_no_time_of_issue(other: str) -> None:
-    """The time of issue is None for texts that are no UUID and for UUIDs of other versions."""
+def test_ids_that_are_no_receipt_ids_have_no_time_of_issue(other: str) -> None:
+    """`issued_at()` returns None for a text that is no UUID, and for a UUID of another version than receipts have."""
     assert issued_at(other) is None
 
 
 def test_each_receipt_names_its_predecessor() -> None:
-    """Of receipts sealed together, the first names the chain's newest receipt, and each other the one before it."""
+    """Of two receipts sealed together, the first names the newest stored receipt, and the second names the first."""
     first, second = seal_all(
         [UnsealedReceipt.of("shop", {"id": one}) for one in ("one", "two")], ChainHead("newest", "0" * 64)
     )

@@ -1,4 +1,4 @@
-"""Candidates of a search, and their ranking values as columns, equal the payloads that they were built from."""
+"""Candidates of a search, and the columns of ranking values that are built from their payloads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
 def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
-    """Columns agree with their payloads, also after joining or reordering."""
+    """Columns built from payloads have their values, also after columns are joined and their rows reordered."""
     assert payloads_in(Columns.of(one)) == one
     joined = Columns.joined([Columns.of(one), Columns.of(other)])
     assert payloads_in(joined) == one + other
@@ -55,7 +55,7 @@ def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], othe
 
 
 def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
-    """The identity, scores and columns of every candidate, as tuples."""
+    """For each candidate a tuple: id, type, dense score, keyword score, payload, late-interaction scores."""
     return [
         (one.id, one.type, one.dense, one.sparse, one.payload, None if one.late is None else one.late.tolist())
         for one in rows_of(found)
@@ -63,7 +63,7 @@ def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
 
 
 def test_candidates_of_several_types_are_joined() -> None:
-    """Scores that only some candidates have are NaN for the others. Joined candidates can be taken in any order."""
+    """Joined candidates keep their order and values; a score that a type lacks is NaN. `take()` reorders them."""
     row = np.array([0.5, 0.25], dtype=np.float32)
     facts = make_candidates([CandidateRow("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)])
     tasks = make_candidates([CandidateRow("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})])

@@ -1,4 +1,4 @@
-"""Passages (memories with only the fields that rendering needs): those made from payloads equal those of memories."""
+"""Passages, memories with only the fields that rendering needs, made from payloads and from memories."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ OWN: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
 
 
 @given(st.data())
-def test_the_passage_of_a_payload_is_that_of_its_memory(data: st.DataObject) -> None:
-    """The two passages are equal for every memory type and any fields, internal fields included."""
+def test_passages_of_a_payload_and_of_its_memory_are_equal(data: st.DataObject) -> None:
+    """The passage made from a stored payload equals the passage made from the memory, for every memory type."""
     kind = data.draw(st.sampled_from(MemoryType))
     own = data.draw(st.fixed_dictionaries({}, optional=OWN[kind]))
     common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}

@@ -20,7 +20,7 @@ def sparse(given_weights: dict[int, float]) -> SparseVector:
 
 @given(weights)
 def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
-    """The stored text has the KEPT heaviest terms, and the column row made from it gives the same text again."""
+    """`heaviest()` returns the KEPT terms with the highest weights as text; `term_column()` decodes the same terms."""
     text = heaviest(sparse(given_weights))
     (row,) = term_column([text])
     best = sorted(given_weights, key=lambda one: (-np.float32(given_weights[one]), one))[:KEPT]
@@ -31,11 +31,11 @@ def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1))
 def test_no_term_has_the_number_zero(ids: list[int]) -> None:
-    """No term has the number 0, because a 0 in a column means that there is no term."""
+    """A term's number is never 0, because a 0 in a row of term numbers means that there is no term."""
     assert numbered(np.array(ids, np.uint32)).all()
 
 
-def test_a_memory_without_terms_has_an_empty_row() -> None:
-    """An empty text or None gives a row of zeros."""
+def test_a_memory_without_terms_has_a_row_of_zeros() -> None:
+    """`term_column()` returns a row of zeros for None and for an empty text."""
     assert term_column([None, "", heaviest(sparse({7: 1.0}))])[:, 0].tolist() == [0, 0, 8]
     assert term_column([]).shape == (0, KEPT)

@@ -11,7 +11,10 @@ from memtypes.stores.edge.layout import Layout
 
 
 def test_a_directory_without_store_json_is_not_a_store(tmp_path: Path) -> None:
-    """Shards without store.json are an error. From a damaged holder file no process is named."""
+    """`shard_paths()` raises Unavailable if store.json is missing.
+
+    `read_holder()` returns None if the holder file, which names the engine process, is damaged.
+    """
     layout = Layout(tmp_path)
     with pytest.raises(Unavailable, match=r"store\.json is missing"):
         layout.shard_paths()

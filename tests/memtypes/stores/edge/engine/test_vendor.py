@@ -1,4 +1,4 @@
-"""Translation of errors of the embedded engine's library."""
+"""Errors of the qdrant-edge library, the embedded engine, become errors of this product."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memtypes.stores.edge.engine.vendor import engine_call
     ],
 )
 def test_errors_are_translated_with_their_text(raised: Exception, expected: type[RemembrancerError]) -> None:
-    """Each bare exception of the library becomes an error of this product."""
+    """An exception of the qdrant-edge library becomes an error of this product with the same text."""
 
     def fail() -> None:
         raise raised
