@@ -189,7 +189,7 @@ async def test_hosts_are_not_checked_if_keys_are_configured(guarded: Services) -
 
 
 async def test_guards_start_no_thread(services: Services) -> None:
-    """All guards are coroutines. Litestar would run synchronous guards in a thread."""
+    """All guards are coroutines, because Litestar would run synchronous guards in a thread."""
     before = set(threading.enumerate())
     async with connect(services, local_only=True) as client:
         assert (await client.get("/health/live", headers={"host": "localhost"})).status_code == 200

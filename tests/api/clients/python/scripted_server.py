@@ -31,7 +31,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """A request that the server received, with the time."""
+    """A request that the server received. at: the time of arrival on the monotonic clock, in seconds."""
 
     method: str
     path: str
@@ -50,7 +50,7 @@ class ScriptedServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def next_reply(self) -> Reply:
-        """The reply for the newest request."""
+        """The reply to the request that arrived last."""
         return self.replies[min(len(self.received), len(self.replies)) - 1]
 
 
@@ -76,12 +76,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of the standard library
 
     def log_message(self, *_: object) -> None:
-        """Print nothing."""
+        """Suppress the log line for each request."""
 
 
 @contextmanager
 def scripted(*replies: Reply) -> Iterator[ScriptedServer]:
-    """A scripted server that runs in a thread."""
+    """Run a ScriptedServer with these replies in a thread; yields the server."""
     server = ScriptedServer(list(replies))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

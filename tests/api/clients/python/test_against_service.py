@@ -63,7 +63,7 @@ def test_a_memory_is_written_recalled_changed_and_forgotten(memory: Remembrancer
 
 
 def test_namespaces_stay_apart(memory: Remembrancer) -> None:
-    """A client for another namespace does not list a memory, unless the call names the memory's namespace."""
+    """A client does not list memories of another namespace unless the call names that namespace."""
     memory.remember("I drink my coffee black", type="semantic")
     other = memory.within(f"n {uuid.uuid4()}")
     assert list(other.all()) == []
@@ -71,7 +71,7 @@ def test_namespaces_stay_apart(memory: Remembrancer) -> None:
 
 
 def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
-    """Each version in a memory's history has its text and, in `since` (`from` in the API), a datetime."""
+    """Each version in a memory's history has the memory's text and, as `since`, the time from which it applied."""
     memory_id = memory.remember("The build runs on Friday", type="semantic").id or ""
     memory.update(memory_id, content="The build runs on Monday")
     versions = memory.history(memory_id).versions
@@ -80,9 +80,9 @@ def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
 
 
 def test_many_memories_are_streamed_in(memory: Remembrancer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A generator with more memories than one request may have is sent in two requests.
+    """A generator with more memories than one request may have is sent in several requests.
 
-    The service accepts the largest request.
+    The client's limit for a request does not exceed the service's limit.
     """
     assert Upload.MAX_LINES <= MAX_BATCH
     parts: list[int] = []
@@ -160,8 +160,8 @@ def test_intentions_become_due(memory: Remembrancer) -> None:
     assert memory.complete(memory_id).status == "completed"
 
 
-def test_a_to_do_is_in_the_context_of_prompts_until_it_is_completed(memory: Remembrancer) -> None:
-    """The context for a prompt has a to-do's item until the to-do is completed."""
+def test_notes_on_a_to_do_are_in_the_context_until_it_is_completed(memory: Remembrancer) -> None:
+    """The context for a prompt contains the notes on an open to-do. Completing the to-do clears its notes."""
     memory.hooks.todo_created("s", "t", "Rename the module")
     memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
     assert len(memory.working.items("s").items) == 2
@@ -200,7 +200,10 @@ def test_threads_are_appended_to_read_replaced_cleared_and_deleted(memory: Remem
 
 
 def test_a_workflows_events_state_and_history_are_read(memory: Remembrancer) -> None:
-    """Workflow events are appended and listed page by page. State and history follow from the events."""
+    """Workflow events are appended and listed page by page.
+
+    The workflow's state and history show what the events have reported.
+    """
     workflow = memory.workflows.begin(data={"goal": "release"})
     memory.workflows.report(workflow.workflow_id, "started")
     for number in range(5):
@@ -215,8 +218,11 @@ def test_a_workflows_events_state_and_history_are_read(memory: Remembrancer) -> 
     assert [entry.workflow_id for entry in memory.workflows.all()] == [workflow.workflow_id]
 
 
-def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
-    """An item's value is read back unchanged. The item is found by path, filter and meaning, and can be deleted."""
+def test_items_are_stored_found_and_deleted(memory: Remembrancer) -> None:
+    """An item's value is read back unchanged by its path and key.
+
+    The item is found by path, filter and meaning, and can be deleted.
+    """
     value = {"text": "The cat sleeps on the sofa", "n": 2**60, "list": [1.5, None, "größe"]}
     first = memory.items.put(["users", "ann"], "pets/1", value)
     assert memory.items.put(["users", "ann"], "pets/1", value, ttl_s=60).created_at == first.created_at
@@ -231,7 +237,7 @@ def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
 
 
 def test_a_string_as_the_path_of_an_item_is_refused(memory: Remembrancer) -> None:
-    """A string as the path of an item raises TypeError, because its letters would count as labels."""
+    """An item's path is a list of labels. A string raises TypeError, because each letter would count as a label."""
     for call in (
         lambda: memory.items.put("users", "k", 1),
         lambda: memory.items.get("users", "k"),
@@ -250,8 +256,8 @@ def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
     assert key not in str(caught.value)
 
 
-def test_judgement_model_and_upkeep_calls_answer_with_their_types(memory: Remembrancer) -> None:
-    """The calls on classification, reviews, models, upkeep, health and keys return typed answers."""
+def test_review_model_upkeep_and_key_calls_return_typed_answers(memory: Remembrancer) -> None:
+    """The calls for classification, reviews, models, upkeep jobs, health and API keys return objects with fields."""
     assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}
     assert memory.review("We decided to use Postgres").decision in {"store", "reject"}
     assert memory.models("fast").models
@@ -276,8 +282,8 @@ def test_keys_are_created_listed_and_revoked(memory: Remembrancer) -> None:
     assert memory.admin.keys().keys == []
 
 
-async def test_the_async_client_makes_the_same_calls(url: str) -> None:
-    """The async client's answers are awaited, and its pages and exports are async iterators.
+async def test_the_async_client_has_the_methods_of_the_sync_client(url: str) -> None:
+    """The methods of the async client are awaited; its lists and exports are async iterators.
 
     An export can be restored in another namespace.
     """

@@ -1,4 +1,4 @@
-"""The client's preparation of conversation texts for the service, without the adapters' frameworks."""
+"""How the client prepares prompts and messages for the service, tested without the agent frameworks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ STOPPED = Reply(200, {"results": [], "counts": {"stored": 0, "merged": 0, "rejec
 
 
 def test_a_query_has_no_control_characters_and_at_most_20000_characters() -> None:
-    """Terminal codes are removed whole. Of a prompt that is too long only the beginning and the end are used."""
+    """Terminal codes and other control characters are removed from a prompt before it is a query.
+
+    Of a prompt that is too long only the beginning and the end are used.
+    """
     assert query_of(" \x1b[1;31mred\x1b[0m\x00 half \ud83d\nline\t\x85 ") == "red half \nline"
     long = query_of("a" * 30_000 + "b" * 30_000)
     assert (len(long), long[0], long[-1]) == (19_999, "a", "b")
     assert query_of(" \x1b[0m\n") == ""
 
 
-def test_long_texts_become_several_contents() -> None:
-    """A long text is split into several contents, which together have the whole text. A blank text has no contents."""
+def test_long_texts_are_split_into_parts() -> None:
+    """A text that is too long for one memory is split into parts, which together have the whole text.
+
+    A blank text has no parts.
+    """
     text = "".join(map(str, range(200_000)))
     parts = contents_of(text)
     assert [len(part) <= MAX_CONTENT for part in parts] == [True, True, True]
@@ -27,7 +33,7 @@ def test_long_texts_become_several_contents() -> None:
 
 
 async def test_nothing_is_sent_for_a_prompt_without_text() -> None:
-    """A prompt without text gives neither a query nor a message."""
+    """For a prompt or message that is blank or has control characters only, no request is sent to the service."""
     with scripted(STOPPED) as server:
         async with AsyncRemembrancer(server.url, namespace="n") as memory:
             assert await recalled(memory, " \x1b[0m ", 100) == ""

@@ -48,9 +48,9 @@ def test_the_client_imports_httpx_and_msgspec_only(module: Path) -> None:
 
 
 def test_the_distribution_requires_httpx_and_msgspec_only() -> None:
-    """Each framework is an extra of the distribution, one for each adapter.
+    """The package requires only httpx and msgspec. Each adapter's framework is an optional extra.
 
-    The package has a licence, a README and types.
+    The package contains a licence, a README and the marker of typed packages.
     """
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [name.partition(">")[0] for name in project["dependencies"]] == ["httpx", "msgspec"]

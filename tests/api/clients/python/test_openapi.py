@@ -59,7 +59,7 @@ def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
 
 
 def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Request[Any]:
-    """The HTTP request that a method makes, with each required parameter set to the parameter's name."""
+    """The HTTP request that a client method makes. Each required argument has its parameter's name as its value."""
     parameters = list(inspect.signature(method.describe).parameters.values())[1:]
     required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     values = {p.name: [] if p.name in ("items", "lines", "path") else p.name for p in required}
@@ -77,7 +77,7 @@ def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Requ
 
 
 def calls() -> dict[str, tuple[Request[Any], set[str]]]:
-    """By method name: the HTTP request, and the names of parameters and options."""
+    """The HTTP request and the names of all arguments of each client method, by a name such as `Memories.search`."""
     found = {}
     for name, method in methods():
         group = next(group for group in GROUPS if group.__name__ == name.partition(".")[0])
@@ -95,7 +95,7 @@ def _is_unpacked(hint: Any) -> bool:
 
 
 def operation(document: Document, request: Request[Any]) -> tuple[str, dict[str, Any]]:
-    """The path and the operation in the OpenAPI document that fit a request."""
+    """The path and the operation in the OpenAPI document to which `request` is sent."""
     exact = document["paths"].get(request.path)
     if exact is not None:
         return request.path, exact[request.method.lower()]
@@ -119,7 +119,7 @@ def test_the_client_has_a_method_for_every_call_of_the_service(document: Documen
 
 
 def test_client_methods_have_exactly_the_options_of_their_calls(document: Document) -> None:
-    """A client method's options are the members of the operation's body and query, no more and no fewer."""
+    """A client method takes exactly the body fields and query parameters of its operation in the OpenAPI document."""
     for name, (request, options) in calls().items():
         _, item = operation(document, request)
         known = {p["name"] for p in item.get("parameters", []) if p["in"] != "header"}
@@ -149,10 +149,10 @@ def answer_types() -> Iterator[tuple[str, type[msgspec.Struct]]]:
                 yield name, member
 
 
-def test_answer_types_have_the_members_of_the_api_document(document: Document) -> None:
-    """Every member of an answer is a field of the client's answer type.
+def test_answer_types_have_the_properties_of_their_schemas(document: Document) -> None:
+    """A client answer type has exactly the properties of its schema in the OpenAPI document.
 
-    Members that the type requires are required in the document.
+    A field that the client requires is required in the schema too.
     """
     schemas = document["components"]["schemas"]
     compared = 0

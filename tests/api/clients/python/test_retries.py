@@ -44,13 +44,13 @@ Run = Callable[..., Any]
 
 
 def run_sync(url: str, call: Callable[[Any], Any], **options: Any) -> Any:
-    """The result of `call` on a sync client."""
+    """Open a sync client of `url` with these options, and return the result of `call` on the client."""
     with Remembrancer(url, namespace="n", **options) as client:
         return call(client)
 
 
 def run_async(url: str, call: Callable[[Any], Coroutine[Any, Any, Any]], **options: Any) -> Any:
-    """The result of `call` on an async client."""
+    """Open an async client of `url` with these options, and return the result of awaiting `call` on the client."""
 
     async def main() -> Any:
         async with AsyncRemembrancer(url, namespace="n", **options) as client:
@@ -61,7 +61,7 @@ def run_async(url: str, call: Callable[[Any], Coroutine[Any, Any, Any]], **optio
 
 @pytest.fixture(params=[run_sync, run_async])
 def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a call on the sync client or on the async client; each test runs with both."""
+    """The function that runs a call on a client. Each test runs once with a sync and once with an async client."""
     chosen: Run = request.param
     return chosen
 
@@ -83,7 +83,7 @@ def test_a_retry_waits_as_long_as_retry_after_says(run: Run) -> None:
 
 
 def test_a_retry_after_may_be_a_date(run: Run) -> None:
-    """If Retry-After is an HTTP date, the client waits until then before it repeats the call."""
+    """If Retry-After is an HTTP date, the error's `retry_after` is the number of seconds until then."""
     date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     with scripted(Reply(503, {"status": 503}, {"Retry-After": date})) as server:
         with pytest.raises(Unavailable) as caught:
@@ -91,8 +91,8 @@ def test_a_retry_after_may_be_a_date(run: Run) -> None:
         assert caught.value.retry_after == pytest.approx(3600, abs=5)
 
 
-def test_a_retry_after_that_is_too_long_is_left_to_the_caller(run: Run) -> None:
-    """If Retry-After is too long, the error is raised at once and says how long to wait."""
+def test_a_call_fails_at_once_if_retry_after_is_too_long(run: Run) -> None:
+    """If Retry-After is above the client's longest wait (60 s), the call fails at once. The error has the seconds."""
     with scripted(Reply(429, {"status": 429, "detail": "slow down"}, {"Retry-After": "61"})) as server:
         with pytest.raises(RateLimited, match="slow down") as caught:
             run(server.url, lambda client: client.stats())
@@ -130,7 +130,7 @@ def test_a_batch_is_repeated_with_its_idempotency_key(run: Run, fault: Reply) ->
 
 
 def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
-    """Batches, turns and workflows are sent with the idempotency key that the caller gives."""
+    """A batch is sent with the idempotency key that the caller gives."""
     with scripted(BATCH) as server:
         run(server.url, lambda client: client.batch([{"content": "a"}], idempotency_key="mine"))
         assert server.received[0].headers["idempotency-key"] == "mine"
@@ -138,9 +138,9 @@ def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
 
 
 def test_a_refused_connection_is_retried_and_then_raised(run: Run) -> None:
-    """If the connection is refused, the client tries again, for writes too.
+    """If the connection is refused, the client tries again, also for writes, which cannot have arrived.
 
-    Then it raises an error that names the address.
+    After the last attempt it raises an error that names the address.
     """
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=url) as caught:
@@ -165,8 +165,8 @@ def test_a_slow_answer_times_out(run: Run) -> None:
         (422, InvalidRequest),
     ],
 )
-def test_problems_are_raised_as_exceptions_of_their_status(run: Run, status: int, error: type[Problem]) -> None:
-    """An error answer raises the exception for its status, with the answer's detail and fields.
+def test_error_responses_raise_the_exception_for_their_status(run: Run, status: int, error: type[Problem]) -> None:
+    """An error response raises the exception for its status, with the response's detail and field errors.
 
     The call is not repeated.
     """
@@ -279,8 +279,8 @@ def test_an_id_never_leads_to_another_path(name: str) -> None:
 
 
 @pytest.mark.parametrize("label", ["a.b", ""])
-def test_a_path_label_with_a_dot_is_refused(label: str) -> None:
-    """A label with a dot is refused, because the path `a.b` would mean the labels `a`, `b`."""
+def test_a_label_that_is_empty_or_has_a_dot_is_refused(label: str) -> None:
+    """A label of an item's path raises ValueError if it is empty or has a dot. A URL's `a.b` stands for two labels."""
     with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="label"):
         client.items.get([label], "k")
 

@@ -1,6 +1,6 @@
-"""Fixtures of the adapters' tests, which run in an environment of their own: `make adapters`.
+"""Fixtures for the tests of the adapters, which `make adapters` runs in a virtual environment with the frameworks.
 
-The service runs as a process of the repository's environment, whose Python REMEMBRANCER_TEST_PYTHON names.
+The service is a process of another environment: REMEMBRANCER_TEST_PYTHON names the Python that runs it.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ class FakeClient(BaseChatClient[Any]):
 
 
 async def test_what_was_said_in_one_session_helps_the_next(url: str) -> None:
-    """A statement from one session is recalled in the next, as a user message before the question.
+    """What was said in one session is recalled in the next, in a message before the user's question.
 
-    The recalled text itself is not stored again.
+    The message with the recalled context is not stored as a memory.
     """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         client = FakeClient()

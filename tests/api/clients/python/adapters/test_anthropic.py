@@ -1,4 +1,4 @@
-"""The adapter for Anthropic's memory tool: compared with the SDK's tool on files, and with the documented texts."""
+"""The adapter for Anthropic's memory tool: compared with the SDK's tool for files, and with documented answers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PHASES = [Phase.explicit, Phase.generate]  # shrinking takes minutes
 
 
 def outcome(tool: Any, command: dict[str, Any]) -> str:
-    """The tool's answer to a command, without those parts of the documented wording that the SDK's tool leaves out."""
+    """The tool's answer to a command, without the words that only one of the two compared tools has."""
     try:
         text = str(tool.call(command))
     except ToolError as error:
@@ -70,10 +70,10 @@ def without_empty_directories(root: Path) -> None:
 
 @given(commands=st.lists(COMMANDS, min_size=5, max_size=25))
 @settings(max_examples=50, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-def test_the_memory_tool_answers_like_anthropics_tool_on_files(
+def test_the_memory_tool_answers_like_the_sdks_tool_for_files(
     url: str, tmp_path: Path, commands: list[dict[str, Any]]
 ) -> None:
-    """For random commands the adapter and the SDK's tool on files give the same answers and errors."""
+    """For random commands the adapter gives the same answers and errors as the SDK's tool for local files."""
     files = BetaLocalFilesystemMemoryTool(str(tmp_path / uuid.uuid4().hex))
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         tool = MemoryTool(memory)
@@ -85,10 +85,7 @@ def test_the_memory_tool_answers_like_anthropics_tool_on_files(
 
 
 def moves_into_itself(command: dict[str, Any]) -> bool:
-    """Whether the command renames a directory to a path below itself.
-
-    File systems have their own error text for this.
-    """
+    """Whether the command renames a directory to a path below itself. The compared tools answer it differently."""
     return command["command"] == "rename" and f"{command['new_path']}/".startswith(f"{command['old_path']}/")
 
 
@@ -160,13 +157,13 @@ def test_answers_have_the_texts_of_anthropics_documentation(memory: Remembrancer
     ],
 )
 def test_paths_outside_the_directory_are_refused(memory: Remembrancer, path: str) -> None:
-    """Paths outside /memories are refused, also if they lead there by `..`, plain or URL-encoded."""
+    """A path outside /memories is refused. This includes paths with `..`, plain or URL-encoded."""
     with pytest.raises(ToolError, match="memories"):
         MemoryTool(memory).call({"command": "create", "path": path, "file_text": "x"})
 
 
 def test_many_files_are_listed_and_cleared(memory: Remembrancer) -> None:
-    """More files than the client reads with one call are all listed and all deleted."""
+    """All of 210 memory files are listed and deleted, although one API call returns fewer."""
     tool = MemoryTool(memory)
     for number in range(210):
         memory.items.put(("claude-memory",), f"f{number:03d}", {"text": "x"}, index=False)
@@ -176,13 +173,13 @@ def test_many_files_are_listed_and_cleared(memory: Remembrancer) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused_with_a_reason(memory: Remembrancer) -> None:
-    """A file that is too large is refused with an error that Claude sees."""
+    """Creating a file that is too large raises ToolError, whose text says why and is shown to Claude."""
     with pytest.raises(ToolError, match=r"value|bytes|large"):
         MemoryTool(memory).call({"command": "create", "path": "/memories/a", "file_text": "x" * 1_100_000})
 
 
 def test_the_async_memory_tool_works_like_the_sync_one(url: str) -> None:
-    """Creating a file, refusing to create it again and viewing it work with `await`."""
+    """With the async tool, creating a file, creating it again (an error) and viewing it work as with the sync tool."""
 
     async def main() -> tuple[Any, Any]:
         async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:

@@ -1,4 +1,4 @@
-"""The memory service for Google's ADK: compared with InMemoryMemoryService on random events, and in an agent's run."""
+"""The memory service for Google's ADK: compared with ADK's InMemoryMemoryService by random events, and used alone."""
 
 from __future__ import annotations
 
@@ -46,8 +46,11 @@ def texts(memories: list[MemoryEntry]) -> set[tuple[str | None, str | None]]:
 @settings(
     max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
-def test_a_search_finds_the_same_events_as_adks_service_in_memory(url: str, calls: list[Any], word: str) -> None:
-    """A search returns every event with the word for this app and user, and no events of other apps or users."""
+def test_a_search_finds_the_same_events_as_adks_in_memory_service(url: str, calls: list[Any], word: str) -> None:
+    """A search for a word that all events contain finds the same events as ADK's InMemoryMemoryService.
+
+    It finds no events of another app or user.
+    """
 
     async def main() -> None:
         oracle = InMemoryMemoryService()
@@ -70,9 +73,9 @@ def test_a_search_finds_the_same_events_as_adks_service_in_memory(url: str, call
 
 
 async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> None:
-    """Adding a session again stores nothing new.
+    """A session that is added twice is stored once, and only searches of its user find it.
 
-    Other users do not find its memories, and a deleted memory is not found.
+    A memory that has been deleted is not found.
     """
     async with AsyncRemembrancer(url, namespace="n") as memory:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
@@ -92,8 +95,8 @@ async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> Non
         assert texts(left) == {("helper", "Noted.")}
 
 
-async def test_memories_that_are_added_explicitly_become_facts(url: str) -> None:
-    """A memory that is added with `add_memory` is found with its metadata."""
+async def test_a_memory_that_add_memory_stored_is_found(url: str) -> None:
+    """A memory that `add_memory` stored is found by a search, with its custom metadata."""
     async with AsyncRemembrancer(url) as memory:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
         fact = MemoryEntry(content=types.Content(parts=[types.Part(text="Ann likes tea")]), custom_metadata={"n": 1})

@@ -46,14 +46,14 @@ class TestRemembrancerRetriever(RetrieversIntegrationTests):
 
     @property
     def retriever_query_example(self) -> str:
-        """A query that finds documents."""
+        """The query with which LangChain's test suite calls the retriever."""
         return "trains"
 
 
 def test_documents_have_the_memory_and_its_score(filled: Remembrancer) -> None:
-    """The best document comes first, with the memory's id and metadata.
+    """The document of the best memory comes first. It has the memory's text, id, metadata and score.
 
-    The retriever passes its `options` to the search.
+    The field `options` of the retriever is passed to the search.
     """
     documents = RemembrancerRetriever(memory=filled, k=2).invoke("when does the train to Vienna leave?")
     assert documents[0].page_content == FACTS[0]

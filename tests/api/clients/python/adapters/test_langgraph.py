@@ -1,4 +1,4 @@
-"""The LangGraph store: compared with InMemoryStore on random operations, and with cases from LangGraph's own tests."""
+"""The LangGraph store: compared with LangGraph's InMemoryStore by random operations, and with cases from its tests."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def shown(result: Any) -> Any:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Applies the same operations to the store and to LangGraph's InMemoryStore, and compares the results."""
+    """Applies random operations to RemembrancerStore and to LangGraph's InMemoryStore, and compares their results."""
 
     url: ClassVar[str]
 
@@ -72,42 +72,42 @@ class StoreMachine(RuleBasedStateMachine):
         self.memory.close()
 
     def both(self, call: Callable[[Any], Any]) -> None:
-        """Check that both stores return the same for this call."""
+        """Check that `call` has the same result on RemembrancerStore and on InMemoryStore."""
         for path in [path for path, items in self.oracle._data.items() if not items]:
             del self.oracle._data[path]  # a path without items exists in memory only
         assert shown(call(self.store)) == shown(call(self.oracle))
 
     @rule(path=PATHS, key=KEYS, value=VALUES)
     def put(self, path: tuple[str, ...], key: str, value: dict[str, Any]) -> None:
-        """Store a value."""
+        """Store a value under a path and a key in both stores."""
         self.both(lambda store: store.put(path, key, value, index=False))
 
     @rule(path=PATHS, key=KEYS)
     def get(self, path: tuple[str, ...], key: str) -> None:
-        """Read the value under a key, if any."""
+        """Read the value under a path and a key, which may not exist, from both stores."""
         self.both(lambda store: store.get(path, key))
 
     @rule(path=PATHS, key=KEYS)
     def delete(self, path: tuple[str, ...], key: str) -> None:
-        """Delete the value under a key, if any."""
+        """Delete the value under a path and a key, which may not exist, from both stores."""
         self.both(lambda store: store.delete(path, key))
 
     @rule(prefix=PATHS | st.just(()), filter_=FILTERS)
     def search(self, prefix: tuple[str, ...], filter_: dict[str, Any] | None) -> None:
-        """Find the items below a path prefix that match a filter."""
+        """Find the items in both stores that are below a path prefix and match a filter."""
         self.both(lambda store: store.search(prefix, filter=filter_, limit=100))
 
     @rule(
         prefix=PATHS | st.none(), suffix=PATHS | st.none(), depth=st.none() | st.integers(1, 3), limit=st.integers(1, 5)
     )
     def paths(self, prefix: Any, suffix: Any, depth: int | None, limit: int) -> None:
-        """List namespaces (paths of items). Both stores sort them, so their order is compared too."""
+        """List the namespaces (paths of items) of both stores. They are sorted, so their order is compared too."""
         options = {"prefix": prefix, "suffix": suffix, "max_depth": depth, "limit": limit}
         self.both(lambda store: tuple(store.list_namespaces(**options)))
 
     @rule(ops=OPS)
     def batch(self, ops: list[Any]) -> None:
-        """Run several operations in one batch, reads before writes."""
+        """Run one batch of operations on both stores. Its reads do not see its writes."""
         self.both(lambda store: tuple(shown(result) for result in store.batch(ops)))
 
     @invariant()
@@ -116,8 +116,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.search((), limit=1000))
 
 
-def test_the_store_answers_like_langgraphs_store_in_memory(url: str) -> None:
-    """Random operations give the same results on both stores."""
+def test_the_store_answers_like_langgraphs_in_memory_store(url: str) -> None:
+    """Random operations have the same results on RemembrancerStore and on LangGraph's InMemoryStore."""
     StoreMachine.url = url
     phases = [Phase.explicit, Phase.generate]  # shrinking takes minutes
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -145,7 +145,10 @@ class Caller:
 
 @pytest.fixture(params=["sync", "async", "async over a sync client"])
 def store(url: str, request: pytest.FixtureRequest) -> Iterator[Caller]:
-    """A store in a new namespace. Each test runs with sync calls, async calls, and async calls over a sync client."""
+    """A store in a new namespace.
+
+    Each test runs three times: with sync calls, with async calls, and with async calls on a sync client.
+    """
     namespace = f"n {uuid.uuid4()}"
     if request.param == "sync":
         with Remembrancer(url, namespace=namespace) as memory:
@@ -271,7 +274,10 @@ def test_pages_of_a_search_hold_every_item_once(store: Caller) -> None:
 
 
 def test_a_search_with_a_query_finds_items_by_meaning(store: Caller) -> None:
-    """The nearest item comes first, with a score. Searches see an updated value, and apply a filter as well."""
+    """The item nearest to the query comes first, with a score; a filter restricts the search.
+
+    An item whose value was replaced is found by its new value.
+    """
     store.put(("docs",), "pets", {"text": "The cat sleeps on the sofa"})
     store.put(("docs",), "trains", {"text": "The express to Vienna is late", "kind": "travel"})
     store.put(("docs",), "food", {"text": "Bake the bread for forty minutes"})
@@ -285,7 +291,7 @@ def test_a_search_with_a_query_finds_items_by_meaning(store: Caller) -> None:
 
 
 def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
-    """A search compares the query only with an item's indexed fields. An item that is not indexed has no score."""
+    """A search compares its query with an item's indexed fields only. An item put with `index=False` has no score."""
     store.put(("docs",), "named", {"red": "cats and dogs", "blue": "invoices of March"}, index=["red"])
     store.put(("docs",), "list", {"parts": [{"text": "invoices of March"}, {"text": "boats"}]}, index=["parts[*].text"])
     store.put(("docs",), "none", {"text": "invoices of March"}, index=False)
@@ -297,7 +303,7 @@ def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
 
 
 def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
-    """An item that names no fields to index is searched by those in the store's option `fields`."""
+    """If a put does not say which fields to index, the fields in the store's option `fields` are indexed."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, fields=["title"])
         store.put(("docs",), "k", {"title": "cats", "body": "invoices of March"})
@@ -315,7 +321,7 @@ def test_texts_of_any_script_are_kept(store: Caller) -> None:
 
 @pytest.mark.parametrize("path", [(), ("",), ("a.b",), ("langgraph", "x"), ("a", "")])
 def test_bad_namespaces_are_refused(store: Caller, path: tuple[str, ...]) -> None:
-    """Namespaces that every LangGraph store must refuse are refused, in a batch too."""
+    """A namespace that LangGraph forbids, such as one with an empty label, is refused, in a batch too."""
     with pytest.raises(InvalidNamespaceError):
         store.put(path, "k", {"x": 1})
     if path and path[0] != "langgraph":
@@ -324,9 +330,9 @@ def test_bad_namespaces_are_refused(store: Caller, path: tuple[str, ...]) -> Non
 
 
 def test_items_expire_after_their_time_to_live(store: Caller) -> None:
-    """An item expires after its time to live, which is in minutes.
+    """An item expires after its time to live (`ttl`, in minutes).
 
-    A read restarts that time unless the call turns this off.
+    Reading the item starts its time to live again, unless the call has `refresh_ttl=False`.
     """
     store.put(("t",), "short", {"x": 1}, ttl=1.2 / 60)
     store.put(("t",), "read", {"x": 1}, ttl=1.2 / 60)

@@ -16,7 +16,7 @@ FACT = "We decided to move the billing service to Postgres in March."
 
 
 def chat(session_id: str, block: RemembrancerMemoryBlock, *, token_limit: int = 3000) -> Memory:
-    """LlamaIndex's memory with the memory block. It flushes messages to the block once they exceed `token_limit`."""
+    """LlamaIndex's Memory with `block`. If messages exceed their part of `token_limit`, the oldest go to the block."""
     return Memory.from_defaults(
         session_id=session_id,
         token_limit=token_limit,
@@ -26,8 +26,8 @@ def chat(session_id: str, block: RemembrancerMemoryBlock, *, token_limit: int = 
     )
 
 
-async def test_what_leaves_the_chat_is_recalled_in_another_session(url: str) -> None:
-    """Messages that a chat flushes become memories. A question in the next session recalls them."""
+async def test_messages_that_leave_a_chat_are_recalled_in_another_session(url: str) -> None:
+    """Messages that a chat moves to the memory block become memories. A question in another session recalls them."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         block = RemembrancerMemoryBlock(memory=memory)
         first = chat("one", block)
@@ -51,9 +51,9 @@ async def test_a_chat_engine_gets_the_recalled_context(url: str) -> None:
 
 
 async def test_the_memory_block_is_shortened_to_the_available_tokens(url: str) -> None:
-    """With fewer tokens available the block keeps fewer memories, each of them whole.
+    """Truncating the block's context leaves fewer memories, each of them whole.
 
-    If no memory fits, the block is left out.
+    The result is None if no tokens are left, or if the text is not one that the block recalled.
     """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         await memory.batch([{"type": "semantic", "content": f"Fact {n} about the billing service"} for n in range(20)])
@@ -71,6 +71,6 @@ async def test_the_memory_block_is_shortened_to_the_available_tokens(url: str) -
 
 
 async def test_without_a_question_nothing_is_recalled(url: str) -> None:
-    """In an empty chat the memory block adds no context."""
+    """In a chat without messages the context of the memory block is empty."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         assert await RemembrancerMemoryBlock(memory=memory).aget([]) == ""

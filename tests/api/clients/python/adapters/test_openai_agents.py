@@ -1,4 +1,4 @@
-"""The session for the OpenAI Agents SDK: compared with SQLiteSession on random calls, and in an agent's run."""
+"""The session for the OpenAI Agents SDK: compared with the SDK's SQLiteSession by random calls, and in an agent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CALLS = st.one_of(
     max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 def test_the_session_answers_like_the_sdks_session_in_sqlite(url: str, calls: list[tuple[Any, ...]]) -> None:
-    """For random calls both sessions return the same items, unchanged."""
+    """Random calls return the same items from this session as from the SDK's SQLiteSession."""
 
     async def main() -> None:
         sqlite = SQLiteSession("s")
@@ -62,7 +62,7 @@ def test_the_session_answers_like_the_sdks_session_in_sqlite(url: str, calls: li
 
 
 def test_a_conversation_with_large_items_is_read_whole(url: str) -> None:
-    """All items are returned, even if together they are larger than one answer may be."""
+    """All items of a session are returned, even if together they are larger than one response may be."""
 
     async def main() -> None:
         async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
@@ -89,7 +89,7 @@ class EchoModel(Model):
         return ModelResponse(output=[message], usage=Usage(), response_id=None)
 
     def stream_response(self, *args: Any, **kwargs: Any) -> Any:
-        """Not used by these tests."""
+        """Raises NotImplementedError: no test streams."""
         raise NotImplementedError
 
 

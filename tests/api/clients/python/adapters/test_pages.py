@@ -30,7 +30,7 @@ openai_model = EchoModel()
 
 
 def test_each_adapter_has_an_example() -> None:
-    """Every adapter's module is imported by one of the code blocks."""
+    """Every adapter's module is imported by a code block in the documentation."""
     named = {name for block in BLOCKS for name in re.findall(r"from remembrancer_client\.(\w+) import", block)}
     adapters = {path.stem for path in (ROOT / "api/clients/python/remembrancer_client").glob("*_*.py")}
     assert named >= adapters - {"__init__"}
@@ -39,7 +39,7 @@ def test_each_adapter_has_an_example() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.findall(r"remembrancer_client\.(\w+)", block)[0])
 def test_the_example_of_an_adapter_runs(url: str, tmp_path: Path, block: str) -> None:
-    """Each code block exits with code 0 and prints something."""
+    """Each Python code block in the documentation of the adapters runs without an error and prints something."""
     (tmp_path / "my_app.py").write_text(MY_APP, encoding="utf-8")
     program = block.replace("http://127.0.0.1:8707", url)
     path = os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "api/clients/python")))

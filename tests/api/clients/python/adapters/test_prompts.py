@@ -40,7 +40,7 @@ PROMPTS = {
 
 @pytest.fixture
 async def memory(url: str) -> AsyncIterator[AsyncRemembrancer]:
-    """A client of a new namespace that has the fact as a memory and as an item."""
+    """A client of a new namespace, in which FACT is stored as a memory and as an item."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as client:
         await client.remember(FACT, type="semantic")
         await client.items.put(["facts"], "billing", {"text": FACT})
@@ -48,7 +48,7 @@ async def memory(url: str) -> AsyncIterator[AsyncRemembrancer]:
 
 
 async def agent_framework(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The messages that the model is sent for the prompt."""
+    """The messages that an agent of Microsoft's Agent Framework sends to its model for the prompt."""
     client = FakeClient()
     agent = FrameworkAgent(client=client, context_providers=[RemembrancerContext(memory)])
     await agent.run(prompt, session=agent.create_session())
@@ -56,24 +56,24 @@ async def agent_framework(memory: AsyncRemembrancer, prompt: str) -> str:
 
 
 async def langchain(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The documents that the retriever finds for the prompt."""
+    """The documents that the LangChain retriever finds for the prompt."""
     return str(await RemembrancerRetriever(memory=memory).ainvoke(prompt))
 
 
 async def langgraph(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The items that the store finds for the prompt."""
+    """The items that the LangGraph store finds for the prompt."""
     return str(await RemembrancerStore(memory).abatch([SearchOp(("facts",), query=prompt)]))
 
 
 async def llama_index(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The messages of a chat that began with the prompt."""
+    """The messages of a LlamaIndex chat after the prompt, with the recalled context."""
     chat = Memory.from_defaults(session_id="s", memory_blocks=[RemembrancerMemoryBlock(memory=memory)])
     await chat.aput(ChatMessage(role="user", content=prompt))
     return str(await chat.aget())
 
 
 async def openai_agents(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The answer of the recall tool for the prompt."""
+    """What the recall tool for the OpenAI Agents SDK answers if the prompt is its query."""
     arguments = json.dumps({"query": prompt})
     context = ToolContext(context=None, tool_name="recall", tool_call_id="1", tool_arguments=arguments)
     answer = str(await recall_tool(memory).on_invoke_tool(context, arguments))
@@ -82,14 +82,14 @@ async def openai_agents(memory: AsyncRemembrancer, prompt: str) -> str:
 
 
 async def pydantic_ai(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The context that is recalled for the prompt, after a run that also captured the prompt."""
+    """The context that the Pydantic AI capability recalls for the prompt, after a run that captured the prompt."""
     capability = RemembrancerCapability(memory)
     await Agent(TestModel(call_tools=[]), capabilities=[capability]).run(prompt)
     return await capability.recall(prompt)
 
 
 async def google_adk(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The memories that a search for the prompt finds. One event has the fact, another the prompt."""
+    """The memories that the ADK memory service finds for the prompt, after it stored FACT and the prompt as events."""
     service, user = RemembrancerMemoryService(memory), uuid.uuid4().hex
     events = [
         Event(author="user", content=Content(parts=[Part(text=text)]), timestamp=time.time()) for text in (FACT, prompt)
@@ -111,12 +111,12 @@ ADAPTERS: list[Callable[[AsyncRemembrancer, str], Awaitable[str]]] = [
 
 @pytest.mark.parametrize("kind", PROMPTS)
 @pytest.mark.parametrize("adapter", ADAPTERS)
-async def test_any_prompt_can_be_searched_for(
+async def test_adapters_accept_any_prompt(
     memory: AsyncRemembrancer, adapter: Callable[[AsyncRemembrancer, str], Awaitable[str]], kind: str
 ) -> None:
-    """No prompt makes an adapter fail.
+    """An adapter raises no error for a prompt that is very long, is blank or contains terminal codes.
 
-    The fact must be found for a question with terminal codes; longer prompts may miss it.
+    With the question that contains terminal codes it must find FACT; with the long prompt it may miss it.
     """
     answer = await adapter(memory, PROMPTS[kind])
     assert "Postgres" in answer or kind != "of a terminal"

@@ -23,9 +23,9 @@ def prompts(messages: list[ModelMessage]) -> list[str]:
 
 
 async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
-    """A statement from one run is recalled in the next, as a user message before the prompt.
+    """What was said in one run is recalled in the next, in a message before the prompt.
 
-    It does not become part of the history.
+    The message with the recalled context is not part of the run's history.
     """
     sent: list[list[ModelMessage]] = []
 
@@ -48,10 +48,7 @@ async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
 
 
 async def test_an_agent_remembers_and_recalls_by_tools(url: str) -> None:
-    """The tool `remember` stores a memory, and `recall` finds it.
-
-    The recalled context stays through all steps of a run.
-    """
+    """The tool `remember` stores a memory, and the tool `recall` finds it."""
     steps: list[Any] = [
         ToolCallPart("remember", {"content": FACT}),
         ToolCallPart("recall", {"query": "billing database"}),
