@@ -125,7 +125,7 @@ class World:
 
 
 async def filled(world: World) -> World:
-    """Fill `world` with plain and hostile memories of every type, and return it."""
+    """Store memories of every type in `world`, some with texts that imitate the markup of a context; return `world`."""
     for number, text in enumerate(
         [*HOSTILE_TEXTS, *(f"the importer reads file number {n} of the shop" for n in range(40))]
     ):

@@ -21,7 +21,10 @@ from retrieval.context.budget import (
 
 
 class PlainEntry(NamedTuple):
-    """A ranked hit with what the budget fill needs: id, type, tokens and the heading of its group."""
+    """A ranked hit, as the reference budget fill sees it.
+
+    group: the heading under which a context lists it, such as a day.
+    """
 
     id: str
     type: MemoryType
@@ -69,7 +72,10 @@ class PlainPart:
 
 
 def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainEntry]:
-    """The best entries, until their tokens add up to DEMAND_WINDOW times the total budget."""
+    """The best entries until their tokens add up to DEMAND_WINDOW times the total budget.
+
+    Each entry counts with at most its type's cap.
+    """
     seen: list[PlainEntry] = []
     left = DEMAND_WINDOW * plan.total
     for entry in entries:

@@ -39,7 +39,7 @@ def entries(kind: MemoryType, *tokens: int) -> list[PlainEntry]:
 
 
 def columns(entries: Sequence[PlainEntry]) -> BudgetEntries:
-    """The entries as the columns that the fast fill takes, ranked from 1."""
+    """The entries as `BudgetEntries`, the columns that the budget fill takes, with ranks from 1."""
     return BudgetEntries.of((rank, entry.type, entry.tokens, entry.group) for rank, entry in enumerate(entries, 1))
 
 
@@ -79,19 +79,19 @@ def test_the_best_entries_of_a_full_type_are_chosen() -> None:
 
 
 def test_a_cap_holds_even_when_budget_is_left() -> None:
-    """Unneeded shares of other types do not raise a type above its cap."""
+    """A memory type gets no more tokens than its cap, even if the total budget is not used up."""
     result = filled(plan(1000, {EPISODIC: 150}), entries(EPISODIC, *[50] * 10))
     assert result.used[EPISODIC] == 150
 
 
 def test_a_cap_of_zero_leaves_the_type_out() -> None:
-    """The share of a type with cap 0 goes to the other types."""
+    """A memory type with cap 0 gets no tokens, and its share of the budget goes to other types."""
     result = filled(plan(1000, {EPISODIC: 0}), entries(EPISODIC, 10) + entries(SEMANTIC, *[100] * 10))
     assert (result.used[EPISODIC], result.used[SEMANTIC]) == (0, 1000)
 
 
 def test_a_type_outside_of_the_plan_gets_nothing() -> None:
-    """The share of a type that the plan omits goes to the types of the plan."""
+    """A memory type that is not in the budget plan has no share, so the other types get the whole budget."""
     result = filled(BudgetPlan(400, (SEMANTIC,), {}), entries(SEMANTIC, *[100] * 9))
     assert result.used == {SEMANTIC: 400}
 
@@ -168,8 +168,10 @@ def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], ov
 
 @given(plans, entry_lists, all_overheads)
 @settings(max_examples=400)
-def test_the_fill_agrees_with_the_plain_rules(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """The fast fill chooses the same entries with the same tokens as `plain_fill`."""
+def test_the_fast_fill_agrees_with_the_reference(
+    asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
+) -> None:
+    """The fast budget fill chooses the same entries with the same tokens as the slow reference `plain_fill`."""
     result = filled(asked, hits, overheads)
     chosen = [(hits[entry.rank - 1].id, entry.allowed) for entry in result.chosen]
     assert (chosen, result.used) == plain_fill(asked, hits, overheads)
@@ -226,7 +228,7 @@ def test_a_memory_larger_than_its_types_share_is_shown() -> None:
 
 
 def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
-    """Memories of a type that ranks far behind get only the tokens that other types leave."""
+    """If all memories of a type rank far behind, the type gets only tokens that other types leave."""
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     far = filled(plan(1000), hits)
     assert (far.used[EPISODIC], far.used[SEMANTIC]) == (1000, 0)
@@ -235,7 +237,10 @@ def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
 
 
 def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
-    """Each entry counts towards the window with at most the cap of its type and the total budget."""
+    """An entry counts with at most its type's cap in the demand window, so entries of a type with cap 0 do not fill it.
+
+    The demand window has the best entries, whose types decide how the budget is shared.
+    """
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     assert demand_window(plan(1000, {EPISODIC: 0}), columns(hits)) == 40 + DEMAND_WINDOW * 10
     assert demand_window(plan(1000), columns(entries(EPISODIC, *[100_000] * 9))) == DEMAND_WINDOW

@@ -33,7 +33,10 @@ def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: 
 
 @pytest.mark.anyio
 async def test_a_small_budget_has_excerpts_of_long_memories_and_whole_short_ones() -> None:
-    """Each item of the answer says whether it is an excerpt, and its content is the text shown."""
+    """With `oversize: "excerpt"`, a long memory is shown as an excerpt and a short memory whole.
+
+    The items of the answer are marked as excerpts, and have the text that the context shows.
+    """
     world = World()
     long = await world.add("semantic", LONG, concept="home")
     short = await world.add("semantic", "The spare key opens the shed")

@@ -28,7 +28,10 @@ def passage(kind: MemoryType, content: str, **fields: Any) -> Passage:
 
 
 def shown(form: str = "markdown") -> list[ShownMemory]:
-    """Passages of a fact and of two events of the same day, of which the newer event ranks first."""
+    """Rendered entries of two events of one day and a fact between them, in the order of rank.
+
+    The event that ranks first is the newer one. form: the format of the context.
+    """
     rendering = renderer(form)
     passages = [
         passage(MemoryType.EPISODIC, "the importer was fixed", created_at=NOW),

@@ -68,7 +68,7 @@ def full_chain(words: int = 6) -> list[ThreadTail]:
 
 
 def context_of(chain: list[ThreadTail], budget: int, allocation: ContextAllocation | None = None) -> ThreadContext:
-    """The context rendered from the chain of threads."""
+    """The context of at most `budget` tokens for `chain`, the ancestors of a thread and the thread itself."""
     return thread_context(chain, budget, FakeTokenizer(), allocation)
 
 
@@ -77,7 +77,10 @@ def context_of(chain: list[ThreadTail], budget: int, allocation: ContextAllocati
 def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     budget: int, words: int, allocation: ContextAllocation | None
 ) -> None:
-    """Headings are counted, too. Only the part with the newest turns may take LEAST tokens if its share is smaller."""
+    """No part of a context has more tokens than its share of the budget, and the whole has at most the budget.
+
+    Headings are counted. Only the part with the newest turns may take LEAST tokens if its share is smaller.
+    """
     context = context_of(full_chain(words), budget, allocation)
     assert context.tokens == FakeTokenizer().count(context.text) <= budget
     if allocation is not None:
@@ -91,7 +94,10 @@ def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     st.lists(st.integers(1, 300), min_size=1, max_size=12), st.integers(ENOUGH, 400), st.sampled_from([None, SHARES])
 )
 def test_the_newest_turn_is_always_shown(sizes: list[int], budget: int, allocation: ContextAllocation | None) -> None:
-    """A newest turn that does not fit is cut and marked. Everything left out is counted and marked in the text."""
+    """A context always shows the thread's newest turn; if it does not fit, it is cut and marked as cut.
+
+    A note in the text counts everything that is left out.
+    """
     turns = [turn(f"turn {number} {' '.join(['word'] * size)}") for number, size in enumerate(sizes)]
     rules = turn("rule " * 500, "system")
     context = context_of([thread("own", rules, *turns, summary="In short. " * 200)], budget, allocation)
@@ -110,7 +116,7 @@ def test_filling_stops_at_the_first_turn_that_does_not_fit() -> None:
 
 
 def test_the_summary_and_files_use_what_a_large_turn_leaves() -> None:
-    """If an older turn is too large to be shown, the summary and files fill the rest of the budget."""
+    """If an older turn is too large for the budget, its place is filled with the thread's summary and list of files."""
     turns = [turn("word " * 300, files=[f"f{number}" for number in range(30)]), turn("newest")]
     context = context_of([thread("own", *turns, summary="\n".join(f"user: point {n}." for n in range(100)))], 300)
     assert context.turns == (("own", 1),)
@@ -121,7 +127,10 @@ def test_the_summary_and_files_use_what_a_large_turn_leaves() -> None:
 
 
 def test_every_part_gets_its_share_if_all_are_full() -> None:
-    """The thread's own turns do not displace instructions, ancestors and references."""
+    """If every part of a context is larger than its share, each part gets its share.
+
+    The thread's own turns do not displace instructions, ancestors and lists of files.
+    """
     context = context_of(full_chain(), 600, SHARES)
     assert all(context.parts[name] > 0 for name in (*PARTS, "files", "images"))
     assert context.parts["long_term"] > 0.7 * 0.3 * 0.8 * 550
@@ -129,7 +138,10 @@ def test_every_part_gets_its_share_if_all_are_full() -> None:
 
 
 def test_an_unused_share_is_not_given_to_other_parts() -> None:
-    """A part never exceeds its share, even if other parts leave tokens. Without shares, a part may use more."""
+    """If shares of the budget are set, the turns get no more than their share, even if other parts are empty.
+
+    If no shares are set, the turns may use the tokens of empty parts.
+    """
     alone = thread("own", *[turn(f"turn {number} of words") for number in range(100)])
     assert context_of([alone], 200, SHARES).parts["short_term"] <= 100
     assert context_of([alone], 200).parts["short_term"] > 150
@@ -151,7 +163,10 @@ def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None
 
 @pytest.mark.parametrize("allocation", [None, SHARES])
 def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocation | None) -> None:
-    """A large summary or initial context is shown by its most important and newest sentences, and a mark of the cut."""
+    """Of a summary or initial context that is too large, the newest and most important sentences are shown.
+
+    The text says that it is cut.
+    """
     lines = [f"user: We talked about topic {number}." for number in range(80)]
     lines[7] = "user: We decided to use Valkey."
     initial = "The sky is blue. " * 80 + "You must never delete anything. " + "The sea is blue. " * 20
@@ -185,7 +200,10 @@ def test_the_newest_own_turns_are_shown_in_order() -> None:
 
 @pytest.mark.parametrize("kind", ["files", "images"])
 def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
-    """Newest mentions come first, whichever thread they are in: a parent thread may be used after its child."""
+    """A file that is mentioned in several turns of a thread and its parent is listed once, with its newest mention.
+
+    Files are listed by their newest mentions, newest first. A parent thread may have newer mentions than its child.
+    """
     own = thread("own", mentioning(kind, "x", "w"), turn("d"))
     parent = thread("parent", mentioning(kind, "x", "y"), mentioning(kind, "z"), mentioning(kind, "y"), day=1)
     context = context_of([parent, own], 1_000)

@@ -27,7 +27,7 @@ def items() -> FakeItems:
 
 @pytest.fixture
 def world(items: FakeItems) -> World:
-    """A retriever whose working memory is the live store `items`."""
+    """A store and a retriever whose working memory is the live store `items`."""
     world = World()
     world.retriever = Retriever(replace(world.retriever._parts, live=items))
     return world
@@ -43,7 +43,10 @@ async def keep(items: FakeItems, content: str, **fields: object) -> Working:
 
 
 async def test_without_the_live_store_an_answer_has_no_working_memory(world: World, items: FakeItems) -> None:
-    """If the live store is unavailable, neither live items nor stored copies are shown, and the answer is degraded."""
+    """If the live store is unavailable, a context has no working memory, and its metadata lists "live" as degraded.
+
+    The copies of working items in the memory store are not shown either.
+    """
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     await world.add("semantic", "a fact")
@@ -55,7 +58,7 @@ async def test_without_the_live_store_an_answer_has_no_working_memory(world: Wor
 
 
 async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeItems) -> None:
-    """Stored items must match the query; live items are always shown."""
+    """Live working items are always shown. Working items in the memory store are shown if they match the query."""
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     answer = await world.retrieve("stored note")
@@ -97,7 +100,7 @@ async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> Non
 
 
 async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: World) -> None:
-    """If noting a use raises, the retrieval is answered, and the failure is counted."""
+    """If the live store cannot record the use of its items, the retrieval is answered and the lost use is counted."""
 
     class Forgetful(FakeItems):
         """A live store that can be read, but raises on every change."""

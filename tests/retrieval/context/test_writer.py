@@ -41,18 +41,18 @@ async def cl100k() -> TiktokenTokenizer:
 
 @pytest.fixture(scope="module")
 async def stored(cl100k: TiktokenTokenizer) -> InMemoryStore:
-    """A store with plain and hostile memories of every type."""
+    """A store with memories of every type; some texts imitate the markup of a context."""
     return (await filled(World(tokenizer=cl100k))).store
 
 
 @pytest.fixture
 def world(cl100k: TiktokenTokenizer, stored: InMemoryStore) -> World:
-    """A world with the memories of `stored` and the real tokenizer."""
+    """A retriever over a copy of the store `stored`, with the real tokenizer cl100k_base."""
     return World(tokenizer=cl100k, store=deepcopy(stored))
 
 
 def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
-    """The working block and the long-term block of a Markdown context."""
+    """The two parts of a Markdown context: the block of working memory ("" if there is none) and the rest."""
     assert isinstance(answer.context, str)
     if not answer.context.startswith("<working_memory>"):
         return "", answer.context
@@ -61,7 +61,10 @@ def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
 
 
 async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
-    """A context shows working memory, events, knowledge, tasks and procedures, in this order."""
+    """A context shows working memory, events, knowledge, tasks and procedures, in this order.
+
+    Events are oldest first.
+    """
     world = World()
     await world.add("episodic", "the importer failed at noon", created_at="2026-02-20T12:00:00Z", speaker="Ana")
     await world.add("episodic", "the importer was fixed", created_at="2026-02-19T12:00:00Z")
@@ -106,7 +109,7 @@ async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, wo
 
 @pytest.mark.parametrize("caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}])
 async def test_the_total_and_the_caps_of_types_are_never_exceeded(world: World, caps: dict[str, int]) -> None:
-    """Neither the total nor a type's cap is exceeded, with the tokens of headings included."""
+    """A context has at most the total of the budget, and each memory type at most its cap. Headings are counted."""
     answer = await world.retrieve("importer file", budget={"total": 1000, "per_type": caps}, include_working=False)
     assert answer.metadata.total_tokens <= 1000
     spent = {str(kind): tokens for kind, tokens in answer.metadata.per_type.items()}
@@ -127,7 +130,7 @@ async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenize
 
 
 async def test_messages_have_the_role_of_the_user() -> None:
-    """A context in the form of messages has no system message."""
+    """A context with `format: "messages"` consists of messages with the role "user" only."""
     world = World()
     await world.add("semantic", "the importer reads CSV")
     await world.add("working", "debugging the importer")
@@ -138,7 +141,7 @@ async def test_messages_have_the_role_of_the_user() -> None:
 
 
 async def test_the_outcome_says_why_a_context_is_empty() -> None:
-    """The outcome tells an empty store from memories of which none fits into the budget."""
+    """An empty context has the outcome "empty" if there are no memories, and "nothing_fits" if none fits the budget."""
     world = World()
     assert (await world.retrieve("anything")).metadata.outcome == "empty"
     await world.add("semantic", "a fact of more than five words")
@@ -164,7 +167,7 @@ async def test_working_memory_can_be_left_out() -> None:
 
 
 class WhereCounted(FakeTokenizer):
-    """A tokenizer that records whether it counted long texts on the event loop."""
+    """A tokenizer. on_loop: for its calls with long texts, whether they were made on the event loop's thread."""
 
     def __init__(self) -> None:
         self.on_loop: set[bool] = set()
@@ -201,7 +204,10 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
 
 
 async def test_the_margin_of_an_approximate_tokenizer_is_kept_free() -> None:
-    """The context leaves the margin free. The answer's metadata has the requested budget and the margin."""
+    """If the model's tokenizer is only approximated, a share of the budget (the margin) stays free.
+
+    The answer's metadata has the requested budget and the margin.
+    """
     answer = await facts_for("claude-sonnet-4-5", 140)
     metadata = answer.metadata
     assert (metadata.model, metadata.tokenizer, metadata.margin) == ("claude-sonnet-4-5", "cl100k_base", 0.4)
@@ -223,7 +229,7 @@ MESSAGE = f"The night shift lost a table. {RULE} Ask Ana-Lena first."
 
 
 async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
-    """A fact taken from a message is left out if the message is shown. The receipt says so and is valid."""
+    """A fact whose text is part of a message that ranks higher is left out, and the receipt lists it as a duplicate."""
     world = World(receipt_store=FakeReceipts())
     message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
     fact = await world.add("semantic", RULE, importance=1)
@@ -238,7 +244,7 @@ async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
 
 
 async def test_a_text_is_shown_once_beside_many_memories_of_its_time() -> None:
-    """A repeated text is found even among many memories of the same time, such as the messages of an import."""
+    """A fact that a message repeats is left out even if many other memories have the same time, as after an import."""
     world = World()
     message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
     fact = await world.add("semantic", RULE, importance=9)
@@ -250,7 +256,10 @@ async def test_a_text_is_shown_once_beside_many_memories_of_its_time() -> None:
 
 @pytest.mark.parametrize("fact", ["Never migrate", "migrate by hand.", "Ask Ana"])
 async def test_a_text_that_is_only_part_of_a_longer_phrase_in_a_better_hit_is_shown(fact: str) -> None:
-    """A text counts as repeated only between punctuation marks: "Ask Ana-Lena" does not repeat "Ask Ana"."""
+    """A text is left out only if a better hit contains it between punctuation marks.
+
+    A hit with "Ask Ana-Lena" does not repeat the text "Ask Ana".
+    """
     world = World()
     ids = {await world.add("episodic", MESSAGE, importance=10), await world.add("semantic", fact, importance=1)}
     answer = await world.retrieve("migrate by hand", weights={"importance": 1})
@@ -259,7 +268,7 @@ async def test_a_text_that_is_only_part_of_a_longer_phrase_in_a_better_hit_is_sh
 
 @pytest.fixture
 async def encoded(onnx_directory: Path) -> AsyncIterator[World]:
-    """A world with the default encoder, so that a question about steps is recognised as one."""
+    """A store and retriever with the default encoder, with which how-to questions are recognised."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     yield World(embedder, writer=embedder, store=InMemoryStore(embedder.dimensions), receipt_store=FakeReceipts())
     await embedder.aclose()
@@ -311,7 +320,7 @@ class CountingStore(InMemoryStore):
 
 
 async def test_a_message_with_many_facts_takes_a_few_rounds_of_filling() -> None:
-    """Leaving out repeated facts ends after a few rounds, even if each round makes room for one more fact."""
+    """The budget is filled at most MAX_FILLS times, even if each time one more fact is shown that a message repeats."""
     store = CountingStore()
     world = World(store=store)
     facts = [f"Rule {number} holds." for number in range(20)]

@@ -17,7 +17,7 @@ QUESTION = "what was bought two weeks before the move to Lisbon?"
 
 
 def worded() -> World:
-    """A world whose encoder returns token vectors."""
+    """A store and retriever whose embedder returns a token vector for each word."""
     return World(embedder=WordEmbedder(), writer=WordEmbedder())
 
 

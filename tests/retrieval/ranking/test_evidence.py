@@ -1,4 +1,7 @@
-"""The certainty that a hit helps to answer, which the relevance floor compares with its limit."""
+"""The certainty that a hit helps to answer the question.
+
+Hits whose certainty is below the relevance floor are left out.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def test_without_vectors_the_certainty_is_none() -> None:
 
 
 def test_nothing_helps_to_answer_a_question_without_a_token() -> None:
-    """For a question without tokens, such as an invisible character, every hit is below any relevance floor."""
+    """If the question has no tokens, such as an invisible character, every hit has certainty 0."""
     one = np.array([1.0])
     without_late = make_candidates([CandidateRow("m", MemoryType.SEMANTIC, 0.5, None, {})])
     sure = certainty_of(Question(NO_TERMS, TOKENS[:0]), without_late, one, one)

@@ -1,4 +1,4 @@
-"""Values of neighbouring turns of candidates, compared with a plain implementation."""
+"""Values of turns next to each candidate in its session, compared with a plain implementation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TURNS = st.lists(
 
 
 def plain_neighbour(candidates: list[CandidateRow], one: CandidateRow, offset: int) -> int | None:
-    """Position of the last candidate whose sequence number differs by `offset`."""
+    """Position of the candidate that is `offset` turns after `one` in the same session; None if there is none."""
     session, number = one.payload.get("session_id"), one.payload.get("seq")
     matching = [
         position
@@ -42,7 +42,7 @@ def plain_neighbour(candidates: list[CandidateRow], one: CandidateRow, offset: i
 
 
 def plain_side(candidates: list[CandidateRow], values: NDArray[np.float64], offset: int) -> list[float]:
-    """The larger value of the candidates `offset` turns before and after each candidate."""
+    """For each candidate, the larger value of the turns `offset` turns before and after it; 0 without such turns."""
     sides = [[plain_neighbour(candidates, one, away) for away in (-offset, offset)] for one in candidates]
     return [
         max((float(values[position]) for position in positions if position is not None), default=0.0)
@@ -57,7 +57,7 @@ def session_of(candidate: CandidateRow) -> str | None:
 
 
 def plain_session(candidates: list[CandidateRow], values: NDArray[np.float64]) -> list[float]:
-    """The largest value in each candidate's session; the candidate's value if it has no session."""
+    """For each candidate, the largest of the values of its session's candidates; without a session, its own value."""
     sessions = [session_of(candidate) for candidate in candidates]
     return [
         float(

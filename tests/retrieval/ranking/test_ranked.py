@@ -34,8 +34,8 @@ def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> 
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
 
 
-def test_removing_candidates_closes_the_ranks() -> None:
-    """After a removal, ranks have no gaps, and the remaining hits and duplicates keep their order."""
+def test_removing_candidates_keeps_the_order_of_the_others() -> None:
+    """After a hit or a duplicate was removed from a ranking, the others keep their order, and ranks have no gaps."""
     ranked = ranking().where(np.array([False, True, True, True]))
     assert (ranked.hit_ids, ranked.duplicate_of) == (["c"], ("a",))
     without_duplicate = ranking().where(np.array([True, True, False, True]))
@@ -43,7 +43,10 @@ def test_removing_candidates_closes_the_ranks() -> None:
 
 
 def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
-    """Unscored hits have score 0 and no signals, and precede duplicates and candidates below the threshold."""
+    """Hits that are added without scores, such as live items, come after the scored hits, in the order of their ids.
+
+    Their score and their signals are 0. Duplicates and candidates below the threshold come after them.
+    """
     added = [
         CandidateRow(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"
     ]
@@ -54,7 +57,7 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
 
 
 def test_a_repeated_hit_becomes_a_duplicate() -> None:
-    """A hit that is marked as repeated leaves the hits and becomes the first duplicate."""
+    """A hit whose text another hit repeats is moved from the hits to the front of the duplicates."""
     ranked = ranking().without_repeats({"c": "a"})
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))

@@ -33,7 +33,7 @@ def ranked(candidates: list[CandidateRow], scoring: Scoring = BALANCED) -> Ranke
 
 
 def test_a_table_of_signals_can_be_ranked_again() -> None:
-    """Ranking does not change the table of signals, so ranking again with found links needs no new signals."""
+    """A table of signals can be ranked a second time with links between memories. Ranking it does not change it."""
     candidates = make_candidates([candidate("a", 0.6), candidate("b", 0.5)])
     unlinked = Scoring(PROFILES["default"], NOW)
     linked = replace(unlinked, links={"b": 1.5})
@@ -69,7 +69,10 @@ def test_ranking_does_not_depend_on_the_order_of_candidates(
 
 @given(candidate_lists)
 def test_a_score_is_the_weighted_sum_of_its_signals(candidates: list[CandidateRow]) -> None:
-    """Signals are from 0 to 1, the sum is exact to 1e-6, and ranks count from 1 for the highest score."""
+    """A hit's score is the weighted sum of its signals, to 1e-6.
+
+    Signals are from 0 to 1, and rank 1 has the highest score.
+    """
     hits = hit_rows(ranked(candidates))
     assert [hit.rank for hit in hits] == list(range(1, len(candidates) + 1))
     scores = [hit.score for hit in hits]

@@ -36,7 +36,10 @@ def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float =
 
 
 def signals(scores: Sequence[float], candidates: Sequence[CandidateRow], asked: Sequence[int] = ()) -> list[float]:
-    """The expansion signal of each candidate, given these scores and query terms."""
+    """The expansion signal of each candidate: how many terms it shares with the best candidates.
+
+    scores: scores of the candidates. asked: terms of the query, which are not counted.
+    """
     query_terms = numbered(np.array(asked, np.uint32))
     shared = expansion(make_candidates(candidates), np.array(scores), query_terms)
     return [round(float(value), 6) for value in shared]
@@ -63,13 +66,16 @@ def test_terms_of_the_query_add_nothing_to_the_expansion_signal() -> None:
 
 
 def test_a_shared_term_counts_less_in_a_long_memory() -> None:
-    """A term shared with the best hits counts less in a long memory, which shares some terms with any hit."""
+    """A term that is shared with the best hits gives a long memory a lower expansion signal than a short one."""
     candidates = [with_terms("a", [1]), with_terms("b", [1], tokens=400), with_terms("c", [2])]
     assert signals([1.0, 0.0, 0.0], candidates)[1] == pytest.approx((1 + 10 / 200) / (1 + 400 / 200), abs=1e-6)
 
 
 def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
-    """The signal is 0 without terms or scores, and empty without candidates."""
+    """The expansion signal is 0 if the candidate has no terms or all scores are 0.
+
+    Without candidates, there are no signals.
+    """
     bare = CandidateRow(
         "a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"}
     )
@@ -91,7 +97,7 @@ def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int
 
 
 def test_the_expansion_signal_decides_between_equal_scores() -> None:
-    """Of two candidates with the same score, the one that shares the best hit's terms ranks first."""
+    """Of two candidates with equal scores, the candidate that shares more terms with the best hit ranks first."""
     dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
     candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
     scoring = Scoring(PROFILES["default"], NOW)
@@ -126,7 +132,7 @@ def boosted_order(scores: list[float], *candidates: CandidateRow) -> list[str]:
 
 
 def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
-    """An update is a later statement by the same speaker in the session that scores nearly as well."""
+    """A later statement by the same speaker in the session ranks above an earlier one if it scores nearly as high."""
     assert boosted_order([0.6, 0.5], turn("a", 1), turn("b", 5)) == ["b", "a"]
     assert boosted_order([0.6, 0.5], turn("a", 5), turn("b", 1)) == ["a", "b"]
 
@@ -164,7 +170,7 @@ def test_a_statement_that_scores_much_lower_is_no_update() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30)), max_size=12))
 def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]]) -> None:
-    """No score falls, the UPDATE_WINDOW best candidates remain the best, and the others keep their order."""
+    """Boosts of updated facts lower no score and change the order of the UPDATE_WINDOW best candidates only."""
     candidates = make_candidates([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
     scores = np.array([score for score, _ in rows], dtype=np.float64)
     boosts = update_boosts(candidates, scores, scores)
@@ -175,7 +181,7 @@ def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]])
 
 
 def test_a_boost_is_explained_by_a_signal() -> None:
-    """With the signal of the boost, the score is still the weighted sum of the signals."""
+    """The boost of an update is the signal `current`, so that a score is still the weighted sum of its signals."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     scoring = Scoring(weights, NOW, request.query)
@@ -199,15 +205,15 @@ def test_the_newer_of_contested_memories_stands_first(session: str | None, score
     assert bool(scores[1] > scores[0]) is raised
 
 
-def test_memories_that_contest_the_same_older_one_stand_newest_first() -> None:
-    """Memories that contest the same memory come newest first, whatever their scores."""
+def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
+    """If two memories contradict the same older memory, the three come newest first, whatever their scores."""
     candidates = make_candidates([turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))])
     scores = newest_first(candidates, np.array([0.6, 0.5, 0.1]), [("b", "a"), ("c", "a")])
     assert scores.argsort().tolist() == [0, 1, 2]
 
 
-def test_an_update_stands_above_a_contested_memory_that_was_raised() -> None:
-    """Contested memories are ordered first; then updates are put above the facts that they replace."""
+def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> None:
+    """If b is raised above a because it contradicts a, the later update c is then raised above b."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}

@@ -41,7 +41,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def recent(kind: str, *payloads: dict[str, Any]) -> list[float]:
-    """Recency signals of memories of type `kind` with these times."""
+    """The recency signal of a memory of type `kind` for each of these payloads."""
     candidates = [CandidateRow("m", MemoryType(kind), None, None, fields) for fields in payloads]
     return [float(value) for value in recency(make_candidates(candidates), NOW)]
 
@@ -156,9 +156,9 @@ def test_the_context_signal_is_between_0_and_1(similarity: list[float]) -> None:
 
 
 def test_the_context_signal_joins_neighbouring_turns_and_the_session() -> None:
-    """The signal is a weighted mean of the neighbouring turns and the session.
+    """The context signal is a weighted mean of the similarities of neighbouring turns and of the whole session.
 
-    Of the neighbours, adjacent turns weigh 3/4 and turns two away 1/4. The session has the mean of its three best
+    Adjacent turns weigh 3/4 and turns two away 1/4. The session counts with the mean of its three most similar
     candidates.
     """
     signal = context(np.array([0.4, 0.0, 0.8, 0.0]), neighbours_of(turns(4)))
@@ -167,7 +167,10 @@ def test_the_context_signal_joins_neighbouring_turns_and_the_session() -> None:
 
 
 def test_a_memory_without_a_session_is_its_own_context() -> None:
-    """A memory without a session counts as a session of one, so it is at no disadvantage if no memory has a session."""
+    """The context signal of a memory without a session is computed as if it were the only turn of a session.
+
+    Otherwise such memories would rank too low among turns of sessions.
+    """
     candidates = make_candidates([CandidateRow("a", MemoryType.SEMANTIC, 0.5, None, {})])
     assert context(np.array([0.6]), neighbours_of(candidates)) == pytest.approx([SESSION_SHARE * 0.6 / SESSION_BEST])
 
@@ -228,6 +231,9 @@ def test_named_time_compares_the_reference_time_of_each_memory() -> None:
 def test_links_raise_scores_by_their_strength_and_contradictions_do_not(
     kind: LinkType, strength: float, least: dict[str, float]
 ) -> None:
-    """A linked memory gets at least a share of the hit's score; a link that contradicts the hit raises nothing."""
+    """A memory that a hit links to scores at least a share of the hit's score, by the link's strength.
+
+    Links of the type "contradicts" raise no score.
+    """
     hit = make_memory(MemoryType.SEMANTIC, "The queue is Kafka.", links=[Link(to="b", type=kind, strength=strength)])
     assert linked_scores({hit.id: 0.5}, {hit.id: hit}) == pytest.approx(least)

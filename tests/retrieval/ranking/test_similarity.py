@@ -31,15 +31,18 @@ pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_
 
 
 def test_each_search_counts_by_its_share() -> None:
-    """A candidate that is best in all searches has similarity 1, and in one search only, that search's share."""
+    """A candidate that is best in all searches (dense, sparse, late) has similarity 1.
+
+    A candidate that is best in one search only has the share of this search in SHARES.
+    """
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
     assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
     late = similarity(np.array([0.9, 0.0, 0.0]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
     assert late.tolist() == pytest.approx(list(SHARES))
 
 
-def test_the_share_of_a_search_that_was_not_made_goes_to_the_other() -> None:
-    """A single search has the full weight: its best candidate scores 1."""
+def test_a_single_search_has_the_full_weight() -> None:
+    """If only the dense or only the sparse search was made, its best candidate has similarity 1."""
     assert similarity(np.array([0.2, 0.4]), None).tolist() == [0.0, 1.0]
     assert similarity(None, np.array([3.0, 6.0])).tolist() == [0.5, 1.0]
 
@@ -75,7 +78,7 @@ def test_similarity_lies_between_0_and_1(scores: list[tuple[float, float]]) -> N
 
 @given(pairs, st.integers(0, 29))
 def test_similarity_is_monotonic_in_both_searches(scores: list[tuple[float, float]], chosen: int) -> None:
-    """If one candidate is at least as good as another in both searches, its similarity is not lower."""
+    """A candidate whose dense and sparse scores are both at least as high as another's has no lower similarity."""
     dense, sparse = np.array([d for d, _ in scores]), np.array([s for _, s in scores])
     fused = similarity(dense, sparse)
     index = chosen % len(scores)
@@ -101,7 +104,7 @@ def candidate(
 
 
 def late_scores(candidates: list[CandidateRow]) -> list[float]:
-    """Late-interaction scores of the candidates; fails if there are none."""
+    """The late-interaction scores of the candidates. Fails if `late_similarity` returns None."""
     columns = make_candidates(candidates)
     scores = late_similarity(columns, neighbours_of(columns))
     assert scores is not None
@@ -118,7 +121,10 @@ def test_a_discriminating_token_counts_more() -> None:
 
 
 def test_token_matches_of_neighbouring_turns_count_in_part() -> None:
-    """A turn's own match counts most, then matches in adjacent turns, two turns away, and elsewhere in the session."""
+    """A query token that a turn does not contain counts in part if another turn of the session contains it.
+
+    It counts most in an adjacent turn, less two turns away, and least elsewhere in the session.
+    """
     rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     matches = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]
     expected = [np.sqrt((first + UNMET) * (second + UNMET)) / (1 + UNMET) for first, second in [*matches, matches[-1]]]
@@ -134,7 +140,10 @@ def test_a_fair_match_of_every_token_beats_a_good_match_of_half_of_them() -> Non
 
 
 def test_candidates_without_token_vectors_have_late_score_0() -> None:
-    """If no candidate has token vectors, there are no late-interaction scores."""
+    """A candidate without token vectors has the late-interaction score 0.
+
+    If none has token vectors, the result is None.
+    """
     nan = float("nan")
     assert late_scores([candidate(1, [1.0]), candidate(2, [nan]), candidate(3)])[1:] == [0.0, 0.0]
     without: list[list[list[float] | None]] = [[None, None], [[nan], [nan]], [[], []]]
@@ -144,8 +153,8 @@ def test_candidates_without_token_vectors_have_late_score_0() -> None:
 
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 8)), elements=st.floats(0, 1)))
-def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
-    """For any cosines, no token weight is negative, and the weights sum to 1."""
+def test_token_weights_are_positive_and_sum_to_1(cosines: NDArray[np.float64]) -> None:
+    """The weights of the query's tokens, computed from any cosines, are not negative and sum to 1."""
     weights = token_weights(cosines)
     assert (weights >= 0).all()
     assert weights.sum() == pytest.approx(1.0)

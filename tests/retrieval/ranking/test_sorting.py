@@ -25,7 +25,7 @@ def test_top_positions_are_the_first_of_a_stable_sort(scores: list[float], count
 
 @given(SCORES)
 def test_ascending_breaks_ties_by_position(scores: list[float]) -> None:
-    """The ascending order is that of a stable sort."""
+    """`ascending` returns positions in the order of their scores; positions with equal scores keep their order."""
     assert ascending(np.array(scores)).tolist() == sorted(range(len(scores)), key=scores.__getitem__)
 
 
@@ -38,7 +38,10 @@ def test_texts_are_ordered_as_strings(texts: list[str]) -> None:
 
 @given(st.lists(st.uuids().map(str), unique=True, min_size=2, max_size=20))
 def test_prefixes_sort_as_the_texts_do(texts: list[str]) -> None:
-    """Of two texts with different prefixes, the text with the smaller prefix is smaller."""
+    """`text_prefixes` returns the first 8 characters of each id as a value that sorts as the id does.
+
+    Ids that differ in these characters have different values.
+    """
     prefixes = text_prefixes(np.array([text.encode() for text in texts], dtype=np.bytes_)).tolist()
     assert sorted(prefixes) == [prefix for _, prefix in sorted(zip(texts, prefixes, strict=True))]
     assert len({text[:8] for text in texts}) == len(set(prefixes))
