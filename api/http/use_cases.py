@@ -38,7 +38,7 @@ _RequestT = TypeVar("_RequestT", bound=RankedRequest)
 
 
 async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
-    """Search memories. Secrets in the query are redacted first, and the answer is counted in the metrics.
+    """Search memories. Secrets in the query are redacted first. The metrics count parts that did not respond.
 
     Raises InvalidRequest for an invalid filter or a secret in an id, and Unavailable if the search cannot run.
     """
@@ -48,7 +48,7 @@ async def run_search(services: Services, scope: Scope, request: SearchRequest) -
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-    """Retrieve a context. Secrets in the query are redacted first, and the answer is counted in the metrics.
+    """Retrieve a context. Secrets in the query are redacted first. The metrics count the context's tokens.
 
     Raises InvalidRequest for an invalid filter or a secret in an id, and Unavailable if the retrieval cannot run.
     """
@@ -87,7 +87,7 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The texts that the filter `value` compares with id fields. inside: whether `value` is in such a comparison."""
+    """The texts that the filter `value` compares with id fields. inside: `value` is compared with an id field."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
@@ -99,21 +99,21 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
 
 
 async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
-    """Mark tasks in the answer as fired (not due again) if they are due now or the query meets their condition."""
+    """Mark tasks in the answer as fired (not due again) if their time has come or the query meets their condition."""
     shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
     await services.intentions.deliver(scope, shown, due_with(services, request))
 
 
 def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
-    """The request with which to find tasks that are due now or whose condition the query meets."""
+    """A request to the task service for tasks whose time has come or whose condition the query of `request` meets."""
     return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
 
 
 async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
-    """The service's `receipts`, which read stored receipts, if `caller` may read the receipt `receipt_id`.
+    """Check that `caller` may read the receipt `receipt_id`, and return the service that reads stored receipts.
 
-    This is checked only for an API key that is bound to agents. Raises AccessDenied if another agent made the
-    retrieval, NotFound if there is no such receipt, and Unavailable if receipts cannot be read.
+    Only a caller whose API key is bound to agents is checked. Raises AccessDenied if another agent made the retrieval
+    that the receipt records, NotFound if there is no such receipt, and Unavailable if receipts cannot be read.
     """
     if caller.agents:
         text = await services.receipts.text(caller.tenant, receipt_id)
@@ -126,10 +126,10 @@ async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> 
 async def thread_part(
     services: Services, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
 ) -> ThreadContext:
-    """The context of a thread in `budget` tokens, as `counter` counts.
+    """The context of a thread in at most `budget` tokens, as `counter` counts.
 
-    The thread's own turns in it are marked as used, because LRU policies remove the least recently used turns first.
-    files: whether to list the files and images that turns mention.
+    The turns of this thread in the context are marked as used now, which delays their eviction under an LRU policy;
+    turns of threads that it continues are not. files: whether to list the files and images that turns mention.
     """
     threads = services.threads
     policy = await threads.policy(scope, thread_id)
@@ -151,7 +151,7 @@ async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memor
 
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
-    """Delete a memory, also from live working memory. Raises NotFound if the namespace has no such memory."""
+    """Delete a memory. A working memory item is deleted from the live store too. Raises NotFound for an unknown id."""
     memory_id = known_id(memory_id)
     memory = (await services.store.get(scope, [memory_id])).get(memory_id)
     if isinstance(memory, Working) and memory.live:

@@ -64,8 +64,9 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 class SessionStop(InSession):
     """The messages of an ended session, or of a part of the session, oldest first.
 
-    review: auto filters and reviews the messages; skip stores them all, as for imports. A session may be sent in
-    several calls: `before` describes the messages of earlier calls, and `ended` is true for the last call only.
+    review: `auto` stores only messages that filters and automatic reviewers accept; `skip` stores all messages, which
+    suits imports. If a session is sent in several calls, `before` tells the number of messages sent earlier and repeats
+    the last of them as context, and `ended` is true for the last call only.
     """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
@@ -80,8 +81,9 @@ class SessionStop(InSession):
 class PromptSubmit(InSession):
     """A prompt that is about to be sent to a model.
 
-    budget: maximum tokens of the context for the prompt, its thread included. todos: the agent's current list of
-    to-dos, or a part of it. todo_id: the to-do that the agent works on; by default the to-do in progress in the list.
+    budget: maximum tokens of the context for the prompt, its thread included. todos: to-dos of the agent's list, with
+    their status; to-dos left out stay as they are. todo_id: the to-do that the agent works on; by default the to-do in
+    progress among `todos`.
     """
 
     prompt: Text
@@ -189,9 +191,9 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     """Store the messages of an ended session that are worth keeping.
 
     If the call is repeated, only messages that are not stored yet are stored. With `review: auto`, messages are
-    filtered and reviewed like memories written with this setting, and get the type that fits their text. Text that the
-    service itself recalled is first cut from a message, and the result for this message says so. If `ended` is true,
-    the session's to-dos are paused.
+    stored only if filters and automatic reviewers accept them, with the memory type that fits their text. Text of
+    recalled memories that a message repeats is first cut from the message, and the `reason` in its result says so. If
+    `ended` is true, the session's to-dos are paused.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:
@@ -208,7 +210,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     new to-dos are created, completed to-dos are closed, and to-dos with a changed text are replaced. A stored to-do
     that is missing from the list stays. With a thread_id, the context of this thread (conversation) follows the
     memories, in at most half of the budget, and the receipt records only the memories. If the live store is
-    unavailable, the context has neither working memory nor thread, and the answer says so.
+    unavailable, the context has neither working memory nor thread, and `degraded` in the answer's metadata says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     await _submit_todos(services, scope, data.todos)
@@ -222,7 +224,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
-    """Store the agent's list of to-dos. If the live store fails, this is only logged: the next prompt repeats it."""
+    """Store the agent's to-dos. A failure of the live store is only logged: the next prompt sends the list again."""
     try:
         await submit_todos(services.working, scope, todos)
     except Unavailable as error:
@@ -232,9 +234,10 @@ async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo])
 async def _thread_part(
     services: Services, scope: Scope, data: PromptSubmit
 ) -> tuple[ThreadContext | None, tuple[str, ...]]:
-    """The context of the prompt's thread (None without one), and the names of parts that did not answer.
+    """The context of the prompt's thread, and the names of parts that did not answer: ("threads",) or ().
 
-    Raises NotFound if there is no such thread, and AccessDenied if the agent may not read it.
+    The context is None if the prompt names no thread, or if threads cannot be read. Raises NotFound for an unknown
+    thread, and AccessDenied if the agent may not read the thread.
     """
     if data.thread_id is None:
         return None, ()
@@ -269,7 +272,7 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the items of working memory for a completed to-do.
 
-    If the to-do took more than 5 steps, its steps are stored as a procedural memory.
+    If the call reports more than 5 steps, they are stored as a procedural memory, which says how the to-do was done.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     completed = await complete_todo(services.working, scope, data.todo_id, data.steps)

@@ -63,7 +63,7 @@ _WRITE_ERRORS = (403, 404, 409, 429, 503)
 
 
 async def _readable(request: ApiRequest, services: Services, params: AsAgent, thread_id: str) -> Scope:
-    """The scope of a call that reads a thread. Raises AccessDenied if the calling agent may not read it."""
+    """The scope (tenant, namespace, agent) of a call that reads a thread. Raises NotFound or AccessDenied."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
     await services.threads.check_access(scope, thread_id, write=False)
     return scope
@@ -72,9 +72,9 @@ async def _readable(request: ApiRequest, services: Services, params: AsAgent, th
 async def _writable(
     request: ApiRequest, services: Services, params: AsAgent, thread_id: str, speaker: str | None = None
 ) -> Scope:
-    """The scope of a call that changes a thread. Raises AccessDenied, or ReadOnly if the caller may only read it.
+    """The scope (tenant, namespace, agent) of a call that changes a thread. Raises NotFound, AccessDenied or ReadOnly.
 
-    speaker: agent that the turn to append names. If the query names no agent, this is the calling agent.
+    speaker: agent that the body of the call names, such as the author of a turn; used if the query names no agent.
     """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id or request.auth.agent(speaker))
     await services.threads.check_access(scope, thread_id, write=True)
@@ -89,8 +89,8 @@ async def post_thread(
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
     """Create a thread, or find an existing thread by resource and key.
 
-    A body with an agent and without a resource opens a thread for each resource (thread policy) that the policy file
-    lists for this agent. The status is 201 if a thread was created, else 200.
+    A resource is the name of a thread policy. If the body names an agent but no resource, a thread is opened for each
+    resource that the policy file lists for this agent. The status is 201 if a thread was created, else 200.
     """
     scope, threads = request.agent_scope(data.namespace, agent_id=data.agent_id), services.threads
     data = data.model_copy(update={"agent_id": scope.agent_id})
@@ -124,7 +124,7 @@ async def get_thread(
 ) -> PageAnswer:
     """Read a thread and a page of its turns.
 
-    The turns in the answer are marked as used, because LRU policies remove the least recently used turns first.
+    Reading marks the turns in the answer as used: LRU policies remove the least recently used turns first.
     """
     scope = await _readable(request, services, params, thread_id)
     content = await services.threads.store.page(scope, thread_id, params.offset, params.limit)
@@ -138,7 +138,7 @@ async def get_turns(
 ) -> TurnsAnswer:
     """List the turns of a thread, oldest first.
 
-    With `include_flushed`, turns that were moved to memories are listed too. Turns are not marked as used.
+    With `include_flushed`, turns that were moved to memories are listed too. Listing a turn does not delay its removal.
     """
     scope = await _readable(request, services, params, thread_id)
     turns = await services.threads.turns(scope, thread_id, include_flushed=params.include_flushed)
@@ -206,9 +206,9 @@ async def post_context(
 ) -> ContextAnswer:
     """Build the context of a thread in a token budget.
 
-    The turns of this thread in the context are marked as used. The default budget is the part of the model's context
-    window that the thread's policy allows, or else the part that is meant for history. If the tokenizer only
-    approximates the model's count, the context stays smaller by the margin that is known for the model.
+    The thread's turns in the context are marked as used, so that LRU policies remove them later. The default budget is
+    the maximum that the thread's policy sets, or else the part of the model's context window that is meant for history.
+    If the tokenizer only approximates the model's count, the context stays smaller by the margin known for the model.
     """
     scope = await _readable(request, services, params, thread_id)
     policy = await services.threads.policy(scope, thread_id)
@@ -253,7 +253,7 @@ def _context_answer(counted: CountedContext[ThreadContext], budget: int, tokeniz
 def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
     """Token budget of a context: `asked`, else `window`, else the part of the model's context window meant for history.
 
-    window: limit of the thread's policy; None if it has none. Raises InvalidInput if none of the three is known.
+    window: maximum that the thread's policy sets, or None. Raises InvalidInput if none of the three values is known.
     """
     share = None if model is None or model.allocation is None else model.allocation.history
     budget = asked if asked is not None else window or share

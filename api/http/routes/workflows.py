@@ -47,7 +47,7 @@ _WRITE_ERRORS = (404, 409, 503)
 async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]) -> BegunAnswer:
     """Begin a workflow.
 
-    An API key that is bound to agents can later end only a workflow that its agent began.
+    An API key that is bound to agents can end the workflow later only if the key's agent began it.
     """
     scope = request.agent_scope(data.namespace, agent_id=data.agent)
     workflow_id, redactions = await services.workflows.create(scope, data)
@@ -162,7 +162,7 @@ async def post_continue(
 
 
 def _view(services: Services, asked: HistoryQuery | ResumeRequest) -> HistoryView:
-    """How to write the requested history. The default budget is the model's share for history, or DEFAULT_BUDGET."""
+    """Options for writing a history: those of `asked`, completed with the tokenizer, margin and budget of its model."""
     tokenizer, margin, budget = services.workflows.tokenizer, 0.0, DEFAULT_BUDGET
     if asked.model is not None:
         model = services.models().find(asked.model)
@@ -177,9 +177,9 @@ async def _counted(
     view: HistoryView,
     read: Callable[[HistoryView], Awaitable[tuple[WorkflowHistory, int]]],
 ) -> CountedHistory:
-    """The history and version that `read` returns, with the history's token count.
+    """The workflow history that `read` writes, its version (number of an event), and its token count.
 
-    If the model's provider counts tokens, the history is shortened until this count fits the view's budget.
+    If the model's provider counts tokens, the history is shortened until the provider's count fits `view.budget`.
     """
 
     async def build(margin: float) -> BuiltContext[tuple[WorkflowHistory, int]]:

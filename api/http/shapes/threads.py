@@ -49,8 +49,8 @@ class ReplacePost(Model):
 class ContextPost(Model):
     """A request for a thread's context. model: the language model that reads the context.
 
-    tokenizer: counts the tokens; by default the model's tokenizer. budget: maximum tokens; by default a share of the
-    context window of `model` or of the model in the thread's policy.
+    tokenizer: counts the tokens; by default the model's tokenizer. budget: maximum tokens; by default the maximum that
+    the thread's policy sets for a context, or else the part of the model's context window that is meant for history.
     """
 
     budget: Tokens | None = None
@@ -111,8 +111,8 @@ class TurnsQuery(AsAgent):
 class ThreadAnswer(Answer):
     """A thread without its turns.
 
-    redactions: number of secrets removed from its initial context, by kind. policy: name of the policy that the policy
-    file defines for the thread's resource. Null if the file has none; the limits are then 50 turns and 3 hours.
+    redactions: number of secrets removed from its initial context, by kind. policy: the thread's resource, if it is the
+    name of a policy in the policy file. Null if not: then the default limits of 50 turns and 3 hours apply.
     """
 
     id: str
@@ -142,7 +142,7 @@ class ThreadAnswer(Answer):
 
     @classmethod
     def opened(cls, threads: Threads, opened: OpenedThread) -> Self:
-        """The answer for a thread that was created or found, with the number of secrets removed from it."""
+        """The answer for a thread that a call created or found, with the number of secrets removed by the call."""
         return cls.of(threads, opened.thread).model_copy(update={"redactions": opened.redactions})
 
 
@@ -154,7 +154,7 @@ class ThreadsAnswer(Answer):
 
 
 class ReferenceAnswer(Answer):
-    """A thread that the policy file lets an agent use. resource: the policy's name. mode: the agent's access."""
+    """A thread of an agent. resource: name of the thread's policy. mode: whether the agent may change the thread."""
 
     resource: str
     mode: AccessMode
@@ -162,7 +162,7 @@ class ReferenceAnswer(Answer):
 
 
 class ReferencesAnswer(Answer):
-    """The threads of an agent: one for each resource (thread policy) that the policy file assigns to the agent."""
+    """The threads of an agent: one for each thread policy (resource) that the policy file lists for the agent."""
 
     threads: list[ReferenceAnswer]
 
@@ -176,7 +176,7 @@ class PageAnswer(Answer):
 
 
 class ListedTurn(Answer):
-    """A turn. flushed: whether it was removed from its thread. memory_id: the memory that stores a removed turn."""
+    """A turn. flushed: whether it has left its thread, by flush or eviction. memory_id: memory that then stores it."""
 
     index: int
     role: str
@@ -208,11 +208,11 @@ class TurnsAnswer(Answer):
 
 
 class SaidAnswer(Answer):
-    """An appended turn, and what it did to its thread.
+    """An appended turn, and how the thread changed.
 
-    version: the thread's new version, which the next call may send as expected_version. flushed: number of turns
-    removed by a flush that this turn started. evicted: number of turns removed to keep the limits. redactions: number
-    of secrets removed from the turn, by kind.
+    version: the thread's new version, which the next call may send as expected_version. flushed: number of older turns
+    removed because the thread had reached the size at which its policy starts a flush. evicted: number of older turns
+    removed to make room for this turn. redactions: number of secrets removed from this turn, by kind.
     """
 
     turn: Turn
@@ -230,7 +230,7 @@ class VersionAnswer(Answer):
 
 
 class ThreadChainAnswer(Answer):
-    """A thread and the threads that it continues, oldest first. gap: whether any has expired or may not be read."""
+    """A thread and the threads that it continues, oldest first. gap: whether one of them expired or may not be read."""
 
     threads: list[ThreadAnswer]
     gap: bool
@@ -246,7 +246,7 @@ class TurnPlace(Answer):
 
 
 class ThreadContextMetadata(Answer):
-    """The size of a thread's context in tokens. allocation: tokens of each part, its heading included.
+    """The size of a thread's context in tokens. allocation: tokens of each part (such as short_term or files).
 
     model_tokens: the count of the model's provider; left out if no provider counts for the model. gap: whether a thread
     that this one continues is missing. degraded: "token_count" if the provider failed to count, else empty.
@@ -302,11 +302,11 @@ class BackupAnswer(Answer):
 class ThreadStatsAnswer(Answer):
     """The size of a thread and its limits. utilization: its size as a share of the limit that it is nearest to.
 
-    distance_to_flush: tokens (or turns, if tokens are not limited) that can be added before a flush starts.
-    turns_to_flush: turns that can be added before the limit of messages or turns starts a flush. Both are null for a
-    thread that is not flushed automatically. waiting: number of batches of turns that were removed from threads of this
-    namespace and wait to be stored as memories. set_aside: number of this thread's batches that could not be stored.
-    They are retried at next_try_at, then at growing intervals, and whenever a service starts.
+    distance_to_flush: tokens (or turns, if tokens are not limited) that can be added before an automatic flush moves
+    turns to memories. turns_to_flush: turns that can be added before their number starts such a flush. Both are null
+    for a thread that is not flushed automatically. waiting: number of batches of removed turns, of all threads of the
+    namespace, that wait to be stored as memories. set_aside: number of batches of this thread's removed turns that
+    could not be stored. Storing them is tried again at next_try_at and whenever a service starts.
     """
 
     turns: int

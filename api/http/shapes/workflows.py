@@ -42,9 +42,9 @@ class EventsQuery(InNamespace):
 class HistoryQuery(InNamespace):
     """How to write the history of a workflow as text.
 
-    budget: maximum tokens; by default the part of the model's context window that is meant for history, or 8,000.
-    model: the model whose tokens are counted. versions: whether to show only the newest value of each resource, or all
-    its values.
+    budget: maximum tokens; by default the part of the context window of `model` that is meant for history, or 8,000 if
+    no model is named or its window is unknown. model: the model whose tokens are counted. versions: whether to show
+    only the newest value of each resource, or all its values.
     """
 
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
@@ -174,7 +174,7 @@ class WorkflowChainAnswer(Answer):
 
 
 class ResourceAnswer(Answer):
-    """The latest value of a resource (a named value) in a chain of workflows, and which workflow and event set it."""
+    """The latest value of a resource (a named value). workflow_id, version: the workflow and the event that set it."""
 
     id: str
     value: Any
@@ -213,10 +213,10 @@ The version is that of the workflow's newest event or, for the call `continue`, 
 
 
 class OmittedFromHistory(Answer):
-    """Numbers of entries that a workflow's history leaves out or cuts.
+    """Numbers of entries that the text of a workflow's history leaves out or cuts.
 
-    data: values of the workflow's data. older_values: values of resources that were replaced later; `versions=all`
-    shows them.
+    resources: values of resources. data: values in the workflow's `data`. older_values: how many of the values of
+    resources had been replaced by newer values. The parameter `versions=all` asks for them.
     """
 
     events: int
@@ -226,7 +226,7 @@ class OmittedFromHistory(Answer):
 
 
 class HistoryMetadata(Answer):
-    """The size of a workflow's history. total_tokens: the count of `tokenizer`, plus a margin: a model may count more.
+    """The size of a workflow's history. total_tokens: `tokenizer`'s count plus a margin, as a model may count more.
 
     model_tokens: the count of the model's provider; left out if no provider counts for the model. degraded:
     "token_count" if the provider failed to count, else empty.
@@ -263,6 +263,6 @@ class WorkflowHistoryAnswer(Answer):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """A continued workflow: its history before the input, and the version of the event with the input."""
+    """A workflow continued with an input. history: text from before the input. version: number of the input's event."""
 
     redactions: Redactions = None
