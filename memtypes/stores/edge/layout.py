@@ -24,7 +24,7 @@ from memtypes.stores.operations.schema import COLLECTIONS, VERSION, Collection, 
 
 
 class Alias(msgspec.Struct, frozen=True):
-    """Contents of store.json: the embedder's fingerprint and dimensions, and the current version of each collection."""
+    """Contents of store.json: the store's embedder (fingerprint, dimensions) and each collection's current version."""
 
     fingerprint: str
     dimensions: int
@@ -40,7 +40,10 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Layout:
-    """Paths of the files in a store's directory, and reading and writing of store.json and engine.json."""
+    """Paths of the files in a store's directory. Reads and writes store.json (embedder, current shards).
+
+    Reads engine.json, which names the process that serves the store and its socket.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -52,11 +55,11 @@ class Layout:
 
     @classmethod
     def create(cls, path: Path) -> Layout:
-        """The layout of the directory `path`, created if missing, accessible only to its owner. Raises Unavailable."""
+        """The layout of the directory `path`. Creates it, for its owner only, if missing. Raises Unavailable."""
         return cls(private_directory(path))
 
     def shard_paths(self) -> Mapping[Collection, Path]:
-        """Shard directory of each collection's current version. Raises Unavailable if store.json can't be read."""
+        """Directory of each collection's current shard, from store.json. Raises Unavailable if that can't be read."""
         alias = self.existing_alias()
         return {kind: self.directory / kind / alias.current.get(kind, VERSION) for kind in COLLECTIONS}
 
@@ -72,14 +75,14 @@ class Layout:
             ) from error
 
     def existing_alias(self) -> Alias:
-        """Contents of store.json, which must exist. Raises Unavailable if the file is missing or unreadable."""
+        """Read store.json (embedder, current shards). Raises Unavailable if the file is missing or unreadable."""
         alias = self.read_alias()
         if alias is None:
             raise Unavailable(f"{self.alias_path} is missing")
         return alias
 
     def write_alias(self, alias: Alias) -> None:
-        """Replace store.json atomically."""
+        """Replace store.json, the file that names the store's embedder and current shards, atomically."""
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
     def next_path(self, kind: Collection) -> Path:
@@ -90,22 +93,22 @@ class Layout:
         return path
 
     def use_version(self, kind: Collection, path: Path) -> None:
-        """Record in store.json that the shard in `path` is the current version of its collection."""
+        """Make the shard in `path` the current shard of its collection, by writing it to store.json."""
         alias = self.existing_alias()
         self.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
 
     def read_holder(self) -> Holder | None:
-        """Contents of engine.json; None if missing or invalid. The process that it names may have ended."""
+        """Read engine.json, which names the engine process (it may have ended); None if missing or invalid."""
         try:
             return msgspec.json.decode(self.holder_path.read_bytes(), type=Holder)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
-        """Create store.json for a new store, or check that an existing one names the same embedder.
+        """Record the embedder of a new store in store.json, or check that an existing store has this embedder.
 
-        Raises EmbedderMismatch if it names another embedder, or if it is missing and the directory has memories; in
-        that case nothing is changed. The caller must hold the opening lock.
+        Raises EmbedderMismatch if it has another, or if store.json is missing but the directory has memories. Nothing
+        is then changed. The caller must hold the lock file `opening_lock`.
         """
         alias = self.read_alias()
         if alias is None and any((self.directory / kind).exists() for kind in COLLECTIONS):

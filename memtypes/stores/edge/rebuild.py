@@ -1,7 +1,7 @@
-"""Re-embedding of an embedded store: writes all points with new vectors to new shards, then switches store.json.
+"""Re-embedding of an embedded store: writes all points with new vectors to new shards, then makes these current.
 
 The engine is stopped first and can't be started meanwhile, so no write is missed. The store is unchanged until
-store.json is replaced. The previous shards are not deleted.
+store.json, which names the current shards, is replaced. The previous shards are not deleted.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process. `embed_again` reads a turn's context, the turns before it, from it."""
+    """A store whose engine runs in this process. For re-embedding a turn, the turns before it are read from it."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)

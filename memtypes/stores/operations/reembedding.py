@@ -23,7 +23,10 @@ EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]
 async def embed_again(
     store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
 ) -> Sequence[Point]:
-    """Compute new vectors of the memories or items in `payloads`. store: is asked for the turns before a turn."""
+    """Compute new vectors of the memories or items in `payloads`. A turn's vectors also depend on the turns before it.
+
+    store: the store from which these turns are read.
+    """
     if kind is ITEMS:
         return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]

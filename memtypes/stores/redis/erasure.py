@@ -32,7 +32,10 @@ class LiveState(Erasable):
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all keys of the namespace or, for a `memory_id`, this id from the sessions' keys. Returns how many."""
+        """Remove all Redis keys of the namespace or, with a `memory_id`, only this memory from its sessions.
+
+        Returns how many keys, or entries for the memory, were removed.
+        """
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = [key async for key in self._live.keys_of(scope)]
@@ -48,9 +51,9 @@ class LiveState(Erasable):
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run a Redis command with `memory_id` on the keys of every session. Returns the sum of the results.
+        """Run a Redis command with `memory_id` on keys of all sessions in the namespace. Returns the sum of results.
 
-        commands: the command (such as "srem") by kind of key (`kind` of `live_key`). It must return 1 if the key
+        commands: the command (such as "srem") for each kind of key (such as "working"). It must return 1 if the key
         contains the memory, else 0.
         """
         prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
@@ -74,7 +77,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Have Redis rewrite the append-only file. Returns by how much `remaining` has decreased.
+        """Have Redis rewrite the append-only file. Returns how many occurrences of the erased id or prefix are gone.
 
         Raises Unavailable if the rewrite can't be started or takes longer than REWRITE_S.
         """

@@ -74,7 +74,7 @@ class RedisLocks(Locks):
         return int(await self._live.script(_ACQUIRE, keys, args, idempotent=False, workload=_workload(request)))
 
     async def _leave(self, request: LockRequest, token: str) -> None:
-        """Leave the queue of waiters. Releases the lock if it was acquired, but the server's answer was lost."""
+        """Leave the queue of waiters. Also releases the lock, in case Redis granted it but the answer was lost."""
         keys = [_key(request, part) for part in ("lock", "queue", "seen")]
         try:
             await self._live.script(_LEAVE, keys, [token], idempotent=True, workload=_workload(request))

@@ -1,8 +1,8 @@
 """Receipts on Redis: each tenant has a hash chain of receipts, to which several processes append.
 
 A script compares and replaces the head of the chain, so no two receipts have the same predecessor. This process seals a
-receipt as the successor of the last head that it has seen. If another process has appended to the chain since, the
-receipt is sealed again.
+receipt: it hashes the receipt together with the last head that it has seen. If another process has appended to the
+chain since, the receipt is sealed again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RedisReceipts(ReceiptStore):
         self._appending = asyncio.Lock()  # other processes are excluded by the script
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Seal receipts into the tenant's chain and store them; see `ReceiptStore`."""
+        """Append receipts to the tenant's hash chain, store them, and return them with their hashes."""
         if not receipts:
             return []
         async with self._appending:
@@ -58,7 +58,7 @@ class RedisReceipts(ReceiptStore):
     async def _offer(
         self, tenant: str, receipts: Sequence[UnsealedReceipt], sealed: Sequence[SealedReceipt], expected: ChainHead
     ) -> ChainHead:
-        """Store the receipts `sealed` if the chain's head is `expected`. Returns the chain's head afterwards."""
+        """Append `sealed` (`receipts` with their hashes) to the chain if its head is `expected`. Returns its head."""
         last = sealed[-1].head
         keys = [tenant_key(tenant, "chain")]
         arguments: list[Argument] = [expected.sha256 if expected.id else "", last.sha256, self._ttl_s]
@@ -73,7 +73,7 @@ class RedisReceipts(ReceiptStore):
         return ChainHead(head[0], head[1]) if head[0] else ChainHead()
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """Return the text of a receipt; None if there is no such receipt. See `ReceiptStore`."""
+        """Return a receipt, the record that explains a retrieval, as JSON bytes; None if there is no such receipt."""
         key = _receipt_key(tenant, receipt_id)
         packed: bytes | None = await self._live.run(
             lambda redis: redis.execute_command("GET", key, NEVER_DECODE=True), idempotent=True
@@ -81,7 +81,7 @@ class RedisReceipts(ReceiptStore):
         return None if packed is None else zlib.decompress(packed)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """Return the texts of the namespace's newest receipts. before: id of a receipt; return only older ones."""
+        """Return the namespace's newest receipts as JSON bytes. before: id of a receipt; return only older receipts."""
         index = _index_key(scope)
 
         async def read(redis: Connection) -> list[bytes | None]:
@@ -97,7 +97,7 @@ class RedisReceipts(ReceiptStore):
         return await asyncio.to_thread(lambda: [zlib.decompress(text) for text in packed if text is not None])
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all receipts of the namespace; return their number. Removes none (0) if a `memory_id` is given."""
+        """Remove the namespace's receipts; return their number. Removes none if only one memory is to be erased."""
         keys = await self._receipt_keys(scope, memory_id)
         if not keys:
             return 0
@@ -106,7 +106,7 @@ class RedisReceipts(ReceiptStore):
         return max(0, removed - 1)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the receipts of the namespace; 0 if `memory_id` is given, as `erase` then removes no receipts."""
+        """Count the receipts still to erase: all of the namespace; 0 if only one memory (`memory_id`) is erased."""
         keys = await self._receipt_keys(scope, memory_id)
         return await self._live.run(lambda redis: redis.exists(*keys), idempotent=True) if keys else 0
 

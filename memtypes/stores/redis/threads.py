@@ -147,7 +147,7 @@ class RedisThreads(ThreadStore):
         return await self._read(scope, thread_id, 0, -1)
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return a thread's newest turns with about `tokens` tokens, and the files and images that it mentions."""
+        """Return a thread's newest turns and system turns (about `tokens` tokens of each), files and images."""
         answer = await self._run(_TAIL, thread_id, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
         _, fields, turns, (files, file_count), (images, image_count) = answer
         return ThreadTail(
@@ -169,7 +169,7 @@ class RedisThreads(ThreadStore):
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Evict turns and set the summary; return the new version, or 0 (no change) if the thread lacks one of them."""
+        """Evict turns, and set the summary if there is a new one. Returns the new version; 0 if a turn is missing."""
         arguments: list[Argument] = [
             json.dumps(removal.indices),
             batch_head(scope, removal.thread_id),
@@ -187,7 +187,8 @@ class RedisThreads(ThreadStore):
     ) -> int:
         """Replace all turns of a thread, and remove its summary. Returns the thread's new version; see `ThreadStore`.
 
-        turns: each with its eviction rank. expected: the version that the thread must have; None for any.
+        turns: each with its eviction rank. Turns with a low rank are evicted first, None means never. expected: the
+        version that the thread must have; None for any.
         """
         arguments: list[Argument] = [_or_empty(expected), BACKUP_S]
         for turn, rank in turns:
@@ -202,7 +203,7 @@ class RedisThreads(ThreadStore):
         return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """Return the turns of a backup that `clear` made; see `ThreadStore`."""
+        """Return the turns that `clear` saved as the backup `backup_id`. Raises NotFound if it does not exist."""
         key = _backup_key(scope, backup_id)
         stored: str | None = await self._live.command("get", key)
         if stored is None:
@@ -210,12 +211,12 @@ class RedisThreads(ThreadStore):
         return tuple(Turn.from_json(json.dumps(turn), index) for index, turn in json.loads(stored))
 
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
-        """Delete a thread. Its turns are deleted too or, with `flush`, queued as evicted turns; see `ThreadStore`."""
+        """Delete a thread. flush: if True, its turns are queued to be stored as memories; if False, deleted too."""
         keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id) if flush else ""
         await self._run(_DELETE, thread_id, keys, [head, "0"])
 
     async def queue_expired(self) -> int:
-        """Move turns of expired threads to the queues of evicted turns. Returns the number of threads."""
+        """Queue the turns of expired threads, so that they are stored as memories. Returns the number of threads."""
         queued = 0
         for index in await self._live.keys_matching(f"rm:*:{_INDEX}"):
             scope = scope_of(index)
@@ -231,7 +232,7 @@ class RedisThreads(ThreadStore):
     async def _run(
         self, script: Script, thread_id: str, keys: Sequence[str], args: Sequence[Argument], *, idempotent: bool = False
     ) -> list[Any]:
-        """Run a script that reads or changes a thread, and return its answer.
+        """Run a Lua script that reads or changes a thread, and return its answer. keys, args: of the script.
 
         Raises NotFound if the thread does not exist, VersionConflict if it has another version than the caller expects.
         """
@@ -269,7 +270,7 @@ def _or_empty(value: int | None) -> str | int:
 
 
 def _rank(rank: str | None) -> str:
-    """Convert a turn's eviction rank for the Lua scripts: None becomes "never", "" (by last use) becomes "use"."""
+    """A turn's eviction rank as the Lua scripts expect it: "never" for None, "use" (least recent first) for ""."""
     return "never" if rank is None else rank or "use"
 
 
@@ -279,7 +280,7 @@ def _appended(counts: Sequence[Any], at: datetime, *, repeated: bool = False) ->
 
 
 def _marks(turn: Turn) -> str:
-    """JSON with a turn's files, images and time, and whether it is a system turn; "" for another turn without files."""
+    """JSON with a turn's files, images and time, and whether it is a system turn; "" if it has nothing of these."""
     if not turn.files and not turn.images and turn.role != "system":
         return ""
     at = round(turn.at.timestamp() * _MICROSECONDS)

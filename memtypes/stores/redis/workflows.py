@@ -78,7 +78,7 @@ class RedisWorkflows(WorkflowStore):
         self._lifetimes = lifetimes or Lifetimes()
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """Create a workflow; see `WorkflowStore`."""
+        """Create a workflow. Raises Conflict if its id is taken, NotFound if its parent workflow does not exist."""
         workflow = _key(scope, new.workflow_id)
         parent = workflow if new.parent_id is None else _key(scope, new.parent_id)
         arguments: list[Argument] = [
@@ -125,7 +125,10 @@ class RedisWorkflows(WorkflowStore):
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return a stored state of a workflow, and the events that follow it up to `at_version` (None: all events)."""
+        """Return a stored state of a workflow, and the events from it to the version `at_version` (None: the newest).
+
+        Applying the events to the state gives the state at this version.
+        """
         workflow = _key(scope, workflow_id)
         arguments = ["" if at_version is None else at_version]
         answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)
@@ -178,7 +181,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowPage(tuple(workflows), last)
 
     async def _scan(self, scope: Scope, index: str, after: str | None) -> tuple[list[str], list[list[str | None]]]:
-        """Up to _CHUNK index entries that follow the entry `after`, and for each the fields _SUMMARY of its workflow.
+        """The next entries of the index of workflows after the entry `after`, and the summary fields of each workflow.
 
         The entries of expired workflows are removed from the index, but included in the result.
         """
@@ -218,7 +221,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim the right to write an ended workflow's memories for CLAIM_S; False if claimed or written before."""
+        """Claim, for CLAIM_S seconds, the right to write an ended workflow's memories. False if claimed or written."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 
@@ -255,7 +258,7 @@ def _id_of(member: str) -> str:
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """Summary of the workflow with the index entry `member`. fields: values of the hash fields _SUMMARY.
+    """Summary of the workflow with the index entry `member`. fields: its stored fields, in the order of _SUMMARY.
 
     None if the workflow has expired, or if a newer workflow has the same id.
     """

@@ -2,7 +2,8 @@
 
 Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). No operation awaits anything, so
 each request is atomic. A write is in the write-ahead log before it is acknowledged, so it survives the death of this
-process. To survive the death of the machine, the log must also be synced; `flush_one` truncates the log.
+process. To survive a power cut, the log must also be synced. `flush_one` writes logged changes to the shard's files, so
+that the log does not grow forever.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 class EdgeEngine(EngineOperations):
-    """The `EngineOperations` on one embedded store: a Qdrant Edge shard for each collection, and a cache of columns."""
+    """Implements `EngineOperations` on Qdrant Edge: a shard for each collection, and a cache of ranking fields."""
 
     score_all_factor: ClassVar[int] = 10
 
@@ -116,7 +117,7 @@ class EdgeEngine(EngineOperations):
         return [payload for payload in payloads if in_scope(scope, payload)]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages (what a context shows) of the memories with these `ids` that exist in the scope."""
+        """The passages (the fields that a context shows) of the memories with these `ids` that exist in the scope."""
         if scope.agents and MemoryType.WORKING in ids:  # the file of passages does not have their agents
             return await super().passages(scope, ids)
         passages: list[Passage] = []
@@ -126,7 +127,7 @@ class EdgeEngine(EngineOperations):
         return passages
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
-        """Apply the changes of each collection in order. Changes survive a power cut once `take_unsynced` is synced."""
+        """Apply the changes of each collection in order. To survive a power cut, sync what `take_unsynced` returns."""
         for kind, ordered in changes.items():
             for change in ordered:
                 self._write(kind, change)
@@ -137,10 +138,10 @@ class EdgeEngine(EngineOperations):
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """Cache the columns of every memory, so that the first searches are fast. Yields after each step.
+        """Cache the payload fields for ranking of every memory, so that the first searches are fast.
 
-        Each step takes some milliseconds, so a query hardly waits for a step. Columns that a search has already cached
-        are not read again.
+        Yields after each step of some milliseconds, so that queries can run. Memories that are cached already are not
+        read again.
         """
         for kind in MemoryType:
             slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
@@ -153,7 +154,7 @@ class EdgeEngine(EngineOperations):
                 limit = max(1, limit // 2) if slow else limit
 
     def forget_columns(self) -> None:
-        """Drop all cached columns."""
+        """Drop all cached payload fields; later searches read them again."""
         for kind in MemoryType:
             self._columns.forget(kind, None)
 

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Shard:
-    """The points of one collection in the directory `path`: the engine's shard, the files beside it, and a reader.
+    """The points of one collection in the directory `path`: the engine's shard, index files beside it, and a reader.
 
     deleted_since: time in ns of the first removal, since which the shard contains bytes of removed points; 0 if there
     are such bytes but the time is unknown; None if there are none.
@@ -67,11 +67,11 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
-        """The shard in `path`, which the caller has opened as `engine`, with the files beside it (the sidecar).
+        """The shard in `path`, which the caller has opened as `engine`, with its index files in the same directory.
 
-        These are created if missing, and repaired. is_copy: True for a new copy of a shard, which has no deleted
-        bytes. Any other shard gets the `deleted_since` 0 (unknown) if it is marked as having deleted bytes, or if the
-        directory contains another version of it, which may have some.
+        The files are created if missing, and repaired. is_copy: True for a new copy of a shard, which has no bytes of
+        deleted points. Any other shard has `deleted_since` 0 (unknown) if a file marks it as having such bytes, or if
+        there is another version of the shard, which may have such bytes.
         """
         slots, terms = SlotFile(path), TermFile.beside(path)
         tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
@@ -84,11 +84,14 @@ class Shard:
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """The directories to sync after a change: the engine's log, and the files beside it except the passages."""
+        """The directories to sync after a change: log and index files, except the passages, which can be remade."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the shard and the files beside it. Returns the changed points' slots; None if unknown."""
+        """Apply a change to the shard and to the index files in its directory. Returns the slots of the changed points.
+
+        A slot is a point's row number in these files. Returns None if the change sets or drops fields by a filter.
+        """
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:
@@ -123,7 +126,7 @@ class Shard:
         self.slots.close()
 
     def delete_other_versions(self) -> None:
-        """Delete the directories of all versions of this collection's shard except this one."""
+        """Delete the directories of all other shards of this collection, such as the shard that this one replaced."""
         for other in self.path.parent.iterdir():
             if other != self.path:
                 shutil.rmtree(other)
@@ -219,7 +222,7 @@ class ShardCopy:
         return complete
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source shard to the points copied so far. slots: of the changed points, if known."""
+        """Apply a change of the source shard to the points copied so far. slots: the result of `Shard.write` for it."""
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[place] for place in copied), change.where)

@@ -141,7 +141,7 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Ask for a rewrite of the shards with bytes deleted until `removed_by` (time in ns). Returns their number."""
+        """Ask for a rewrite of the shards with bytes deleted until `removed_by` (ns). Returns how many there are."""
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
@@ -230,16 +230,16 @@ class EdgeFiles(Erasable):
         self._wait_s = wait_s
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite the shards that contain deleted bytes. Returns how many were rewritten within `wait_s` seconds."""
+        """Rewrite all shards with deleted bytes, of any scope. Returns how many were rewritten in `wait_s` seconds."""
         requested_at = time.time_ns()
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Wait up to `wait_s` seconds until shards are rewritten. Returns how many still contain deleted bytes."""
+        """Rewrite shards as `erase` does. Returns how many shards, of any scope, still contain deleted bytes then."""
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """Wait up to `wait_s` seconds for rewrites. Returns how many shards have bytes deleted until `removed_by`."""
+        """Wait up to `wait_s` seconds for rewrites. Returns how many shards have bytes deleted by `removed_by`."""
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

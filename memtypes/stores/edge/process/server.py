@@ -120,7 +120,7 @@ class EngineServer:
                 self._stay(self.linger_s)
 
     async def _reply(self, call: Call) -> bytearray:
-        """The encoded `Reply` to a call, with its length in front. The answer is encoded only once, with the reply."""
+        """Run the request of a call. Returns the encoded reply (the answer or a failure) with its length in front."""
         self.requested_at = time.monotonic()
         try:
             request: Hello | RewriteShards | EngineRequest[Any] = decode(call.request, ANY_REQUEST)
@@ -147,7 +147,7 @@ class EngineServer:
                 return await request.run(self.engine)
 
     async def _warm(self) -> None:
-        """Fill the column cache in steps, with pauses for requests. If it fails, searches read the missing columns."""
+        """Cache the ranking fields of all memories, with pauses for requests. If it fails, searches read the fields."""
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
@@ -187,7 +187,7 @@ class EngineServer:
 
 @contextmanager
 def _listening(layout: Layout) -> Iterator[socket.socket]:
-    """Yield a listening socket. While it is open, engine.json names its path and this process."""
+    """Yield a listening socket. Meanwhile the file engine.json tells clients its path and the id of this process."""
     path = socket_in(layout.directory, "engine.sock")
     path.unlink(missing_ok=True)  # left by a killed engine: the lock says that none runs
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

@@ -49,7 +49,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error of this program as it is sent to a client: class name, message, and `path` of an InvalidRequest."""
+    """An error as it is sent to a client. kind: name of its class. path: the invalid field of an InvalidRequest."""
 
     kind: str
     message: str

@@ -172,7 +172,7 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """After an interrupted compaction, rename the new directory if `directory` is missing, and delete leftovers."""
+    """Move a compacted directory into place if `directory` is missing. Deletes what a compaction left behind."""
     new, old = _sibling(directory, "new"), _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)

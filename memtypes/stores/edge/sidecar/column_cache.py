@@ -44,7 +44,7 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """Replace codes by indices of a list of the column's texts; return both. -1 (no text) stays -1."""
+        """Convert `codes` to indices into a list of the texts that occur; return indices and list. -1 is no text."""
         used = np.unique(codes)
         positions = np.searchsorted(used, codes)
         absent = int(len(used) > 0 and used[0] == -1)
@@ -60,7 +60,10 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Cached columns of one memory type, by slot (point number). known: cached rows. used: fields that have values."""
+    """Cached fields of one memory type. rows: values by slot (point number). known: whether a slot's row is cached.
+
+    used: the fields that have a value in any row.
+    """
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
@@ -107,11 +110,11 @@ class ColumnCache:
         return ExistingColumns(exists, self._gather(slots))
 
     def unknown(self, kind: MemoryType, slots: Slots) -> Slots:
-        """The `slots` (point numbers) whose columns are not cached."""
+        """The `slots` (point numbers) of memories whose fields are not cached."""
         return slots[~self._types[kind].has(slots)]
 
     def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
-        """Cache the columns of memories. payloads: (slot, payload) pairs, which must have all COLUMN_FIELDS."""
+        """Cache the ranking fields of memories. payloads: (slot, payload) pairs, each with all COLUMN_FIELDS."""
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
@@ -119,7 +122,7 @@ class ColumnCache:
         self._types[kind].known[slots] = True
 
     def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Update the cache after a change. Changed memories whose new values are not known are dropped from the cache.
+        """Update the cached fields of memories after a change, or drop them if the change does not give their values.
 
         slots: the changed memories' slots (point numbers). If None (unknown), all memories of the type are dropped.
         """
@@ -150,7 +153,10 @@ class ColumnCache:
         self._types[kind] = after
 
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
-        """The columns of cached memories, type after type, without fields that no memory of these types has."""
+        """The cached fields of the memories with these slots (point numbers), one type after the other.
+
+        Fields that no cached memory of these types has are left out.
+        """
         rows = np.concatenate([self._types[kind].take(wanted) for kind, wanted in slots.items()]).view(_ROW)[:, 0]
         used = set().union(*(self._types[kind].used for kind in slots))
         columns: dict[str, Column] = {path: rows[path] for path in KINDS if path in used}
@@ -173,8 +179,8 @@ class ColumnCache:
 
 
 def _names_all(where: Condition) -> bool:
-    """Whether a condition consists only of a scope and memory ids, so that all memories with these ids meet it.
+    """Whether a condition of a change consists only of a scope and memory ids. All memories with the ids then meet it.
 
-    That holds because requests that change fields list only ids that they have just found in the scope.
+    A request that changes fields first looks up which ids exist in the scope, and lists only these.
     """
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

@@ -1,9 +1,9 @@
-"""Files beside a shard with its passages: the parts of memories that a context shows.
+"""Files beside a shard with its passages: the fields of memories that a context shows.
 
 A context shows hundreds of passages. Making one from a payload takes 20 microseconds, reading a stored one less than
 one microsecond. A passage is stored when its memory is written or first shown, and removed before its memory changes,
-so the files stay correct if the process dies. After a power cut they may be wrong, so files that were not closed are
-deleted on opening.
+so the files stay correct if the process dies. After a power cut they may be wrong. So files without the mark of a
+clean closing are deleted on opening.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Payload]]
 
 
 class _Entry(NamedTuple):
-    """A stored passage, with the tenant and the namespace of its memory."""
+    """A memory's stored passage (the fields that a context shows), and the memory's tenant and namespace."""
 
     tenant: str
     namespace: str
@@ -40,14 +40,14 @@ class _Entry(NamedTuple):
 
 
 class PassageFile(RaggedFile):
-    """The files with the passages (what contexts show) of one shard, by slot (point number), as MessagePack."""
+    """Files with the passages of one shard, by slot (point number). A passage has the fields that a context shows."""
 
     name = "passages"
     row: ClassVar[np.dtype[Any]] = np.dtype(np.uint8)
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """The passage files in the directory of a shard; new ones if they are missing or were not closed."""
+        """Open the passage files of the shard in the directory `shard`. Replaces files without the mark of `close`."""
         directory = shard / cls.name
         if not (directory / _CLOSED).exists():
             shutil.rmtree(directory, ignore_errors=True)
@@ -57,12 +57,15 @@ class PassageFile(RaggedFile):
         return passages
 
     def put(self, payloads: Mapping[int, Payload]) -> None:
-        """Store the passages (what contexts show) of memories. payloads: the memories, by slot (point number)."""
+        """Store passages (the fields that a context shows). payloads: of the memories, by slot (point number)."""
         entries = (_Entry(each["tenant"], each["namespace"], passage_of(memory_of(each))) for each in payloads.values())
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
-        """The passages (what contexts show) of memories in the scope, by slot (point number). Stores missing ones."""
+        """The passages (fields that a context shows) of those memories that are in the scope, in the order of `slots`.
+
+        Passages that are not stored yet are made from the memories' payloads, and stored.
+        """
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]
         if len(missing):
@@ -76,7 +79,7 @@ class PassageFile(RaggedFile):
         return [entry.passage for entry in entries if entry[:2] == bounds]
 
     def close(self) -> None:
-        """Close the files, and mark them as closed once they are on disk."""
+        """Close the files. Once they are on disk, mark them as complete, so that the next opening may use them."""
         super().close()
         sync_directory(self.directory)
         (self.directory / _CLOSED).touch()

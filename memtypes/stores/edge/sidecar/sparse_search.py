@@ -154,14 +154,14 @@ class NamespaceCache:
         return None if isinstance(known, int) else known
 
     def count(self, where: Condition) -> int | None:
-        """The number of memories in the namespace that `where` selects; None if `where` has another condition, too."""
+        """The number of memories in the namespace of `where`; None if `where` has more conditions than the scope."""
         known = self._known(where)
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The slots of a small namespace, or the number of memories in a large one.
+        """The slots (point numbers) of all memories in the namespace of `where`; only their number if it is large.
 
-        None if `where` has a condition besides the scope, so that it does not select all memories of a namespace.
+        None if `where` has more conditions than the scope, as it may then select only some of the memories.
         """
         scope, rest = scope_in(where)
         if scope is None or rest:
@@ -217,10 +217,10 @@ def shard_hits(
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """The slots that a keyword query may find, from which it can be answered without the engine; None if unknown.
+    """The slots of the memories that meet a keyword query's filter; None if they are not known without the engine.
 
-    Returns a position in `queries` instead of slots if the hits of that dense query are these slots. members: the slots
-    of the whole namespace; None if it is large.
+    If a dense query with the same filter asks for so many hits that it finds all of them, returns the position of this
+    query in `queries` instead of slots. members: the slots of the namespace; None if it is large.
     """
     if members is None or not isinstance(query.vector, SparseVector):
         return None

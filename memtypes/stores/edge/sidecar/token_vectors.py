@@ -80,7 +80,7 @@ class TokenFile(RaggedFile):
 
 
 class Matcher:
-    """Computes cosines of a query's tokens with memories' tokens. integers: use int8 products where they are exact."""
+    """Computes cosines of a query's tokens with memories' tokens. integers: use int8 products if exact on this CPU."""
 
     def __init__(self, *, integers: bool = True) -> None:
         options = onnxruntime.SessionOptions()

@@ -132,7 +132,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the server counts as reachable: False while it is pinged because of a call of `suspect`."""
+        """Whether the server counts as reachable: False from a call without an answer until a ping is answered."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:
@@ -182,7 +182,7 @@ class Bulkhead:
 
     @property
     def state(self) -> BreakerState:
-        """The state of the workload's circuit breaker."""
+        """The state of the circuit breaker for this kind of call and this Redis node."""
         return self._breaker.state
 
     @asynccontextmanager

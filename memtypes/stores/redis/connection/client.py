@@ -55,7 +55,7 @@ class _ConnectionLostError(Exception):
 
 
 class LiveClient:
-    """Client of one server, Sentinel set or cluster. Use it only in the event loop that opened it."""
+    """Client of a Redis or Valkey server, Sentinel set or cluster. Use it only in the event loop that opened it."""
 
     def __init__(
         self, redis: Connection, server: EmbeddedServer | None, clock: Callable[[], float], ping_s: float = PING_S
@@ -206,10 +206,10 @@ class LiveClient:
         raise AssertionError("a call is tried at least once")
 
     async def _is_away(self, key: str | None) -> bool:
-        """Whether the server of `key` is not running. If the system can't tell, whether it does not answer a ping.
+        """Whether the Redis server is down: nothing listens on its unix socket or, if that is unknown, a ping fails.
 
-        A server that is running but slow, for example because of its disk, is not away. Concurrent callers share a
-        ping.
+        A server that is only slow, for example because of its disk, is not away. key: in a cluster, the node of this
+        key is checked. Concurrent callers share a ping.
         """
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
@@ -220,7 +220,7 @@ class LiveClient:
         return not await asyncio.shield(self._pings[node])
 
     async def _answers(self, key: str | None) -> bool:
-        """Whether the node of `key` answers a ping in time. Also True if this process is too busy to tell."""
+        """Whether the Redis node of `key` answers a ping in time. True if this process is too busy to find out."""
         began = self._clock()
         try:
             await with_deadline(self._call(partial(topology.ping_node, key=key)), self._ping_s)

@@ -67,7 +67,7 @@ def find_server() -> Path:
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The embedded server of one directory. Use it in one event loop, in the main thread.
+    """The embedded Redis or Valkey server of one directory. Use it in one event loop, in the main thread.
 
     On Linux the server process ends with the thread that starts it.
     """
