@@ -19,7 +19,7 @@ FACTS = RowOptions(type=MemoryType.SEMANTIC)
 
 
 def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
-    """What a reader returns for a file of `rows` rows, of which row number `bad` is a bad line."""
+    """The rows that a reader returns for a file of `rows` rows. Row number `bad`, if given, is a bad line."""
     readings: list[Reading] = [
         BadLine("f", row, "broken") if row == bad else FileRow({"content": f"row {row}"}, "f", row)
         for row in range(rows)
@@ -35,7 +35,10 @@ def test_a_batch_has_a_limited_number_of_rows() -> None:
 
 @pytest.mark.parametrize(("finished", "expected"), [([(0, 2)], [(2, 5)]), ([(1, 2)], [(0, 1), (2, 5)])])
 def test_finished_rows_are_skipped(finished: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
-    """A batch ends before rows that the journal lists as finished. The next batch begins after these rows."""
+    """Rows that the import's journal lists as finished are in no batch.
+
+    A batch ends before them, and the next batch begins after them.
+    """
     batches = read_batches(readings_of(5), FACTS, lambda: NOW, finished)
     assert [(batch.first, batch.end) for batch in batches] == expected
 

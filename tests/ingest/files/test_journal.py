@@ -23,7 +23,7 @@ SECOND = FinishedRows("b", 0, 5, {WriteStatus.MERGED: 5})
 
 
 def test_entries_survive_reopening(tmp_path: Path) -> None:
-    """A reopened journal has its entries, found by file. Another import's journal does not have them."""
+    """A journal of finished rows that is opened again has its entries by file. Another import's journal lacks them."""
     journal = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
@@ -49,7 +49,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
-    """A damaged line in the journal is ignored, so its rows are sent again. The other entries are read."""
+    """A damaged line in the journal is ignored, and the other entries are read."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     path = next(tmp_path.iterdir())
@@ -105,7 +105,7 @@ def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=8))
 def test_spans_cover_the_same_rows_as_their_entries(pieces: list[tuple[int, int]]) -> None:
-    """Joining entries to spans neither loses nor adds rows, and joined spans do not touch."""
+    """Journal entries are joined to spans that cover exactly the same rows and neither overlap nor touch."""
     joined = spans([FinishedRows("a", first, first + length, {}) for first, length in pieces])
     rows = {row for first, length in pieces for row in range(first, first + length)}
     assert {row for first, end in joined for row in range(first, end)} == rows

@@ -20,7 +20,7 @@ def test_problems_are_listed_up_to_a_limit() -> None:
 
 
 def shown(*, terminal: bool) -> str:
-    """What a progress bar prints."""
+    """The text that a progress bar writes during an import, to a terminal or to a file."""
     out = io.StringIO()
     bar = ProgressBar(console=Console(file=out, force_terminal=terminal, width=100))
     bar.advance(1, 1)

@@ -16,19 +16,19 @@ SEMANTIC = RowOptions(type=MemoryType.SEMANTIC)
 
 
 def item(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> dict[str, Any]:
-    """The import item for a row with `fields`."""
+    """The import item for a row with `fields`. raw: further arguments of FileRow, such as `heading`."""
     return to_item(FileRow(fields, "f.csv", 3, **raw), options, NOW)
 
 
 def refusal(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> str:
-    """The error raised for a row with `fields`."""
+    """The error message for a row with `fields`, which must be refused. raw: further arguments of FileRow."""
     with pytest.raises(InvalidRequest) as refused:
         item(fields, options, **raw)
     return str(refused.value)
 
 
 def test_defaults_apply_where_the_row_has_no_value() -> None:
-    """The request's type, session and agent apply only where the row has none. File and line become the source."""
+    """The request's type, session and agent are used if the row sets none. Its file and line become the source."""
     options = RowOptions(type=MemoryType.SEMANTIC, session_id="s", agent_id="a")
     assert item({"content": "x", "session_id": "row"}, options) == {
         "type": "semantic",
@@ -40,9 +40,9 @@ def test_defaults_apply_where_the_row_has_no_value() -> None:
 
 
 def test_the_place_is_added_to_the_source_of_a_row() -> None:
-    """A row's `source` gets the file and line where it lacks them.
+    """The file and line of a row are added to its `source`, but do not replace values that it has.
 
-    A `source` that is a text becomes the member `caller`.
+    A `source` that is a plain text becomes the field `caller` of the source.
     """
     assert item({"content": "x", "source": {"thread_id": "t", "line": 9}})["source"] == {
         "thread_id": "t",
@@ -77,8 +77,11 @@ def test_invalid_mappings_are_refused() -> None:
         check_mapping({"text": "content", "body": "content"})
 
 
-def test_unknown_fields_are_rejected_by_name() -> None:
-    """The error names the first five unknown fields and counts the others. Invalid values are refused too."""
+def test_rows_with_unknown_fields_or_invalid_values_are_refused() -> None:
+    """The error for a row with unknown fields names the first five and counts the rest.
+
+    Invalid values are refused, too.
+    """
     assert refusal({"content": "x", "mood": 1, "colour": 2}) == f"mood: unknown field; colour: unknown field{_ADVICE}"
     assert refusal({"content": "x", "steps": ["y"]}, RowOptions()) == f"steps: unknown field{_ADVICE}"
     assert refusal({"content": "x", "importance": 11, "type": "working"}) == (
@@ -91,7 +94,7 @@ def test_unknown_fields_are_rejected_by_name() -> None:
 
 
 def test_a_row_may_have_no_type() -> None:
-    """The heading of an untyped row is put before its content; an unknown type is refused."""
+    """An item may have no type, and its row's heading is put before the content. An unknown type is refused."""
     assert "type" not in item({"content": "x"}, RowOptions())
     assert item({"content": "x"}, RowOptions(), heading="Locks")["content"] == "Locks: x"
     assert "dream" in refusal({"content": "x", "type": "dream"}, RowOptions())
@@ -110,7 +113,7 @@ def test_extra_fields_are_moved_to_metadata_on_request() -> None:
 
 
 def test_a_row_may_set_its_review_mode() -> None:
-    """A row's `review` may be auto or skip; any other value makes it an unknown field."""
+    """A row may set `review` to auto or skip. Another value is refused with the error for an unknown field."""
     assert item({"content": "x", "review": "skip"})["review"] == "skip"
     assert "review" not in item({"content": "x"})
     assert item({"content": "x", "review": "auto"})["review"] == "auto"
@@ -127,9 +130,9 @@ def test_a_row_may_set_its_review_mode() -> None:
     ],
 )
 def test_a_heading_becomes_title_concept_or_name(kind: str, expected: dict[str, str]) -> None:
-    """A section's heading becomes the field for a name that the memory type has.
+    """The heading of a file's section becomes the title, concept or procedure name that the memory's type has.
 
-    Working memories have none, so their heading is put before the content.
+    A working memory has no such field, so the heading is put before the content.
     """
     imported = item(
         {"content": "x", "title": "of the file"} if kind != "working" else {"content": "x"},
@@ -174,6 +177,6 @@ def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
 
 
 def test_a_heading_without_content_is_reported_as_missing_content() -> None:
-    """If a mapping takes the content away, a row with only a heading is refused for its missing content."""
+    """If a mapping renames the field `content` of a row with a heading, the row is refused for its missing content."""
     options = RowOptions(type=MemoryType.WORKING, mapping={"content": "metadata.text"})
     assert refusal({"content": "x"}, options, heading="Title") == "content: is required"

@@ -46,7 +46,7 @@ def counts(report: ImportReport) -> tuple[int, int, int, int]:
 
 
 def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-    """Outcomes that report every item as stored."""
+    """One outcome for each item, which says that the item was stored."""
     return [WriteOutcome(WriteStatus.STORED, id="x") for _ in items]
 
 
@@ -57,15 +57,15 @@ class Recorder(ProgressBar):
         self.calls: list[tuple[Any, ...]] = []
 
     def start(self, total: int | None) -> None:
-        """Record the total."""
+        """Record the number of bytes that the import will read; None if it is unknown."""
         self.calls.append(("start", total))
 
     def advance(self, position: int, rows: int) -> None:
-        """Record the position and the rows."""
+        """Record the bytes read so far and the number of rows."""
         self.calls.append(("advance", position, rows))
 
     def finish(self) -> None:
-        """Record the end."""
+        """Record that the import ended."""
         self.calls.append(("finish",))
 
 
@@ -224,9 +224,9 @@ async def test_an_invalid_item_does_not_keep_its_batch_from_being_stored(tmp_pat
 
 
 async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
-    """The next run sends only failed batches.
+    """If a batch of rows failed, the next run of the same import sends only this batch.
 
-    Finished batches and their bad rows come from the journal, so the report covers the whole import.
+    The counts of finished batches come from the journal, so the second report covers all rows.
     """
     path = tmp_path / "a.jsonl"
     path.write_text("{\n" + lines([str(number) for number in range(3 * BATCH_ROWS)]))
@@ -247,7 +247,7 @@ async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
 
 
 async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
-    """Rows that are finished for one destination are still sent to another destination."""
+    """Rows that were imported to one destination are still sent if the file is imported to another destination."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
     journal = tmp_path / "journal"
@@ -287,7 +287,10 @@ class KilledSink:
 
 
 def without_seq(bench: Bench) -> dict[str, Any]:
-    """The stored memories without sequence numbers, which a resumed import assigns later."""
+    """The stored memories by id, with all sequence numbers set to 0.
+
+    A resumed import gives other sequence numbers than one that was not interrupted.
+    """
     return {memory_id: memory.model_copy(update={"seq": 0}) for memory_id, memory in bench.store.memories().items()}
 
 
@@ -296,7 +299,7 @@ SMALL_BATCH = 16
 
 @contextmanager
 def small_batches() -> Iterator[None]:
-    """In this context, imports write SMALL_BATCH rows at a time."""
+    """A context in which file imports write batches of SMALL_BATCH rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "BATCH_ROWS", SMALL_BATCH)
         yield
@@ -322,9 +325,9 @@ def test_a_resumed_import_ends_with_the_same_store(
     after: bool,  # noqa: FBT001
     keep_journal: bool,  # noqa: FBT001
 ) -> None:
-    """An import that is killed and then resumed stores the same memories as one that is not killed.
+    """An import that is killed and run again stores the same memories as one that is not killed.
 
-    This holds before or after any batch, with or without the journal.
+    It may be killed before or after any batch is written, and its journal may be deleted.
     """
     path, expected, whole = uninterrupted
 

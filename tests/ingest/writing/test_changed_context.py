@@ -19,7 +19,10 @@ pytestmark = pytest.mark.anyio
 
 
 class InterruptedEmbedder(CountingEmbedder):
-    """An embedder whose vectors depend on the context. It calls `interrupt` after embedding the text `at`."""
+    """An embedder that uses contexts.
+
+    When it embeds a text that contains `at`, it calls `interrupt` before it returns.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +30,7 @@ class InterruptedEmbedder(CountingEmbedder):
         self.interrupt: Callable[[], Awaitable[object]] = anyio.lowlevel.checkpoint
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors of the texts with their contexts."""
+        """The vectors of the texts with their contexts. Calls `interrupt` the first time that a text contains `at`."""
         vectors = [vector_of(f"{text.before} {text.text}") for text in texts]
         if self.at and any(self.at in text.text for text in texts):
             self.at = ""
@@ -75,7 +78,10 @@ async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new
 
 
 async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_vectors() -> None:
-    """A turn of a batch's first piece that is deleted while the second is embedded is not in later vectors."""
+    """A turn of a batch's first piece is deleted while the next piece is embedded.
+
+    No later vector has it as context.
+    """
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
 
@@ -94,7 +100,7 @@ async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_
 
 
 async def test_a_turn_deleted_while_the_next_one_is_restored_is_not_in_its_vector() -> None:
-    """An import reads contexts and stores turns under the namespace's lock, so the deletion comes before or after."""
+    """If a turn is deleted while an import restores the next turn, that turn's vector does not have it as context."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     secret, noted = await write_turns(bench, "My PIN is 1234.", "Noted.")

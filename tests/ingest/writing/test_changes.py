@@ -128,7 +128,10 @@ async def test_a_revision_without_changes_writes_nothing() -> None:
     ],
 )
 async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any], path: str) -> None:
-    """Changes of unknown or identity fields, and invalid values, are refused and change nothing."""
+    """A revision with an unknown field, a field that identifies the memory or an invalid value is refused.
+
+    The error has the field, and the memory is unchanged.
+    """
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(InvalidRequest) as refused:
@@ -138,7 +141,10 @@ async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any
 
 
 async def test_a_revision_into_the_statement_of_another_memory_is_a_conflict() -> None:
-    """A revision to another memory's statement changes nothing. The error has the id of that other memory."""
+    """Changing a memory's text to that of another memory is a conflict and changes nothing.
+
+    The error has the id of the other memory.
+    """
     bench = Bench()
     other = await stored(bench, "Mill packs twelve.")
     before = await stored(bench, "Mill packs ten.")
@@ -197,7 +203,7 @@ class HeldEmbedder(CountingEmbedder):
 
 
 async def test_removal_waits_for_a_revision_in_progress() -> None:
-    """A memory whose revision is in progress is removed after the revision, and is not written again."""
+    """A removal of all memories waits until a revision in progress has ended. The revised memory is removed, too."""
     embedder = HeldEmbedder()
     bench = Bench(embedder=embedder)
     before = await stored(bench, "Mill packs ten.")
@@ -222,7 +228,7 @@ async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
 
 
 async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """The two turns after a removed turn are embedded again, without its text in their context."""
+    """If a turn is removed, the two turns after it are embedded again, with the remaining turns as context."""
     bench = Bench()
     first, second, third, *_ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.before.clear()
@@ -295,7 +301,7 @@ def test_helpful_does_not_count_as_use_of_a_procedure() -> None:
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 def test_the_success_rate_is_the_mean_of_all_uses(results: list[bool]) -> None:
-    """Feedback applied one by one gives the plain mean."""
+    """After any series of feedback, a procedure's success rate is the share of uses that succeeded."""
     current = memory("procedural")
     for succeeded in results:
         word = FeedbackOutcome.SUCCESS if succeeded else FeedbackOutcome.FAILURE

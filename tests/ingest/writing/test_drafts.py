@@ -1,4 +1,4 @@
-"""Drafts, and the memories made from them."""
+"""Drafts (memories as callers submit them), and the memories made from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ contents = st.text(min_size=1, max_size=60, alphabet=st.characters(exclude_categ
 
 
 def prepared(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> PendingWrite:
-    """The pending write for a draft that arrives at NOW."""
+    """The pending write (memory to be stored, with its sparse vector) for a draft that arrives at NOW."""
     return PREPARER.prepare(draft(content, kind, **fields), scope, NOW, 7)
 
 
@@ -47,7 +47,7 @@ def test_ids_are_deterministic(content: str, kind: str) -> None:
 
 
 def test_tokens_of_the_content_and_of_the_context_line_are_counted() -> None:
-    """The context line is the memory's entry in a rendered context."""
+    """A memory has the token counts of its content and of the line that shows it in a rendered context."""
     written = memory("Stock is derived.", concept="Ledger")
     assert (written.tokens.count, written.tokens.tokenizer, written.tokens.line) == (17, "chars", len(piece(written)))
 
@@ -81,8 +81,8 @@ def test_session_and_agent_default_to_the_scope() -> None:
         ("working", {"session_id": "s"}, Visibility.SESSION),
     ],
 )
-def test_visibility_follows_the_policy(kind: str, fields: dict[str, Any], expected: Visibility) -> None:
-    """Each type has a default visibility, which the caller may override. Without a session it is the namespace."""
+def test_each_memory_type_has_a_default_visibility(kind: str, fields: dict[str, Any], expected: Visibility) -> None:
+    """A memory's visibility depends on its type if the draft sets none. Without a session it is the namespace."""
     assert memory("x", kind, **fields).visibility is expected
 
 
@@ -98,8 +98,8 @@ def test_the_session_is_added_to_the_source_sessions() -> None:
     assert memory("x", "episodic", session_id="s").source_sessions == ["s"]
 
 
-def test_sparse_terms_are_those_of_the_embedded_text() -> None:
-    """Dense and sparse vectors are computed from the same text."""
+def test_the_sparse_vector_is_computed_from_the_embedded_text() -> None:
+    """A memory's sparse vector is computed from the text that is embedded, which includes the concept."""
     written = prepared("Stock is derived.", concept="Ledger")
     assert written.memory.embedding_text() == "Ledger: Stock is derived."
     assert written.sparse.values.tolist() == [len(written.memory.embedding_text())]
@@ -115,7 +115,7 @@ def test_sparse_terms_are_those_of_the_embedded_text() -> None:
     ],
 )
 def test_invalid_times_and_visibility_are_refused(fields: dict[str, Any], path: str) -> None:
-    """Drafts from the future, expired at creation, or private without a session are refused."""
+    """A draft is refused if it is dated over a day ahead, has already expired, or is private without a session."""
     with pytest.raises(InvalidRequest) as refused:
         check_draft(draft("x", **fields), NOW)
     assert refused.value.path == path
@@ -128,7 +128,10 @@ def test_created_at_may_be_a_day_ahead() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=40))
 def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -> None:
-    """Sequence numbers rise by one within a session, even if sessions alternate. Every number is exact as a float."""
+    """Memories of a session get consecutive sequence numbers, even if other sessions' memories arrive in between.
+
+    Every number is small enough for a float to represent it exactly.
+    """
     order, at, last = ArrivalOrder(), NOW, dict[str, int]()
     for later, session in arrivals:
         at += timedelta(microseconds=later)
@@ -138,8 +141,11 @@ def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int,
         last[session] = number
 
 
-def test_only_recent_sessions_are_tracked() -> None:
-    """A session that is no longer tracked continues with a number from the clock, which is above its last one."""
+def test_sequence_numbers_continue_after_a_session_is_no_longer_tracked() -> None:
+    """Only the numbers of recent sessions are tracked.
+
+    Another session's next number comes from the clock and is higher.
+    """
     order = ArrivalOrder()
     first = order.take(NOW, "a")
     for other in range(MAX_TRACKED_SESSIONS):
@@ -159,5 +165,5 @@ def test_only_recent_sessions_are_tracked() -> None:
     ],
 )
 def test_texts_with_a_number_or_a_word_for_a_change_give_a_value(text: str, gives: bool) -> None:  # noqa: FBT001
-    """A text gives a value if it has a number or a word for a change, such as "moved" or "postponed"."""
+    """A text may state a new value of a fact if it has a number or a word for a change, such as "moved"."""
     assert gives_value(text) is gives

@@ -22,7 +22,7 @@ def test_every_status_is_counted() -> None:
 
 
 def test_results_replace_the_unfinished_entries() -> None:
-    """Results replace the unfinished entries in a list of outcomes; final outcomes keep their places."""
+    """In a list of final outcomes and pending writes, results replace the pending writes in order."""
     first, second = pending("a"), pending("b")
     entries: list[Entry] = [first, REJECTED, second]
     assert unfinished(entries) == [first, second]

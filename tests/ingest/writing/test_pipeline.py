@@ -29,7 +29,7 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
-    """If a draft is invalid, no draft of its batch is stored. The error has its index and field."""
+    """If one draft of a batch is invalid, none is stored. The error has the draft's index and the field."""
     bench = Bench()
     with pytest.raises(InvalidRequest) as refused:
         await bench.ingestor.write(SCOPE, [draft("good"), draft("bad", created_at="2027-01-01T00:00:00Z")])
@@ -45,7 +45,7 @@ async def test_an_empty_batch_makes_no_calls() -> None:
 
 
 async def test_sequence_numbers_follow_the_order_of_arrival() -> None:
-    """Sequence numbers rise within and across batches, even if the clock does not advance."""
+    """The sequence numbers of memories rise in the order of their arrival, even if the clock stands still."""
     bench = Bench()
     first = await bench.ingestor.write(SCOPE, [draft(f"a{index}") for index in range(5)])
     second = await bench.ingestor.write(SCOPE, [draft(f"b{index}") for index in range(5)])
@@ -70,7 +70,10 @@ class Censor:
 
 
 async def test_gates_act_on_single_drafts() -> None:
-    """A draft that a gate changes is stored as changed. One that a gate rejects or fails on has a reason."""
+    """Screening gates may change, reject or fail on one draft of a batch without effect on the others.
+
+    The outcomes of rejected and failed drafts have the reason.
+    """
     bench = Bench(gates=(Censor("secret"), Censor("***")))
     outcomes = await bench.ingestor.write(
         SCOPE, [draft("my secret here"), draft("secret"), draft("crash"), draft("plain")]
@@ -82,7 +85,10 @@ async def test_gates_act_on_single_drafts() -> None:
 
 
 async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
-    """In a single write a gate's rejection is returned as the outcome, and a gate's error is raised."""
+    """If a screening gate rejects the draft of a single write, the outcome has the reason.
+
+    If the gate fails, the write raises its error.
+    """
     bench = Bench(gates=(Censor("secret"),))
     assert (await bench.ingestor.write_one(SCOPE, draft("secret"))).reason == "nothing is left"
     with pytest.raises(Unavailable, match="failed"):
@@ -91,9 +97,9 @@ async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
 
 @pytest.mark.parametrize("call", ["get", "upsert"])
 async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
-    """If the store fails on one piece of a batch, that piece's drafts have the store's reason.
+    """A batch is written in pieces. If the store fails for one piece, its drafts fail with the store's reason.
 
-    The other pieces are stored.
+    The drafts of the other piece are stored.
     """
     bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
@@ -103,7 +109,7 @@ async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
 
 
 async def test_a_batch_retries_a_full_encoder() -> None:
-    """A batch is tried five times while the encoder is overloaded."""
+    """While the encoder is overloaded, embedding a batch is tried up to five times. Then its drafts fail."""
     full = Overloaded("the queue is full", retry_after_s=0)
     patient = Bench(embedder=CountingEmbedder(failing(full, "embed", 1, 2, 3, 4)))
     assert statuses(await patient.ingestor.write(SCOPE, [draft("m")])) == [WriteStatus.STORED]
@@ -143,13 +149,13 @@ class WaitingStore(ObservedStore):
         self.event = event
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records once the event is set."""
+        """Store the records after `event` is set."""
         await self.event.wait()
         await super().upsert(scope, records)
 
 
 async def test_the_next_piece_is_embedded_while_one_is_written() -> None:
-    """The encoder does not wait for the store: all four pieces are embedded before the first is written."""
+    """A batch is written in pieces. The next pieces are embedded while the store still writes the first one."""
     embedder = AnnouncingEmbedder()
     bench = Bench(store=WaitingStore(embedder.fourth), embedder=embedder)
     with anyio.fail_after(20):

@@ -1,4 +1,4 @@
-"""Changes of memories' states (current, replaced, contested) that are interrupted, and the history of a memory."""
+"""The states of memories (current, replaced, contested) after interrupted changes, and the history of a memory."""
 
 from __future__ import annotations
 
@@ -74,13 +74,16 @@ async def ports(ingestor: Ingestor, count: int) -> list[str]:
 
 
 async def states(store: InMemoryStore, *ids: str) -> list[State]:
-    """The states that are stored for these memories."""
+    """The states of the memories with these ids, as they are stored."""
     memories = await store.get(SCOPE, ids)
     return [memories[memory_id].state for memory_id in ids]
 
 
-async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
-    """If deleting a newer memory fails, the older one is contested with it, and current after a repeated deletion."""
+async def test_a_failed_deletion_of_a_newer_memory_leaves_both_contested() -> None:
+    """If the store fails to delete a fact that had replaced an older one, both are contested.
+
+    The older one is current once the deletion is repeated.
+    """
     store = FailingStore()
     ingestor = ingestor_of(store)
     old, new = await ports(ingestor, 2)
@@ -118,8 +121,8 @@ class CountdownStore(InMemoryStore):
 
 @pytest.mark.parametrize("left", [0, 1])
 @pytest.mark.parametrize("change", ["edit", "undo"])
-async def test_a_change_that_is_interrupted_hides_nothing(change: str, left: int) -> None:
-    """After any number of a change's writes, only a successor whose text and link say so hides a memory."""
+async def test_an_interrupted_change_leaves_no_memory_wrongly_replaced(change: str, left: int) -> None:
+    """An interrupted edit or undo leaves an older fact replaced only if the newer one contradicts and links to it."""
     store = CountdownStore()
     ingestor = ingestor_of(store)
     old, new = await ports(ingestor, 2)
@@ -139,8 +142,8 @@ async def test_a_change_that_is_interrupted_hides_nothing(change: str, left: int
         assert old in contradicted(memories[new])
 
 
-async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
-    """If an edit can't be embedded, the memory keeps its text, and the memory that it had replaced stays replaced."""
+async def test_an_edit_that_cannot_be_embedded_changes_nothing() -> None:
+    """If an edited text cannot be embedded, neither the memory nor the older one that it had replaced changes."""
     store = InMemoryStore()
     old, new = await ports(ingestor_of(store), 2)
     before = await store.get(SCOPE, [old, new])
@@ -151,7 +154,7 @@ async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
 
 
 async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write() -> None:
-    """A write that fails after storing the new fact is repeated, and then replaces the old one."""
+    """If a write stores a fact and fails before it replaces the old fact, repeating the write replaces the old fact."""
     store = FailingStore()
     ingestor = ingestor_of(store)
     (old,) = await ports(ingestor, 1)
@@ -164,7 +167,7 @@ async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write(
 
 
 async def test_mending_makes_a_memory_without_its_successor_current() -> None:
-    """Mending makes a memory current if its successor is missing; memories in a right state are not changed."""
+    """If the memory that replaced another is missing, `mend` makes the other current and changes no further states."""
     store = InMemoryStore()
     ingestor = ingestor_of(store)
     first, second, third = await ports(ingestor, 3)
@@ -176,8 +179,8 @@ async def test_mending_makes_a_memory_without_its_successor_current() -> None:
     assert await StateWriter(store, FakeTokenizer()).mend(SCOPE, NOW) == 0
 
 
-async def test_removal_by_filter_settles_only_what_is_linked() -> None:
-    """Memories of other sessions are current again once the memories that had replaced them are removed."""
+async def test_removal_by_filter_makes_replaced_memories_of_other_sessions_current() -> None:
+    """A session's memories are removed. A memory of another session that one of them had replaced is current again."""
     store = InMemoryStore()
     ingestor = ingestor_of(store)
     (old,) = await ports(ingestor, 1)
@@ -188,7 +191,7 @@ async def test_removal_by_filter_settles_only_what_is_linked() -> None:
 
 
 async def test_a_history_names_what_a_memory_was_merged_into() -> None:
-    """A memory merged by upkeep has no successor, but a note (`upkeep`) with the other memory's id and the reason."""
+    """If an upkeep job merged a memory into another, the memory's history has the other's id and the reason."""
     mark = UpkeepMark(job="compact", at=NOW, reason="the same statement", into="m-2")
     ended = {"valid_to": NOW, "state": State.REPLACED, "state_reason": "the same statement"}
     memory = make_memory(MemoryType.SEMANTIC, "The tea is green.", SCOPE, upkeep=mark, **ended)
@@ -197,7 +200,7 @@ async def test_a_history_names_what_a_memory_was_merged_into() -> None:
 
 
 async def test_a_history_is_read_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a chain longer than MAX_VERSIONS, the history has only the memories nearest to the requested one."""
+    """A memory's history has at most MAX_VERSIONS earlier and later values: those nearest to the requested memory."""
     store = InMemoryStore()
     ids = await ports(ingestor_of(store), 6)
     memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]

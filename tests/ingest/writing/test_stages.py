@@ -29,8 +29,8 @@ async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
     assert whole.embedder.before == [context_of(*turns[max(0, place - 2) : place]) for place in range(2 * PIECE)]
 
 
-async def test_stored_turns_of_a_call_are_context_of_new_turns() -> None:
-    """If an import is repeated and continued, new turns have the turns already stored as context."""
+async def test_turns_sent_again_are_context_of_the_new_turns_of_a_call() -> None:
+    """If a call sends stored turns again, followed by new turns, the new turns have the stored ones as context."""
     bench = Bench()
     contents = [f"turn {number}" for number in range(4)]
     first, second = (draft(content, "episodic", session_id="s1") for content in contents[:2])
@@ -44,7 +44,10 @@ async def test_stored_turns_of_a_call_are_context_of_new_turns() -> None:
 
 
 async def test_rejected_turns_are_no_context() -> None:
-    """Turns that had a rejected turn as context are embedded again without it, also in the next piece of the batch."""
+    """If review rejects a turn, later turns that had it as context are embedded again without it.
+
+    This holds even if they are in the next piece of the batch.
+    """
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     contents = [f"Nora moved to Graz in {1900 + number}." for number in range(PIECE + 3)]
     contents[0] = contents[3] = contents[PIECE - 1] = "ok"
@@ -62,7 +65,7 @@ async def test_rejected_turns_are_no_context() -> None:
 
 
 async def test_facts_and_other_sessions_are_embedded_alone() -> None:
-    """Only turns have context, and only turns of the same session."""
+    """Facts, turns of different sessions and events without a session are embedded without context."""
     bench = Bench()
     await bench.ingestor.write(SCOPE, [draft(f"fact {number}", session_id="s1") for number in range(3)])
     await bench.ingestor.write(SCOPE, [draft("hm", "episodic", session_id=name) for name in ("s1", "s2")])
@@ -74,7 +77,7 @@ FACT = "The team decided to move the ledger to Postgres because the Redis counte
 
 
 async def test_a_decision_is_stored_with_its_memory() -> None:
-    """A review decision is stored with its memory: every vote and the mean importance. An explicit importance stays."""
+    """Review votes are stored with the memory. Its importance is their mean, unless the draft sets an importance."""
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     auto = ReviewMode.AUTO
     outcomes = await bench.ingestor.write(
@@ -103,7 +106,7 @@ async def test_a_decision_is_stored_with_its_memory() -> None:
     ("trouble", "novelty"), [(None, 10.0), (failing(Unavailable("away"), "candidates", 1, 2, 3), None)]
 )
 async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: float | None) -> None:
-    """One search finds the novelty of a whole batch. If the search fails, only the votes on novelty are lost."""
+    """One search serves the novelty reviewer for a whole batch. If it fails, only the novelty votes are lost."""
     store = ObservedStore(trouble or no_trouble)
     bench = Bench(store=store, panel=Panel((ImportanceReviewer(), NoveltyReviewer(store))))
     texts = ("Nora lives in Graz.", "Ann works at Acme since May.")

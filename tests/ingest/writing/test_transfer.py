@@ -40,7 +40,7 @@ async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
 
 
 async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
-    """Write memories of the given types and contents. The first memory is then used, superseded and linked."""
+    """Write memories of the given types and contents; add an access count, links and state fields to the first one."""
     drafts = [
         DRAFT.validate_python({"type": kind, "content": content, "session_id": "s", "metadata": {"ü": [1, None]}})
         for kind, content in contents
@@ -108,7 +108,10 @@ async def test_export_and_restore_preserve_everything(contents: list[tuple[str, 
 
 
 async def test_ids_and_references_change_with_the_namespace() -> None:
-    """A memory restored to another namespace gets the id of its content there, and references to it are updated."""
+    """A memory restored to another namespace gets the id that writing its content there would give.
+
+    References to the memory, such as links and successors, get the new id.
+    """
     source, target, other = InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black.")])
     lines = await everything(source, SCOPE)
@@ -134,7 +137,7 @@ class ForgetfulStore(InMemoryStore):
 
 
 async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
-    """A restored memory counts as stored only if it is read back unchanged; otherwise it has failed."""
+    """After a restore, memories are read from the store. A memory that the store does not return has failed."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     memories = read_exported(SCOPE, await everything(source, SCOPE))
@@ -178,7 +181,7 @@ async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
 
 
 async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
-    """An export's earlier texts and sources may contain secrets that the exporting service had kept."""
+    """Secrets are removed from the earlier texts and the additional sources of a memory that is restored."""
     store = InMemoryStore()
     (outcome,) = await ingestor_of(store).write(SCOPE, [draft("Ask Ann.", source="a@b.example")])
     for source, content in (("ann@shop.example", "Ask Ann."), ("x", "ask ann.")):
@@ -195,7 +198,10 @@ async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
 
 
 async def test_an_export_imported_in_parts_elsewhere_keeps_all_references() -> None:
-    """A line moved alone gets the ids that it gets with all others: edited texts and facts true once more, too."""
+    """An export is restored to another namespace, whole or line by line, with the same result.
+
+    Links, successors and merge notes still name the same memories, even if a text was edited.
+    """
     source, whole, parts, other = InMemoryStore(), InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black."), ("episodic", "x")])
     first, second, _ = sorted(await everything(source, SCOPE), key=lambda line: str(line["content"]))

@@ -38,7 +38,7 @@ async def test_a_new_memory_is_stored_and_read_back() -> None:
 
 
 async def test_a_repetition_is_merged_without_embedding_again() -> None:
-    """The stored memory gains the repetition's evidence and session; its other fields and vectors stay."""
+    """If a stored text is written again, its memory gains evidence and the session. Its importance and vectors stay."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("Stock is derived.", session_id="s1", importance=9))
     bench.clock.move(timedelta(hours=1))
@@ -60,7 +60,7 @@ async def test_repetitions_within_a_batch_are_merged() -> None:
 
 
 async def test_repetitions_across_pieces_are_merged() -> None:
-    """A repetition is merged even if it was embedded before the first occurrence was written."""
+    """A batch is written in pieces. A text of the first piece that is repeated in a later piece is merged."""
     bench = Bench()
     drafts = [draft(f"memory {index % (PIECE + 10)}") for index in range(2 * PIECE + 20)]
     outcomes = await bench.ingestor.write(SCOPE, drafts)
@@ -81,7 +81,7 @@ async def test_repetitions_across_pieces_are_merged() -> None:
     ],
 )
 async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]) -> None:
-    """A repeated request is recognised by a source with the same line or the same turns."""
+    """A draft written again with the same source line or turns does not raise the memory's evidence count."""
     bench = Bench()
     drafts = [draft("same", source=source) for source in sources]
     await bench.ingestor.write(SCOPE, drafts)
@@ -93,7 +93,7 @@ async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]
 
 @pytest.mark.parametrize("source", [None, "chat", {"file": "a.md"}, {"thread_id": "t"}])
 async def test_a_source_without_a_place_does_not_identify_a_request(source: object) -> None:
-    """If the source has no line or turns, a repeated request counts as further evidence for the statement."""
+    """If a draft's source has no line or turns, writing the draft again raises the memory's evidence count."""
     bench = Bench()
     for _ in range(2):
         await bench.ingestor.write_one(SCOPE, draft("same", source=source))
@@ -110,7 +110,10 @@ async def test_a_source_without_a_place_does_not_identify_a_request(source: obje
     ],
 )
 async def test_a_repetition_makes_an_ended_memory_current_again(kind: str, ended: dict[str, str]) -> None:
-    """Repeating an expired fact, a done task or a cleared item makes it current again; it keeps its evidence."""
+    """Writing the text of an expired fact, a completed task or a cleared item again makes the memory current again.
+
+    Its evidence count (how often it was stated) rises to 2.
+    """
     bench = Bench()
     await bench.ingestor.write_one(SCOPE, draft("Order labels.", kind, **ended))
     bench.clock.move(timedelta(hours=1))
@@ -123,7 +126,10 @@ async def test_a_repetition_makes_an_ended_memory_current_again(kind: str, ended
 
 @pytest.mark.parametrize("stored_before", [False, True])
 async def test_an_open_task_replaces_a_completed_one_of_the_same_batch(*, stored_before: bool) -> None:
-    """An open task replaces a completed task of its batch, whether or not the completed task is stored already."""
+    """If a batch has a task first as completed and then as open, the task is stored as open.
+
+    This holds whether or not the completed task was stored before.
+    """
     bench = Bench()
     done = draft("Order labels.", "prospective", status="completed")
     if stored_before:
@@ -136,7 +142,7 @@ async def test_an_open_task_replaces_a_completed_one_of_the_same_batch(*, stored
 
 
 async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
-    """The revised memory keeps its id, so the old text is stored under another id."""
+    """A memory's text is changed, and the old text is written again. It becomes a second memory with another id."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("The sale is in May."))
     await bench.ingestor.editor.revise(SCOPE, first.id or "", {"content": "The sale is in June."})
@@ -150,7 +156,7 @@ async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
 
 
 async def test_a_postponed_task_and_one_for_the_old_day_are_two_memories() -> None:
-    """The postponed task keeps its id, so a task for the old day is stored under another id."""
+    """A task is postponed by a revision, and then written again with its old due time. Both are stored."""
     bench = Bench()
     task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")
     first = await bench.ingestor.write_one(SCOPE, task)
@@ -179,7 +185,10 @@ class ForgetfulStore(ObservedStore):
 
 
 async def test_a_memory_that_is_not_read_back_has_failed() -> None:
-    """In a batch, a memory that is not read back has the outcome failed; a single write raises Unavailable."""
+    """If the store does not return a memory after it was written, its outcome in a batch is failed.
+
+    A single write raises Unavailable.
+    """
     bench = Bench(store=ForgetfulStore())
     outcomes = await bench.ingestor.write(SCOPE, [draft("m")])
     assert statuses(outcomes) == [WriteStatus.FAILED]
@@ -188,9 +197,9 @@ async def test_a_memory_that_is_not_read_back_has_failed() -> None:
 
 
 async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> None:
-    """A text that is already stored is not embedded.
+    """A text that is already stored is written again, which needs no embedding.
 
-    If its memory is deleted meanwhile, the text is embedded and stored.
+    If its memory is deleted during this write, the text is embedded and stored.
     """
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("m"))
@@ -207,7 +216,7 @@ async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> 
 
 
 async def test_concurrent_repetitions_are_all_counted() -> None:
-    """Twenty concurrent writes of one statement leave one memory with the evidence of all twenty."""
+    """If twenty concurrent calls write the same text, one memory is stored and its evidence count is 20."""
     bench = Bench()
     outcomes: list[WriteOutcome] = []
 
@@ -224,7 +233,7 @@ async def test_concurrent_repetitions_are_all_counted() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 8), max_size=40), st.integers(1, 3))
 def test_repeating_a_batch_stores_nothing_new(numbers: list[int], times: int) -> None:
-    """There is one memory per content, and every outcome is stored or merged."""
+    """However often a batch is written, each distinct text is stored once, and all further copies are merged."""
 
     async def write() -> tuple[dict[str, Memory], list[list[WriteOutcome]]]:
         bench = Bench()

@@ -55,7 +55,7 @@ class Capture:
         self.calls = 0
 
     async def write(self, part: SessionPart) -> list[MessageOutcome]:
-        """Store the messages of a part.
+        """Store the messages of a part of a session, and return an outcome for each.
 
         Messages that end in "ok" are rejected as trivial, and messages with "broken" fail.
         """
@@ -111,7 +111,7 @@ def age(root: Path) -> None:
 async def imported(
     home: Path, capture: Capture, destination: Destination | None = None, source: PastSource = PastSource.CLAUDE_CODE
 ) -> tuple[SessionImport, SessionPlan]:
-    """Plan and run an import of all sessions in `home`, with the journal of sent messages there, too."""
+    """Plan and run an import of all sessions below `home`. The journal of sent messages is `home / "journal"`."""
     age(home)
     sent = SentMessages.open(home / "journal", "here")
     run = SessionImport(destination or Destination(folder_name), sent, capture.write, patience_s=0.0)
@@ -141,7 +141,10 @@ async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
 
 
 async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
-    """With a fixed namespace all sessions go there. With a chosen project only its sessions are imported."""
+    """If a namespace is chosen, the sessions of all projects are imported into it.
+
+    If a project is chosen, only its sessions are imported.
+    """
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
     one, only = Capture(), Capture()
@@ -169,10 +172,10 @@ async def test_the_plan_names_sessions_messages_and_dates(tmp_path: Path) -> Non
     assert not (tmp_path / "journal").exists()
 
 
-async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
-    """A second import sends only messages that were added since, with earlier ones as context.
+async def test_a_second_import_sends_only_new_messages(tmp_path: Path) -> None:
+    """A second import of a session sends only its new messages, with the messages before them as context.
 
-    It makes no difference if the file was moved.
+    This holds even if the session's file was renamed.
     """
     talk = claude("s1", "/home/ann/shop", count=10)
     path = talk.write(tmp_path / ".claude")
@@ -189,10 +192,10 @@ async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
     assert last.before.messages[-1].content == "s1 hears 9."
 
 
-async def test_an_emptied_store_gets_everything_again(tmp_path: Path) -> None:
-    """If a namespace has become empty, the journal forgets what was sent to it.
+async def test_an_emptied_namespace_gets_its_messages_again(tmp_path: Path) -> None:
+    """The journal lists the messages that were sent to each namespace. For an empty namespace `forget_lost` clears it.
 
-    The next run then sends all its messages again.
+    The next import then sends all messages of this namespace again, and no others.
     """
     claude("s1", "/p/shop").write(tmp_path / ".claude")
     claude("s2", "/p/billing").write(tmp_path / ".claude")
@@ -223,7 +226,7 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
 
 
 async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path) -> None:
-    """A long message is sent whole once. Where a later part repeats it as context, it is shortened."""
+    """A long message is sent once in full. As context of later messages it is sent again, but shortened."""
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
         talk.user(f"{number} " + "word " * 90_000)
@@ -235,10 +238,10 @@ async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path)
     assert [len(message.content) for message in capture.parts[1].before.messages] == [HEARD_CHARS] * 2
 
 
-async def test_the_report_counts_reasons_without_the_numbers_in_them(tmp_path: Path) -> None:
-    """The report counts reasons without the numbers in them.
+async def test_the_report_counts_messages_by_the_reason_of_their_failure(tmp_path: Path) -> None:
+    """The report counts rejected and failed messages by reason, without scores such as "(0.01 is below 0.2)".
 
-    With failed messages the exit code is 1; the next run sends these again, but not rejected messages.
+    If messages failed, the exit code is 1. The next import sends failed messages again, but not rejected ones.
     """
     talk = ClaudeTranscript("s1", "/p/shop")
     talk.user("All is ok")
@@ -258,8 +261,11 @@ async def test_the_report_counts_reasons_without_the_numbers_in_them(tmp_path: P
     assert (again.report.sent, again.report.earlier) == (1, 1)
 
 
-async def test_a_service_that_is_away_stops_the_import_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    """If the service becomes unavailable, the import stops and the report says so. The next run sends only the rest."""
+async def test_an_unavailable_service_stops_the_import_and_the_next_import_continues(tmp_path: Path) -> None:
+    """If the memory service stays unavailable, the import stops, and the report says how to continue.
+
+    The next import sends only the messages that were not stored.
+    """
     claude("s1", "/p/shop", count=PART_MESSAGES).write(tmp_path / ".claude")
 
     def away(when: str, number: int) -> None:
@@ -313,9 +319,9 @@ async def test_an_unreadable_file_is_named_and_the_others_are_imported(tmp_path:
 def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
     kills: Sequence[tuple[str, int]], torn: int, count: int
 ) -> None:
-    """If imports are killed before or after a part is stored, the next runs complete the import.
+    """Imports are killed just before or after the service stores a part of a session. The next import sends the rest.
 
-    This holds with a torn journal, too.
+    This holds even if the end of the journal of sent messages is cut off.
     """
     with TemporaryDirectory() as folder:
         home = Path(folder)
@@ -346,7 +352,10 @@ def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
 
 
 async def test_running_sessions_are_followed(tmp_path: Path) -> None:
-    """While sessions go on, new lines and files are imported once, and an incomplete line once it is complete."""
+    """While `follow` runs, new lines of a session file and new session files are imported once.
+
+    A line that is still being written is imported when it is complete.
+    """
     talk = claude("s1", "/p/shop")
     path = talk.write(tmp_path / ".claude")
     capture = Capture()

@@ -33,7 +33,10 @@ class ClaudeTranscript:
     count: int = 0
 
     def add(self, kind: str, **fields: Any) -> str:
-        """Add a line after the last one in the tree of messages and return its uuid."""
+        """Add a line of type `kind` as the child of the last line, with `fields` added or replaced.
+
+        Returns its uuid.
+        """
         self.count += 1
         uuid = f"{self.session}-{self.count}"
         at = (self.start + timedelta(seconds=7 * self.count)).isoformat().replace("+00:00", "Z")
@@ -130,7 +133,7 @@ class Rollout:
         self.add("turn_context", cwd=self.cwd, model="m")
 
     def add(self, kind: str, **payload: Any) -> None:
-        """Add a line."""
+        """Add a line of type `kind` with the given payload, five seconds after the line before it."""
         at = (self.start + timedelta(seconds=5 * len(self.lines))).isoformat().replace("+00:00", "Z")
         self.lines.append({"timestamp": at, "ordinal": len(self.lines), "type": kind, "payload": payload})
 

@@ -25,7 +25,7 @@ def rows(reader: Reader, data: str | bytes) -> list[tuple[int, dict[str, Any]]]:
 
 
 def bad(reader: Reader, data: str | bytes) -> list[tuple[int | None, str]]:
-    """Line and reason of each bad line."""
+    """The line number and reason of each bad line that the reader finds; the number is None for a whole file."""
     return [(reading.line, reading.reason) for reading in read(reader, data) if isinstance(reading, BadLine)]
 
 

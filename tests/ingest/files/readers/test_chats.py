@@ -107,7 +107,10 @@ def test_claude_conversations_are_read_also_from_an_archive(tmp_path: Path) -> N
 
 
 def test_the_same_words_twice_are_two_messages(tmp_path: Path) -> None:
-    """Equal messages in a conversation have different keys, because a key includes the number of the repetition."""
+    """Two equal messages in a conversation have different keys, so an import sends both.
+
+    A message's key includes how often the same text came before it.
+    """
     conversations = claude()
     conversations[0]["chat_messages"] = [conversations[0]["chat_messages"][0]] * 2
     path = tmp_path / "conversations.json"

@@ -84,8 +84,11 @@ def test_what_was_said_before_a_compaction_stays(tmp_path: Path) -> None:
     assert file.left_out[SUMMARIES] == 1
 
 
-def test_a_compaction_that_names_no_parent_is_no_new_conversation(tmp_path: Path) -> None:
-    """A compaction without `logicalParentUuid`, as old versions wrote it, continues the conversation."""
+def test_a_compaction_without_a_parent_continues_the_conversation(tmp_path: Path) -> None:
+    """Old versions wrote no `logicalParentUuid` when Claude Code compacted (summarised) a conversation.
+
+    Messages from before and after such a compaction are read as one conversation.
+    """
     talk = transcript()
     talk.compact()
     talk.user("Go on.")
@@ -95,7 +98,10 @@ def test_a_compaction_that_names_no_parent_is_no_new_conversation(tmp_path: Path
 
 
 def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
-    """Results of parallel tool calls make branches inside an answer. All texts of the answer are read."""
+    """If an agent calls tools while it still writes its answer, tool results branch off in the tree of lines.
+
+    All texts of the answer are read, whichever branch they are on.
+    """
     talk = transcript()
     talk.user("Check both.")
     talk.assistant_block("msg_p", {"type": "text", "text": "I check the first."})
@@ -121,8 +127,8 @@ def test_answers_with_the_same_id_in_two_turns_are_two_answers(tmp_path: Path) -
     ]  # fmt: skip
 
 
-def test_a_fork_has_the_keys_of_what_it_copied(tmp_path: Path) -> None:
-    """Messages that a forked session copied have the keys of the originals, so they are not sent again."""
+def test_messages_that_a_forked_session_copied_keep_their_keys(tmp_path: Path) -> None:
+    """Messages that a forked session copied have the keys of the originals, so an import does not send them again."""
     talk = transcript()
     fork = ClaudeTranscript("s2", talk.cwd)
     for line in talk.lines:
@@ -162,10 +168,10 @@ def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
     assert len(texts(file.sessions(quiet=True))) < 22
 
 
-def test_a_session_without_a_folder_says_so(tmp_path: Path) -> None:
-    """A session whose lines name no project folder has none.
+def test_a_transcript_without_a_project_folder_gives_none(tmp_path: Path) -> None:
+    """If no line of a transcript names the project folder, the session's folder is None.
 
-    It is not guessed from the transcript's own folder, whose name is ambiguous.
+    The folder is not guessed from the path of the transcript, which is ambiguous.
     """
     talk = transcript()
     for line in talk.lines:
@@ -173,8 +179,8 @@ def test_a_session_without_a_folder_says_so(tmp_path: Path) -> None:
     assert read(talk.write(tmp_path))[0].folder is None
 
 
-def test_control_characters_and_half_characters_do_not_lose_a_message(tmp_path: Path) -> None:
-    """Escape sequences of terminals and lone surrogates are removed from a message; the rest of it is read."""
+def test_control_characters_and_lone_surrogates_are_removed_from_a_message(tmp_path: Path) -> None:
+    """Terminal escape sequences and lone surrogates are removed from a message, and the rest of its text is read."""
     talk = ClaudeTranscript("s1", "/x")
     talk.user("\x1b[31mred\x1b[0m alarm \ud83d at noon\x00")
     assert texts(read(talk.write(tmp_path))) == [("user", "red alarm  at noon")]

@@ -52,8 +52,11 @@ def test_only_prompts_and_answers_are_read(tmp_path: Path) -> None:
     assert session.messages[0].at is not None
 
 
-def test_what_was_rolled_back_is_left_out(tmp_path: Path) -> None:
-    """A rollback line removes all messages of the last turns. They are counted as left out."""
+def test_messages_of_rolled_back_turns_are_left_out(tmp_path: Path) -> None:
+    """A line `thread_rolled_back` says how many of the last turns the user took back.
+
+    Their messages are not read, and are counted as left out.
+    """
     rollout = thread()
     rollout.turn(f"{NOISE}: drop the table", f"{NOISE}: dropped")
     rollout.turn(f"{NOISE}: and the index", f"{NOISE}: dropped")
@@ -88,9 +91,9 @@ def test_keys_do_not_depend_on_the_folder_or_the_compression(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not HAS_ZSTD, reason="needs the extra zstd")
 def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
-    """A Zstandard file gives the same messages and keys as the plain file.
+    """A rollout (session file of Codex) that is compressed by Zstandard gives the same messages as the plain file.
 
-    A damaged file raises an error that says so.
+    A damaged compressed file raises an error that says that it is damaged.
     """
     zstd = importlib.import_module("backports.zstd")
     path = thread().write(tmp_path)

@@ -43,7 +43,10 @@ def test_bad_records_are_reported_and_the_rest_is_read() -> None:
 
 
 def test_headers_must_name_each_column_once() -> None:
-    """An empty or repeated column name and UTF-16 are errors; an empty file has no rows."""
+    """A header with an empty or repeated column name is reported as an error, as is a file in UTF-16.
+
+    An empty file has no rows.
+    """
     assert bad(read_csv, "a,\nx,y\n") == [(1, "the header must name every column; column 2 of 2 has no name")]
     assert bad(read_csv, "\na,b,a\nx,y,z\n") == [(2, "the header must name every column once; a stands there 2 times")]
     assert read(read_csv, "") == []
@@ -53,15 +56,15 @@ def test_headers_must_name_each_column_once() -> None:
 def test_the_header_may_follow_blank_lines() -> None:
     """Blank lines before the header, as spreadsheets write them, are skipped.
 
-    Lines that end with a carriage return alone are reported with advice.
+    If lines end with a carriage return alone, the error says how to save the file.
     """
     assert rows(read_csv, "\n \ncontent,type\nx,semantic\n") == [(4, {"content": "x", "type": "semantic"})]
     reason = "the lines end with a carriage return alone; save the file with line feeds"
     assert bad(read_csv, "content,type\rx,semantic\r") == [(1, reason)]
 
 
-def test_cells_may_be_as_long_as_a_content() -> None:
-    """A cell may be longer than the default limit of Python's csv module."""
+def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module() -> None:
+    """A cell of 400,000 characters is read, although the default limit of Python's csv module is lower."""
     assert rows(read_csv, "content\n" + "x" * 400_000 + "\n")[0][1] == {"content": "x" * 400_000}
 
 

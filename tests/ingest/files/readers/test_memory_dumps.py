@@ -31,10 +31,10 @@ MCP = "\n".join(
 )
 
 
-def test_zep_facts_keep_when_they_held() -> None:
-    """A Zep fact is dated from its start and expires at its end.
+def test_zep_facts_keep_their_start_and_end() -> None:
+    """A Zep fact has its start as its creation time and its end as its expiry.
 
-    A start after the end is moved to just before the end.
+    If the start is later than the end, it is replaced by the second before the end.
     """
     edges = [
         {"uuid": "e1", "name": "DRINKS", "fact": "Ann drinks tea.", "valid_at": "2026-01-02T03:04:05Z",
@@ -55,9 +55,9 @@ def test_zep_facts_keep_when_they_held() -> None:
 
 
 def test_zep_episodes_are_events_of_their_thread() -> None:
-    """A Zep episode becomes an episodic item with its thread as the session and with its speaker.
+    """A Zep episode becomes an episodic item that keeps the speaker and has the episode's thread as its session.
 
-    It is reviewed before it is stored.
+    The item is marked for review, so the panel decides whether to store it.
     """
     episode = {"uuid": "p1", "content": "I moved to Bergen.", "role": "user", "role_name": "Ann", "source": "message",
                "thread_uuid": "t1", "created_at": "2026-01-03T00:00:00Z"}  # fmt: skip

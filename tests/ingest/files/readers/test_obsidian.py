@@ -29,7 +29,7 @@ echo "[[not a link]]" #no-tag
 
 
 def notes(text: str) -> list[dict[str, Any]]:
-    """The rows of a note with this text, as valid import items."""
+    """The import items made from a note with this text."""
     readings = list(read_obsidian(io.BytesIO(text.encode()), "vault/Locks.md"))
     return [to_item(reading, RowOptions(), NOW) for reading in readings if isinstance(reading, FileRow)]
 

@@ -42,7 +42,7 @@ def test_a_whole_file_is_read_up_to_a_limit(data: bytes, expected: str | BadLine
     assert read_utf8(io.BytesIO(data), "f", limit, "; split it") == expected
 
 
-def test_utf16_is_named_for_whole_files_too() -> None:
-    """A JSON file in UTF-16 gets the same explanation as a file that is read by lines."""
+def test_a_utf16_file_that_is_read_whole_is_reported_with_advice() -> None:
+    """A UTF-16 file of a format that is read whole, such as JSON, is one bad line with the advice to convert it."""
     reason = "is UTF-16 text; convert it to UTF-8"
     assert read_utf8(io.BytesIO("[]".encode("utf-16")), "f", 100) == BadLine("f", None, reason)
