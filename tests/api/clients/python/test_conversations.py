@@ -10,10 +10,7 @@ STOPPED = Reply(200, {"results": [], "counts": {"stored": 0, "merged": 0, "rejec
 
 
 def test_a_query_has_no_control_characters_and_at_most_20000_characters() -> None:
-    """Terminal codes and other control characters are removed from a prompt before it is a query.
-
-    Of a prompt that is too long only the beginning and the end are used.
-    """
+    """A query has no terminal codes. Of a prompt that is too long only the beginning and the end become the query."""
     assert query_of(" \x1b[1;31mred\x1b[0m\x00 half \ud83d\nline\t\x85 ") == "red half \nline"
     long = query_of("a" * 30_000 + "b" * 30_000)
     assert (len(long), long[0], long[-1]) == (19_999, "a", "b")
@@ -21,10 +18,7 @@ def test_a_query_has_no_control_characters_and_at_most_20000_characters() -> Non
 
 
 def test_long_texts_are_split_into_parts() -> None:
-    """A text that is too long for one memory is split into parts, which together have the whole text.
-
-    A blank text has no parts.
-    """
+    """A text too long for one memory is split into parts that together have all of it. Blank texts have none."""
     text = "".join(map(str, range(200_000)))
     parts = contents_of(text)
     assert [len(part) <= MAX_CONTENT for part in parts] == [True, True, True]

@@ -119,7 +119,7 @@ def test_the_client_has_a_method_for_every_call_of_the_service(document: Documen
 
 
 def test_client_methods_have_exactly_the_options_of_their_calls(document: Document) -> None:
-    """A client method takes exactly the body fields and query parameters of its operation in the OpenAPI document."""
+    """With listed exceptions, a client method takes exactly the body fields and query parameters of its operation."""
     for name, (request, options) in calls().items():
         _, item = operation(document, request)
         known = {p["name"] for p in item.get("parameters", []) if p["in"] != "header"}
@@ -150,7 +150,7 @@ def answer_types() -> Iterator[tuple[str, type[msgspec.Struct]]]:
 
 
 def test_answer_types_have_the_properties_of_their_schemas(document: Document) -> None:
-    """A client answer type has exactly the properties of its schema in the OpenAPI document.
+    """A client answer type has a field for each property of its schema in the OpenAPI document.
 
     A field that the client requires is required in the schema too.
     """
