@@ -1,4 +1,4 @@
-"""HEAD is answered like GET, but refused where a GET records use. OPTIONS names all methods of a path."""
+"""HEAD and OPTIONS: HEAD answers like GET, unless the GET marks what it returns as used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTING = {"/v1/prospective/due", "/v1/threads/{thread_id}"}
 
 
 async def test_head_answers_like_get(client: httpx.AsyncClient) -> None:
-    """A HEAD has the status and headers of the GET, for errors too."""
+    """The answer to HEAD has the status and the headers of the answer to GET, even if this is an error."""
     described = (await client.get("/openapi.json")).json()["paths"]
     paths = [path for path, operations in described.items() if "get" in operations]
     assert set(paths) > NOTING
@@ -24,14 +24,14 @@ async def test_head_answers_like_get(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("path", sorted(NOTING))
 async def test_head_is_405_where_get_records_use(client: httpx.AsyncClient, path: str) -> None:
-    """If the GET records use, the Allow header does not list HEAD."""
+    """HEAD is a 405 on paths whose GET marks what it returns as used. The Allow header does not list it."""
     response = await client.head(path, params={"namespace": "n"})
     assert response.status_code == 405
     assert "HEAD" not in response.headers["allow"]
 
 
 async def test_options_names_every_method_of_a_path(client: httpx.AsyncClient) -> None:
-    """The Allow header of OPTIONS lists the documented methods, HEAD where a GET answers it, and nothing else."""
+    """The answer to OPTIONS allows the documented methods, OPTIONS, and HEAD where the path supports it."""
     described = (await client.get("/openapi.json")).json()["paths"]
     for path, operations in described.items():
         methods = {name.upper() for name in operations} | {"OPTIONS"}

@@ -1,4 +1,4 @@
-"""Idempotent calls: repeats of a key and body get the first answer."""
+"""Idempotent calls: a call repeated with its idempotency key and body gets the first answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCOPE = Scope("t", "n")
 
 
 class Maker:
-    """A call that returns how often it ran."""
+    """A fake call that counts its runs and returns the count as bytes."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -35,12 +35,12 @@ class Maker:
 
 @pytest.fixture
 def once() -> IdempotentCalls:
-    """Idempotent calls without any stored answer."""
+    """Idempotent calls that have no stored answers yet."""
     return IdempotentCalls(FakeAnswers(lambda: NOW))
 
 
 async def test_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> None:
-    """A call repeated with the same key and body gets the first answer and does not run again, in any process."""
+    """A call repeated with its key and body is not run again and gets the stored answer, even from another instance."""
     answers, make = FakeAnswers(lambda: NOW), Maker()
     first = await IdempotentCalls(answers).answer(SCOPE, "k", "d", make)
     assert (await IdempotentCalls(answers).answer(SCOPE, "k", "d", make), make.asked) == (first, 1)
@@ -62,7 +62,7 @@ async def test_concurrent_calls_share_one_answer(once: IdempotentCalls) -> None:
 
 
 async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
-    """A call that reuses the key for another body is refused and does not run."""
+    """A call with a key that was used for another body raises Conflict, and is not run."""
     make = Maker()
     await once.answer(SCOPE, "k", "d", make)
     with pytest.raises(Conflict, match="another body"):
@@ -71,7 +71,7 @@ async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
 
 
 async def test_failed_call_stores_nothing(once: IdempotentCalls) -> None:
-    """After a failed call its key can be used again, for another body too."""
+    """After a call has failed, its idempotency key can be used again, even for another body."""
 
     async def fail() -> bytes:
         raise Unavailable("away")

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
-    """The route label is the path template, without ids or namespaces."""
+    """Metrics count calls by method and path template. They contain no ids and no namespaces."""
     written = (await client.post("/v1/memories", json=FACT)).json()
     await client.get(f"/v1/memories/{written['id']}?namespace=secret-place")
     response = await client.get("/metrics")

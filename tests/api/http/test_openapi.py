@@ -48,7 +48,10 @@ EDGE_CASES = 150
 
 @schemathesis.serializer("application/x-ndjson")
 def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
-    """The body of a generated request of type application/x-ndjson: `value` as one line of JSON; a text as it is."""
+    """Encode a generated body of type application/x-ndjson.
+
+    A text is sent unchanged, any other value as one line of JSON.
+    """
     return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
 
 
@@ -78,13 +81,13 @@ def schema() -> schemathesis.BaseSchema:
 
 
 class SameThread:
-    """Replaces schemathesis's portal, so that calls run in the test's thread without switches between threads."""
+    """Replaces schemathesis's portal, which runs calls in a thread of its own. It runs them in the test's thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the function, plain or async, returns."""
+        """Call the function with these arguments, await its result if it is async, and return the result."""
 
         async def result() -> Any:
             returned = function(*arguments)
@@ -95,7 +98,7 @@ class SameThread:
 
 @pytest.fixture(scope="module")
 def same_thread() -> Iterator[None]:
-    """Generated calls run in the thread of the tests."""
+    """Run the calls that schemathesis generates in the thread of the tests."""
     portal = SameThread()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asgi, "_get_portal", lambda: portal)
@@ -105,7 +108,7 @@ def same_thread() -> Iterator[None]:
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def check(case: schemathesis.Case[Any]) -> None:
-    """Make the generated call, and check status and body of the answer against the document."""
+    """Make a generated call, and check status and body of the answer against the OpenAPI document."""
     case.call_and_validate(session=CLIENT, checks=CHECKS)
 
 
@@ -146,7 +149,7 @@ async def test_docs_page_works_offline(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.anyio
 async def test_document_lists_role_and_problems(client: httpx.AsyncClient) -> None:
-    """The description of a write has the required role and every problem status."""
+    """For POST /v1/memories the OpenAPI document names the required role and every error status."""
     described = (await client.get("/openapi.json")).json()
     call = described["paths"]["/v1/memories"]["post"]
     assert "writer" in call["description"]
@@ -157,7 +160,7 @@ async def test_document_lists_role_and_problems(client: httpx.AsyncClient) -> No
 
 
 def test_two_schemas_cannot_share_a_name() -> None:
-    """Building the document fails for two schemas of one name, instead of silently dropping one."""
+    """If two schemas have the same name, building the OpenAPI document fails instead of dropping one of them."""
     schemas = PydanticSchemas()
     schemas.reference(create_model("Twin", value=(int, 1)), "validation")
     with pytest.raises(ValueError, match="named Twin"):

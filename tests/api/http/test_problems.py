@@ -1,4 +1,4 @@
-"""Problem documents: statuses, Retry-After, security headers, and no internals in a 500."""
+"""Error answers (problem documents): statuses, Retry-After, security headers, and no internals in a 500."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FailingRetriever:
         self._error = error
 
     async def search(self, _scope: Scope, _request: Any) -> Any:
-        """Raise the error."""
+        """Raise the error that the test passed in."""
         raise self._error
 
 
@@ -34,7 +34,7 @@ class FailingRetriever:
 async def test_retryable_problems_have_retry_after(
     services: Services, error: Exception, status: int, retry_after: str
 ) -> None:
-    """A problem that may be retried has Retry-After in seconds."""
+    """An error answer with status 429 or 503 has the header Retry-After, in seconds."""
     failing: Any = FailingRetriever(error)
     async with connect(replace(services, retriever=failing)) as client:
         response = await client.post("/v1/search", json=ASK)
@@ -46,7 +46,7 @@ async def test_retryable_problems_have_retry_after(
 async def test_server_errors_reveal_nothing(
     services: Services, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A 500 has no details; the log has the class of the error, without its message."""
+    """Neither a 500 nor the log quotes the message of the error. The log has the error's class."""
     failing: Any = FailingRetriever(error)
     async with connect(replace(services, retriever=failing)) as client:
         response = await client.post("/v1/search", json=ASK)
@@ -64,7 +64,7 @@ async def test_answers_forbid_caching(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("path", ["/docs", "/metrics", "/v1/stats", "/nowhere"])
 async def test_answers_forbid_scripts_and_fetches(client: httpx.AsyncClient, path: str) -> None:
-    """Every answer, problems included, has a Content-Security-Policy that forbids both."""
+    """Every answer, even an error, has a Content-Security-Policy that forbids scripts and fetches."""
     headers = (await client.get(path)).headers
     assert headers["content-security-policy"].startswith("default-src 'none'")
     assert headers["content-type"].count("charset") <= 1

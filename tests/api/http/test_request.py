@@ -62,7 +62,7 @@ JSON = {"content-type": "application/json"}
 async def test_invalid_field_is_named_and_nothing_is_stored(
     client: httpx.AsyncClient, fields: dict[str, Any], path: str
 ) -> None:
-    """The problem has the path of the invalid field."""
+    """If a field of a write is invalid, the 422 has the field's path, and no memory is stored."""
     members = problem(await client.post("/v1/memories", json=FACT | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
     assert all(len(json.dumps(error)) < 1_000 for error in members["errors"])
@@ -71,7 +71,7 @@ async def test_invalid_field_is_named_and_nothing_is_stored(
 
 @pytest.mark.parametrize("field", ["namespace", "content"])
 async def test_missing_field_is_named(client: httpx.AsyncClient, field: str) -> None:
-    """The problem has the path of the missing field."""
+    """If a required field of a write is missing, the 422 has the field's path."""
     body = {name: value for name, value in FACT.items() if name != field}
     members = problem(await client.post("/v1/memories", json=body), 422)
     assert [error["path"] for error in members["errors"]] == [field]
@@ -108,19 +108,19 @@ async def test_malformed_json_is_400_and_invalid_json_422(
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", "nonsense"])
 async def test_other_content_types_are_415(client: httpx.AsyncClient, kind: str) -> None:
-    """The problem for another content type names the accepted one."""
+    """A body of another content type is a 415 that names application/json."""
     response = await client.post("/v1/search", content=json.dumps(ASK), headers={"content-type": kind})
     assert "application/json" in problem(response, 415)["detail"]
 
 
 async def test_missing_body_is_an_empty_object(client: httpx.AsyncClient) -> None:
-    """Calls in which all fields are optional need no body."""
+    """A call without a body is read as one with the body `{}`. It fails only if a required field is missing."""
     assert problem(await client.post("/v1/search"), 422)["errors"][0]["path"] == "query"
     assert problem(await client.post("/v1/threads/x/flush?namespace=n"), 404)["detail"].startswith("there is no thread")
 
 
 async def test_encoded_body_is_415(client: httpx.AsyncClient) -> None:
-    """A body with any Content-Encoding is refused."""
+    """A body with a Content-Encoding, such as gzip, is refused."""
     response = await client.post("/v1/search", content=b"x", headers=JSON | {"content-encoding": "gzip"})
     problem(response, 415)
 
@@ -144,7 +144,7 @@ async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
 
 
 async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.AsyncClient) -> None:
-    """A body for a keyed item may have 4 MiB, as escapes lengthen its value. A longer body is a 413 with the limit."""
+    """The body of a keyed item may have 4 MiB, twice the usual limit. A larger one is a 413 that names the limit."""
     for mebibytes, status in ((3, 422), (5, 413)):
         body = b'{"namespace": "n", "key": "k", "value": "' + b"x" * (mebibytes << 20) + b'"}'
         answer = await client.put("/v1/items", content=body, headers=JSON)
@@ -176,14 +176,14 @@ async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.A
 async def test_detail_names_field_and_reason(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], said: str
 ) -> None:
-    """The detail of a problem names the field and uses JSON's words, not Python's."""
+    """The `detail` of an error names the field and the reason in terms of JSON, such as "must be an object"."""
     detail = problem(await client.post(path, json=body), 422)["detail"]
     assert detail.startswith(said)
     assert "more)" not in detail
 
 
 async def test_bad_ndjson_line_is_named_with_its_column(client: httpx.AsyncClient) -> None:
-    """The problem has line and column of the error, and nothing is stored."""
+    """If a line of newline-delimited JSON is malformed, the 400 names the line and the column. Nothing is stored."""
     lines = b'{"type": "semantic", "content": "one"}\n{"type": "sem\n'
     headers = {"content-type": "application/x-ndjson"}
     response = await client.post("/v1/memories/batch?namespace=n", content=lines, headers=headers)
@@ -193,7 +193,7 @@ async def test_bad_ndjson_line_is_named_with_its_column(client: httpx.AsyncClien
 
 
 async def test_unknown_path_is_404_and_unknown_method_405(client: httpx.AsyncClient) -> None:
-    """The 405 lists the allowed methods of the path."""
+    """A 405 lists in its Allow header the methods that the path supports."""
     problem(await client.get("/v1/nonsense"), 404)
     problem(await client.post("/v1/nonsense", json={}), 404)
     response = await client.put("/v1/memories", json={})
@@ -208,8 +208,8 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(name=NAMES | st.sampled_from(["a&b=c", "50%", "a:b/c,d", "a b", "ü", "名前", "a+b", "%2e", "n' or 1=1", "🦊"]))
-async def test_namespaces_of_any_script_are_separate(client: httpx.AsyncClient, name: str) -> None:
-    """A memory is found in the namespace in which it was written, and in no other."""
+async def test_namespaces_of_any_characters_are_separate(client: httpx.AsyncClient, name: str) -> None:
+    """A namespace may have any characters. A memory is found in its own namespace and in no other."""
     await client.delete("/v1/memories", params={"namespace": name, "confirm": "true"})
     elsewhere = await count(client, "elsewhere")
     written = await client.post("/v1/memories", json=FACT | {"namespace": name})
@@ -267,11 +267,11 @@ async def test_no_json_body_causes_a_server_error(client: httpx.AsyncClient, pat
     ],
 )
 async def test_invalid_list_query_is_422(client: httpx.AsyncClient, query: str) -> None:
-    """Lists refuse missing, repeated, unknown and invalid query parameters."""
+    """GET /v1/memories refuses missing, repeated, unknown and invalid query parameters."""
     problem(await client.get(f"/v1/memories?{query}"), 422)
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve", "/v1/memories"])
 async def test_unexpected_query_parameters_are_422(client: httpx.AsyncClient, path: str) -> None:
-    """A call that has no query parameters refuses any."""
+    """A call that takes no query parameters refuses any parameter by its name."""
     assert problem(await client.post(f"{path}?top_k=3", json=ASK), 422)["errors"][0]["path"] == "top_k"

@@ -30,7 +30,7 @@ def test_other_addresses_need_keys(host: str) -> None:
 
 
 def test_port_in_use_is_named() -> None:
-    """A port in use is reported before any store is opened."""
+    """Listening on a port that is in use raises an error that names the address and the port."""
     with listen("127.0.0.1", 0) as first:
         first.listen()
         port = first.getsockname()[1]
@@ -40,7 +40,7 @@ def test_port_in_use_is_named() -> None:
 
 @pytest.mark.anyio
 async def test_accepted_connections_have_tcp_nodelay() -> None:
-    """With TCP_NODELAY an answer in two parts is not delayed until an acknowledgement."""
+    """Accepted connections have TCP_NODELAY set, so that small writes are sent at once."""
     delayed: asyncio.Queue[int] = asyncio.Queue()
 
     async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,6 +56,6 @@ async def test_accepted_connections_have_tcp_nodelay() -> None:
 
 
 def test_unresolvable_host_is_named() -> None:
-    """A host that does not resolve is an error that contains the address."""
+    """Listening on a host name that does not resolve raises an error that names the address."""
     with pytest.raises(BadSettings, match="cannot listen on"):
         listen("no.such.host.invalid", 1)

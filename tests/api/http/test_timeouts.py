@@ -1,4 +1,4 @@
-"""Timeouts of the server for clients that send slowly."""
+"""Timeouts of the server for clients that send slowly, and the size limit of a request's head (its headers)."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SOON = 20.0
 
 
 class HastyProtocol(TimedProtocol):
-    """The server's HTTP protocol with a short timeout for request heads."""
+    """The server's HTTP protocol, with a timeout of 0.3 s for the head of a request."""
 
     head_s = 0.3
 
 
 class WholeProtocol(HastyProtocol):
-    """The server's HTTP protocol that gets a whole request head, and what follows it, in one read."""
+    """The server's HTTP protocol, in which the whole head of a request and what follows it arrive at once."""
 
     waiting = b""
 
     def data_received(self, data: bytes) -> None:
-        """Collect data until a request head is complete, then pass everything on."""
+        """Collect data until it contains a whole request head. Then parse all of it in one call."""
         self.waiting += data
         if b"\r\n\r\n" in self.waiting:
             data, self.waiting = self.waiting, b""
@@ -42,13 +42,13 @@ class WholeProtocol(HastyProtocol):
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Only asyncio, because Uvicorn runs on it."""
+    """Run these tests on asyncio alone, because Uvicorn needs it."""
     return "asyncio"
 
 
 @post("/v1/memories")
 async def swallow(request: Request) -> dict[str, int]:  # type: ignore[type-arg]  # any request will do
-    """A route that reads its body and returns the size."""
+    """A route that reads the body and answers with its size."""
     return {"size": len(await request.body())}
 
 
@@ -94,7 +94,7 @@ async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/mem", POST])
 async def test_incomplete_head_closes_the_connection(sent: bytes) -> None:
-    """The connection is closed at the timeout, whether no byte or a part of the head was sent."""
+    """If the head of a request (its headers) is not complete by the timeout, the server closes the connection."""
     async with serving(body_s=SOON) as port:
         assert await said(port, sent) == b""
 
@@ -109,7 +109,7 @@ async def test_incomplete_body_is_408() -> None:
 
 
 async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
-    """A client that disconnects while sending causes no logged error."""
+    """If a client disconnects while it sends the body, the status is 400 and not 500."""
     sent: list[Message] = []
     left: HTTPDisconnectEvent = {"type": "http.disconnect"}
 
@@ -130,7 +130,7 @@ async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
 
 
 async def test_slow_body_is_read() -> None:
-    """A body may take longer than the timeout of the head."""
+    """A body is read even if it takes longer than the timeout that applies to the request's head."""
     async with serving(body_s=SOON) as port:
         answer = await said(port, POST + b"content-length: 6\r\n\r\nab", b"cd", b"ef", pause_s=0.2)
     assert answer.startswith(b"HTTP/1.1 201 ")
@@ -138,14 +138,14 @@ async def test_slow_body_is_read() -> None:
 
 
 async def test_rest_of_an_answered_body_times_out() -> None:
-    """If the answer was sent before the body was read, the rest has the timeout of a head."""
+    """If a route answers before the body was sent, the connection closes after the short timeout of a head."""
     head = POST.replace(b"/v1/memories", b"/early") + b"content-length: 1000000\r\n\r\n"
     async with serving(body_s=SOON) as port:
         assert (await said(port, head)).startswith(b"HTTP/1.1 201 ")
 
 
 async def test_head_that_is_too_large_is_400() -> None:
-    """A head that is too large is refused, and the connection is closed."""
+    """A request whose head (its headers) is too large is a 400, and the connection is closed."""
     async with serving(body_s=SOON) as port:
         answer = await said(port, POST, *[b"x-filler: " + b"a" * 8_000 + b"\r\n"] * 10, pause_s=0.01)
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -153,7 +153,7 @@ async def test_head_that_is_too_large_is_400() -> None:
 
 @pytest.mark.parametrize(("size", "status"), [(HEAD_BYTES, b"201"), (HEAD_BYTES + 1, b"400"), (200_000, b"400")])
 async def test_the_size_of_a_head_that_arrives_in_one_read_is_limited(size: int, status: bytes) -> None:
-    """A head may have 64 KiB, whatever follows it; one that has more is refused, and the rest of it is not parsed."""
+    """A head of up to 64 KiB is accepted, even if the body arrives with it. A larger head is a 400."""
     end = b"\r\nconnection: close\r\ncontent-length: 3\r\n\r\n"
     head = POST + b"x-filler: "
     head += b"a" * (size - len(head) - len(end)) + end
@@ -163,8 +163,8 @@ async def test_the_size_of_a_head_that_arrives_in_one_read_is_limited(size: int,
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-async def test_requests_share_a_connection() -> None:
-    """Each request's head has a separate size limit, even if two requests arrive together."""
+async def test_each_request_of_a_connection_has_its_own_size_limit() -> None:
+    """If requests arrive together on a connection, the size limit of heads applies to each one separately."""
     request = POST + b"x-filler: " + b"a" * 40_000 + b"\r\ncontent-length: 2\r\n\r\nab"
     async with serving(body_s=SOON) as port:
         answer = await said(port, request + request, request)

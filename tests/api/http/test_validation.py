@@ -21,7 +21,7 @@ JSON = st.recursive(
 
 @given(JSON | st.text(st.characters(categories=["Cs"]), min_size=1))
 def test_shown_values_are_short_json(value: Any) -> None:
-    """A message quotes any value as short JSON."""
+    """An error message quotes any invalid value as JSON of limited length."""
     text = json.dumps(shown(value), allow_nan=False, ensure_ascii=False).encode()
     assert len(text) < 12 * MAX_SHOWN
 
@@ -35,7 +35,7 @@ def test_invalid_values_have_encodable_errors(value: Any) -> None:
 
 
 def test_path_text_joins_names_and_indices() -> None:
-    """A field's path has dots before names and brackets around indices."""
+    """The path of a field, such as "items[3].tags[0]", joins names by dots and has indices in brackets."""
     assert path_text(["items", 3, "tags", 0]) == "items[3].tags[0]"
     assert path_text([2, "content"]) == "[2].content"
     assert path_text([]) == ""

@@ -70,7 +70,7 @@ async def visit(services: Services) -> AsyncIterator[Visit]:
 
 
 async def log_in(client: httpx.AsyncClient, tenant: str, role: Role) -> httpx.Response:
-    """Log in with the key of this tenant and role. The client keeps the cookie."""
+    """Log in with the key that has this tenant and role, and return the answer. The client keeps the cookie."""
     return await client.post("/inspect/login", data={"key": KEYS[tenant, role]}, headers=ORIGIN)
 
 

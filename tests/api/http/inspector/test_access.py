@@ -28,7 +28,7 @@ def test_vendored_htmx_is_the_published_file() -> None:
 
 
 async def test_pages_forbid_scripts_and_frames_of_others(visit: Visit) -> None:
-    """The policy of every page forbids scripts of other sites and framing; no page has inline scripts or styles."""
+    """The Content-Security-Policy of pages forbids scripts of other sites and frames. No page has inline scripts."""
     await visit.write("The build runs on Friday.")
     for path in ("/", "/search", "/memories"):
         got = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
@@ -60,7 +60,10 @@ async def test_static_files_need_no_login_and_are_cached(guarded_client: httpx.A
 
 
 async def test_without_a_login_every_page_leads_to_the_form(guarded_client: httpx.AsyncClient) -> None:
-    """Without a login a page redirects to the login form, which leads back to the page, and htmx is told to open it."""
+    """Without a login a page redirects to the login form, and a login leads back to the page.
+
+    For htmx, the answer has the header HX-Redirect.
+    """
     address = "/inspect/search?namespace=n&q=caf%C3%A9"
     got = await guarded_client.get(address)
     assert got.status_code == 303
@@ -78,7 +81,7 @@ async def test_without_a_login_every_page_leads_to_the_form(guarded_client: http
 
 
 async def test_login_cookie_is_strict_and_has_nothing_of_the_key(guarded_client: httpx.AsyncClient) -> None:
-    """The login cookie is HttpOnly, SameSite=Strict, limited in time and to /inspect, and does not contain the key."""
+    """The login cookie is HttpOnly and SameSite=Strict, is sent to /inspect only, expires, and lacks the API key."""
     got = await log_in(guarded_client, "acme", Role.WRITER)
     cookie = got.headers["set-cookie"]
     for attribute in ("HttpOnly", "SameSite=strict", "Path=/inspect", f"Max-Age={LOGIN_S}"):
@@ -124,7 +127,7 @@ async def test_logout_ends_the_login(guarded_client: httpx.AsyncClient) -> None:
 
 
 def test_login_ends_after_its_longest_time() -> None:
-    """A login is refused once LOGIN_S seconds have passed. An unknown cookie or key is refused at once."""
+    """A login ends after `LOGIN_S` seconds. An unknown cookie is no login, and an unknown key cannot log in."""
     now = [0.0]
     book = KeyBook(hashed([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))
     logins = Logins(book, RateLimit(), lambda: now[0])

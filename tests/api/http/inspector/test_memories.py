@@ -52,7 +52,7 @@ async def test_search_shows_signals_that_add_up(visit: Visit) -> None:
 
 
 async def test_invalid_search_shows_the_form_with_the_error(visit: Visit) -> None:
-    """A search with an invalid field shows the form and names the field. Without a namespace, one has to be chosen."""
+    """A search with an invalid field shows the form and names the field. Without a namespace, it asks to choose one."""
     page = await visit.open("/search", q="build", top_k="9000")
     assert "top_k" in text_of(page)
     assert 'name="q"' in page
@@ -132,8 +132,8 @@ async def test_invalid_edit_says_what_is_wrong(visit: Visit, fields: dict[str, A
     assert says in text_of((await visit.send("/memory/edit", 422, id=memory_id, **fields)).text)
 
 
-async def test_large_and_foreign_texts_can_be_edited(visit: Visit) -> None:
-    """A content of the greatest allowed length, even in Chinese, can be saved with the edit form."""
+async def test_a_text_of_the_greatest_length_can_be_edited(visit: Visit) -> None:
+    """The edit form saves a text of the greatest allowed length, even one of Chinese characters."""
     memory_id = await visit.write("short")
     content = "漢" * 500_000
     await visit.send("/memory/edit", id=memory_id, content=content, importance="5")

@@ -36,7 +36,7 @@ async def test_receipt_says_of_each_candidate_whether_it_was_shown_and_why(visit
 
 
 async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
-    """In the bar of each type, every memory has a block, and a line marks the type's initial share of the budget."""
+    """A receipt's page has a bar for each memory type: a block for each memory, and a mark at the reserved tokens."""
     await visit.write("The build runs on Friday.")
     page = await visit.open("/receipt", id=await retrieve(visit, budget=500))
     assert 'class="type-semantic cut"' in page
@@ -90,7 +90,7 @@ async def test_receipts_are_listed_newest_first_and_paged(visit: Visit) -> None:
 
 
 async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
-    """A memory's page loads the list of contexts that had the memory, and says how many receipts were searched."""
+    """A memory's page lists the receipts of contexts that contained the memory, and how many receipts were searched."""
     memory_id = await visit.write("The build runs on Friday.")
     assert "There are no receipts" in text_of(await visit.open("/memory/receipts", id=memory_id))
     await retrieve(visit)
@@ -102,7 +102,7 @@ async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
 
 
 async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
-    """Markup in a query, session or memory is escaped in the list, on the receipt and in what its buttons show."""
+    """Markup in a query, session id or memory is escaped on every page that shows receipts or their context."""
     hostile = HOSTILE.replace("\u202e", "")
     memory_id = await visit.write(hostile)
     receipt_id = await retrieve(visit, hostile, session_id="<i>s</i>")
@@ -145,7 +145,10 @@ async def test_unknown_receipt_is_not_found(visit: Visit) -> None:
 
 
 def test_stacked_parts_fill_the_bar() -> None:
-    """Each part of a bar gets its share of the total as width. Empty parts are left out, and the excess is cut off."""
+    """The parts of a bar are as wide as their share of the total.
+
+    Empty parts and what exceeds the total are left out.
+    """
     parts = [Part("a", 1, ""), Part("b", 0, ""), Part("c", 2, ""), Part("d", 5, "")]
     assert [(s.name, s.x, s.width) for s in stacked(parts, 4)] == [("a", 0, 250), ("c", 250, 500), ("d", 750, 250)]
     assert stacked(parts, 0) == []

@@ -42,7 +42,7 @@ async def post(visit: Visit, path: str, body: dict[str, Any], **query: str) -> d
 
 @pytest.mark.parametrize("path", VIEWS)
 async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: str) -> None:
-    """Every view opens without memories, marks itself in the navigation and links to all other views."""
+    """Every view opens even without memories. It is marked in the navigation, which links to all other views."""
     page = await visit.open(path)
     assert 'aria-current="page"' in page
     assert len(re.findall(r"<h1", page)) == 1
@@ -51,7 +51,7 @@ async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: st
 
 
 async def test_growth_counts_new_memories_by_day_or_month(visit: Visit) -> None:
-    """New memories of a few days are counted by day, and those of years by month."""
+    """The growth page counts new memories by day if all are from a few days, and by month if they span years."""
     await visit.write("New.", created_at="2026-02-28T10:00:00Z")
     await visit.write("Old.", created_at="2026-02-20T10:00:00Z")
     page = await visit.open("/growth")
@@ -165,7 +165,7 @@ async def test_button_takes_a_decision_back(visit: Visit) -> None:
 
 
 async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
-    """A dry run lists the memory and the reason, and changes nothing. Its button runs the job for real."""
+    """The dry run of a job lists the memories that it would change, with reasons. A button on the page runs the job."""
     memory_id = await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     page = (await visit.send("/upkeep", 200, job="forget", max_age_days="30")).text
     assert "it would change 1 memories" in text_of(page)
@@ -207,7 +207,7 @@ async def test_upkeep_job_without_a_namespace_is_refused(visit: Visit) -> None:
 
 
 async def test_only_admins_run_upkeep(guarded: Services) -> None:
-    """Only an admin may open or run upkeep. A writer may still undo decisions, and a reader may not."""
+    """The upkeep page and its jobs are only for admins. A writer may undo decisions, and a reader may not."""
     async with connect(guarded) as client:
         for role, status in ((Role.READER, 403), (Role.WRITER, 404)):
             client.cookies.clear()

@@ -26,7 +26,7 @@ OpenMcp: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
 async def mcp_client(
     services: Services, path: str = "/mcp", mode: str = "2026-07-28", headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Client]:
-    """The MCP SDK's client, connected to an application over `services`. mode: protocol version, one of ERAS."""
+    """The MCP SDK's client, connected to an application over `services`. mode: protocol version, as in `ERAS`."""
     app = application(services)
     async with app.lifespan():
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -39,7 +39,7 @@ async def mcp_client(
 
 @asynccontextmanager
 async def raw_client(services: Services, *, local_only: bool = False) -> AsyncIterator[httpx.AsyncClient]:
-    """A plain HTTP client of the application, whose startup has run. local_only: refuse other hosts and sites."""
+    """A plain HTTP client of a started application. local_only: the application refuses other hosts and sites."""
     app = application(services, local_only=local_only)
     async with app.lifespan():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ async def remembered(client: Client, content: str, **fields: Any) -> str:
 
 
 def rpc(method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A JSON-RPC request as clients of the older protocol send it."""
+    """The JSON-RPC request for a method, as clients of the older version of the protocol send it."""
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params or {})}
 
 

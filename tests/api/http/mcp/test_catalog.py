@@ -1,4 +1,4 @@
-"""What MCP clients load at the start (sizes, hints and schemas of the tools), and the token counts of recalls."""
+"""The tools that MCP clients load at the start (their size, hints and schemas), and token counts of recalls."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ async def test_definitions_of_all_tools_are_small(services: Services, tokenizer:
 
 
 def test_instructions_and_descriptions_are_not_cut_by_clients() -> None:
-    """The instructions and each tool's description are under 2 KiB, which is what clients show of a text."""
+    """The instructions and the description of each tool have less than 2 KiB, as clients cut longer texts."""
     assert len(INSTRUCTIONS.encode()) < 2_048
     assert all(len(tool.description.encode()) < 2_048 for tool in TOOLS)
     assert all(tool.name in INSTRUCTIONS for tool in TOOLS)
 
 
 def test_annotations_say_which_tools_only_read_and_which_delete() -> None:
-    """Three tools are annotated as read-only, memory_forget as destructive, and memory_recall as always loaded."""
+    """Annotations mark three tools as read-only, and memory_forget as destructive."""
     definitions = {tool.name: tool.definition() for tool in TOOLS}
     assert definitions.keys() == TOOL_CALLS.keys()
     hints = {name: definition["annotations"] for name, definition in definitions.items()}
@@ -70,7 +70,7 @@ def test_annotations_say_which_tools_only_read_and_which_delete() -> None:
 
 
 def test_tool_schemas_have_no_titles_references_or_null() -> None:
-    """Schemas of the tools have no titles, references or null, which clients would strip or show to the model."""
+    """Clients would strip titles, references and null from the input schemas of tools, or show them to the model."""
     text = json.dumps([tool.definition()["inputSchema"] for tool in TOOLS])
     assert not re.search(r'"title"|\$ref|anyOf|null', text)
 
@@ -84,7 +84,7 @@ def test_tool_schemas_have_no_titles_references_or_null() -> None:
 def test_the_last_line_of_a_recall_counts_its_own_tokens_too(
     tokenizer: TiktokenTokenizer, context: str, budget: int, receipt: object, *, degraded: bool
 ) -> None:
-    """The number of tokens in the last line of a recall includes that line, so it equals a count of the whole text."""
+    """The number of tokens in the last line of a recall is that of the whole text, with this line."""
     metadata = ContextMetadata(
         total_tokens=0, budget=budget, utilization=0, per_type={}, working_tokens=0, trimmed_count=0, candidates=0,
         tokenizer="cl100k_base", outcome="ok", floor=FloorAnswer(value=0, dropped=0), as_of=NOW,
@@ -106,7 +106,7 @@ _MEMORIES = st.lists(_WORDS.filter(lambda text: text.strip()), min_size=1, max_s
 @settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # an example takes half a second
 @given(memories=_MEMORIES, budget=st.integers(100, 600))
 def test_a_recall_is_never_above_its_budget(tokenizer: TiktokenTokenizer, memories: list[str], budget: int) -> None:
-    """For any memories and budget, the number in a recall's last line is its text's count, and within the budget."""
+    """For any memories, the text of a recall fits its budget, and its last line counts the tokens exactly."""
 
     async def recall() -> str:
         services = with_tokenizer(fake_services(lambda: NOW), tokenizer)
@@ -122,7 +122,7 @@ def test_a_recall_is_never_above_its_budget(tokenizer: TiktokenTokenizer, memori
 
 
 def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services:
-    """`services` whose memories and contexts are counted with `tokenizer`."""
+    """A copy of `services` in which `tokenizer` counts the tokens of memories and contexts."""
     tokenizers = {"cl100k_base": tokenizer}
     parts = replace(services.retriever._parts, tokenizers=tokenizers)
     ingestor = replace(services.ingestor, tokenizer=tokenizer)  # it stores the count of each entry

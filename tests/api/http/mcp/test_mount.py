@@ -41,7 +41,7 @@ async def test_pages_of_other_sites_are_refused_without_keys(services: Services)
 
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_reader_sees_and_calls_only_what_reads(guarded: Services, mode: str) -> None:
-    """A reader's key is offered the three reading tools. The other tools answer that they need a writer's key."""
+    """With a reader's key, only the three tools that read are listed. Other tools answer that they need a writer."""
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.WRITER)) as writer:
         known_id = await remembered(writer, FACT)
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.READER)) as reader:
@@ -82,10 +82,10 @@ async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
         ("/mcp/%E6%97%A5%E6%9C%AC", {}, "日本"),
     ],
 )
-async def test_the_namespace_comes_from_the_path_else_a_header_else_the_key(
+async def test_the_namespace_comes_from_the_path_or_a_header_or_the_key(
     services: Services, path: str, headers: dict[str, str], namespace: str
 ) -> None:
-    """A memory is stored in the namespace of the path, else of a header (namespace, then project), else of the key."""
+    """The namespace is taken from the path, else from the namespace header, the project header, or the key."""
     entry = KeyEntry(key="acme-home-key", tenant="acme", role=Role.WRITER, namespace="home")
     services = replace(services, keys=KeyBook(hashed([entry])))
     key = {"Authorization": "Bearer acme-home-key"}
@@ -125,7 +125,7 @@ async def test_a_receipt_of_another_namespace_is_not_explained(services: Service
 
 
 async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services) -> None:
-    """A key acts as its only agent, or as the one of its agents that a header names. Any other agent is refused."""
+    """An API key bound to one agent acts as that agent. If it is bound to several, a header has to name one."""
     entries = [
         KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
         KeyEntry(key="two-agent-key", tenant="acme", role=Role.WRITER, agents=["a", "b"]),
@@ -149,7 +149,7 @@ async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services
 
 
 async def test_a_header_chooses_which_tools_are_offered(services: Services) -> None:
-    """If the tools header is `read`, tools that change memories are neither listed nor run."""
+    """With `read` in the tools header, the tools that change memories are neither listed nor run."""
     async with mcp_client(services, "/mcp/n", headers={TOOLS_HEADER: "read"}) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == READING
         assert "not among the tools" in await refused(client, "memory_remember", content=FACT)
@@ -190,7 +190,7 @@ async def test_the_limits_of_body_size_and_call_rate_apply_to_mcp(services: Serv
 
 
 async def test_calls_are_counted_by_tool_and_namespaces_are_no_labels(services: Services) -> None:
-    """Metrics count calls of known tools by name under the route /mcp. Unknown tools and namespaces are no labels."""
+    """Metrics count MCP calls by the names of known tools. They have neither unknown names nor namespaces."""
     async with raw_client(services) as client:
         for name in ("memory_recall", "memory_recall", "no_such_tool"):
             body = rpc("tools/call", {"name": name, "arguments": {"query": "anything"}})

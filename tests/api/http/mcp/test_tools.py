@@ -41,7 +41,7 @@ async def test_the_same_statement_again_is_merged(client: Client) -> None:
 
 
 async def test_a_due_time_makes_a_to_do(client: Client) -> None:
-    """A statement with a due time and no type becomes a to-do. With another type than prospective it is refused."""
+    """A statement that is stored with a due time becomes a to-do. If the call names another type, it is refused."""
     text = await call(client, "memory_remember", content="Renew the certificate", due="2030-01-31T10:00:00+01:00")
     assert "(prospective, due 2030-01-31 09:00Z)" in text
     refusal = await refused(client, "memory_remember", content="x", type="semantic", due="2030-01-31T09:00:00Z")
@@ -58,7 +58,7 @@ async def test_a_secret_is_not_stored(client: Client) -> None:
 
 
 async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
-    """If a rule of the tenant rejects a text, the tool answers with an error and the reason, and nothing is stored."""
+    """If the tenant's rules reject a text, memory_remember returns an error with the reason, and stores nothing."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     async with mcp_client(fake_services(lambda: NOW, book=rules), "/mcp/n") as client:
         assert (await refused(client, "memory_remember", content=HOLD, type="episodic")).startswith("not stored: ")
@@ -117,7 +117,10 @@ async def test_a_forgotten_memory_is_gone(client: Client) -> None:
 
 
 async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> None:
-    """For a receipt, memory_why lists shown and left-out memories with reasons; for one memory, its score's signals."""
+    """For a receipt, memory_why lists the shown and the omitted memories.
+
+    With the id of one of them, it lists the signals of its score.
+    """
     shown = await remembered(client, "The build runs on Friday.", type="semantic")
     large = await remembered(client, "The build log of Friday says: " + "word " * 300, type="semantic")
     recalled = await call(client, "memory_recall", query="when does the build run on friday?", budget=120)
@@ -212,6 +215,6 @@ async def test_resources_are_memories_and_receipts(client: Client) -> None:
 
 
 async def test_a_mount_without_its_lifespan_does_not_answer(services: Services) -> None:
-    """The MCP server raises an error if the application's startup (lifespan) has not run."""
+    """The MCP endpoint raises an error if the startup of the application (its lifespan) has not run."""
     with pytest.raises(AssertionError, match="lifespan"):
         await McpMount(services, 1)._started()
