@@ -18,7 +18,10 @@ from memtypes.search.columns import KINDS, ColumnKind, Columns
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateRow:
-    """A candidate with the payload fields that are columns, and its late-interaction score of each query token."""
+    """A candidate as one row: the fields of its memory that ranking reads, and its scores.
+
+    late: late-interaction score of each query token.
+    """
 
     id: str
     type: MemoryType
@@ -76,7 +79,10 @@ def _payload(columns: Columns, place: int) -> dict[str, Any]:
 
 
 def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
-    """A value in a column converted to its form in JSON payloads; None if the memory has no value."""
+    """A value of a column of candidates as it is in the memory's JSON payload; None if the memory has no value.
+
+    table: texts to which a column of texts refers by position.
+    """
     if kind is ColumnKind.TIME:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
     if kind is ColumnKind.TERMS:
@@ -91,5 +97,5 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
 
 
 def term_text(row: NDArray[Any]) -> str | None:
-    """A row of `term_column` as the text that `heaviest` wrote; None for no terms."""
+    """A memory's heaviest terms, a row of term numbers, as the hexadecimal text of payloads; None for no terms."""
     return row[row > 0].astype(">u2").tobytes().hex() or None

@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run property tests and slow tests unmeasured: they add hardly a line to the others'."""
+    """Run property tests and slow tests without measuring coverage, as other tests cover nearly all of their lines."""
     generated = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     with unmeasured() if generated or item.get_closest_marker("slow") else nullcontext():
         return (yield)

@@ -38,14 +38,14 @@ class FakeEmbedder(Embedder):
         return 16
 
     async def embed_query(self, text: str) -> Embedding:
-        """Return the unit vector of `text`."""
+        """Return the vector of `text`, which is the sum of its words' vectors scaled to length 1."""
         total = np.full(self.dimensions, 1e-3)
         for word in _WORD.findall(text.lower()):
             total += _vector(word)
         return Embedding((total / np.linalg.norm(total)).astype(np.float32))
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """Return the unit vectors of `texts`."""
+        """Return the vector of each text, as `embed_query` computes it."""
         return [await self.embed_query(text) for text in texts]
 
     async def ping(self) -> None:
@@ -98,7 +98,7 @@ class FakeTokenizer(Tokenizer):
 
     @property
     def sha256(self) -> str:
-        """A placeholder in place of the hash of a rank file."""
+        """64 zeros, in place of the hash of a tokenizer's vocabulary file."""
         return "0" * 64
 
     def count(self, text: str) -> int:

@@ -1,7 +1,6 @@
-"""A memory store in the test process: exact, without indexes, and itself tested by the contract suite.
+"""An in-memory memory store without indexes, which passes the contract tests of MemoryStore.
 
-Conditions mean what they mean on a server. The most frequent ones are evaluated here, the others by the filter of
-qdrant-client's local mode. That is slow, because it parses the paths of all fields again for each point.
+It evaluates the most frequent filter conditions itself, and leaves others to qdrant-client's local mode, which is slow.
 """
 
 from __future__ import annotations
@@ -101,13 +100,13 @@ class InMemoryEngine(EngineOperations):
         return {kind: self._hits(kind, batch) for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Whether each memory exists, and the ranking columns of those that do."""
+        """Whether each memory exists, in the order of the keys, and the ranking columns of those that exist."""
         points = [self._points[kind].get(one) for kind, ids in keys.items() for one in strings_of(ids)]
         exists = np.array([point is not None for point in points], dtype=np.bool_)
         return ExistingColumns(exists, Columns.of([point.payload for point in points if point is not None]))
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The highest cosine of each query token with any token of each memory."""
+        """For each memory and query token, the highest cosine of the query token with any token of the memory."""
         points = (self._points[kind][one] for kind, ids in keys.items() for one in strings_of(ids))
         return token_maxima(query, [point.vectors.tokens for point in points])
 

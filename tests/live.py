@@ -33,7 +33,7 @@ async def client_of(url: str) -> AsyncIterator[LiveClient]:
 
 @asynccontextmanager
 async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
-    """A live client of a new embedded Redis server in `directory`."""
+    """Start an embedded Redis server in `directory`, yield its client, and stop it at the end."""
     client = await LiveClient.open(directory)
     try:
         yield client

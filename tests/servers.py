@@ -1,7 +1,7 @@
 """Real Redis servers for tests: a single one, a cluster of three, and a Sentinel with a primary and its replica.
 
-They are child processes on free loopback ports and end with the test run at the latest. The binary is the one that the
-service would start, unless another is given.
+They are child processes on free loopback ports and end with the test run at the latest. By default they run the binary
+that the service would start.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Serve
 
 
 def until(holds: Callable[[], bool], seconds: float = START_S) -> None:
-    """Return once `holds()` is true, or fail after `seconds`; an error of a starting server counts as false."""
+    """Wait until `holds()` is true, and fail after `seconds`. While the server starts, its errors count as false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(RedisError):

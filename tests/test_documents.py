@@ -58,7 +58,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_shell(program: str, page: Path) -> str:
-    """Run the program of a code block and return its output; fail with its errors."""
+    """Run a shell block of the page and return its output. Fail with its error output if its exit code is not 0."""
     command = ["bash", "-euo", "pipefail", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{page.name}: {done.stderr or done.stdout}"
@@ -66,7 +66,7 @@ def run_shell(program: str, page: Path) -> str:
 
 
 def programs(page: Path) -> list[tuple[str, str]]:
-    """Language and text of the blocks that run against a service."""
+    """Language and text of the page's shell and Python blocks that run against a service."""
     languages = {"bash"} if page.name in FRAMEWORK_PAGES else {"bash", "python"}
     return [block for block in BLOCK.findall(page.read_text(encoding="utf-8")) if block[0] in languages]
 
@@ -77,9 +77,9 @@ def programs(page: Path) -> list[tuple[str, str]]:
 )
 @pytest.mark.usefixtures("home")
 def test_shell_and_python_blocks_run_in_order_against_a_service(page: Path, service: Process) -> None:
-    """Every block of the page ends without an error, and no curl call in it gets a problem document.
+    """Every shell and Python block of a page runs without an error, and no curl call in it gets a 4xx answer.
 
-    Python blocks run in this process, each with globals of its own: an interpreter for each takes a second.
+    Python blocks run in this process, because starting an interpreter for each takes a second.
     """
     port = service.url.rpartition(":")[2]
     for language, text in programs(page):

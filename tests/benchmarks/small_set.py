@@ -84,7 +84,7 @@ QUERIES: tuple[dict[str, Any], ...] = (
 
 
 def write_set(folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequence[Mapping[str, Any]]) -> Path:
-    """Write the two files of a set to `folder`, and return the folder."""
+    """Write an evaluation set, the files corpus.jsonl and queries.jsonl, to a new folder, and return the folder."""
     folder.mkdir(parents=True)
     for name, rows in (("corpus.jsonl", corpus), ("queries.jsonl", queries)):
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -112,5 +112,5 @@ class Look:
 
 
 def _brings_content(answer: Response) -> bool:
-    """Whether this answer contains a page or a fragment, rather than a redirect."""
+    """Whether an answer contains a page or a part of a page, and is no redirect."""
     return answer.request.resource_type in ("document", "xhr") and not 300 <= answer.status < 400

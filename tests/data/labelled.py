@@ -55,7 +55,10 @@ def _filled(text: str, seed: int) -> str:
 
 
 def unmarked(marked: str) -> MarkedText:
-    """The text, and the spans that `[[` and `]]` mark. A `~`, which breaks up keys, is dropped; `~~` is a `~`."""
+    """The text, and the positions of the parts between `[[` and `]]`.
+
+    A `~` is dropped: it keeps scanners from taking a test's text for a real key. `~~` stands for `~`.
+    """
     plain, spans, last = "", [], 0
     source = re.sub(r"~(~?)", r"\1", marked)
     for match in _MARKED.finditer(source):

@@ -37,7 +37,7 @@ def _duplicates(row: dict[str, str]) -> set[str]:
 
 
 def test_case_and_spacing_make_no_difference() -> None:
-    """A text in capitals and with doubled spaces is a duplicate, unless its meaning depends on the case."""
+    """A text in capitals or with doubled spaces has the same identity, unless its meaning depends on the case."""
     assert [text for text in _TEXTS if wording(_respelled(text)) != wording(text)] == []
 
 
@@ -59,7 +59,7 @@ def _renumbered(text: str) -> str:
 
 @pytest.mark.anyio
 async def test_texts_with_the_same_meaning_are_found(onnx_directory: Path) -> None:
-    """Most rewordings count as the same, and hardly any pairs that differ in a word, a number, a name or a negation."""
+    """Of labelled pairs of texts, at least 55 % of rewordings are found, and at most 15 % of findings are wrong."""
     embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
     try:
         compared = []
@@ -76,7 +76,10 @@ async def test_texts_with_the_same_meaning_are_found(onnx_directory: Path) -> No
 
 @pytest.mark.anyio
 async def test_updates_replace_or_contest_earlier_facts(onnx_directory: Path) -> None:
-    """No fact that still holds is replaced, few are contested; most outdated facts are replaced or contested."""
+    """A fact that still holds is never replaced by a new one, and rarely marked as contested.
+
+    Most outdated facts are replaced or contested.
+    """
     embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
     try:
         seen = []

@@ -1,4 +1,4 @@
-"""Comparison of labels with findings."""
+"""Counting how well the findings of a detector agree with the expected labels."""
 
 from __future__ import annotations
 

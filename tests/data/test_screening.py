@@ -133,7 +133,10 @@ async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: f
 
 
 def test_due_times_are_read_from_phrases() -> None:
-    """Phrases are read as of 4 March 2026, 11:00 in Berlin; where only a day is expected, any time on it is right."""
+    """All due times in labelled phrases are read as expected, as of 4 March 2026, 11:00 in Berlin.
+
+    Where the label has only a day, any time of that day is right.
+    """
     counts = count(_due(row["text"], row["due"]) for row in rows("due"))
     assert (counts.precision, counts.recall) == (1.0, 1.0), counts
 

@@ -57,7 +57,7 @@ class RealClient(ABC):
         return done.stdout
 
     def _variables(self) -> dict[str, str]:
-        """The environment of the client."""
+        """The environment variables with which the client runs."""
         known = {name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONPATH", "LANG", "TMPDIR"}}
         return known | {"HOME": str(self.home)} | self.environment
 
@@ -90,7 +90,10 @@ class ClaudeCode(RealClient):
         }
 
     def ask(self, folder: Path, *prompts: str, resume: str | None = None, options: tuple[str, ...] = ()) -> ClientRun:
-        """Send the prompts in one run of the program, with these options."""
+        """Send the prompts in one run of Claude Code.
+
+        resume: id of the session to continue. options: more arguments of the program.
+        """
         session = ("--resume", resume) if resume else ()
         command = [
             str(self.program),

@@ -19,7 +19,7 @@ UP = 0x1
 
 
 def main(arguments: list[str]) -> None:
-    """Become the command, inside of a namespace without a network if possible."""
+    """Replace this process by the command in `arguments`, without network access if the system permits it."""
     if arguments[0] == "--inside":
         bring_loopback_up()
         arguments = arguments[1:]

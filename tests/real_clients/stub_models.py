@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _anthropic(reply: str | ToolCall, model: str) -> Iterator[dict[str, Any]]:
-    """The events of a streamed answer of the Messages API."""
+    """The events of a streamed answer in the format of Anthropic's Messages API. reply: text, or a tool call."""
     message: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
@@ -135,7 +135,7 @@ def _anthropic(reply: str | ToolCall, model: str) -> Iterator[dict[str, Any]]:
 
 
 def _openai(reply: str | ToolCall) -> Iterator[dict[str, Any]]:
-    """The events of a streamed answer of the Responses API."""
+    """The events of a streamed answer in the format of OpenAI's Responses API. reply: text, or a tool call."""
     usage = {"input_tokens": 10, "input_tokens_details": None, "output_tokens": 5, "output_tokens_details": None}
     response = {"id": "resp_1", "object": "response", "output": [], "usage": usage | {"total_tokens": 15}}
     yield {"type": "response.created", "response": {"id": "resp_1"}}

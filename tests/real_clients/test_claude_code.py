@@ -45,7 +45,7 @@ def test_an_installation_for_one_project_captures_that_project_only(
 
 
 def test_tools_reach_the_memories_of_the_project(installed: ClaudeCode, service: MemoryService, tmp_path: Path) -> None:
-    """The MCP server that was installed answers the model's calls, in the project's namespace."""
+    """After `remembrancer install`, the model's call of the tool `memory_recall` finds the project's memories."""
     folder = tmp_path / "tools"
     folder.mkdir()
     installed.ask(folder, HERON.fact)

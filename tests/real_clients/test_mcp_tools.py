@@ -1,4 +1,4 @@
-"""The real clients call the MCP tools that the installer gave them: what their models read is what was counted."""
+"""The real clients call the MCP tools that the installer set up: the models get as many tokens as the tools counted."""
 
 from __future__ import annotations
 

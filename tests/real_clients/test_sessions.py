@@ -1,4 +1,4 @@
-"""Sessions of each real client with a memory: what it sends to its model, and what is stored."""
+"""Sessions of Claude Code and of Codex with a memory: what they send to their models, and what is stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.real_clients
 
 @pytest.fixture(params=["claude_code", "codex"])
 def client(request: pytest.FixtureRequest) -> RealClient:
-    """Each client, with an empty home folder."""
+    """Claude Code or Codex, with an empty home folder; a test runs once with each."""
     client: RealClient = request.getfixturevalue(request.param)
     return client
 
@@ -48,7 +48,10 @@ def test_fact_of_the_first_session_is_in_the_prompt_of_the_second(
 def test_a_fact_is_injected_once_a_session(
     installed: RealClient, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """Later prompts for the same fact do not get it again, also after a resume: it is already in the history."""
+    """A fact is added to the first prompt that it fits.
+
+    Later prompts of the session do not get it, even after a resume.
+    """
     folder = tmp_path / "once"
     folder.mkdir()
     installed.ask(folder, HERON.fact)

@@ -36,7 +36,7 @@ def victims(count: int) -> list[str]:
 
 
 def pids_of(service: Service, victim: str) -> list[int]:
-    """Process ids for a name from `victims`."""
+    """The process ids of `victim`, which is "service", "store" or "service and store"."""
     main, *store = service.pids()
     return {"service": [main], "store": store, "service and store": [main, *store]}[victim]
 

@@ -39,7 +39,7 @@ class Place:
 
 @dataclass(slots=True)
 class HookSession:
-    """A session that posts events without a retry, as clients do. acknowledged: texts that were answered 200."""
+    """A session of a client that posts hook events. acknowledged: texts that were answered with 200."""
 
     place: Place
     name: str
@@ -76,7 +76,7 @@ class HookSession:
 
 
 def test_acknowledged_events_are_captured_once(settings: Settings, sizes: Sizes) -> None:
-    """Each text that was acknowledged is in one memory, or listed as rejected with a reason; none is in two."""
+    """Each text that the service acknowledged is in exactly one memory, or listed as rejected with a reason."""
     rng, place = seeded(), Place(start(settings))
     sessions = [HookSession(place, f"s{number}", sizes.of(12, 200)) for number in range(sizes.of(4, 20))]
     threads = [threading.Thread(target=session.run, daemon=True) for session in sessions]
@@ -100,7 +100,7 @@ def test_acknowledged_events_are_captured_once(settings: Settings, sizes: Sizes)
 
 
 def _inflict(fault: str, place: Place, settings: Settings) -> None:
-    """Kill the named processes; a service that was killed is started again."""
+    """Kill the processes that `fault` names, such as "service and store", and start a killed service again."""
     if fault == "live server":
         kill(processes_of(settings.live_path, exclude={os.getpid()}))
         return

@@ -50,7 +50,7 @@ async def test_erased_text_is_in_no_file(settings: Settings, sizes: Sizes) -> No
 
 
 async def _read_others(store: EdgeStore, done: asyncio.Event) -> list[float]:
-    """Durations in seconds of a series of small reads in another namespace."""
+    """Read another namespace's stats again and again until `done` is set; return the seconds of each read."""
     seconds = []
     while not done.is_set():
         began = time.perf_counter()

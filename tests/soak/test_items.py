@@ -170,7 +170,10 @@ async def _fill(settings: Settings, count: int) -> None:
 
 
 def _timed(client: httpx.Client, call: str, index: int) -> float:
-    """The milliseconds of a call, in whose body N stands for `index`."""
+    """Send a request and return its duration in milliseconds.
+
+    call: method, path and JSON body. Each N in it is replaced by `index`.
+    """
     method, path, body = call.replace("N", f"{index}").split(maxsplit=2)
     began = time.perf_counter()
     client.request(method, path, json={"namespace": "items"} | json.loads(body)).raise_for_status()

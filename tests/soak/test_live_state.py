@@ -68,7 +68,7 @@ class Items(Writer):
         return str(answer.json()["id"])
 
     def stored(self, client: httpx.Client) -> set[str]:
-        """The ids of the session's items."""
+        """The ids of the items in the session's working memory."""
         return {item["id"] for item in client.get("/v1/working", params=self._space()).json()["items"]}
 
     def _space(self) -> dict[str, str]:
@@ -106,7 +106,7 @@ class Turns(Writer):
 
 
 def test_acknowledged_items_and_turns_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """After each round's kills a restarted service has all that it acknowledged to the six writers."""
+    """After each kill and restart, the service has all items and turns that it has acknowledged so far."""
     settings, rng = with_policies(settings, _POLICIES), seeded()
     writers: list[Writer] = []
     service = start(settings)

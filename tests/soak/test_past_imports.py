@@ -43,7 +43,7 @@ _VICTIMS = ("importer", "service", "importer", "service and store", "importer")
 
 @dataclass(slots=True)
 class PastImport:
-    """Imports the transcripts in `home` to a service on one port, whichever process is killed."""
+    """Imports the transcripts in `home` to a service, which is always started on the same port."""
 
     settings: Settings
     home: Path
@@ -101,7 +101,7 @@ class PastImport:
 
 @pytest.mark.soak
 def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Settings, sizes: Sizes) -> None:
-    """The memories, with their evidence, are those of an import that nothing interrupts."""
+    """An import that is killed again and again gives the same memories as an undisturbed import, each once."""
     messages = sizes.of(600, 5_000)
     home = settings.data_dir / "home"
     said = write_transcripts(home, messages)
@@ -124,7 +124,10 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Sett
 
 
 def _run(run: PastImport, victims: Mapping[int, str], rng: random.Random) -> tuple[Counter[tuple[Any, ...]], int]:
-    """The memories after an import, and the number of kills. victims: what to kill after how many sent parts."""
+    """Run an import and kill processes meanwhile; return the resulting memories and the number of kills.
+
+    victims: the process to kill, by the number of parts sent before.
+    """
     run.serve()
     kills = 0
     child = run.start()
@@ -149,7 +152,7 @@ def _identity(memory: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def write_transcripts(home: Path, messages: int) -> list[str]:
-    """Write sessions of three projects with this many messages, and noise; returns the keys of the messages."""
+    """Write transcripts of three projects with this many messages, and other lines; return the messages' keys."""
     keys: list[str] = []
     for number in range(messages // 100):
         talk = ClaudeTranscript(f"session-{number}", f"/projects/p{number % _PROJECTS}")

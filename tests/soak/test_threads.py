@@ -218,7 +218,7 @@ def _killed_on_the_way(settings: Settings, load: Load) -> list[Writer]:
 
 @contextmanager
 def _writing(writers: Sequence[Writer], url: str) -> Iterator[None]:
-    """Run all writers concurrently, each on its own connection; wait for them at the end."""
+    """Run all writers concurrently while the `with` block runs, and then wait for them to end."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with httpx.Client(base_url=url, timeout=TIMEOUT_S, params={"namespace": _NAMESPACE}, limits=limits) as client:
         threads = [threading.Thread(target=writer.write, args=(client,), daemon=True) for writer in writers]
@@ -240,7 +240,7 @@ def _writers(client: httpx.Client, number: int, load: Load) -> list[Writer]:
 
 
 def _stored(url: str, writers: Sequence[Writer]) -> Counter[str]:
-    """How often each turn is in a thread or a memory, once evicted turns have become memories."""
+    """Number of copies of each acknowledged turn in threads and memories, once every turn is stored or time is up."""
     expected = {_mark(content) for writer in writers for content in writer.acknowledged}
     deadline = time.monotonic() + _EVICTION_S
     with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:

@@ -74,7 +74,7 @@ class Task:
 
 
 def test_ended_workflows_are_cleaned_up_after_kills(settings: Settings, sizes: Sizes) -> None:
-    """Both processes are killed each round; then each ended workflow has one record and all its turns in memories."""
+    """After kills of service and Redis server, each ended workflow has one record and all its turns in memories."""
     tasks, rng = list[Task](), seeded()
     service = start(settings)
     try:

@@ -34,7 +34,7 @@ class Writer:
     acknowledged: set[str] = field(default_factory=set)
 
     def write(self) -> None:
-        """Write batches until one is not stored whole."""
+        """Write batches of memories until the service does not acknowledge a whole batch."""
         texts = turns(1_000_000, seed=self.seed)
         with httpx.Client(base_url=self.url, timeout=TIMEOUT_S) as client:
             while True:
@@ -72,7 +72,7 @@ def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> 
 
 
 def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed: int) -> set[str]:
-    """Ids acknowledged in a round that kills `victim` `later_s` seconds after `count` writes were acknowledged."""
+    """Kill `victim` `later_s` seconds after `count` writes are acknowledged; return the ids of acknowledged writes."""
     service = start(settings)
     writers = [Writer(service.url, seed + index) for index in range(_WRITERS)]
     threads = [threading.Thread(target=writer.write, daemon=True) for writer in writers]

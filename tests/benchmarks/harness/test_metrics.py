@@ -124,7 +124,7 @@ def test_percentiles_are_named() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
 def test_a_percentile_is_an_element_of_its_input(values: list[float], share: float) -> None:
-    """The percentile is one of `values`, and at least `share` of them are as large or smaller."""
+    """percentile() returns one of the values. At least the share `share` of all values is not larger."""
     chosen = percentile(values, share)
     assert chosen in values
     assert sum(value <= chosen for value in values) >= share * len(values) - 1e-6

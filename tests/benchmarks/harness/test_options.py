@@ -26,14 +26,17 @@ class Request:
 
 @pytest.fixture
 def parser() -> argparse.ArgumentParser:
-    """An argument parser with the options of `Request`."""
+    """An argument parser whose options are the fields of the dataclass `Request`."""
     parser = argparse.ArgumentParser(prog="p")
     add_options(parser, Request)
     return parser
 
 
 def test_fields_become_options(parser: argparse.ArgumentParser) -> None:
-    """Arguments are converted to the types of the fields; options that are not set have the fields' defaults."""
+    """Each field of a dataclass is a command-line option, converted to its type.
+
+    Without the option, its default applies.
+    """
     assert request_of(parser.parse_args(["--data", "d"]), Request) == Request(Path("d"))
     words = ["--data", "d", "--sizes", "5", "6", "--rounds", "2", "--limit-s", "1.5", "--store", "s", "--plain"]
     expected = Request(Path("d"), (5, 6), 2, 1.5, Path("s"), "cut", plain=True)

@@ -88,7 +88,10 @@ def echo() -> Iterator[str]:
 
 @pytest.mark.anyio
 async def test_a_connection_sends_several_requests(echo: str) -> None:
-    """A 2xx answer is returned. Any other status raises an error whose message is the body."""
+    """A connection answers a request even after an earlier one has failed.
+
+    A status that is not 2xx raises Refused with the body of the answer as its message.
+    """
     client = await KeepAliveClient.open(echo)
     try:
         assert await client.post("/", {"a": 1}) == b'{"a": 1}'

@@ -1,4 +1,4 @@
-"""Evaluation on fakes: questions of a set are asked, and the rankings and contexts are scored."""
+"""Evaluating a retriever over an in-memory store: the questions of a small set are asked and the answers scored."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_evidence_counts_as_the_memory_that_it_merged_into(small: Evaluati
 
 
 async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet) -> None:
-    """A question has a context for each chosen budget; by default, for each of BUDGETS."""
+    """Each question has a context for each chosen token budget; by default, for the eight in BUDGETS."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
@@ -57,7 +57,7 @@ async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet
 
 
 async def test_questions_evaluated_in_slices_score_as_unsliced(small: EvaluationSet) -> None:
-    """Evaluated in slices, each question has a score once, equal to its score when all are evaluated together."""
+    """Evaluating every second question, and then the others, gives the same scores as evaluating all at once."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     whole = await evaluate(parts.evaluation, small, loaded)
@@ -99,7 +99,7 @@ async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> Non
 
 
 def test_evidence_counts_as_shown_by_id() -> None:
-    """If the context has the ids of half of the evidence, its recall is one half."""
+    """If a context has one of two memories that are evidence, compared by id, its recall is 0.5."""
     item = ContextItem(id="m", type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content="anything")
     assert score_context(_answer([item]), ["m", "n"], 10, len).recall == 0.5
 
@@ -135,7 +135,10 @@ def _turn(number: int, text: str) -> dict[str, str]:
 
 
 async def test_a_current_statement_ranks_above_the_stale_one(tmp_path: Path) -> None:
-    """Ranks are returned only for questions that have current and stale evidence."""
+    """The updated budget of 650 ranks above the old one of 600.
+
+    Questions without an outdated statement get no ranks.
+    """
     corpus = [
         _turn(1, "My budget for sneakers is 600"),
         _turn(2, "Tea is green"),

@@ -26,7 +26,10 @@ def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
 
 
 def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
-    """Scores of contexts for several budgets. With a budget of `all_from` tokens or more, no hit is left out."""
+    """Scores of one question's contexts, by token budget. over: tokens by which each context exceeds its budget.
+
+    all_from: budget from which on no hit is left out.
+    """
     return {
         budget: ContextScore(recall, budget + over, budget, budget, utilization, int(budget < all_from))
         for budget in (0, 500, 1_000, 2_000, 4_000)
@@ -34,7 +37,10 @@ def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int
 
 
 def test_utilization_counts_full_contexts_only() -> None:
-    """Utilization counts contexts of 500 tokens or more that left hits out; violations count in all contexts."""
+    """Only contexts of at least 500 tokens that left out hits count for utilization, the used share of the budget.
+
+    Contexts that exceed their budget are counted at every budget.
+    """
     ways = [_way(1.0, _contexts(1.0, 0.9, all_from=1_000)), _way(0.0, _contexts(0.0, 0.7, over=1))]
     at_500, at_1000, at_0 = (budget_figures(ways, budget) for budget in (500, 1_000, 0))
     assert at_500.utilization == pytest.approx(0.8)

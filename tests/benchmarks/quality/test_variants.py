@@ -43,7 +43,7 @@ class TokenEmbedder(FakeEmbedder):
 
 @pytest.fixture
 def opened() -> Opened:
-    """The opened parts that a comparison needs, on fakes."""
+    """The parts that a comparison of variants needs, with an in-memory store and a fake encoder."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     return Opened(
         store=store,
@@ -56,8 +56,8 @@ def opened() -> Opened:
     )
 
 
-async def test_ranking_metrics_are_in_the_order_of_the_questions(opened: Opened, tmp_path: Path) -> None:
-    """Each question has its metrics, both with the default weights and with weights of a variant."""
+async def test_each_question_has_metrics_for_each_variant_of_the_weights(opened: Opened, tmp_path: Path) -> None:
+    """The rankings of a variant have one row of metrics per question, with the default weights and with others."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     for variant in (Variant("usual", opened.parts), Variant("other", opened.parts, weights={"similarity": 1.0})):
@@ -66,7 +66,10 @@ async def test_ranking_metrics_are_in_the_order_of_the_questions(opened: Opened,
 
 
 async def test_an_ablation_sets_one_weight_to_zero(opened: Opened) -> None:
-    """There is one ablation per weighted signal, one without keywords and one without token vectors."""
+    """An ablation is a variant of a profile in which one signal has weight 0.
+
+    Two more variants are without keywords and without token vectors.
+    """
     weights = weights_of("balanced")
     variants = ablations(opened.parts, "balanced")
     weighted = [name for name, weight in weights.items() if weight]
@@ -98,7 +101,7 @@ async def test_tokenless_queries_keep_their_dense_vector() -> None:
 
 
 async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) -> None:
-    """Each compared profile or ablation has a paired test over all questions, and one over each category."""
+    """Each variant is compared with the profile by a paired test over all questions and over those of each category."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     wanted = Comparisons("balanced", against="relevance", ablate=True)
@@ -114,7 +117,7 @@ async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) 
 
 
 async def test_without_options_nothing_is_compared(opened: Opened, tmp_path: Path) -> None:
-    """No variant is ranked unless an option asks for it."""
+    """Without an option that asks for variants of the ranking, none is compared."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     assert await compare_variants(Comparisons(), opened, small, loaded) == []

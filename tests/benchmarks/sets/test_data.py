@@ -33,7 +33,7 @@ def test_conversations_have_their_questions(tmp_path: Path) -> None:
 
 
 def test_only_answerable_queries_with_evidence_count(tmp_path: Path) -> None:
-    """A query that has no answer or no evidence is dropped and counted."""
+    """Reading a set drops questions that have no answer or no evidence, and counts them in `dropped`."""
     unanswerable = {**QUERIES[0], "id": "q8", "answerable": False}
     without_evidence = {**QUERIES[0], "id": "q9", "evidence": []}
     whole = read_set(write_set(tmp_path / "small", CORPUS, [*QUERIES, unanswerable, without_evidence]))

@@ -33,7 +33,7 @@ async def test_every_corpus_entry_has_a_memory(small: EvaluationSet) -> None:
 
 
 async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) -> None:
-    """The manifest of a kept store is read back as written, and a store with the corpus's content is accepted."""
+    """A store that a former run has filled is used again if its manifest and memories fit the corpus."""
     parts = FakeParts()
     loaded = await kept_or_loaded(parts.ingestor, parts.store, small, tmp_path)
     assert manifest_path(tmp_path, "small").is_file()
@@ -41,7 +41,7 @@ async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) ->
 
 
 async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, tmp_path: Path) -> None:
-    """A store is refused if the hash in its manifest is not the hash of the corpus."""
+    """A store that a former run has filled is refused if the corpus has changed since."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     changed = write_set(tmp_path / "other" / "small", [{**CORPUS[0], "text": "Another text"}, *CORPUS[1:]], QUERIES)

@@ -142,10 +142,7 @@ def test_locomo_gives_turns_with_times_and_captions(tmp_path: Path) -> None:
 
 
 def test_locomo_questions_cite_turns(tmp_path: Path) -> None:
-    """Several citations in one text become separate ids.
-
-    Citations of an unanswerable question become its `forbidden` ids.
-    """
+    """The turns that a LoCoMo question cites become its evidence, or its `forbidden` ids if it is unanswerable."""
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     prepare("locomo", source, tmp_path / "sets", None)
     first, second, third, fourth = _rows(tmp_path / "sets" / "locomo_turns" / "queries.jsonl")
@@ -178,7 +175,10 @@ def test_locomo_observations_become_a_second_set(tmp_path: Path) -> None:
 
 
 def test_longmemeval_gives_each_question_a_conversation(tmp_path: Path) -> None:
-    """The evidence is the turns with the answer. A session that occurs twice gets a second id."""
+    """Each LongMemEval question gets its own conversation, in which the turns that have the answer are the evidence.
+
+    A session that occurs twice gets a second id.
+    """
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     rows_written = prepare("longmemeval", source, tmp_path / "sets", None)
     corpus = _rows(tmp_path / "sets" / "longmemeval_s" / "corpus.jsonl")

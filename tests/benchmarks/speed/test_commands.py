@@ -46,7 +46,7 @@ def test_scale_compares_two_sizes(figures: Run) -> None:
 
 @slow
 def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
-    """`throughput` has rates in each round for HTTP clients and for tasks in this process."""
+    """The command `throughput` has, for each round, the ratio of HTTP clients' speed to that of in-process tasks."""
     result = figures("throughput --size 40 --namespaces 2 --queries 6 --clients 2 --rounds 1 --store {store}")
     assert len(result["ratios"]) == 1
     assert min(result["ratios"]) > 0
@@ -56,7 +56,7 @@ def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
 
 @slow
 def test_latency_is_compared_with_the_bare_engine(figures: Run) -> None:
-    """`latency` has percentiles of retrievals and writes, and ratios to the engine's bare queries."""
+    """The command `latency` measures percentiles of retrievals and writes, and ratios to the engine's plain queries."""
     result = figures("latency --sizes 40 --namespaces 2 --queries 4 --writes 3 --settle-s 0 --store {store}")["40"]
     assert result["ratios"][f"{latency.PLAIN} / {latency.ENGINE_IDS}"]["p50"] > 0
     assert set(result["added"]) == {"late interaction", "a receipt"}
@@ -73,7 +73,7 @@ def test_sidecar_measures_the_service_without_each_part(figures: Run) -> None:
 
 @slow
 def test_ingest_compares_the_pipeline_with_the_encoder(figures: Run) -> None:
-    """`ingest` has a rate of the pipeline and a rate of the encoder in each round."""
+    """The command `ingest` has, for each round, the ratio of the pipeline's speed to that of the encoder alone."""
     assert len(figures("ingest --count 20 --rounds 2 --screened")["ratios"]) == 2
 
 

@@ -50,7 +50,7 @@ def test_mem0_adds_each_text_under_its_user() -> None:
 
 
 def test_mempalace_stores_each_namespace_as_a_wing() -> None:
-    """The ids of MemPalace's hits are read from their source."""
+    """The adapter of MemPalace stores each namespace as a wing and searches in it. A hit's id is its source path."""
     collection, search = Recorded(), Recorded({"results": [{"source_path": "b"}]})
     system = MemPalace("palace", collection, search)
     system.add(ITEMS)

@@ -1,4 +1,4 @@
-"""Running the drivers of other systems, scoring their answers, and the table that compares all systems."""
+"""Comparing Remembrancer with other memory systems: running each system's driver script, scores, and the table."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_driver_loads_and_searches(tmp_path: Path) -> None:
 
 
 def test_a_failing_driver_is_reported_with_its_error(tmp_path: Path) -> None:
-    """A driver whose job has no vectors fails with the message of its error."""
+    """If the driver script of a compared system fails, the reason for its missing score has the script's error."""
     write_job(JOB, tmp_path)
     (tmp_path / "vectors.npy").unlink()
     with pytest.raises(NotMeasured, match=r"does not run: FileNotFoundError: .*vectors\.npy"):
@@ -57,7 +57,7 @@ def test_a_failing_driver_is_reported_with_its_error(tmp_path: Path) -> None:
 
 
 def test_a_driver_has_a_time_limit(tmp_path: Path) -> None:
-    """A driver that runs longer than the limit is killed."""
+    """The driver script of a compared system is killed if it runs longer than the limit, and gets no score."""
     write_job(JOB, tmp_path)
     with pytest.raises(NotMeasured, match="does not run within 0 s"):
         run_driver("exact", Path(sys.executable), tmp_path, 0.01)
@@ -70,7 +70,7 @@ def test_a_system_without_packages_runs_in_this_environment(tmp_path: Path) -> N
 
 
 def test_an_installed_environment_is_reused(tmp_path: Path) -> None:
-    """A system whose packages are the same as before is not installed again."""
+    """A system's virtual environment is not installed again if its list of packages is unchanged."""
     home = tmp_path / "system"
     home.mkdir()
     (home / "installed").write_text("one\ntwo", encoding="utf-8")
@@ -111,7 +111,10 @@ def test_answers_are_scored_by_rank_and_by_context(tmp_path: Path) -> None:
 
 
 def test_a_system_without_score_is_a_row_with_the_reason() -> None:
-    """A system without a score has a row with the reason; other rows compare with exact search and Remembrancer."""
+    """A system without a score has a row with the reason.
+
+    Other rows have their difference to Remembrancer and their ratio to exact search.
+    """
     ours = SystemScore("2.1", [1.0, 0.5], [1.0, 1.0], [4.0, 8.0], 2.0, ["plain"])
     floor = SystemScore("1.0", [0.0, 0.5], [0.0, 0.0], [2.0, 2.0], 1.0)
     results = [
@@ -135,10 +138,7 @@ def test_a_system_without_score_is_a_row_with_the_reason() -> None:
 def test_the_product_is_measured_beside_the_others(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real run over a small set measures Remembrancer and exact search.
-
-    One question names a time relative to an event.
-    """
+    """A comparison with the real encoder over three questions has a row for Remembrancer and a row for exact search."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     by_event = {**QUERIES[1], "text": "What happened a day before the harbour crane was painted yellow?"}
     write_set(tmp_path / "sets" / "small", CORPUS, [QUERIES[0], by_event, QUERIES[2]])
