@@ -1,4 +1,4 @@
-"""English names of months and weekdays, number words, holidays, and dates months later."""
+"""English names of months and weekdays, number words, lengths of time, holidays, and dates some months later."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from memtypes.calendar import (
 from memtypes.words import read_words
 
 
-def test_names_and_abbreviations_have_their_number() -> None:
-    """Full and short names, in any letter case, give their number: months count from 1, weekdays from 0."""
+def test_names_of_months_and_weekdays_have_their_number() -> None:
+    """Full and short English names in any case are converted to numbers: January is 1, Monday is 0."""
     assert [month_of(name) for name in MONTHS] == list(range(1, 13))
     assert [month_of(name[:3].title()) for name in MONTHS] == list(range(1, 13))
     assert [weekday_of(name.upper()) for name in WEEKDAYS] == list(range(7))
@@ -41,14 +41,14 @@ def test_counts_are_read_as_numbers(words: str, number: float) -> None:
 
 
 def test_the_longest_number_word_matches_first() -> None:
-    """A number word that begins with a shorter one is matched whole."""
+    """The text "forty-five" is matched as a whole, although it begins with the number word "forty"."""
     match = re.match(COUNT_WORD, "forty-five days")
     assert match is not None
     assert match[0] == "forty-five"
 
 
-def test_a_month_later_ends_with_a_shorter_month() -> None:
-    """A month after 31 January is the last day of February."""
+def test_a_date_months_later_is_at_most_the_last_of_its_month() -> None:
+    """One month after 31 January is the last day of February, because February has no 31st."""
     assert months_later(date(2024, 1, 31), 1) == date(2024, 2, 29)
     assert months_later(date(2025, 12, 31), 2) == date(2026, 2, 28)
 
@@ -70,7 +70,7 @@ def test_a_month_later_ends_with_a_shorter_month() -> None:
     ],
 )
 def test_lengths_of_time_are_read(text: str, length: Length) -> None:
-    """Numbers may be digits or words; hours are converted to minutes, weeks to days, and years to months."""
+    """A length of time in digits or words is read as minutes, days or months: "a fortnight" is 14 days."""
     read = length_at(read_words(text), 0)
     assert read is not None
     assert read[0] == length

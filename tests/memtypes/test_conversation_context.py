@@ -45,7 +45,7 @@ def facts(*numbers: int) -> list[Memory]:
 
 @given(st.lists(st.integers(0, 30), unique=True), st.integers(0, 30))
 def test_positions_before_and_after_are_symmetric(numbers: list[int], other: int) -> None:
-    """Turn A is context of turn B if and only if B is among the turns that follow A."""
+    """Turn A is in the context of turn B if and only if `positions_after(A)` contains the position of B."""
     for number in numbers:
         is_before = position_of(turn(other)) in positions_before(turn(number))
         assert is_before == (position_of(turn(number)) in positions_after(turn(other)))
@@ -53,9 +53,9 @@ def test_positions_before_and_after_are_symmetric(numbers: list[int], other: int
 
 
 def test_the_context_is_the_two_turns_before() -> None:
-    """A turn's context is the two turns before it, in order.
+    """A turn's context is the turns with the two sequence numbers before its own, oldest first.
 
-    Turns further away, later or of other sessions are left out.
+    Turns further back, later turns and turns of other sessions are left out.
     """
     turns = dict(by_position([turn(1), turn(2), turn(3), turn(5), turn(3, "s2")]))
     assert turns_before(turn(4), turns) == (turn(2), turn(3))
@@ -64,13 +64,13 @@ def test_the_context_is_the_two_turns_before() -> None:
 
 
 def test_facts_and_turns_without_session_have_no_context() -> None:
-    """Facts and turns without session have no context, and are not in the context of other turns."""
+    """Facts, and turns without a session, have no context and are not in the context of other turns."""
     assert not [position for memory in [*facts(1, 2), turn(3, None)] for position in positions_before(memory)]
     assert dict(by_position([*facts(1, 2), turn(3, None)])) == {}
 
 
 def test_private_turns_are_no_context_for_public_ones() -> None:
-    """A public turn's context has no private turns; a private turn's may have both."""
+    """The context of a public turn has no private turns; that of a private turn may have private and public ones."""
     private = turn(1, visibility=Visibility.SESSION)
     turns = dict(by_position([private, turn(2)]))
     assert turns_before(turn(3), turns) == (turn(2),)
@@ -79,7 +79,7 @@ def test_private_turns_are_no_context_for_public_ones() -> None:
 
 @pytest.mark.anyio
 async def test_context_is_looked_up_in_the_store() -> None:
-    """Turns passed with the call take the place of stored turns; stored turns named in `ignored` are left out."""
+    """Turns that the caller passes replace stored turns; stored turns whose ids are in `ignored` are left out."""
     store = InMemoryStore(DIMENSIONS)
     stored = [turn(number) for number in range(1, 6)]
     await store.upsert(SCOPE, [make_record(memory) for memory in [*stored, turn(4, "s2")]])
@@ -95,7 +95,7 @@ async def test_context_is_looked_up_in_the_store() -> None:
 
 @pytest.mark.anyio
 async def test_namespaces_do_not_share_turns() -> None:
-    """One call looks up turns of several namespaces, each only in its own."""
+    """One call can look up the context of turns of several namespaces, each in its own namespace."""
     store, other = InMemoryStore(DIMENSIONS), Scope("acme", "elsewhere")
     await store.upsert(SCOPE, [make_record(turn(1))])
     await store.upsert(other, [make_record(turn(1, scope=other, content="elsewhere"))])

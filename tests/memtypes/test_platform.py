@@ -43,7 +43,7 @@ time.sleep(60)
 @linux
 @pytest.mark.parametrize("when", ["before exec", "after exec"])
 async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str) -> None:
-    """A child ends with its parent, even if the parent is killed before the child asked the system for this."""
+    """A child ends with its parent, even if the parent is killed before the child has asked the kernel for that."""
     with start_python(PARENT, str(tmp_path), when) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
@@ -64,7 +64,7 @@ async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) ->
 
 @linux
 def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_path: Path) -> None:
-    """The launcher runs the command only if its parent has the process id that it was given."""
+    """The launcher gets the parent's process id, and runs the command only if its parent still has that id."""
     created = tmp_path / "created"
     command = dies_with_parent(["touch", str(created)])
     orphaned = [str(os.getpid() + 1) if word == str(os.getpid()) else word for word in command]
@@ -75,14 +75,14 @@ def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_pat
 
 
 def test_the_exit_code_is_that_of_the_command() -> None:
-    """The launcher process is replaced by the command, so its exit code is the command's."""
+    """The command replaces the launcher of `dies_with_parent()`, so the exit code is that of the command."""
     command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
     assert subprocess.run(command, check=False).returncode == 7
 
 
 @linux
-def test_a_process_that_listens_is_told_from_one_that_is_stopped_or_gone(tmp_path: Path) -> None:
-    """A process that listens counts as running even if it never accepts a connection."""
+def test_a_listening_process_is_told_from_a_stopped_or_ended_one(tmp_path: Path) -> None:
+    """`is_listening()` is True while a process listens on the socket, and False if that process is stopped or ended."""
     address = tmp_path / "s"
     assert is_listening(address) is False
     with start_python(LISTENER, str(address)) as child:

@@ -1,4 +1,4 @@
-"""Tokens of a text and what they mean in its language."""
+"""The words of a text: their language, accents, numbers, and phrases for times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_language_is_that_of_most_words(text: str, language: str) -> None:
 
 
 def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
-    """The word "Übermorgen" may lack its dots or have "UE"; "à" introduces a time, "a" without the accent is a verb."""
+    """Without its accent, "Übermorgen" is still found. But French "à" introduces a time, and "a" is a verb."""
     assert plain("Übermorgen") == "ubermorgen"
     assert read_words("morgen oder UEBERMORGEN").get("day", 2) == ("2", 3)
     assert read_words("demain à midi").is_a("at", 1)
@@ -38,9 +38,9 @@ def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
 
 
 def test_longest_phrase_of_a_kind_counts() -> None:
-    """Of phrases of a kind the longest counts: "the day after tomorrow" is one day.
+    """Of the phrases for a day that begin at a word, the longest is read: "the day after tomorrow" is one day.
 
-    A phrase of another kind may begin at the same word.
+    A phrase of another kind, such as an article, may begin at the same word.
     """
     words = read_words("the day after tomorrow")
     assert words.get("day", 0) == ("2", 4)
@@ -61,20 +61,20 @@ def test_longest_phrase_of_a_kind_counts() -> None:
     ],
 )
 def test_numbers_are_read_in_digits_and_words(text: str, number: float) -> None:
-    """Digits with a point or comma, and words up to ninety, also as compounds."""
+    """Numbers are read from digits with a point or comma, and from words, including compounds such as "twenty-five"."""
     read = read_words(text).number(0)
     assert read is not None
     assert read[0] == number
 
 
 def test_numbers_that_end_a_name_are_not_read() -> None:
-    """The 12 in "v12" is not read as a number, but the 15 in "1h15" is."""
+    """The 12 in the name "v12" is not read as a number, but the 15 in the length of time "1h15" is."""
     assert read_words("v12").number(1) is None
     assert read_words("1h15").number(2) == (15, 3)
 
 
 def test_compounds_of_a_day_and_its_part_are_two_tokens() -> None:
-    """Samstagabend is Saturday and evening."""
+    """The German compound "Samstagabend" is read as two tokens, a weekday and a part of the day."""
     words = read_words("am Samstagabend")
     assert [token.text for token in words.tokens] == ["am", "Samstag", "abend"]
     assert words.get("weekday", 1) == (5, 2)
@@ -83,7 +83,7 @@ def test_compounds_of_a_day_and_its_part_are_two_tokens() -> None:
 
 @given(st.text(max_size=100))
 def test_any_text_can_be_read(text: str) -> None:
-    """Each token is found at its position in the text, and the span of all tokens begins with the first."""
+    """In any text, each token is found at its position, and the span of all tokens begins with the first token."""
     words = read_words(text)
     for token in words.tokens:
         assert words.text[token.start : token.start + len(token.text)] == token.text

@@ -68,13 +68,15 @@ def test_every_filter_is_json_that_both_vendors_accept(translator: Translator, t
 
 @given(TREES)
 def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
-    """No condition has an empty "should", because that would match everything."""
+    """No filter is translated to a condition with an empty "should" list, because that would match everything."""
     assert all(part.get("should") != [] for part in parts(to_condition(tree)))
 
 
 @given(NAMES, NAMES, TREES)
-def test_conditions_are_bounded_by_tenant_and_namespace(tenant: str, namespace: str, tree: Filter) -> None:
-    """A condition bounded to a scope requires exactly its tenant and namespace, before any other condition."""
+def test_a_condition_within_a_scope_requires_its_tenant_and_namespace(
+    tenant: str, namespace: str, tree: Filter
+) -> None:
+    """`within()` puts conditions on the scope's tenant and namespace before the condition that it bounds."""
     where = within(Scope(tenant, namespace), to_condition(tree))
     assert set(where) == {"must"}
     assert where["must"][:2] == [
@@ -85,7 +87,7 @@ def test_conditions_are_bounded_by_tenant_and_namespace(tenant: str, namespace: 
 
 @given(st.integers(), st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE]), st.floats(-1e9, 1e9))
 def test_rounded_bounds_match_the_same_integers(value: int, op: Op, end: float) -> None:
-    """A fractional bound of an integer field is rounded to the integer that matches the same values."""
+    """A fractional bound of an integer field is rounded such that the condition matches the same integers."""
     value %= 10_000
     (bound,) = to_condition(Compare("importance", op, end))["range"].values()
     meant = {Op.GT: value > end, Op.GTE: value >= end, Op.LT: value < end, Op.LTE: value <= end}[op]
@@ -118,14 +120,14 @@ def test_filters_become_conditions(tree: Filter | None, where: Condition) -> Non
 
 @pytest.mark.parametrize("key", ['"', 'a"b', "\\", "a\\n", "\ud800"])
 def test_metadata_keys_that_can_not_be_quoted_are_refused(key: str) -> None:
-    """A quotation mark, a backslash or an unpaired surrogate in a metadata key is refused with the field's path."""
+    """A metadata key with a quotation mark, a backslash or an unpaired surrogate is refused. The error names it."""
     with pytest.raises(InvalidRequest) as caught:
         conditions.path_of(f"metadata.{key}")
     assert (caught.value.path, caught.value.got) == (f"filters.metadata.{key}", key)
 
 
 def test_metadata_keys_are_quoted_in_paths() -> None:
-    """In the paths of conditions, metadata keys and nothing else are in quotation marks."""
+    """In Qdrant's JSON path of a field, a metadata key is in quotation marks and other names are not."""
     assert [conditions.path_of(field) for field in ("tags", "tokens.count", "metadata.a b")] == [
         "tags",
         "tokens.count",
@@ -134,16 +136,16 @@ def test_metadata_keys_are_quoted_in_paths() -> None:
 
 
 def test_booleans_stay_booleans_for_the_embedded_engine(translator: Translator) -> None:
-    """Booleans are passed as numpy's, because the binding would take Python's True for 1."""
+    """The embedded engine gets booleans as numpy's, because its binding would convert Python's True to 1."""
     built: Any = translator.filter({"key": "pinned", "match": {"value": True}})
     assert built.must[0].match.value is True
 
 
 def test_nested_conjunctions_are_flattened_except_for_ids() -> None:
-    """Nested conjunctions are flattened.
+    """The parts of a nested conjunction become parts of the outer one.
 
-    Only ids in a caller's filter keep a condition of their own, apart from ids that a request has found in the
-    scope.
+    Only a caller's ids stay nested, which marks that they may not exist. Ids that the service has found in the scope
+    are not nested.
     """
     memory_id, named, fact = str(uuid.uuid4()), Compare("session_id", Op.EQ, "s"), Compare("agent_id", Op.EQ, "a")
     tree = All((named, All((Compare("id", Op.EQ, memory_id), fact))))

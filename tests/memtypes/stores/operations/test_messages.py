@@ -30,7 +30,7 @@ from tests.candidates import CandidateRow, make_candidates, rows_of
 def test_vectors_survive_encoding(
     dense: NDArray[np.float32], tokens: NDArray[np.int8], terms: dict[int, float]
 ) -> None:
-    """A point comes back with the same arrays, types and shapes."""
+    """A record has the same id, payload and arrays, with their types, after encoding and decoding."""
     record = Record(
         "id", MemoryType.EPISODIC, {"content": "text", "n": [1, None]}, Vectors(dense, make_sparse(terms), tokens)
     )
@@ -47,7 +47,7 @@ def test_vectors_survive_encoding(
 
 
 def test_candidates_survive_encoding() -> None:
-    """Columns, texts and missing values are equal after decoding."""
+    """Candidates of a search have the same ids, scores and payloads after encoding and decoding."""
     payloads: list[Payload] = [
         {"importance": 3, "speaker": "Ada", "created_at": "2026-03-01T09:30:00Z"},
         {"importance": 5},
@@ -64,7 +64,7 @@ def test_candidates_survive_encoding() -> None:
 
 
 def test_a_request_names_the_type_of_its_answer() -> None:
-    """The answer type of a request is what the function that the request calls returns."""
+    """For the class of a request, `answer_type()` returns the type as which a client decodes the answer."""
     assert answer_type(type(find_candidates(scope=SCOPE, searches=[]))) == list[Candidates]
     page = get_page(scope=SCOPE, types=[], where={}, limit=1, after=None)
     assert answer_type(type(page)) is PayloadPage

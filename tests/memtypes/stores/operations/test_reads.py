@@ -1,4 +1,4 @@
-"""Requests for pages of memories, and their cursors, on an engine that orders memories of equal time at random."""
+"""Pages of memories and the cursors between them, on an engine that orders memories of equal time at random."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VECTORS = Vectors(make_dense(1), make_sparse([1]))
 
 
 def payloads_of(times: list[tuple[MemoryType, int]]) -> list[Payload]:
-    """A payload for each given type and time."""
+    """One payload for each pair of a memory type and a number, which is converted to the time of creation."""
     return [
         {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))),
@@ -52,14 +52,14 @@ def created(payload: Payload) -> datetime:
 
 
 class ShufflingEngine(InMemoryEngine):
-    """An in-memory engine that orders by time, and payloads of equal time at random on each call."""
+    """An in-memory engine that orders memories by time, and those of equal time at random, differently on each call."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._random = random.Random(seed)  # noqa: S311 - a simulation
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """Return the first payloads by time; those of equal time are in random order."""
+        """Answer scrolls like the base class, except that payloads of equal time come in random order."""
         newest = {kind: scroll for kind, scroll in scrolls.items() if scroll.order is ScrollOrder.NEWEST_FIRST}
         answers = await super().scroll({kind: scroll for kind, scroll in scrolls.items() if kind not in newest})
         for kind, scroll in newest.items():
@@ -100,7 +100,7 @@ def test_a_cursor_round_trips(at: datetime, memory_id: uuid.UUID) -> None:
 
 
 @pytest.mark.parametrize("time", ["2026-11-23T16:37:59,5Z", "2026-W48-1T00:00:00Z", "2026-11-23T16:37:59+00:00:30"])
-def test_a_cursor_with_a_time_in_another_form_is_refused(time: str) -> None:
+def test_a_cursor_whose_time_engines_cannot_read_is_refused(time: str) -> None:
     """A cursor whose time has an ISO 8601 form that the engines can't read is refused."""
     cursor = base64.urlsafe_b64encode(json.dumps([time, str(uuid.uuid4())]).encode()).decode()
     with pytest.raises(InvalidRequest, match="is not a cursor of this store"):
@@ -108,8 +108,8 @@ def test_a_cursor_with_a_time_in_another_form_is_refused(time: str) -> None:
 
 
 @given(st.one_of(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
-def test_other_texts_are_refused_as_cursors(text: str) -> None:
-    """Every text that is no cursor raises InvalidRequest, which names the field."""
+def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
+    """A text that is no cursor raises InvalidRequest with the path `cursor`."""
     for cursor in (text, base64.urlsafe_b64encode(text.encode()).decode()):
         with pytest.raises(InvalidRequest) as caught:
             parse_cursor(cursor)
@@ -117,9 +117,9 @@ def test_other_texts_are_refused_as_cursors(text: str) -> None:
 
 
 def test_the_oldest_instant_is_read_again_after_a_full_page() -> None:
-    """A full page of an engine may lack memories of its oldest time, so that time is read again.
+    """An engine's full page may have cut off memories of its oldest time, so that time is read again.
 
-    A shorter page lacks none.
+    A page with fewer memories than its limit has cut off none.
     """
     times = [START + timedelta(0, at) for at in (3, 2, 2)]
     positions = [Position(at, str(n), MemoryType.EPISODIC) for n, at in enumerate(times)]

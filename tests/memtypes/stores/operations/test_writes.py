@@ -1,4 +1,4 @@
-"""Write requests: batches of records, grouped changes, and integers that are too large to store."""
+"""Write requests: batches of records, groups of equal changes, and the refusal of integers too large to store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def records_of(sizes: list[tuple[MemoryType, bool]]) -> list[Record]:
 
 @given(st.lists(st.tuples(st.sampled_from([MemoryType.EPISODIC, MemoryType.WORKING]), st.booleans()), max_size=12))
 def test_batches_contain_every_record_once_and_stay_small(sizes: list[tuple[MemoryType, bool]]) -> None:
-    """Each record is in one batch, of one type. A batch over the size limit has a single record."""
+    """Each record is in one batch.
+
+    A batch has one memory type, and exceeds the size limit only with a single record.
+    """
     records = records_of(sizes)
     cut = list(batches(records))
     assert sorted(record.id for batch in cut for record in batch) == [record.id for record in records]
@@ -38,8 +41,8 @@ def test_batches_contain_every_record_once_and_stay_small(sizes: list[tuple[Memo
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (64, [64]), (65, [64, 1]), (130, [64, 64, 2])])
-def test_batches_are_bounded_in_number(count: int, sizes: list[int]) -> None:
-    """A batch has at most 64 records."""
+def test_a_batch_has_at_most_64_records(count: int, sizes: list[int]) -> None:
+    """More than 64 records are split into several batches."""
     records = records_of([(MemoryType.SEMANTIC, False)] * count)
     assert [len(batch) for batch in batches(records)] == sizes
     assert MAX_RECORDS == 64
@@ -48,8 +51,8 @@ def test_batches_are_bounded_in_number(count: int, sizes: list[int]) -> None:
 @given(
     st.dictionaries(st.uuids().map(str), st.dictionaries(st.sampled_from("ab"), st.sampled_from([1, 1.0, True, "1"])))
 )
-def test_changes_are_grouped_without_loss(changes: dict[str, dict[str, Any]]) -> None:
-    """Changes that are equal as JSON are grouped, others are not, and each id keeps its change."""
+def test_equal_changes_are_grouped(changes: dict[str, dict[str, Any]]) -> None:
+    """Each group has the ids of all memories with the same change; 1, 1.0 and true are different values."""
     groups = group_changes(changes)
     back = {memory_id: group.fields for group in groups for memory_id in group.ids}
     assert {one: repr(sorted(fields.items())) for one, fields in back.items()} == {
@@ -60,7 +63,7 @@ def test_changes_are_grouped_without_loss(changes: dict[str, dict[str, Any]]) ->
 
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, {"a": [1, {"b": 2**70}]}])
 def test_integers_beyond_64_bits_are_refused(value: object) -> None:
-    """Such an integer is refused at any depth, because it would be stored as a float."""
+    """An integer of more than 64 bits is refused at any depth, because it would be stored as a float."""
     with pytest.raises(InvalidRequest):
         check_integers({"metadata": value}, "m")
 

@@ -32,12 +32,12 @@ return 'WRITTEN'
 
 
 async def guarded_write(live: LiveClient, fence: int, value: str) -> str:
-    """Write under the lock: WRITTEN, or FENCED if a later holder of the lock has already written."""
+    """Write `value` with the fence of a lock. Returns "FENCED" if a higher fence has written before, else "WRITTEN"."""
     return str(await live.script(WRITE, [HIGHEST_FENCE, GUARDED], (fence, value), idempotent=True))
 
 
 async def hold(live: LiveClient, request: LockRequest) -> None:
-    """Hold the lock without renewing it; write once a line arrives on standard input."""
+    """Acquire the lock and do not renew it. When a line arrives on standard input, write and print the result."""
     lease = await RedisLocks(live).acquire(request)
     print(f"held {lease.fence}", flush=True)  # noqa: T201 - the parent reads it
     await asyncio.to_thread(sys.stdin.readline)
@@ -45,7 +45,7 @@ async def hold(live: LiveClient, request: LockRequest) -> None:
 
 
 async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
-    """Hold the lock for a moment. Returns "alone", or "shared" if there was another holder, and the lock's fence."""
+    """Hold the lock for a moment. Returns "shared" if another process held it too, else "alone", and the fence."""
     holders = live_key(SCOPE, "holders")
     async with RedisLocks(live).held(request) as lease:
         alone = await live.run(lambda redis: redis.incr(holders), idempotent=False) == 1
@@ -55,7 +55,7 @@ async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
 
 
 async def main(socket: str, name: str, ttl: str, turns: str = "") -> None:
-    """Run one holder of the lock, or with `turns` one contender for it."""
+    """Hold the lock `name` with a TTL of `ttl` seconds; or, if `turns` is not empty, acquire it `turns` times."""
     live = await LiveClient.open(Path("unused"), f"unix://{socket}")
     request = LockRequest(name, SCOPE, float(ttl), wait_s=60.0)
     try:

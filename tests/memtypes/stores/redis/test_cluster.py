@@ -70,7 +70,7 @@ async def test_an_unreachable_cluster_is_unavailable() -> None:
 
 
 async def read_until_answered(items: RedisWorking, scope: Scope) -> None:
-    """Read the items of the session; on a busy machine a single read may time out."""
+    """Repeat a read of the session's items until it succeeds, as a single read may time out on a busy machine."""
     deadline = time.monotonic() + 30.0
     while True:
         try:
@@ -84,7 +84,7 @@ async def read_until_answered(items: RedisWorking, scope: Scope) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_lost_node_makes_only_its_namespaces_unavailable(tmp_path: Path, how: signal.Signals) -> None:
-    """Once a read has failed, reads of the lost node's namespaces are refused at once. Other namespaces work."""
+    """After one failed read, reads of the lost node's namespaces are refused at once. Other namespaces still work."""
     with running_cluster(tmp_path, partial=True) as nodes:
         async with client_of(f"redis+cluster://127.0.0.1:{nodes[0].port}") as live:
             base, threads, items = fresh_scope(), threads_over(live), RedisWorking(live)

@@ -24,7 +24,10 @@ def client(request: pytest.FixtureRequest) -> LiveClient:
 
 
 async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveClient) -> None:
-    """Erasing a namespace keeps other namespaces' keys. Erasing a single memory that is no live item removes no key."""
+    """Erasing a namespace removes all its keys and no others.
+
+    Erasing a memory that Redis does not have removes no key.
+    """
     scope, other = fresh_scope(), fresh_scope()
     for owner, count in ((scope, 1_200), (other, 3)):
         keys = {live_key(owner, "thread", str(number)): "x" for number in range(count)}
@@ -51,8 +54,8 @@ async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(cli
     assert (await sessions.begin(other)).ids == {"erased", "kept"}
 
 
-async def test_erasing_the_log_removes_mentions_of_the_namespace(tmp_path: Path) -> None:
-    """After an erasure the append-only file has no mention of the namespace; other namespaces' entries stay."""
+async def test_erasing_the_append_only_file_removes_mentions_of_the_namespace(tmp_path: Path) -> None:
+    """Erasing a namespace from the append-only file removes its entries, and keeps those of other namespaces."""
     scope, other = fresh_scope(), fresh_scope()
     async with running_server(tmp_path) as client:
         for owner in (scope, other):

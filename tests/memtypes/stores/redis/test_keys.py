@@ -1,4 +1,4 @@
-"""Redis keys: different scopes, kinds and parts never share one."""
+"""Redis keys: objects that differ in scope, kind or ids never have the same key."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_keys_of_a_namespace_share_a_slot(scope: Scope, first: list[str]) -> Non
 def test_keys_of_tenants_and_of_the_service_are_in_no_namespace(
     scope: Scope, tenant: str, kind: str, some: list[str]
 ) -> None:
-    """Receipts and answers belong to a tenant, locks without a scope to the service."""
+    """Keys of a tenant (receipts) or of the whole service (locks without a scope) have no namespace's prefix."""
     wider = {tenant_key(tenant, kind, *some), service_key(kind, *some)}
     assert len(wider) == 2
     assert live_key(scope, kind, *some) not in wider

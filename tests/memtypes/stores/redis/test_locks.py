@@ -28,7 +28,7 @@ CONTENDERS = 50
 
 @asynccontextmanager
 async def lock_holder(live: LiveClient, *arguments: str) -> AsyncIterator[Process]:
-    """A `lock_holder` process, killed at the end of the test."""
+    """Start lock_holder.py with the arguments NAME, TTL and perhaps TURNS; kill it at the end of the context."""
     (socket,) = (await live.run(lambda redis: redis.config_get("unixsocket"), idempotent=True)).values()
     command = [sys.executable, "-m", "tests.memtypes.stores.redis.lock_holder", str(socket), *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
@@ -47,7 +47,7 @@ async def next_line(process: Process) -> list[str]:
 
 
 async def test_the_lock_of_a_killed_holder_is_free_after_its_ttl(live: LiveClient) -> None:
-    """After a killed holder's lock expired, the next holder acquires it with a higher fence."""
+    """Once the lock of a killed holder has expired, the next holder acquires it with a higher fence."""
     locks = RedisLocks(live)
     async with lock_holder(live, "killed", "0.8") as process:
         (_, fence) = await next_line(process)
@@ -77,7 +77,7 @@ async def test_the_late_write_of_a_paused_holder_is_fenced(live: LiveClient) -> 
 
 
 async def test_fifty_contenders_all_get_the_lock_one_at_a_time(live: LiveClient) -> None:
-    """48 tasks and 2 other processes all acquire the lock, one at a time and each time with another fence."""
+    """48 tasks and 2 other processes all acquire the lock, one at a time, and each acquisition has another fence."""
     request = LockRequest("crowd", SCOPE, wait_s=WAIT_S)
     async with lock_holder(live, "crowd", "30", "2") as first, lock_holder(live, "crowd", "30", "2") as second:
         turns = list(await asyncio.gather(*(take_turn(live, request) for _ in range(CONTENDERS - 2))))

@@ -20,7 +20,7 @@ WAIT_S = 60.0
 
 
 async def push_until_written(live: LiveClient, key: str, value: str) -> None:
-    """Push `value`, and repeat it until the primary accepts it."""
+    """Push `value` to a list, again and again until the primary accepts it."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -52,7 +52,7 @@ async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_primary_is_unavailable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The log names the unknown primary; the error, which clients see, does not."""
+    """If Sentinel knows no primary of this name, the log contains the name; the error, which clients see, does not."""
     with running_sentinel(tmp_path, "main") as (sentinel, _, _):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/other") as live:
             with pytest.raises(Unavailable, match=r"lost$"):

@@ -57,7 +57,7 @@ async def ttls(live: LiveClient, scope: Scope, workflow_id: str) -> tuple[int, i
 
 
 async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) -> None:
-    """An event restarts the TTLs of all ancestors, so that a parent does not expire before its descendants."""
+    """An event restarts the TTLs of all ancestors, so that a parent workflow does not expire before its descendants."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -69,8 +69,8 @@ async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) ->
         assert all(DAY - 60 < ttl <= DAY for ttl in await ttls(live, scope, workflow_id))
 
 
-async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) -> None:
-    """An event restarts the TTLs of the workflow's ancestors, not of its descendants."""
+async def test_an_event_of_the_parent_does_not_restart_the_childs_ttl(live: LiveClient) -> None:
+    """An event of a parent workflow does not restart the TTL of its child."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -79,8 +79,8 @@ async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) ->
     assert max(await ttls(live, scope, "b")) <= 60
 
 
-async def test_an_ended_workflows_log_is_kept_as_long_as_a_live_child_needs_it(live: LiveClient) -> None:
-    """An ancestor's log has a workflow's TTL while a child is live, and a log's TTL once all children have ended."""
+async def test_the_log_of_an_ended_workflow_is_kept_while_a_child_runs(live: LiveClient) -> None:
+    """The logs of ended ancestors are kept for DAY, as workflows are, while a child runs, and else for HOUR."""
     store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -96,8 +96,8 @@ async def test_an_ended_workflows_log_is_kept_as_long_as_a_live_child_needs_it(l
     assert [await is_kept(live, scope, name, DAY, HOUR) for name in ("a", "b", "c", "d")] == [True] * 4
 
 
-async def test_a_log_is_kept_for_children_that_outlive_their_parent(live: LiveClient) -> None:
-    """A parent that ends while a child goes on keeps its log until the child has ended too."""
+async def test_an_ended_parent_keeps_its_log_until_its_child_has_ended(live: LiveClient) -> None:
+    """The log of an ended parent gets the shorter TTL of ended workflows only when its child has ended, too."""
     store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -107,8 +107,8 @@ async def test_a_log_is_kept_for_children_that_outlive_their_parent(live: LiveCl
     assert await is_kept(live, scope, "a", DAY, HOUR)
 
 
-async def test_a_child_that_expired_keeps_no_log(live: LiveClient) -> None:
-    """A child that has not ended counts as live only until its TTL has passed."""
+async def test_an_expired_child_does_not_keep_its_parents_log(live: LiveClient) -> None:
+    """A child that never ended, but whose TTL has passed, does not extend the TTL of its parent's log."""
     brief, store, scope = RedisWorkflows(live, Lifetimes(1, HOUR)), RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await create(brief, scope, "lost", "a")
@@ -118,7 +118,7 @@ async def test_a_child_that_expired_keeps_no_log(live: LiveClient) -> None:
 
 
 async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) -> None:
-    """If the log is kept for longer than a workflow lives, the workflow's state is kept as long."""
+    """If the TTL of ended logs is longer than that of workflows, an ended workflow's state is kept as long, too."""
     store, scope = RedisWorkflows(live, Lifetimes(HOUR, DAY)), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
@@ -126,7 +126,10 @@ async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) ->
 
 
 async def test_expired_workflows_leave_the_list(live: LiveClient) -> None:
-    """Listing removes expired workflows from the index. A new workflow with the id of an expired one is listed once."""
+    """Listing workflows removes expired ones from the index.
+
+    A new workflow with the id of an expired one is listed once.
+    """
     store, scope = RedisWorkflows(live), fresh_scope()
     for number in range(10):
         await store.create(scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number)))
@@ -139,8 +142,8 @@ async def test_expired_workflows_leave_the_list(live: LiveClient) -> None:
     assert await live.run(lambda redis: redis.zcard(live_key(scope, "workflows")), idempotent=True) == 5
 
 
-async def test_the_index_of_expired_workflows_does_not_grow(live: LiveClient) -> None:
-    """Creating workflows removes expired ones from the index, without any listing."""
+async def test_creating_workflows_removes_expired_ones_from_the_index(live: LiveClient) -> None:
+    """The index does not grow with expired workflows even if workflows are only created and never listed."""
     store, scope = RedisWorkflows(live), fresh_scope()
     for number in range(300):
         await store.create(scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number)))
@@ -153,13 +156,13 @@ async def _delete(redis: Redis, key: str) -> int:
 
 
 async def is_kept(live: LiveClient, scope: Scope, workflow_id: str, state_s: int, log_s: int) -> bool:
-    """Whether a workflow's state and log expire after these seconds, or up to a minute earlier."""
+    """Whether a workflow's state has a TTL of `state_s` and its log one of `log_s` seconds, or up to a minute less."""
     state, log = await ttls(live, scope, workflow_id)
     return state_s - 60 < state <= state_s and log_s - 60 < log <= log_s
 
 
-async def test_an_expired_log_leaves_the_last_state(live: LiveClient) -> None:
-    """Once a workflow's log has expired, reading its events or earlier states raises NotFound."""
+async def test_the_last_state_remains_after_the_log_has_expired(live: LiveClient) -> None:
+    """Once a workflow's log has expired, its last state can be read; its events and earlier states raise NotFound."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
@@ -176,7 +179,7 @@ async def test_an_expired_log_leaves_the_last_state(live: LiveClient) -> None:
 
 
 async def test_appending_an_event_is_one_round_trip(live: LiveClient) -> None:
-    """The number of round trips does not grow with the depth of the chain."""
+    """Appending an event takes a single call of a script, even for a workflow with nineteen ancestors."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "0")
     for number in range(1, 20):
