@@ -47,7 +47,7 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
 
 
 def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
-    """Whether a memory with this payload meets the condition `within(scope)`; checks memories that were read by id."""
+    """Whether a memory with this payload belongs to the scope. Checks memories that were read by id alone."""
     if (payload["tenant"], payload["namespace"]) != (scope.tenant, scope.namespace):
         return False
     return payload["type"] != MemoryType.WORKING or scope.reaches(payload.get("agent_id"))
@@ -111,7 +111,7 @@ def to_condition(tree: Filter | None) -> Condition:
 def _flat(conditions: Iterable[Condition]) -> list[Condition]:
     """`conditions`, with each nested `must` replaced by its parts, as engines check nested conditions more slowly.
 
-    A `must` that contains ids is not replaced (see `_has_any_id`).
+    A `must` that contains ids is not replaced: `_has_any_id` marks ids from a caller's filter by it.
     """
     flat: list[Condition] = []
     for condition in conditions:
@@ -158,8 +158,8 @@ def _compare(leaf: Compare) -> Condition:
 def _has_any_id(ids: Iterable[Any]) -> Condition:
     """Condition for the memories with one of `ids` from a caller's filter. Texts that are not UUIDs are left out.
 
-    The condition is nested in a `must` to mark that the ids may not exist in the scope. When a request changes fields,
-    its `has_ids` conditions, which are not nested, list only ids that it has found in the scope.
+    The ids may not exist in the scope. The condition is nested in a `must` to mark this: an id condition that is not
+    nested lists only ids that were found in the scope, so the column cache need not check them.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 
@@ -201,8 +201,8 @@ def equals(key: str, value: str | int) -> Condition:
 def _bound(value: Any, op: Op, *, whole: bool) -> str | float:
     """Convert the value that a field is compared with by `op` to the end of a range that the engines accept.
 
-    whole: True for a field of whole numbers. Its ends are rounded to whole numbers, as the engine's index would round
-    them towards zero. Infinite and huge numbers become the largest float, as JSON has no infinity.
+    whole: True for a field of whole numbers. The value is then rounded up or down so that the range has the same whole
+    numbers; the engine would round towards zero. Infinite values become the largest float, as JSON has no infinity.
     """
     if isinstance(value, datetime):
         return rfc3339(value)

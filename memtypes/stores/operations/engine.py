@@ -1,8 +1,8 @@
 """The operations that every vector engine (a Qdrant server or the embedded engine) implements.
 
 An engine has a collection for the memories of each type, and one for keyed items. The store's requests (see `messages`)
-are answered with these operations. Each operation takes a mapping by collection. So a server is asked about several
-collections concurrently, while the embedded engine goes through them in a loop.
+are answered with these operations. Each operation takes a mapping from collections to queries or changes. So a
+server is asked about several collections concurrently, while the embedded engine goes through them in a loop.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """Whether each requested memory exists, and the ranking columns of those that do, in the order of the request."""
+    """Whether each requested memory exists, and the ranking fields of those that do, in the order of the request."""
 
     exists: NDArray[np.bool_]
     columns: Columns
@@ -201,7 +201,7 @@ class EngineOperations(ABC):
         return [payload for by_id in payloads.values() for payload in by_id.values()]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages (what a context shows) of the memories with these `ids` that exist in the scope."""
+        """The passages (the fields that a context shows) of the memories with these `ids` that exist in the scope."""
         return [passage_of(memory_of(payload)) for payload in await self.payloads(scope, ids)]
 
 

@@ -62,7 +62,7 @@ class EngineItems(ItemStore):
         return hits
 
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """The paths that contain items and match the listing, sorted."""
+        """One page of the paths that contain unexpired items and meet the conditions of `listing`, sorted."""
         where = [
             equals("prefixes", ".".join(condition.path))
             for condition in listing.match
@@ -129,7 +129,7 @@ class EngineItems(ItemStore):
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """Conditions by which the engine selects items. Not all of these meet the search's filter: the caller checks it."""
+    """The conditions by which the engine preselects items. The caller must check the search's filter on each item."""
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     facts = search.filter.facts() if search.filter else ()
     return [*conditions, *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts)]

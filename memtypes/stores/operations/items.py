@@ -1,4 +1,4 @@
-"""Requests on keyed items (JSON values that agents store under a path and a key), and their payloads in an engine.
+"""Requests on keyed items (JSON values that agents store under a path and a key), and conversion to payloads.
 
 Every condition except that of `delete_expired_items` is made by `_within`. It names a tenant and a namespace and,
 unless the request is for the items of every agent, the agent.
@@ -145,7 +145,7 @@ async def delete_item(engine: EngineOperations, *, scope: Scope, item_id: str) -
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
     """One page of keyed items, in order. scores: one for each payload; None for an item that no vector search found.
 
-    read: number to add to this page's offset to get the offset of the next page; 0 if no items are left.
+    read: how many items were read for this page. The next page's offset is larger by it. 0 if no items are left.
     """
 
     payloads: list[Payload]
@@ -210,7 +210,7 @@ async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | 
 async def list_items(
     engine: EngineOperations, *, scope: Scope, after: str | None, limit: int, at: datetime
 ) -> list[Payload]:
-    """A page of the keyed items of every agent in the namespace, ordered by id. after: last id of the page before."""
+    """A page of items (JSON values) of all agents in the namespace, ordered by id. after: last id before the page."""
     where = _within(scope, at=at, every_agent=True)
     # One more than the limit, as the engine begins with `after` itself.
     ordered = Scroll(where, limit + 1, order=ScrollOrder.BY_ID, start_id=after)
@@ -242,7 +242,7 @@ async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int
 
 
 async def _latest(engine: EngineOperations, where: Condition, limit: int) -> list[tuple[str, float | None]]:
-    """The ids of the `limit` items that were put last, latest first, each with None as its score."""
+    """The ids of the `limit` items that were put last, latest first, each with None, as no search scored them."""
     newest = Scroll(where, limit, (), ScrollOrder.NEWEST_FIRST)
     return [(item_id, None) for item_id in (await engine.scroll({ITEMS: newest}))[ITEMS]]
 

@@ -63,7 +63,7 @@ class MessageStore(MemoryStore):
         return {memory_id: memories[memory_id] for memory_id in wanted if memory_id in memories}
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages (what a context shows) of the memories with these `ids` that exist, in the order of `ids`."""
+        """The passages (the fields that a context shows) of the memories with these `ids` that exist, in order."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -82,7 +82,7 @@ class MessageStore(MemoryStore):
         """Set top-level payload fields of memories, and remove the fields `removed` from each of them.
 
         changes: the new fields by memory id. fence: fencing number of the caller's lock. Raises InvalidRequest for a
-        field in IDENTITY, and LockLost if a memory was patched under a higher fence.
+        field that identifies a memory (IDENTITY), and LockLost if a memory was patched under a higher fence.
         """
         for fields in (*changes.values(), dict.fromkeys(removed)):
             fixed = sorted(IDENTITY.intersection(fields))
@@ -96,7 +96,7 @@ class MessageStore(MemoryStore):
                 raise LockLost(f"{protected} memories were patched by a later holder of the lock")
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add to the memories' access counts. Concurrent uses are all counted, as the engine does the addition."""
+        """Add to the memories' access counts. On a Qdrant server, concurrent uses of a memory may be counted once."""
         valid = set(valid_ids([use.id for use in uses]))
         typed: dict[MemoryType, list[Use]] = {}
         for use in uses:

@@ -29,7 +29,7 @@ class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_fi
 
 
 class EngineRequest(Request[Answer], frozen=True, kw_only=True):
-    """A request to call `function` on an engine. The fields are the function's other arguments."""
+    """Base class of requests to call a `function` on an engine. The fields of a subclass are its other arguments."""
 
     function: ClassVar[Callable[..., Awaitable[Any]]]
 

@@ -1,7 +1,8 @@
 """Requests that read memories of a namespace: by id, in pages, or as counts.
 
-Pages list the newest memories first, and memories with the same `created_at` by id. An engine does not order the latter
-by id, so a page may end in the middle of them. They are then read again by id, so no memory is lost or repeated.
+Pages list the newest memories first, and memories with the same `created_at` by id. An engine orders only by
+`created_at`, so a read may end in the middle of memories with the same time, and miss some of them. The memories of
+this time are then read again by id, so no memory is lost or repeated.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ async def get_payloads(engine: EngineOperations, *, scope: Scope, ids: dict[Memo
 
 @request()
 async def get_passages(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Passage]:
-    """The passages (what a context shows) of the requested memories that exist. ids: memory ids by type."""
+    """The passages (the fields that a context shows) of the requested memories that exist. ids: memory ids by type."""
     return await engine.passages(scope, ids)
 
 
@@ -60,7 +61,7 @@ async def get_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> PayloadPage:
-    """A page of the memories that meet `where`, newest first. after: created_at and id of the previous page's last."""
+    """A page of the memories that meet `where`, newest first. after: created_at and id of the last memory before it."""
     where = within(scope, where)
     total = sum((await engine.count(dict.fromkeys(types, where))).values())
     positions = await list_page(engine, where, types, limit + 1, after)  # one more: is there a next?
@@ -136,7 +137,10 @@ async def list_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> list[Position]:
-    """Positions of the first `limit` memories that meet `where`. after: created_at and id of the memory before them."""
+    """Positions of the first `limit` memories that meet `where`, newest first.
+
+    after: created_at and id of a memory; return only memories that follow it in this order.
+    """
     tied: list[Position] = []
     older = where
     if after is not None:
@@ -158,7 +162,7 @@ async def list_page(
 
 
 def _ties(where: Condition, instant: str, limit: int, start_id: str | None = None) -> Scroll:
-    """A scroll of the first `limit` memories created at `instant`, ordered by id, beginning at `start_id`."""
+    """Request for the first `limit` memories created at `instant`, ordered by id, from the id `start_id` on."""
     return Scroll(
         _and(where, in_range(CREATED, gte=instant, lte=instant)), limit, (CREATED,), ScrollOrder.BY_ID, start_id
     )
@@ -184,10 +188,10 @@ def in_order(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
-    """Drop the memories with the oldest `created_at` from a read: its `limit` may have cut off others of that time.
+    """Drop the memories with the oldest `created_at`, as the `limit` of the read may have cut off others of that time.
 
-    Returns the remaining positions, and the time that was dropped. A read with fewer positions than `limit` is
-    complete: returns all positions, and None.
+    Returns the remaining positions and the dropped time, whose memories the caller reads again. If there are fewer
+    positions than `limit`, nothing was cut off: returns all positions and None.
     """
     if len(positions) < limit:
         return positions, None

@@ -15,7 +15,7 @@ TOKENS = "tokens"
 
 
 class ItemCollection(StrEnum):
-    """The collection of keyed items (JSON values under a path and a key). Each memory type has another collection."""
+    """The collection of keyed items (JSON values under a path and a key). Each memory type has its own collection."""
 
     ITEMS = "items"
 

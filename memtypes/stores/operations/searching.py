@@ -1,7 +1,7 @@
 """Candidates of a search: the best hits of its dense and its sparse query, each with both exact scores.
 
 The two queries of a search, in each memory type, are called legs; both legs in a type form a pool. All legs are sent to
-the engine at once. A second engine operation gets the missing scores: of candidates that only the other leg found.
+the engine at once. If only one leg found a candidate, a second engine operation gets its score by the other leg.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ Scores: TypeAlias = NDArray[np.float64]
 
 
 class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A `CandidateSearch` as it is sent to an engine. wheres: its filters as conditions, by memory type."""
+    """A search for candidates (memories that ranking then orders) as it is sent to an engine.
+
+    wheres: the condition of each memory type to search. dense, sparse, tokens: the query's vectors. depth: number of
+    hits for each vector and type. columns: whether to return the payload fields that ranking uses.
+    """
 
     wheres: dict[MemoryType, Condition]
     dense: DenseVector | None
@@ -89,7 +93,7 @@ class _Pool:
         return [leg for leg in (self.dense, self.sparse) if leg is not None]
 
     def unite(self) -> None:
-        """Make the best hits of the dense and the sparse query the candidates, and set their scores as far as known."""
+        """Make the best hits of the dense and the sparse query the candidates. Sets their scores; NaN if unknown."""
         best = [leg.hits.keys[: leg.depth] for leg in self.legs if len(leg.hits.keys)]
         if best:
             self.keys = union(best)
@@ -126,8 +130,8 @@ async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: l
 def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
     """For each memory type of a search, a pool with the queries (by dense and by sparse vector) that are still to run.
 
-    counts: the namespace's number of memories of each type; needed only if the search has both queries. factor: the
-    engine's `score_all_factor`.
+    counts: the namespace's number of memories of each type; needed only if the search has both queries. factor: with at
+    most `factor * search.depth` memories of a type, its queries ask for the scores of all.
     """
     pools = []
     for kind, where in search.wheres.items():
@@ -151,7 +155,7 @@ async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condit
 
 
 async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Ask the engine for the dense scores of candidates that only the sparse query found, and vice versa."""
+    """Get the dense scores of candidates that only the sparse query found, and vice versa. corpus: memories for IDF."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if np.isnan(leg.scores).any()]
     missing = [pool.keys[np.isnan(leg.scores)] for pool, leg in legs]
     queries = [
@@ -175,7 +179,7 @@ async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, 
 
 
 async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
-    """The candidates of a search, with ids, scores, columns and, if the search has tokens, late-interaction scores.
+    """The candidates of a search: ids, scores, ranking fields and, if it has token vectors, late-interaction scores.
 
     pools: the search's hits in each memory type.
     """
@@ -204,7 +208,7 @@ async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequ
 
 
 def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
-    """Concatenate the scores of the dense (or the sparse) queries of several memory types; None if there are none."""
+    """Concatenate the scores of the dense (or the sparse) queries of several memory types; None without queries."""
     scores = [leg.scores for leg in legs if leg is not None]
     return np.concatenate(scores) if scores else None
 
@@ -219,7 +223,7 @@ def union(parts: Sequence[Keys]) -> Keys:
 
 
 def scores_of(keys: Keys, hits: QueryHits) -> Scores:
-    """The score that each key has among `hits`; NaN for a key that is not among them."""
+    """The score of each memory in `keys` (the engine's identifiers) among `hits`; NaN if it is no hit."""
     if not len(hits.keys):
         return np.full(len(keys), np.nan)
     order = np.argsort(hits.keys)

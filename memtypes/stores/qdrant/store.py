@@ -167,7 +167,7 @@ def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
 
 
 def vectors_config(settings: QdrantSettings, kind: Collection) -> dict[str, models.VectorParams]:
-    """Qdrant's parameters of a collection's dense vectors (one a memory, several a keyed item) and token vectors.
+    """Qdrant's parameters of a collection's dense vectors (one per memory, several per keyed item) and token vectors.
 
     Token vectors have no HNSW graph, as they are used only for reranking.
     """

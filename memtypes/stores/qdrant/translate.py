@@ -71,9 +71,9 @@ def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryReques
 
 
 def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> TokenMaxima:
-    """Convert the answers to `to_token_queries` to an array: a row for each key, a column for each query token.
+    """The best cosines that the queries of `to_token_queries` found, as an array with a row for each memory in `keys`.
 
-    A memory without token vectors gets NaN.
+    It has a column for each query token, whose query gave the answer at this position. NaN for no token vectors.
     """
     rows = {memory_id: row for row, memory_id in enumerate(strings_of(keys))}
     best = np.full((len(keys), len(answers)), np.nan, dtype=np.float32)
