@@ -51,24 +51,25 @@ def clock() -> datetime:
 
 
 class RecordedUses(UseCounts):
-    """Use counts that also append the noted passages (memories shown in a context) to the list `shown`."""
+    """Use counts that also append the memories that a context has shown to the list `shown`."""
 
     def __init__(self, store: MemoryStore, shown: list[Passage]) -> None:
         super().__init__(store)
         self.shown = shown
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Note the uses and append the passages to `shown`."""
+        """Count a use of each memory that a context has shown, and append these memories to the list `shown`."""
         self.shown.extend(shown)
         super().note(scope, shown, at)
 
 
 @dataclass
 class World:
-    """A store with an ingestor and a retriever over it.
+    """A memory store with an ingestor and a retriever, on fakes unless others are given.
 
-    embedder: embeds queries. writer: embedder for new memories. shown: passages that contexts have shown.
-    receipt_store: where receipts are written; None for no receipts.
+    embedder: embeds queries. writer: embeds new memories. shown: memories that contexts have shown. timings: the stage
+    times of each call. receipt_store: where receipts are written; None for no receipts. depth: candidates for each
+    query.
     """
 
     embedder: Embedder = field(default_factory=FakeEmbedder)

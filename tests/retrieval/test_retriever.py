@@ -144,7 +144,7 @@ async def test_an_unknown_tokenizer_and_a_malformed_filter_are_refused() -> None
 
 
 class VanishingStore(InMemoryStore):
-    """A store that loses the memories it found before they are read, while `leaky` is set."""
+    """A store that, if `leaky` is true, deletes all memories of the scope right after each search for candidates."""
 
     leaky = False
 
@@ -181,7 +181,7 @@ class GrowingStore(InMemoryStore):
 
 
 async def test_a_memory_that_grows_during_a_retrieval_does_not_exceed_the_budget() -> None:
-    """A memory that became too long is left out. The next retrieval counts its new text."""
+    """If a memory becomes longer between ranking and reading, and its new text exceeds the budget, it is left out."""
     world = World(store=GrowingStore())
     await world.add("semantic", "the importer reads CSV")
     answer = await world.retrieve("importer", budget=20)

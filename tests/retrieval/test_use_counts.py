@@ -141,7 +141,10 @@ async def test_a_failed_write_is_counted() -> None:
 
 
 class FaultyStore(InMemoryStore):
-    """A memory store that raises an unexpected error on its first write of uses. written: set after a later write."""
+    """A memory store whose first write of use counts raises an unexpected error.
+
+    failed: event that is set at this write. written: event that is set after a later write.
+    """
 
     def __init__(self) -> None:
         super().__init__()

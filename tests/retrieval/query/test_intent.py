@@ -40,8 +40,8 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
     await embedder.aclose()
 
 
-def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
-    """A query without a vector, because the encoder is unavailable, has neither the intent "task" nor "how-to"."""
+def test_without_a_vector_a_query_has_no_intent() -> None:
+    """If the encoder is unavailable, a query has no vector, and the intents "task" and "how-to" are not recognised."""
     assert wish_of("what is left to do?", None) is Wish.OTHER
 
 
@@ -92,7 +92,7 @@ def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None
         ("What is the limit?", False),
     ],
 )
-def test_questions_for_what_held_earlier_are_recognised(query: str, former: bool) -> None:  # noqa: FBT001
-    """A question for an earlier value, such as what was used before, also counts as a question about the past."""
+def test_questions_for_an_earlier_value_are_recognised(query: str, former: bool) -> None:  # noqa: FBT001
+    """Questions such as "What was the limit before?" ask for an earlier value and count as questions about the past."""
     assert asks_for_former(query) is former
     assert asks_about_past(query) or not former

@@ -80,7 +80,7 @@ def at(text: str) -> datetime:
     ],
 )
 def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> None:
-    """Dates, months, seasons, years, weekdays, times ago, open ends and times next to a date."""
+    """Times in queries, such as "in May", "last summer" or "three weeks ago", are read as time windows."""
     assert time_windows(query, NOW) == (Window(at(start), at(end)),)
     assert names_time(query)
 
@@ -114,10 +114,11 @@ def test_other_words_name_no_time(query: str) -> None:
         ("whom did we meet the weekend before she left", "she left", "2026-03-14", "2026-03-19"),
     ],
 )
-def test_a_time_relative_to_an_event_is_a_window_once_the_event_is_dated(
-    query: str, event: str, start: str, end: str
-) -> None:
-    """The words of an event (as in "after the move") are read from the query. A window needs the event's date, too."""
+def test_a_time_relative_to_an_event_needs_the_date_of_the_event(query: str, event: str, start: str, end: str) -> None:
+    """From a query such as "a week after the move", the event ("the move") is read, but no time window.
+
+    With the event's date, the time becomes a window.
+    """
     reference = event_reference(query)
     assert reference is not None
     assert names_time(query)
@@ -181,7 +182,7 @@ def test_counts_of_up_to_three_digits_are_read(count: int, unit: str) -> None:
 
 
 def test_times_before_the_year_1_are_ignored() -> None:
-    """Windows that would begin before the calendar are left out without an error."""
+    """A time that would begin before the year 1, such as "900 years ago" in the year 1, gives no window."""
     first = datetime(1, 1, 2, tzinfo=UTC)
     assert time_windows("last month", first) == ()
     assert time_windows("900 years ago", first + timedelta(days=3)) == ()

@@ -103,7 +103,7 @@ def test_a_small_window_gives_a_small_budget() -> None:
 
 
 def test_a_total_in_the_request_is_kept() -> None:
-    """A model does not change a total in the request, given as a number or as the member `total`."""
+    """If a request names a total budget, as a number or as `budget.total`, the model does not change it."""
     assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
     assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
@@ -115,7 +115,10 @@ def test_without_a_total_a_budget_gets_the_models_share() -> None:
 
 
 def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
-    """Total, caps and working budget shrink by the margin; the answer reports the caller's total."""
+    """With an approximated tokenizer, the total, the caps and the working budget are reduced by a safety margin.
+
+    The answer reports the total that the caller asked for.
+    """
     asked = request(
         model="claude-sonnet-4-5", budget={"total": 1_400, "per_type": {"semantic": 700}}, working_budget=140
     )
@@ -133,7 +136,7 @@ def test_a_tokenizer_in_the_request_has_no_margin() -> None:
 
 
 def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
-    """An unknown model has the default budget and the widest margin, because its window and tokenizer are unknown."""
+    """For a model that is not in the registry, the default budget and the widest safety margin apply."""
     settled = settle(request(model="nobody-knows"), REGISTRY)
     assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
 

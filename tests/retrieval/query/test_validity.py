@@ -26,8 +26,11 @@ def fields_of(where: Filter) -> list[str]:
     return [leaf.field for leaf in leaves(where)]
 
 
-def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
-    """All types that a search covers have the same filter."""
+def test_a_search_covers_the_types_of_the_request_or_all_types() -> None:
+    """A search covers the memory types that the request names, otherwise all types.
+
+    The filter is the same for each type.
+    """
     everything = search_filters(SearchRequest(query="what", namespace="n"), NOW)
     assert set(everything) == set(MemoryType)
     assert len(set(everything.values())) == 1
@@ -36,7 +39,7 @@ def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
 
 
 def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
-    """A context also leaves out memories that are not valid at its time."""
+    """The filters of a retrieval exclude intentions (tasks) that are closed, and working items that are cleared."""
     filters = context()
     assert set(filters) == {*LONG_TERM, MemoryType.WORKING}
     assert fields_of(filters[MemoryType.PROSPECTIVE])[-1] == "status"
@@ -57,16 +60,19 @@ def test_a_filter_on_status_includes_closed_intentions() -> None:
         assert fields_of(context(filters=tree)[MemoryType.PROSPECTIVE]).count("status") == 1
 
 
-def test_a_value_that_mentions_status_does_not_include_closed_intentions() -> None:
-    """Only the name of a field counts: the word "status" as a compared value includes nothing."""
+def test_the_word_status_as_a_value_does_not_include_closed_intentions() -> None:
+    """A filter on the field `status` includes closed intentions (tasks).
+
+    The word "status" in a compared value does not.
+    """
     where = context(filters={"title": {"eq": "a note on 'status': done"}})[MemoryType.PROSPECTIVE]
     assert fields_of(where)[-1] == "status"
 
 
 def test_a_filter_on_state_may_find_replaced_memories() -> None:
-    """Replaced memories found by a filter on `state` are not also listed as ended.
+    """If the caller filters on `state`, replaced memories may be found, but expired ones are left out.
 
-    Expired memories are still left out.
+    The filter that finds ended memories then excludes replaced ones, so that they are not listed twice.
     """
     replaced = {"state": {"eq": "replaced"}}
     where = context(filters=replaced)[MemoryType.SEMANTIC]
@@ -76,14 +82,17 @@ def test_a_filter_on_state_may_find_replaced_memories() -> None:
 
 
 def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
-    """Only the request's own settings for working memory apply to it."""
+    """The filter of a request restricts long-term memories, but not working memory."""
     filters = context(filters={"tags": {"any": ["a"]}})
     assert "tags" in fields_of(filters[MemoryType.SEMANTIC])
     assert "tags" not in fields_of(filters[MemoryType.WORKING])
 
 
 def test_ended_memories_are_superseded_or_expired() -> None:
-    """The filter for ended memories covers the long-term types and includes the caller's conditions."""
+    """The filter for ended memories finds expired and replaced memories that meet the conditions of the caller.
+
+    It covers the long-term types.
+    """
     request = SearchRequest(query="what", namespace="n", filters={"tags": {"any": ["a"]}})
     filters = ended_filters(request, NOW)
     assert set(filters) == set(LONG_TERM)

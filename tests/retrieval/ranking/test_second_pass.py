@@ -36,7 +36,7 @@ def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float =
 
 
 def signals(scores: Sequence[float], candidates: Sequence[CandidateRow], asked: Sequence[int] = ()) -> list[float]:
-    """The expansion signal of each candidate: how many terms it shares with the best candidates.
+    """The expansion signal of each candidate, which measures the terms that it shares with the best candidates.
 
     scores: scores of the candidates. asked: terms of the query, which are not counted.
     """

@@ -44,7 +44,7 @@ async def _filled(entries: int) -> InMemoryStore:
 
 
 async def with_ended(world: World) -> World:
-    """The world with two more memories: one superseded a day ago, and one that has expired."""
+    """Add two ended memories to `world`, one superseded a day ago and one expired, and return `world`."""
     old = await world.add("semantic", "the importer deploys by hand", created_at=rfc3339(NOW - timedelta(days=9)))
     gone = await world.add("episodic", "the importer was down", created_at=rfc3339(NOW - timedelta(days=9)))
     await world.store.patch(SCOPE, {old: {"valid_to": rfc3339(NOW - timedelta(days=1))}})

@@ -40,8 +40,11 @@ async def test_every_candidate_has_an_outcome() -> None:
     assert listed == answer.metadata.candidates
 
 
-async def test_thresholds_and_duplicates_are_recorded() -> None:
-    """A candidate below `min_similarity`, and a duplicate of a hit, each have an outcome that says so."""
+async def test_a_receipt_records_candidates_below_the_threshold_and_duplicates() -> None:
+    """A candidate whose similarity is below `min_similarity` has the outcome "below_threshold" in the receipt.
+
+    A candidate that repeats a hit has the outcome "duplicate_of".
+    """
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine", concept="hours")
     second = await world.add("semantic", "fish swim in the sea")
@@ -67,7 +70,10 @@ async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
 
 
 async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
-    """Duplicates are listed up to a limit; further duplicates are only counted."""
+    """A receipt lists the duplicates of a hit with the hit's id, up to OTHERS_LISTED.
+
+    Further duplicates are only counted.
+    """
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine")
     content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash

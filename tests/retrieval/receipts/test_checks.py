@@ -38,7 +38,7 @@ def faults(raw: bytes) -> list[str]:
 
 @pytest.fixture(scope="module")
 def saved() -> bytes:
-    """A saved receipt of a small store."""
+    """A receipt with its contents, as a client saves it in a file, for a retrieval from a small store."""
 
     async def make() -> bytes:
         return await saved_receipt(await shop(4), budget=200, filters={"importance": {"gte": 1.5e-5}})
@@ -90,7 +90,7 @@ async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
 
 
 async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
-    """A receipt is valid although working items are shown in the order of priority, not rank."""
+    """The check of a receipt's context succeeds if the context shows working items by priority, and not by rank."""
     world = await shop(3)
     for priority in (1, 5, 3):
         await world.add("working", f"importer note of priority {priority}", priority=priority)
@@ -197,7 +197,7 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
     ],
 )
 def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) -> None:
-    """A receipt whose hash was computed again after a change fails because its members contradict each other."""
+    """A receipt that was changed and hashed again fails a check, because its members contradict each other."""
     _, contents = read_receipt(saved)
     verdict = verify(resealed(saved, change), contents, COUNT)
     assert not verdict.valid

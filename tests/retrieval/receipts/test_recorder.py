@@ -1,4 +1,7 @@
-"""The queue of receipts: written in batches, readable at once, closed while the store is unavailable."""
+"""The queue of receipts, which writes them in batches and lets them be read at once.
+
+It refuses receipts while the receipt store is unavailable.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ SCOPE = Scope("acme", "shop")
 
 @dataclass
 class GatedReceipts(FakeReceipts):
-    """A receipt store that blocks on `gate`, then fails `failures` times. writes: number of receipts in each write."""
+    """A receipt store whose writes wait for `gate`, then fail `failures` times.
+
+    failed: event that is set by a failed write. `writes` has the number of receipts in each successful write.
+    """
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,7 +74,7 @@ async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> No
 
 
 async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
-    """One write stores all waiting receipts of a tenant, chained in the order of the answers."""
+    """All waiting receipts of a tenant are stored by one write, and each names the receipt of the answer before it."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "0")
@@ -136,7 +142,10 @@ async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
 
 
 async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
-    """If one receipt of a batch cannot be built, the others are written. A reader of the lost receipt gets an error."""
+    """If a receipt of a batch cannot be built, the other receipts are written.
+
+    Reading the lost receipt raises Unavailable.
+    """
     receipt_store = GatedReceipts()
 
     def broken() -> UnsealedReceipt:
@@ -167,7 +176,7 @@ async def test_a_full_queue_refuses_receipts() -> None:
 
 
 async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() -> None:
-    """All of many concurrent answers get receipts, however long the first write takes."""
+    """While a full queue of receipts is being written, further receipts wait for room instead of being refused."""
     queue = in_touch(receipt_store := GatedReceipts())
     for number in range(MAX_WAITING):
         await put(queue, str(number))
@@ -194,7 +203,10 @@ async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
 
 
 async def test_a_bug_in_the_store_leaves_no_caller_waiting() -> None:
-    """If the store has a bug, the receipt is lost, its reader gets an error, and a waiting erasure continues."""
+    """If the receipt store raises an unexpected error, the receipt is lost, and its reader gets an error.
+
+    A call that erases receipts does not wait for the lost receipt.
+    """
 
     class FaultyReceipts(FakeReceipts):
         async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:  # noqa: ARG002 - the port

@@ -40,7 +40,10 @@ async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
 
 
 def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) -> Receipt:
-    """A copy of `receipt` with this context hash. Its candidates have these scores, and none is in the context."""
+    """A copy of `receipt` with the context hash `context` and one candidate for each item of `scores`, by number.
+
+    No candidate is in the context.
+    """
     one = receipt.candidates[0].model_copy(update={"outcome": CandidateOutcome.OVER_TOTAL})
     candidates = [one.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
     return receipt.model_copy(update={"candidates": candidates, "context_sha256": context})
@@ -76,7 +79,10 @@ async def test_a_replay_uses_the_recorded_access_counts() -> None:
 
 
 async def test_a_replay_lists_a_removed_memory_as_a_change() -> None:
-    """The change has the removed memory's outcome in the receipt and the reason."""
+    """If a memory of the context was removed later, a replay lists its outcome as changed from "included" to None.
+
+    The reason is "the memory was removed".
+    """
     world = await shop()
     receipt_id, shown = await retrieved(world)
     await world.store.delete(SCOPE, [shown[-1]])
@@ -126,7 +132,7 @@ async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
 
 @pytest.fixture(scope="module")
 def recorded() -> tuple[Receipt, Memory]:
-    """A receipt, and a memory of the context that it records."""
+    """A receipt of a retrieval, and a memory that the retrieved context contains."""
 
     async def make() -> tuple[Receipt, Memory]:
         world = await shop(3)

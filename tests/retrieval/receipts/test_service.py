@@ -18,7 +18,10 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class LateReceipts(FakeReceipts):
-    """A store to which another process adds receipt `comes` just before read number `after`. looks: reads so far."""
+    """A receipt store to which, as if by another process, the receipt `comes` is added just before read number `after`.
+
+    looks: the number of reads so far.
+    """
 
     comes: str = ""
     after: int = 3
@@ -42,7 +45,7 @@ async def test_a_receipt_that_another_process_still_writes_is_found() -> None:
 
 @pytest.mark.parametrize("unknown", ["any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e"])
 async def test_an_id_of_another_form_is_not_waited_for(unknown: str) -> None:
-    """A text that is no receipt id is unknown after a single read of the store."""
+    """A text that cannot be a receipt id is looked up once, without waiting for a receipt."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, unknown)
@@ -51,7 +54,7 @@ async def test_an_id_of_another_form_is_not_waited_for(unknown: str) -> None:
 
 @pytest.mark.parametrize("away", [-2, 2])
 async def test_an_id_of_another_time_is_not_waited_for(away: int) -> None:
-    """A receipt id whose time is long ago, or ahead of the clock, is looked up once."""
+    """An unknown receipt id that was issued long ago or in the future is looked up once, without waiting."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW + away * timedelta(seconds=GRACE_S)))
