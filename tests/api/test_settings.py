@@ -29,7 +29,7 @@ def test_defaults_listen_on_loopback() -> None:
 
 
 def test_flags_override_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A flag overrides its environment variable unless it is None."""
+    """A flag overrides its environment variable; a flag with the value None does not."""
     monkeypatch.setenv("REMEMBRANCER_PORT", "9001")
     monkeypatch.setenv("REMEMBRANCER_HOST", "::1")
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(tmp_path))

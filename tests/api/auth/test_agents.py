@@ -26,7 +26,7 @@ async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
 
 
 async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None:
-    """A request with a key bound to one agent gets that agent's id. If it names another agent, it gets a 403."""
+    """A request with a key bound to one agent need not name it. A request that names another agent gets a 403."""
     box = await world.thread("ann", resource="boxes", variables=SESSION)
     turn = {"role": "user", "content": "hello"}
     said = await world.on_thread("ann", "POST", f"/{box}/turns", turn)
@@ -54,7 +54,7 @@ async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None
 
 
 async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World) -> None:
-    """With a key bound to several agents, a request with a field for the agent gets a 422 if the field is empty.
+    """With a key bound to several agents, a request that can name its agent gets a 422 if it names none.
 
     Requests without such a field, such as a list of memories, succeed.
     """
@@ -98,7 +98,7 @@ async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(worl
 
 
 async def test_an_agent_is_refused_threads_of_resources_not_listed_for_it(world: World) -> None:
-    """If an agent's policy does not list a resource (a kind of thread), its calls on threads of it get a 403.
+    """An agent gets a 403 for threads of a resource (a kind of thread) that its policy does not list.
 
     This holds for a key bound to the agent and for any key with its `agent_id`. Threads without a resource are refused
     to the bound key only.
@@ -118,9 +118,9 @@ async def test_an_agent_is_refused_threads_of_resources_not_listed_for_it(world:
 
 
 async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> None:
-    """If another agent than the one that began a workflow ends it, the call gets a 403.
+    """An agent that ends a workflow of another agent gets a 403, because this can delete the threads of both.
 
-    The end of a workflow can delete the threads of all its agents. A key bound to no agent may end any workflow.
+    A key bound to no agent may end any workflow.
     """
     query = {"namespace": world.namespace}
     for name, began, refused, ends in (
@@ -141,7 +141,7 @@ async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> N
 
 
 async def test_an_event_gets_the_agent_of_the_key(world: World) -> None:
-    """A workflow event that is sent with a key bound to one agent gets that agent.
+    """A workflow event that is sent with a key bound to one agent is recorded as that agent's event.
 
     With a key bound to several agents, the event must name one of them.
     """

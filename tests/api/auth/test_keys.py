@@ -168,7 +168,9 @@ async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> 
 
 
 @pytest.mark.anyio
-async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_damaged_file_of_created_keys_fails_at_start_but_not_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The service does not start if the file of created keys is damaged.
 
     If the file becomes damaged later, the running service logs the error and keeps the keys that it has loaded.

@@ -38,7 +38,7 @@ async def answered(response: httpx.Response | Exception) -> dict[str, object]:
         (422, InvalidRequest), (429, Overloaded), (500, ServiceFault), (503, Unavailable),
     ],
 )  # fmt: skip
-async def test_problems_become_domain_errors(status: int, kind: type[RemembrancerError]) -> None:
+async def test_error_responses_are_raised_as_domain_errors(status: int, kind: type[RemembrancerError]) -> None:
     """A problem document (the API's error format) is raised as an error with its detail and field paths."""
     errors = [{"path": "items[1].content", "message": "must not be blank"}]
     with pytest.raises(kind, match=r"no good\n  items\[1\].content: must not be blank"):
@@ -61,7 +61,7 @@ async def test_a_refused_key_is_explained_for_the_command_line() -> None:
     ],
 )
 async def test_unusable_responses_are_errors(response: httpx.Response | Exception, kind: type[Exception]) -> None:
-    """Timeouts, refused connections and answers that are not JSON raise domain errors."""
+    """A timeout or a refused connection raises Unavailable; an answer that is no JSON object raises ServiceFault."""
     with pytest.raises(kind):
         await answered(response)
 

@@ -112,9 +112,9 @@ def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: li
 
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *, everywhere: bool) -> None:
-    """If a client's settings file, of the user or of the project, is not UTF-8, only the check of that file names it.
+    """If a client's settings file, of the user or of the project, is not UTF-8, the check of that file names it.
 
-    The client is not reported as installed twice.
+    The other checks go on, and the client is not reported as installed twice.
     """
     other = ("--project", str(project)) if everywhere else ()
     call("install", "claude-code", *other, "--url", "http://127.0.0.1:1")

@@ -25,7 +25,7 @@ class _Service(BaseHTTPRequestHandler):
     """Answers every POST like a service that has no memories."""
 
     def do_POST(self) -> None:
-        """Answer with the JSON fields that `search` and `jobs` print, all of them empty."""
+        """Answer with the JSON fields that `search` and `jobs` print, without hits and ids."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()

@@ -245,7 +245,7 @@ def test_notes_are_imported_into_the_namespaces_of_their_projects(
 
 @pytest.mark.anyio
 async def test_session_parts_are_sent_over_http_with_the_earlier_messages(client: httpx.AsyncClient) -> None:
-    """A later part of a session is sent with the number of messages before it and the last of them.
+    """A later part of a session is sent with the number and the last texts of the messages before it.
 
     Only the new messages are stored. Their turn numbers continue after the earlier messages.
     """

@@ -67,7 +67,8 @@ def convert(*arguments: str) -> Result:
 def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> None:
     """Limits, flushing, lifetimes, redaction patterns and keys of memory resources are converted to thread policies.
 
-    Agents keep their references to the resources, in each of the three notations. Unknown fields are named.
+    Agents keep their references to the resources, in each of the three notations. Fields without an equivalent are
+    named.
     """
     resource, output = tmp_path / "user.yaml", tmp_path / "policies.yaml"
     resource.write_text(RESOURCE, encoding="utf-8")

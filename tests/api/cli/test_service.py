@@ -62,7 +62,7 @@ def test_a_command_without_url_or_folder_uses_the_store_if_no_service_runs(
 ) -> None:
     """Without a URL or data directory a command uses the embedded store if no service runs.
 
-    It prints the store's folder, so that the user notices an unexpected one.
+    It prints the store's folder, so that the user notices if it is the wrong folder.
     """
     found = place(None, None, None)
     assert (found.url, found.settings.data_dir.is_relative_to(home)) == (None, True)

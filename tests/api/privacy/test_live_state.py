@@ -59,7 +59,7 @@ async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") ->
 async def test_items_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """Secrets in a note of working memory and in a to-do's steps are redacted, and the answers count them by kind."""
+    """Secrets in a note of working memory and in a to-do's steps are redacted. Answers have their number by kind."""
     result = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
     assert result["content"].startswith(f"ask {MARK}, pay [redacted:")
     assert result["redactions"] == {"email": 1, "card": 1}

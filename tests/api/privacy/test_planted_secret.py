@@ -58,7 +58,7 @@ def moved(client: httpx.Client, namespace: str) -> str:
 
 
 def test_secrets_are_never_stored_and_erased_text_is_gone(tmp_path: Path, onnx_directory: Path) -> None:
-    """No response, log or data file has the inputs' secret. Erasure removes the words around it from all files."""
+    """A secret that was sent is in no response, log or data file. Erasure also removes the text around it."""
     (folder := tmp_path / "exports").mkdir()
     plant_files(folder)
     service = Process(tmp_path, onnx_directory)

@@ -69,9 +69,9 @@ def test_dry_run_changes_nothing(home: Path) -> None:
 
 
 def test_claude_code_gets_http_hooks_and_a_command_at_the_start(home: Path) -> None:
-    """Claude Code posts its events to the service.
+    """`install claude-code` writes hooks with which Claude Code posts its events to the service.
 
-    SessionStart runs a command instead, because Claude Code does not post that event. Every hook times out after 3 s.
+    The hook for SessionStart runs a command, because Claude Code does not post that event. Hooks time out after 3 s.
     """
     call("install", "claude-code", "--url", "http://localhost:9999/")
     hooks = settings(home / ".claude" / "settings.json")["hooks"]
@@ -132,7 +132,7 @@ def test_a_key_in_a_symbolically_linked_file_gives_a_warning(home: Path) -> None
 
 
 def test_printed_undo_command_works_for_a_folder_with_blanks(home: Path, tmp_path: Path) -> None:
-    """The undo command that `install` prints is quoted for a shell."""
+    """The undo command that `install` prints is quoted for a shell, so that a folder's name may have blanks."""
     project = tmp_path / "my project"
     project.mkdir()
     output = call("install", "codex", "--project", str(project)).output

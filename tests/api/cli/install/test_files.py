@@ -75,7 +75,7 @@ def uninstalled(files: SettingsFiles, wanted: Installation) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes | None, int]]:
-    """Every file below `folder` with its bytes and mode, and every folder."""
+    """Bytes (None for a folder) and mode of each file and folder below `folder`, by relative path."""
     return {
         str(path.relative_to(folder)): (path.read_bytes() if path.is_file() else None, path.stat().st_mode)
         for path in folder.rglob("*")
@@ -242,7 +242,7 @@ def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsF
 
 @pytest.mark.parametrize("text", ['{"a": 1', "[1]", '{"hooks": []}', '{"hooks": {"Stop": {}}}', "\xff"])
 def test_malformed_settings_are_refused_and_untouched(home: Path, files: SettingsFiles, text: str) -> None:
-    """If a client's settings file is malformed, `install` fails with the file's name and changes no file."""
+    """If a client's settings file is malformed, `install` fails with an error that names it and changes no file."""
     path = home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))

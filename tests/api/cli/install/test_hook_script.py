@@ -95,7 +95,7 @@ def test_hook_prints_nothing_if_no_service_answers() -> None:
 
 
 def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
-    """If the service accepts the connection and sends nothing, the hook script ends within the hook's 3 seconds."""
+    """If the service accepts the connection and sends nothing, the hook script ends within a hook's limit of 3 s."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         done = run_hook(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -103,8 +103,8 @@ def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
     assert time.monotonic() - started < 3
 
 
-def test_events_of_other_programs_are_not_sent_as_those_of_claude_code(service: tuple[str, type[_Service]]) -> None:
-    """The hook for Claude Code sends an event only if Claude Code runs it, which sets CLAUDECODE.
+def test_claude_codes_hook_sends_nothing_if_another_program_runs_it(service: tuple[str, type[_Service]]) -> None:
+    """The hook for Claude Code sends an event only if Claude Code runs it, which sets the variable CLAUDECODE.
 
     Visual Studio Code runs the hooks of Claude Code too, but its events have their own endpoint.
     """

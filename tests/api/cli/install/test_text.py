@@ -86,7 +86,7 @@ def test_malformed_text_is_refused(text: str, reason: str) -> None:
 
 
 def test_adding_to_a_member_of_another_type_is_refused() -> None:
-    """Adding to a member that is no object, or no array, raises an error that names the member."""
+    """Setting a member of a non-object, or appending to a non-array, raises an error that names the value's key."""
     document = JsonText('{"hooks": "none", "list": {}}')
     with pytest.raises(MalformedSettings, match="hooks must be an object"):
         document.set(("hooks", "Stop"), [])

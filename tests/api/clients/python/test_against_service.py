@@ -257,7 +257,7 @@ def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
 
 
 def test_review_model_upkeep_and_key_calls_return_typed_answers(memory: Remembrancer) -> None:
-    """The calls for classification, reviews, models, upkeep jobs, health and API keys return objects with fields."""
+    """Calls for classification, reviews, models, upkeep jobs, health and API keys return the client's answer types."""
     assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}
     assert memory.review("We decided to use Postgres").decision in {"store", "reject"}
     assert memory.models("fast").models

@@ -51,7 +51,7 @@ def document() -> Document:
 
 
 def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
-    """Name and description of each method in the client's groups, such as `Memories.search`."""
+    """The name of each client method, such as `Memories.search`, and the object that describes its HTTP calls."""
     for group in GROUPS:
         for name, member in vars(group).items():
             if isinstance(member, Call | Each):

@@ -138,7 +138,7 @@ def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
 
 
 def test_a_refused_connection_is_retried_and_then_raised(run: Run) -> None:
-    """If the connection is refused, the client tries again, also for writes, which cannot have arrived.
+    """If the connection is refused, the client tries again, even for a write, because the service cannot have got it.
 
     After the last attempt it raises an error that names the address.
     """
@@ -280,7 +280,7 @@ def test_an_id_never_leads_to_another_path(name: str) -> None:
 
 @pytest.mark.parametrize("label", ["a.b", ""])
 def test_a_label_that_is_empty_or_has_a_dot_is_refused(label: str) -> None:
-    """A label of an item's path raises ValueError if it is empty or has a dot. A URL's `a.b` stands for two labels."""
+    """An item's path raises ValueError if a label is empty or has a dot, which separates labels in URLs."""
     with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="label"):
         client.items.get([label], "k")
 

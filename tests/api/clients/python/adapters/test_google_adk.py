@@ -1,4 +1,4 @@
-"""The memory service for Google's ADK: compared with ADK's InMemoryMemoryService by random events, and used alone."""
+"""The memory service for Google's ADK, compared with ADK's InMemoryMemoryService by random events."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ FACTS = [
 
 @pytest.fixture
 def filled(memory: Remembrancer) -> Remembrancer:
-    """A client with a new namespace that has four facts."""
+    """A client of a new namespace in which the four FACTS are stored."""
     memory.batch([{"type": "semantic", "content": fact, "metadata": {"n": n}} for n, fact in enumerate(FACTS)])
     return memory
 
@@ -51,7 +51,7 @@ class TestRemembrancerRetriever(RetrieversIntegrationTests):
 
 
 def test_documents_have_the_memory_and_its_score(filled: Remembrancer) -> None:
-    """The document of the best memory comes first. It has the memory's text, id, metadata and score.
+    """The document of the best-matching memory comes first. It has the memory's text, id, metadata and score.
 
     The field `options` of the retriever is passed to the search.
     """

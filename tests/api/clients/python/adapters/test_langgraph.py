@@ -128,14 +128,14 @@ def test_the_store_answers_like_langgraphs_in_memory_store(url: str) -> None:
 
 
 class Caller:
-    """Calls the store's methods by their sync names, with the sync methods or with their async twins."""
+    """A store whose methods are called by their sync names. With a `runner`, their async versions are run instead."""
 
     def __init__(self, store: RemembrancerStore, runner: asyncio.Runner | None) -> None:
         self.store = store
         self.runner = runner
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """The store's method `name`, or a function that runs its async twin to the end."""
+        """The store's method `name`; with a runner, a function that runs the method's async version to the end."""
         if self.runner is None:
             method: Callable[..., Any] = getattr(self.store, name)
             return method

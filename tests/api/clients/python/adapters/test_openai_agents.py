@@ -89,7 +89,7 @@ class EchoModel(Model):
         return ModelResponse(output=[message], usage=Usage(), response_id=None)
 
     def stream_response(self, *args: Any, **kwargs: Any) -> Any:
-        """Raises NotImplementedError: no test streams."""
+        """Raise NotImplementedError, because no test uses streaming."""
         raise NotImplementedError
 
 
@@ -114,7 +114,7 @@ async def test_an_agent_continues_its_conversation(url: str) -> None:
 
 
 async def test_a_long_session_is_read_whole_or_up_to_the_limit(url: str) -> None:
-    """All of 450 items can be read; if the call sets no limit, the limit of the session's settings applies."""
+    """A session of 450 items can be read whole. A read without a limit uses the limit in the session's settings."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         session = RemembrancerSession("s", memory, captures=False, session_settings=SessionSettings(limit=3))
         items: list[Any] = [{"role": "user", "content": str(number)} for number in range(450)]

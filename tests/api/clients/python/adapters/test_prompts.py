@@ -1,4 +1,4 @@
-"""All adapters with prompts that the API would refuse unchanged: very long or blank prompts, and terminal output."""
+"""All adapters, with prompts that the API refuses as they are: very long or blank texts, and terminal output."""
 
 from __future__ import annotations
 
