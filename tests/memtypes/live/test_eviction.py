@@ -38,7 +38,7 @@ def turns_of(sizes: list[int]) -> list[Turn]:
 
 @given(early=st.integers(0, 10**9), late=st.integers(0, 10**9))
 def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int) -> None:
-    """With policy priority, a turn's role decides before its age; an unknown role counts as assistant."""
+    """With policy priority, a turn's role counts before its age. An unknown role ranks like `assistant`."""
     assert position("tool", index=late) < position("assistant", index=early)
     assert position("reviewer") == position("assistant")
     assert position("assistant", index=late) < position("user", index=early)
@@ -46,7 +46,7 @@ def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int)
 
 @given(role=st.sampled_from(["tool", "assistant", "user"]), late=st.integers(0, 10**9))
 def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None:
-    """With policy priority, turns that contain a keyword in any letter case are evicted last, whatever their role."""
+    """With policy priority, turns that contain one of its keywords, in any case, are evicted after all others."""
     assert position("user", index=late) < position(role, "the ERROR was ours")
 
 
@@ -59,13 +59,13 @@ def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None
     ],
 )
 def test_pinned_turns_are_never_evicted(policy: EvictionPolicy, ranks: tuple[str | None, ...]) -> None:
-    """Pinned turns have no rank in the eviction order; with policy priority, system turns have none either."""
+    """Pinned turns have no rank in any policy's eviction order; system turns have none with policy priority."""
     turns = (Turn("user", "a", 1, NOW), Turn("system", "b", 1, NOW), Turn("tool", "c", 1, NOW, pinned=True))
     assert tuple(eviction_rank(Eviction(policy=policy), turn) for turn in turns) == ranks
 
 
 def test_a_flush_is_due_exactly_at_the_threshold() -> None:
-    """At 80 % of 2,000 tokens a flush is due at 1,600, not at 1,599; limits on messages and turns work alike."""
+    """With a threshold of 0.8, a flush is due at 1,600 of 2,000 tokens, not at 1,599, and likewise for messages."""
     limits = ThreadLimits(2_000, None, 50)
     assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
     assert [flush_due(1, messages, limits, 0.8) for messages in (39, 40)] == [False, True]
@@ -85,19 +85,19 @@ def test_a_flush_is_due_exactly_at_the_threshold() -> None:
         (400, 2, True, ThreadSize(200, 1)),
     ],
 )
-def test_a_flush_leaves_half_of_each_limit(
+def test_a_flush_leaves_the_target_share_of_each_limit(
     tokens: int | None,
     messages: int | None,
     force: bool,  # noqa: FBT001 - a case
     goal: ThreadSize,
 ) -> None:
-    """A flush leaves half of each limit, that of turns included. A forced flush leaves half of the present size."""
+    """A flush leaves half (the target) of each limit, and a forced flush also at most half of the present size."""
     limits = ThreadLimits(tokens, messages, 50)
     assert flush_goal(ThreadSize(600, 7), limits, 0.5, force=force) == goal
 
 
 def test_lru_flushes_the_least_recently_used_turns() -> None:
-    """With policy LRU (least recently used), a flush takes the turns unused for longest, not the oldest."""
+    """With strategy LRU (least recently used), a flush takes the turns unused for longest, not the oldest turns."""
     flush = Flush(strategy=FlushStrategy.LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
@@ -105,7 +105,7 @@ def test_lru_flushes_the_least_recently_used_turns() -> None:
 
 
 def test_token_aware_lru_prefers_large_turns() -> None:
-    """A flush takes one large turn instead of several small ones."""
+    """With strategy token_aware_lru, a flush takes one large turn instead of several small, less recently used ones."""
     flush = Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))
@@ -117,9 +117,9 @@ def test_token_aware_lru_prefers_large_turns() -> None:
 def test_a_flush_reaches_its_goal_or_takes_every_turn_it_may(
     sizes: list[int], strategy: FlushStrategy, goal: int
 ) -> None:
-    """A flush never takes the newest turn, and a hybrid flush never the first.
+    """A flush takes distinct turns, in order, until its goal is reached or no turn is left that it may take.
 
-    The flushed turns are distinct and in order.
+    It may not take the newest turn and, with strategy hybrid_summary, the first.
     """
     turns = turns_of(sizes)
     selected = turns_to_flush(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))

@@ -1,4 +1,4 @@
-"""Thread keys made from templates and the values of a request."""
+"""Templates of thread keys, which are filled with values of a request, such as the user's id."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_ids_stand_in_keys_unchanged_unless_ambiguous_or_unprintable(
     ],
 )
 def test_values_that_give_no_valid_key_are_refused(template: str, variables: dict[str, object], message: str) -> None:
-    """The error says which variable is missing, or that the key is too long."""
+    """The error for values that give no valid key names the missing variable, or says what is wrong with the key."""
     with pytest.raises(InvalidRequest, match=message):
         rendered_key(template, variables)
 
@@ -96,12 +96,12 @@ def test_a_key_belongs_to_one_agent_only(template: str, agent: str, other: str, 
         ("", "must have 1 to 2000 characters"),
     ],
 )
-def test_templates_with_anything_but_members_are_refused(template: str, message: str) -> None:
-    """The error for an invalid template says that a template may contain only text and members."""
+def test_templates_with_anything_but_text_and_members_are_refused(template: str, message: str) -> None:
+    """A template is refused if it has anything but text and members of variables, such as `{{ user.id }}`."""
     with pytest.raises(ValueError, match=message):
         checked_template(template)
 
 
 def test_members_may_be_named_like_methods() -> None:
-    """A member such as "items" is the value in the request, not the method of Python's dict."""
+    """`{{ user.items }}` gives the member `items` of the request's variable `user`, not the method of Python's dict."""
     assert rendered_key("{{ user.items }}-{{ user.a.b }}", {"user": {"items": 1, "a": {"b": "c"}}}) == "1-c"

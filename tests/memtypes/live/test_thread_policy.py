@@ -77,15 +77,15 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
 def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
-    """The error for a mistake in a policy file names the file, the key and the allowed values."""
+    """The error for an invalid policy file names the file, and says where the mistake is and what is allowed."""
     with pytest.raises(InvalidConfigFile) as error:
         parse_policies(text, "p.yaml")
     assert "p.yaml" in str(error.value)
     assert message in str(error.value)
 
 
-def test_agents_refer_to_resources_in_three_forms() -> None:
-    """An agent names one resource, several with a shared key, or several with separate keys and modes."""
+def test_agents_refer_to_thread_policies_in_three_forms() -> None:
+    """An agent refers to one thread policy, to several with one key, or to several with separate keys and modes."""
     text = """
     threads: {a: {}, b: {}}
     agents:

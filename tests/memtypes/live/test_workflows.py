@@ -1,4 +1,4 @@
-"""Events of workflows, their stored form, and the state that results from them (the fold)."""
+"""Events of workflows, their stored form, and the state that `fold` computes from them."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_invalid_events_are_refused(fields: dict[str, object], message: str) -> 
 
 
 def test_a_stored_event_leaves_out_default_values_and_its_version() -> None:
-    """The version is known from the event's position in the log."""
+    """An event is stored without default values and without its version, which is its position in the log."""
     event = NewEvent(type=WorkflowEventType.NOTE, input="hello").at(START)
     assert event.to_json() == b'{"type":"note","at":"2026-03-01T12:00:00Z","input":"hello"}'
     assert Event.from_json(event.to_json(), 7).members()["version"] == 7
 
 
-def test_the_payload_has_the_values_that_may_contain_secrets() -> None:
-    """An event's payload for redaction leaves out ids and values that are None."""
+def test_the_payload_for_redaction_has_the_values_that_may_contain_secrets() -> None:
+    """An event's payload for redaction has the values in which secrets may be, such as the output, and no ids."""
     event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output=1, data={"k": "v"})
     assert event.payload() == {"output": 1, "data": {"k": "v"}}
 
@@ -61,15 +61,15 @@ def state_after(*sent: NewEvent) -> WorkflowState:
 
 
 @given(log=LOGS, cut=st.integers(0, 30))
-def test_the_state_computed_from_a_snapshot_is_that_of_all_events(log: list[Event], cut: int) -> None:
-    """A snapshot at any version and the later events give the state of all events."""
+def test_a_snapshot_and_later_events_give_the_state_of_all_events(log: list[Event], cut: int) -> None:
+    """Folding the later events into a snapshot of any version gives the same state as folding all events."""
     snapshot = WorkflowState.from_json(fold(WorkflowState(), log[:cut]).to_json())
     assert fold(snapshot, log[cut:]) == fold(WorkflowState(), log)
 
 
 @given(log=LOGS)
-def test_applying_events_does_not_change_the_state_they_start_from(log: list[Event]) -> None:
-    """Applying events returns a new state; the state to which they are applied is unchanged."""
+def test_folding_events_does_not_change_the_earlier_state(log: list[Event]) -> None:
+    """`fold()` returns a new state; the state to which it applies the events is unchanged."""
     before = fold(WorkflowState(), log[:5])
     stored = before.to_json()
     fold(before, log[5:])
@@ -78,7 +78,7 @@ def test_applying_events_does_not_change_the_state_they_start_from(log: list[Eve
 
 @given(log=LOGS)
 def test_the_newest_value_of_each_key_wins(log: list[Event]) -> None:
-    """Data and resources are merged by key, in the order of the log."""
+    """If several events set a key of a workflow's data or resources, the state has the newest value."""
     data: dict[str, object] = {}
     resources: dict[str, object] = {}
     for event in log:
@@ -91,7 +91,7 @@ def test_the_newest_value_of_each_key_wins(log: list[Event]) -> None:
 
 
 def test_a_completed_step_has_its_agent_values_and_times() -> None:
-    """A completed step has the agent and the input from the event that started it."""
+    """A completed step has the agent, input and start time of its first event, and the output and time of its last."""
     state = state_after(
         NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", agent="ann", input="go"),
         NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output={"n": 1}),
@@ -128,7 +128,7 @@ def test_a_step_that_was_never_started_has_no_start_time() -> None:
     ],
 )
 def test_a_workflow_ends_with_status_output_and_error(kind: str, status: WorkflowStatus) -> None:
-    """A workflow's status goes from pending to running to one of three final states."""
+    """A workflow is pending, then running, and ends as completed, failed or cancelled, with an output and error."""
     assert WorkflowState().status is WorkflowStatus.PENDING
     ended = state_after(
         NewEvent(type=WorkflowEventType.STARTED), NewEvent(type=WorkflowEventType(kind), output="o", error="e")
@@ -139,7 +139,7 @@ def test_a_workflow_ends_with_status_output_and_error(kind: str, status: Workflo
 
 
 def test_notes_and_data_do_not_start_a_workflow() -> None:
-    """The status stays pending until the workflow or a step is started."""
+    """After notes and data events alone, a workflow's status is still pending."""
     assert (
         state_after(NewEvent(type=WorkflowEventType.NOTE), NewEvent(type=WorkflowEventType.DATA_SET, data={})).status
         == "pending"
@@ -157,7 +157,10 @@ def test_notes_and_data_do_not_start_a_workflow() -> None:
     ],
 )
 def test_each_change_of_status_has_its_actor_and_reason(fields: dict[str, Any], reason: str | None) -> None:
-    """A change's reason is the event's `reason`, or else a short text from the event's data, error or output."""
+    """Each change of a workflow's status records the agent of the event and a reason.
+
+    The reason is the event's `reason`, or else a short text from its data, error or output.
+    """
     end = NewEvent.model_validate({"type": "failed", "agent": "ci", **fields})
     state = state_after(
         NewEvent(type=WorkflowEventType.STEP_FAILED, step_id="s", agent="ann", error="of a step"),

@@ -68,7 +68,7 @@ async def count_four_words(url: str, kind: str, model: str, route: str = "/{mode
 
 
 async def test_anthropic_counts_exactly() -> None:
-    """The count is the one in Anthropic's answer. The API key is read from the variable that the registry names."""
+    """The count is that of Anthropic's answer. The API key is read from the environment variable in the registry."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "house/claude-x-5") == 11
@@ -108,8 +108,8 @@ async def test_providers_with_a_tokenizer_route_count_exactly(kind: str, route: 
     ("status", "answer"),
     [(500, {}), (200, {}), (200, []), (200, {"input_tokens": "many"}), (200, {"input_tokens": -1}), (401, {})],
 )
-async def test_an_invalid_answer_is_no_count(status: int, answer: object) -> None:
-    """An invalid answer of the provider gives the count None and raises no error."""
+async def test_an_invalid_answer_gives_no_count(status: int, answer: object) -> None:
+    """If a provider's answer is invalid, the count is None and no error is raised."""
     with serving(Provider(status, answer)) as url:
         assert await count_four_words(url, "anthropic", "claude-x") is None
 

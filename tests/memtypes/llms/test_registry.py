@@ -47,7 +47,7 @@ models:
     ],
 )
 def test_a_listed_model_is_counted_exactly(name: str, listed: str, provider: str, window: int, tokenizer: str) -> None:
-    """Case, provider prefixes and suffixes of a model's name are ignored; the longest matching listed name wins."""
+    """A listed model is found whatever the case, prefix or suffix of its name. Its tokens are counted exactly."""
     model = DEFAULT.find(name)
     assert (model.name, model.provider, model.window, model.tokenizer) == (listed, provider, window, tokenizer)
     assert model.margin == 0
@@ -64,7 +64,10 @@ def test_a_listed_model_is_counted_exactly(name: str, listed: str, provider: str
     ],
 )
 def test_an_unlisted_model_of_a_known_provider_has_a_margin(name: str, provider: str) -> None:
-    """The provider is recognised by the model's name, and the provider's stand-in tokenizer counts with a margin."""
+    """The provider is recognised by the model's name.
+
+    Its tokenizer for unlisted models is inexact, so a margin is added.
+    """
     model = DEFAULT.find(name)
     assert model.provider == provider
     assert model.tokenizer in EXACT_TOKENIZERS
@@ -73,9 +76,9 @@ def test_an_unlisted_model_of_a_known_provider_has_a_margin(name: str, provider:
 
 
 def test_an_unknown_model_has_the_widest_margin_and_no_window() -> None:
-    """An unknown model has the widest margin on token counts.
+    """The widest margin is added to token counts for an unknown model.
 
-    It has no context window, so no budget for memories either.
+    Its context window is unknown, so it has no budget for memories.
     """
     model = DEFAULT.find("some-model-nobody-lists")
     assert (model.name, model.provider, model.window) == ("some-model-nobody-lists", "unknown", None)
@@ -83,12 +86,12 @@ def test_an_unknown_model_has_the_widest_margin_and_no_window() -> None:
 
 
 def test_a_listed_name_must_end_at_a_separator() -> None:
-    """The model gpt-45 does not match the listed name gpt-4."""
+    """The listed name "gpt-4" does not match the model "gpt-45", because no separator follows the 4."""
     assert DEFAULT.find("gpt-45").name == "gpt-45"
 
 
-def test_every_provider_of_the_default_models_is_described() -> None:
-    """No model listed by default has only the values that an unknown provider gets."""
+def test_every_provider_of_a_default_model_has_an_entry() -> None:
+    """Each provider of a model in the default registry has an entry with defaults for its models."""
     assert {entry.provider for entry in DEFAULT.models} <= DEFAULT.providers.keys()
 
 
@@ -103,8 +106,11 @@ def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
     assert (registry.find("gpt-4o").window, registry.find("gpt-4o-mini").window) == (1_000, 128_000)
 
 
-def test_a_changed_file_is_reloaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The next call uses the changed file. An invalid file is logged once, and the last valid one stays in use."""
+def test_a_changed_registry_file_is_reloaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A changed registry file is read at the next call.
+
+    An invalid one is logged once, and the last valid one is used.
+    """
     path = tmp_path / "models.yaml"
     source = _written(path, OVERRIDES, 1)
     assert source().find("house-one").window == 10_000
@@ -155,8 +161,8 @@ def test_errors_name_file_key_value_and_what_is_allowed(text: str, message: str)
     assert "own.yaml" in str(raised.value)
 
 
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    """Opening a registry with a missing file fails, before any call."""
+def test_a_missing_registry_file_is_an_error(tmp_path: Path) -> None:
+    """Opening a registry whose file is missing raises an error at once, not at the first lookup."""
     with pytest.raises(InvalidConfigFile, match=r"none\.yaml: can't be read"):
         RegistrySource(tmp_path / "none.yaml")
 
@@ -184,23 +190,25 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         ("gpt-oss:20b", "gpt-oss", 131_072, None),
     ],
 )
-def test_names_of_a_family_are_recognised(name: str, family: str, window: int, max_output: int | None) -> None:
-    """Names that local servers and other hosts give to models of a family are recognised too."""
+def test_names_given_by_servers_and_hosts_are_recognised(
+    name: str, family: str, window: int, max_output: int | None
+) -> None:
+    """Names that local servers and hosting services give to a model, such as "llama3:8b", are recognised."""
     model = DEFAULT.find(name)
     assert (model.name, model.window, model.max_output) == (family, window, max_output)
 
 
 def test_every_default_model_names_its_source_and_date() -> None:
-    """Each default model's source ends with a date, and the model is found by each of its names."""
+    """The source of each default model ends with a date, and each of its names finds the model."""
     for entry in DEFAULT.models:
         assert re.search(r"20\d\d-\d\d-\d\d$", entry.source or ""), entry.names
         assert [DEFAULT.find(name).name for name in entry.names] == entry.names
 
 
 def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
-    """If an operator's and a default pattern match equally much of a name, the operator's wins.
+    """If a pattern of the operator and a default pattern match equally long parts of a name, the operator's wins.
 
-    Its source may be any text.
+    The source of the operator's model may be any text.
     """
     text = "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, source: our wiki}]"
     model = Registry.of(default_file(), parse_registry(text, "own.yaml")).find("llama3.1:8b")
@@ -208,7 +216,7 @@ def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
 
 
 def allocation_of(window: int, **limits: int) -> Allocation:
-    """How a model divides a context window of this size."""
+    """How a model divides a context window of `window` tokens. limits: the model's `max_input` and `max_output`."""
     allocation = KnownModel("m", "p", window, "cl100k_base", 0.0, **limits).allocation  # type: ignore[arg-type]
     assert allocation is not None
     return allocation
@@ -217,13 +225,13 @@ def allocation_of(window: int, **limits: int) -> Allocation:
 @pytest.mark.parametrize(
     ("window", "memory"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
 )
-def test_memories_get_half_of_what_files_and_history_leave(window: int, memory: int) -> None:
-    """Content gets 60 % of a small window and 80 % of a large one. Memories get 10 % of the content's share in both."""
+def test_memories_get_a_tenth_of_the_content(window: int, memory: int) -> None:
+    """The content of a call gets 60 % of a small window, 80 % of a large one. Memories get 10 % of the content."""
     assert allocation_of(window).memory == memory
 
 
-def test_an_allocation_keeps_to_the_largest_input_and_answer() -> None:
-    """The answer gets at most the model's largest output. All other parts together get at most its largest input."""
+def test_an_allocation_respects_the_models_input_and_output_limits() -> None:
+    """The response gets at most the model's largest output; the other parts together get at most its largest input."""
     full, short = allocation_of(128_000), allocation_of(128_000, max_output=16_384)
     assert (full.response, short.response) == (51_200, 16_384)
     assert (short.history, short.files) == (full.history, full.files) == (38_400, 23_040)
@@ -238,7 +246,10 @@ def test_an_allocation_keeps_to_the_largest_input_and_answer() -> None:
     max_output=st.none() | st.integers(256, 1_000_000),
 )
 def test_the_parts_of_a_window_never_exceed_it(window: int, max_input: int | None, max_output: int | None) -> None:
-    """A window's shares also fit the model's largest input and answer; without these limits they sum to the window."""
+    """The parts fit the window and the model's input and output limits.
+
+    Without such limits they add up to the window.
+    """
     limits = {"max_input": max_input, "max_output": max_output}
     parts = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
     values = parts.model_dump()

@@ -25,12 +25,12 @@ from memtypes.model.filters import (
 
 
 def test_one_operator_on_one_field_is_one_comparison() -> None:
-    """A filter with one operator on one field is parsed to that comparison, not to a conjunction of one."""
+    """A filter with one operator on one field becomes a comparison, not a conjunction with one member."""
     assert parse_filter({"importance": {"gte": 7}}) == Compare("importance", Op.GTE, 7)
 
 
 def test_several_fields_and_operators_must_all_hold() -> None:
-    """A filter object with several members is a conjunction of them."""
+    """A filter with several fields, or several operators on a field, becomes a conjunction of comparisons."""
     assert parse_filter({"importance": {"gte": 2, "lt": 9}, "speaker": {"eq": "Ana"}}) == All(
         (
             All((Compare("importance", Op.GTE, 2), Compare("importance", Op.LT, 9))),
@@ -40,7 +40,7 @@ def test_several_fields_and_operators_must_all_hold() -> None:
 
 
 def test_and_or_and_not_can_be_nested() -> None:
-    """The connectives and, or and not take filters, nested ones included."""
+    """`and`, `or` and `not` may contain filters that again contain `and`, `or` or `not`."""
     tree = {"or": [{"not": {"tags": {"any": ["a", "b"]}}}, {"and": [{"pinned": {"eq": True}}]}]}
     assert parse_filter(tree) == AnyOf(
         (Not(Compare("tags", Op.ANY, ("a", "b"))), All((Compare("pinned", Op.EQ, True),)))
@@ -93,15 +93,15 @@ def test_metadata_takes_any_scalar(value: object) -> None:
         ({"not": []}, "filters.not", "at least one field"),
     ],
 )
-def test_a_filter_with_a_mistake_says_where_and_what(tree: Any, path: str, why: str) -> None:
-    """Each mistake is refused with the path of the field and the reason."""
+def test_the_error_for_an_invalid_filter_has_its_path_and_reason(tree: Any, path: str, why: str) -> None:
+    """The error for an invalid filter has the path of the mistake and the reason."""
     with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")) as caught:
         parse_filter(tree)
     assert caught.value.path == path
 
 
-def test_a_filter_can_not_nest_without_end() -> None:
-    """The depth of a filter is limited, so that a request can not exhaust the stack."""
+def test_the_depth_of_a_filter_is_limited() -> None:
+    """A filter nested too deeply is refused, so that a request cannot exhaust the stack."""
     tree: dict[str, Any] = {"pinned": {"eq": True}}
     for _ in range(50):
         tree = {"not": tree}
@@ -109,14 +109,14 @@ def test_a_filter_can_not_nest_without_end() -> None:
         parse_filter(tree)
 
 
-def test_a_filter_can_not_have_endless_conditions() -> None:
-    """The number of conditions in a filter is limited."""
+def test_the_number_of_conditions_in_a_filter_is_limited() -> None:
+    """A filter with more than MAX_CONDITIONS conditions is refused."""
     with pytest.raises(InvalidRequest, match=f"at most {MAX_CONDITIONS} conditions"):
         parse_filter({"or": [{"importance": {"eq": 5}}] * (MAX_CONDITIONS + 1)})
 
 
-def test_the_lists_of_a_filter_are_bounded_together() -> None:
-    """The length of each list in a filter, and of all its lists together, is limited."""
+def test_the_values_in_all_lists_of_a_filter_are_limited() -> None:
+    """A filter with ten lists of 1,000 values is accepted, one with eleven is refused."""
     values = [str(number) for number in range(1_000)]
     assert parse_filter({"or": [{"tags": {"any": values}}] * 10})
     with pytest.raises(InvalidRequest, match="at most 10000 values together"):
@@ -138,8 +138,8 @@ def test_the_lists_of_a_filter_are_bounded_together() -> None:
         ("metadata.a.b", Kind.METADATA),
     ],
 )
-def test_the_kind_of_a_field_follows_from_its_type(field: str, kind: Kind) -> None:
-    """The table of filterable fields is derived from the memory types."""
+def test_the_kind_of_a_filterable_field_follows_from_its_type(field: str, kind: Kind) -> None:
+    """The kind of value with which a filter compares a field follows from the field's type in the memory classes."""
     assert kind_of_field(field) is kind
 
 
@@ -148,7 +148,7 @@ def test_internal_fields_can_not_be_filtered_by() -> None:
     assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
 
 
-def test_all_of_leaves_out_what_is_absent() -> None:
+def test_all_of_skips_filters_that_are_none() -> None:
     """`all_of()` skips filters that are None. Without any filter it returns a condition that always holds."""
     pinned = Compare("pinned", Op.EQ, True)
     assert all_of(None, pinned, None) == pinned

@@ -1,4 +1,4 @@
-"""Strict JSON decoding."""
+"""Strict decoding of JSON, which refuses repeated keys, NaN and numbers that can't be stored."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_nesting_up_to_the_limit_is_read() -> None:
     assert str(strict_json(raw)).count("[") == MAX_DEPTH - 1
 
 
-def test_values_of_files_are_read_one_after_the_other() -> None:
-    """`value_at()` returns a value and the position after it; it accepts repeated keys and huge integers."""
+def test_values_in_a_text_are_read_one_after_the_other() -> None:
+    """`value_at()` returns the JSON value at a position and its end; it accepts repeated keys and huge integers."""
     text = ' {"a": 1, "a": 12345678901234567890123} [2]'
     value, end = value_at(text, skip_blank(text, 0))
     assert value == {"a": 12345678901234567890123}
@@ -96,8 +96,8 @@ def test_values_of_files_are_read_one_after_the_other() -> None:
         ("1 2", "has text after the JSON value, from character 3 on", 2),
     ],
 )
-def test_errors_in_files_have_their_position(text: str, reason: str, position: int) -> None:
-    """The position in an error is that of the first invalid character."""
+def test_errors_have_the_position_of_the_mistake(text: str, reason: str, position: int) -> None:
+    """The error for invalid JSON has the position of the first invalid character."""
     with pytest.raises(MalformedJson) as refused:
         whole_value(text)
     assert (str(refused.value), refused.value.position) == (reason, position)

@@ -89,20 +89,20 @@ def test_a_draft_needs_only_type_and_content(kind: str) -> None:
     ],
 )
 def test_a_draft_with_a_mistake_is_refused(fields: dict[str, Any], why: str) -> None:
-    """The error for an invalid draft names the invalid field."""
+    """A draft with an invalid field is refused with an error that says what is wrong."""
     with pytest.raises(ValidationError, match=why):
         DRAFT.validate_python({"type": "episodic", "content": "x"} | fields)
 
 
-def test_a_time_of_any_offset_is_kept_as_utc() -> None:
-    """The instant is unchanged and is written in UTC."""
+def test_a_time_with_any_offset_is_stored_as_utc() -> None:
+    """A time with another offset is converted to UTC and stays the same instant."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "x", "created_at": "2026-01-01T01:30:00+01:30"})
     assert draft.created_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert rfc3339(draft.created_at) == "2026-01-01T00:00:00Z"
 
 
 def test_a_source_may_be_a_name() -> None:
-    """A string as a draft's `source` becomes the `caller` of the source."""
+    """If a draft's `source` is a string, that string becomes the `caller` of its source."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "x", "source": "import"})
     assert draft.source is not None
     assert draft.source.caller == "import"
@@ -130,7 +130,7 @@ OWN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 def test_payloads_round_trip(kind: str) -> None:
-    """Decoding an encoded memory gives an equal one, with all fields of its type set or none."""
+    """A memory with all optional fields of its type, or with none, is equal after encoding and decoding."""
     full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **OWN[kind])
     assert from_payload(full.to_payload()) == full
     bare = memory(kind)
@@ -150,7 +150,7 @@ def test_an_event_is_embedded_with_its_day_in_words_and_its_speaker() -> None:
 
 
 def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
-    """A title is embedded only if it differs from the first line."""
+    """A title is embedded before the content, unless it equals the content's first line."""
     assert memory("semantic", concept="Lost my job as a banker.").embedding_text() == "Lost my job as a banker."
     assert memory("semantic", concept="Work").embedding_text() == "Work: Lost my job as a banker."
     assert memory("procedural", procedure_name="Deploy", steps=["a"]).line() == "Deploy: Lost my job as a banker.\n1. a"
@@ -165,7 +165,7 @@ def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
 def test_the_speaker_is_part_of_an_events_identity() -> None:
     """The same words of two speakers are two events.
 
-    Likewise `due_at` is part of a task's identity, and `todo_id` of a working memory's.
+    Likewise, a different `due_at` makes another task, and a different `todo_id` another working memory.
     """
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
@@ -173,7 +173,7 @@ def test_the_speaker_is_part_of_an_events_identity() -> None:
 
 
 def test_the_session_is_part_of_a_private_memorys_identity() -> None:
-    """A private text has another id in each session, a public one the same."""
+    """The same private text is another memory in each session; the same public text is one memory in all sessions."""
     shared = [memory("semantic", session_id=s).identity() for s in ("a", "b")]
     private = [memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")]
     assert shared[0] == shared[1]
@@ -181,7 +181,7 @@ def test_the_session_is_part_of_a_private_memorys_identity() -> None:
 
 
 def test_the_day_is_part_of_an_events_identity() -> None:
-    """The same words on another day are another event; the same words as a fact are one fact on any day."""
+    """The same words on two days are two events, but only one fact."""
     for kind, same in (("episodic", False), ("semantic", True)):
         first, other = (memory(kind, created_at=at) for at in (AT, AT + timedelta(days=1)))
         assert (first.identity() == other.identity()) is same
@@ -200,15 +200,21 @@ def test_the_day_is_part_of_an_events_identity() -> None:
     ],
 )
 def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
-    """`at()` computes a memory's state at a time. A memory that is current again has no end and no successor."""
+    """`at()` computes a memory's state at a time.
+
+    If its replacement has expired, the memory is current and has no end.
+    """
     seen = memory("semantic", **fields).at(AT + timedelta(days=days))
     assert seen.state is state
     if "state_until" in fields and state is State.CURRENT:
         assert (seen.valid_to, seen.superseded_by, seen.state_until) == (None, None, None)
 
 
-def test_a_fact_that_has_changed_says_since_when_it_holds() -> None:
-    """A replaced fact says until when it held, unless its successor expires. The embedded text has no day."""
+def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
+    """A dated fact is shown with the day since when it holds, or if it was replaced, until when it held.
+
+    If its replacement will expire, the fact is shown with its first day. The embedded text has no day.
+    """
     fact = memory("semantic", dated=True)
     assert fact.line() == f"{fact.content} (since 2023-01-20)"
     assert fact.embedding_text() == memory("semantic").line() == fact.content
@@ -218,7 +224,7 @@ def test_a_fact_that_has_changed_says_since_when_it_holds() -> None:
 
 
 def test_an_edited_memory_keeps_its_earlier_texts() -> None:
-    """Each earlier text ends when the next begins.
+    """An edited memory keeps its earlier texts, each until the time at which the next text replaced it.
 
     The oldest are dropped if there are too many or their total is too long.
     """
@@ -250,23 +256,26 @@ def test_a_copy_is_validated_like_the_original() -> None:
 
 
 @given(st.text(min_size=1).filter(lambda text: bool(text.strip())))
-def test_a_first_line_is_never_blank_nor_long(text: str) -> None:
-    """The default title of any content is short and not blank."""
+def test_a_default_title_is_neither_blank_nor_long(text: str) -> None:
+    """`first_line()` of any content, which is the default title, has 1 to 500 characters and is not blank."""
     line = first_line(text)
     assert line.strip() == line
     assert 1 <= len(line) <= 500
 
 
 def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
-    """The long-term types divide the whole context budget among them; working memory has no share."""
+    """The long-term types divide their whole token budget among them.
+
+    Working memory has no share and alone is private.
+    """
     assert sum(POLICIES[kind].share for kind in LONG_TERM) == pytest.approx(1.0)
     assert MemoryType.WORKING not in LONG_TERM
     private = {kind for kind in MemoryType if POLICIES[kind].visibility is Visibility.SESSION}
     assert private == {MemoryType.WORKING}
 
 
-def test_types_that_have_defaults_fill_them_from_the_content() -> None:
-    """Title, concept and name default to the first line of the content."""
+def test_titles_and_names_default_to_the_first_line_of_the_content() -> None:
+    """An event's title and a procedure's name default to the content's first line. A working memory has no title."""
     draft = Draft(content="\n  First line \nsecond")
     names = {kind: cls.defaults(draft) for kind, cls in MEMORY_CLASSES.items()}
     assert names[MemoryType.EPISODIC] == {"title": "First line"}
@@ -274,8 +283,8 @@ def test_types_that_have_defaults_fill_them_from_the_content() -> None:
     assert names[MemoryType.WORKING] == {}
 
 
-def test_links_and_due_words_survive_the_payload() -> None:
-    """Links, the words of the due time and the firing time are decoded unchanged."""
+def test_links_due_text_and_firing_time_survive_the_payload() -> None:
+    """A task's links, due text and firing time are unchanged after encoding and decoding."""
     given: dict[str, Any] = {
         "links": [{"to": "m-1", "type": "derived_from", "strength": 0.5}],
         "due_text": "tomorrow at 3pm",
