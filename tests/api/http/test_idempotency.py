@@ -35,7 +35,7 @@ class Maker:
 
 @pytest.fixture
 def once() -> IdempotentCalls:
-    """Idempotent calls that have no stored answers yet."""
+    """An `IdempotentCalls` whose store has no answers yet."""
     return IdempotentCalls(FakeAnswers(lambda: NOW))
 
 

@@ -77,10 +77,7 @@ async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
 
 
 async def test_only_what_is_shown_counts_as_used(clock: Clock) -> None:
-    """A context that is too long for the client is built again, smaller.
-
-    Only memories in the last one count as used.
-    """
+    """If a context is too long for the client, a shorter one is built. Only memories in this one count as used."""
     services = fake_services(clock)
     async with connect(services) as http:
         session = ClientSession(http, services, "", "s1", headers={"X-Remembrancer-Namespace": "n"})

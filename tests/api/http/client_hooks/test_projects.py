@@ -49,7 +49,7 @@ async def test_a_namespace_header_overrides_the_folder(session: ClientSession) -
 
 
 async def test_worktrees_and_subfolders_are_one_project(session: ClientSession, tmp_path: Path) -> None:
-    """Subfolders and git worktrees have their project's namespace, unless a Remembrancer file in them names another."""
+    """Subfolders and git worktrees share their project's namespace, unless a file `.remembrancer.toml` sets another."""
     main = tmp_path / "main"
     (main / "src").mkdir(parents=True)
     git(main, "init")

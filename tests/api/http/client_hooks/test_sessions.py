@@ -121,7 +121,7 @@ async def test_a_fact_that_a_session_stated_is_not_shown_in_that_session(session
 async def test_a_prompt_is_not_shown_a_fact_that_it_states(session: ClientSession) -> None:
     """A prompt that states a known fact is not shown the fact.
 
-    A fact in a prompt of the source `system` is shown later.
+    A prompt that the client itself sends (source `system`) does not count as stating it.
     """
     await session.exchange(FACT, "Good.")
     following = session.another()

@@ -150,7 +150,7 @@ async def test_workflows_show_state_and_events(live_visit: Visit) -> None:
 
 
 async def test_button_takes_a_decision_back(visit: Visit) -> None:
-    """The list shows why upkeep forgot a memory. The button undoes that decision, and a second press is a 409."""
+    """The list of decisions says why upkeep forgot a memory. A button undoes this, and a second press is a 409."""
     await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     await visit.send("/upkeep", 200, job="forget", max_age_days="30", apply="true")
     page = await visit.open("/decisions")

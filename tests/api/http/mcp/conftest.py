@@ -26,7 +26,7 @@ OpenMcp: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
 async def mcp_client(
     services: Services, path: str = "/mcp", mode: str = "2026-07-28", headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Client]:
-    """The MCP SDK's client, connected to an application over `services`. mode: protocol version, as in `ERAS`."""
+    """The MCP SDK's client of an application over `services`. mode: one of `ERAS`, the versions of the protocol."""
     app = application(services)
     async with app.lifespan():
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]

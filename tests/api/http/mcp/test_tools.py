@@ -66,7 +66,7 @@ async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
 
 
 async def test_search_lists_one_line_a_hit(client: Client) -> None:
-    """Each hit is one line: id, type, date, score and the first words, without line breaks and cut if long."""
+    """memory_search returns a line for each hit: id, type, date, score and the first words, cut if long."""
     known_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
     (line,) = (await call(client, "memory_search", query="hold the lock")).splitlines()
     assert line.startswith(f"{known_id} · procedural · 2026-03-01 · ")
@@ -108,7 +108,7 @@ async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client)
 
 
 async def test_a_forgotten_memory_is_gone(client: Client) -> None:
-    """The answer quotes the deleted memory. Afterwards its id is unknown and no search finds it."""
+    """The tool memory_forget quotes the deleted memory. Afterwards its id is unknown and no search finds it."""
     known_id = await remembered(client, HOLD, type="semantic")
     assert await call(client, "memory_forget", id=known_id.upper()) == f"deleted {known_id}: {HOLD}"
     assert await call(client, "memory_search", query="hold") == "No memory matches."
@@ -181,7 +181,7 @@ async def test_an_unexpected_fault_shows_no_internals(services: Services) -> Non
 
 
 async def test_prompts_contain_what_is_remembered(client: Client) -> None:
-    """The prompt `recall` contains memories for its query, and `what_is_left` contains the open to-dos only."""
+    """The MCP prompt `recall` contains memories for its query. `what_is_left` contains the open to-dos only."""
     await remembered(client, HOLD, type="semantic")
     await remembered(client, "Write the runbook page", type="prospective")
     prompts = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}

@@ -262,7 +262,7 @@ async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services
 
 
 async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
-    """The periodic run of upkeep jobs deletes memories of every tenant that expired before the set number of days."""
+    """The periodic run of upkeep jobs deletes memories of all tenants that expired more than `expired_days` ago."""
     past = {"created_at": "2025-01-01T00:00:00Z", "type": "episodic", "namespace": "ann"}
     texts = {"long over": "2026-01-15T00:00:00Z", "just over": "2026-02-20T00:00:00Z", "open": None}
     tenants = ("acme", "other")

@@ -249,7 +249,7 @@ async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncCli
 async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.AsyncClient) -> None:
     """A text that differs from a memory only in case and punctuation is merged.
 
-    An undo stores it as a memory for good.
+    An undo stores it as a separate memory, which is not merged again.
     """
     first = await write(client, "Tea is served at four.", session_id="a")
     for _ in range(2):
@@ -384,7 +384,7 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
 ) -> None:
     """Upkeep jobs restore no forgotten fact.
 
-    An undo does, and if it restores a fact and its successor, in either order, the fact is replaced by the successor or
+    If a fact and its successor are both restored by undos, in either order, the fact is replaced by the successor or
     contested.
     """
     ids = await limits(client, 10, 20)

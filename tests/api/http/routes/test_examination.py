@@ -126,7 +126,10 @@ async def test_filler_is_rejected_only_if_a_review_is_requested(
 
 
 def scoring(scores: Mapping[str, int]) -> Answer:
-    """A fake endpoint of a language model. It answers with the score of the reviewer that asks, or with a 500."""
+    """A fake language model.
+
+    It answers with the score of the reviewer that asks, or with a 500 if `scores` has none.
+    """
 
     def answer(request: dict[str, Any]) -> tuple[int, str]:
         instructions = request["messages"][0]["content"]

@@ -101,7 +101,7 @@ async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.
     ],
 )
 async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, content: str, kind: str) -> None:
-    """A rule becomes a fact, a request a task, an incident an event, and a list of steps a procedure."""
+    """Rules become facts, requests become tasks, incidents become events, and lists of steps become procedures."""
     answer = await _stop(client, [{"role": "user", "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
     assert answer["results"][0]["status"] == "stored"
     assert answer["results"][0]["types"][0] == kind
@@ -153,7 +153,7 @@ async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncC
 
 @pytest.mark.slow
 async def test_large_conversations_are_accepted_up_to_10_000_messages(client: httpx.AsyncClient) -> None:
-    """A conversation of over 1,000 messages and 3 MiB gets a result for each message. Above 10,000 it is refused."""
+    """A conversation of over 1,000 messages and 3 MiB is accepted. One of over 10,000 messages is refused."""
     messages = [{"role": "user", "content": f"ok {index % 10}"} for index in range(1_001)]
     messages.append({"role": "user", "content": "we walked on and on and " * 140_000})
     answer = await _stop(client, messages)

@@ -91,7 +91,7 @@ async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Servi
 
 
 async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Services) -> None:
-    """Metrics count turns, tokens, flushes and evictions of threads, locks, and turns that wait to be stored."""
+    """Metrics count turns, tokens, flushes and evictions of threads, and how many locks were acquired and lost."""
     async with outage_client(tmp_path, services) as (client, _):
         thread = (await begun(client, resource="small"))["id"]
         for _ in range(5):

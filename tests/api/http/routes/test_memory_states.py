@@ -203,7 +203,7 @@ async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(no
 
 
 async def test_a_replaced_memory_is_current_again_when_its_successor_expires(notebook: Notebook) -> None:
-    """If a PATCH or a repeated write sets an expiry time of the successor, the memory is current from that time."""
+    """A PATCH or a repeated write can make the successor expire. From then on the replaced memory is current."""
     old, new = await ports(notebook)
     await notebook.patch(new, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert (await notebook.read(old))["state_until"] == "2026-03-01T13:00:00Z"
@@ -255,7 +255,7 @@ async def test_editing_a_successor_to_another_subject_brings_back_what_it_replac
 async def test_a_replaced_memory_that_is_edited_to_another_subject_is_current(
     notebook: Notebook, content: str, state: str
 ) -> None:
-    """If the edit only changes the old value, and not the subject, the memory stays replaced."""
+    """If an edit changes the value of a replaced memory, but not its subject, the memory stays replaced."""
     old, new = await ports(notebook)
     await notebook.patch(old, content=content)
     assert await notebook.states(old, new) == [state, "current"]
@@ -282,7 +282,7 @@ async def test_a_restored_memory_and_its_successor_are_contested(notebook: Noteb
 
 
 async def test_a_restored_memory_is_not_replaced_when_its_successor_is_written_again(notebook: Notebook) -> None:
-    """If the text of the successor is written again, both memories stay contested."""
+    """If the text of the successor is written again, the restored memory and its successor stay contested."""
     old, new = await ports(notebook)
     await notebook.restore(old)
     await notebook.write(PORTS[1])
@@ -300,7 +300,10 @@ async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Noteboo
 
 
 async def test_the_end_of_a_memory_can_be_set_and_taken_back(notebook: Notebook) -> None:
-    """A memory ended by valid_to replaces nothing. With valid_to null again, it and the replaced one are contested."""
+    """If valid_to ends a memory, the fact that it had replaced is current.
+
+    If valid_to is set to null again, both are contested.
+    """
     old, new = await ports(notebook)
     ended = await notebook.patch(new, valid_to=NOW.isoformat())
     assert (ended["state"], ended["superseded_by"], await notebook.found()) == ("replaced", None, [PORTS[0]])
@@ -334,9 +337,9 @@ async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_th
 
 
 async def test_another_end_of_a_replaced_memory_keeps_the_reason(notebook: Notebook, times: list[datetime]) -> None:
-    """Another valid_to does not change the state reason.
+    """If a replaced memory gets another valid_to, its state reason stays.
 
-    If the successor is deleted, the memory is still current again.
+    If its successor is deleted, it is current.
     """
     old, new = await ports(notebook)
     before = await notebook.read(old)
@@ -411,7 +414,7 @@ async def test_links_of_a_patch_that_also_sets_a_new_text_are_kept(notebook: Not
 async def test_deleting_a_fact_that_was_stated_again_brings_back_both_neighbours(notebook: Notebook) -> None:
     """A replaced fact that is written again is current.
 
-    If it is deleted, the fact before and the fact after it return.
+    If it is deleted, the facts before and after it are no longer replaced.
     """
     first = (await notebook.write(PORTS[0], created_at="2026-01-01T00:00:00Z"))["id"]
     items = [{"type": "semantic", "content": content} for content in PORTS[1:]]
@@ -425,9 +428,9 @@ async def test_deleting_a_fact_that_was_stated_again_brings_back_both_neighbours
 
 
 async def test_facts_that_replace_each_other_are_not_both_hidden(notebook: Notebook) -> None:
-    """An older fact edited to contradict a later one replaces it.
+    """If an older fact is edited to contradict a later one, it replaces the later one.
 
-    If the edited text is written again, it still does.
+    Writing the edited text again changes nothing.
     """
     edited = (await notebook.write("Tea is green.", created_at="2026-01-01T00:00:00Z"))["id"]
     later = (await notebook.write(PORTS[0], created_at="2026-02-01T00:00:00Z"))["id"]

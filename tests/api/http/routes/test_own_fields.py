@@ -72,10 +72,10 @@ async def test_related_concepts_are_searched(client: httpx.AsyncClient) -> None:
         ("episodic", {}, {"emotional_valence": -2}),
     ],
 )
-async def test_reliable_memories_rank_higher(
+async def test_reliable_or_emotional_memories_rank_higher(
     client: httpx.AsyncClient, kind: str, less: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    """A higher confidence, success rate or emotional valence, by memory type, raises a memory's importance signal."""
+    """A fact's confidence, a procedure's success rate and an event's emotion raise its importance signal."""
     low = await store(client, type=kind, content="The release is on Monday.", **less)
     high = await store(client, type=kind, content="The release is by train.", **more)
     assert await importance_of(client, low) < await importance_of(client, high)

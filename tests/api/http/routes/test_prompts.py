@@ -107,7 +107,7 @@ async def test_the_default_budget_of_a_prompt_is_1500_tokens(world: WorkingClien
     await world.post("/v1/hooks/prompt-submit", 422, prompt="go on", profile="unknown")
 
 
-async def test_of_a_long_prompt_both_ends_are_the_query(world: WorkingClient) -> None:
+async def test_a_long_prompt_is_searched_for_by_both_of_its_ends(world: WorkingClient) -> None:
     """A prompt with a long pasted text in the middle is searched for by its first and last words."""
     await world.post("/v1/memories", 201, type="semantic", content="The parser is in src/parse.py")
     prompt = "Where is the parser? " + "pasted-word " * 30_000 + "Tell me the file of the parser."

@@ -199,7 +199,7 @@ async def test_a_tokenizer_that_is_named_is_the_one_that_counts(services: Servic
 
 
 async def test_a_workflows_history_is_cut_to_the_providers_count(services: Services, live: LiveClient) -> None:
-    """If the provider fails, the answer reports `token_count` as degraded."""
+    """A workflow's history fits the budget by the provider's count. If that fails, `token_count` is degraded."""
     for provider, degraded in ((length_of, []), (refusal, ["token_count"])):
         async with counted(with_live_workflows(services, live), provider) as client:
             space = {"namespace": uuid.uuid4().hex}

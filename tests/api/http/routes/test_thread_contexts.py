@@ -146,9 +146,9 @@ async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> N
 
 
 async def test_a_models_name_is_enough_to_set_the_budget(client: httpx.AsyncClient) -> None:
-    """The default budget is a part of the context window of the request's or policy's model.
+    """The default budget is a part of the context window of the model that the request or the policy names.
 
-    It is required if the model is unknown.
+    Without a known model, the request has to set the budget.
     """
     plain, modelled = (await begun(client))["id"], (await begun(client, resource="modelled"))["id"]
     shared = (await begun(client, resource="shared"))["id"]

@@ -82,7 +82,7 @@ async def test_ids_of_any_form_give_each_user_and_session_a_thread_of_its_own(cl
 
 
 async def test_an_empty_variable_or_invalid_key_is_refused_with_its_place(client: httpx.AsyncClient) -> None:
-    """A key template with `%` after a variable, or with an empty variable, is a 422 that names the field."""
+    """A thread key with an empty variable, or a template with `%` after a variable, is a 422 that names the field."""
     variables = {"user": {"id": "u"}, "session": {"id": ""}}
     problem = await begun(client, 422, resource="notes", variables=variables)
     assert problem["detail"] == "variables.session.id: must be a string that is not empty, or an integer"

@@ -62,7 +62,7 @@ async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient
 
 
 async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
-    """A turn above the token limit, with a role that the policy never keeps, or for another version is refused."""
+    """A turn is refused if it exceeds the token limit, has a role that is never kept, or expects another version."""
     support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
     await say(client, support, words(201), status=422)
     assert (await say(client, support, "hello", expected_version=0))["version"] == 1
@@ -130,7 +130,7 @@ async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resou
 async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncClient) -> None:
     """If an ancestor of a thread was deleted, the chain of ancestors sets `gap`.
 
-    A thread with twenty ancestors is a 422.
+    Opening a thread below twenty ancestors is a 422.
     """
     ids = [(await begun(client))["id"]]
     for _ in range(19):

@@ -84,7 +84,7 @@ async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClie
 async def test_a_change_told_in_natural_words_replaces_or_contests_the_older_fact(
     facts: httpx.AsyncClient, older: str, newer: str
 ) -> None:
-    """A change such as "The standup has been moved" replaces or contests the older fact, and searches find it first."""
+    """A change such as "The standup has been moved" replaces or contests the older fact, and is found first."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert old["id"] in new.get("supersedes", []) + new.get("contests", [])

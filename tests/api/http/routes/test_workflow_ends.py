@@ -69,7 +69,7 @@ async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
 async def test_expired_log_leaves_state_chain_and_resources(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """Of an ended workflow, the last state, the chain and the resources outlive the events."""
+    """If the events of an ended workflow expire, its last state, its ancestors and its resources can still be read."""
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
@@ -221,7 +221,7 @@ class EndOfWorkflow(ScreeningGate):
     client: httpx.AsyncClient | None = None
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """Return the submission unchanged. At the first note, end the workflow `w` before that."""
+        """End the workflow `w` before the first note is written, and return the submission unchanged."""
         if self.client is not None and submission.draft.type is MemoryType.WORKING:
             client, self.client = self.client, None
             assert (await post(client, self.scope, "w/events", {"type": "completed"})).status_code == 201

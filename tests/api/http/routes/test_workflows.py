@@ -70,7 +70,7 @@ async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClie
 
 
 async def test_a_conflicting_event_is_answered_with_the_workflows_version(client: httpx.AsyncClient) -> None:
-    """An event is a 409 if the workflow has ended, or has another version than expected_version.
+    """Appending an event is a 409 if the workflow has ended, or is not at the event's expected_version.
 
     The answer has the workflow's current version.
     """

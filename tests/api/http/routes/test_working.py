@@ -38,7 +38,7 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
 
 
 async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient) -> None:
-    """Notes linked to a to-do stay until it is completed, unless they have a ttl_s.
+    """Notes linked to a to-do stay until it is completed, unless they were given a ttl_s.
 
     Other notes expire after five minutes without use.
     """
@@ -246,7 +246,7 @@ async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingCli
 
 
 async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
-    """A cleared note that is created again in its session has the same id, and is live again."""
+    """A cleared note that is created again in its session has the same id, and is retrieved again."""
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
     world.later(5)
