@@ -1,7 +1,8 @@
 """Builds an agent's whole context: working memory, due tasks, long-term memory and its threads, in one token budget.
 
-The budget is divided like a model's window (see `Allocation`). Working memory gets the share `system`, long-term memory
-and due tasks get `memory`, threads get `history` and `files`. Tokens that one part does not need go to the others.
+The budget has the shares of an `Allocation`, which divides a model's context window. Working memory gets the share
+`system`, long-term memory and due tasks get `memory`, threads get `history` and `files`. Tokens that one part does not
+need go to the others.
 """
 
 from __future__ import annotations
@@ -47,11 +48,12 @@ _log = logging.getLogger(__name__)
 
 
 class AgentContextPost(Model):
-    """A request for an agent's context. query: by default the beginning of the newest turn of its threads.
+    """A request for an agent's context. query: by default the beginning of the newest turn of the agent's threads.
 
-    variables: values for the key templates of its threads, such as {"project": "x"}; session.id and agent.id are added.
-    model: the model that reads the context. budget: maximum tokens of the whole context; by default the model's window
-    less its response, or 8,000 if the window is unknown. floor: relevance below which a memory is left out.
+    variables: values for placeholders in the keys of these threads, such as {"project": "x"}. session.id and agent.id
+    are added. model: the model that reads the context. budget: maximum tokens of the whole context; by default the
+    model's window less its response, or 8,000 if the window is unknown. floor: a memory whose relevance (0 to 1) is
+    lower is left out.
     """
 
     namespace: Name
@@ -90,7 +92,7 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context. due: due tasks, without their headings. memory: all other long-term memory."""
+    """The parts of an agent's context. due: due tasks. memory: other long-term memory, with headings of due tasks."""
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -101,9 +103,9 @@ class AgentContextParts(Answer):
 class AgentContextMetadata(Answer):
     """Size of an agent's context and the settings behind it.
 
-    total_tokens: the tokenizer's count of the context plus `margin`, a share such as 0.1 by which the model may count
-    more; at most the budget. model_tokens: the count of the model's provider; left out if no provider counts for the
-    model. allocation: tokens that each part was allotted. degraded: parts of the service that did not answer.
+    total_tokens: the tokenizer's count of the context, increased by the share `margin` (such as 0.1), because the model
+    may count more. model_tokens: the count of the model's provider; left out if no provider counts for the model.
+    allocation: tokens that each part was allotted. degraded: parts of the service that did not answer.
     """
 
     total_tokens: int
@@ -134,7 +136,7 @@ class _ShownThread:
 
 @dataclass(frozen=True, slots=True)
 class _AgentContext:
-    """An agent's context; its parts share one token budget. due: ids of due tasks. degraded: stores that were away."""
+    """An agent's context in one token budget. due: ids of due tasks. degraded: parts that could not be read."""
 
     retrieval: Retrieval
     due: set[str]
@@ -155,16 +157,16 @@ class _AgentContext:
 
 @dataclass(frozen=True, slots=True)
 class AgentContexts:
-    """Builds the whole contexts of agents, with the services of this process."""
+    """Builds contexts for agents from working memory, tasks, long-term memory and the agents' threads."""
 
     services: Services
 
     async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
-        """Build the requested context. Due tasks in it stay due: they are not marked as fired.
+        """Build the context that `asked` describes. Due tasks in the context stay due: they are not marked as fired.
 
-        Raises InvalidRequest for an invalid request, such as one without a variable that the key of a thread needs, and
-        Unavailable if memories cannot be read. If threads cannot be read, the context has none, and its `degraded`
-        lists "threads".
+        Raises InvalidRequest for an invalid request, for example if `variables` lacks a placeholder in the key of a
+        thread, and Unavailable if memories cannot be read. If threads cannot be read, the context has none, and its
+        `degraded` lists "threads".
         """
         model = None if asked.model is None else self.services.models().find(asked.model)
 
@@ -213,7 +215,7 @@ class AgentContexts:
         return _AgentContext(retrieval, due, shown, budget, degraded)
 
     async def _threads(self, scope: Scope, asked: AgentContextPost) -> tuple[list[AgentThread], list[str]]:
-        """(the agent's threads, parts that did not respond). The latter is ["threads"] if threads cannot be read."""
+        """(the agent's threads, names of parts that did not respond: ["threads"] if threads cannot be read, or [])."""
         session = {} if asked.session_id is None else {"session": {"id": asked.session_id}}
         try:
             return await threads_of_agent(self.services.threads, scope, {**session, **asked.variables}), []
@@ -224,7 +226,7 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """Render the threads in `budget` tokens. Each thread gets an equal share of what earlier threads left over."""
+        """Render the threads in `budget` tokens. Each may take the free tokens divided by the count of threads left."""
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
@@ -279,7 +281,7 @@ async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
 
 
 def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:
-    """The parts of a context and their sizes. Headings of working memory count to `working`, all others to `memory`."""
+    """The parts of a context and their sizes in tokens. The headings of due tasks count to `memory`, not to `due`."""
     working = [item for item in memories.items if item.type is MemoryType.WORKING]
     due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
     memory = [item for item in memories.items if item not in working and item not in due]

@@ -85,7 +85,7 @@ class _Frame:
 
     @property
     def budget(self) -> int:
-        """Maximum tokens of a context that fits within `limit` together with the surrounding text."""
+        """Maximum tokens of the context, so that it and the text around it have at most `limit` tokens."""
         return max(0, self.limit - self.size(self.framed("")) - _JOINS)
 
 
@@ -133,7 +133,7 @@ class ClientContexts:
         return await self._answer(scope, frame, request, shown)
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
-        """Answer a session's start with open tasks and recent memories new to the session; empty if there are none."""
+        """Answer a session's start with open tasks and recent memories not shown before; empty if there are none."""
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -178,7 +178,7 @@ class ClientContexts:
         return _Frame(name, introduction, self.services.tokenizers[encoding], encoding, limit)
 
     async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame, shown: Shown) -> _Fitting | None:
-        """Build a context that fits into `frame` and repeats nothing that the session was shown before.
+        """Build a context within the token limit of `frame` that repeats nothing that the session was shown before.
 
         Returns None if no such context could be built. A due task may be repeated, because an earlier text that
         mentions the task does not say that it is due.
@@ -207,7 +207,7 @@ class ClientContexts:
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
-        """Answer a hook with the context of `retrieval`, and mark the due tasks in the context as fired.
+        """Answer a hook with the context of `retrieval`, and mark due tasks in it as fired (not due again).
 
         If marking fails or takes too long, the tasks stay due. The context is returned even then, because its memories
         are already recorded as shown to the session.
@@ -235,10 +235,10 @@ class ClientContexts:
 
 
 def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
-    """(ids of items that say nothing new, hashes of the sentences that are new to the session).
+    """(ids of the items that say nothing new, hashes of the sentences of all items that are new to the session).
 
-    An item says nothing new if each of its sentences was shown to the session before or is part of a longer item.
-    shown: hashes of the sentences that the session was shown before.
+    An item says nothing new if each of its sentences was shown to the session before or occurs in a longer item of
+    `items`. shown: hashes of the sentences that the session was shown before.
     """
     repeated: list[str] = []
     texts: list[str] = []
@@ -259,7 +259,7 @@ def _statements(text: str) -> set[str]:
 
 
 def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """A filter that excludes what the client's history has: memories of this session since its last compaction."""
+    """A filter that excludes memories of the session since its last compaction: the client's history has their text."""
     said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
         said["created_at"] = {"gte": rfc3339(shown.since)}

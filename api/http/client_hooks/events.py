@@ -73,7 +73,7 @@ class ClientEvent(BaseModel):
 
     @property
     def said(self) -> str | None:
-        """The text of the user's prompt; None for a slash command and for a prompt that the user did not write."""
+        """The text of the user's prompt; None for a slash command and for a prompt that the client sent by itself."""
         if self.prompt is None or self.prompt.startswith("/") or self.source in _NOT_SAID_BY_THE_USER:
             return None
         return self.prompt
@@ -82,7 +82,7 @@ class ClientEvent(BaseModel):
     def folder(self) -> str | None:
         """The folder in which the session began, if the transcript's path reveals it; else the current folder.
 
-        Claude Code stores transcripts in a folder named after it, in which "-" replaces all but letters and digits.
+        Claude Code names the transcript's folder after that folder's path, with "-" for all but letters and digits.
         """
         if self.cwd is None or self.transcript_path is None:
             return self.cwd
@@ -111,7 +111,7 @@ class HookAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """An AI client. name: part of its hooks' URL. title: name for users. model: assumed if an event names no model."""
+    """An AI client. name: as in its hooks' URL. title: name for users. model: the model if an event names no model."""
 
     name: str
     title: str

@@ -128,7 +128,7 @@ async def _started(services: Services, scope: Scope, event: ClientEvent, context
 
 
 async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:
-    """Queue a prompt and the turn that answers it, to be stored as memories. Pass None to queue only one of them."""
+    """Queue the stored prompt `prompt_id`, unless it is None, and then `turn`, unless it is None, to be memories."""
     if await services.client_sessions.queue(scope, prompt_id, [turn] if turn else []):
         services.captures.persist_soon(scope)
 
@@ -138,7 +138,7 @@ async def _turn(
 ) -> Turn | None:
     """A turn (message) with the text, without secrets; None without a text.
 
-    Also None if the text contains a secret of a kind that the tenant's rules refuse to store even without the secret.
+    Also None if the text contains a secret of a kind for which the tenant's rules refuse to store the rest of a text.
     """
     if text is None:
         return None

@@ -63,7 +63,7 @@ class ModelsAnswer(Answer):
 
 
 class ResolvedModel(Answer):
-    """The language model that was chosen, and how its context window is divided among the parts of a call."""
+    """The language model that was chosen, and how its context window is divided among the parts of a call to it."""
 
     model: ModelAnswer
     allocation: Allocation | None = Field(description="Tokens for each part; null if the window is unknown.")
@@ -80,8 +80,8 @@ async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> R
     """Find a language model by task or name.
 
     For a task, the answer is the first model of its category; models of the operator's file come before built-in ones.
-    For an unknown name, it has the defaults of the provider, if the name tells the provider. The answer also divides
-    the model's context window.
+    For an unknown name, the answer has the defaults of the model's provider, if the name reveals the provider. The
+    `allocation` divides the model's context window among the parts of a prompt and the response.
     """
     registry = services.models()
     if data.name is not None:

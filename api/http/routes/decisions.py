@@ -16,7 +16,7 @@ from retrieval.answer import Answer
 
 
 class DecisionQuery(InNamespace):
-    """Which automatic decisions to list: the newest `limit`. kind: only this kind, such as merged."""
+    """Which of the service's own decisions about memories to list: the newest `limit`. kind: only this kind."""
 
     kind: DecisionKind | None = None
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
@@ -41,8 +41,8 @@ class UndoneAnswer(Answer):
 async def list_decisions(request: ApiRequest, services: AppServices, params: Params[DecisionQuery]) -> DecisionsAnswer:
     """List memories and texts that were replaced, contested, merged, promoted, forgotten or rejected.
 
-    POST /v1/memories/{id}/undo undoes such a decision. POST /v1/memories/{id}/restore only makes a replaced memory
-    current again, and marks it and the memory that replaced it as contested.
+    The service decides this by itself. POST /v1/memories/{id}/undo undoes a decision. POST /v1/memories/{id}/restore
+    only makes a replaced memory current again and marks it and its replacement as contested (contradicting each other).
     """
     scope = request.scope_in(params.namespace)
     return DecisionsAnswer(decisions=await services.decisions.latest(scope, params.kind, params.limit))

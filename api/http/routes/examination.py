@@ -22,7 +22,7 @@ class ClassifyBody(Model):
 
 
 class ReviewBody(Model):
-    """A text to review as a possible memory of a namespace. type: its memory type, which the review ignores."""
+    """A text to review as a possible memory of a namespace. type: its memory type; the review does not use it."""
 
     content: Text
     namespace: Name

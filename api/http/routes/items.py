@@ -46,7 +46,7 @@ def _labels(text: object) -> object:
 
 
 class ItemIn(AsAgent):
-    """A value to put under a path and a key.
+    """A value to store under a path (a list of labels, such as ["users", "ada"]) and a key.
 
     index: where in the value to find the texts by which a search finds the item, such as `title` or `parts[*].text`;
     false for no texts; by default the whole value. ttl_s: seconds after which the item expires, counted from the last
@@ -81,7 +81,7 @@ class ItemRead(ItemParams):
 class ItemsSearch(AsAgent):
     """A search for keyed items. prefix: labels with which the paths of the items begin.
 
-    query: text to compare with the items by meaning, most similar first. Without a query, the latest put comes first.
+    query: text to compare with the items by meaning, most similar first. Without a query, items put last come first.
     filter: conditions on members of the values, such as {"color": "red", "size": {"$gt": 3}}, with the operators $eq,
     $ne, $gt, $gte, $lt and $lte. refresh_ttl: whether to restart the time to live of the items in the answer.
     """
@@ -95,7 +95,7 @@ class ItemsSearch(AsAgent):
 
 
 class PathsIn(AsAgent):
-    """Which paths of keyed items to list: paths that meet all conditions in `match`, cut to `max_depth` labels."""
+    """Which paths of keyed items to list: paths whose labels meet all of `match`, cut to at most `max_depth` labels."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None

@@ -62,10 +62,10 @@ class ListAnswer(Answer):
 
 
 class HistoryVersion(Answer):
-    """An entry of a memory's history: a text of this memory, or of one that replaces, precedes or contests it.
+    """A text in a memory's history: its own, or that of a memory that it replaced, that replaced it or contradicts it.
 
     memory: the memory with this text as its content. from, to: when the text was valid. replaced_by: id of the memory
-    whose text took its place. If the same memory got another text or wording, this is its own id.
+    whose text took its place. This is the id of `memory` if its text was edited or merged with another wording.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
@@ -78,7 +78,7 @@ class HistoryVersion(Answer):
 
 
 class HistoryAnswer(Answer):
-    """The history of a memory, oldest first: its texts, and the memories that replace, precede or contest it."""
+    """The history of a memory, oldest first: its texts, and those of memories that replaced or contradict it."""
 
     versions: list[HistoryVersion]
 
@@ -94,7 +94,8 @@ class DeletedAnswer(Answer):
 async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
     """Write one memory.
 
-    The status is 201 if it was stored, and 200 if it was merged into another memory, rejected, or failed.
+    The HTTP status is 201 if the memory was stored, else 200. Then `status` in the answer is merged (into another
+    memory), rejected or failed, and `reason` says why.
     """
     post = data.root
     scope = request.agent_scope(post.namespace, post.session_id, post.agent_id)
@@ -164,9 +165,9 @@ async def list_memories(request: ApiRequest, services: AppServices, params: Para
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
     """Delete memories of a namespace.
 
-    Without a type, turns of conversations that wait to be stored as memories are deleted too; with the type episodic,
-    only the turns that were removed from threads. If a session_id is given, turns that were removed from threads are
-    kept. Raises Unavailable, and deletes nothing, while the store of these turns is away.
+    Turns that wait to be stored as memories are deleted too. These are turns reported by clients' hooks, unless a type
+    is given, and turns removed from threads, unless a session_id or a type other than episodic is given. Raises
+    Unavailable, and deletes nothing, while the store of these turns is away.
     """
     scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()
@@ -212,8 +213,8 @@ async def get_history(services: AppServices, namespace: QueryScope, memory_id: P
 async def restore_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """Make a replaced or expired memory current again.
 
-    The memory and the memory that took its place are then both contested. The status is 409 if the memory is neither
-    replaced nor expired.
+    If another memory took its place, both then have the state contested: they contradict each other, and both stay. The
+    HTTP status is 409 if the memory is neither replaced nor expired.
     """
     return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, known_id(memory_id)))
 

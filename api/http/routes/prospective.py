@@ -25,7 +25,7 @@ _CHANGE_ERRORS = (404, 409, 503)
 
 
 class DueQuery(InNamespace):
-    """Which tasks count as due: by the time `at` (by default now), by an event, or by the text `context`.
+    """Which tasks to list: those due at the time `at` (by default now), on `event`, or because of the text `context`.
 
     context: text that may meet a task's condition, such as a prompt. session_id: the calling session; tasks that only
     another session may see are left out. mark: mark the listed tasks as fired, so that they are not due again.
@@ -52,7 +52,7 @@ class SnoozePost(Model):
 
 @Endpoint("GET /v1/prospective/due", errors=(503,), head=False)
 async def get_due(request: ApiRequest, services: AppServices, params: Params[DueQuery]) -> DueAnswer:
-    """List due tasks, and mark them as fired if `mark` is true."""
+    """List due tasks, and mark them as fired (not due again) if `mark` is true."""
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
     scope = request.scope_in(params.namespace, params.session_id)

@@ -38,7 +38,7 @@ class WorkingQuery(InSession):
 
 
 class ClearIn(InSession):
-    """Which items of working memory to clear: the items of a to-do, the item `id`, or all items of the session.
+    """Which items of working memory to clear: those of `todo_id`, the item `id`, or by default all of the session.
 
     agent_id: the calling agent, needed for an API key that is bound to several agents; only its items are cleared.
     """

@@ -70,8 +70,8 @@ def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str
 class ItemFields(Model):
     """Fields that the body of a write call adds to the fields of the memory.
 
-    review: with `auto`, reviewers decide whether the memory is stored. With `skip`, or if it is left out, there is no
-    review.
+    review: with `auto`, the service reviews whether the memory is worth storing. With `skip`, or if it is left out,
+    there is no review.
     """
 
     review: Literal["auto", "skip"] | None = None
@@ -220,9 +220,9 @@ def _any_of(schemas: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
 class ListQuery(InNamespace):
     """Query parameters of a list of memories, all of which must match.
 
-    created_after, created_before: earliest time of creation, and the time before which a memory was created. state:
-    only memories in this state; by default, all except replaced and expired memories. include_expired: list replaced
-    and expired memories too; ignored if `state` is set.
+    created_after, created_before: only memories created at the first time or later, and before the second. state: only
+    memories in this state; by default, all except replaced and expired memories. include_expired: list replaced and
+    expired memories too; ignored if `state` is set.
     """
 
     type: MemoryType | None = None
@@ -291,7 +291,7 @@ class ClassifyAnswer(Answer):
 
 
 class ItemResult(Answer):
-    """The outcome of writing one memory, as read back from the store.
+    """The outcome of writing one memory, confirmed by reading the store.
 
     supersedes: ids of the facts that the new memory replaced. contests: ids of memories that it contradicts without
     replacing them. changed: if it was merged into a stored memory, the fields of that memory that changed.
