@@ -96,7 +96,7 @@ def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None
 
 
 def test_the_remote_origin_decides_or_else_the_first_remote(tmp_path: Path) -> None:
-    """Of several remotes of a repository, `origin` gives the namespace, or else the first remote."""
+    """A repository's namespace comes from its remote `origin`, or if there is none, from its first remote."""
     origin = with_remote(tmp_path / "origin", "https://h/acme/shop")
     with_remote(tmp_path / "fork", "https://h/upstream/shop", "upstream")
     assert with_remote(tmp_path / "fork", "https://h/acme/shop") == origin
@@ -131,9 +131,9 @@ def test_a_submodule_is_a_project_of_its_own(repository: Path, tmp_path: Path) -
 
 
 def test_the_override_file_names_the_namespace(repository: Path) -> None:
-    """The override file in a repository's root names the namespace.
+    """The file .remembrancer.toml in the root of a repository names the namespace.
 
-    It also holds in subfolders, and in worktrees without the file.
+    It is also used for subfolders, and for worktrees without the file.
     """
     (repository / OVERRIDE_FILE).write_text('namespace = "team shop"\n')
     (repository / "src").mkdir()
@@ -143,7 +143,7 @@ def test_the_override_file_names_the_namespace(repository: Path) -> None:
 
 
 def test_the_override_file_works_without_git(tmp_path: Path) -> None:
-    """An override file names the namespace of a folder outside of git too."""
+    """The file .remembrancer.toml in a folder outside of git names the namespace, too."""
     (tmp_path / OVERRIDE_FILE).write_text('namespace = "notes"')
     assert project_namespace(str(tmp_path)) == "notes"
 
@@ -152,7 +152,7 @@ def test_the_override_file_works_without_git(tmp_path: Path) -> None:
     "text", ["", "namespace", 'namespace = ""', "namespace = 3", "a = 1", 'namespace = "a\\u0000"']
 )
 def test_an_override_file_that_names_nothing_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
-    """An override file without a valid name is an error; no other namespace is used.
+    """A .remembrancer.toml without a valid namespace is an error, even though the path would give a namespace.
 
     The error does not quote the file, which may contain secrets.
     """
@@ -184,13 +184,13 @@ def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
 
 @pytest.mark.parametrize("cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"])
 def test_a_path_that_names_no_folder_is_refused(cwd: str) -> None:
-    """A path that names no folder is refused. A relative path, for example, would name one on the service's machine."""
+    """An empty or malformed path is refused, and a relative one, as the service has another current folder."""
     with pytest.raises(InvalidRequest, match="cwd must"):
         project_namespace(cwd)
 
 
 def test_what_only_looks_like_a_repository_is_not_one(tmp_path: Path) -> None:
-    """An empty `.git`, a dangling `.git` file and a pipe neither block nor fail the search for a repository."""
+    """A folder whose `.git` is empty, leads nowhere or is a pipe gets a namespace like a folder outside of git."""
     (tmp_path / "empty" / ".git").mkdir(parents=True)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / ".git").write_text("gitdir: /nowhere/at/all\n")

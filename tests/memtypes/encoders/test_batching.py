@@ -1,4 +1,4 @@
-"""Batchers and the embedders over them, with simple functions in place of a model."""
+"""Batchers, which process inputs of several calls at once, and embedders that use them, without a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAIT_S = 5
 
 
 class Doubler:
-    """A batch function that doubles numbers, records its batches, and blocks while the event `open` is not set."""
+    """A batch function that doubles numbers. It records its batches, and waits until the event `open` is set."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -64,7 +64,7 @@ def start(work: Callable[[Sequence[int]], list[int]], *, batch_size: int = 4, wa
 
 @contextmanager
 def blocked(work: Doubler) -> Iterator[None]:
-    """Keep `work` blocked during the with-block."""
+    """Context manager: `work` finishes no batch until the context exits."""
     work.entered.clear()
     work.open.clear()
     try:
@@ -113,7 +113,7 @@ async def test_waiting_calls_share_a_batch() -> None:
 
 
 async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
-    """Once a batch of the long call is done, the next batch includes the short call."""
+    """A short call that arrives during a long call is in the next batch, before the rest of the long call."""
     work = Doubler()
     batcher = start(work, batch_size=2)
     with blocked(work):
@@ -145,14 +145,14 @@ async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
 
 
 async def test_a_call_larger_than_the_queue_is_accepted_if_nothing_waits() -> None:
-    """A call with more inputs than the queue holds is accepted if the queue is empty; otherwise it could never run."""
+    """A call with more inputs than the queue holds is accepted if the queue is empty, as it could not run otherwise."""
     batcher = start(Doubler(), waiting=3)
     assert len(await batcher.run(list(range(50)))) == 50
     await batcher.aclose()
 
 
 async def test_every_call_in_a_failing_batch_gets_the_error() -> None:
-    """If a batch fails, every call with inputs in it fails, and a long call's later batches are not run.
+    """If a batch fails, all calls with inputs in it raise the error, and the rest of their inputs is not processed.
 
     Later calls succeed.
     """
@@ -170,7 +170,7 @@ async def test_every_call_in_a_failing_batch_gets_the_error() -> None:
 
 
 async def test_a_cancelled_call_leaves_the_queue() -> None:
-    """Inputs of a cancelled call are not processed and no longer count towards the queue."""
+    """The inputs of a cancelled call that waits are not processed, and take no room in the queue."""
     work = Doubler()
     batcher = start(work, waiting=2)
     with blocked(work):
@@ -257,7 +257,7 @@ async def test_concurrent_calls_with_the_same_query_share_one_computation() -> N
 
 
 async def test_errors_are_not_cached() -> None:
-    """Every caller waiting for the query gets the error; the next call embeds it again."""
+    """All callers that wait for the embedding of a query get its error; a later call embeds the query again."""
     embedder = CountingEmbedder(8)
     embedder.error = Overloaded("full")
     answers = await asyncio.gather(embedder.embed_query("a"), embedder.embed_query("a"), return_exceptions=True)
@@ -269,7 +269,7 @@ async def test_errors_are_not_cached() -> None:
 
 
 async def test_documents_and_pings_bypass_the_cache() -> None:
-    """Every document and every ping is embedded, even if repeated."""
+    """Documents, and the text that `ping()` embeds as a test, are embedded each time; only queries are cached."""
     embedder = CountingEmbedder(8)
     assert len(await embedder.embed_documents(["x", "x"])) == 2
     await embedder.ping()
@@ -279,7 +279,7 @@ async def test_documents_and_pings_bypass_the_cache() -> None:
 
 
 def test_a_long_text_is_truncated_without_tokenizing_it() -> None:
-    """A long text is cut after its runs of blanks are shortened; in short texts the runs stay.
+    """In a long text, each run of blanks becomes one blank, then the text is cut. A short text keeps its blanks.
 
     Lone surrogates become "?".
     """

@@ -41,9 +41,9 @@ def score(query: str, document: str) -> float:
     ],
 )
 def test_compounds_give_their_parts_and_unspaced_scripts_their_characters(text: str, expected: list[str]) -> None:
-    """Words are lower-cased.
+    """A text gives its words in lower case; a compound such as `getUserName` also gives its parts.
 
-    A compound also gives its parts, and a script without spaces its characters and character pairs.
+    A script without spaces, such as Japanese, gives its characters and pairs of neighbouring characters.
     """
     assert list(words(text)) == expected
 
@@ -62,7 +62,7 @@ def test_weights_follow_the_formula_of_bm25() -> None:
 
 
 def test_repeated_words_score_higher_and_long_documents_lower() -> None:
-    """The score rises with term frequency and falls with length."""
+    """A document's score rises with the frequency of the query's word and falls with the document's length."""
     assert score("cat", "cat cat dog") > score("cat", "cat dog dog") > score("cat", "cat dog dog " + "bird " * 50)
 
 
@@ -80,7 +80,7 @@ def test_repeated_words_score_higher_and_long_documents_lower() -> None:
     ],
 )
 def test_different_forms_of_a_word_match(query: str, document: str) -> None:
-    """Inflected, compound, accented and unspaced forms of a word share a term."""
+    """A word is found with another inflection, accent or case, as part of a compound, and in a text without spaces."""
     assert score(query, document) > 0
 
 
@@ -91,7 +91,7 @@ def test_question_words_are_left_out_of_queries() -> None:
 
 
 def test_term_ids_are_the_crc32_of_the_stem() -> None:
-    """Term ids do not depend on the process or on earlier texts."""
+    """A term's id is the CRC-32 of its stem, so it is the same in every process and after any other texts."""
     assert Bm25Encoder().encode_query("memory").indices.tolist() == [_crc("memori")]
     assert _same(Bm25Encoder().encode_document("b a"), ENCODER.encode_document("a b"))
 

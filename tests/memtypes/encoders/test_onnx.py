@@ -1,4 +1,4 @@
-"""The default embedder: stable vectors, contexts and token vectors."""
+"""The default embedder: equal vectors for equal texts, texts with a context, and token vectors."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
 
 
 async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory: Path) -> None:
-    """Each token vector has a norm of about 127; special tokens have none.
+    """Each token of a text, except special tokens, has a vector of 128 int8 values with a norm of about 127.
 
-    The fingerprint names the projection of the vectors.
+    The embedder's fingerprint names the projection of the vectors.
     """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     embedding = await embedder.embed_query("three small words")
@@ -55,7 +55,10 @@ async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory:
 
 
 async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -> None:
-    """A context changes the vectors of a short text, not its token count; a long text ignores its context."""
+    """The earlier turns of a short text (its context) change its vectors, not their number.
+
+    A long text ignores them.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     long = "many words in a row " * 40
     texts = [
@@ -106,14 +109,14 @@ def test_the_projection_never_changes() -> None:
 
 @pytest.mark.parametrize("dimensions", [0, 100, 200])
 def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
-    """Only multiples of 128 are accepted as dimensions, because the projection mixes whole blocks of 128."""
+    """The projection of token vectors refuses other dimensions, because it mixes blocks of 128 dimensions."""
     with pytest.raises(ValueError, match="multiple of 128"):
         token_projection(dimensions)
 
 
 @pytest.mark.anyio
 async def test_middle_layer_states_of_the_first_64_tokens_are_returned(onnx_directory: Path) -> None:
-    """There is one state for each of the first 64 tokens of the text itself, none for the tokens of its context."""
+    """An embedding has a middle-layer state for each of the text's first 64 tokens, none for tokens of its context."""
     embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory))
     try:
         short, long = await embedder.embed_documents(["a small text", "word " * 200])

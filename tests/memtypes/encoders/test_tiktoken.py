@@ -1,4 +1,4 @@
-"""The tiktoken tokenizer: offline rank files, the same tokens as tiktoken, and counts of parts that add up."""
+"""The tiktoken tokenizer: offline rank files, the same tokens as tiktoken, and places where a text can be cut."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_rank_file_with_another_hash_is_refused() -> None:
 @settings(deadline=None, max_examples=400)
 @given(pieces=st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25))
 def test_counts_add_up_at_every_seam(name: str, tokenizers: dict[str, TiktokenTokenizer], pieces: list[str]) -> None:
-    """If a text is cut in two at a seam (a match of `_SEAM`), the token counts of the parts add up to the whole's."""
+    """Cutting a text in two at a seam (a match of `_SEAM`) does not change its total number of tokens."""
     text, tokenizer = "".join(pieces), tokenizers[name]
     whole = tokenizer.count(text)
     for seam in _SEAM.finditer(text):

@@ -88,7 +88,7 @@ async def test_a_file_that_is_no_model_is_refused(copy: Path) -> None:
 
 
 def manifest_text(directory: Path) -> str:
-    """A manifest with the hashes of the files in the directory."""
+    """A manifest, the JSON file of an encoder's file hashes, that matches the files in the directory."""
     return preparing._describe(directory).model_dump_json()
 
 
@@ -100,7 +100,7 @@ def test_a_manifest_that_is_not_json_is_refused(copy: Path) -> None:
 
 
 def test_an_encoder_with_another_fingerprint_is_rebuilt(copy: Path) -> None:
-    """An encoder that an older version built is replaced."""
+    """Preparing an encoder replaces one whose manifest has the fingerprint of an older version."""
     manifest = read_manifest(copy)
     older = manifest.model_copy(update={"fingerprint": "older"})
     (copy / MANIFEST_FILE).write_text(older.model_dump_json())
@@ -126,7 +126,7 @@ def test_the_command_builds_the_encoder_or_prints_an_error(tmp_path: Path, capsy
 
 
 def test_encoders_import_neither_torch_nor_onnx_nor_the_weights_package() -> None:
-    """Large packages are imported only when an encoder is opened."""
+    """Importing the encoders' modules imports none of the large packages that only building or opening one needs."""
     program = (
         "import sys\n"
         "import memtypes.encoders.onnx, memtypes.encoders.setup.prepare\n"

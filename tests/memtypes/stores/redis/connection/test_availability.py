@@ -39,7 +39,7 @@ class FakeClock:
 
 
 class Pings:
-    """A server whose pings fail until `answered` is set."""
+    """Pings to a server that answers none until `answered` is set. sent: the number of pings."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -53,12 +53,12 @@ class Pings:
 
 
 def bulkhead(workload: Workload, clock: Callable[[], float] = lambda: 0.0) -> Bulkhead:
-    """A bulkhead of a server that answers every ping."""
+    """A bulkhead, which limits the concurrent calls of `workload`, for a server that answers every ping."""
     return Bulkhead(workload, clock, HealthProbe(anyio.lowlevel.checkpoint, clock))
 
 
 async def error_of(calls: Bulkhead) -> str:
-    """The error message of a call that is refused or, if it is tried, gets no answer."""
+    """The error message of a call: of its refusal, or if it is made, of the server's missing answer."""
     with pytest.raises(Unavailable) as refused:
         async with calls.slot():
             raise Unavailable("no answer")
@@ -93,7 +93,7 @@ async def test_an_answer_that_arrives_while_the_loop_is_busy_is_in_time() -> Non
 
 
 async def test_errors_of_a_call_are_raised_unchanged() -> None:
-    """The caller gets a call's own error at once, before the deadline."""
+    """`with_deadline()` raises an error of the call unchanged and at once, not at the deadline."""
 
     async def wrong() -> None:
         raise ZeroDivisionError
@@ -103,7 +103,7 @@ async def test_errors_of_a_call_are_raised_unchanged() -> None:
 
 
 async def test_cancelling_the_caller_cancels_the_call() -> None:
-    """The call has ended when the caller's CancelledError is raised."""
+    """When a cancelled caller gets its CancelledError, the call that it waited for has ended."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def call() -> None:
@@ -122,10 +122,7 @@ async def test_cancelling_the_caller_cancels_the_call() -> None:
 
 
 async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancelled() -> None:
-    """The exception of such a call counts as retrieved.
-
-    Otherwise asyncio would log it when the call is garbage-collected.
-    """
+    """If a call fails while its caller is being cancelled, asyncio logs no exception that was never retrieved."""
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     logged: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: logged.append(context["message"]))
@@ -146,7 +143,10 @@ async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancel
 
 
 async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> None:
-    """After a failure reads are refused at once, receipts after their own timeout. Required calls are still tried."""
+    """After one failed read, reads are refused at once, and writes of receipts once their timeout has passed.
+
+    These are optional calls; required calls are still made. Once a ping is answered, no call is refused.
+    """
     pings, clock = Pings(), FakeClock(10.0)
     probe = HealthProbe(pings, clock)
     reads, receipts, commands = (Bulkhead(workload, time.monotonic, probe) for workload in (READ, RECEIPT, REQUIRED))
@@ -161,8 +161,8 @@ async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> 
     await probe.aclose()
 
 
-async def test_a_server_that_answers_other_calls_is_not_suspected() -> None:
-    """If another call was answered meanwhile, a slow call does not count as a sign that the server is unavailable."""
+async def test_a_server_that_answers_other_calls_is_not_pinged() -> None:
+    """A call without an answer starts no pings if another call was answered within the timeout."""
     clock = FakeClock(10.0)
     probe = HealthProbe(Pings(), clock)
     reads = Bulkhead(READ, clock, probe)
@@ -177,8 +177,8 @@ async def test_a_server_that_answers_other_calls_is_not_suspected() -> None:
     await probe.aclose()
 
 
-async def test_required_calls_start_the_probe_only_when_their_breaker_opens() -> None:
-    """A single slow required call starts no pings, because it may be slow for its own reasons."""
+async def test_required_calls_start_pings_only_when_their_breaker_opens() -> None:
+    """Failures of required calls start pings only when the circuit breaker opens, as a single call may just be slow."""
     probe = HealthProbe(Pings(), time.monotonic)
     commands = Bulkhead(REQUIRED, time.monotonic, probe)
     for _ in range(MIN_CALLS - 1):
@@ -206,7 +206,7 @@ async def test_no_call_is_tried_while_pings_fail() -> None:
 
 
 async def test_pings_become_rare_after_ten_failures() -> None:
-    """After ten failed pings the next ping is sent only after OPEN_S seconds."""
+    """Ten unanswered pings are sent within a second; the next one is sent only OPEN_S seconds later."""
     clock, pings = FakeClock(), Pings()
     probe = HealthProbe(pings, clock)
     probe.suspect(0.1)
@@ -218,7 +218,7 @@ async def test_pings_become_rare_after_ten_failures() -> None:
 
 
 async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
-    """If a single call may run at a time, the tenth failure refuses the other ninety calls."""
+    """Of 100 calls that run one at a time, the first ten fail, and the circuit breaker refuses the 90 in the queue."""
     calls, outcomes = bulkhead(SERIAL), []
 
     async def unanswered() -> None:
@@ -237,7 +237,7 @@ async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
 
 
 async def test_a_slot_is_released_however_the_call_ends() -> None:
-    """A bug in a call or its cancellation releases the call's permit and is no failure of the server."""
+    """A call that raises an error of its own or is cancelled frees its slot, and does not count as a server failure."""
     calls = bulkhead(SERIAL)
     for _ in range(20):
         with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Calls of the Redis client: deadlines, retries, refusals, scripts and keys."""
+"""Calls of the Redis client: deadlines, retries, circuit breakers, scripts and keys."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SERIAL = Workload("serial", 0.6, 1)
 
 
 async def read_succeeds(live: LiveClient) -> bool:
-    """Whether an optional read gets an answer."""
+    """Whether the server answers a read of the workload READ, which is refused once the server seems down."""
     try:
         await live.run(lambda redis: redis.get("a"), idempotent=False, workload=READ, key="a")
     except Unavailable:
@@ -45,7 +45,7 @@ async def read_succeeds(live: LiveClient) -> bool:
 
 
 async def test_an_unreachable_server_is_not_called_after_ten_failures(tmp_path: Path) -> None:
-    """The circuit breaker refuses further calls without trying them."""
+    """After ten failed calls the circuit breaker refuses further calls without making them."""
     calls = 0
 
     async def call(redis: Redis) -> object:
@@ -62,7 +62,7 @@ async def test_an_unreachable_server_is_not_called_after_ten_failures(tmp_path: 
 
 
 async def test_a_call_has_a_deadline(live: LiveClient) -> None:
-    """A call that takes longer than its workload allows is unavailable."""
+    """A call that takes longer than the timeout of its workload raises Unavailable."""
     with pytest.raises(Unavailable, match=r"within 0\.05 s"):
         await live.run(lambda redis: redis.blpop(["empty"], timeout=30), idempotent=False, workload=QUICK)
     await live.ping()
@@ -88,7 +88,7 @@ async def test_timeouts_of_one_workload_do_not_refuse_another(live: LiveClient) 
 
 
 async def test_waiting_for_a_slot_does_not_count_against_the_deadline(live: LiveClient) -> None:
-    """Eight calls of 100 ms, run one at a time, all meet a deadline of 600 ms."""
+    """Of eight calls of 100 ms that run one at a time, the last waits 700 ms, and yet meets its deadline of 600 ms."""
 
     async def call() -> None:
         namespace = fresh_scope().namespace
@@ -97,8 +97,8 @@ async def test_waiting_for_a_slot_does_not_count_against_the_deadline(live: Live
     await asyncio.gather(*[call() for _ in range(8)])
 
 
-async def test_a_slow_disk_delays_touch_and_no_read(live: LiveClient) -> None:
-    """A call of `touch` waits until its write is on disk; reads meanwhile are answered at once."""
+async def test_held_back_writes_delay_touch_but_no_read(live: LiveClient) -> None:
+    """While the server holds back writes, `touch` waits until its write is made, but reads are answered at once."""
     scope = replace(fresh_scope(), session_id="s")
     item = make_memory(MemoryType.WORKING, "a", scope, session_id="s", created_at=NOW, updated_at=NOW)
     assert isinstance(item, Working)
@@ -135,7 +135,7 @@ async def test_only_the_first_read_waits_for_a_stopped_server(tmp_path: Path) ->
 
 
 async def test_a_retrieval_gives_up_on_a_slow_server_and_a_listing_waits(tmp_path: Path) -> None:
-    """While the server pauses for 400 ms, a retrieval fails and a listing succeeds."""
+    """While the server answers nothing for 400 ms, a retrieval's read fails, but a listing waits and succeeds."""
     async with running_server(tmp_path) as live:
         items, scope = RedisWorking(live), replace(fresh_scope(), session_id="s")
         await live.run(lambda redis: redis.client_pause(400, all=True), idempotent=False)
@@ -169,7 +169,7 @@ async def test_a_command_that_the_server_rejects_is_unavailable_and_not_retried(
 
 
 async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveClient) -> None:
-    """A namespace name that is a glob pattern matches no other namespace."""
+    """`keys_of()` yields all thirty keys of a namespace, and no key of another namespace."""
     scope, other = fresh_scope(), fresh_scope()
     keys = {live_key(scope, "thread", str(n)) for n in range(30)}
     for key in (*keys, live_key(other, "thread", "1")):
@@ -178,8 +178,11 @@ async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveC
 
 
 @pytest.mark.parametrize("by_socket", [True, False])
-async def test_a_stopped_server_is_known_within_100_ms(tmp_path: Path, *, by_socket: bool) -> None:
-    """At a Unix socket the state of the server's process shows that it is stopped; at a port, an unanswered ping."""
+async def test_a_call_to_a_stopped_server_fails_within_150_ms(tmp_path: Path, *, by_socket: bool) -> None:
+    """A call to a stopped server fails within 150 ms, without waiting for its deadline.
+
+    Over a Unix socket, the client looks at the state of the server's process; over TCP, it sends a ping.
+    """
     (port,) = free_ports(1)
     with running(tmp_path / "server", port, ("--unixsocket", str(tmp_path / "s"))) as server:
         live = await LiveClient.open(tmp_path, f"unix://{tmp_path / 's'}" if by_socket else f"redis://127.0.0.1:{port}")
@@ -195,13 +198,13 @@ async def test_a_stopped_server_is_known_within_100_ms(tmp_path: Path, *, by_soc
 
 
 async def test_a_slow_server_that_runs_is_waited_for(live: LiveClient) -> None:
-    """A server that answers nothing for 300 ms does not count as unavailable."""
+    """A call waits for a server that runs but answers nothing for 300 ms, and then succeeds."""
     await live.run(lambda redis: redis.client_pause(300, all=True), idempotent=False)
     assert await live.run(lambda redis: redis.get("a"), idempotent=True) is None
 
 
-async def test_calls_that_lose_the_connection_in_turn_are_all_unavailable(tmp_path: Path) -> None:
-    """Every call raises Unavailable, even one whose wait for a reconnection ends just as others begin the next."""
+async def test_calls_that_lose_the_connection_are_all_unavailable(tmp_path: Path) -> None:
+    """Thirty calls lose the connection one after the other, while others reconnect, and each raises Unavailable."""
 
     async def call(_: Redis) -> object:
         raise RedisConnectionError("gone")
@@ -219,7 +222,7 @@ async def test_calls_that_lose_the_connection_in_turn_are_all_unavailable(tmp_pa
 
 
 async def test_an_idempotent_call_is_tried_three_times(tmp_path: Path) -> None:
-    """A call that is not idempotent is tried once; the pauses between tries are random and short."""
+    """An idempotent call is tried three times, with short random pauses; any other call is tried once."""
     tries: list[float] = []
 
     async def call(redis: Redis) -> object:

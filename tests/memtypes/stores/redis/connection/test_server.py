@@ -47,7 +47,7 @@ def start_writer(directory: Path) -> subprocess.Popen[str]:
 
 
 async def test_the_server_has_no_port_and_its_files_are_private(tmp_path: Path) -> None:
-    """Only the owner of the server can open its socket and its directory."""
+    """The server listens on no TCP port. Only its owner can open its socket and its directory."""
     async with running_server(tmp_path / "live") as live:
         info = await live.run(lambda redis: redis.info("server"), idempotent=True)
         assert info["tcp_port"] == 0
@@ -97,7 +97,10 @@ async def test_a_killed_server_is_started_again_with_its_data(tmp_path: Path) ->
 
 
 async def test_two_processes_share_one_server(tmp_path: Path) -> None:
-    """The second process uses the first's server, and starts its own when the first process ends."""
+    """A second process uses the server of the first.
+
+    When the first ends, with its server, the second starts another.
+    """
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
         await asyncio.to_thread(writer.stdout.readline)
