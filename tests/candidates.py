@@ -1,4 +1,4 @@
-"""Candidates of a search as rows, to write them down and to read them back."""
+"""Candidates of a search as rows, one for each candidate, so that tests can write and compare them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CandidateRow:
 
 
 def make_candidates(rows: Sequence[CandidateRow]) -> Candidates:
-    """Candidates with these ids, types, scores and payloads."""
+    """Convert rows to `Candidates`, which has an array for each field."""
     width = next((len(row.late) for row in rows if row.late is not None), 0)
     unscored = np.full(width, np.nan, dtype=np.float32)
     return Candidates(
@@ -56,7 +56,7 @@ def rows_of(candidates: Candidates) -> list[CandidateRow]:
 
 
 def payloads_in(columns: Columns) -> list[dict[str, Any]]:
-    """The fields of each memory in the columns, as in `Memory.to_payload`."""
+    """The fields of each memory in `columns`, as a dictionary such as `Memory.to_payload` returns."""
     return [_payload(columns, place) for place in range(columns.count)]
 
 

@@ -1,4 +1,4 @@
-"""An ingestor for tests of what comes after screening."""
+"""An ingestor that stores texts without judging them, for tests of later steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 
 def plain_ingestor(store: MemoryStore, clock: Clock, embedder: Embedder | None = None, **changes: Any) -> Ingestor:
-    """An ingestor without gates and reviewers, with fake encoders. changes: other fields."""
+    """An ingestor that refuses and changes nothing except secrets: it has no gates, no reviewers and fake encoders.
+
+    changes: fields of the ingestor to replace.
+    """
     encoder = embedder or FakeEmbedder()
     plain = Ingestor(store, encoder, FakeSparse(), FakeTokenizer(), clock, (), Redactor(), Panel(()), None)
     return replace(plain, **changes)

@@ -72,7 +72,7 @@ class InMemoryEngine(EngineOperations):
 
     @property
     def points(self) -> list[Record]:
-        """Every memory's point."""
+        """The stored record of every memory."""
         return [point for points in self._points.values() for point in points.values() if isinstance(point, Record)]
 
     def clear(self) -> None:
@@ -111,7 +111,7 @@ class InMemoryEngine(EngineOperations):
         return token_maxima(query, [point.vectors.tokens for point in points])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """Return the memory ids for the engine's keys; in this engine they are the same."""
+        """Return the memory ids of the engine's keys. In this engine, the key of a memory is its id."""
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
@@ -156,7 +156,7 @@ class InMemoryEngine(EngineOperations):
 
 
 def check_of(where: Condition) -> Callable[[Point], bool]:
-    """A function that returns whether a point meets the condition."""
+    """Return a function that checks whether a stored point meets the condition `where`."""
     match where:
         case {"must": [_, *_] as parts} if len(where) == 1:
             every = [check_of(part) for part in parts]
@@ -176,7 +176,7 @@ def check_of(where: Condition) -> Callable[[Point], bool]:
 
 
 def _texts(payload: Payload, name: str) -> Sequence[Any]:
-    """The values of a field: those of its list, or its single value."""
+    """The values of a field of a payload: the values of the list, or the single value as a list."""
     value = payload.get(name)
     return value if isinstance(value, list) else (value,)
 

@@ -93,7 +93,7 @@ def write_set(folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequen
 
 @dataclass(frozen=True, slots=True)
 class FakeParts:
-    """An ingestor and an evaluation over an in-memory store and a fake encoder."""
+    """An ingestor and an evaluation that share one in-memory store and use a fake encoder."""
 
     store: InMemoryStore = field(default_factory=InMemoryStore)
 

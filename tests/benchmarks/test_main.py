@@ -40,7 +40,10 @@ def test_an_error_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_quality_runs_in_two_processes(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real run over a small set finds all evidence, keeps every budget, compares profiles and keeps its store."""
+    """`quality` with two workers evaluates a small set, compares ranking profiles and keeps the store for later runs.
+
+    All evidence is found, and no context exceeds its budget.
+    """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     write_set(tmp_path / "sets" / "small", CORPUS, QUERIES)
     places = {"--data": "sets", "--store": "store", "--json": "result.json"}

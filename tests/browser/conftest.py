@@ -44,7 +44,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(chromium: str, tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:  # noqa: ARG001 - skips first
-    """The service as `make run` starts it, with the sample memories and content for every view."""
+    """The service as `make run` starts it, with sample memories and everything else that the inspector shows."""
     process = Process(tmp_path_factory.mktemp("inspected"), onnx_directory, "run")
     try:
         process.wait_until_ready()
@@ -72,7 +72,7 @@ async def phone(browser: Browser, service: Process) -> AsyncIterator[Look]:
 
 
 def send(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
-    """Send a POST to the API in the namespace of the samples, and return its answer."""
+    """Send a POST to the API at `path` in the namespace of the samples, and return the answer's JSON."""
     got = client.post(path, json={"namespace": SPACE, **body})
     assert got.is_success, got.text
     answer: dict[str, Any] = got.json()

@@ -61,7 +61,7 @@ async def test_view_has_no_axe_findings_on_a_dark_phone(phone: Look, view: str) 
 
 
 async def store(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
-    """Send a POST to the API in the namespace of the samples, and return its answer."""
+    """Send a POST to the API at `path` in the namespace of the samples, and return the answer's JSON."""
     got = await client.post(path, json={"namespace": SPACE, **body})
     assert got.is_success, got.text
     answer: dict[str, Any] = got.json()
@@ -150,8 +150,11 @@ async def test_memory_is_edited_pinned_restored_and_forgotten(look: Look, servic
         assert (await client.get(f"/v1/memories/{memory_id}", params=in_space)).status_code == 404
 
 
-async def test_memory_loads_the_receipts_it_was_in(look: Look) -> None:
-    """A memory's page loads, without a click, a list with a link to each receipt that has the memory."""
+async def test_page_of_a_memory_lists_its_receipts(look: Look) -> None:
+    """The page of a memory lists the receipts in which it is a candidate, each with a link.
+
+    The list loads without a click.
+    """
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()
     await look.follow(look.page.locator(".candidates a.text").first)
@@ -161,8 +164,8 @@ async def test_memory_loads_the_receipts_it_was_in(look: Look) -> None:
     assert "/inspect/receipt?" in look.page.url
 
 
-async def test_growth_is_loaded_after_the_first_page(look: Look) -> None:
-    """The first page loads a chart of new memories with a column for each week, coloured by type."""
+async def test_first_page_loads_a_chart_of_new_memories(look: Look) -> None:
+    """After the first page is shown, it loads a chart of new memories by week, coloured by memory type."""
     await look.go()
     assert await look.page.locator(".columns-chart rect.type-episodic").count() >= 1
     assert "never used" in await look.text()
@@ -222,8 +225,8 @@ async def test_decision_is_undone(look: Look) -> None:
     assert "The memory is current again." in await look.text()
 
 
-async def test_upkeep_is_run_after_its_dry_run(look: Look, service: Process) -> None:
-    """The report of an upkeep job's dry run has a button that runs the job for real."""
+async def test_an_upkeep_job_can_be_run_after_its_dry_run(look: Look, service: Process) -> None:
+    """After a dry run of an upkeep job, the page with its report has a button that runs the job for real."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         content = "The lift was repaired."
         await store(client, "/v1/memories", type="episodic", content=content, created_at="2021-01-01T00:00:00Z")

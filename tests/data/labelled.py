@@ -1,4 +1,4 @@
-"""Reads the labelled texts of this folder and compares labels with findings."""
+"""Reads the labelled texts of this folder, and compares the labels with what a screening step finds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def marked_texts(name: str) -> list[MarkedText]:
 
 
 def _filled(text: str, seed: int) -> str:
-    """`text` with each placeholder, such as ⟨hex 40⟩, replaced by random characters; equal seeds give equal ones."""
+    """`text` with each placeholder, such as ⟨hex 40⟩, replaced by random characters, the same for the same `seed`."""
     chosen = random.Random(seed)  # noqa: S311 - no secrets, only texts that look like them
 
     def fill(slot: re.Match[str]) -> str:
@@ -70,7 +70,11 @@ def unmarked(marked: str) -> MarkedText:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers of true positives, false positives and false negatives, and the texts with errors."""
+    """Results of comparing labels with findings.
+
+    right: findings that have a label. extra: findings without a label. missed: labels that were not found. wrong: a
+    line for each text with an error.
+    """
 
     right: int
     extra: int
@@ -105,7 +109,10 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 
 def count(compared: Iterable[tuple[str, Collection[object], Collection[object]]]) -> Counts:
-    """The counts over triples of text, labels and findings."""
+    """Compare labels with findings and count right and wrong findings.
+
+    compared: for each text, the text, its expected labels and the labels that were found.
+    """
     right = extra = missed = 0
     wrong: list[str] = []
     for text, labels, findings in compared:

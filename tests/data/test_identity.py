@@ -26,7 +26,7 @@ _TEXTS = [row["text"] for name in ("captured", "types", "due") for row in rows(n
 
 
 def test_only_pairs_with_the_same_meaning_are_duplicates() -> None:
-    """No pair with different meanings is merged; at least half of the pairs with the same meaning are."""
+    """No pair with different meanings counts as duplicates; at least half of the pairs with the same meaning do."""
     counts = count((str(row), {"same"} if row["same"] else set(), _duplicates(row)) for row in rows("pairs"))
     assert counts.precision == 1.0, counts
     assert counts.recall >= 0.5, counts
@@ -96,7 +96,7 @@ async def test_updates_replace_or_contest_earlier_facts(onnx_directory: Path) ->
 
 
 async def _stored_before(embedder: Embedder, old: str, new: str) -> Memory:
-    """The memory of `old` after `new` was written a day later."""
+    """Store the text `old`, then `new` a day later, and return the memory of `old` as it is then."""
     store, scope = InMemoryStore(embedder.dimensions), Scope("acme", "updates")
     ingestor = plain_ingestor(store, lambda: TOLD + timedelta(days=9), embedder)
     ids = []

@@ -6,7 +6,7 @@ from tests.data.labelled import count
 
 
 def test_counts_compare_labels_with_findings() -> None:
-    """Labels that were found, findings without a label and labels without a finding are counted."""
+    """`count` counts findings with a label (right), findings without a label (extra) and labels not found (missed)."""
     counts = count([("one", {"a", "b"}, {"a", "c"}), ("two", {"d"}, {"d"})])
     assert (counts.right, counts.extra, counts.missed) == (2, 1, 1)
     assert counts.precision == counts.recall == counts.f1 == 2 / 3

@@ -132,7 +132,7 @@ def test_a_percentile_is_an_element_of_its_input(values: list[float], share: flo
 
 @pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], 0.0), ([1.0], 1.1)])
 def test_percentile_refuses_invalid_arguments(values: list[float], share: float) -> None:
-    """An empty list of values, or a share outside of (0, 1], raises an error."""
+    """A percentile of no values, or for a share outside of (0, 1], raises ValueError."""
     with pytest.raises(ValueError, match="needs values"):
         percentile(values, share)
 

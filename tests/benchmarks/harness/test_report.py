@@ -68,5 +68,5 @@ def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_spread_table_has_median_minimum_and_maximum() -> None:
-    """Each row has the rounded median, minimum and maximum of its values."""
+    """For each name, a spread table has a row with the median, minimum and maximum of the values, rounded."""
     assert spread_table("t", {"ratio": [3.0, 1.23456, 2.0]}).rows == (("ratio", 2.0, 1.235, 3.0),)

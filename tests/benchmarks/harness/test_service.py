@@ -26,7 +26,7 @@ from benchmarks.harness.stores import settings_in
 
 
 def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> None:
-    """The memory use of the process that was found can be read, and the process can be killed."""
+    """A process is found by a path in its command line. Its memory use can be read, and it can be killed."""
     code = "import sys; print('up', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -65,7 +65,7 @@ def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) 
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """The URL of a server that returns each request's body; for any path but /, with status 404."""
+    """The URL of a server that returns the body of each POST, with status 201 at the path / and 404 at other paths."""
 
     class Echo(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -90,7 +90,7 @@ def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one
 
 
 async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> None:
-    """The request has the chosen ranking profile. An unknown profile is refused."""
+    """Questions are asked with the ranking profile of the evaluation. An unknown profile raises an error."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     with pytest.raises(ExceptionGroup) as failed:
@@ -105,7 +105,10 @@ def test_evidence_counts_as_shown_by_id() -> None:
 
 
 def test_violations_and_understatements_are_detected() -> None:
-    """A context above budget plus working memory is a violation; a context above its stated size is understated."""
+    """A context with more tokens than its budget and working memory allow is reported as a violation.
+
+    A context with more tokens than its answer states is reported as understated.
+    """
     score = score_context(_answer([]), ["m"], 2, lambda text: len(text.split()) + 1)
     assert (score.tokens, score.allowed, score.stated) == (4, 3, 3)
     assert score.violates
@@ -116,13 +119,13 @@ def test_violations_and_understatements_are_detected() -> None:
 
 
 def test_only_a_context_of_one_text_is_recounted() -> None:
-    """Recounting a context in the form of messages raises an error."""
+    """The tokens of a context can be counted again if it is one text. For a list of messages, TypeError is raised."""
     with pytest.raises(TypeError, match="one text"):
         score_context(_answer([], context=[ContextMessage(content="a")]), ["m"], 10, len)
 
 
 def _turn(number: int, text: str) -> dict[str, str]:
-    """A line of the corpus file: what Ada said at minute `number`."""
+    """A line of a corpus file: a turn in which Ada says `text` at `number` minutes past ten."""
     return {
         "id": f"c:{number}",
         "conversation": "c",

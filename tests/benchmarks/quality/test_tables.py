@@ -51,7 +51,10 @@ def test_utilization_counts_full_contexts_only() -> None:
 
 @pytest.mark.slow
 def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
-    """The row of the whole set comes before the rows of categories, and JSON figures equal the cells."""
+    """Tables have a row for the whole set, then one for each category of questions.
+
+    The JSON report has the same numbers.
+    """
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     scores = tuple(
         QuestionScore(question, _way(recall, _contexts(recall, 0.9)), _way(0.0, _contexts(0.0, 0.9)))

@@ -1,4 +1,7 @@
-"""Rankings by variants of the retriever and the paired tests between them, on fakes."""
+"""Rankings by variants of the retriever, and the paired tests that compare the variants.
+
+Stores and encoders are fakes.
+"""
 
 from __future__ import annotations
 

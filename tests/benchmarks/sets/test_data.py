@@ -93,7 +93,10 @@ def test_a_folder_without_sets_is_an_error(tmp_path: Path) -> None:
 
 
 def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
-    """With a limit, some questions of each conversation remain, and every memory."""
+    """If the number of questions is limited, the questions are taken evenly from the whole file.
+
+    No memory is left out.
+    """
     whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     limited = limit_questions(whole, 2)
     assert [question.id for question in limited.questions] == ["q1", "q2"]
@@ -126,6 +129,9 @@ def test_a_semantic_entry_has_no_speaker() -> None:
 
 @pytest.mark.parametrize("kind", [MemoryType.PROSPECTIVE, MemoryType.WORKING])
 def test_drafts_are_visible_outside_of_their_session(kind: MemoryType) -> None:
-    """Drafts of types that are private by default are visible in the namespace, as queries have no session."""
+    """Memories of an evaluation set are visible in the whole namespace, even if their type is private by default.
+
+    Queries of the set name no session.
+    """
     draft = to_draft(CorpusEntry("1", "c", "Call Jon", kind, "s1"))
     assert (draft.visibility or POLICIES[kind].visibility) == "namespace"

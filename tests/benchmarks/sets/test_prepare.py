@@ -162,7 +162,10 @@ def test_locomo_questions_cite_turns(tmp_path: Path) -> None:
 
 
 def test_locomo_observations_become_a_second_set(tmp_path: Path) -> None:
-    """A question is in the second set if all turns that it cites have observations, which are then its evidence."""
+    """The observations that LoCoMo derives from turns become the memories of a second evaluation set.
+
+    It has the questions whose cited turns all have observations, which are then the evidence.
+    """
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     prepare("locomo", source, tmp_path / "sets", None)
     corpus = _rows(tmp_path / "sets" / "locomo_observations" / "corpus.jsonl")
@@ -206,7 +209,10 @@ def test_longmemeval_falls_back_to_sessions(tmp_path: Path) -> None:
 
 
 def test_beam_gives_a_conversation_for_each_folder(tmp_path: Path) -> None:
-    """Times come from the anchors, the generator's marks are removed, and turns with a duplicate id are no evidence."""
+    """Each folder of the BEAM benchmark becomes a conversation, whose times come from the time anchors in the files.
+
+    Marks of the text generator are removed, and turns whose id occurs twice are no evidence.
+    """
     rows_written = prepare("beam", _beam(tmp_path), tmp_path / "sets", None)
     folder = tmp_path / "sets" / "beam_100k"
     corpus = _rows(folder / "corpus.jsonl")

@@ -1,4 +1,4 @@
-"""Speed commands at tiny sizes: each command runs, keeps its stores and writes its figures."""
+"""The commands of the speed benchmarks at tiny sizes: they run, keep their stores and write their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run: TypeAlias = Callable[[str], Any]
 
 @pytest.fixture
 def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A function that runs a command line and returns the figures of its JSON report."""
+    """A function that runs a benchmark's command line and returns `figures`, the measured values in its JSON report."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setattr(latency, "_WARM_UP", 2)
     monkeypatch.setattr(throughput, "_BATCH", 10)
@@ -64,8 +64,8 @@ def test_latency_is_compared_with_the_bare_engine(figures: Run) -> None:
 
 
 @slow
-def test_sidecar_measures_the_service_without_each_part(figures: Run) -> None:
-    """`sidecar` has a median for every variant without one part."""
+def test_sidecar_measures_the_engine_without_each_index_and_cache(figures: Run) -> None:
+    """The benchmark `sidecar` reports a median time for all indexes and caches, and for all but one of them."""
     result = figures("sidecar --sizes 40 --namespaces 2 --queries 4")["40"]
     assert len(result) == 6
     assert min(result.values()) > 0
@@ -78,5 +78,5 @@ def test_ingest_compares_the_pipeline_with_the_encoder(figures: Run) -> None:
 
 
 def test_ratios_compare_rates_of_the_same_round() -> None:
-    """Each ratio is the pipeline's rate divided by the encoder's rate in the same round."""
+    """The rate of the ingest pipeline is divided by the rate of the encoder alone, measured in the same round."""
     assert Rates(encoder=[100.0, 50.0], pipeline=[90.0, 50.0]).ratios() == [0.9, 1.0]

@@ -16,7 +16,7 @@ ITEMS = [Item("a", "n", "s", "north"), Item("b", "n", "s", "east")]
 
 
 class Recorded:
-    """A callable that records its calls and returns a fixed answer."""
+    """A callable that stands in for a system's methods, records its calls and returns a fixed answer."""
 
     def __init__(self, answer: Any = None) -> None:
         self.calls: list[tuple[Any, dict[str, Any]]] = []
@@ -30,8 +30,11 @@ class Recorded:
     add = search = upsert = __call__
 
 
-def test_vectors_are_found_by_their_text() -> None:
-    """Vectors are returned in the order of the texts; an unknown text raises an error."""
+def test_precomputed_vectors_are_looked_up_by_text() -> None:
+    """The precomputed vectors of given texts are returned in the order of the texts.
+
+    An unknown text raises KeyError.
+    """
     assert VECTORS.dimensions == 2
     assert VECTORS.all_of(["east"]).tolist() == [[1, 0]]
     assert VECTORS.lists(["east", "north"]) == [[1, 0], [0, 1]]
@@ -68,7 +71,10 @@ def test_an_error_of_mempalace_is_raised() -> None:
 
 
 def test_vectors_are_served_on_loopback() -> None:
-    """The server accepts one text or several. An unknown text gets a unit vector."""
+    """A local server answers POST /v1/embeddings with precomputed vectors, for one text or several.
+
+    A text without a precomputed vector gets a unit vector.
+    """
     url = serve(VECTORS)
     assert url.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=url, timeout=10) as client:

@@ -77,15 +77,18 @@ def test_an_installed_environment_is_reused(tmp_path: Path) -> None:
     assert interpreter("system", tmp_path, ("one", "two")) == home / "bin" / "python"
 
 
-def test_a_failed_installation_is_reported(tmp_path: Path) -> None:
-    """The reason given is pip's error, and the next run tries the installation again."""
+def test_a_system_that_cannot_be_installed_is_reported(tmp_path: Path) -> None:
+    """If pip cannot install a compared system, NotMeasured is raised with pip's error. The next run tries again."""
     for _ in range(2):
         with pytest.raises(NotMeasured, match=r"does not install: .*[Ii]nvalid requirement"):
             interpreter("system", tmp_path, ("no such requirement !",))
 
 
 def test_the_last_error_is_one_short_line() -> None:
-    """The error is the last ERROR line of the output, or else its last line with a letter."""
+    """`last_error` returns the last line of an output that begins with "ERROR", or else the last with a letter.
+
+    It has at most 160 characters.
+    """
     assert last_error("Traceback\n  File x\nValueError: no\n\n") == "ValueError: no"
     assert last_error("ERROR: no such package\nhint: look again\n  ^\n") == "ERROR: no such package"
     assert last_error("\n ^\n") == "no output"
@@ -99,7 +102,7 @@ def test_a_context_takes_texts_that_fit_in_order_of_rank() -> None:
 
 
 def test_answers_are_scored_by_rank_and_by_context(tmp_path: Path) -> None:
-    """The scores are recall at 10 of the ranking, and evidence recall of the texts that fit."""
+    """A system's answer has two scores: the recall of its 10 best texts, and of those that fit a context."""
     wanted = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     items = [Item(entry["id"], entry["conversation"], "s", entry["text"]) for entry in CORPUS]
     ranked = {"q1": ["c1:1", "c1:3"], "q2": ["c1:1"], "q3": ["c2:1"]}

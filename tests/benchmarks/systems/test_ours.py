@@ -13,7 +13,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_known_texts_are_not_embedded_again() -> None:
-    """Known texts get their precomputed embeddings; unknown queries, such as the event in a question, are embedded."""
+    """Texts with a precomputed embedding get this embedding.
+
+    Other queries are embedded; other documents raise KeyError.
+    """
     inner = FakeEmbedder()
     known = Embedding(np.ones(inner.dimensions, dtype=np.float32))
     embedder = PrecomputedEmbedder(inner, {"known": known})
