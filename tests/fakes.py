@@ -79,7 +79,7 @@ class FakeSparse(SparseEncoder):
     """A sparse encoder in which each word is a term of weight 1."""
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return the words of `text` as terms of weight 1."""
+        """Return a sparse vector with a term of weight 1 for each word of `text`."""
         terms = sorted({zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.lower())})
         return SparseVector(np.array(terms, dtype=np.uint32), np.ones(len(terms), dtype=np.float32))
 

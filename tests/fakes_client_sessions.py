@@ -1,4 +1,4 @@
-"""In-memory sessions of clients, over the queue of `FakeThreads`."""
+"""An in-memory store of clients' sessions, which queues their turns in a `FakeThreads`."""
 
 from __future__ import annotations
 

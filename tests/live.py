@@ -42,7 +42,7 @@ async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
 
 
 async def everything(live: LiveClient, scope: Scope) -> dict[str, Any]:
-    """The value of every Redis key of the scope."""
+    """All Redis keys of the scope, each with its value."""
     keys = sorted([key async for key in live.keys_of(scope)])
 
     async def read(redis: Redis) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _cluster_options(bus: int) -> list[str]:
 
 
 def _whole(node: Server) -> bool:
-    """Whether the cluster node knows the owner of every slot."""
+    """Whether `node` knows the owners of all hash slots, so that the cluster is ready."""
     slots = node.ask("CLUSTER", "SLOTS")
     assert isinstance(slots, list)
     return "cluster_state:ok" in str(node.ask("CLUSTER", "INFO")) and len(slots) == NODES

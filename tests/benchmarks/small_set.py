@@ -104,7 +104,7 @@ class FakeParts:
 
     @property
     def evaluation(self) -> Evaluation:
-        """An evaluation that asks questions of the in-memory store."""
+        """An evaluation whose retriever searches the in-memory store."""
         tokenizer = FakeTokenizer()
         parts = RetrieverParts(self.store, FakeEmbedder(), FakeSparse(), {tokenizer.name: tokenizer}, system_clock)
         return Evaluation(Retriever(parts), tokenizer.count)

@@ -80,7 +80,7 @@ def send(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
 
 
 def bring_to_life(client: httpx.Client) -> None:
-    """Add to the samples a session with prompts, a replaced fact, a thread, a workflow and a forgotten memory."""
+    """Store a session with prompts, a replaced fact, a thread, a workflow and a forgotten memory beside the samples."""
     said = (
         ("user", "The staging cluster moved to Frankfurt last week, because the old region had no capacity left."),
         ("assistant", "Noted: staging runs in Frankfurt now. The deploy scripts need the new endpoint staging-fra."),

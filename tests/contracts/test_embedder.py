@@ -69,7 +69,7 @@ async def embedder(opener: Opener, onnx_directory: Path) -> AsyncIterator[Embedd
 
 
 async def test_vectors_have_unit_length(embedder: Embedder) -> None:
-    """Vectors of queries and documents are float32, have length 1, and as many dimensions as the embedder states."""
+    """Vectors of queries and documents are float32, have length 1, and have `embedder.dimensions` dimensions."""
     embeddings = [await embedder.embed_query("where is the key?"), *await embedder.embed_documents(["in the drawer"])]
     for embedding in embeddings:
         assert embedding.dense.shape == (embedder.dimensions,) == (384,)
@@ -123,7 +123,7 @@ async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None
 
 
 async def test_no_documents_give_no_embeddings(embedder: Embedder) -> None:
-    """For an empty list of documents, the result is an empty list."""
+    """`embed_documents` returns an empty list for an empty list."""
     assert await embedder.embed_documents([]) == []
 
 
@@ -185,7 +185,7 @@ async def test_a_closed_embedder_is_unavailable(opener: Opener, onnx_directory: 
 
 @pytest.fixture(scope="module")
 async def torch_vectors() -> list[np.ndarray]:
-    """Vectors of the texts VARIED by sentence-transformers with the same weights, without network access."""
+    """Vectors of the texts in VARIED, computed by sentence-transformers with the default embedder's weights."""
     settings = SentenceTransformersSettings(str(weights_directory()), device="cpu")
     embedder = await SentenceTransformersEmbedder.open(settings)
     try:

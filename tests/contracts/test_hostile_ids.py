@@ -81,7 +81,7 @@ def scopes() -> list[Scope]:
 
 @pytest.mark.slow
 async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Everything, scopes: list[Scope]) -> None:
-    """Each combination of scope and id has a separate item, turn, event and lock."""
+    """For many similar scopes and ids, each entry is read back with its own content."""
     places = [(scope, name) for scope in scopes for name in NAMES]
     for number, (scope, name) in enumerate(places):
         await everything.write(scope, name, f"mark {number}")
@@ -90,7 +90,7 @@ async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Ever
 
 
 async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[Scope]) -> None:
-    """Listing or erasing a namespace's keys includes no key of a namespace with a similar name."""
+    """Namespaces with similar names have no Redis key in common."""
     keys = []
     for scope in scopes:
         await everything.write(scope, "x", "mark")

@@ -55,7 +55,7 @@ def after(seconds: float) -> datetime:
 
 
 def vectors(*directions: int) -> DenseVectors:
-    """A unit vector along each of these axes."""
+    """One unit vector for each given axis, pointing along it."""
     return np.eye(DIMENSIONS, dtype=np.float32)[list(directions)]
 
 
@@ -118,7 +118,10 @@ async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
 
 
 async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> None:
-    """A second put replaces value and vectors, but not created_at. The same key at another path is another item."""
+    """A second put at a path and key replaces value and vectors, and keeps created_at.
+
+    The same key at another path is another item.
+    """
     await puts.put("a", "key", "first", vectors(0))
     stored = await puts.put("a", "key", "second", vectors(1))
     await puts.put("a.b", "key", "third")
@@ -160,7 +163,7 @@ async def test_a_deleted_item_is_gone(puts: Puts) -> None:
 
 
 async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
-    """From its expiry on, an item is in no answer. `delete_expired` then removes its bytes."""
+    """No call returns an expired item. `delete_expired` then removes it from the store."""
     await puts.put("a", "short", 1, vectors(0), ttl_s=10)
     await puts.put("b", "long", 1, vectors(0))
     puts.at = 10.999_999
@@ -326,7 +329,7 @@ async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope
 
 @pytest.mark.slow
 async def test_every_item_is_listed_once(puts: Puts) -> None:
-    """A listing of more items than an engine page has each item once."""
+    """A listing of more items than the engine returns in one page has each item once."""
     for number in range(110):
         await puts.put(f"p{number % 7}", f"{number}", number)
     values = [item.value async for item in puts.store.every(puts.scope, after(1))]

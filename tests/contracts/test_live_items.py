@@ -192,7 +192,7 @@ async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisW
 
 
 async def test_a_scope_bound_to_agents_reaches_only_their_items(items: LiveItemStore, scope: Scope) -> None:
-    """Items of other agents are not listed, cleared, paused, resumed or replaced."""
+    """A scope that is limited to the agent Ann does not list, pause, resume, clear or replace other agents' items."""
     bound = replace(scope, agent_id="ann", agents=("ann",))
     for agent in ("ann", "bob", None):
         item = make_item(scope, f"of {agent}", todo_id="t")

@@ -34,7 +34,7 @@ async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
 
 
 async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
-    """A released lease cannot be renewed or released again, and cannot end the next holder's lock."""
+    """With a lease that was released, a caller can neither renew the lock nor release that of the next holder."""
     request = LockRequest("own", fresh_scope())
     first = await locks.acquire(request)
     await locks.release(first)
@@ -64,7 +64,7 @@ async def test_a_held_lock_is_renewed(locks: Locks) -> None:
 
 
 async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
-    """If another caller acquired the lock meanwhile, held() raises LockLost when its block ends."""
+    """If the lock was lost to another caller within the block of held(), the end of the block raises LockLost."""
     request = LockRequest("lost", fresh_scope(), ttl_s=30.0)
 
     async def work() -> None:
@@ -77,7 +77,7 @@ async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
 
 
 async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> None:
-    """After a waiting caller is cancelled, the next caller gets the lock without waiting for the cancelled caller."""
+    """After a caller has given up waiting, the next caller gets the free lock at once."""
     scope = fresh_scope()
     lease = await locks.acquire(LockRequest("queue", scope))
     with pytest.raises(Overloaded):

@@ -124,7 +124,7 @@ async def test_a_search_without_payloads_finds_the_same_candidates(
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
-    """Each search has its own answer, even two searches of one type, or a search of a type without memories."""
+    """`candidates` returns the answer of each search in order; it is empty for a type without memories."""
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType}
     stored_memories = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
     await store.upsert(scope, [make_record(memory) for memory in stored_memories])

@@ -47,7 +47,10 @@ async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None)
 
 
 async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: MemoryStore, scope: Scope) -> None:
-    """For each query token, a candidate has the cosine of its best matching token; NaN if it has no token vectors."""
+    """`late` of a candidate has, for each query token, the highest cosine with any of the memory's tokens.
+
+    It is NaN for a memory without token vectors.
+    """
     query = make_tokens(7, 3)
     vectors = {n: make_tokens(n, 1 + 5 * n) for n in range(6)}
     records = [record_with(scope, n, tokens) for n, tokens in vectors.items()] + [record_with(scope, 99, None)]

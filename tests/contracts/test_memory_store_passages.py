@@ -96,7 +96,7 @@ async def test_uses_are_added_to_existing_memories(store: MemoryStore, scope: Sc
 
 
 async def test_a_search_sees_the_latest_access_counts(store: MemoryStore, scope: Scope) -> None:
-    """The access counts of candidates include uses that were just noted."""
+    """After uses of a memory are noted, its candidate in the next search has the new access count."""
     memory = written(scope, 0, "a text")
     record = make_record(memory)
     await store.upsert(scope, [record])

@@ -75,7 +75,7 @@ async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, par
     [("t", "n2"), ("t2", "n"), ("n", "t"), ("T", "n"), ("t", "N"), ("t", "nn"), ("tn", ""), ("t ", "n"), ("t", "n1")],
 )
 async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[str, str]) -> None:
-    """Removing and patching, by id or by filter, leaves the memory of another scope unchanged."""
+    """Deletes and patches in a scope with a similar tenant or namespace leave the memory of another scope unchanged."""
     fixed = uuid.uuid4().hex
     mine = Scope(f"{fixed}t", f"{fixed}n")
     theirs = (

@@ -37,7 +37,7 @@ def body(number: int = 0) -> dict[str, Any]:
 
 
 def redis_receipts(live: LiveClient) -> RedisReceipts:
-    """A ReceiptStore on Redis that has not cached the chain's newest receipt, like the store of another process."""
+    """A ReceiptStore on Redis that has no newest receipt in its cache, like the store of another process."""
     return RedisReceipts(live, 30, lambda: NOW)
 
 

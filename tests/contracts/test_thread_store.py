@@ -59,7 +59,7 @@ class Stores:
         return (await self.threads.append(self.scope, AppendTurn(thread_id, turn(content), rank, limits))).index
 
     async def indices(self, thread_id: str = "t") -> list[int]:
-        """The indices of the turns that are in the thread."""
+        """The indices of the turns that the thread contains now."""
         return [entry.index for entry in (await self.threads.read(self.scope, thread_id)).turns]
 
     async def evicted_indices(self) -> list[list[int]]:
@@ -83,7 +83,7 @@ def turn(content: str = "hello", tokens: int = 10, **fields: object) -> Turn:
 
 
 async def test_a_turn_is_returned_as_it_was_appended(stores: Stores) -> None:
-    """An appended turn is read with all its fields and the next index. The thread's version and totals are updated."""
+    """An appended turn is read back with all its fields and the next index, and the thread's totals are updated."""
     await stores.create()
     sent = turn("é \n{}", 7, agent_id="a", files=["f"], images=["i"], tool="t", model="m", metadata={"n": [1, None]})
     await stores.append("first")
@@ -234,7 +234,7 @@ async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
 
 
 async def test_a_turn_beyond_the_maximum_number_evicts_another(stores: Stores) -> None:
-    """A turn beyond the maximum number of turns evicts the turn of the lowest rank."""
+    """Appending a turn to a thread with the maximum number of turns evicts the turn with the lowest eviction rank."""
     await stores.create()
     for content, rank in (("a", None), ("b", "0")):
         await stores.append(content, rank=rank)

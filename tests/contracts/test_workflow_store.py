@@ -133,7 +133,10 @@ async def test_an_ended_workflow_accepts_no_events(store: WorkflowStore, scope: 
 
 
 async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore, scope: Scope) -> None:
-    """The state at versions before and after a snapshot can be read. A version in the future is refused."""
+    """The state of a workflow can be loaded at each version, before and after a snapshot.
+
+    A version that is not reached yet raises InvalidRequest.
+    """
     await store.create(scope, new_workflow())
     for number in range(6):
         await store.append(scope, AppendEvent("w", event(data={"n": number})))
@@ -166,7 +169,7 @@ async def test_an_older_snapshot_does_not_replace_a_newer_one(store: WorkflowSto
 
 
 async def test_events_are_paged_by_version(store: WorkflowStore, scope: Scope) -> None:
-    """A page has at most `limit` events after the given version."""
+    """`events` returns at most `limit` events of a workflow after the given version."""
     await store.create(scope, new_workflow())
     for number in range(5):
         await store.append(scope, AppendEvent("w", event(input=number)))
@@ -237,7 +240,10 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
 
 
 async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, scope: Scope) -> None:
-    """All pages together list each workflow of the namespace once, even workflows created at the same time."""
+    """The pages of a listing together have each workflow of the namespace once, latest first.
+
+    This holds for workflows that were created at the same time, too.
+    """
     ids = [f"w {number}/é" for number in range(7)]
     for number, workflow_id in enumerate(ids):
         await store.create(scope, replace(new_workflow(workflow_id), created_at=NOW + timedelta(seconds=number // 2)))

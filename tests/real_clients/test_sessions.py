@@ -24,7 +24,7 @@ def client(request: pytest.FixtureRequest) -> RealClient:
 
 @pytest.fixture
 def installed(client: RealClient, service: MemoryService) -> RealClient:
-    """The client after `remembrancer install`."""
+    """The client after `remembrancer install` has set it up for the service."""
     client.installer("install", client.name, "--url", service.url)
     return client
 
@@ -33,7 +33,10 @@ def installed(client: RealClient, service: MemoryService) -> RealClient:
 def test_fact_of_the_first_session_is_in_the_prompt_of_the_second(
     installed: RealClient, service: MemoryService, model: StubModel, tmp_path: Path, project: ScriptedProject
 ) -> None:
-    """The fact of the project is in the prompt exactly once, and no fact of the other nineteen projects is."""
+    """A fact told in one session is added once to a question in the next session of the same project.
+
+    Facts of nineteen other projects are not added.
+    """
     folder = tmp_path / project.folder
     folder.mkdir(parents=True)
     installed.ask(folder, project.fact)

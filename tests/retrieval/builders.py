@@ -1,4 +1,4 @@
-"""A retriever over test doubles, and functions that fill its store and read its answers."""
+"""`World`, a retriever over an in-memory store and fake encoders, and functions that fill and query it."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ async def filled(world: World) -> World:
 
 
 class HitRow(NamedTuple):
-    """A ranked hit as a row that tests compare."""
+    """The fields of a search hit that tests compare."""
 
     rank: int
     id: str

@@ -95,7 +95,7 @@ async def test_a_search_as_of_a_day_finds_what_was_valid_on_that_day() -> None:
 
 
 async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context() -> None:
-    """A search finds completed intentions. A context has them only if the request's filter asks for them."""
+    """A search finds completed intentions. A context contains them only if the request's filter asks for them."""
     world = World()
     await world.add("prospective", "renew the certificate", status="completed")
     assert (await world.retrieve("certificate")).items == []
@@ -105,7 +105,7 @@ async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context()
 
 
 async def test_without_an_embedder_only_words_are_searched() -> None:
-    """If the embedder is unavailable, the answer is by sparse search and reports that it is degraded."""
+    """If the embedder is unavailable, a search uses keywords alone, and `degraded` in its answer lists "embedder"."""
     world = World(embedder=AwayEmbedder())
     wanted = await world.add("semantic", "the importer reads CSV")
     await world.add("semantic", "bananas are yellow")

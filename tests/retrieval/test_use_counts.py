@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def passage(world: World, memory_id: str) -> Passage:
-    """The stored memory as a context shows it."""
+    """The stored memory as a `Passage`, its form in a context."""
     return passage_of(await stored(world, memory_id))
 
 
@@ -35,7 +35,7 @@ async def stored(world: World, memory_id: str) -> Memory:
 
 
 async def test_uses_of_one_memory_are_added_up() -> None:
-    """The sum of a memory's uses is stored with the time of the last use."""
+    """Several uses of a memory are written at once: their number, and the time of the last use."""
     world = World()
     used, unused = await world.add_all("semantic", ["a fact", "another fact"])
     memory = await passage(world, used)
@@ -110,7 +110,7 @@ async def test_write_makes_no_pauses() -> None:
 
 
 async def test_uses_of_a_removed_memory_are_ignored() -> None:
-    """Writing the uses of a removed memory does not create the memory again."""
+    """Writing the uses of a memory that was removed meanwhile does not create it again."""
     world = World()
     used = await world.add("semantic", "a fact")
     memory = await passage(world, used)
@@ -178,9 +178,9 @@ async def test_counting_goes_on_after_an_unexpected_error() -> None:
 
 @pytest.mark.slow
 async def test_the_number_of_memories_with_waiting_uses_is_bounded() -> None:
-    """Beyond the limit, uses of further memories are dropped and counted.
+    """While uses of MAX_WAITING memories wait to be written, uses of further memories are dropped and counted as lost.
 
-    Several uses of one memory count as one entry.
+    Several uses of one memory count as one.
     """
     world = World()
     memory = await passage(world, await world.add("semantic", "a fact"))

@@ -15,7 +15,7 @@ from tests.soak.service import Sizes
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--full` selects the sizes of the published results."""
+    """Add the option `--full`, which runs the soak tests with the sizes of the published results."""
     parser.addoption("--full", action="store_true", help="run the soak tests at full size")
 
 

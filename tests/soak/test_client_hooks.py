@@ -1,4 +1,4 @@
-"""Sessions of clients while service, store and Redis server are killed: every acknowledged text is captured."""
+"""Clients' sessions post hook events while service, store and Redis server are killed; no acknowledged text is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A namespace erased from a full store while other namespaces are read."""
+"""Erasing a namespace of a full store while other namespaces are read."""
 
 from __future__ import annotations
 

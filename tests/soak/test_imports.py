@@ -40,7 +40,10 @@ class Importer:
         return subprocess.Popen([*command, *place], env=environment(self.settings), stdout=subprocess.PIPE)
 
     def kill_once(self, *, engine: bool) -> bool:
-        """Kill the import soon after its journal has grown. Returns false if the import ended before."""
+        """Start an import and kill it while it runs. Returns False if it ended before.
+
+        engine: whether to kill the store's process, too.
+        """
         before = self._pieces()
         child = self.start()
         while child.poll() is None and self._pieces() <= before:
@@ -72,7 +75,7 @@ def test_a_killed_import_resumes(settings: Settings) -> None:
 
 @pytest.mark.soak
 def test_an_import_survives_many_kills(settings: Settings, sizes: Sizes) -> None:
-    """Killed again and again, an import stores each row once and its last report adds up."""
+    """An import that is killed several times and started again stores each row once, and its report counts all rows."""
     _imports_each_row_once(settings, rows=sizes.of(2_000, 4_000), kills=sizes.of(3, 6))
 
 

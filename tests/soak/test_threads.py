@@ -53,7 +53,10 @@ class Load:
 
 @dataclass(slots=True)
 class Writer:
-    """Appends turns. acknowledged: contents answered with success; violations: times the thread exceeded `limit`."""
+    """Appends turns to a thread. acknowledged: contents of the turns that were answered with success.
+
+    violations: how often the thread was seen to have more than `limit` turns.
+    """
 
     thread_id: str
     contents: list[str]
@@ -104,7 +107,7 @@ class Place:
 class RetryingWriter:
     """Appends turns, each with its own idempotency key, and repeats a request until it is answered with 201.
 
-    retries: requests that were repeated. refusals: answers that no retry can mend.
+    retries: number of repeated requests. refusals: the answers of 4xx, after which a request is not repeated.
     """
 
     place: Place

@@ -56,9 +56,9 @@ def _stored(client: httpx.Client, texts: list[str]) -> set[str]:
 
 
 def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """Three writers write while a process is killed within a batch each round.
+    """In each round, processes are killed while three clients write memories.
 
-    Each restart has every acknowledged memory.
+    After the restart, every acknowledged memory is there.
     """
     rng = seeded()
     acknowledged: set[str] = set()

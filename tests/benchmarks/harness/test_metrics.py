@@ -28,13 +28,13 @@ GAINS = st.lists(st.sampled_from((-1.0, -0.5, 0.0, 0.5, 1.0)), max_size=12)
 
 
 def test_recall_counts_the_evidence_among_the_first() -> None:
-    """Recall at k is the share of the evidence that is among the first k."""
+    """Recall at k is the share of a question's evidence that is among the first k results."""
     assert recall_at(RANKING, ["b", "e", "x"], 2) == pytest.approx(1 / 3)
     assert recall_at(RANKING, ["b", "e", "x"], 5) == pytest.approx(2 / 3)
 
 
 def test_hit_rate_needs_one_piece_of_evidence() -> None:
-    """A question is a hit at k if any of its evidence is among the first k."""
+    """The hit rate at k is 1 for a question if any of its evidence is among the first k results, and otherwise 0."""
     assert hit_at(RANKING, ["e", "x"], 4) == 0.0
     assert hit_at(RANKING, ["e", "x"], 5) == 1.0
 
@@ -53,7 +53,7 @@ def test_ndcg_equals_the_value_computed_by_hand() -> None:
 
 
 def test_ndcg_counts_a_repeated_id_once() -> None:
-    """A ranking does not gain from repeating an id."""
+    """A ranking that repeats an id gets the same nDCG as one with an irrelevant id in that place."""
     assert ndcg_at(["a", "a"], ["a", "b"], 2) == ndcg_at(["a", "x"], ["a", "b"], 2)
 
 
@@ -118,7 +118,7 @@ def test_percentile_is_the_nearest_rank(share: float, expected: int) -> None:
 
 
 def test_percentiles_are_named() -> None:
-    """The keys are p50, p95 and p99."""
+    """percentiles() returns a dict with the keys p50, p95 and p99."""
     assert percentiles([1.0, 2.0]) == {"p50": 1.0, "p95": 2.0, "p99": 2.0}
 
 
@@ -158,7 +158,7 @@ def test_equal_rankings_have_no_difference_and_p_value_1() -> None:
 
 
 def test_a_better_ranking_is_significant() -> None:
-    """A ranking that is better on twelve questions and worse on none has a small p-value."""
+    """A ranking that is better on twelve questions and worse on none has a p-value below 0.005."""
     pair = paired_test([({"R@10": 0.0}, {"R@10": 1.0})] * 12)
     assert pair.difference.mean == 1.0
     assert pair.p < 0.005

@@ -23,7 +23,7 @@ from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 
 
 def test_conversations_have_their_questions(tmp_path: Path) -> None:
-    """Each conversation has its memories, in the order of the file, and its answerable questions."""
+    """A conversation of a set has its memories, in the order of the file, and its answerable questions."""
     whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     assert list(whole.corpus) == ["c1", "c2"]
     assert [entry.id for entry in whole.corpus["c1"]] == ["c1:1", "c1:2", "c1:3"]
@@ -87,7 +87,7 @@ def test_sets_are_found_by_their_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_sets_is_an_error(tmp_path: Path) -> None:
-    """An empty folder raises an error instead of giving an empty table."""
+    """find_sets() raises BadSet for an empty folder."""
     with pytest.raises(BadSet, match="no folder in"):
         find_sets(tmp_path)
 

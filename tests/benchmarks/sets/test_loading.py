@@ -1,4 +1,4 @@
-"""Loading evaluation sets into a store, and verifying a store kept from an earlier run."""
+"""Loading evaluation sets into a store, and using a store again that a former run has filled."""
 
 from __future__ import annotations
 

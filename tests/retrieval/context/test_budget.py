@@ -49,18 +49,18 @@ def filled(asked: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overhead
 
 
 def ranks(result: BudgetFill) -> list[int]:
-    """Ranks of the entries that the fill chose."""
+    """Ranks of the entries that were chosen for the budget."""
     return [entry.rank for entry in result.chosen]
 
 
 def test_one_type_alone_gets_the_whole_budget() -> None:
-    """If only one type has entries, it also gets the shares of the other types."""
+    """If only one memory type has entries, it also gets the budget shares of the other types."""
     result = filled(plan(1000), entries(EPISODIC, *[100] * 20))
     assert result.used[EPISODIC] == 1000
 
 
 def test_an_entry_that_does_not_fit_is_skipped() -> None:
-    """After an entry that does not fit, smaller entries of lower rank are still tried."""
+    """If an entry does not fit the budget, smaller entries with a lower rank are still tried."""
     result = filled(plan(100), entries(SEMANTIC, 60, 50, 40))
     assert ranks(result) == [1, 3]
     assert result.refusal(50) is CandidateOutcome.OVER_TOTAL
@@ -119,7 +119,7 @@ def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
 
 
 def test_an_entry_is_not_cut_below_the_minimum() -> None:
-    """An entry is left out if only a few of its tokens would fit."""
+    """An entry of which only a few tokens would fit is left out, even with `oversize: "cut"`."""
     assert ranks(filled(plan(40, oversize="cut"), entries(SEMANTIC, 5000))) == []
 
 
@@ -204,7 +204,7 @@ def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
 @given(plans.map(lambda asked: replace(asked, oversize="skip")), entry_lists, all_overheads)
 @settings(max_examples=300)
 def test_the_best_entry_that_fits_is_chosen(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """The best entry that fits the total and the cap of its type is chosen, whatever the shares of the types."""
+    """The best entry that fits both the total budget and its type's cap is chosen, even beyond its type's share."""
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     for rank, hit in enumerate(hits, 1):
@@ -222,7 +222,7 @@ def test_a_question_for_no_particular_type_gets_the_best_entries() -> None:
 
 
 def test_a_memory_larger_than_its_types_share_is_shown() -> None:
-    """A task of 150 tokens that is the best hit is shown, although the share of tasks is 50 of 400 tokens."""
+    """The best hit, a task of 150 tokens, is shown although the share of tasks in the budget of 400 is 50 tokens."""
     hits = [PlainEntry("task", PROSPECTIVE, 150), *entries(SEMANTIC, *[40] * 20), *entries(EPISODIC, *[40] * 20)]
     assert ranks(filled(plan(400), hits))[0] == 1
 

@@ -23,7 +23,10 @@ def test_the_default_total_is_shared_by_the_policy_table() -> None:
 
 
 def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> None:
-    """A query for tasks moves 500 tokens from semantic to prospective, a how-to query from episodic to procedural."""
+    """A query for tasks gives 500 tokens of the share of facts to tasks.
+
+    A how-to query gives 500 of events to procedures.
+    """
     both = plan(8000, task=True, how=True)
     assert shifted_shares(both, initial_shares(both, 8000)) == {
         EPISODIC: 1500,
@@ -34,7 +37,7 @@ def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> 
 
 
 def test_a_small_budget_is_shifted_in_proportion() -> None:
-    """In a budget of 800 tokens, the shift is 50 tokens instead of 500, so that it empties no type."""
+    """In a budget of 800 tokens, a query for tasks gives 50 more tokens to tasks, instead of 500."""
     small = plan(800, task=True)
     assert shifted_shares(small, initial_shares(small, 800))[PROSPECTIVE] == 150
 

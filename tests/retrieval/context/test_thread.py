@@ -110,7 +110,7 @@ def test_the_newest_turn_is_always_shown(sizes: list[int], budget: int, allocati
 
 
 def test_filling_stops_at_the_first_turn_that_does_not_fit() -> None:
-    """No older, smaller turn is shown in its place, so that the turns shown have no gap."""
+    """If a turn does not fit the budget, no older turn is shown, even a small one, so that there is no gap."""
     chain = [thread("own", turn("small"), turn("word " * 200), turn("newer"), turn("newest"))]
     assert context_of(chain, 120).turns == (("own", 2), ("own", 3))
 
@@ -217,7 +217,7 @@ def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
 
 
 def test_files_that_do_not_fit_are_counted_as_omitted() -> None:
-    """The newest files are listed within the files' share of the budget; the others are only counted."""
+    """The newest files that a thread mentions are listed in the context, and the files that do not fit are counted."""
     own = thread("own", *[turn("t" * 30, files=[f"file-{number}"]) for number in range(50)])
     for allocation in (None, ContextAllocation(short_term=0.5, long_term=0.5)):
         context = context_of([own], 120, allocation)

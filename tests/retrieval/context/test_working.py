@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def items() -> FakeItems:
-    """An empty live store, which holds working memory."""
+    """An empty store of live working items."""
     return FakeItems()
 
 
@@ -89,7 +89,7 @@ async def test_the_stored_copy_of_a_live_item_changes_no_score(world: World) -> 
 
 
 async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:
-    """Live items all score 0 and are ordered by id, so their order can be checked with the receipt alone."""
+    """Live items have score 0 and are ordered by id, so that their order can be checked by the receipt alone."""
     await world.add("semantic", "a fact about ferns")
     await keep(items, "one")
     await keep(items, "two")
@@ -121,7 +121,7 @@ async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: Wo
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])
 async def test_live_items_stay_within_the_working_budget(world: World, items: FakeItems, form: str) -> None:
-    """The rendered entries of live items have at most the budget's tokens."""
+    """The live items in a context have at most as many tokens as the budget for working memory."""
     for number in range(20):
         await keep(items, f"live task number {number}")
     answer = await world.retrieve("anything", format=form, working_budget=120)

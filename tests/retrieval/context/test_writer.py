@@ -35,7 +35,7 @@ MODEL_SCOPE = Scope("t", "n")
 
 @pytest.fixture(scope="module")
 async def cl100k() -> TiktokenTokenizer:
-    """The real default tokenizer."""
+    """The real tokenizer of the default encoding, cl100k_base."""
     return await TiktokenTokenizer.open("cl100k_base")
 
 
@@ -150,7 +150,7 @@ async def test_the_outcome_says_why_a_context_is_empty() -> None:
 
 
 async def test_working_items_of_the_current_todo_come_first() -> None:
-    """Working items of the current to-do precede items that match the query better."""
+    """Working items of the to-do that the request names come before items that match the query better."""
     world = World()
     await world.add("working", "compare importer and exporter", todo_id="other")
     await world.add("working", "notes on naming", todo_id="mine")

@@ -154,7 +154,7 @@ _JOINTS = st.sampled_from(("before", "prior to", "after", "following", "of", "on
 
 @given(_LEADS, _JOINTS, st.dates(date(1900, 1, 1), date(2099, 12, 31)))
 def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, day: date) -> None:
-    """For every length, weekday and relation, the window overlaps the day of the date."""
+    """The window of a phrase such as "two weeks before 2026-03-01" overlaps the day of that date."""
     day_window = Window.day_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
     (window,) = time_windows(f"who called {lead} {joint} {day.isoformat()}", NOW)
     assert window.start < window.end
@@ -177,7 +177,10 @@ def test_any_text_gives_valid_windows(text: str, now: datetime) -> None:
 
 @given(st.integers(min_value=1, max_value=9_999), st.sampled_from(("days", "weeks", "months", "years")))
 def test_counts_of_up_to_three_digits_are_read(count: int, unit: str) -> None:
-    """Counts as in "100 days ago" name a time if they have at most three digits."""
+    """The phrase "100 days ago" names a time.
+
+    With a count of more than three digits, as in "1000 days ago", it does not.
+    """
     assert len(time_windows(f"what was {count} {unit} ago", NOW)) == (count <= 999)
 
 

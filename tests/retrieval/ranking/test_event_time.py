@@ -1,4 +1,4 @@
-"""Queries for a time relative to an event. The memory that mentions the event gives its date."""
+"""Queries such as "a week before the move": the memory that mentions the event gives the date."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_memories_near_the_time_of_the_event_rank_first() -> None:
 
 
 async def test_an_unknown_event_gives_no_time_signal() -> None:
-    """A query relative to an event that no memory mentions is ranked like a query that names no time."""
+    """If no memory mentions the event that the query names, the signal `time` of every hit is 0."""
     world = worded()
     await bought(world, 14, "boxes")
     assert set((await time_signals(world, QUESTION.replace("the move to Lisbon", "his zoological viva"))).values()) == {
@@ -78,6 +78,6 @@ async def test_without_token_vectors_an_event_gives_no_time_signal() -> None:
     assert set((await time_signals(world, QUESTION)).values()) == {0.0}
 
 
-async def test_an_empty_store_dates_no_event() -> None:
-    """A search relative to an event in an empty store returns no hits and no error."""
+async def test_a_query_about_an_event_finds_nothing_in_an_empty_store() -> None:
+    """A query that names a time relative to an event returns no hits and raises no error."""
     assert (await worded().search(QUESTION)).hits == []

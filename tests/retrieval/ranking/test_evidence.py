@@ -35,7 +35,7 @@ def hits(*late: float, dense: float | None = 0.5) -> Candidates:
 
 @given(probabilities, probabilities)
 def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: float) -> None:
-    """The certainty is 0 for a hit that surely does not help."""
+    """The certainty is from 0 to 1, and it is 0 if the probability that the hit helps is 0."""
     sure, not_helpful = sureness(answerable, np.array([helps, 0.0]))
     assert 0.0 <= sure <= 1.0
     assert not_helpful == 0.0

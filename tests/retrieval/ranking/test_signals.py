@@ -59,13 +59,13 @@ def test_recency_halves_with_each_half_life(kind: str, days: int) -> None:
 
 
 def test_a_procedure_ages_from_its_last_use() -> None:
-    """A procedure that was just used has a high recency, however old it is."""
+    """The recency of a procedure that was created long ago and used just now is 1."""
     used = payload(created_at=NOW - timedelta(days=900), last_used_at=NOW)
     assert recent("procedural", used) == [1.0]
 
 
 def test_the_recency_of_an_intention_counts_the_time_until_it_is_due() -> None:
-    """An overdue intention has recency 1, however old. An intention due in one half-life has recency 1/2."""
+    """The recency of an overdue intention is 1, and that of one due in 3 days, its half-life, is 1/2."""
     made = NOW - timedelta(days=400)
     overdue = payload(created_at=made, due_at=NOW - timedelta(days=30))
     later = payload(created_at=made, due_at=NOW + timedelta(days=3))
@@ -79,7 +79,7 @@ def test_working_memory_does_not_age() -> None:
 
 @given(st.floats(-1e9, 1e12), st.floats(0, 1e9), st.floats(1, 1e9))
 def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, more: float, half_life: float) -> None:
-    """An older memory is never more recent. A time in the future counts as now."""
+    """The recency of an older memory is never higher than that of a younger one, and both are from 0 to 1."""
     older, younger = decay(np.array([age + more, age]), np.array([half_life, half_life])).tolist()
     assert 0.0 <= older <= younger <= 1.0
 
@@ -99,7 +99,7 @@ def test_the_importance_signal_spans_0_to_1() -> None:
     ],
 )
 def test_reliable_and_emotional_memories_are_more_important(fields: dict[str, Any], less: dict[str, Any]) -> None:
-    """Confidence of facts, success of procedures and valence of events, good or bad, change the importance signal."""
+    """Surer facts, procedures that succeed more often, and very good or bad events have a higher importance."""
     more, fewer = importance(Columns.of([{"importance": 5} | fields, {"importance": 5} | less])).tolist()
     assert more > fewer
 
@@ -203,7 +203,7 @@ def test_the_mention_signal_is_1_for_turns_of_named_speakers() -> None:
 
 
 def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> None:
-    """Nearness to a time window is 1 inside and halves with each week outside.
+    """A time's nearness to a time window is 1 inside it, 1/2 one week away and 1/4 two weeks away.
 
     Of several windows, the nearest counts.
     """

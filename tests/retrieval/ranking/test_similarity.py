@@ -48,7 +48,7 @@ def test_a_single_search_has_the_full_weight() -> None:
 
 
 def test_a_sparse_search_without_matches_is_ignored() -> None:
-    """A query of unknown words is ranked by its dense vector alone."""
+    """If no candidate contains a word of the query, the similarity comes from the dense scores alone."""
     assert similarity(np.array([0.2, 0.4]), np.zeros(2)).tolist() == [0.0, 1.0]
 
 
@@ -88,7 +88,7 @@ def test_similarity_is_monotonic_in_both_searches(scores: list[tuple[float, floa
 
 @given(cosines, st.randoms())
 def test_normalised_scores_do_not_depend_on_the_order(scores: list[float], chance: st.DataObject) -> None:
-    """Each candidate keeps its score when the candidates are shuffled."""
+    """normalised() gives a candidate the same score if the candidates are in another order."""
     order = list(range(len(scores)))
     chance.shuffle(order)  # type: ignore[attr-defined]
     straight = normalised(np.array(scores), 0.0)
@@ -112,7 +112,7 @@ def late_scores(candidates: list[CandidateRow]) -> list[float]:
 
 
 def test_a_discriminating_token_counts_more() -> None:
-    """A query token that few candidates match outweighs one that all match alike."""
+    """A query token that matches few candidates has more weight than one that matches all candidates alike."""
     rows = [[0.9, 0.2], [0.8, 0.9], [0.9, 0.2], [0.85, 0.1]]
     scores = late_scores([candidate(10 * number, row) for number, row in enumerate(rows)])
     assert scores.index(max(scores)) == 1

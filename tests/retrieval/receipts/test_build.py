@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
-    """Number of candidates in a receipt, by outcome."""
+    """The number of a receipt's candidates with each outcome, such as "included"."""
     recorded = [one["outcome"] for one in receipt["candidates"]]
     return {one: recorded.count(one) for one in recorded}
 
@@ -88,7 +88,7 @@ async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
 
 @pytest.mark.slow
 async def test_a_receipt_lists_a_limited_number_of_candidates() -> None:
-    """The best hits and those in the context are listed; other candidates are counted by outcome."""
+    """A receipt lists the best hits and those in the context. Other candidates are only counted, by outcome."""
     world = await shop(80)
     answer = await world.retrieve(QUERY, budget=50)
     receipt = await receipt_of(world, answer)

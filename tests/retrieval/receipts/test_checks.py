@@ -32,7 +32,7 @@ async def saved_receipt(world: World, **asked: Any) -> bytes:
 
 
 def faults(raw: bytes) -> list[str]:
-    """Names of the checks that the receipt `raw` fails."""
+    """Names of the checks that fail when the receipt file `raw` is verified."""
     return [check.name for check in verify_file(raw, lambda _: COUNT).checks if not check.ok]
 
 
@@ -231,7 +231,7 @@ async def test_a_receipt_stays_valid_when_an_omitted_candidate_changes() -> None
 
 
 async def test_another_previous_receipt_fails_the_chain_check() -> None:
-    """Verification fails if the previous receipt's id or hash is not the one that the receipt names."""
+    """The check "chain" fails if the previous receipt was changed, as its hash is then not the one in the receipt."""
     world = await shop(3)
     await world.retrieve(QUERY)
     other = await receipt_of(world, await world.retrieve("something else"))

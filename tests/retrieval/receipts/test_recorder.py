@@ -46,7 +46,7 @@ class GatedReceipts(FakeReceipts):
 
 
 async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> None:
-    """Put a receipt with this id into the tenant's queue."""
+    """Put a receipt with this id into the queue of receipts to write."""
 
     def make() -> UnsealedReceipt:
         return UnsealedReceipt.of("shop", {"id": receipt_id})
@@ -60,7 +60,7 @@ def in_touch(receipt_store: FakeReceipts) -> ReceiptQueue:
 
 
 async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> None:
-    """An answer is sent before its receipt is written. A reader of the receipt waits until it is written."""
+    """`put` returns before the receipt is written. `get` waits until it is written."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "one")
@@ -115,7 +115,7 @@ async def test_a_receipt_whose_id_was_sent_outlives_a_short_outage() -> None:
 
 
 async def test_erasing_includes_waiting_receipts() -> None:
-    """No waiting receipt of an erased namespace is written after the erasure."""
+    """Erasing a namespace also removes its receipts that wait in the queue to be written."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "one")

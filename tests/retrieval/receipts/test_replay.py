@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def retrieved(world: World, **fields: Any) -> tuple[str, list[str]]:
-    """Id of the receipt of a new retrieval, and the ids of the memories in its context."""
+    """Retrieve a context. Returns the id of its receipt and the ids of the memories in it."""
     answer = await world.retrieve(QUERY, **({"budget": 300} | fields))
     assert answer.receipt_id is not None
     return answer.receipt_id, [item.id for item in answer.items]
