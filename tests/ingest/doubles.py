@@ -1,4 +1,4 @@
-"""Test doubles for ingestion: a clock, a memory store, encoders, a tokenizer and a sink."""
+"""Test doubles for ingestion: a clock, a memory store, encoders, a tokenizer and a sink (which writes import items)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Hook = Callable[[str, int], None]
 
 
 def no_trouble(call: str, nth: int) -> None:
-    """The default hook of the doubles: no call fails."""
+    """The default `trouble` hook of the test doubles: raise no error in any call."""
 
 
 class ObservedStore(InMemoryStore):
@@ -113,7 +113,10 @@ class ObservedStore(InMemoryStore):
 
 
 class CountingEmbedder(Embedder):
-    """Deterministic vectors; records texts and contexts. trouble: as in ObservedStore."""
+    """An embedder with vectors derived from each text's hash, which records the texts and their contexts.
+
+    trouble("embed", n): runs before the n-th call that embeds documents, and may raise an error.
+    """
 
     def __init__(self, trouble: Hook = no_trouble) -> None:
         self.texts: list[str] = []
@@ -164,11 +167,11 @@ class LengthSparse(SparseEncoder):
     """A sparse encoder with one term, weighted by the text's length."""
 
     def encode_query(self, text: str) -> SparseVector:
-        """The term of `text`."""
+        """A sparse vector with one term, weighted by the length of `text`."""
         return self.encode_document(text)
 
     def encode_document(self, text: str) -> SparseVector:
-        """The term of `text`."""
+        """A sparse vector with one term, weighted by the length of `text`."""
         return SparseVector(np.array([7], dtype=np.uint32), np.array([len(text)], dtype=np.float32))
 
 
@@ -211,7 +214,7 @@ class Bench:
         )
 
     def sink(self, scope: Scope = SCOPE) -> WriteItems:
-        """Writes items of an import with this ingestor."""
+        """A function that writes import items to `scope` through this bench's ingestor."""
         return lambda items: self.ingestor.write(scope, [_submission(item) for item in items])
 
 

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
-    """Whether the newer text replaces, contests or does not affect the older text."""
+    """Whether the newer text replaces, contests or is unrelated to the older one, if their vectors have this cosine."""
     return update_model().judge(Statement.of(newer), Statement.of(older), cosine).relation
 
 
@@ -61,7 +61,7 @@ def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -
     ],
 )
 def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer: str, older: str) -> None:
-    """The newer text gives another value than the older one, in a sentence of another form."""
+    """A text that gives another value in a sentence of another form replaces or contests the older text."""
     assert judged(newer, older, 0.7) is not Relation.UNRELATED
 
 
@@ -89,19 +89,19 @@ def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, 
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_any_two_texts_have_finite_evidence(newer: str, older: str) -> None:
-    """Every feature of the model is finite for any text, and the strength is a probability."""
+def test_the_contradiction_model_gives_a_probability_for_any_two_texts(newer: str, older: str) -> None:
+    """The model that finds contradictions gives any two texts a strength from 0 to 1."""
     assert 0.0 <= update_model().judge(Statement.of(newer), Statement.of(older), 0.5).strength <= 1.0
 
 
 @given(st.text(max_size=80))
-def test_a_text_does_not_replace_itself(text: str) -> None:
-    """No text is read as a contradiction of the same text."""
+def test_a_fact_is_not_replaced_by_one_with_the_same_text(text: str) -> None:
+    """A fact does not contradict a fact with the same text, and so does not replace it."""
     assert judged(text, text, 1.0) is not Relation.REPLACES
 
 
-def test_long_texts_are_not_compared() -> None:
-    """Long texts replace nothing and are not replaced."""
+def test_long_texts_are_not_searched_for_contradictions() -> None:
+    """A fact longer than MAX_CHARACTERS is not replaced by a newer fact that contradicts a part of it."""
     page = fact("The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10), 1)
     newer = fact("The port is 9090", 2)
     assert not placed([newer], {newer.id: near(page)}).changed
@@ -118,7 +118,7 @@ def placed(arriving: Sequence[Memory], neighbours: Mapping[str, Sequence[Neighbo
 
 
 def fact(content: str, day: int, **fields: object) -> Memory:
-    """A fact that is valid from this day on."""
+    """A fact that became valid `30 - day` days before NOW. A higher `day` is later."""
     begun = NOW - timedelta(days=30 - day)
     return make_memory(MemoryType.SEMANTIC, content, valid_from=begun, created_at=begun, **fields)
 
@@ -139,7 +139,7 @@ def test_each_value_replaces_the_one_before() -> None:
 
 
 def test_a_value_replaces_the_current_one_even_if_only_an_earlier_one_is_near() -> None:
-    """A new value replaces the current one even if only an earlier value is among its nearest neighbours."""
+    """A new fact replaces the current one even if a search finds only a fact that the current one has replaced."""
     facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
     first = near(facts[0])
     states = placed(facts, {facts[1].id: first, facts[2].id: first})
@@ -148,7 +148,7 @@ def test_a_value_replaces_the_current_one_even_if_only_an_earlier_one_is_near() 
 
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
 def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], together: bool) -> None:  # noqa: FBT001
-    """Each fact ends when the next one begins; the latest is current."""
+    """Contradicting facts arrive in any order. Each ends when the next one begins, and the latest is current."""
     known: dict[str, Memory] = {}
     arriving = [fact(f"The gateway listens on port 808{number}", number) for number in order]
     pieces = [arriving] if together else [[new] for new in arriving]
@@ -161,8 +161,8 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
     assert facts[-1].superseded_by is None
 
 
-def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> None:
-    """Of two values with the same time, the second to arrive replaces the first."""
+def test_of_contradicting_facts_with_the_same_time_the_last_to_arrive_is_current() -> None:
+    """If two contradicting facts are valid from the same time, the one that arrives last replaces the other."""
     first, last = fact("The gateway listens on port 8081", 5), fact("The gateway listens on port 8082", 5)
     states = placed([first, last], {last.id: near(first)})
     assert states.memories[first.id].superseded_by == last.id
@@ -181,7 +181,7 @@ def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> Non
     ids=["newer", "pinned", "other concept", "over", "event"],
 )
 def test_newer_pinned_ended_and_unrelated_facts_are_not_replaced(old: Memory) -> None:
-    """Facts that are newer, pinned, ended or about other concepts are not replaced, nor are events."""
+    """A fact replaces neither an event nor a fact that is newer, pinned, already ended or about another concept."""
     newer = fact("The gateway listens on port 8082", 5, pinned=True)
     assert not placed([newer], {newer.id: near(old)}).changed
 
@@ -214,7 +214,7 @@ def _ingestor(store: InMemoryStore) -> Ingestor:
 
 
 async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
-    """The contents that are valid at this time."""
+    """The contents of the memories that are valid at the time `at`."""
     stored = (await store.page(SCOPE, Listing())).memories
     return [
         memory.content
@@ -224,7 +224,10 @@ async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
 
 
 async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
-    """A fact that arrives after its successor is never current, but a search as of its time finds it."""
+    """A fact that arrives after the newer fact that contradicts it is stored as replaced by it, and is never current.
+
+    It is listed as valid for times before the newer fact began.
+    """
     store = InMemoryStore()
     ingestor = _ingestor(store)
     new = await _write(ingestor, "The gateway listens on port 8082", "2026-02-01T00:00:00Z")
@@ -237,7 +240,7 @@ async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
 
 
 async def test_a_value_that_returns_is_a_new_memory() -> None:
-    """A value that returns is stored as a new memory; the memory of its earlier period is unchanged."""
+    """If a fact changes from one value to another and back, the third is a new memory. The first keeps its period."""
     store = InMemoryStore()
     ingestor = _ingestor(store)
     for number, month in ((1, 1), (2, 2), (1, 2)):
@@ -254,7 +257,7 @@ async def test_a_value_that_returns_is_a_new_memory() -> None:
 
 
 async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
-    """If a batch of contradicting values is written again, the last value is still the current one."""
+    """If a batch of facts that contradict each other is written again, its last fact is still the current one."""
     store = InMemoryStore()
     drafts = [
         DRAFT.validate_python({"type": "semantic", "content": f"The gateway listens on port 808{number}"})
@@ -284,7 +287,7 @@ class _Patchless(InMemoryStore):
 
 
 async def test_an_interrupted_replacement_is_completed_by_the_next_write() -> None:
-    """If the store failed after a new fact was stored, writing this fact again ends the old fact."""
+    """If the store fails before a new fact replaces the old one, writing the new fact again replaces the old one."""
     store = _Patchless()
     old = await _write(_ingestor(store), "The gateway listens on port 8081", "2026-01-01T00:00:00Z")
     store.away = True

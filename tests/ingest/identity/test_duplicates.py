@@ -43,8 +43,8 @@ def fact(content: str) -> Memory:
         ("Unpack with tar -c dir", "UNPACK WITH TAR -C DIR", True),
     ],
 )
-def test_case_and_spacing_do_not_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Case and spacing make no other statement. A changed word, number, name or option (`-c` for `-C`) does."""
+def test_texts_that_differ_only_in_case_and_spacing_say_the_same(text: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """Texts that differ only in case and spacing say the same. Texts with another word, number or option do not."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
@@ -95,7 +95,7 @@ def test_procedures_are_compared_by_case_and_spacing_only() -> None:
 
 
 async def test_the_reason_says_how_a_rewording_differs() -> None:
-    """The reason for a merge is another for a contraction than for a change of case and spacing."""
+    """If a text differs from a stored one by a contraction, the reason for the merge says so."""
     (_, again) = await write(InMemoryStore(), "I'm here.", "I am here")
     assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
 
@@ -104,7 +104,7 @@ class ContextEmbedder(FakeEmbedder):
     """An encoder that embeds the context in place of the text, if there is a context."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Vectors of the contexts; of the text where there is no context."""
+        """The vector of each text's context, or of the text itself if it has no context."""
         return await self.embed_documents([text.before or text.text for text in texts])
 
 
@@ -116,7 +116,10 @@ async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **
 
 
 async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
-    """The stored memory keeps its text and gains the rewording's evidence; the outcome has the stored memory's id."""
+    """If a stored text is written with other case and spacing, its memory keeps its text and gains evidence.
+
+    The outcome has the stored memory's id.
+    """
     store = InMemoryStore()
     (first,) = await write(store, "The tea is green.")
     (again,) = await write(store, "the TEA is  green.")
@@ -128,7 +131,7 @@ async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
 
 
 async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
-    """A repeated turn is found by its words and merged, since turns' vectors depend on their contexts."""
+    """A turn's vector depends on the turns before it, so a repeated turn is found by its words, and merged."""
     store = InMemoryStore()
     turns = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
     *_, last, again, other = await write(store, *turns, kind="episodic", session_id="s")
@@ -139,7 +142,7 @@ async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
 
 
 async def test_rewordings_within_a_batch_are_merged() -> None:
-    """Rewordings within a batch are merged into the first of them. A text with a different word is stored."""
+    """Texts of a batch that differ only in case and spacing are merged into the first. Other texts are stored."""
     store = InMemoryStore()
     outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
     assert [outcome.status for outcome in outcomes] == [
@@ -163,9 +166,9 @@ async def test_private_memories_are_not_compared() -> None:
 
 @pytest.mark.parametrize("session", [{}, {"session_id": "s"}])
 async def test_an_event_that_is_sent_again_on_another_day_is_the_same(session: dict[str, str]) -> None:
-    """An event sent again is recognised by the file and line in its source.
+    """An event that is sent again on another day is merged if its source has the same file and line.
 
-    The same words from another line are another event.
+    If the source has another line, an event with the same text is stored as a new memory.
     """
     times = [NOW]
     store = InMemoryStore()

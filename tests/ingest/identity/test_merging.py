@@ -40,13 +40,16 @@ def fact(**fields: Any) -> Memory:
 
 
 def merged(known: Memory, again: Memory) -> Memory:
-    """The stored memory after the second write."""
+    """The memory that results if the write `again` is merged into the stored memory `known`."""
     return known.model_copy(update=joined(known, again))
 
 
 @given(ASKED, ASKED)
 def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """A merged memory has the tags, links, sources and the like of both writes, and its fields are valid."""
+    """A merged memory has the tags, links, sources and metadata of both writes. If either is pinned, it is pinned.
+
+    It has the higher importance and the later expiry of the two.
+    """
     known, again = fact(**first), fact(**second)
     memory = merged(known, again)
     assert memory == known.replace(**joined(known, again))
@@ -63,15 +66,15 @@ def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], seco
 
 @given(ASKED, ASKED)
 def test_a_merge_that_is_repeated_changes_nothing_more(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """Merging the result with the second write once more, or a memory with itself, changes no field."""
+    """Merging the same write a second time changes no field, and neither does merging a memory with itself."""
     known, again = fact(**first), fact(**second)
     once = merged(known, again)
     assert changed_fields(once, merged(once, again)) == ()
     assert changed_fields(known, merged(known, known)) == ()
 
 
-def test_lists_keep_to_their_limits() -> None:
-    """If a merge gives too many tags, links or sources, the older ones stay."""
+def test_a_merge_drops_new_list_entries_beyond_the_limits() -> None:
+    """If a memory has as many tags, links, sources and sessions as it may have, a merge adds no further ones."""
     many = fact(
         tags=[f"t{n}" for n in range(MAX_TAGS)],
         links=[Link(to=f"m{n}", type=LinkType.EXTENDS) for n in range(MAX_LINKS)],
@@ -96,7 +99,7 @@ def test_of_equal_links_the_stronger_stays() -> None:
     assert joined_links([weak], [strong, other]) == joined_links([strong], [weak, other]) == [strong, other]
 
 
-def test_changed_fields_are_named_in_the_order_of_the_model() -> None:
-    """The fields that a merge changed are named in the model's order; a field with the same value is not named."""
+def test_changed_fields_of_a_merge_are_listed_in_the_order_of_the_class() -> None:
+    """Only fields whose value a merge changed are listed, in the order in which the memory's class defines them."""
     known = fact(importance=3, tags=["a"])
     assert changed_fields(known, merged(known, fact(importance=8, tags=["a"], pinned=True))) == ("importance", "pinned")

@@ -1,4 +1,4 @@
-"""Search for stored memories similar to arriving ones."""
+"""Search for the neighbours of memories that are being written, which are similar memories in the store or the call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def embedded(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = S
 
 
 async def near(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
-    """The neighbours found for each arriving memory."""
+    """The neighbours (similar memories) found for each memory in `arriving`, in order."""
     neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)), NOW)
     return [[neighbour.memory for neighbour in neighbours.get(index, ())] for index in range(len(arriving))]
 
@@ -54,7 +54,7 @@ async def test_private_memories_neither_have_nor_are_neighbours() -> None:
 
 
 async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
-    """Earlier facts of the same call are neighbours before they are stored; later ones are not."""
+    """Similar facts in one write call are found as neighbours of the later facts, although they are not stored yet."""
     first, second = embedded("The port is 1"), embedded("The port is 2")
     assert await near(InMemoryStore(DIMENSIONS), first, second) == [[], [first[0]]]
 
@@ -74,7 +74,10 @@ async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None
 
 
 async def test_distant_memories_are_neighbours_of_facts_only() -> None:
-    """Facts have neighbours in the wider search radius for contradictions, other types only in that for duplicates."""
+    """Among less similar memories, facts are neighbours of a fact, because they may contradict it.
+
+    Memories of other types are neighbours only if they are so similar that they may be duplicates.
+    """
     store = InMemoryStore(DIMENSIONS)
     far = embedded("The port is 1", seed=8)
     await store.upsert(SCOPE, [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))])
@@ -83,7 +86,7 @@ async def test_distant_memories_are_neighbours_of_facts_only() -> None:
 
 
 async def test_only_events_with_the_same_words_are_neighbours_of_an_event() -> None:
-    """An event that shares only a few words with the arriving event is no neighbour. A slight rewording of it is."""
+    """A slightly reworded event is found as a neighbour of an event. One that shares only a few words is not."""
     store, terms = InMemoryStore(DIMENSIONS), Bm25Encoder()
 
     def event(content: str) -> Embedded:

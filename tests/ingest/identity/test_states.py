@@ -28,7 +28,7 @@ def facts(count: int, **fields: object) -> list[Memory]:
 
 
 def known(memories: list[Memory]) -> States:
-    """States that know all of `memories`, none of them changed yet."""
+    """A `States` object that knows all of `memories` and has no changes yet."""
     return States(NOW, {memory.id: memory for memory in memories})
 
 
@@ -43,12 +43,12 @@ def chain(count: int) -> tuple[States, list[str]]:
 
 
 def shown(states: States, ids: list[str]) -> list[State]:
-    """The states of the memories with these ids as of now."""
+    """The states that the memories with these ids have at NOW."""
     return [states.memories[memory_id].at(NOW).state for memory_id in ids]
 
 
 def test_a_replaced_memory_has_its_end_its_successor_and_the_reason() -> None:
-    """A replaced memory has its end, its successor and the reason. The newer memory links to it and stays current."""
+    """A replaced memory has the time and reason of its end, and the id of the newer memory, which links to it."""
     states, (old, new) = chain(2)
     before, after = states.memories[old], states.memories[new]
     assert (before.valid_to, before.superseded_by, before.state) == (after.valid_from, new, State.REPLACED)
@@ -58,7 +58,10 @@ def test_a_replaced_memory_has_its_end_its_successor_and_the_reason() -> None:
 
 @given(st.sets(st.integers(0, 4)))
 def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]) -> None:
-    """Whichever memories of a chain are deleted, each remaining one is replaced by the next one that remains."""
+    """In a chain of facts each replaces the one before.
+
+    If some are deleted, each is replaced by the next remaining one.
+    """
     states, ids = chain(5)
     states.gone |= {ids[place] for place in removed}
     states.settle()
@@ -73,7 +76,10 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
 
 
 def test_contested_memories_are_linked_both_ways() -> None:
-    """Two contested memories link to each other. If one is deleted, the other is current and has no link left."""
+    """If two memories contest each other (it is open which is true), each links to the other.
+
+    If one is deleted, the other is current and has no link left.
+    """
     memories = facts(2)
     states, (first, second) = known(memories), [memory.id for memory in memories]
     states.contest(first, second, "perhaps another value", 0.4)
@@ -86,7 +92,10 @@ def test_contested_memories_are_linked_both_ways() -> None:
 
 
 def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
-    """If the contesting memory is replaced, the other is not contested; it is again once the replacement is undone."""
+    """If one of two memories that contest each other is replaced by a third, the other is current.
+
+    If the third is deleted, the first two contest each other again.
+    """
     memories = facts(3)
     states, (first, second, third) = known(memories), [memory.id for memory in memories]
     states.contest(first, second, None)
@@ -99,7 +108,7 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
 
 
 def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
-    """After one memory of a contested pair expired, neither is shown as contested or listed as a decision."""
+    """If one of two memories that contest each other expires, neither is shown as contested."""
     memories = facts(2)
     states, ids = known(memories), [memory.id for memory in memories]
     states.contest(ids[0], ids[1], "perhaps")
@@ -109,7 +118,7 @@ def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
 
 
 def test_a_restored_memory_is_contested_with_the_current_one() -> None:
-    """A restored memory contests the current end of its chain, even if its direct successor was replaced."""
+    """Of three facts each replaces the one before. If the first is restored, it and the third contest each other."""
     states, (first, second, third) = chain(3)
     states.bring_back(first, "restored")
     states.settle()
@@ -117,9 +126,9 @@ def test_a_restored_memory_is_contested_with_the_current_one() -> None:
 
 
 def test_a_memory_is_current_again_when_its_successor_expires() -> None:
-    """A memory is current again once its successor expires, without a write.
+    """If the fact that replaced a memory expires, the memory is current again without a write.
 
-    If a third memory replaced the successor, it is not.
+    If a third fact had replaced the expired one, the memory stays replaced.
     """
     memories = facts(2)
     memories[1] = memories[1].replace(expires_at=NOW + DAY)
@@ -135,7 +144,7 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
 
 
 def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
-    """If the successor has no link to the memory, both are current, and neither contests the other."""
+    """If the link from a newer fact to the fact that it had replaced is removed, both are current and not contested."""
     states, (old, new) = chain(2)
     states.part(new, [old])
     states.settle()
@@ -143,15 +152,15 @@ def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
 
 
 def test_memories_that_replace_each_other_are_not_all_hidden() -> None:
-    """If a chain of successors leads back to its first memory, one of its memories is current again."""
+    """If three facts replace each other in a circle, one of them is current."""
     states, ids = chain(3)
     states.replace(ids[2], ids[0], "another value")
     states.settle()
     assert shown(states, ids).count(State.REPLACED) == 2
 
 
-def test_a_link_that_is_added_while_settling_makes_both_memories_contested() -> None:
-    """A link added while states are settled makes both memories contested, in any order of ids."""
+def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
+    """If one of two memories is contested and links to the other, both become contested, whichever has the link."""
     for linking in (0, 1):
         memories = facts(2)
         link = Link(to=memories[1 - linking].id, type=LinkType.CONTRADICTS)
@@ -164,7 +173,7 @@ def test_a_link_that_is_added_while_settling_makes_both_memories_contested() -> 
 
 
 def test_nothing_is_replaced_without_room_for_the_link() -> None:
-    """A replacement is refused if the newer memory has no room for another link, as it could not be undone."""
+    """A memory with the maximum of links replaces and contests nothing, because either needs a further link."""
     links = [Link(to=f"m{number}", type=LinkType.EXTENDS) for number in range(MAX_LINKS)]
     old, new = facts(2)
     states = known([old, new.replace(links=links)])
@@ -174,7 +183,10 @@ def test_nothing_is_replaced_without_room_for_the_link() -> None:
 
 
 def test_a_state_is_computed_once_the_memories_it_depends_on_are_known() -> None:
-    """`needed()` gives the ids still to read. A memory that the store does not have counts as deleted."""
+    """States are computed once the memories in `needed()` are read.
+
+    One that the store does not have counts as deleted.
+    """
     states, (first, second) = chain(2)
     alone = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
     alone.settle()
@@ -187,7 +199,7 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_known() -> None
 
 @pytest.mark.parametrize("days", [-1, 1])
 def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> None:
-    """A memory is current again from its successor's valid_to on, and replaced until then."""
+    """If the fact that replaced a memory has a `valid_to`, the memory is current again from then on, and not before."""
     states, (old, new) = chain(2)
     states.memories[new] = states.memories[new].replace(valid_to=NOW + DAY * days)
     states.changed.add(new)
@@ -208,7 +220,7 @@ STEPS = st.lists(
 
 
 def take(states: States, step: str, first: str, second: str) -> None:
-    """Apply one step to the states, if it is possible for these memories."""
+    """Apply one change to the states, such as "replace" or "contest", unless these memories do not allow it."""
     here = states.memories.keys() - states.gone
     if first not in here or second not in here:
         return
@@ -228,7 +240,7 @@ def take(states: States, step: str, first: str, second: str) -> None:
 
 
 def leave(states: States, step: str, memory_id: str) -> None:
-    """Let the memory with this id be deleted, end or expire, as `step` says."""
+    """Delete, end or expire the memory with this id. step: "delete", "end", "expire" or "expire later" (in a day)."""
     memory = states.memories[memory_id]
     if step == "delete":
         states.gone.add(memory_id)
@@ -242,9 +254,10 @@ def leave(states: States, step: str, memory_id: str) -> None:
 
 @given(STEPS, st.integers(0, 1))
 def test_states_follow_from_successors_and_links_after_any_steps(steps: list[tuple[str, int, int]], days: int) -> None:
-    """A replaced memory has a visible successor, and a visible one is contested if another visible one contradicts it.
+    """After any changes, each replaced memory has a visible memory among those that replaced it.
 
-    This holds after any steps. Where an expiry makes a memory visible again, it holds after the next write.
+    A visible memory is contested if and only if another visible one contradicts it. After an expiry this holds from the
+    next write on.
     """
     memories = facts(5)
     states, ids = known(memories), [memory.id for memory in memories]
@@ -271,7 +284,7 @@ def test_states_follow_from_successors_and_links_after_any_steps(steps: list[tup
 
 
 def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
-    """Ids of the memories in the current view."""
+    """Ids of the memories that are neither replaced nor expired at the time `at`."""
     return {
         memory_id
         for memory_id, memory in memories.items()
@@ -280,7 +293,7 @@ def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
 
 
 def assert_nothing_is_hidden_by_nothing(memories: Mapping[str, Memory], at: datetime) -> None:
-    """Check that each memory with a successor at this time has a visible memory later in its chain of successors."""
+    """Check that each replaced memory has a visible memory among those that replaced it, directly or through others."""
     seen, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
     for memory in seen.values():
         if memory.superseded_by is not None:
@@ -293,7 +306,7 @@ def _ends(memory: Memory) -> set[str]:
 
 
 def _following(seen: dict[str, Memory], memory: Memory) -> list[str]:
-    """Ids of the memories after `memory` in its chain of successors."""
+    """Ids of the memories that replaced `memory`, directly or through others."""
     chain: list[str] = []
     while memory.superseded_by is not None and memory.superseded_by not in chain:
         chain.append(memory.superseded_by)

@@ -18,7 +18,7 @@ EMBEDDING = Embedding(np.ones(4, np.float32), states=STATES)
 
 
 def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
-    """The scores of a text without English don't depend on the encoder's states, as the encoder knows English only."""
+    """The encoder knows only English, so a text without English gets the fixed scores for foreign texts."""
     np.testing.assert_allclose(MODEL.scores(EMBEDDING, 0.0), MODEL.foreign)
     assert not np.allclose(MODEL.scores(EMBEDDING, 1.0), MODEL.foreign)
 
@@ -34,7 +34,7 @@ def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
     ids=["none", "no states", "no tokens", "another encoder"],
 )
 def test_without_states_of_the_encoder_all_scores_are_zero(embedding: Embedding | None) -> None:
-    """For encoders without token states, and texts without tokens, the scores are zero; linear models judge alone."""
+    """If the encoder gives no token states, or the text has no tokens, all scores of the attention model are zero."""
     assert not MODEL.scores(embedding, 1.0).any()
 
 

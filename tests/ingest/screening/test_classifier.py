@@ -33,7 +33,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("text", "kind"), TEXTS)
 async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
-    """A text's type is right even without the encoder's states. The confidences of the five types sum to 1."""
+    """Plain texts get the right type even without the encoder's token states. The five confidences sum to 1."""
     classified = await Classifier(FakeEmbedder(), Judge.shipped()).classify(text)
     assert classified.type == kind
     assert classified.reason
@@ -42,8 +42,8 @@ async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
     assert sum(confidences) == pytest.approx(1, abs=1e-3)
 
 
-async def test_an_untyped_draft_gets_its_type() -> None:
-    """A draft without a type gets one, with its other fields unchanged. A typed draft is unchanged."""
+async def test_a_draft_without_a_type_gets_the_type_of_its_text() -> None:
+    """A draft without a type gets the one that its text suggests. A draft with a type is unchanged."""
     gate = ClassificationGate(Classifier(FakeEmbedder(), Judge.shipped()))
     screened = await gate.examine(SCOPE, Submission(UntypedDraft(content="remind me to pay Tom", tags=["home"])))
     assert isinstance(screened, Submission)
@@ -89,7 +89,7 @@ async def test_the_context_decides_the_type_only_of_an_unclear_text() -> None:
 
 
 async def test_parts_are_sentences_of_other_types() -> None:
-    """A request within a statement is listed with its type; a text of one sentence has no parts."""
+    """Parts of a text are its sentences of other types, such as a request within a fact. One sentence has no parts."""
     text = "I live in Lisbon. Remind me to call Ann tomorrow."
     parts = await examiner(CountingEmbedder()).parts(SCOPE.tenant, text, MemoryType.SEMANTIC)
     assert parts == [(MemoryType.PROSPECTIVE, "Remind me to call Ann tomorrow.")]
@@ -105,6 +105,6 @@ async def test_a_review_removes_and_counts_secrets() -> None:
 
 
 async def test_a_refused_secret_is_an_error() -> None:
-    """A preview of a text that the tenant's rules refuse raises the error."""
+    """If a tenant's rules refuse secrets, previewing the review of a text with a secret raises SecretsRefused."""
     with pytest.raises(SecretsRefused, match="email"):
         await examiner(CountingEmbedder(), RedactionRules(policy=Treatment.REFUSE)).review(SCOPE, MAIL)

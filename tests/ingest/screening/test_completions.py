@@ -37,8 +37,11 @@ def client_of(http: httpx.AsyncClient, server: ModelServer, timeout_s: float = 2
 
 
 @pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "```\n{}\n```", "\n {} \n"])
-async def test_an_answer_may_be_fenced(http: httpx.AsyncClient, form: str) -> None:
-    """The JSON answer is parsed from plain text or from a code block. The request has the API key and the schema."""
+async def test_an_answer_in_a_code_block_is_parsed(http: httpx.AsyncClient, form: str) -> None:
+    """A model's JSON answer is parsed as plain text and within a Markdown code block.
+
+    The request has the API key and the JSON schema of the answer.
+    """
     with serving(says(form.format('{"score": 8}'))) as server:
         assert await client_of(http, server).complete(REQUEST, Rating) == Rating(score=8)
     assert server.keys == ["Bearer k"]
@@ -82,6 +85,6 @@ async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
 
 
 def test_an_answer_out_of_range_names_the_field() -> None:
-    """The error for an answer with a value out of range has the path of the invalid member."""
+    """If a model's answer has a value out of range, the error names the invalid field."""
     with pytest.raises(CompletionFailed, match="score is invalid"):
         parse_answer(Rating, '{"score": 1.5}')

@@ -1,4 +1,4 @@
-"""Features of texts and messages."""
+"""The features of texts and messages: numbers from which models judge how much a text is worth keeping."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
     ],
 )
 def test_the_share_of_english_is_told_by_frequent_words(english: str, other: str) -> None:
-    """A text's share of English is above 0.9 for English texts and below 0.1 for texts in other languages."""
+    """The share of English in a text, found by frequent words, is above 0.9 in English and below 0.1 elsewhere."""
     assert read(english).english > 0.9
     assert read(other).english < 0.1
 
 
 def test_kinds_of_words_are_the_same_in_each_language() -> None:
-    """A promise for tomorrow has common features in English and in German, although its words differ."""
+    """A promise for tomorrow has features for its kinds of words that are the same in English and German."""
     first, second = (read(text).features for text in ("I promised it for tomorrow", "versprochen für morgen"))
     kinds = slice(2 * BUCKETS + len(form_of(first)), -1)
     assert (first[kinds] * second[kinds]).sum() > 0
@@ -54,7 +54,7 @@ def test_a_message_is_compared_with_what_was_said_before() -> None:
 
 
 def test_a_message_is_compared_with_what_is_said_later() -> None:
-    """The features of a message differ between no answer, an answer on its subject, and one on another subject."""
+    """A message's features depend on what follows: no answer, an answer on its subject, or one on another subject."""
     alone, answered, ignored = (
         Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])

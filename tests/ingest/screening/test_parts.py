@@ -22,8 +22,8 @@ from ingest.screening.parts import MAX_STEPS, reasons_in, sentences_in, steps_in
         (" ", []),
     ],
 )
-def test_sentences_are_cut_as_written(text: str, sentences: list[str]) -> None:
-    """A period within a number or a file name ends no sentence."""
+def test_a_period_within_a_number_or_file_name_ends_no_sentence(text: str, sentences: list[str]) -> None:
+    """A text is cut into sentences at their ends, but not at a period within a number or a file name."""
     assert list(sentences_in(text)) == sentences
 
 
@@ -40,9 +40,9 @@ def test_sentences_are_cut_as_written(text: str, sentences: list[str]) -> None:
     ],
 )
 def test_reasons_within_a_question_are_found(sentence: str, reasons: list[str]) -> None:
-    """In a question, clauses with "since" or "given that" are reasons and clauses with "if" are not.
+    """Clauses of a question that begin with words such as "since" or "given that" are its reasons.
 
-    A statement has no reasons.
+    Clauses with "if" are not, and a sentence that is no question has no reasons.
     """
     assert list(reasons_in(sentence)) == reasons
 
@@ -71,14 +71,17 @@ def test_sentences_are_substrings(text: str) -> None:
     ],
 )
 def test_steps_are_numbered_or_bulleted(text: str, steps: list[str]) -> None:
-    """Steps are read from numbered or bulleted lists with at least two entries, up to a limit."""
+    """The steps of a procedure are the entries of a numbered or bulleted list with at least two entries.
+
+    At most MAX_STEPS are read.
+    """
     assert steps_in(text) == steps
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", ["1. ", "- ", "\n", " \n", "a.", ". "])
-def test_reading_is_fast_on_any_text(unit: str) -> None:
-    """Texts built to slow the patterns down are read within seconds."""
+def test_finding_sentences_and_steps_is_fast_on_any_text(unit: str) -> None:
+    """In texts built to slow down the search, sentences and steps are found within five seconds."""
     began = time.process_time()
     list(sentences_in(unit * 20_000))
     steps_in(unit * 20_000)

@@ -1,4 +1,4 @@
-"""The pre-filter, which rejects trivial texts of captured streams (conversations recorded as they happen)."""
+"""The pre-filter, which rejects trivial messages of conversations that are recorded as they happen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACT = "The staging database is read-only on Sundays, so exports run on Mondays.
 
 @pytest.fixture
 def prefilter() -> Prefilter:
-    """A pre-filter with the shipped models and no states of an encoder."""
+    """A pre-filter with the shipped models and a fake embedder that gives no token states."""
     return Prefilter(Judge.shipped(), FakeEmbedder(), lambda: NOW)
 
 
@@ -45,7 +45,7 @@ async def test_trivial_messages_are_rejected_with_a_reason(prefilter: Prefilter,
 
 
 async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Prefilter) -> None:
-    """A kept message has its embedding beside its classification, so that writing does not embed it again."""
+    """A message that passes gets its memory type, a judgement of its worth, and its embedding for a later write."""
     verdict = await prefilter.examine(SCOPE, captured(FACT))
     assert isinstance(verdict, Submission)
     assert verdict.draft.type == "semantic"
@@ -55,7 +55,7 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
 
 
 async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
-    """A text that is not from a captured stream passes, however short it is and whatever its review mode is."""
+    """A draft that a caller writes, not captured from a conversation, passes unchanged, even if it is short."""
     for explicit in (Submission(draft("ok")), Submission(UntypedDraft(content="ok"), ReviewMode.AUTO)):
         assert await prefilter.examine(SCOPE, explicit) is explicit
 
@@ -68,9 +68,9 @@ async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> No
 
 
 async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> None:
-    """The same text in another turn of the day is a duplicate.
+    """A captured message that repeats the text of another one of the same day and namespace is rejected.
 
-    The same turn sent again is not, nor the text in another namespace.
+    The same message sent again, or the text on another day or in another namespace, is not rejected.
     """
     assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
     repeated = await prefilter.examine(SCOPE, captured(f" {FACT} ", turn=5))
@@ -84,7 +84,7 @@ async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> 
 
 
 def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
-    """The oldest texts of a namespace, and the least recently used namespaces, are forgotten."""
+    """Duplicates are found among the last hundred texts of a namespace and in the MAX_SCOPES namespaces used last."""
     recent, there = RecentTexts(), ("s2", (1,))
     for index in range(101):
         recent.add(SCOPE, f"text {index}", TODAY, HERE)

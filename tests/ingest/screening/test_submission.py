@@ -1,4 +1,4 @@
-"""The errors of invalid submissions."""
+"""The errors of invalid drafts (memories that a caller submits)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def invalid(fields: dict[str, Any]) -> InvalidRequest:
 
 
 def test_the_path_leads_to_the_value_in_the_input() -> None:
-    """The path of an error leads to the value in the input, without the type's name that pydantic puts in front."""
+    """The path in the error of an invalid draft leads to the wrong value, without the draft's type in front."""
     error = invalid({"type": "procedural", "content": "x", "steps": ["a", 5]})
     assert (error.path, error.got) == ("steps[1]", 5)
     assert str(error).startswith("steps[1]: ")
 
 
 def test_several_problems_are_listed_up_to_five() -> None:
-    """The error lists the first five problems and counts the rest."""
+    """The error of an invalid draft lists the first five problems and counts the rest."""
     error = invalid({"content": "x"} | {f"x{number}": number for number in range(7)})
     assert str(error).count("unknown field") == 5
     assert str(error).endswith("; and 2 more")

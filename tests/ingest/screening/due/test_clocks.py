@@ -79,7 +79,10 @@ def test_other_numbers_are_not_read_as_times_of_day(text: str) -> None:
     ],
 )
 def test_time_zones_are_read(text: str, at: int, hours: float) -> None:
-    """Abbreviations, offsets and places with a word for time are time zones; so is "their time" after a place."""
+    """Abbreviations, UTC offsets, zone names and places with the word "time" are read as time zones.
+
+    The words "their time" mean the zone of a place that was named before.
+    """
     zone = Clocks(read_words(text), HOME).zone(at)
     assert zone is not None
     assert WINTER.astimezone(zone[0]).utcoffset() == timedelta(hours=hours)
@@ -87,5 +90,5 @@ def test_time_zones_are_read(text: str, at: int, hours: float) -> None:
 
 @pytest.mark.parametrize("text", ["cat", "Paris", "east of here", "-10:00", "+5", "Europe/Nowhere", "Either/Or"])
 def test_other_words_are_not_read_as_time_zones(text: str) -> None:
-    """Lower-case abbreviations, places without a word for time and ends of a range are not time zones."""
+    """Lower-case words, cities without the word "time", lone offsets and unknown names are not time zones."""
     assert Clocks(read_words(text), HOME).zone(0) is None

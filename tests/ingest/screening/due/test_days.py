@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 4, 11, tzinfo=UTC)  # a Wednesday
 
 
 def _day(text: str, *, month_first: bool = False) -> date | None:
-    """The first day that `text` names, by its longest reading; None if it names none."""
+    """The first day that `text` names, or None. month_first: whether 03/04 is in March."""
     days = Days(read_words(text), NOW, month_first)
     found = (days.at(i) for i in range(len(days.words.tokens)))
     return next((day.date for day in found if day), None)
@@ -99,8 +99,8 @@ def test_other_words_are_not_read_as_days(text: str) -> None:
     assert _day(text) is None
 
 
-def test_order_of_day_and_month_depends_on_the_place() -> None:
-    """The date 03/04 is in March where the month comes first. A number above 12 is the day everywhere."""
+def test_the_order_of_day_and_month_is_an_option() -> None:
+    """With `month_first` the date 03/04 is in March, otherwise in April. A number above 12 is always the day."""
     assert _day("03/04/2026", month_first=True) == date(2026, 3, 4)
     assert _day("03/04/2026") == date(2026, 4, 3)
     assert _day("12/24/2026") == _day("24/12/2026", month_first=True) == date(2026, 12, 24)

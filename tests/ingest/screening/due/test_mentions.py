@@ -67,8 +67,8 @@ def test_day_time_of_day_and_zone_make_one_time_wherever_they_stand(text: str, t
         ("明日の午後3時半に電話する", "03-05 15:30"),
     ],
 )
-def test_the_grammar_of_a_language_is_in_its_section_of_the_lexicon(text: str, time: str) -> None:
-    """No rule depends on the name of the language, so a new language needs only a section in the lexicon."""
+def test_the_rules_for_times_do_not_depend_on_the_name_of_the_language(text: str, time: str) -> None:
+    """A text gives the same time if its language has another name in the lexicon, because no rule in code names it."""
     words = read_words(text)
     renamed = replace(words, language=replace(words.language, name="new"))
     reader = MentionReader.of(renamed, NOW, BERLIN, month_first=False)

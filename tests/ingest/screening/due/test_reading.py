@@ -43,7 +43,7 @@ def test_other_words_give_no_due_time(text: str) -> None:
 
 
 def test_the_time_zone_decides_the_instant() -> None:
-    """The words "3pm" mean another instant in each time zone, and another one in summer time."""
+    """The words "3pm" give a different instant in each time zone, and in summer time a different one than in winter."""
     assert _at("tomorrow at 3pm", None) == datetime(2026, 3, 5, 15, tzinfo=UTC)
     assert _at("tomorrow at 3pm", ZoneInfo("Asia/Tokyo")) == datetime(2026, 3, 5, 6, tzinfo=UTC)
     assert _at("1 April at 3pm", ZoneInfo("Europe/Berlin")) == datetime(2026, 4, 1, 13, tzinfo=UTC)
@@ -75,7 +75,10 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_summer_time_changes_are_respected(text: str, now: str, expected: str) -> None:
-    """Days keep the time on the clock and hours are exact; a time that occurs twice means its next occurrence."""
+    """Across a change to or from summer time, "in two weeks" keeps the time of day, and "in 24 hours" is exact.
+
+    A time of day that occurs twice in the night of the change means its next occurrence.
+    """
     due = due_in(text, datetime.fromisoformat(now), BERLIN)
     assert due is not None
     assert due.at == datetime.fromisoformat(expected)
@@ -115,7 +118,7 @@ def test_german_spanish_french_and_japanese_times_are_read(text: str, expected: 
     "text", ["Guten Morgen zusammen", "buena mañana", "he runs 10 h", "Mars is a planet", "13月40日"]
 )
 def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
-    """Foreign words that only resemble a time are not translated to one."""
+    """Words of other languages that contain or resemble a time, such as "Guten Morgen", give no due time."""
     assert due_in(text, NOW, BERLIN) is None
 
 
@@ -143,7 +146,7 @@ def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
     ],
 )
 def test_times_of_other_things_give_no_due_time(text: str) -> None:
-    """Times in names, habits, citations or the past, and times of cancelled events, are not due times."""
+    """Times within names and quotations, of habits, of the past and of cancelled events give a task no due time."""
     assert due_in(text, NOW, BERLIN) is None
 
 
@@ -164,7 +167,10 @@ def test_times_of_other_things_give_no_due_time(text: str) -> None:
     ],
 )
 def test_the_time_of_the_task_is_chosen(text: str, expected: str) -> None:
-    """If a text names several times, the task's own time counts, in the time zone given with it."""
+    """If a text names several times, the due time is the one at which the task itself is to be done.
+
+    A time zone in the text is respected.
+    """
     due = due_in(text, NOW, BERLIN)
     assert due is not None
     assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected
@@ -187,7 +193,10 @@ def test_in_n_minutes_is_exact_across_a_change_to_summer_time(minutes: int, now:
 
 
 async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
-    """A task's time is read in the time zone of its metadata. due_at is the time, due_text the words that state it."""
+    """A task's due time is read from its text, in the time zone that the task's metadata names.
+
+    `due_at` is the time, and `due_text` has the words that state it.
+    """
     fields = {"content": "Call Ann tomorrow at 3pm", "metadata": {"timezone": "Europe/Berlin"}}
     draft = await _gated({"type": "prospective", **fields})
     assert isinstance(draft, ProspectiveDraft)
@@ -204,7 +213,7 @@ async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
     ],
 )
 async def test_drafts_that_get_no_due_time_are_unchanged(fields: Mapping[str, object]) -> None:
-    """A draft is unchanged if it is no task, has another trigger or a due time already, or names no time."""
+    """A draft is unchanged if it is no task, names no time, has a due time, or is triggered by an event or context."""
     assert await _gated(fields) == DRAFT.validate_python(fields)
 
 
@@ -218,5 +227,5 @@ async def _gated(fields: Mapping[str, object]) -> AnyDraft:
 
 @pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])
 def test_invalid_zone_names_are_ignored(name: object) -> None:
-    """Values that are not strings, unknown names and file paths give no time zone."""
+    """A name in a task's metadata gives no time zone if it is unknown, is a file path or is not a string."""
     assert zone_of(name) is None

@@ -58,8 +58,11 @@ def test_repository_addresses_are_not_emails(text: str, kinds: list[str]) -> Non
     assert [secret.kind for secret in secrets_in(text)] == kinds
 
 
-def test_a_pattern_with_literals_matches_no_text_without_them() -> None:
-    """The quick check for a pattern's literals skips no text in which the pattern finds a secret."""
+def test_the_quick_check_of_a_pattern_misses_no_secret() -> None:
+    """A pattern is searched only in texts that contain one of its literals (fixed strings).
+
+    This check passes every text in which the pattern finds a secret.
+    """
     for text in (text for text, _ in marked_texts("training/secrets")):
         for pattern in BUILT_IN:
             if pattern.literals and any(pattern.spans(text)):
@@ -88,6 +91,6 @@ def test_values_in_the_password_column_of_a_table_are_redacted() -> None:
     assert redact(table) == table.replace("Juniper" + "&Slate9", "[redacted:password]")
 
 
-def test_base64_padding_is_no_assignment() -> None:
-    """A password that ends in `=` is redacted; it is not taken for the name in an assignment."""
+def test_a_password_that_ends_in_equals_signs_is_redacted() -> None:
+    """A base64 password that ends in `==` is redacted; the signs do not make it the name of an assigned value."""
     assert "ejY0" not in redact("data:\n  password: SHo3IWxoZ2d0cHB3" + "ejY0NA==")

@@ -90,7 +90,7 @@ async def test_allowed_kinds_are_not_redacted() -> None:
 
 
 async def test_excluded_roles_and_types_are_rejected() -> None:
-    """Drafts of excluded speakers or types are rejected whatever their text."""
+    """If a tenant's rules exclude a role or a memory type, drafts with it are rejected whatever their text is."""
     assert await screen(RedactionRules(never_keep_types=frozenset({"procedural"}))) == Rejection(
         "memories of type procedural are not stored here"
     )
@@ -100,7 +100,7 @@ async def test_excluded_roles_and_types_are_rejected() -> None:
 
 
 async def test_nothing_is_stored_if_redaction_fails() -> None:
-    """If a redaction pattern fails, the write fails."""
+    """If a redaction pattern cannot be run, a single write raises Unavailable and the drafts of a batch fail."""
     rules = RedactionRules.model_construct(
         policy=Treatment.REDACT,
         kinds={},
@@ -174,7 +174,10 @@ _JSON = st.recursive(
 @pytest.mark.parametrize("regex", ["", r"a-[0-9]", r"^a-[0-9]$"])
 @given(value=_JSON)
 def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> None:
-    """One quick search of a value's joined texts redacts the same as a search of each text and each key."""
+    """Redaction first searches all texts of a value as one joined text, which is faster.
+
+    The result equals that of searching each text and each key by itself.
+    """
     rules = RedactionRules(patterns=(CustomPattern(name="custom", regex=regex),) if regex else ())
     cleaned = Redactor(RuleBook(default=rules)).clean("acme", value)
     each = Redaction(rules.active_patterns())
@@ -184,9 +187,9 @@ def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> 
 
 @pytest.mark.parametrize("field", ["session_id", "agent_id"])
 async def test_a_token_in_an_id_is_refused(field: str) -> None:
-    """A draft with a secret token in an id is rejected.
+    """A draft whose session or agent id contains a secret token is rejected.
 
-    The reason has the field and the kind and does not quote the id.
+    The reason names the field and the kind of secret, and does not quote the id.
     """
     token = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
     result = await screen(RedactionRules(), **{field: f"s {token}"})

@@ -57,6 +57,6 @@ def test_nested_values_are_redacted() -> None:
 
 
 def test_keys_that_become_equal_are_numbered() -> None:
-    """Two keys that become the same marker are told apart by a number, so no member is lost."""
+    """Two keys of an object that are redacted to the same marker get different numbers, so no value is lost."""
     other = "tom" + "@" + "example.com"
     assert sorted(Redaction().value({MAIL: 1, other: 2}).values()) == [1, 2]

@@ -101,13 +101,13 @@ async def test_only_the_beginning_of_a_long_text_is_reviewed() -> None:
 
 
 def judge(votes: list[Vote], prefilter: str | None = None) -> Reviewed:
-    """The decision that a panel of local reviewers takes on the given votes."""
+    """The decision of a panel on the votes. prefilter: why the pre-filter rejects the text; None if it does not."""
     return decide(votes, tier_of([one.ok for one in votes]), prefilter)
 
 
 @given(VOTES)
 def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
-    """The mean of a score leaves out invalid votes and votes without this score."""
+    """The mean of a score, such as novelty, is taken over the valid votes that have this score."""
     decided = judge(votes)
     for name in ("importance", "relevance", "novelty"):
         scores = [one.scores[name] for one in votes if one.ok and name in one.scores]
@@ -128,7 +128,10 @@ def test_the_tier_depends_on_how_many_reviewers_answered(answered: list[bool]) -
 
 @pytest.mark.anyio
 async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
-    """The failed vote and the local reviewer's vote are listed; the tier counts only reviewers that ask a model."""
+    """If a reviewer that asks a model fails, a local reviewer votes in its place. Both votes are listed.
+
+    The tier of the decision (such as `partial`) counts only reviewers that ask a model.
+    """
     local = StubReviewer("importance", [])
     failing = StubReviewer("importance", [], fails=True, stand_in=local)
     answering = StubReviewer("relevance", [], stand_in=StubReviewer("relevance", []))
@@ -146,7 +149,7 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
 
 @given(VOTES, st.floats(0, 3))
 def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
-    """Raising scores does not turn a stored text into a rejected one."""
+    """If votes decide to store a text, the same votes with higher scores decide to store it, too."""
     raised = [
         one.model_copy(update={"scores": {name: min(10, score + more) for name, score in one.scores.items()}})
         for one in votes
@@ -175,7 +178,7 @@ def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
 def test_votes_decide_at_the_documented_bounds(
     votes: list[Vote], prefilter: str | None, decision: str, tier: str
 ) -> None:
-    """With scores exactly at or just below the documented bound of a rule, the decision is as documented."""
+    """Votes with scores exactly at a bound or just below it lead to the documented decision to store or reject."""
     decided = judge(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
 

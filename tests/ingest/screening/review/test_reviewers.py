@@ -71,9 +71,9 @@ async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient
 async def test_the_local_reviewer_votes_in_place_of_a_failing_endpoint(
     http: httpx.AsyncClient, answer: Answer, reason: str
 ) -> None:
-    """If the model's endpoint fails, the local reviewer votes in its place and the pre-filter decides.
+    """If the language model's endpoint fails, a local reviewer votes in its place, and the decision is a fallback.
 
-    The lost vote has the reason.
+    The failed vote has the reason of the failure.
     """
     with serving(answer) as server:
         decided = await panel_with(http, server).review(await request())
@@ -112,8 +112,8 @@ def test_plain_texts_do_not_address_a_reviewer(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["\n", "\r\n", " \n ", "system ", "<", "as a "])
-def test_the_search_for_orders_is_fast_on_any_text(unit: str) -> None:
-    """Texts built to slow down the search for prompt injections are searched within seconds."""
+def test_the_search_for_prompt_injections_is_fast_on_any_text(unit: str) -> None:
+    """Texts built to slow down the search for prompt injections are searched within five seconds."""
     text = unit * (MAX_READ // len(unit))
     began = time.process_time()
     assert not addresses_reviewer(text)
@@ -135,7 +135,10 @@ def test_the_search_for_orders_is_fast_on_any_text(unit: str) -> None:
     ],
 )
 async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, decision: str) -> None:
-    """Built-in reviewers store short facts and reject filler and noise. The same text always gets the same votes."""
+    """A panel of built-in reviewers decides to store short facts and to reject filler and noise.
+
+    The same text always gets the same scores.
+    """
     local = Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(InMemoryStore())))
     first, second = await local.review(await request(text)), await local.review(await request(text))
     assert first.decision == decision
@@ -149,8 +152,8 @@ async def test_novelty_needs_an_embedding() -> None:
     assert (decided.tier, decided.novelty, decided.decision) == (Tier.PARTIAL, None, Decision.STORE)
 
 
-async def test_a_text_stored_as_another_type_is_not_new() -> None:
-    """A text that is stored as a memory of any long-term type is not new."""
+async def test_a_text_stored_as_a_memory_of_another_type_has_low_novelty() -> None:
+    """A fact whose text is already stored as an event gets a low novelty score."""
     world = World()
     await world.add("episodic", FACT)
     vote = await NoveltyReviewer(world.store).vote(await request())
