@@ -22,7 +22,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer that the stub server sends. body: bytes, or a value to send as JSON."""
+    """An answer that the stub server sends. A `body` that is not bytes is sent as JSON."""
 
     status: int = 200
     body: Any = field(default_factory=dict)

@@ -48,8 +48,11 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
         assert again
 
 
-def test_the_holder_of_a_broken_lock_file_is_named_as_far_as_it_can_be_read(tmp_path: Path) -> None:
-    """Bytes of a lock file that are no text become replacement characters. An empty file has the holder "unknown"."""
+def test_the_holder_in_a_damaged_lock_file_is_named_as_far_as_possible(tmp_path: Path) -> None:
+    """Bytes of a lock file that are not UTF-8 become replacement characters.
+
+    The holder in an empty file is "unknown".
+    """
     path = tmp_path / "lock"
     path.write_bytes(b"4\xff2")
     assert holder_of(path) == "4\N{REPLACEMENT CHARACTER}2"
@@ -67,7 +70,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_replaced_file_gets_the_permissions_asked_for_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
+def test_a_replaced_file_has_the_requested_mode_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
     """A replaced file has exactly the requested mode, whatever the umask. After an error there is no temporary file."""
     path = tmp_path / "file"
     umask = os.umask(0o077)

@@ -1,4 +1,4 @@
-"""Keyed items in the files of an embedded store: upgrade, re-embedding, erasure, and survival of kills."""
+"""Keyed items (JSON values with a key) in an embedded store: upgrade, re-embedding, erasure and killed engines."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ async def titles(store: EdgeStore) -> set[str]:
 
 
 async def closed(store: EdgeStore, directory: Path) -> None:
-    """Close the store and wait for the end of its engine."""
+    """Close the store, and wait until its engine process has ended."""
     pid = holder_in(directory).pid
     await store.aclose()
     await until(lambda: ended(pid))
 
 
-async def test_a_store_from_before_items_gets_a_collection_of_them(tmp_path: Path) -> None:
-    """A store.json of an older version names no collection of items. Such a store opens unchanged and takes items."""
+async def test_a_store_of_a_version_without_items_accepts_items(tmp_path: Path) -> None:
+    """A store whose store.json names no collection of items, as older versions wrote it, opens and stores items."""
     await closed(await EdgeStore.open(settings_for(tmp_path)), tmp_path)
     layout = Layout(tmp_path)
     alias = layout.existing_alias()
@@ -64,7 +64,7 @@ async def test_a_store_from_before_items_gets_a_collection_of_them(tmp_path: Pat
 
 
 async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> None:
-    """After re-embedding, a search with the new embedder's vector finds an item. Values and times of items stay."""
+    """After re-embedding, an item is found by the new vector of its indexed text. Its value and times are unchanged."""
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(70):
         await put(store, f"{number}", f"title {number}")
@@ -102,7 +102,7 @@ async def test_an_erasure_removes_the_bytes_of_items(tmp_path: Path) -> None:
 
 
 async def test_acknowledged_puts_survive_the_death_of_the_engine(tmp_path: Path) -> None:
-    """After an engine's death items and their index are complete, and repeated puts and deletes have taken effect."""
+    """After the engine was killed, all items and their index are there; replaced and deleted values are not."""
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(200):
         await put(store, f"{number % 150}", f"title {number}")

@@ -1,4 +1,4 @@
-"""Re-embedding of an embedded store: it is completed, or changes nothing."""
+"""Re-embedding of an embedded store: a rebuild is completed, or changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OTHER = Scope("other", "shop")
 
 
 async def wider(texts: Sequence[InContext]) -> list[Vectors]:
-    """Embed texts as another embedder would, in twelve dimensions."""
+    """Embed texts in twelve dimensions, as another embedder than the store's would."""
     return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
@@ -94,7 +94,7 @@ async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
 
 
 async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
-    """Requests of a running service wait during the rebuild, and no write is lost."""
+    """Requests of a running service wait while a rebuild re-embeds its store, and no write is lost."""
     store = await EdgeStore.open(settings_for(tmp_path))
     stored = facts(100)
     await store.upsert(SCOPE, [make_record(one) for one in stored])

@@ -1,4 +1,4 @@
-"""Re-embedding of a Qdrant server's collections, in the client's local mode: it is completed, or changes nothing."""
+"""Re-embedding of Qdrant collections, with a client in local mode: a rebuild is completed, or changes nothing."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ async def client() -> AsyncIterator[AsyncQdrantClient]:
 
 
 async def wider(texts: Sequence[InContext]) -> list[Vectors]:
-    """Embed texts as another embedder would, in twelve dimensions."""
+    """Embed texts in twelve dimensions, as another embedder than the store's would."""
     return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
 async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
-    """A store with facts of two tenants, and the facts of the first."""
+    """A store with facts of two tenants, and the list of the first tenant's facts."""
     store = QdrantStore(OLD, client)
     await store.prepare()
     stored = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(PIECE + 6)]
@@ -48,10 +48,10 @@ async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
     return store, stored
 
 
-async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) -> None:
-    """After a rebuild memories of every tenant have new vectors.
+async def test_a_rebuild_gives_every_memory_a_new_vector(client: AsyncQdrantClient) -> None:
+    """After a rebuild, the memories of every tenant have new vectors, in new collections.
 
-    The old embedder is refused, and the old collections still exist.
+    Preparing the store with the old embedder raises EmbedderMismatch. The old collections still exist.
     """
     _, stored = await filled(client)
     counts = await rebuild(WIDER, wider, client)
@@ -70,7 +70,7 @@ async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) ->
 
 
 async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> None:
-    """After a failed rebuild the store answers as before. The next rebuild starts again with the first memory."""
+    """After a failed rebuild the store still answers. The next rebuild starts again with the first memory."""
 
     async def failing(texts: Sequence[InContext]) -> list[Vectors]:
         if len(texts) < PIECE:
@@ -86,7 +86,7 @@ async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> No
 
 
 async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) -> None:
-    """Memories written, removed or patched during a rebuild are so in the new collections too."""
+    """Memories that are written, removed or patched during a rebuild have the same state in the new collections."""
     store, stored = await filled(client)
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
     seen: list[int] = []
@@ -108,7 +108,7 @@ async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) ->
 
 
 async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdrantClient) -> None:
-    """If writes never pause, the rebuild fails and says what to do."""
+    """If writes to the store never pause, the rebuild fails with an error that says to stop every service."""
     store, _ = await filled(client)
     written: list[str] = []
 

@@ -29,7 +29,7 @@ def settings_for(url: str, **changes: Any) -> QdrantSettings:
 
 
 def saying(said: Said) -> Any:
-    """Answers for a stub server that always sends `said`."""
+    """An answer function for a stub server, which returns `said` for every request."""
 
     async def answers(_: Asked) -> Said:
         return said
@@ -106,7 +106,7 @@ async def test_another_embedder_is_refused_and_nothing_changes() -> None:
 
 
 async def test_collections_have_versions_behind_aliases() -> None:
-    """Each type has an alias that names the first version of its collection. Another prefix gives a separate store."""
+    """Each memory type has an alias for the first version of its collection. Another prefix gives a separate store."""
     client = AsyncQdrantClient(LOCAL)
     for prefix in ("p", "q"):
         await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
@@ -116,7 +116,7 @@ async def test_collections_have_versions_behind_aliases() -> None:
 
 
 async def test_an_interrupted_start_is_completed() -> None:
-    """If a start ended before it set an alias, the next start checks the collection and uses it."""
+    """If opening a store was interrupted before an alias was set, the next opening checks and uses the collection."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -128,14 +128,14 @@ async def test_an_interrupted_start_is_completed() -> None:
 
 
 class FreshServer:
-    """An empty server that records requests. taken: whether another process is first to create the collections."""
+    """A Qdrant server without collections. asked: its requests. taken: another process creates collections first."""
 
     def __init__(self, *, taken: bool = False) -> None:
         self.asked: list[Asked] = []
         self.taken = taken
 
     async def answers(self, asked: Asked) -> Said:
-        """Qdrant's answers to a store that creates its collections."""
+        """Answer a request as Qdrant does while a store creates its collections."""
         self.asked.append(asked)
         parts = asked.path.split("?")[0].strip("/").split("/")
         if asked.path.startswith("/aliases"):
@@ -178,7 +178,7 @@ def _collection_info() -> dict[str, Any]:
 
 
 async def test_collections_are_created_with_the_settings() -> None:
-    """Collections are created with key, shards, replicas, consistency, quantization and indexes of the settings."""
+    """Requests have the API key of the settings. New collections have their shards, replicas and quantization."""
     server = FreshServer()
     chosen: dict[str, Any] = {"shards": 3, "replicas": 2, "write_consistency": 2, "quantization": "int8"}
     async with stub_server(server.answers) as url:
@@ -227,9 +227,9 @@ async def test_a_server_failure_after_the_start_raises_unavailable() -> None:
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_scores_come_from_the_original_vectors(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Quantized vectors only select candidates, which are scored by the original vectors.
+    """A search selects candidates by quantized vectors and scores them by the original vectors.
 
-    An exact search does not use them.
+    An exact search ignores quantized vectors.
     """
     among = ids_of([make_memory(MemoryType.EPISODIC, "x").id]) if exact else None
     params = to_query(VectorQuery(make_dense(1), 5, {}, {}, among), local=False).params

@@ -1,4 +1,4 @@
-"""The embedded engine's cache of ranking columns: filled by a warm-up after the start, updated by writes."""
+"""The embedded engine's cache of ranking values: filled by a warm-up after the start, updated by writes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ POINTS = [make_record(memory) for memory in MEMORIES]
 
 
 def opened(path: Path) -> EdgeEngine:
-    """The engine over the shards in the directory `path`, opened."""
+    """Open an engine over the shards in the directory `path`."""
     return EdgeEngine.open({kind: path / kind for kind in MemoryType}, DIMENSIONS)
 
 
 async def filled(path: Path) -> EdgeEngine:
-    """An engine that contains all of MEMORIES."""
+    """An engine to which all of MEMORIES were written."""
     engine = opened(path)
     await upsert(scope=SCOPE, kind=KIND, points=POINTS).run(engine)
     return engine
 
 
 async def search(engine: EdgeEngine) -> Candidates:
-    """The candidates of a search that finds every memory."""
+    """Search without a filter, so that every memory is a candidate; return the candidates."""
     everything = TypedSearch({KIND: {}}, POINTS[0].vectors.dense, POINTS[0].vectors.sparse, 200)
     (candidates,) = await find_candidates(scope=SCOPE, searches=[everything]).run(engine)
     return candidates

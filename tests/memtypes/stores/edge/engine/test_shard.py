@@ -1,4 +1,4 @@
-"""A shard of the embedded store and its slot files (ids by point number), repaired on opening after a power cut."""
+"""A shard of the embedded store, and its slot file (the memory id of each point number), repaired after a power cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDS = [one.id for one in POINTS]
 
 
 def opened(path: Path) -> Shard:
-    """The shard in the directory `path`, opened."""
+    """Open the shard in the directory `path`."""
     return Shard.of(path, open_shard(path, DIMENSIONS, {}))
 
 
@@ -37,7 +37,7 @@ def written(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("damage", ["none", "end lost", "all lost", "one emptied", "removed comes back", "one doubled"])
 def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> None:
-    """Whichever slots (point numbers) were lost, each memory is read under its id. Removed memories are not read."""
+    """Whichever rows of the slot file were lost, memories are found under their ids, and removed ones are not."""
     path = written / "slots" / "ids.bin"
     rows = [path.read_bytes()[start : start + 16] for start in range(0, 6 * 16, 16)]
     removed = bytes.fromhex(IDS[5].replace("-", ""))
@@ -60,7 +60,7 @@ def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> Non
 
 
 def test_a_write_returns_the_changed_slots(written: Path) -> None:
-    """A write returns the slots (point numbers) of the points that it stored or the memories that it removed."""
+    """`write()` returns the slots (point numbers) of the memories that were stored or removed."""
     shard = opened(written)
     put = shard.write(PutPoints((POINTS[1], POINTS[5]), EVERYTHING))
     gone = shard.write(RemovePoints(EVERYTHING))
@@ -75,7 +75,7 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
 
 
 def test_slots_are_returned_for_the_ids_in_a_change(written: Path) -> None:
-    """`Shard.named` returns the slots of the ids in a change, even if the engine refuses the change.
+    """`Shard.named()` returns the slots (point numbers) of a change's ids, even if the engine refuses the change.
 
     It returns None for a change without ids.
     """

@@ -1,4 +1,4 @@
-"""Erasure removes the bytes of memories from the disk: shards are rewritten while they are in use."""
+"""Erasure removes the bytes of memories from the disk: shards are rewritten while the store is in use."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def facts(word: str, count: int, scope: Scope = SCOPE) -> list[Record]:
 
 
 def files_with(directory: Path, word: str) -> list[Path]:
-    """The files of the facts' shard that contain `word`."""
+    """The files of the shard with the facts that contain the bytes of `word`."""
     return [one for one in (directory / "semantic").rglob("*") if one.is_file() and word.encode() in one.read_bytes()]
 
 
 async def same(texts: Sequence[InContext]) -> list[Vectors]:
-    """Embed texts in as many dimensions as the store already has."""
+    """Embed texts with as many dimensions as the store already has, in place of a model."""
     return [make_record(make_memory(MemoryType.SEMANTIC, text.text)).vectors for text in texts]
 
 
@@ -62,7 +62,7 @@ async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
 
 
 async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) -> None:
-    """After an erasure that removed nothing, every shard keeps its version."""
+    """An erasure that finds nothing to remove rewrites no shard, so every shard keeps its version number."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("kept", 3))
     assert await EdgeFiles(store).erase(SCOPE, None) == 0
@@ -71,7 +71,7 @@ async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) ->
 
 
 async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
-    """The rewritten shard contains what was written, changed or removed during the rewrite."""
+    """The rewritten shard has all memories that were written or changed during the rewrite, and none removed then."""
     store = await EdgeStore.open(settings_for(tmp_path))
     old = facts("kept", 6 * COPIED_AT_ONCE)
     await store.upsert(SCOPE, old)
@@ -93,7 +93,7 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
 
 
 async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
-    """After a kill the shard's old version is complete. The next erasure rewrites it, so no deleted bytes are left."""
+    """If the engine is killed during a rewrite, no memory is lost, and the next erasure removes the deleted bytes."""
     store = await EdgeStore.open(settings_for(tmp_path))
     kept = facts("kept", 20 * COPIED_AT_ONCE)
     await store.upsert(SCOPE, kept)
@@ -112,7 +112,7 @@ async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_erasure_deletes_previous_versions(tmp_path: Path) -> None:
-    """An erasure deletes the shard versions that a rebuild left behind too, because they contain removed texts."""
+    """An erasure also deletes the old shards that a rebuild has left, because they contain removed texts."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("wiped", 2))
     await rebuild(settings_for(tmp_path), same, stop_engine=True)

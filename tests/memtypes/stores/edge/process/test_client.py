@@ -54,7 +54,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def opened(directory: Path, **changes: float | str) -> AsyncIterator[EdgeStore]:
-    """An embedded store in the directory, closed at the end."""
+    """An embedded store in the directory, closed when the context exits. changes: settings that are not the default."""
     store = await EdgeStore.open(settings_for(directory, **changes))
     try:
         yield store
@@ -138,7 +138,7 @@ async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
 
 
 async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
-    """After a crash a removal is not repeated, as the repeat would return a wrong count; other calls are."""
+    """After the engine crashed, a read is repeated; a removal is not, as the repeat would return a wrong count."""
     async with opened(tmp_path) as store:
         memory = make_memory(MemoryType.EPISODIC, "x")
         await store.upsert(SCOPE, [make_record(memory)])
@@ -154,7 +154,7 @@ async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
 
 
 async def test_a_slow_engine_is_unavailable(tmp_path: Path) -> None:
-    """A call to a stopped engine times out; the store works once the engine continues."""
+    """A call to an engine that was stopped times out. Once the engine continues, calls succeed again."""
     async with opened(tmp_path, timeout_s=0.3) as store:
         kill_engine(tmp_path, signal.SIGSTOP)
         with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s"):
@@ -200,7 +200,7 @@ async def test_a_closed_store_raises(tmp_path: Path) -> None:
 
 
 async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
-    """A store works in a directory whose path is too long for a socket. Only the owner can read its files."""
+    """A store works in a directory whose path is too long for a socket's. Only the owner can read the store's files."""
     directory = tmp_path / ("d" * 120)
     async with opened(directory) as store:
         holder = holder_in(directory)

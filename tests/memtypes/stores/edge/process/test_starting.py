@@ -136,7 +136,7 @@ async def test_a_file_that_the_engine_cannot_open_is_named(tmp_path: Path) -> No
 
 
 async def test_an_engine_that_does_not_start_in_time_is_an_error_that_names_the_log(tmp_path: Path) -> None:
-    """If an engine starts too slowly, the error names its log.
+    """If an engine does not start in time, the error names the engine's log file.
 
     The engine continues to start and serves the next client.
     """

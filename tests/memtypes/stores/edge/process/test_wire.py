@@ -28,9 +28,9 @@ FORMAT = (12, "8698db6a782bba53")
 
 
 def test_the_protocol_changes_with_the_format_of_the_messages() -> None:
-    """A change of the message format needs a new PROTOCOL, as older engines misread it.
+    """A change of the message format fails this test until PROTOCOL is incremented and FORMAT is updated.
 
-    Increment PROTOCOL, then set FORMAT.
+    Otherwise older engines would misread the messages.
     """
     requests = get_args(wire.ANY_REQUEST)
     types = [*requests, *map(answer_type, requests)]
@@ -40,7 +40,7 @@ def test_the_protocol_changes_with_the_format_of_the_messages() -> None:
 
 
 def _without_texts(schema: Any) -> Any:
-    """A JSON schema without its descriptions, which are docstrings."""
+    """A JSON schema without its descriptions, which are docstrings and may change."""
     if isinstance(schema, dict):
         return {name: _without_texts(part) for name, part in schema.items() if name != "description"}
     return [_without_texts(part) for part in schema] if isinstance(schema, list | tuple) else schema
@@ -85,7 +85,7 @@ def test_requests_are_decoded_as_they_were_encoded() -> None:
 
 
 async def test_messages_are_framed_by_their_length() -> None:
-    """Messages are told apart by their lengths, however their bytes arrive. A length out of bounds is refused."""
+    """The length before each message tells where it ends, however the bytes arrive. A huge length is refused."""
     reader = asyncio.StreamReader()
     reader.feed_data(wire.framed("one") + wire.framed(None) + wire.framed("three")[:7])
     assert [await wire.read_message(reader), await wire.read_message(reader)] == [encode("one"), encode(None)]

@@ -1,4 +1,4 @@
-"""The cache of ranking columns by slot (a point's number in the shard): reads, changes and shard rewrites."""
+"""The cache of ranking values by slot (a point's number in the shard): reads, changes and shard rewrites."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ KIND, OTHER = MemoryType.SEMANTIC, MemoryType.EPISODIC
 
 
 class Payloads:
-    """Payloads of one type by slot, in place of a shard. read: the slots that were read."""
+    """Payloads of one memory type by slot (point number), in place of a shard. read: the slots that were read."""
 
     def __init__(self, count: int) -> None:
         self.payloads = {n: {"importance": n, "speaker": f"Ada {n % 2}"} for n in range(count)}
         self.read: list[int] = []
 
     def __call__(self, kind: MemoryType, slots: Slots) -> Mapping[int, dict[str, Any]]:
-        """The payloads at those of `slots` that have a memory."""
+        """The payload at each slot that has a memory."""
         self.read += slots.tolist()
         return {one: self.payloads[one] for one in slots.tolist() if kind is KIND and one in self.payloads}
 
@@ -40,7 +40,7 @@ def read(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
 
 
 def test_a_payload_is_read_once() -> None:
-    """The second read of a payload's columns comes from the cache.
+    """After the first read, a memory's ranking values come from the cache.
 
     Slots (point numbers) without a memory are looked up each time.
     """
@@ -64,9 +64,9 @@ def test_a_payload_is_read_once() -> None:
 def test_memories_that_a_change_may_affect_leave_the_cache(
     change: Change, slots: list[int] | None, cached: list[int]
 ) -> None:
-    """A conditional change removes the memories that it names from the cache.
+    """A change whose result the cache cannot know drops the memories whose ids it names from the cache.
 
-    A condition without ids removes all memories.
+    A change without ids drops all memories of the type.
     """
     source = Payloads(3)
     cache = ColumnCache(source)
@@ -82,7 +82,7 @@ def test_memories_that_a_change_may_affect_leave_the_cache(
     [(within(SCOPE, has_ids(["a", "x"])), []), (within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), [0])],
 )
 def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, reads: list[int]) -> None:
-    """Values set on named memories are cached without reading payloads, unless there is a further condition."""
+    """Values that a change sets by ids alone are cached at once. With a further condition, payloads are read again."""
     source = Payloads(2)
     cache = ColumnCache(source)
     read(cache, 0, 1)
@@ -95,7 +95,7 @@ def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, 
 
 
 def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
-    """Payloads that were passed to the cache are not read again; only their columns are kept."""
+    """A payload that was passed to the cache is not read. The cache keeps its ranking values and no other fields."""
     source = Payloads(3)
     cache = ColumnCache(source)
     cache.learn(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
@@ -114,7 +114,7 @@ def test_a_replaced_memory_has_its_new_values() -> None:
 
 
 def test_columns_of_several_types_are_read_together() -> None:
-    """Rows of several types follow each other, and equal texts of two types share a number."""
+    """Memories of several types are read into one table, in the requested order, with one list of texts for all."""
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     cache.learn(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
@@ -130,7 +130,7 @@ def test_columns_of_several_types_are_read_together() -> None:
 
 
 def test_cached_values_move_with_a_shard_rewrite() -> None:
-    """After a shard rewrite each memory is cached under its new slot (point number), a removed memory under none."""
+    """After a shard rewrite, memories are cached under their new slots (point numbers), removed memories under none."""
     source = Payloads(4)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)
@@ -144,7 +144,7 @@ def test_cached_values_move_with_a_shard_rewrite() -> None:
 
 
 def test_a_column_without_values_is_left_out() -> None:
-    """The cache returns only the columns in which one of the payloads has a value."""
+    """A field for which none of the requested memories has a value is not among the columns that are read."""
     payloads: list[dict[str, Any]] = [{"importance": 3}, {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"}]
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, enumerate(payloads))

@@ -1,4 +1,4 @@
-"""The files of passages (texts to render): each passage is made once, and files that might be wrong are deleted."""
+"""Files of passages (what a context shows of memories): each is made once; files that may be wrong are deleted."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ SLOTS = [10, 11, 40]
 
 
 class Payloads:
-    """Payloads by slot, in place of a shard. read_slots: the slots that were read."""
+    """Payloads by slot (point number), read in place of a shard's. read_slots: the slots that were read."""
 
     def __init__(self) -> None:
         self.payloads = {slot: memory.to_payload() for slot, memory in zip(SLOTS, MEMORIES, strict=True)}
         self.read_slots: list[int] = []
 
     def read(self, slots: Slots) -> Mapping[int, dict[str, Any]]:
-        """The payloads at those of `slots` that have a memory."""
+        """The payload at each slot that has a memory."""
         self.read_slots += slots.tolist()
         return {slot: self.payloads[slot] for slot in slots.tolist() if slot in self.payloads}
 
 
 @pytest.fixture
 def payloads() -> Payloads:
-    """Payloads of MEMORIES in SLOTS."""
+    """A source with the payloads of MEMORIES at SLOTS."""
     return Payloads()
 
 
@@ -44,7 +44,7 @@ def contents(passages: PassageFile, payloads: Payloads, slots: list[int], scope:
 
 
 def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
-    """Passages are returned in the requested order. Slots (point numbers) without a memory are looked up each time."""
+    """A passage is made from its payload at the first read only. Slots without a memory are looked up each time."""
     passages = PassageFile.beside(tmp_path)
     assert contents(passages, payloads, [11, 5, 10]) == ["two", "one"]
     assert passages.read(SCOPE, slots_of([*SLOTS, 5]), payloads.read) == [passage_of(memory) for memory in MEMORIES]
@@ -53,7 +53,7 @@ def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
 
 
 def test_passages_written_with_their_memory_need_no_payload(tmp_path: Path, payloads: Payloads) -> None:
-    """Passages written with their memories are not made from payloads; only one that was removed is made again."""
+    """A passage that was written with its memory is made from the payload only after it was removed."""
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     assert contents(passages, payloads, SLOTS) == ["one", "two", "three"]

@@ -27,7 +27,7 @@ def reopened(file: SlotFile) -> SlotFile:
 def test_a_slot_is_never_assigned_twice(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, set[int]]]
 ) -> None:
-    """After any changes each id has its slot (row number), a removed id has none, and no slot is used again."""
+    """After any changes, each id has its own slot (row number), a removed id has none, and no slot is used again."""
     file = SlotFile(tmp_path_factory.mktemp("shard"))
     wanted: dict[str, int] = {}
     given: list[int] = []
@@ -68,7 +68,7 @@ def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
 
 
 def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -> None:
-    """Slots (row numbers) are found by id also when the index is sorted while the file is open."""
+    """Slots (row numbers) are found by the ids in the sorted index, and by ids added after the index was built."""
     file = SlotFile(tmp_path)
     ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
     assert file.claim(ids_of(ids[:-1])).tolist() != file.claim(ids_of(ids[-1:])).tolist()
@@ -90,7 +90,7 @@ def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_slots_without_an_id_or_with_a_shared_one_are_repaired(tmp_path: Path) -> None:
-    """A slot (row) with no id, or with another slot's id, gets its own id if that is known; otherwise it is cleared."""
+    """`settle()` stores the known ids in slots (rows) with no id or a repeated id, and clears the other such slots."""
     file = SlotFile(tmp_path)
     file.claim(ids_of(IDS[:2]))
     file.close()
@@ -107,8 +107,8 @@ def test_slots_without_an_id_or_with_a_shared_one_are_repaired(tmp_path: Path) -
         file = reopened(file)
 
 
-def test_an_empty_file_has_no_ids(tmp_path: Path) -> None:
-    """Looking up an empty list of ids returns no slots, in an empty file too."""
+def test_looking_up_no_ids_returns_no_slots(tmp_path: Path) -> None:
+    """In an empty file, claiming or looking up an empty list of ids returns no slots."""
     file = SlotFile(tmp_path)
     assert file.claim(ids_of([])).tolist() == file.places(ids_of([])).tolist() == []
     assert ids_of([]).tolist() == []

@@ -1,4 +1,4 @@
-"""Keyword search over the term files: the same hits as the engine's, after any writes."""
+"""Keyword search over a shard's term files (the BM25 weights of its memories): the same hits as the engine's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WEIGHTS = st.dictionaries(st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125
 
 
 def points(scope: Scope, start: int, count: int) -> tuple[Record, ...]:
-    """Facts with some of the query's terms; every fifth has no term."""
+    """Facts whose keyword vectors have some terms of QUERY; every fifth fact has no term."""
     made = []
     for number in range(start, start + count):
         memory = make_memory(MemoryType.SEMANTIC, f"fact {number}", scope, importance=1 + number % 10)
@@ -67,7 +67,7 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 
 def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
-    """Check that the shard's keyword hits equal those of the engine alone, and return them."""
+    """Check that a search of the shard has the hits of the engine alone, and return these hits."""
     found, alone = shard.reader.search(queries, {}), shard.reader.engine_hits(queries, {})
     for own, other in zip(found, alone, strict=True):
         scores = dict(zip(other.keys.tolist(), other.scores.tolist(), strict=True))
@@ -78,15 +78,15 @@ def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
 
 
 def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
-    """A dense and a keyword query for the `limit` best memories that meet `where`.
+    """Two queries, dense and keyword, for the `limit` best memories that meet `where`.
 
-    The word statistics of the keyword query are those of the memories that meet `corpus`.
+    corpus: selects the memories whose word statistics the keyword query uses.
     """
     return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(QUERY, limit, where, corpus)
 
 
 def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
-    """The hits equal the engine's in each scope, with and without filter, for chosen memories and several limits."""
+    """A search in term files has the hits of the engine in each scope, with and without a filter, at several limits."""
     some = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
@@ -100,8 +100,8 @@ def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
             agree(shard, *both(where, 3, corpus))
 
 
-def test_equal_conditions_that_were_built_apart_are_the_same(shard: Shard) -> None:
-    """A keyword query needs no engine if a dense query finds all memories that meet an equal condition."""
+def test_a_keyword_query_with_the_condition_of_a_dense_query_needs_no_engine(shard: Shard) -> None:
+    """A keyword query needs no engine if a dense query finds all memories that meet the same condition."""
     asked: list[int] = []
 
     def engine_hits(queries: Sequence[VectorQuery]) -> list[QueryHits]:
@@ -132,7 +132,7 @@ def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
 
 
 def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
-    """Term files that are missing or lost rows in a power cut are filled from the engine on opening."""
+    """If term files are missing, or a power cut lost some of their rows, they are filled from the engine on opening."""
     corpus, shard = within(SCOPE), filled(tmp_path)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.close()
@@ -154,7 +154,10 @@ def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
 def test_scores_are_sums_over_shared_terms(
     tmp_path_factory: pytest.TempPathFactory, kept: list[dict[int, float]], limit: int, data: st.DataObject
 ) -> None:
-    """Scores are sums of weight times IDF, best first; memories without a shared term are not hits."""
+    """A score is a sum over the terms shared with the query: query weight times memory weight times IDF.
+
+    Memories without a shared term are not found.
+    """
     file = TermFile(tmp_path_factory.mktemp("terms"))
     slots = slots_of(range(3, 3 + len(kept)))
     file.put(slots, [make_sparse(one) for one in kept])
@@ -177,14 +180,14 @@ def test_scores_are_sums_over_shared_terms(
 
 
 class Read:
-    """Reads of a namespace with `count` memories. asked: how often the namespace's memories were read."""
+    """A namespace with `count` memories. asked: how often its memories were read."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.asked = 0
 
     def matching(self, _where: Condition, limit: int) -> Slots:
-        """The slots of the first `limit` memories of the namespace."""
+        """The slots (point numbers) of the first `limit` memories of the namespace."""
         self.asked += 1
         return slots_of(range(min(self.count, limit)))
 
@@ -194,7 +197,7 @@ class Read:
 
 
 def test_a_namespace_is_read_once_until_a_write() -> None:
-    """A namespace is read again only after a write in it. Of a large namespace only the size is cached."""
+    """The cache reads a namespace again only after a write in it. Of a large namespace it keeps only the size."""
     for count in (3, 4):
         read = Read(count)
         scopes = NamespaceCache(read.matching, read.counting, small=3)
@@ -216,7 +219,7 @@ def test_a_namespace_is_read_once_until_a_write() -> None:
 
 
 def test_only_the_memories_of_whole_namespaces_are_cached() -> None:
-    """For any other condition the cache returns None, and the engine answers the search."""
+    """For a condition that does not select a whole namespace, the cache returns None, and the engine is searched."""
     scopes = NamespaceCache(Read(3).matching, Read(3).counting)
     assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
     assert scopes.members(of_tenant(SCOPE.tenant)) is None
@@ -233,8 +236,8 @@ def test_the_least_recent_namespace_is_evicted() -> None:
     assert read.asked == 4
 
 
-def test_inverted_indexes_are_bounded_by_their_terms(shard: Shard) -> None:
-    """The inverted index unused for longest is evicted. When it is built again, it gives the same hits."""
+def test_inverted_indexes_are_limited_by_their_terms(shard: Shard) -> None:
+    """If inverted indexes have too many terms, the one unused for longest is evicted, and built again when needed."""
     cache = NamespaceCache(shard.reader.matching, shard.reader.count, terms=1)
     first = cache.corpus(within(SCOPE), shard.terms)
     assert first is not None

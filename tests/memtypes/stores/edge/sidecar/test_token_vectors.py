@@ -68,7 +68,7 @@ def test_a_slot_has_its_last_token_vectors(
 
 
 def test_incomplete_token_vectors_are_dropped(tmp_path: Path) -> None:
-    """If a slot's vectors were only partly written, the slot has none.
+    """A slot (point number) whose vectors were only partly written has none.
 
     It does not get the vectors that are written next.
     """
@@ -96,9 +96,9 @@ def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
 
 
 def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
-    """Token vectors are copied to the new slots (point numbers).
+    """Token vectors of some slots (point numbers) are copied to other slots of another file.
 
-    Slots without token vectors have none in the copy either.
+    A slot without token vectors gives a slot without any.
     """
     file, copy = TokenFile(tmp_path / "own"), TokenFile(tmp_path / "copy")
     put(file, (0, 7, 3), (3, 5, 1))
@@ -107,7 +107,7 @@ def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
 
 
 def test_files_with_mostly_dead_rows_are_compacted(tmp_path: Path) -> None:
-    """Opening compacts a file with mostly dead rows, even if an earlier compaction was interrupted."""
+    """Opening a file in which most rows belong to no memory compacts it, even after an interrupted compaction."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, LEAST_DEAD + 1), (1, 2, 10))
     file.remove(slots_of([0]))
@@ -129,7 +129,7 @@ MATCHER = Matcher()
 
 
 def laid_out(memories: list[NDArray[np.int8]]) -> TokenRows:
-    """Token vectors of memories as in a file, separated by rows that belong to no memory."""
+    """Token vectors of memories as they are in a file: rows that belong to no memory are between them."""
     content = [np.full((1, 128), 0x55, dtype=np.uint8)]
     starts = []
     for tokens in memories:
@@ -140,7 +140,7 @@ def laid_out(memories: list[NDArray[np.int8]]) -> TokenRows:
 
 
 def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
-    """Random token vectors of a query and of memories, with the numbers -127 and 127 among them."""
+    """Random token vectors: `asked` of them for a query, and for each memory the number in `counts`."""
     rng = np.random.default_rng(seed)
 
     def tokens(count: int) -> NDArray[np.int8]:
@@ -159,7 +159,7 @@ def test_best_cosines_agree_with_numpy(seed: int, counts: list[int], asked: int)
 
 
 def test_scores_computed_in_portions_equal_those_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores computed in small portions are bit for bit those computed at once."""
+    """Scores are equal bit for bit whether they are computed at once or in small portions."""
     query, memories = drawn(7, [3, 1, 0, 9, 2, 2, 30, 1], 5)
     whole = MATCHER.maxima(query, [laid_out(memories)])
     monkeypatch.setattr(token_vectors, "PORTION", 4)
@@ -167,8 +167,8 @@ def test_scores_computed_in_portions_equal_those_computed_at_once(monkeypatch: p
     assert MATCHER.maxima(query, [laid_out(memories[:3]), laid_out(memories[3:])]).tobytes() == whole.tobytes()
 
 
-def test_without_exact_integer_sums_numpy_computes_the_scores() -> None:
-    """If exact integer sums are not available, numpy computes the same scores."""
+def test_numpy_computes_the_same_scores_without_integer_arithmetic() -> None:
+    """A matcher without integer arithmetic computes the same scores with numpy."""
     query, memories = drawn(11, [4, 2], 3)
     assert Matcher(integers=False).maxima(query, [laid_out(memories)]) == pytest.approx(
         MATCHER.maxima(query, [laid_out(memories)])
