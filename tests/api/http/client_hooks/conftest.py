@@ -37,7 +37,7 @@ def with_client_sessions(services: Services, live: LiveClient) -> Services:
 class ClientSession:
     """A session of an agent client, which posts its hook events. headers: sent with each event.
 
-    prompts: number of prompts so far. answer_headers: headers of the last answer, shared with sessions from `another`.
+    prompts: number of prompts so far. answer_headers: headers of the last answer, also to a session made by `another`.
     """
 
     http: httpx.AsyncClient

@@ -142,9 +142,9 @@ async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: 
 
 
 async def test_the_models_allocation_divides_an_agents_context(world: World) -> None:
-    """By default the budget of an agent's context is the model's context window without the room for the response.
+    """The default budget of an agent's context is 60 % of the context window of the model that the request names.
 
-    If its tokenizer is not exact, a margin stays unused.
+    If the model's tokenizer is not exact, a margin of the budget stays unused.
     """
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0)

@@ -54,7 +54,10 @@ async def drip(_request: httpx.Request) -> httpx.Response:
 async def counted(
     services: Services, provider: Callable[[httpx.Request], Any], own: RegistryFile = OWN
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with some facts, in which `provider` answers the requests for token counts."""
+    """A client of a service with some facts. `provider` answers its requests for token counts.
+
+    own: entries that are added to the model registry, with the URLs of the count endpoints.
+    """
     registry = Registry.of(default_file(), own)
     async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as transport:
         counter = ProviderCounter(transport, lambda: registry, lambda _: None)

@@ -86,7 +86,7 @@ async def test_expired_log_leaves_state_chain_and_resources(
 async def test_events_of_an_ended_workflow_are_kept_for_its_children(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """If an ended workflow gets a child, its events are kept for at least a day instead of expiring earlier."""
+    """If a child continues an ended workflow, the events of the ended one are kept for another day."""
     await ended(client, scope, 2)
     key = live_key(scope, "workflow", "w") + ":log"
     await live.run(lambda redis: redis.expire(key, 60), idempotent=True)
