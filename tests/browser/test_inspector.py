@@ -354,7 +354,7 @@ async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(visitor: Look
 
 
 async def test_admin_may_run_upkeep(visitor: Look) -> None:
-    """Logged in with an admin's API key, the page of upkeep has a dry run, which reports what a run would change."""
+    """With an admin's API key, the upkeep page offers a dry run, which reports how many memories a run would change."""
     await visitor.page.goto(f"{visitor.url}/inspect/login")
     await visitor.page.get_by_label("Key").fill("admin-key-of-acme")
     await visitor.press("Log in")

@@ -185,9 +185,7 @@ async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
 async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
     """Turns with the lowest eviction rank are evicted first, the oldest first if ranks are equal.
 
-    Turns without rank stay.
-
-    All turns that one append evicts are queued as one batch.
+    Turns without a rank stay. All turns that one append evicts are queued as one batch.
     """
     await stores.create()
     for content, rank in (("a", "10000"), ("b", None), ("c", "0"), ("d", "0"), ("e", "10000")):

@@ -23,9 +23,9 @@ def test_the_default_total_is_shared_by_the_policy_table() -> None:
 
 
 def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> None:
-    """A query for tasks gives 500 tokens of the share of facts to tasks.
+    """For a query for tasks, 500 tokens of the share of facts go to tasks.
 
-    A how-to query gives 500 of events to procedures.
+    For a how-to query, 500 tokens of the share of events go to procedures.
     """
     both = plan(8000, task=True, how=True)
     assert shifted_shares(both, initial_shares(both, 8000)) == {

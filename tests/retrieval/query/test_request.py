@@ -77,7 +77,10 @@ def total(asked: RetrieveRequest) -> int:
 
 @given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
 def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
-    """A token budget reduced by a safety margin, for an inexact tokenizer, times (1 + margin) is at most the budget."""
+    """A budget is reduced by a margin for a tokenizer that counts too few tokens.
+
+    The reduced budget times (1 + margin) is at most the budget.
+    """
     assert reduced(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
     assert reduced(tokens, 0.0) == tokens
 

@@ -43,7 +43,10 @@ def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: flo
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
 def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
-    """A hit is surer if it is likelier that the question can be answered, or that this hit helps."""
+    """The certainty of a hit grows with the probability that the question can be answered.
+
+    It also grows with the probability that the hit helps to answer it.
+    """
     (sure,) = sureness(answerable, np.array([helps]))
     assert sureness(answerable, np.array([helps + 0.01]))[0] > sure
     assert sureness(answerable + 0.005, np.array([helps]))[0] > sure

@@ -86,7 +86,10 @@ def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
 def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
-    """The signal `expansion` is from 0 to 1. Its highest value is 1 if one of the best hits has terms and a score."""
+    """The signal `expansion` is from 0 to 1.
+
+    Its highest value is 1 if one of the best hits has a term and a score above 0.01.
+    """
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
     shared = expansion(make_candidates(candidates), scores, NO_TERMS)

@@ -205,7 +205,10 @@ def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) 
 
 
 async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
-    """Memories of the context were changed or removed: the receipt is valid, and the check of tokens says how many."""
+    """A receipt stays valid after memories of its context were changed or removed.
+
+    The check of tokens says how many of them it could not count again.
+    """
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -219,7 +222,7 @@ async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
 
 
 async def test_a_receipt_stays_valid_when_an_omitted_candidate_changes() -> None:
-    """A candidate that did not fit the context was changed: the receipt is valid, and the check of tokens says so."""
+    """A receipt stays valid after a candidate that did not fit the context was changed. The check of tokens says so."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=100)
     (row, *_) = (row for row in (await receipt_of(world, answer))["candidates"] if row["outcome"] == "over_total")
