@@ -24,7 +24,7 @@ from memtypes.stores.operations.schema import COLLECTIONS, VERSION, Collection, 
 
 
 class Alias(msgspec.Struct, frozen=True):
-    """Contents of store.json: the store's embedder (fingerprint, dimensions) and each collection's current version."""
+    """Contents of store.json: the embedder (fingerprint, dimensions), and the version of each collection's shard."""
 
     fingerprint: str
     dimensions: int
@@ -86,7 +86,7 @@ class Layout:
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
     def next_path(self, kind: Collection) -> Path:
-        """Path for the next version of a collection's shard. Deletes what an unfinished rewrite left at this path."""
+        """Path for a new version of a collection's shard, such as v2/. Deletes what an unfinished rewrite left."""
         version = int(self.shard_paths()[kind].name.removeprefix("v")) + 1
         path = self.directory / kind / f"v{version}"
         shutil.rmtree(path, ignore_errors=True)

@@ -111,7 +111,7 @@ def to_condition(tree: Filter | None) -> Condition:
 def _flat(conditions: Iterable[Condition]) -> list[Condition]:
     """`conditions`, with each nested `must` replaced by its parts, as engines check nested conditions more slowly.
 
-    A `must` that contains ids is not replaced: `_has_any_id` marks ids from a caller's filter by it.
+    A `must` that contains ids is not replaced: `_has_any_id` marks ids from a caller's filter by this nesting.
     """
     flat: list[Condition] = []
     for condition in conditions:
@@ -159,7 +159,7 @@ def _has_any_id(ids: Iterable[Any]) -> Condition:
     """Condition for the memories with one of `ids` from a caller's filter. Texts that are not UUIDs are left out.
 
     The ids may not exist in the scope. The condition is nested in a `must` to mark this: an id condition that is not
-    nested lists only ids that were found in the scope, so the column cache need not check them.
+    nested lists only ids that were found in the scope, so the cache of ranking fields need not check them.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 

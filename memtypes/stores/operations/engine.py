@@ -168,14 +168,14 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll selects, by point id, in the order of the scroll."""
+        """For each collection, the payloads that its scroll selects, by point id, in the order of the scroll."""
 
     @abstractmethod
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """The hits of each query. A sparse query finds only memories that share a term with it.
 
-        A keyed item has a vector for each of its texts, and its score is that of the nearest. Without texts it is never
-        found.
+        A keyed item has a vector for each of its texts, and its score is that of its nearest text. An item
+        without texts is never found.
         """
 
     @abstractmethod

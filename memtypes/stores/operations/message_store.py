@@ -54,7 +54,7 @@ class MessageStore(MemoryStore):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The existing memories by id, in the order of `ids`. If `ids` maps ids to types, only these are searched."""
+        """The existing memories by id, in the order of `ids`. If `ids` maps ids to types, only these types are read."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -63,7 +63,7 @@ class MessageStore(MemoryStore):
         return {memory_id: memories[memory_id] for memory_id in wanted if memory_id in memories}
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages (the fields that a context shows) of the memories with these `ids` that exist, in order."""
+        """The passages (fields that a context shows) of those memories in `ids` that exist, in the order of `ids`."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -178,7 +178,7 @@ def visible_to(session_id: str | None) -> Filter:
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Group the ids `wanted` by memory type. If `ids` is no mapping to types, every type gets all of them."""
+    """Group the ids `wanted` by memory type, as `ids` maps them. If `ids` has no types, every type gets all ids."""
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

@@ -49,7 +49,7 @@ def request(
     """Decorator that turns an async function into a class of requests to an engine.
 
     The function takes the engine first, then keyword arguments that can be encoded as MessagePack. They become the
-    fields of the class. `EngineRequest.run` calls the function. repeatable: see `Request.repeatable`.
+    fields of the class. `EngineRequest.run` calls the function. repeatable: whether a lost call may be sent again.
     """
 
     def requested(function: EngineFunction[Parameters, Answer]) -> RequestMaker[Parameters, Answer]:

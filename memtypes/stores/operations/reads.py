@@ -61,7 +61,7 @@ async def get_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> PayloadPage:
-    """A page of the memories that meet `where`, newest first. after: created_at and id of the last memory before it."""
+    """A page of the memories that meet `where`, newest first. after: created_at and id of the memory before it."""
     where = within(scope, where)
     total = sum((await engine.count(dict.fromkeys(types, where))).values())
     positions = await list_page(engine, where, types, limit + 1, after)  # one more: is there a next?

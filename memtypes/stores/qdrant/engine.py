@@ -81,7 +81,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(wheres, ask)
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll selects, by point id, in the order of the scroll."""
+        """For each collection, the payloads that its scroll selects, by point id, in the order of the scroll."""
         return await _concurrently(scrolls, self._scroll)
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:

@@ -69,7 +69,7 @@ class _Rebuild:
         return counts
 
     async def _copied(self, kind: Collection, old: str, new: str) -> int:
-        """Re-embed the points of collection `old` into `new`, with those changed meanwhile. Returns their number."""
+        """Re-embed the points of `old` into `new`; those that change meanwhile again. Returns the number of points."""
         for _ in range(PASSES):
             before, after = await self._states(old), await self._states(new)
             if before == after:
@@ -89,7 +89,7 @@ class _Rebuild:
         await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
-        """The times and counts of each point, by id. Every write of a point changes one, so it shows changes."""
+        """The times and counts of each point, by id. Every write changes one, so changed points are recognised."""
         fields = ["updated_at", "accessed_at", "access_count", "created_at", "expires_at"]
         states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None

@@ -71,9 +71,9 @@ def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryReques
 
 
 def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> TokenMaxima:
-    """The best cosines that the queries of `to_token_queries` found, as an array with a row for each memory in `keys`.
+    """Convert the answers for the query's tokens to best cosines: a row for each key, a column for each token.
 
-    It has a column for each query token, whose query gave the answer at this position. NaN for no token vectors.
+    answers: to the queries that `to_token_queries` made. A memory without token vectors gets NaN.
     """
     rows = {memory_id: row for row, memory_id in enumerate(strings_of(keys))}
     best = np.full((len(keys), len(answers)), np.nan, dtype=np.float32)

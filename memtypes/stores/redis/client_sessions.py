@@ -86,7 +86,7 @@ class RedisClientSessions(ClientSessionStore):
         return int(await self._live.script(_QUEUE, keys, arguments, idempotent=True))
 
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """Return the ids of the session's prompts that the agent has not answered, so `queue` has not queued them."""
+        """Return the ids of the session's prompts that wait for an answer and are not queued to become memories yet."""
         names: list[str] = await self._live.command("hkeys", _state(scope))
         return sorted(name.removeprefix(_PROMPT) for name in names if name.startswith(_PROMPT))
 

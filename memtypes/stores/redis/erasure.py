@@ -32,7 +32,7 @@ class LiveState(Erasable):
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all Redis keys of the namespace or, with a `memory_id`, only this memory from its sessions.
+        """Remove all Redis keys of the namespace or, with a `memory_id`, only this memory from all sessions.
 
         Returns how many keys, or entries for the memory, were removed.
         """

@@ -63,7 +63,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Queue failed batches of turns again. at: only batches due at `at`; None for all. Returns how many."""
+        """Queue failed batches of turns again: all, or only those due at `at` for a retry. Returns how many."""
         requeued = 0
         for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
             for token in await self._range(key, -1):
@@ -74,7 +74,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """The number of batches of turns that wait to become memories, and the thread's batches that failed to."""
+        """How many batches of turns wait to become memories, and the thread's batches set aside after failures."""
         waiting: int = await self._live.command("llen", queue_key(scope, self._queue))
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))

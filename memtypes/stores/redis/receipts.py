@@ -58,7 +58,7 @@ class RedisReceipts(ReceiptStore):
     async def _offer(
         self, tenant: str, receipts: Sequence[UnsealedReceipt], sealed: Sequence[SealedReceipt], expected: ChainHead
     ) -> ChainHead:
-        """Append `sealed` (`receipts` with their hashes) to the chain if its head is `expected`. Returns its head."""
+        """Append `sealed` (hashed `receipts`) to the chain if its head is `expected`. Returns the head of the chain."""
         last = sealed[-1].head
         keys = [tenant_key(tenant, "chain")]
         arguments: list[Argument] = [expected.sha256 if expected.id else "", last.sha256, self._ttl_s]

@@ -63,7 +63,7 @@ class RedisThreads(ThreadStore):
         self._live = live
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread, unless a thread with the same resource and key exists; return the thread's id."""
+        """Create a thread, unless its name (resource and key) is taken; return the id of the new or existing thread."""
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
         name = thread if new.key is None else _name(scope, new.resource, new.key)
@@ -118,7 +118,7 @@ class RedisThreads(ThreadStore):
         return (await self._read(scope, thread_id, 1, 0)).thread
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """Return the id of the thread with this resource and key; None if there is no such thread."""
+        """Return the id of the thread with this name (resource and key); None if there is no such thread."""
         name = _name(scope, resource, key)
         thread_id: str | None = await self._live.command("get", name)
         if thread_id is None or not await self._live.command("exists", _key(scope, thread_id)):
@@ -147,7 +147,7 @@ class RedisThreads(ThreadStore):
         return await self._read(scope, thread_id, 0, -1)
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return a thread's newest turns and system turns (about `tokens` tokens of each), files and images."""
+        """Return a thread's newest turns and system turns, about `tokens` tokens of each, and its files and images."""
         answer = await self._run(_TAIL, thread_id, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
         _, fields, turns, (files, file_count), (images, image_count) = answer
         return ThreadTail(

@@ -221,7 +221,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim, for CLAIM_S seconds, the right to write an ended workflow's memories. False if claimed or written."""
+        """Claim, for CLAIM_S seconds, the right to write an ended workflow's memories. False if claimed or done."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 

@@ -54,7 +54,7 @@ class RedisWorking(LiveItemStore):
         return sorted(items, key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the items' time to live. Call this after the API answer is sent, as it waits for Redis's disk."""
+        """Restart the items' time to live. Call this after the API answer is sent, as it waits for a disk write."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
             await self._set_due(scope, _milliseconds(at))
@@ -68,7 +68,7 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's to-dos and the notes on them: prompts leave out paused items. False resumes all items.
+        """Pause the session's to-dos and their notes: prompts leave them out. If `paused` is False, resume all items.
 
         Returns how many items changed. at: the current time. Items that have expired by then are not changed.
         """

@@ -88,7 +88,7 @@ class EdgeEngine(EngineOperations):
         return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll selects, by point id, in the order of the scroll."""
+        """For each collection, the payloads that its scroll selects, by point id, in the order of the scroll."""
         return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:

@@ -38,7 +38,7 @@ class Reader:
         return shard_hits(queries, self.namespaces, self._terms, partial(self.engine_hits, shared=shared))
 
     def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
-        """The hits of each query by the engine alone, not by inverted indexes. shared: converted filters to reuse."""
+        """The hits of each query, which the engine runs without inverted indexes. shared: caches converted filters."""
         translator = Translator(self._slots, shared)
         requests = edge.QueryBatchRequest([translator.query(query) for query in queries])
         return [

@@ -118,7 +118,7 @@ class Shard:
         return None
 
     def close(self) -> None:
-        """Close the engine's shard and the sidecar files."""
+        """Close the engine's shard and the index files beside it."""
         engine_call(self.engine.close)
         self.tokens.close()
         self.terms.close()
@@ -165,7 +165,7 @@ class Shard:
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the slot file agree with the engine's points. A power cut may lose entries of the file, or points.
+        """Make the slot file (the memory id of each point number) agree with the engine's points after a power cut.
 
         Checks only the points after the last slot in the file, and doubtful slots: those without an id, and those that
         have the same id as another slot.
@@ -179,7 +179,7 @@ class Shard:
         self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
     def _repair_terms(self) -> None:
-        """Copy sparse vectors that only the engine has to the term file, which may lose them in a power cut."""
+        """Copy the sparse vectors that the term file has lost, as by a power cut, from the engine to the file."""
         lacking = self.terms.lacking(self.slots.used())
         if len(lacking) > _LOGGED:
             _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(lacking))

@@ -141,7 +141,7 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Ask for a rewrite of the shards with bytes deleted until `removed_by` (ns). Returns how many there are."""
+        """Ask for a rewrite of the shards with bytes deleted until `removed_by` (ns). Returns how many are left."""
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
@@ -235,7 +235,7 @@ class EdgeFiles(Erasable):
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite shards as `erase` does. Returns how many shards, of any scope, still contain deleted bytes then."""
+        """Rewrite shards like `erase`. Returns how many shards, of any scope, contain deleted bytes afterwards."""
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:

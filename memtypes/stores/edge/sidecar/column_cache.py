@@ -98,7 +98,7 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Return which of these slots (point numbers) have a memory, and the memories' columns. Reads missing ones."""
+        """Return which of these slots (point numbers) have a memory, and the memories' fields, cached or read now."""
         for kind, wanted in slots.items():
             missing = self.unknown(kind, wanted)
             if len(missing):
@@ -135,7 +135,7 @@ class ColumnCache:
             self.forget(kind, slots)
 
     def forget(self, kind: MemoryType, slots: Slots | None) -> None:
-        """Drop the cached columns of these slots (point numbers); of all memories of the type if None."""
+        """Drop the cached fields of the memories with these slots (point numbers); of all of the type if None."""
         if slots is None:
             self._types[kind] = _TypeColumns()
         else:

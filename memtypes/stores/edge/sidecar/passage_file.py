@@ -47,7 +47,7 @@ class PassageFile(RaggedFile):
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """Open the passage files of the shard in the directory `shard`. Replaces files without the mark of `close`."""
+        """Open the passage files in a shard's directory. Files that `close` did not mark as complete are replaced."""
         directory = shard / cls.name
         if not (directory / _CLOSED).exists():
             shutil.rmtree(directory, ignore_errors=True)

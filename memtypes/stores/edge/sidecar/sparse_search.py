@@ -181,7 +181,7 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Drop the namespace in which a change adds or removes memories from the cache; drop all if it names none."""
+        """Drop the cached namespace whose memories a change adds or removes; all if the change names no namespace."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:

@@ -132,7 +132,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the server counts as reachable: False from a call without an answer until a ping is answered."""
+        """Whether the server counts as reachable: False while it is pinged because a call got no answer."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:

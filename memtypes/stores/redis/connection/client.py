@@ -114,7 +114,7 @@ class LiveClient:
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
 
     async def command(self, name: str, key: str, *args: Any, **options: Any) -> Any:
-        """Return the result of a Redis command on a key. The command must be idempotent. Otherwise like `run`."""
+        """Run an idempotent Redis command on a key, and return its result. Retries and errors: see `run`."""
         return await self.run(methodcaller(name, key, *args, **options), idempotent=True, key=key)
 
     async def script(
@@ -126,7 +126,7 @@ class LiveClient:
         idempotent: bool,
         workload: Workload = COMMAND,
     ) -> Any:
-        """Run a Lua script and return its result. keys: must be in one cluster slot. Otherwise like `run`."""
+        """Run a Lua script and return its result. keys: all in one cluster slot. Other arguments: see `run`."""
 
         async def call(redis: Connection) -> Any:
             try:

