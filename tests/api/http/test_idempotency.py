@@ -61,7 +61,7 @@ async def test_concurrent_calls_share_one_answer(once: IdempotentCalls) -> None:
     assert (make.asked, len(set(got)), len(got)) == (1, 1, 5)
 
 
-async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
+async def test_a_key_used_for_another_body_is_a_conflict(once: IdempotentCalls) -> None:
     """A call with a key that was used for another body raises Conflict, and is not run."""
     make = Maker()
     await once.answer(SCOPE, "k", "d", make)
@@ -70,7 +70,7 @@ async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
     assert make.asked == 1
 
 
-async def test_failed_call_stores_nothing(once: IdempotentCalls) -> None:
+async def test_the_key_of_a_failed_call_can_be_used_again(once: IdempotentCalls) -> None:
     """After a call has failed, its idempotency key can be used again, even for another body."""
 
     async def fail() -> bytes:

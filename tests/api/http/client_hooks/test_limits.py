@@ -76,7 +76,7 @@ async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
             assert tokenizer.count(shown) * margin <= limit
 
 
-async def test_only_what_is_shown_counts_as_used(clock: Clock) -> None:
+async def test_only_memories_that_are_shown_count_as_used(clock: Clock) -> None:
     """If a context is too long for the client, a shorter one is built. Only memories in this one count as used."""
     services = fake_services(clock)
     async with connect(services) as http:

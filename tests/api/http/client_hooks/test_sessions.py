@@ -44,7 +44,7 @@ async def test_facts_of_one_session_are_shown_in_the_next_one(session: ClientSes
 
 
 @pytest.mark.parametrize("client", ["claude-code", "codex", "vscode"])
-async def test_a_session_begins_with_what_is_pending_and_recent(session: ClientSession, client: str) -> None:
+async def test_a_session_begins_with_open_tasks_and_new_memories(session: ClientSession, client: str) -> None:
     """A session starts with the project's open tasks and newest memories. Later prompts do not repeat them."""
     session.client = client
     await session.exchange(TASK, "I will.")

@@ -126,7 +126,7 @@ async def test_logout_ends_the_login(guarded_client: httpx.AsyncClient) -> None:
     assert (await guarded_client.get("/inspect", params={"namespace": "n"})).status_code == 303
 
 
-def test_login_ends_after_its_longest_time() -> None:
+def test_a_login_expires() -> None:
     """A login ends after `LOGIN_S` seconds. An unknown cookie is no login, and an unknown key cannot log in."""
     now = [0.0]
     book = KeyBook(hashed([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))

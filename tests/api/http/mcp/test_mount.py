@@ -40,7 +40,7 @@ async def test_pages_of_other_sites_are_refused_without_keys(services: Services)
 
 
 @pytest.mark.parametrize("mode", ERAS)
-async def test_a_reader_sees_and_calls_only_what_reads(guarded: Services, mode: str) -> None:
+async def test_a_reader_is_offered_only_tools_that_read(guarded: Services, mode: str) -> None:
     """With a reader's key, only the three tools that read are listed. Other tools answer that they need a writer."""
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.WRITER)) as writer:
         known_id = await remembered(writer, FACT)

@@ -363,7 +363,7 @@ async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
         assert await states(client, old, promoted) == ["current", "replaced"]
 
 
-async def test_a_replaced_promotion_is_undone_one_decision_after_the_other(client: httpx.AsyncClient) -> None:
+async def test_a_promoted_fact_that_was_replaced_takes_two_undos(client: httpx.AsyncClient) -> None:
     """If a promoted fact was replaced, the first undo takes back the replacement, and the second the promotion."""
     for session in "abc":
         text = "The limit is 10 requests per minute."

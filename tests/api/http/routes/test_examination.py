@@ -166,7 +166,7 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
         ("ok thanks", {}, "fallback", "rejected", 5),
     ],
 )
-async def test_each_tier_decides_by_the_reviewers_that_answer(
+async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
     services: Services, content: str, scores: Mapping[str, int], tier: str, status: str, importance: int
 ) -> None:
     """If a reviewer's language model fails, a local reviewer votes in its place.

@@ -234,10 +234,7 @@ async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebo
 
 
 async def test_editing_a_successor_to_another_subject_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """A successor edited to another subject replaces nothing.
-
-    If only its value is edited, the old memory stays replaced.
-    """
+    """If an edit changes only the value of the successor, and not its subject, the old memory stays replaced."""
     old, new = await ports(notebook)
     before = await notebook.read(old)
     await notebook.patch(new, content="The port of the API is 8181.")
@@ -336,11 +333,10 @@ async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_th
     assert await notebook.states(old, new) == ["replaced", "current"]
 
 
-async def test_another_end_of_a_replaced_memory_keeps_the_reason(notebook: Notebook, times: list[datetime]) -> None:
-    """If a replaced memory gets another valid_to, its state reason stays.
-
-    If its successor is deleted, it is current.
-    """
+async def test_another_valid_to_of_a_replaced_memory_keeps_the_reason(
+    notebook: Notebook, times: list[datetime]
+) -> None:
+    """A PATCH of the valid_to of a replaced memory keeps the state reason, and the memory stays replaced."""
     old, new = await ports(notebook)
     before = await notebook.read(old)
     changed = await notebook.patch(old, valid_to=times[-1].isoformat())
@@ -412,10 +408,7 @@ async def test_links_of_a_patch_that_also_sets_a_new_text_are_kept(notebook: Not
 
 
 async def test_deleting_a_fact_that_was_stated_again_brings_back_both_neighbours(notebook: Notebook) -> None:
-    """A replaced fact that is written again is current.
-
-    If it is deleted, the facts before and after it are no longer replaced.
-    """
+    """If a replaced fact is written again and then deleted, the facts before and after it are shown again."""
     first = (await notebook.write(PORTS[0], created_at="2026-01-01T00:00:00Z"))["id"]
     items = [{"type": "semantic", "content": content} for content in PORTS[1:]]
     answer = await notebook.client.post("/v1/memories/batch", json={"namespace": "n", "items": items})

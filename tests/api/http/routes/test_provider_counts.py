@@ -191,7 +191,7 @@ async def test_only_the_providers_count_is_reported_as_exact(
     assert answer["metadata"]["degraded"] == (["token_count"] if who == "nobody" else [])
 
 
-async def test_a_tokenizer_that_is_named_is_the_one_that_counts(services: Services) -> None:
+async def test_a_context_fits_its_budget_by_the_tokenizer_that_the_request_names(services: Services) -> None:
     """If a request names a tokenizer, the context fits the budget by this tokenizer.
 
     The provider's count may exceed it.

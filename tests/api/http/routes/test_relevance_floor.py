@@ -114,7 +114,7 @@ async def test_a_floor_outside_of_0_to_1_is_refused(floored: httpx.AsyncClient, 
 
 
 @pytest.mark.parametrize("query", [ANSWERED, UNANSWERED])
-async def test_a_receipt_lists_what_was_below_the_floor(floored: httpx.AsyncClient, query: str) -> None:
+async def test_a_receipt_lists_the_memories_below_the_floor(floored: httpx.AsyncClient, query: str) -> None:
     """The receipt of a retrieval lists the memories that were left out because they were below the relevance floor."""
     answer = await retrieve(floored, query, floor=0.6)
     path = f"/v1/receipts/{answer['receipt_id']}"

@@ -47,10 +47,7 @@ async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient
 
 
 async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient) -> None:
-    """With the eviction policy `lru`, a turn that was read counts as used.
-
-    The turn that was not used for longest is evicted.
-    """
+    """With the eviction policy `lru`, the evicted turn is the one that was not written or read for longest."""
     thread = (await begun(client, resource="notes", key="k"))["id"]
     for number in range(5):
         await say(client, thread, f"note {number}")
@@ -76,10 +73,7 @@ async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
 
 
 async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(client: httpx.AsyncClient) -> None:
-    """An agent opens one thread for each resource of its policy, and the same ones again later.
-
-    A turn that it appends to a read-only resource is a 403.
-    """
+    """An agent opens one thread for each of its resources, and may not write to those with the mode `read-only`."""
     variables = {"session": {"id": "s9"}, "user": {"id": "u1"}}
     opened = await begun(client, agent_id="three", variables=variables)
     support, notes = opened["threads"]
@@ -128,10 +122,7 @@ async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resou
 
 
 async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncClient) -> None:
-    """If an ancestor of a thread was deleted, the chain of ancestors sets `gap`.
-
-    Opening a thread below twenty ancestors is a 422.
-    """
+    """A chain of threads sets `gap` if an ancestor was deleted. A thread with twenty ancestors cannot be opened."""
     ids = [(await begun(client))["id"]]
     for _ in range(19):
         ids.append((await begun(client, parent_id=ids[-1]))["id"])

@@ -247,7 +247,7 @@ async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written
         assert all(copy["cleared_at"] for copy in copies)
 
 
-async def test_an_item_that_left_its_workflow_outlives_it(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_an_item_created_again_without_its_workflow_is_kept(client: httpx.AsyncClient, scope: Scope) -> None:
     """If a note of a workflow is created again without a workflow_id, it is kept when the workflow ends."""
     await begin(client, scope, on_end="delete")
     item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z"}

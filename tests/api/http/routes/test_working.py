@@ -257,7 +257,7 @@ async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
     assert "port the parser" in (await world.recall())["context"]
 
 
-async def test_a_cleared_item_is_listed_as_it_was_created_last(world: WorkingClient) -> None:
+async def test_a_cleared_item_is_listed_with_the_fields_of_its_last_creation(world: WorkingClient) -> None:
     """If a note is created twice and then cleared, the list of cleared notes has the fields of the second creation."""
     await world.make("port the parser", context_type="state", priority=4)
     again = await world.make("port the parser", priority=5, scope="session")
