@@ -124,7 +124,7 @@ def _text(answer: dict[str, Any]) -> str:
 
 @dataclass
 class Clock:
-    """A clock that a test moves."""
+    """A clock whose time changes only when a test advances it."""
 
     now: datetime = NOW
 

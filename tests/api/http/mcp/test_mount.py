@@ -41,7 +41,10 @@ async def test_pages_of_other_sites_are_refused_without_keys(services: Services)
 
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_reader_is_offered_only_tools_that_read(guarded: Services, mode: str) -> None:
-    """With a reader's key, only the three tools that read are listed. Other tools answer that they need a writer."""
+    """With a reader's key, only the three reading tools are listed.
+
+    Other tools answer that they need a writer's key.
+    """
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.WRITER)) as writer:
         known_id = await remembered(writer, FACT)
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.READER)) as reader:

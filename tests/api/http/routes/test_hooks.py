@@ -115,7 +115,7 @@ async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, 
     ],
 )
 async def test_a_fact_within_a_question_is_stored(client: httpx.AsyncClient, question: str, fact: str) -> None:
-    """Of "Since our cluster is in Frankfurt, can I deploy?", the fact about the cluster is stored."""
+    """Of the question "Since our cluster is in Frankfurt, can I deploy?", the fact about the cluster is stored."""
     talk = [{"role": "user", "content": "hey"}, {"role": "user", "content": question}]
     await _stop(client, [*talk, {"role": "assistant", "content": "Let me look."}])
     assert any(fact in memory["content"] for memory in await _listed(client, "semantic"))

@@ -52,7 +52,7 @@ async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 async def test_memory_answers_have_every_field_for_callers(client: httpx.AsyncClient, kind: MemoryType) -> None:
-    """An answer has every field of the memory's type, or null for it, except `tenant` and `earlier` (old texts)."""
+    """A memory in an answer has every field of its type, null if unset, except `tenant` and `earlier` (old texts)."""
     written = await write(client, type=kind, session_id="s")
     memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
     assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant", "earlier"}
@@ -202,7 +202,7 @@ async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
 
 
 async def test_unavailable_store_is_503_with_retry_after(services: Services) -> None:
-    """Every call that needs the memory store is a 503 if it is unavailable."""
+    """If the memory store is unavailable, every call that needs it is a 503 with the header Retry-After."""
     async with connect(replace(services, store=AwayStore())) as client:
         for response in (
             await client.get("/v1/memories?namespace=n"),

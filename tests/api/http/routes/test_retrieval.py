@@ -47,7 +47,7 @@ pytestmark = pytest.mark.anyio
     ],
 )
 async def test_invalid_search_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
-    """An invalid search is refused with the path of the field."""
+    """A search with an invalid field is refused with the path of the field."""
     members = problem(await client.post("/v1/search", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
 
@@ -68,7 +68,7 @@ async def test_invalid_search_is_422(client: httpx.AsyncClient, fields: dict[str
     ],
 )
 async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
-    """An invalid retrieval is refused with the path of the field."""
+    """A retrieval with an invalid field is refused with the path of the field."""
     members = problem(await client.post("/v1/retrieve", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
 
@@ -79,7 +79,7 @@ QUESTION = {"namespace": "me", "query": "how do I like my coffee?", "budget": 20
 
 
 async def asked(client: httpx.AsyncClient, **options: Any) -> str:
-    """Write a memory, retrieve a context, and return the id of the context's receipt."""
+    """Write a memory, build a context with these options, and return the id of the context's receipt."""
     assert (await client.post("/v1/memories", json=COFFEE, **options)).status_code in (200, 201)
     answer = await client.post("/v1/retrieve", json=QUESTION, **options)
     assert answer.status_code == 200

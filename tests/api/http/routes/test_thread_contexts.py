@@ -38,7 +38,7 @@ async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.As
 
 
 async def context(client: httpx.AsyncClient, thread: str, status: int = 200, **body: Any) -> dict[str, Any]:
-    """The answer to a request for the thread's context."""
+    """Request the context of a thread with these fields of the body, and return the answer."""
     answer = await client.post(f"/v1/threads/{thread}/context", json=body)
     assert answer.status_code == status, answer.text
     return dict(answer.json())

@@ -186,7 +186,7 @@ async def test_live_items_are_visible_in_their_session_only(world: WorkingClient
 
 
 async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
-    """The notes in a context fit the working_budget. Notes that do not fit are left out and do not count as used."""
+    """The notes in a context fit the token budget `working_budget`. Notes that are left out do not count as used."""
     for number in range(30):
         await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
     answer = await world.recall(working_budget=60)
@@ -339,10 +339,7 @@ async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live
 
 
 async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None:
-    """A note above the working_budget is shown as an excerpt, or left out with `oversize` skip.
-
-    The answer has its id.
-    """
+    """A note that exceeds the token budget is shown as an excerpt, or left out if the request says so."""
     sentences = [f"Step {number} of the migration takes a while. " for number in range(400)]
     large = await world.make("".join(sentences) + "The zebra table goes last.", priority=5)
     small = await world.make("call Ann", priority=1)
