@@ -18,10 +18,7 @@ from memtypes.search.columns import KINDS, ColumnKind, Columns
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateRow:
-    """A candidate as one row: the fields of its memory that ranking reads, and its scores.
-
-    late: late-interaction score of each query token.
-    """
+    """A candidate with the fields that ranking reads. late: its late-interaction score of each query token."""
 
     id: str
     type: MemoryType

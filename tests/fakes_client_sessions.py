@@ -62,10 +62,7 @@ class FakeClientSessions(ClientSessionStore):
             session.statements.clear()
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the waiting prompt and the turns that were not queued before, as one batch.
-
-        Return the number of turns in the batch.
-        """
+        """Queue the waiting prompt and those turns that are new, as one batch; return the number of turns."""
         session, batch = self._of(scope), list[Turn]()
         if prompt_id is not None and prompt_id in session.prompts:
             batch.append(session.prompts.pop(prompt_id))

@@ -43,10 +43,7 @@ class FakeReceipts(ReceiptStore):
         return [self.texts[key] for key in keys[:limit]]
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the receipts of the namespace and return their number.
-
-        With a `memory_id`, remove none and return 0.
-        """
+        """Remove the receipts of the namespace and return their number. With a `memory_id`, do nothing."""
         keys = self._keys(scope, memory_id)
         for key in keys:
             del self.texts[key]

@@ -31,10 +31,7 @@ class FakeItems(LiveItemStore):
         self._session(scope)[item.memory.id] = changed
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item and resume all paused items of the session.
-
-        A to-do clears the earlier item of the same to-do.
-        """
+        """Store an item, clear the earlier item of the same to-do, and resume all paused items of the session."""
         await self.set_paused(scope, item.memory.updated_at, paused=False)
         todos = (other for other in self._reachable(scope) if other.is_todo and item.is_todo)
         for other in todos:

@@ -203,10 +203,7 @@ async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filte
 
 
 async def test_large_integers_are_compared_exactly(shelf: Shelf) -> None:
-    """Integers are compared exactly, even those that a float cannot hold.
-
-    One too large to be stored equals no value.
-    """
+    """Integers that a float cannot hold are compared exactly. One too large to be stored equals no value."""
     for value in (2**53, 2**53 + 1, 2**53 + 2, 2**64, -(2**70)):
         for op in (Op.EQ, Op.NE):
             await assert_matches(shelf, Compare("metadata.n8", op, value))
@@ -237,10 +234,7 @@ async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
 async def test_a_filter_by_state_uses_the_states_at_the_given_time(
     shelf: Shelf, state: State, instant: datetime
 ) -> None:
-    """A filter by state matches the memories that have this state at the time.
-
-    `in_view` matches all but replaced ones.
-    """
+    """A filter by state finds the memories in this state at that time; `in_view` finds all but replaced ones."""
     page = await shelf.store.page(
         shelf.scope, Listing(filter=with_states(Compare("state", Op.EQ, state), instant), limit=500)
     )

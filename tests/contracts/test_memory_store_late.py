@@ -47,10 +47,7 @@ async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None)
 
 
 async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: MemoryStore, scope: Scope) -> None:
-    """`late` of a candidate has, for each query token, the highest cosine with any of the memory's tokens.
-
-    It is NaN for a memory without token vectors.
-    """
+    """`late` has each query token's highest cosine with the memory's tokens; NaN if the memory has no tokens."""
     query = make_tokens(7, 3)
     vectors = {n: make_tokens(n, 1 + 5 * n) for n in range(6)}
     records = [record_with(scope, n, tokens) for n, tokens in vectors.items()] + [record_with(scope, 99, None)]

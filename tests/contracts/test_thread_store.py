@@ -43,19 +43,13 @@ class Stores:
     scope: Scope
 
     async def create(self, thread_id: str = "t", parent_id: str | None = None, *, lru: bool = False) -> None:
-        """Create a thread in the scope of these stores.
-
-        lru: whether the least recently used turns are evicted first.
-        """
+        """Create a thread. lru: whether the least recently used turns are evicted first."""
         await self.threads.create(self.scope, NewThread(thread_id, 60, NOW, parent_id, lru=lru))
 
     async def append(
         self, content: str, limits: ThreadLimits = FREE, rank: str | None = "0", thread_id: str = "t"
     ) -> int:
-        """Append a turn of ten tokens to a thread, and return the turn's index.
-
-        rank: the turn's eviction rank; None protects it from eviction.
-        """
+        """Append a turn of ten tokens and return its index. rank: its eviction rank; None protects it from eviction."""
         return (await self.threads.append(self.scope, AppendTurn(thread_id, turn(content), rank, limits))).index
 
     async def indices(self, thread_id: str = "t") -> list[int]:
@@ -324,10 +318,7 @@ async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_image
 
 
 async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
-    """If one of the turns to flush is missing, no turn is removed.
-
-    The summary of a flush replaces the thread's summary, and its tokens count in the thread's total.
-    """
+    """If one of the turns to flush is missing, none is removed. A flush may replace the thread's summary."""
     await stores.create()
     for content in "abcd":
         await stores.append(content)
@@ -382,10 +373,7 @@ async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) ->
 
 
 async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -> None:
-    """A postponed batch moves to the end of the queue.
-
-    A batch that is set aside returns to the queue at its `retry_at`.
-    """
+    """A postponed batch moves to the end of the queue. One that is set aside returns at its `retry_at`."""
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))
@@ -506,10 +494,7 @@ def expiring(request: pytest.FixtureRequest) -> Stores:
 
 
 async def test_turns_of_an_expired_thread_that_flushes_are_queued(expiring: Stores) -> None:
-    """The turns of an expired thread that was created with `flushes` are queued once, in order.
-
-    Without `flushes`, they are lost.
-    """
+    """If a thread was created with `flushes`, its turns are queued once when it expires; otherwise they are lost."""
     stores = expiring
     for thread_id, flushes in (("t/\u00fc", True), ("drops", False), ("stays", True)):
         ttl_s = 60 if thread_id == "stays" else 1

@@ -133,10 +133,7 @@ async def test_an_ended_workflow_accepts_no_events(store: WorkflowStore, scope: 
 
 
 async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore, scope: Scope) -> None:
-    """The state of a workflow can be loaded at each version, before and after a snapshot.
-
-    A version that is not reached yet raises InvalidRequest.
-    """
+    """A workflow's state at each of its versions can be loaded. A later version raises InvalidRequest."""
     await store.create(scope, new_workflow())
     for number in range(6):
         await store.append(scope, AppendEvent("w", event(data={"n": number})))
@@ -240,10 +237,7 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
 
 
 async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, scope: Scope) -> None:
-    """The pages of a listing together have each workflow of the namespace once, latest first.
-
-    This holds for workflows that were created at the same time, too.
-    """
+    """The pages of a listing have each workflow once, latest first, even if several were created at one time."""
     ids = [f"w {number}/é" for number in range(7)]
     for number, workflow_id in enumerate(ids):
         await store.create(scope, replace(new_workflow(workflow_id), created_at=NOW + timedelta(seconds=number // 2)))

@@ -55,10 +55,7 @@ def _filled(text: str, seed: int) -> str:
 
 
 def unmarked(marked: str) -> MarkedText:
-    """The text, and the positions of the parts between `[[` and `]]`.
-
-    A `~` is dropped: it keeps scanners from taking a test's text for a real key. `~~` stands for `~`.
-    """
+    """The text without marks, and the spans between `[[` and `]]`. `~` is dropped; it hides keys from scanners."""
     plain, spans, last = "", [], 0
     source = re.sub(r"~(~?)", r"\1", marked)
     for match in _MARKED.finditer(source):

@@ -33,10 +33,7 @@ def installed(client: RealClient, service: MemoryService) -> RealClient:
 def test_fact_of_the_first_session_is_in_the_prompt_of_the_second(
     installed: RealClient, service: MemoryService, model: StubModel, tmp_path: Path, project: ScriptedProject
 ) -> None:
-    """A fact told in one session is added once to a question in the next session of the same project.
-
-    Facts of nineteen other projects are not added.
-    """
+    """A question in a project's second session gets the fact told in the first, and no other project's fact."""
     folder = tmp_path / project.folder
     folder.mkdir(parents=True)
     installed.ask(folder, project.fact)
@@ -51,10 +48,7 @@ def test_fact_of_the_first_session_is_in_the_prompt_of_the_second(
 def test_a_fact_is_injected_once_a_session(
     installed: RealClient, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """A fact is added to the first prompt that it fits.
-
-    Later prompts of the session do not get it, even after a resume.
-    """
+    """A fact is added to the first prompt that it fits, and to no later prompt of the session or its resume."""
     folder = tmp_path / "once"
     folder.mkdir()
     installed.ask(folder, HERON.fact)

@@ -37,10 +37,7 @@ def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int
 
 
 def test_utilization_counts_full_contexts_only() -> None:
-    """Only contexts of at least 500 tokens that left out hits count for utilization, the used share of the budget.
-
-    Contexts that exceed their budget are counted at every budget.
-    """
+    """Utilization (the used share of the budget) counts contexts from 500 tokens on that left out hits."""
     ways = [_way(1.0, _contexts(1.0, 0.9, all_from=1_000)), _way(0.0, _contexts(0.0, 0.7, over=1))]
     at_500, at_1000, at_0 = (budget_figures(ways, budget) for budget in (500, 1_000, 0))
     assert at_500.utilization == pytest.approx(0.8)

@@ -97,9 +97,9 @@ def plain_demand(kind: MemoryType, entries: Sequence[PlainEntry], overheads: Ove
 def plain_fill(
     plan: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads
 ) -> tuple[list[tuple[str, int]], TypeTokens]:
-    """Reference implementation of filling a token budget, to compare with: slow and simple.
+    """A slow, simple reference for filling a token budget.
 
-    Returns (id, tokens) of each chosen entry in the order of scores, and the tokens of each memory type.
+    Returns (id, tokens) of each chosen entry, and the tokens of each memory type.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     shifted = shifted_shares(plan, initial_shares(plan, spendable))

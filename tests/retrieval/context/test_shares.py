@@ -1,7 +1,4 @@
-"""The share of the token budget that each memory type gets.
-
-It depends on a table, on whether the query asks for tasks or instructions, and on the caps in the request.
-"""
+"""The token budget of each memory type: its share by a table, the query's intent (such as tasks), and caps."""
 
 from __future__ import annotations
 
@@ -23,10 +20,7 @@ def test_the_default_total_is_shared_by_the_policy_table() -> None:
 
 
 def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> None:
-    """For a query for tasks, 500 tokens of the share of facts go to tasks.
-
-    For a how-to query, 500 tokens of the share of events go to procedures.
-    """
+    """A query for tasks moves 500 tokens from facts to tasks, and a how-to query 500 from events to procedures."""
     both = plan(8000, task=True, how=True)
     assert shifted_shares(both, initial_shares(both, 8000)) == {
         EPISODIC: 1500,

@@ -148,10 +148,7 @@ def test_an_unused_share_is_not_given_to_other_parts() -> None:
 
 
 def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None:
-    """If no shares of the budget are set, every part of a thread's context, such as turns and files, has text.
-
-    Tokens that one part does not need go to other parts.
-    """
+    """If no shares are set, each part of a thread's context has text, and unused tokens go to other parts."""
     chain = full_chain()
     full = context_of(chain, 500)
     assert all(tokens > 0 for tokens in full.parts.values())
@@ -183,10 +180,7 @@ def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocat
 
 
 def test_the_newest_own_turns_are_shown_in_order() -> None:
-    """The newest turns of a thread are shown in order, after those of its parent thread.
-
-    Older turns are counted as omitted.
-    """
+    """The newest turns of a thread are shown in order, after turns of its parent. Others are counted as omitted."""
     chain = [
         thread("parent", *[turn(f"p{number}") for number in range(3)]),
         thread("own", *[turn(f"o{number}") for number in range(19)]),

@@ -38,10 +38,7 @@ def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) ->
 
 
 def test_a_budget_is_a_number_or_has_caps_by_type() -> None:
-    """A budget is a number of tokens, or an object with caps by memory type.
-
-    Without a total, DEFAULT_BUDGET applies.
-    """
+    """A budget is a total, or has caps by memory type. Without a total, the total is DEFAULT_BUDGET."""
     assert RetrieveRequest.model_validate({**BASE, "budget": 300}).allowance == Budget(total=300)
     capped = RetrieveRequest.model_validate({**BASE, "budget": {"per_type": {"semantic": 50}}})
     assert capped.allowance == Budget(total=DEFAULT_BUDGET, per_type={MemoryType.SEMANTIC: 50})
@@ -77,10 +74,7 @@ def total(asked: RetrieveRequest) -> int:
 
 @given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
 def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
-    """A budget is reduced by a margin for a tokenizer that counts too few tokens.
-
-    The reduced budget times (1 + margin) is at most the budget.
-    """
+    """A budget that reduced() lowers by a margin is, times (1 + margin), at most the original budget."""
     assert reduced(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
     assert reduced(tokens, 0.0) == tokens
 
@@ -146,10 +140,7 @@ def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
 def test_settling_a_recorded_request_again_changes_nothing(model: str) -> None:
-    """settle() derives budget and tokenizer from the model.
-
-    For a request that it has settled, it gives the same values.
-    """
+    """settle() sets budget and tokenizer by the model. Called again on its result, it sets the same values."""
     once = settle(request(model=model, budget=1_000), REGISTRY).request
     again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)
     assert (again.request.budget, again.request.tokenizer) == (once.budget, once.tokenizer)

@@ -21,10 +21,7 @@ probabilities = st.floats(0.0, 1.0)
 
 
 def hits(*late: float, dense: float | None = 0.5) -> Candidates:
-    """One hit for each number in `late`. The number is its late-interaction score for each of three query tokens.
-
-    dense: the dense score of all hits.
-    """
+    """Hits with the dense score `dense`, one for each number in `late`, its score for each query token."""
     return make_candidates(
         [
             CandidateRow(f"m{index}", MemoryType.SEMANTIC, dense, None, {}, np.full(3, cosine, dtype=np.float32))
@@ -43,10 +40,7 @@ def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: flo
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
 def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
-    """The certainty of a hit grows with the probability that the question can be answered.
-
-    It also grows with the probability that the hit helps to answer it.
-    """
+    """A hit is surer if its probability to help is higher, or the probability that the question has an answer."""
     (sure,) = sureness(answerable, np.array([helps]))
     assert sureness(answerable, np.array([helps + 0.01]))[0] > sure
     assert sureness(answerable + 0.005, np.array([helps]))[0] > sure
@@ -61,10 +55,7 @@ def test_a_better_match_is_more_certain() -> None:
 
 
 def test_without_vectors_the_certainty_is_none() -> None:
-    """certainty_of() returns None if the question has no token vectors or the hits have no dense scores.
-
-    It also returns None if there are no hits.
-    """
+    """certainty_of() returns None for a question without token vectors, hits without dense scores, and no hits."""
     one = np.array([1.0])
     assert certainty_of(Question(NO_TERMS, None), hits(0.9), one, one) is None
     assert certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, dense=None), one, one) is None

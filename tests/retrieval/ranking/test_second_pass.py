@@ -86,10 +86,7 @@ def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
 def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
-    """The signal `expansion` is from 0 to 1.
-
-    Its highest value is 1 if one of the best hits has a term and a score above 0.01.
-    """
+    """The signal `expansion` is from 0 to 1. It reaches 1 if a best hit has a term and scores above 0.01."""
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
     shared = expansion(make_candidates(candidates), scores, NO_TERMS)
@@ -110,10 +107,7 @@ def test_the_expansion_signal_decides_between_equal_scores() -> None:
 
 
 def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
-    """A turn of the speaker Ann with sequence number `seq` in a session.
-
-    fields: fields that differ from the defaults; None leaves a field out.
-    """
+    """A turn of Ann with sequence number `seq` in a session. fields: other fields; None leaves a field out."""
     payload = {
         "created_at": f"2026-01-01T00:{seq:02}:00Z",
         "session_id": "s1",
@@ -150,10 +144,7 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     ids=["another speaker", "no value", "a long text"],
 )
 def test_later_statements_that_are_no_updates_are_not_boosted(later: CandidateRow) -> None:
-    """A later statement replaces an earlier one only if it is short, by the same speaker and contains a value.
-
-    Other later statements keep their rank.
-    """
+    """A later statement keeps its rank if it is by another speaker, is long, or has no value such as a number."""
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 
 
@@ -199,10 +190,7 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
 )
 def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
-    """Of two memories that contradict each other, the newer is ranked first.
-
-    In a session, this holds only if its score is at least half as high.
-    """
+    """The newer of two contradicting memories ranks first; in a session only if it scores half as high or more."""
     candidates = make_candidates([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised

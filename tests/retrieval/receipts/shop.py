@@ -21,10 +21,7 @@ STORES: dict[int, InMemoryStore] = {}
 
 
 async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> World:
-    """A retriever over a new copy of a store with `entries` memories, of every type, some superseded or expired.
-
-    receipt_store: where it records receipts; by default, in a new dictionary.
-    """
+    """A retriever over a copy of a store with `entries` memories of every type, some superseded or expired."""
     if entries not in STORES:
         STORES[entries] = await _filled(entries)
     return World(store=deepcopy(STORES[entries]), receipt_store=receipt_store or FakeReceipts())

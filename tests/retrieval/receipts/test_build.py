@@ -133,10 +133,7 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
-    """If the store of live working memory is unavailable, the answer has no receipt.
-
-    Its `degraded` lists "live" and "receipts".
-    """
+    """If the store of live items is unavailable, the answer has no receipt; `degraded` is "live" and "receipts"."""
     receipt_store, items = FakeReceipts(), FakeItems()
     items.away = True
     world = World(receipt_store=receipt_store)

@@ -97,10 +97,7 @@ async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> 
 
 
 async def test_a_receipt_whose_id_was_sent_outlives_a_short_outage() -> None:
-    """After a failed write, a receipt whose id is already in an answer is kept and written later.
-
-    Until then, new receipts are refused.
-    """
+    """After a failed write, a receipt whose id was sent is written later. Until then, new ones are refused."""
     receipt_store = GatedReceipts(failures=1)
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
