@@ -33,7 +33,7 @@ def test_saved_model_is_read_back_up_to_rounding(tmp_path: Path) -> None:
 
 
 def test_binary_model_gives_logistic_probabilities() -> None:
-    """The probability of the second class is the logistic function of the score by the model's one row of weights."""
+    """A model made from one row of weights gives the second class the logistic function of the row's score."""
     model = from_binary(("noise", "keep"), np.array([2.0, -1.0], dtype=np.float32), 0.5)
     (row,) = model.probabilities(np.array([[1, 1]], dtype=np.float32))
     assert row[1] == pytest.approx(1 / (1 + np.exp(-1.5)), rel=1e-5)

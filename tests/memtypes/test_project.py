@@ -42,7 +42,7 @@ def with_remote(folder: Path, url: str, name: str = "origin") -> str:
 
 
 def test_subfolders_and_worktrees_share_the_namespace_of_their_repository(repository: Path) -> None:
-    """A subfolder and another worktree belong to the project."""
+    """Subfolders and other worktrees of a repository have the namespace of the repository."""
     git(repository, "worktree", "add", "../feature")
     (repository / "src" / "deep").mkdir(parents=True)
     namespace = project_namespace(str(repository))
@@ -60,7 +60,7 @@ def test_a_symlink_to_a_project_has_the_project_s_namespace(repository: Path) ->
 
 
 def test_projects_of_the_same_name_have_namespaces_of_their_own(tmp_path: Path) -> None:
-    """Folders with equal names differ by their paths, in git repositories and outside of them."""
+    """Folders with equal names and different paths have different namespaces, inside and outside of git."""
     folders = [tmp_path / "a" / "app", tmp_path / "b" / "app", tmp_path / "c" / "app"]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -163,7 +163,7 @@ def test_an_override_file_that_names_nothing_is_refused_and_not_quoted(tmp_path:
 
 
 def test_a_folder_of_another_machine_has_a_namespace_from_its_path() -> None:
-    """A service on another machine knows only the folder's path.
+    """If the service runs on another machine, the namespace comes from the folder's path alone.
 
     Different spellings of the path give the same namespace.
     """
@@ -174,7 +174,7 @@ def test_a_folder_of_another_machine_has_a_namespace_from_its_path() -> None:
 
 
 def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
-    """Any spelling of a Windows path, with its drive letter and slashes, gives the same namespace."""
+    """A Windows path gives the same namespace in any spelling of its drive letter and slashes."""
     namespace = project_namespace("C:\\Users\\ada\\shop")
     assert namespace.startswith("shop-")
     assert project_namespace("c:/Users/ada/shop/") == namespace
@@ -184,7 +184,7 @@ def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
 
 @pytest.mark.parametrize("cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"])
 def test_a_path_that_names_no_folder_is_refused(cwd: str) -> None:
-    """An empty or malformed path is refused, and a relative one, as the service has another current folder."""
+    """An empty, malformed or relative path is refused; the service does not know the client's current folder."""
     with pytest.raises(InvalidRequest, match="cwd must"):
         project_namespace(cwd)
 

@@ -92,7 +92,7 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 def test_lexicon_has_all_weekdays_and_months_of_each_language() -> None:
-    """Lists of weekdays have seven rows and those of months twelve, because the position of a row is its number."""
+    """Each language has seven rows of weekdays and twelve of months, because a row's position is its number."""
     for language in languages().values():
         assert len(language.rules["weekday"]) == 7
         assert len(language.rules.get("month", [""] * 12)) == 12

@@ -128,7 +128,7 @@ async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
 
 
 async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
-    """A call that does not fit the queue is refused; waiting calls are still processed."""
+    """A call for whose inputs the queue has no room is refused; calls that already wait are still processed."""
     work = Doubler()
     batcher = start(work, waiting=3)
     with blocked(work):

@@ -64,7 +64,7 @@ def test_broken_or_ambiguous_json_is_malformed(raw: bytes, why: str) -> None:
 
 @pytest.mark.parametrize("raw", [b"9223372036854775808", b"-9223372036854775809", b"1e999", b"9" * 5_000])
 def test_numbers_beyond_64_bits_are_invalid(raw: bytes) -> None:
-    """A number that can't be stored is refused, not rounded."""
+    """A number that does not fit in 64 bits is refused, not rounded."""
     with pytest.raises(InvalidRequest, match="64 bits"):
         strict_json(raw)
 

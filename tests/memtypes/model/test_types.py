@@ -109,7 +109,7 @@ def test_a_source_may_be_a_name() -> None:
 
 
 def test_tags_are_kept_once_in_order() -> None:
-    """Repeated tags of a draft are dropped; the order of the others stays."""
+    """Repeated tags of a draft are dropped; the others keep their order."""
     assert DRAFT.validate_python({"type": "semantic", "content": "x", "tags": ["b", "a", "b"]}).tags == ["b", "a"]
 
 
@@ -211,9 +211,9 @@ def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, An
 
 
 def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
-    """A dated fact is shown with the day since when it holds, or if it was replaced, until when it held.
+    """A dated fact is shown with its first day, or if it was replaced, with the day until which it held.
 
-    If its replacement will expire, the fact is shown with its first day. The embedded text has no day.
+    If its replacement will expire, it is still shown with its first day. The embedded text has no day.
     """
     fact = memory("semantic", dated=True)
     assert fact.line() == f"{fact.content} (since 2023-01-20)"
@@ -266,7 +266,7 @@ def test_a_default_title_is_neither_blank_nor_long(text: str) -> None:
 def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
     """The long-term types divide their whole token budget among them.
 
-    Working memory has no share and alone is private.
+    Working memory is not one of them; it alone is private.
     """
     assert sum(POLICIES[kind].share for kind in LONG_TERM) == pytest.approx(1.0)
     assert MemoryType.WORKING not in LONG_TERM

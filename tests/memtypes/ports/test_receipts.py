@@ -53,7 +53,7 @@ def test_a_receipt_id_carries_the_time_of_issue(milliseconds: int) -> None:
 
 @pytest.mark.parametrize("other", ["", "any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e", str(uuid.UUID(int=5 << 76))])
 def test_ids_that_are_no_receipt_ids_have_no_time_of_issue(other: str) -> None:
-    """`issued_at()` returns None for a text that is no UUID, and for a UUID of another version than receipts have."""
+    """`issued_at()` returns None for a text that is no UUID, and for a UUID of another version than receipt ids."""
     assert issued_at(other) is None
 
 

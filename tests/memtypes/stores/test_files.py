@@ -12,7 +12,7 @@ from memtypes.stores.files import holder_of, locked, replace_file, sync_director
 
 
 def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> None:
-    """Syncing a directory succeeds even if an engine renames log files in it meanwhile."""
+    """Syncing a directory succeeds even if an engine renames log files in it at the same time."""
     (tmp_path / "open-0").touch()
     stop = threading.Event()
 
@@ -61,7 +61,7 @@ def test_the_holder_in_a_damaged_lock_file_is_named_as_far_as_possible(tmp_path:
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """The file has the new content, only its owner can read it, and no temporary file is left."""
+    """A replaced file has the new content, only its owner can read it, and no temporary file is left."""
     path = tmp_path / "file"
     for content in (b"a long first content", b"short"):
         replace_file(path, content)
@@ -88,7 +88,7 @@ def test_a_replaced_file_has_the_requested_mode_and_a_failure_leaves_nothing(tmp
 
 
 def test_files_that_are_deleted_meanwhile_need_no_syncing(tmp_path: Path) -> None:
-    """Syncing a directory succeeds even if an engine deletes log files in it meanwhile."""
+    """Syncing a directory succeeds even if an engine deletes log files in it at the same time."""
     sync_directory(tmp_path / "gone")
     (tmp_path / "segment").symlink_to(tmp_path / "flushed")  # listed, and not there when it is opened
     sync_directory(tmp_path)

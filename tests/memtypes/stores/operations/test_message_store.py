@@ -12,7 +12,7 @@ from memtypes.stores.operations.uuids import valid_ids
 
 @given(st.lists(st.one_of(st.text(max_size=40), st.uuids().map(str), st.uuids().map(lambda one: one.hex))))
 def test_only_lower_case_uuids_with_hyphens_are_valid(ids: list[str]) -> None:
-    """`valid_ids()` drops ids that are not lower-case UUIDs with hyphens, and repeated ids. The order stays."""
+    """`valid_ids()` drops ids that are not lower-case UUIDs with hyphens, and repeats. The other ids stay in order."""
     valid = [one for one in ids if len(one) == 36 and one.count("-") == 4]
     assert valid_ids(ids) == list(dict.fromkeys(valid))
 

@@ -64,7 +64,7 @@ def test_candidates_survive_encoding() -> None:
 
 
 def test_a_request_names_the_type_of_its_answer() -> None:
-    """For the class of a request, `answer_type()` returns the type as which a client decodes the answer."""
+    """For a request's class, `answer_type()` returns the type to which a client decodes the answer."""
     assert answer_type(type(find_candidates(scope=SCOPE, searches=[]))) == list[Candidates]
     page = get_page(scope=SCOPE, types=[], where={}, limit=1, after=None)
     assert answer_type(type(page)) is PayloadPage

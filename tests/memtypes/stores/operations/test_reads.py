@@ -93,7 +93,7 @@ async def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType,
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
 def test_a_cursor_round_trips(at: datetime, memory_id: uuid.UUID) -> None:
-    """Parsing a cursor returns its time and id; the cursor is safe in a URL."""
+    """Parsing a cursor returns the time and the id from which it was made. A cursor is safe in a URL."""
     cursor = cursor_of({"created_at": rfc3339(at), "id": str(memory_id)})
     assert parse_cursor(cursor) == (rfc3339(at), str(memory_id))
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=")

@@ -90,7 +90,7 @@ async def test_a_server_that_does_not_answer_is_unavailable() -> None:
 
 
 async def test_another_embedder_is_refused_and_nothing_changes() -> None:
-    """The error for another fingerprint or dimension names both embedders and the remedy. Nothing is written."""
+    """The error for an embedder with another fingerprint or dimension names the stored one. Nothing is written."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -106,7 +106,7 @@ async def test_another_embedder_is_refused_and_nothing_changes() -> None:
 
 
 async def test_collections_have_versions_behind_aliases() -> None:
-    """Each memory type has an alias for the first version of its collection. Another prefix gives a separate store."""
+    """Each memory type has an alias for the first version of its collection. Each prefix has its own collections."""
     client = AsyncQdrantClient(LOCAL)
     for prefix in ("p", "q"):
         await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
@@ -178,7 +178,7 @@ def _collection_info() -> dict[str, Any]:
 
 
 async def test_collections_are_created_with_the_settings() -> None:
-    """Requests have the API key of the settings. New collections have their shards, replicas and quantization."""
+    """New collections have the shards, replicas and quantization of the settings; requests have their API key."""
     server = FreshServer()
     chosen: dict[str, Any] = {"shards": 3, "replicas": 2, "write_consistency": 2, "quantization": "int8"}
     async with stub_server(server.answers) as url:
@@ -209,7 +209,7 @@ async def test_another_process_may_create_the_collections_first() -> None:
 
 
 async def test_a_server_failure_after_the_start_raises_unavailable() -> None:
-    """If the server fails after the start, every call raises Unavailable."""
+    """If the server fails after the store was opened, every call raises Unavailable."""
     async with stub_server(FreshServer().answers) as url:
         store = await QdrantStore.open(settings_for(url))
     memory = make_memory(MemoryType.EPISODIC, "x")

@@ -40,9 +40,9 @@ async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveCli
 
 
 async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(client: LiveClient) -> None:
-    """After a memory is erased, sessions no longer list its id as shown.
+    """Erasing a memory removes its id from the lists of memories that sessions were shown.
 
-    Other memories, and the same id in another namespace, stay listed.
+    Other memories, and the same id in another namespace, stay in these lists.
     """
     scope, other = (replace(fresh_scope(), session_id="s") for _ in range(2))
     sessions, state = RedisClientSessions(client), LiveState(client)

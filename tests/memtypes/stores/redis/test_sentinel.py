@@ -20,7 +20,7 @@ WAIT_S = 60.0
 
 
 async def push_until_written(live: LiveClient, key: str, value: str) -> None:
-    """Push `value` to a list, again and again until the primary accepts it."""
+    """Append `value` to the list at `key`; try again until the primary accepts it."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:

@@ -80,7 +80,7 @@ async def test_an_event_of_the_parent_does_not_restart_the_childs_ttl(live: Live
 
 
 async def test_the_log_of_an_ended_workflow_is_kept_while_a_child_runs(live: LiveClient) -> None:
-    """The logs of ended ancestors are kept for DAY, as workflows are, while a child runs, and else for HOUR."""
+    """The logs of ended ancestors have the TTL of workflows while a child runs, then the shorter TTL of ended logs."""
     store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")

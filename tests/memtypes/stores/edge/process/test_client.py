@@ -165,7 +165,10 @@ async def test_a_slow_engine_is_unavailable(tmp_path: Path) -> None:
 
 
 async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None:
-    """If a request fails in the engine, its client gets an error and the log the details; other clients are served."""
+    """If a request fails, its client gets an error, and the engine's log has the details.
+
+    Other clients are still served.
+    """
     async with opened(tmp_path) as store:
         holder = holder_in(tmp_path)
         reader, writer = await asyncio.open_unix_connection(holder.socket)
@@ -200,7 +203,7 @@ async def test_a_closed_store_raises(tmp_path: Path) -> None:
 
 
 async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
-    """A store works in a directory whose path is too long for a socket's. Only the owner can read the store's files."""
+    """A store works in a directory whose path is too long for a socket's path. Only the owner can read the files."""
     directory = tmp_path / ("d" * 120)
     async with opened(directory) as store:
         holder = holder_in(directory)
@@ -214,7 +217,7 @@ async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
 
 
 async def test_a_connection_that_the_engine_closes_is_lost_at_once(tmp_path: Path) -> None:
-    """If the engine hangs up, the call raises ConnectionLostError and the connection says that it is lost."""
+    """If the engine hangs up, the call raises ConnectionLostError, and the connection's `lost` is True."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()

@@ -38,7 +38,7 @@ sys.stdin.read()
 
 
 async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
-    """The error for another fingerprint or dimension names both embedders and the remedy. No file is changed."""
+    """The error for an embedder with another fingerprint or dimension names both and the remedy. No file is changed."""
     memory = make_memory(MemoryType.EPISODIC, "x")
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, [make_record(memory)])
@@ -93,7 +93,7 @@ async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_pa
 
 
 async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
-    """If another program has a shard open, the error says that it is no engine of this product and gives the remedy."""
+    """If a program that is no engine of this product has a shard open, the error says so and names the remedy."""
     store = await EdgeStore.open(settings_for(tmp_path))
     engine = holder_in(tmp_path).pid
     await store.aclose()

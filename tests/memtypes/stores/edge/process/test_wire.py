@@ -50,7 +50,10 @@ def _without_texts(schema: Any) -> Any:
     "error", [NotFound("n"), Conflict("c"), Unavailable("u"), StoreInUse("s"), RemembrancerError("r")]
 )
 def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
-    """A client raises the same error as the engine. An error of an unknown class becomes Unavailable."""
+    """A client raises an engine's error with the same class and text.
+
+    An error of an unknown class becomes Unavailable.
+    """
     back = wire.error_of(wire.failure_of(error))
     assert type(back) is (Unavailable if type(error) is RemembrancerError else type(error))
     assert str(back) == str(error)

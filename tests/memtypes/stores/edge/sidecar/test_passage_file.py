@@ -44,7 +44,7 @@ def contents(passages: PassageFile, payloads: Payloads, slots: list[int], scope:
 
 
 def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
-    """A passage is made from its payload at the first read only. Slots without a memory are looked up each time."""
+    """A passage is made from its payload only once. Slots (point numbers) without a memory are looked up each time."""
     passages = PassageFile.beside(tmp_path)
     assert contents(passages, payloads, [11, 5, 10]) == ["two", "one"]
     assert passages.read(SCOPE, slots_of([*SLOTS, 5]), payloads.read) == [passage_of(memory) for memory in MEMORIES]

@@ -58,7 +58,7 @@ def bulkhead(workload: Workload, clock: Callable[[], float] = lambda: 0.0) -> Bu
 
 
 async def error_of(calls: Bulkhead) -> str:
-    """The error message of a call: of its refusal, or if it is made, of the server's missing answer."""
+    """Make a call that gets no answer, and return the error message, which shows whether the call was refused."""
     with pytest.raises(Unavailable) as refused:
         async with calls.slot():
             raise Unavailable("no answer")

@@ -67,7 +67,7 @@ async def test_closing_the_client_stops_the_server_and_keeps_the_data(tmp_path: 
 
 
 async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> None:
-    """After its parent was killed, a server that starts again has every acknowledged write."""
+    """When its parent is killed, a server ends. The next server in the directory has every acknowledged write."""
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
         lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(100)]
