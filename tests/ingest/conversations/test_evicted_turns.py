@@ -1,6 +1,6 @@
 """Turns that a thread evicts are stored as memories exactly once.
 
-A rejected batch of turns blocks no other batch and is retried.
+A batch of evicted turns that cannot be stored does not delay other batches, and is retried.
 """
 
 from __future__ import annotations
@@ -145,9 +145,9 @@ async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_tu
 
 
 async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> None:
-    """Closing the writer of evicted turns waits only for the batch that is being stored.
+    """Closing the writer of evicted turns waits for the batch that is being stored.
 
-    Batches that are still queued are stored by the writer that is started next.
+    The next writer stores the others.
     """
     gate, scope, store = SlowGate(), fresh_scope(), InMemoryStore()
     threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(store, gate))
@@ -183,7 +183,7 @@ async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
 
 
 async def test_a_starting_service_retries_everything_that_is_set_aside() -> None:
-    """Each start of the service retries each batch that was set aside, because the redaction rules may have changed."""
+    """A starting service retries all evicted turns that were set aside, because redaction rules may have changed."""
     threads, gate = await evicted("poison"), PoisonGate(InvalidRequest("refused"))
     ingestor = ingestor_over(InMemoryStore(), gate)
     writer = EvictedTurnWriter(threads, ingestor, lambda: NOW)
@@ -197,7 +197,7 @@ async def test_a_starting_service_retries_everything_that_is_set_aside() -> None
 
 
 async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
-    """A batch that was set aside is retried after 10 minutes, then after 20, 40 and so on, up to a day."""
+    """Evicted turns that were set aside are retried after 10 minutes, then after 20, 40 and so on, up to a day."""
     threads, gate, now = await evicted("poison"), PoisonGate(InvalidRequest("refused")), [NOW]
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: now[0])
     await writer.persist_all()
@@ -255,7 +255,7 @@ async def test_a_long_batch_of_evicted_turns_becomes_several_memories() -> None:
 
 
 async def test_a_memory_is_never_dated_in_the_future() -> None:
-    """A turn whose timestamp is two days ahead becomes a memory created now."""
+    """An evicted turn whose timestamp is two days ahead becomes a memory with the present time as its creation time."""
     threads, store = FakeThreads(), InMemoryStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for moment in (NOW + timedelta(days=2), NOW):
@@ -267,7 +267,7 @@ async def test_a_memory_is_never_dated_in_the_future() -> None:
 
 
 async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
-    """A batch with a turn too long for any memory is set aside with that reason, not as an internal error."""
+    """An evicted turn that is too long for any memory is set aside, and the reason recorded with it says so."""
     threads = await evicted("x" * 600_000)
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore()), lambda: NOW)
     for _ in range(TRIES):
@@ -291,10 +291,7 @@ async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, mome
 
 
 async def flush_once(threads: Threads, scope: Scope) -> None:
-    """Append eight turns to a thread. The last one triggers a flush.
-
-    Return when each evicted turn is stored as a memory or has failed.
-    """
+    """Append eight turns; the last triggers a flush. Wait until the evicted turns are stored or have failed."""
     opened = await threads.open(scope, OpenRequest(resource="r"))
     turn = NewTurn(role="user", content="poison")
     appended = [await threads.append(scope, opened.thread.id, turn, None) for _ in range(8)]

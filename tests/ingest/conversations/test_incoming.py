@@ -23,9 +23,9 @@ def screen() -> TurnScreen:
 
 
 def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
-    """A policy's redaction patterns apply to all strings in a value, member names included.
+    """A thread policy's redaction patterns apply to all strings in a JSON value, names of members included.
 
-    Redacted names stay distinct; other values are unchanged.
+    Redacted names are numbered, so they stay distinct. Numbers and null are unchanged.
     """
     cleaned = redacted({"B-123": ["B-456 x", 7, None], "B-124": 1}, POLICY.privacy.redact)
     assert cleaned.value == {"[redacted]": ["[redacted] x", 7, None], "[redacted] 2": 1}

@@ -61,9 +61,9 @@ def test_unknown_models_are_reported() -> None:
 
 
 def test_an_unknown_resource_or_agent_is_refused_in_a_request() -> None:
-    """A request with an unknown resource or agent is refused; the error lists the known names.
+    """A request that names a resource or agent without a policy is refused. The error lists the known names.
 
-    A stored thread whose resource was removed gets the default policy.
+    A stored thread whose resource is no longer in the policy file gets the default policy.
     """
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     with pytest.raises(InvalidRequest, match="no policy 'lost'; there are: notes, open, quiet"):
@@ -93,10 +93,7 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     agent: str | None,
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    """An agent in the policy file may use only the memory resources that its entry names.
-
-    Other agents may use only resources that no agent's entry names.
-    """
+    """An agent in the policy file uses only the resources in its entry, and other agents only those in no entry."""
     lookup, scope = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml")), Scope("t", "n", agent_id=agent)
     if allowed:
         lookup.check_access(scope, resource, "k", write=True)
@@ -144,6 +141,9 @@ def test_a_thread_key_with_an_agents_id_belongs_to_that_agent(key: str, *, their
 
 @pytest.mark.anyio
 async def test_a_change_is_cancelled_at_its_time_limit() -> None:
-    """A change that exceeds its time limit is cancelled. The error names the operation and the limit."""
+    """A change of a thread, such as an append, is cancelled at its time limit.
+
+    The error names the change and the limit.
+    """
     with pytest.raises(Unavailable, match=r"the append was cancelled after 0\.01 s"), time_limit(0.01, "append"):
         await anyio.sleep(1)

@@ -125,9 +125,9 @@ async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> No
 async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """An append refreshes the TTL of every key of the thread and its ancestors, their names included.
+    """An append refreshes the TTL of all Redis keys of the thread and its ancestors.
 
-    Keys of descendants are unchanged.
+    Those of descendants keep theirs.
     """
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 100)

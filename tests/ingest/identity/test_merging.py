@@ -93,7 +93,7 @@ def test_a_merge_drops_new_list_entries_beyond_the_limits() -> None:
 
 
 def test_of_equal_links_the_stronger_stays() -> None:
-    """Of two links of one type to the same memory the stronger stays; links of another type stay too."""
+    """Of two links of one type to the same memory, a merge keeps the stronger. Links of other types stay, too."""
     weak, strong = (Link(to="a", type=LinkType.EXTENDS, strength=strength) for strength in (0.2, 0.8))
     other = Link(to="a", type=LinkType.REFINES)
     assert joined_links([weak], [strong, other]) == joined_links([strong], [weak, other]) == [strong, other]

@@ -37,7 +37,7 @@ async def near(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
 
 
 async def test_neighbours_are_of_the_same_type() -> None:
-    """A memory with the same vector but of another type is not returned."""
+    """A memory of another type is not found as a neighbour, even if its vector is the same."""
     store = InMemoryStore(DIMENSIONS)
     stored = embedded("The tea is green.")
     await store.upsert(SCOPE, [Record.of(*stored), Record.of(*embedded("The tea is green.", MemoryType.PROCEDURAL))])

@@ -60,7 +60,7 @@ async def test_without_a_classifier_the_type_is_required() -> None:
 
 
 async def test_a_classified_text_is_embedded_once() -> None:
-    """Writing uses the embedding that the classifier made of the same text."""
+    """A text without a type is embedded once: the write uses the embedding that the classifier computed."""
     embedder = CountingEmbedder()
     bench = Bench(embedder=embedder, gates=(ClassificationGate(Classifier(embedder, Judge.shipped())),))
     text = "I prefer dark mode"

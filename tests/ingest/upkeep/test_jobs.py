@@ -66,7 +66,7 @@ async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
 
 
 async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
-    """An upkeep round covers all namespaces of every existing tenant and counts the affected memories."""
+    """An upkeep round runs its jobs in all namespaces of the given tenants and counts the memories that they affect."""
     bench = Bench()
     for scope in (SCOPE, Scope("acme", "other"), Scope("globex", "shop")):
         await write_expiring(bench, scope)
@@ -77,7 +77,7 @@ async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
 
 
 def test_an_upkeep_round_runs_only_the_expire_job_by_default() -> None:
-    """By default a round only removes expired memories; other jobs are opt-in."""
+    """By default an upkeep round only removes expired memories. Other jobs run if they are configured."""
     assert set(round_requests(expired_days=30)) == {UpkeepJob.EXPIRE}
     assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(UpkeepJob)
 

@@ -64,7 +64,7 @@ def test_forgetting_keeps_pinned_memories_and_intentions(
 
 @given(_memories, st.integers(0, 6))
 def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: int) -> None:
-    """At least keep_top memories of each type stay. Unpinned ones that stay are no less important than removed ones."""
+    """A forget job with `keep_top` keeps at least that many memories of each type, the most important ones."""
     removed = set(forgettings(memories, JobRequest(keep_top=keep), NOW).changed)
     for kind in MemoryType:
         group = [memory for memory in memories if memory.type is kind and not has_ended(memory, NOW)]
@@ -172,12 +172,15 @@ def todos(sessions: Sequence[str], **fields: Any) -> list[Memory]:
 
 @pytest.mark.parametrize(("sessions", "seen"), [("ab", False), ("aaa", False), ("abc", True)])
 def test_intentions_of_three_sessions_become_visible_in_the_namespace(sessions: str, seen: bool) -> None:  # noqa: FBT001 - the expectation
-    """A task becomes visible in the namespace if three sessions have it, however often one of them repeated it."""
+    """A private task that three sessions have becomes visible in the namespace.
+
+    Repetitions in one session do not count.
+    """
     assert bool(promotions(todos(sessions), {}, JobRequest(), NOW).changed) is seen
 
 
-def test_private_memories_are_never_promoted() -> None:
-    """A private memory is not promoted, however often it was used and whatever source sessions it lists."""
+def test_a_private_memory_of_a_single_session_is_never_promoted() -> None:
+    """A private memory that only one session has is not promoted, whatever its use and the source sessions it lists."""
     claims: dict[str, Any] = {"source_sessions": ["x", "y", "z"], "access_count": 9, "evidence_count": 9}
     event = memory("e", content="tea at four", visibility="session", session_id="a", **claims)
     assert not promotions([*todos("a", **claims), event], {}, JobRequest(), NOW).reasons

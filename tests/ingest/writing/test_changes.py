@@ -41,8 +41,8 @@ async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: A
     return outcome.memory
 
 
-async def test_a_new_content_is_embedded_under_the_same_id() -> None:
-    """A new content gives the memory a new hash, token count, vectors and concept. Its id and creation time stay."""
+async def test_changing_the_content_embeds_the_memory_again_under_the_same_id() -> None:
+    """Changing a memory's content gives it a new hash, token count, vectors and concept. Id and creation time stay."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     after = await bench.ingestor.editor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})
@@ -55,7 +55,7 @@ async def test_a_new_content_is_embedded_under_the_same_id() -> None:
 
 
 async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
-    """Importance, tags, metadata, pinned and expiry of a memory are changed without embedding it again."""
+    """Changing a memory's importance, tags, metadata, pin or expiry does not embed it again."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.", tags=["old"])
     changes = {
@@ -177,7 +177,7 @@ async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
 
 
 async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
-    """The error for a field that may not be changed has its path, the reason and the fields that may be changed."""
+    """If a revision sets a field that cannot be changed, the error names it and lists the fields that can."""
     bench = Bench()
     before = (await bench.ingestor.write_one(SCOPE, draft("a fact"))).memory
     assert before is not None
@@ -217,7 +217,10 @@ async def test_removal_waits_for_a_revision_in_progress() -> None:
 
 
 async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """The two turns after a revised turn are embedded again with its new text as context; no other turn is."""
+    """If a turn's text is changed, the two turns after it are embedded again with the new text as context.
+
+    No other turn is embedded again.
+    """
     bench = Bench()
     first, second, third, _, _ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.texts.clear()

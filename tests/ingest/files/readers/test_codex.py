@@ -80,7 +80,7 @@ def test_threads_of_subagents_are_left_out(tmp_path: Path, mark: dict[str, objec
 
 
 def test_keys_do_not_depend_on_the_folder_or_the_compression(tmp_path: Path) -> None:
-    """The messages of a rollout keep their keys when it is moved to the archive folder or compressed."""
+    """The messages of a rollout keep their keys, which identify them in imports, if the file is moved or compressed."""
     rollout = thread()
     path = rollout.write(tmp_path / "a")
     moved = tmp_path / "archived" / path.name

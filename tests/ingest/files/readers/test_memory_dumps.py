@@ -34,7 +34,7 @@ MCP = "\n".join(
 def test_zep_facts_keep_their_start_and_end() -> None:
     """A Zep fact has its start as its creation time and its end as its expiry.
 
-    If the start is later than the end, it is replaced by the second before the end.
+    A start that is later than the end is moved to a second before the end.
     """
     edges = [
         {"uuid": "e1", "name": "DRINKS", "fact": "Ann drinks tea.", "valid_at": "2026-01-02T03:04:05Z",
@@ -96,7 +96,10 @@ def test_dumps_are_recognised(tmp_path: Path) -> None:
 
 
 def test_the_year_1_stands_for_no_time() -> None:
-    """An end in the year 1 means no end. Programs written in Go export this date for a fact that still holds."""
+    """If the end of a Zep fact is in the year 1, the fact has no end.
+
+    Programs written in Go export this date for "none".
+    """
     edge = {"fact": "Ann drinks tea.", "invalid_at": "0001-01-01T00:00:00Z", "valid_at": "2026-01-02T03:04:05Z"}
     ((item,), bad) = read_items(read_zep, {"edges": [edge]})
     assert (item["created_at"], item.get("expires_at"), bad) == ("2026-01-02T03:04:05+00:00", None, [])

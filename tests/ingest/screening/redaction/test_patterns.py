@@ -28,7 +28,7 @@ def test_harmless_texts_are_unchanged(text: str) -> None:
 
 
 def test_redaction_has_high_recall_and_precision_on_labelled_texts() -> None:
-    """Recall is at least 0.98 and precision at least 0.95."""
+    """In 300 labelled texts, redaction finds 98 % of the secrets or more. At least 95 % of its finds are secrets."""
     texts = labelled()
     hits = [(secret, secrets_in(text)) for text, secret in texts]
     right = sum(bool(spans) for secret, spans in hits if secret)

@@ -77,13 +77,13 @@ async def test_large_texts_are_redacted() -> None:
 
 
 async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
-    """The reason of a refusal contains no secret and can be logged."""
+    """If a draft is refused for a secret in it, the reason names the kind of secret and does not quote it."""
     result = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
     assert result == Rejection("contains secrets that are not stored here: email; remove them and send it again")
 
 
 async def test_allowed_kinds_are_not_redacted() -> None:
-    """One kind can be allowed while the others are redacted."""
+    """A tenant's rules may allow one kind of secret, such as e-mail addresses. Other kinds are still redacted."""
     result = await screen(RedactionRules(kinds={"email": Treatment.ALLOW}), content=f"{MAIL} or +44 20 7946" + " 0958")
     assert isinstance(result, Submission)
     assert result.draft.content == f"{MAIL} or [redacted:phone]"
