@@ -53,11 +53,11 @@ class Endpoint:
 
     route: method and path. summary: by default the first line of the handler's docstring. role: lowest role that may
     call; None for a call without a key. status: status of a successful answer. also: types of answers with another
-    status, by status. errors: statuses of its error answers, besides those of every call with a body or a role. head:
-    whether its GET also answers HEAD; False if reading changes something, such as when a turn was last used. headers:
-    descriptions of request headers, by name. raw: if the handler parses the body itself, the model of the body by media
-    type; None for newline-delimited JSON. max_bytes: largest body; None for the service's usual limit. any_integer:
-    whether integers in its body may have more than 64 bits.
+    status, by status. errors: statuses of error answers; those that every call with a body or a role may have are
+    added. head: whether a GET also answers HEAD; False if reading changes something, such as when a turn was last used.
+    headers: descriptions of request headers, by name. raw: None if Litestar parses the body; if the handler does, the
+    body's model for each media type (None as the model of newline-delimited JSON). max_bytes: largest body; None for
+    the service's usual limit. any_integer: whether integers in the body may have more than 64 bits.
     """
 
     route: str
@@ -115,7 +115,10 @@ def _query_dependency(model: type[BaseModel]) -> Provide:
 
 
 def query_scope(request: ApiRequest) -> Scope:
-    """The caller's scope in the query's namespace. Raises InvalidInput if the query lacks it or has more parameters."""
+    """The caller's scope in the namespace that the URL's query names.
+
+    Raises InvalidInput if the query does not name one, or has other parameters.
+    """
     return request.scope_in(read_query(request, InNamespace).namespace)
 
 

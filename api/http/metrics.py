@@ -57,16 +57,16 @@ class Metrics(Collector):
         )
 
     def note_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
-        """Count the tokens of a context in an answer, and the parts that it lacks.
+        """Add an answer to the counts: the tokens of its context, and each part of the service that did not respond.
 
-        kind: the call that answers, such as `search` or `thread`. degraded: names of parts that did not respond.
+        kind: the call that was answered, such as `search` or `thread`. degraded: names of those parts.
         """
         self.tokens.labels(kind).inc(tokens)
         for part in degraded:
             self.degraded.labels(part).inc()
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics of the HTTP calls. The `_created` samples, which prometheus_client adds, are removed."""
+        """The metrics of this object, without the `_created` samples that prometheus_client adds."""
         for metric in self._registry.collect():
             metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
             yield metric
@@ -98,7 +98,7 @@ class CountCalls(ASGIMiddleware):
 
 
 def service_metrics(services: Services) -> Iterator[Metric]:
-    """All metrics of the service: calls, background jobs, threads, batches of turns, locks, breakers and receipts."""
+    """All metrics of the service: calls, jobs, threads, batches of turns, locks, circuit breakers and receipts."""
     yield from services.metrics.collect()
     yield from services.jobs.collect()
     flusher, receipts = services.threads.flusher, services.receipts.queue

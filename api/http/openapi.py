@@ -42,17 +42,17 @@ class _SchemaGenerator(GenerateJsonSchema):
     """Pydantic's schema generator. In answers, fields that may be left out are neither nullable nor required."""
 
     def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a model's field. It excludes null if answers leave the field out instead of sending null."""
+        """The schema of a model's field, without null if answers leave the field out instead of sending null."""
         content = super().model_field_schema(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a dataclass's field. It excludes null if answers leave it out instead of sending null."""
+        """The schema of a dataclass's field, without null if answers leave the field out instead of sending null."""
         content = super().dataclass_field_schema(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
-        """Whether the schema lists the field as required, because answers always have it or requests must have it."""
+        """Whether the field is required: whether an answer always has it, or a request must have it."""
         if self.mode == "serialization" and field["type"] == "dataclass-field":
             return "serialization_exclude_if" not in field
         return super().field_is_required(field, total)
@@ -75,7 +75,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the schema of the field's type: for requests if `prefer_alias` is set, else for answers."""
+        """A reference to the schema of the field's type, for a request if Litestar asks for aliases, else an answer."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 
@@ -161,7 +161,7 @@ def _operations(app: Litestar) -> Iterator[tuple[spec.Operation, HTTPRouteHandle
 
 
 def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
-    """Add to `operation` its query parameters, headers, the body that its handler parses, and if a body is required."""
+    """Complete `operation` with its query parameters and headers, its body's schema, and whether a body is required."""
     endpoint: Endpoint = handler.opt["endpoint"]
     parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
     operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]
@@ -184,7 +184,7 @@ def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` without null as an alternative, for an optional value that is left out instead."""
+    """`schema` without null as an alternative, for a value that is left out of a call or answer instead of null."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
     if len(options) == 1:
@@ -204,7 +204,7 @@ def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> spec.Schema
 
 
 def _needs_body(model: type[BaseModel]) -> bool:
-    """Whether a request must have a body. It need not if an empty object, its default, is valid for `model`."""
+    """Whether a request needs a body: False if an empty object, which replaces a missing body, is valid for `model`."""
     try:
         model.model_validate({})
     except ValidationError:

@@ -87,8 +87,8 @@ class ApiRequest(Request[Any, Caller, State]):
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
         """The scope of a call that must name its agent if the API key is bound to several agents.
 
-        Raises InvalidRequest if it does not, that is, if `agent_id` is None, and AccessDenied if the key is bound to
-        agents and `agent_id` is none of them.
+        Raises InvalidRequest if such a call names none (`agent_id` is None), and AccessDenied if the key is bound to
+        agents and `agent_id` is not among them.
         """
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
@@ -196,7 +196,7 @@ def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> 
 
 
 def name_of(raw: bytes, path: str) -> str:
-    """The name of a namespace or agent in the UTF-8 bytes `raw`. Raises InvalidInput, which names the field `path`."""
+    """The name of a namespace or agent in the UTF-8 bytes `raw`. Raises InvalidInput about `path` if it is invalid."""
     try:
         return clean_name(raw.decode())
     except ValueError as error:

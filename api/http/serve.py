@@ -78,13 +78,13 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
 
 
 async def _build_encodings(services: Services) -> None:
-    """Load the tokenizers' vocabularies in the background: the first token count would wait half a second for them."""
+    """Load the tokenizers' vocabularies, so that the first call that counts tokens does not wait half a second."""
     for tokenizer in services.tokenizers.values():
         await to_thread.run_sync(tokenizer.count, "")
 
 
 def _server(services: Services, settings: Settings, *, local_only: bool) -> uvicorn.Server:
-    """The uvicorn server for the opened services; its own log lines are shown at log level debug only."""
+    """The uvicorn server for the opened services. At the log level info it logs only warnings and errors."""
     return uvicorn.Server(
         uvicorn.Config(
             create_app(services, local_only=local_only),

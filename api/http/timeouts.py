@@ -57,8 +57,8 @@ class BodyDeadline(ASGIMiddleware):
 class TimedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits on the seconds and bytes of a request's head.
 
-    It also strips blanks around header values, which uvicorn leaves at the end. If a request is answered before its
-    whole body has arrived, the time limit of the next head already runs while the rest of the body arrives.
+    It also strips blanks at the end of header values, which uvicorn leaves there. If a request is answered before its
+    whole body has arrived, the time limit for the next request's head starts at the answer, not after the body.
     """
 
     head_s = HEAD_S

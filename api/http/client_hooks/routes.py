@@ -128,7 +128,7 @@ async def _started(services: Services, scope: Scope, event: ClientEvent, context
 
 
 async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:
-    """Queue the stored prompt `prompt_id`, unless it is None, and then `turn`, unless it is None, to be memories."""
+    """Queue the stored prompt `prompt_id` and then `turn`, to be stored as memories. What is None is left out."""
     if await services.client_sessions.queue(scope, prompt_id, [turn] if turn else []):
         services.captures.persist_soon(scope)
 

@@ -42,7 +42,7 @@ class _Login:
 
 
 class Logins:
-    """The inspector's logins. rate: limits the requests with each API key, pages included. now: a clock in seconds."""
+    """The inspector's logins. rate: limit for requests with one API key, pages included. now: a clock in seconds."""
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys

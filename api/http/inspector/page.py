@@ -112,7 +112,7 @@ def environment() -> Environment:
 
 
 def when(instant: datetime) -> str:
-    """A UTC time as text, to the minute."""
+    """A UTC time as text, such as "2026-11-16 12:00"."""
     return f"{instant:%Y-%m-%d %H:%M}"
 
 
@@ -167,7 +167,7 @@ class HtmlPage:
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
-        """Render `template` with the values `context`. Unless `context` has `namespaces`, the template lists none."""
+        """Render `template` with the values `context`. The page lists `context["namespaces"]`, if it is there."""
         request = self.request
         values = {
             **_frame(visitor_of(request)),

@@ -141,7 +141,7 @@ def read_address(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
 
 
 def namespace_in(request: ApiRequest) -> str:
-    """The namespace in the URL's query. Other parameters are not checked. Raises InvalidInput without a valid one."""
+    """The namespace in the URL's query. Raises InvalidInput if it is missing or invalid; ignores other parameters."""
     named = {name: value for name, value in _pairs(request.scope["query_string"]) if name == "namespace"}
     return checked(InNamespace, named).namespace
 

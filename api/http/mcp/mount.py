@@ -56,7 +56,7 @@ def mcp_handler() -> ASGIRouteHandler:
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
-    """Lifespan context of the application. The first MCP call in it starts the server, and its end stops the server."""
+    """Lifespan context of the application: it makes MCP calls possible, and stops the MCP server at its end."""
     mount: McpMount = app.state.mcp
     return mount.running()
 
@@ -73,13 +73,16 @@ class McpMount:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Context inside which the first call starts the MCP server. Leaving the context stops the server."""
+        """Context manager for the time in which calls can start and use the MCP server. Its end stops the server."""
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a POST to /mcp. Raises MethodNotAllowedException for other methods, and errors of `connection_of`."""
+        """Answer a POST to /mcp.
+
+        Raises MethodNotAllowedException for other methods, and InvalidInput or InvalidRequest for invalid headers.
+        """
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
         scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's
@@ -108,7 +111,7 @@ class McpMount:
 
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
-    """Who makes an HTTP call to /mcp, and in which namespace, by its API key, path and headers.
+    """The caller, namespace, agent and tools of an HTTP call to /mcp, from its API key, path and headers.
 
     Raises InvalidInput for an invalid namespace, agent or preset (which selects the tools offered), and InvalidRequest
     for an invalid project folder in the header.

@@ -53,7 +53,7 @@ def session_manager(services: Services, max_bytes: int) -> StreamableHTTPSession
 
 
 class McpProtocol:
-    """Handlers of MCP requests. Each acts for the caller and in the namespace of the HTTP call with the request."""
+    """Handlers of MCP requests, which act for the caller and namespace of the HTTP call that brings a request."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

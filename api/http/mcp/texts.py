@@ -163,7 +163,7 @@ def _why_left_out(candidate: ReceiptCandidate) -> str:
 
 
 def candidate_text(receipt: Receipt, memory_id: str) -> str:
-    """The explanation of one memory in a recall: whether it was returned, and every signal of its score."""
+    """The explanation of one memory in a recall: whether it was returned, and every term (signal) of its score."""
     candidate = next((each for each in receipt.candidates if each.id == memory_id), None)
     if candidate is None:
         return f"{memory_id} is not among the listed candidates of this recall: it matched too little"
@@ -178,7 +178,7 @@ def candidate_text(receipt: Receipt, memory_id: str) -> str:
 
 
 def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
-    """The explanation of a memory: its text, its sources and its history, of which `versions` are the entries."""
+    """The explanation of a memory: its text, its sources and its history. versions: the texts in the history."""
     pinned = ", pinned" if memory.pinned else ""
     status = f", {memory.status}" if isinstance(memory, Prospective) else ""
     times = f"stored {_minute(memory.created_at)}, changed {_minute(memory.updated_at)}"

@@ -50,7 +50,7 @@ SOURCE = "mcp"
 
 @dataclass(frozen=True, slots=True)
 class McpConnection:
-    """Who makes an MCP call, and where: read from the API key, path and headers of the HTTP call.
+    """The caller, namespace and agent of an MCP call, read from the API key, path and headers of the HTTP call.
 
     agent_id: the agent that the client names, if any. preset: which tools the connection offers.
     """
@@ -76,14 +76,17 @@ class McpConnection:
 
     @property
     def scope(self) -> Scope:
-        """The scope (tenant, namespace and agents) that the call may read and write. Raises the errors of `agent`."""
+        """The scope (tenant, namespace and agents) that the call may read and write.
+
+        Raises InvalidRequest if the client must name an agent and does not, and AccessDenied if it may not be this one.
+        """
         return self.caller.scope(self.namespace, None, self.agent)
 
 
 async def recall(services: Services, connection: McpConnection, arguments: RecallArguments) -> str:
-    """Recall what helps with a query, as a text with a last line that names the receipt.
+    """Recall memories that help with a query, as text. Its last line has the id of the receipt, a record of the recall.
 
-    The whole text fits the budget as the tokenizer cl100k_base counts. Working memory is left out.
+    The text with this line fits the requested budget, counted by the tokenizer cl100k_base. Working memory is left out.
     """
     count = services.tokenizers[DEFAULT_TOKENIZER].count
     fields = {
@@ -136,8 +139,8 @@ async def remember(services: Services, connection: McpConnection, arguments: Rem
 async def correct(services: Services, connection: McpConnection, arguments: CorrectArguments) -> str:
     """Change a memory and return, as text, what changed.
 
-    Raises NotFound for an unknown id, Conflict if another memory says the same, and InvalidRequest if the arguments ask
-    for no change or an invalid one.
+    Raises NotFound for an unknown id, Conflict if another memory has the same content, and InvalidRequest if the
+    arguments ask for no change or an invalid one.
     """
     scope = connection.scope
     before = await read_memory(services, scope, arguments.id)

@@ -78,7 +78,7 @@ class HistoryVersion(Answer):
 
 
 class HistoryAnswer(Answer):
-    """The history of a memory, oldest first: its texts, and those of memories that replaced or contradict it."""
+    """A memory's history, oldest first: its texts, and those of memories that precede, replace or contradict it."""
 
     versions: list[HistoryVersion]
 

@@ -25,7 +25,7 @@ EVENTS = 200
 
 
 class PagedAddress(InNamespace):
-    """Parameters of a long list. cursor: where the page begins; by default at the first entry."""
+    """Parameters of a list with several pages. cursor: where the page begins; by default at the first entry."""
 
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
 
@@ -85,7 +85,7 @@ def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
 
 
 async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) -> Scope:
-    """The first scope that may read the thread. Raises AccessDenied if none may, and NotFound for an unknown thread."""
+    """The first of `scopes` whose agent may read the thread. Raises AccessDenied if there is none, and NotFound."""
     for scope in scopes[:-1]:
         with suppress(AccessDenied):
             await services.threads.check_access(scope, thread_id, write=False)

@@ -50,7 +50,7 @@ class EditForm(MemoryAddress):
     def changes(self, memory: Memory) -> dict[str, Any]:
         """The fields of `memory` that the user has edited in the form, with their new values.
 
-        Tags that were not edited are left out, so that a tag that contains a comma is not split.
+        Unedited tags are left out: the form joins tags with commas, so a tag that has a comma would be split.
         """
         shown: dict[str, Any] = {
             "content": memory.content.replace("\r\n", "\n"),
@@ -70,7 +70,7 @@ class EditForm(MemoryAddress):
 
 @dataclass(frozen=True, slots=True)
 class ShownLink:
-    """A link between the shown memory and another. other: None if deleted. back: whether `other` has the link."""
+    """A link from the shown memory to `other` (None if deleted), or with `back` from `other` to the shown memory."""
 
     link: Link
     other_id: str
@@ -125,7 +125,7 @@ async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 @View("POST /memory/pin", role=Role.WRITER)
 async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
-    """Pin a memory, or unpin it if it is pinned."""
+    """Pin a memory, or unpin it if it is pinned. Upkeep jobs do not change pinned memories."""
     form = await read_form(request, MemoryAddress)
     scope = request.scope_in(form.namespace)
     memory = await read_memory(services, scope, form.id)
@@ -150,7 +150,7 @@ async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 async def _links(services: Services, scope: Scope, memory: Memory) -> list[ShownLink]:
-    """At most MAX_LINKED links from `memory`, then the links to it from at most MAX_LINKED other memories."""
+    """At most MAX_LINKED links (such as contradictions) of `memory`, then those of at most MAX_LINKED others to it."""
     forth = memory.links[:MAX_LINKED]
     others = await services.store.get(scope, [link.to for link in forth])
     listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
@@ -162,7 +162,7 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[Shown
 
 
 async def _conversation(services: Services, scope: Scope, memory: Memory) -> list[Memory]:
-    """The memory and its neighbours in its session, oldest first. Empty for a working item or if it has no session."""
+    """The memory and its neighbours in time in its session, oldest first. Empty for working memory or no session."""
     if memory.session_id is None or memory.type is MemoryType.WORKING:
         return []
     session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at

@@ -70,7 +70,7 @@ class AgeRow:
 
 @View("GET /")
 async def overview(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page of the namespace in the query, or of the tenant's only namespace. Otherwise a list of namespaces."""
+    """The page of the namespace that the URL names, or of the tenant's only namespace; else a list of namespaces."""
     namespace = read_address(request, MaybeNamespace).namespace
     if namespace is None:
         names = await page.names.of(request.auth.tenant, fresh=True)
@@ -128,9 +128,10 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """(unit, days, number): name and length of the period of each column in the growth chart, and number of columns.
+    """(unit, days, number): name and length of the period that a column of the growth chart covers, and column count.
 
-    They are chosen from UNITS by the age of the oldest memory. ages: numbers of memories by age range, youngest first.
+    All three come from UNITS, chosen by the age of the oldest memory. ages: numbers of memories by type for each age
+    range, youngest first.
     """
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)

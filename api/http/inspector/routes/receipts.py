@@ -59,8 +59,8 @@ class TypeBudget:
     """The token budget of one memory type in a retrieval, and how it was used.
 
     used: tokens of the type in the context. initial, final: the budget before and after tokens were moved between
-    types. room, mark: width of `final` and position of `initial` on the bar. included: number of memories in the
-    context. left_out, left_out_count: tokens and number of candidates for which the budget had no room.
+    types. room, mark: `final` as a length on the bar, `initial` as a position on it. included: number of memories in
+    the context. left_out, left_out_count: tokens and number of candidates for which the budget had no room.
     """
 
     type: MemoryType
@@ -77,7 +77,7 @@ class TypeBudget:
 
 @dataclass(frozen=True, slots=True)
 class ShownCandidate:
-    """A candidate with the parts of its score. why: text about what became of it. memory: None if it was deleted."""
+    """A candidate of a retrieval. why: text that says why it is in the context or not. memory: None if deleted."""
 
     candidate: ReceiptCandidate
     why: str
@@ -88,7 +88,7 @@ class ShownCandidate:
 
 @View("GET /receipts")
 async def list_of_receipts(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page that lists receipts of a namespace, newest first."""
+    """The page that lists receipts (records of retrievals) of a namespace, newest first."""
     asked = read_address(request, ReceiptsAddress)
     listed = await list_receipts(services.receipts.queue, request.scope_in(asked.namespace), PAGE, asked.before)
     return await page.show("receipts.html", asked, page=listed)
@@ -110,7 +110,7 @@ async def receipts_of_memory(request: ApiRequest, services: AppServices, page: L
 
 @View("GET /receipt")
 async def show_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page of a receipt: its budgets, and each candidate with what became of it and why."""
+    """The page of a receipt: the token budgets of a retrieval, and why each candidate is in the context or left out."""
     return await _receipt_page(request, services, page, read_address(request, ReceiptAddress).id)
 
 
@@ -190,7 +190,7 @@ def total_bar(receipt: Receipt, total: int) -> list[Segment]:
 
 
 def type_budgets(receipt: Receipt) -> list[TypeBudget]:
-    """The budget of each long-term memory type, and how it was used. The bars of all types have the same scale."""
+    """The token budget of each long-term memory type, and its use by memories. All bars have the same scale."""
     budgets, used = receipt.budgets, receipt.long_term.used
     sizes = [max(budgets.final.get(kind, 0), budgets.initial.get(kind, 0), used.get(kind, 0)) for kind in LONG_TERM]
     scale = max([*sizes, 1])
@@ -222,7 +222,7 @@ def _type_budget(receipt: Receipt, kind: MemoryType, scale: int) -> TypeBudget:
 
 
 def shown_candidates(receipt: Receipt, memories: Mapping[str, Memory]) -> list[ShownCandidate]:
-    """The receipt's candidates as the page shows them, by rank, unranked candidates last. memories: by id."""
+    """The receipt's candidates for the page, by rank; then those without a rank. memories: still stored ones, by id."""
     ordered = sorted(receipt.candidates, key=_by_rank)
     best = max((candidate.score for candidate in ordered), default=0.0)
     return [_shown(candidate, receipt, memories, best) for candidate in ordered]

@@ -46,7 +46,7 @@ class ContextForm(InNamespace):
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A hit as the search page shows it. signals: terms of its score. bar: what each signal adds to the score."""
+    """A search hit as the page shows it. signals: the terms of its score. bar: how much each term adds to the score."""
 
     hit: SearchHit
     bar: list[Segment]

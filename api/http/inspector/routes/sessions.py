@@ -31,7 +31,7 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """Parameters of a session's page. cursor: start of its memories. before: only receipts older than this id."""
+    """Parameters of a session's page. cursor: where its memories begin. before: only receipts older than this one."""
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
@@ -40,9 +40,10 @@ class SessionAddress(InNamespace):
 
 @dataclass(slots=True)
 class SessionRow:
-    """A session in the list. first, last: times of its earliest and latest memory or context.
+    """A session in the list of sessions, which is made from the newest memories and receipts of the namespace.
 
-    memories, contexts: how many of the newest memories and receipts, which the page reads, belong to the session.
+    memories, contexts: how many of these memories and receipts belong to the session. first, last: time of the earliest
+    and of the latest of them.
     """
 
     id: str
@@ -54,7 +55,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An event in a session: a memory was stored, or a context was built. injected: the memories in the context."""
+    """An event in a session: `memory` was stored, or a context was built. injected: memories in this context."""
 
     at: datetime
     memory: Memory | None = None
@@ -113,7 +114,7 @@ async def show_session(request: ApiRequest, services: AppServices, page: LivePag
 
 
 async def _injections(services: Services, scope: Scope, page: ReceiptPage) -> list[Moment]:
-    """A moment for each receipt of the page, with those memories of its context that still exist."""
+    """For each receipt of `page`, the event of building its context, with the context's memories that still exist."""
     ids = {each.id: each.type for receipt in page.receipts for each in receipt.included}
     known: Mapping[str, Memory] = await services.store.get(scope, dict(list(ids.items())[:MAX_INJECTED]))
     return [

@@ -47,7 +47,7 @@ JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = {
 
 
 class DecisionsAddress(InNamespace):
-    """Which automatic decisions to list. kind: only decisions of this kind; by default all."""
+    """Which decisions of the service about memories to list. kind: only this kind, such as merged; by default all."""
 
     kind: DecisionKind | None = None
 
@@ -72,7 +72,7 @@ class JobForm(InNamespace):
 
 @View("GET /decisions")
 async def decisions(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page that lists the newest automatic decisions, each with its reason."""
+    """The page that lists the service's newest decisions about memories, such as merges, each with its reason."""
     asked = read_address(request, DecisionsAddress)
     listed = await services.decisions.latest(request.scope_in(asked.namespace), asked.kind, LISTED)
     return await page.show("decisions.html", asked, decisions=listed, kinds=list(DecisionKind))
@@ -80,7 +80,7 @@ async def decisions(request: ApiRequest, services: AppServices, page: LivePage) 
 
 @View("POST /decisions/undo", role=Role.WRITER)
 async def undo(request: ApiRequest, services: AppServices) -> Redirect:
-    """Undo an automatic decision: a merge, replacement, promotion, forgetting or rejection."""
+    """Undo a decision of the service: a merge, replacement, contradiction, promotion, forgetting or rejection."""
     form = await read_form(request, MemoryAddress)
     await services.decisions.undo(request.scope_in(form.namespace), form.id.lower())
     return go("/decisions", namespace=form.namespace, done="undone")
