@@ -28,10 +28,7 @@ def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(succeeded: int
 
 
 def test_an_open_breaker_lets_one_trial_call_through() -> None:
-    """After OPEN_S seconds an open breaker allows one trial call.
-
-    Its failure keeps the breaker open; its success closes it.
-    """
+    """After OPEN_S seconds an open breaker allows one trial call, whose success closes it."""
     clock = FakeClock()
     breaker = CircuitBreaker(clock)
     for _ in range(MIN_CALLS):

@@ -13,10 +13,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_a_stored_turn_comes_back_with_its_index() -> None:
-    """A turn is stored without default values and without its index.
-
-    Reading takes the index and gives an equal turn.
-    """
+    """A turn is stored without its default values and its index. Read with that index, it equals the original."""
     turn = Turn("user", "hé", 2, NOW, files=["a"], metadata={"n": [1, None]}, index=7)
     assert Turn.from_json(turn.to_json(), 7) == turn
     assert (

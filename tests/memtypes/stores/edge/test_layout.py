@@ -11,10 +11,7 @@ from memtypes.stores.edge.layout import Layout
 
 
 def test_a_directory_without_store_json_is_not_a_store(tmp_path: Path) -> None:
-    """`shard_paths()` raises Unavailable if store.json is missing.
-
-    `read_holder()` returns None if the holder file, which names the engine process, is damaged.
-    """
+    """Without store.json, `shard_paths()` raises Unavailable. A damaged file of the engine's holder is read as None."""
     layout = Layout(tmp_path)
     with pytest.raises(Unavailable, match=r"store\.json is missing"):
         layout.shard_paths()
