@@ -51,9 +51,9 @@ class AgentContextPost(Model):
     """A request for an agent's context. query: by default the beginning of the newest turn of the agent's threads.
 
     variables: values for placeholders in the keys of these threads, such as {"project": "x"}. session.id and agent.id
-    are added. model: the model that reads the context. budget: maximum tokens of the whole context; by default the
-    model's window less its response, or 8,000 if the window is unknown. floor: a memory whose relevance (0 to 1) is
-    lower is left out.
+    are added. model: the model that reads the context. budget: maximum tokens of the whole context; by default
+    the content part of the model's window (60 %, or 80 % of a large one), or 8,000 if the window is unknown. floor: a
+    memory whose relevance (0 to 1) is lower is left out.
     """
 
     namespace: Name

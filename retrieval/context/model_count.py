@@ -51,7 +51,8 @@ class WindowBudget:
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
         """Divide `budget` tokens among the parts of a context, in proportion to their shares of the model's window.
 
-        budget: None means the whole window without the response, or DEFAULT_BUDGET if the window is unknown.
+        budget: None means the content part of the window (see `KnownModel.allocation`), at most MAX_BUDGET, or
+        DEFAULT_BUDGET if the window is unknown.
         """
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
