@@ -1,4 +1,4 @@
-"""Fixtures that every package's tests share."""
+"""Pytest hooks and fixtures for the tests of all packages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker, files with many slow tests come first, so that no worker ends long after the others."""
+    """In a worker of pytest-xdist, run files with many slow tests first. No worker then ends long after the others."""
     if hasattr(config, "workerinput"):
         slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
         items.sort(key=lambda item: -slow[item.path])
@@ -91,7 +91,7 @@ def encodings() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """The event loop of all async tests."""
+    """The name of the event loop on which all async tests run."""
     return "asyncio"
 
 
@@ -111,7 +111,10 @@ def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def packaged_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a redis-server from a package, such as Debian's 7.0, the oldest supported version."""
+    """URL of a redis-server installed from a package, such as Debian's 7.0.
+
+    Version 7.0 is the oldest supported version.
+    """
     binary = packaged_server()
     if binary is None:
         pytest.skip("no redis-server: install one, or set REDIS_TEST_BINARY to its path")

@@ -10,7 +10,7 @@ from memtypes.ports.answers import ANSWER_TTL, AnswerStore, StoredAnswer
 
 
 class FakeAnswers(AnswerStore):
-    """Answers by idempotency key in a dictionary, oldest first, each with its namespace and time."""
+    """Answers with their namespaces and times in a dictionary by idempotency key, oldest first."""
 
     def __init__(self, clock: Clock, max_bytes: int = 1_000_000) -> None:
         self._clock = clock

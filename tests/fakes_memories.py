@@ -47,7 +47,7 @@ _UNIT = 127.0
 
 
 class InMemoryStore(MessageStore):
-    """A MemoryStore over an InMemoryEngine, empty at first. dimensions: length of its dense vectors."""
+    """A MemoryStore in this process, empty at first. dimensions: length of its dense vectors."""
 
     def __init__(self, dimensions: int = 16) -> None:
         super().__init__(dimensions)
@@ -76,12 +76,12 @@ class InMemoryEngine(EngineOperations):
         return [point for points in self._points.values() for point in points.values() if isinstance(point, Record)]
 
     def clear(self) -> None:
-        """Remove every point."""
+        """Remove all memories and items."""
         for points in self._points.values():
             points.clear()
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
-        """The number of memories that meet each condition."""
+        """The number of memories by type that meet the condition of this type."""
         return {kind: len(self._matching(kind, where)) for kind, where in wheres.items()}
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
@@ -92,7 +92,7 @@ class InMemoryEngine(EngineOperations):
         }
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """Return the payloads of one page by type and id."""
+        """Return one page of stored memories: for each type, their payloads by id."""
         return {kind: self._scroll(kind, scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
@@ -115,7 +115,7 @@ class InMemoryEngine(EngineOperations):
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
-        """Apply the changes to the points."""
+        """Apply the changes of each type to the stored memories, in order."""
         for kind, ordered in changes.items():
             for change in ordered:
                 self._write(kind, change)
@@ -194,7 +194,7 @@ def _best(query: VectorQuery, points: list[Point], corpus: list[Point]) -> Query
 
 
 def token_maxima(query: TokenVectors, memories: Sequence[TokenVectors | None]) -> TokenMaxima:
-    """The best cosine of each query token with any token of each memory."""
+    """For each memory and query token, the highest cosine with a token of the memory; NaN without tokens."""
     best = np.full((len(memories), len(query)), np.nan, dtype=np.float32)
     for row, tokens in enumerate(memories):
         if tokens is not None and len(tokens):

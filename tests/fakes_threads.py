@@ -1,4 +1,4 @@
-"""A store of threads in memory, which passes `tests/contracts/test_thread_store.py`, and locks that are always free."""
+"""A store of threads in memory, which passes the contract suite `tests/contracts/test_thread_store.py`."""
 
 from __future__ import annotations
 

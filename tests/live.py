@@ -23,7 +23,7 @@ _PATIENCE_S = 5.0
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[LiveClient]:
-    """A live client of the Redis servers at `url`."""
+    """A LiveClient connected to the Redis server or servers at `url`."""
     client = await LiveClient.open(Path("unused"), url, ping_s=_PATIENCE_S)
     try:
         yield client

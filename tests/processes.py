@@ -1,4 +1,4 @@
-"""Runs the service as a child process, for tests that need a real one."""
+"""The service as a child process, for tests that need a real one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ class Process:
         self.log = home / "log"
 
     def wait_until_ready(self) -> None:
-        """Return once /health/ready answers 200; after START_S seconds fail with the log."""
+        """Wait until /health/ready answers 200.
+
+        If that takes longer than START_S seconds, fail the test with the log.
+        """
         end = time.monotonic() + START_S
         with httpx.Client(base_url=self.url, timeout=5) as client:  # building one for each try costs more than the try
             while time.monotonic() < end and self.child.poll() is None:

@@ -35,7 +35,7 @@ class Server:
     port: int
 
     def ask(self, *words: str | int) -> object:
-        """Send a command and return the server's answer, decoded but not parsed."""
+        """Send a command and return the server's answer, with strings decoded but otherwise as the server sent it."""
         with Redis(port=self.port, decode_responses=True, socket_timeout=5.0) as redis:
             redis.response_callbacks.clear()
             return redis.execute_command(*words)
@@ -48,7 +48,7 @@ def packaged_server() -> Path | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that are not in use."""
+    """`count` loopback ports that are not in use."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -58,7 +58,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(directory: Path, port: int, options: Sequence[str] = (), binary: Path | None = None) -> Iterator[Server]:
-    """Start a redis-server and wait until it answers; kill it at the end."""
+    """Run a redis-server and yield it once it answers. It is killed when the context ends."""
     directory.mkdir()
     command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
     with (directory / "log").open("wb") as log:
@@ -74,7 +74,7 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
 
 @contextmanager
 def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[Server]]:
-    """A Redis cluster of three nodes. partial: whether the other nodes keep serving when one is lost."""
+    """Run a Redis cluster and yield its three nodes. partial: whether the other nodes keep serving when one is lost."""
     ports, buses = free_ports(2 * NODES)[::2], free_ports(NODES)
     serving = ("--cluster-require-full-coverage", "no") if partial else ()
     with ExitStack() as started:

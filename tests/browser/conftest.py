@@ -1,6 +1,6 @@
-"""A headless Chromium, and a service with sample memories, so that every view of the inspector has content.
+"""A headless Chromium, and a service with sample memories, so that every page of the inspector has content.
 
-Without Chromium or playwright these tests are skipped; `make browser` installs both.
+Without Chromium or playwright these tests are skipped. `make browser` installs both.
 """
 
 from __future__ import annotations

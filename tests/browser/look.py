@@ -17,7 +17,7 @@ SERIOUS = ("serious", "critical")
 
 @dataclass
 class Look:
-    """A page of the inspector in Chromium. problems: what went wrong on the page so far (such as errors or dialogs)."""
+    """A page of the inspector in Chromium. problems: errors, dialogs and requests to other servers so far."""
 
     context: BrowserContext
     page: Page
@@ -29,7 +29,10 @@ class Look:
     async def open(
         cls, browser: Browser, url: str, axe: str, width: int = 1_100, height: int = 800, **how: Any
     ) -> Look:
-        """An empty page that records problems. how: `dark` (dark mode), `scripts` (run JavaScript, default true)."""
+        """Open an empty browser page that records problems.
+
+        how: `dark` (dark mode), `scripts` (JavaScript, default true).
+        """
         context = await browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if how.get("dark") else "light",

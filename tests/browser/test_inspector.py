@@ -38,7 +38,7 @@ VIEWS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def test_axe_is_the_published_file() -> None:
-    """The vendored accessibility checker has the hash of axe-core 4.14.1 as published."""
+    """The copy of axe-core (an accessibility checker) in the repository has the published hash of version 4.14.1."""
     assert hashlib.sha256(AXE.read_bytes()).hexdigest() == AXE_SHA256
 
 
@@ -266,7 +266,7 @@ async def test_keyboard_reaches_everything(look: Look) -> None:
 
 
 async def test_namespace_is_chosen_in_the_picker(look: Look, service: Process) -> None:
-    """The picker lists every namespace and opens the chosen one."""
+    """Without a namespace, the inspector lists every namespace, and a click on a name opens it."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         other = {"namespace": "another & <b>", "type": "semantic", "content": "Elsewhere."}
         assert (await client.post("/v1/memories", json=other)).is_success

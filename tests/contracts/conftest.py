@@ -53,7 +53,10 @@ async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 @asynccontextmanager
 async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
-    """An empty store of the named implementation; its data is deleted when the context ends."""
+    """An empty MemoryStore of the implementation `name`.
+
+    When the context ends, the store is closed and its data is deleted.
+    """
     url = os.environ.get("QDRANT_TEST_URL")
     if name == "qdrant-server" and not url:
         pytest.skip("no Qdrant server: start one and set QDRANT_TEST_URL")
@@ -73,7 +76,7 @@ def store(bench: Bench) -> MemoryStore:
 
 @pytest.fixture
 def items(bench: Bench) -> ItemStore:
-    """The ItemStore (for keyed items) of each MemoryStore in turn."""
+    """An ItemStore, for keyed items, over each MemoryStore implementation in turn."""
     return EngineItems(bench.store)
 
 

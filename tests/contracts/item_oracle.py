@@ -1,4 +1,4 @@
-"""Keyed items in a dictionary, modelled on LangGraph's InMemoryStore. Tests compare every ItemStore with it."""
+"""The reference for ItemStore: keyed items in a dictionary, modelled on LangGraph's InMemoryStore."""
 
 from __future__ import annotations
 

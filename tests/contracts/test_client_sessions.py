@@ -43,7 +43,7 @@ class Stores:
 
 @pytest.fixture(params=["fake", *LIVE])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """Each implementation in turn."""
+    """The stores of each implementation in turn: in memory and on each kind of Redis server."""
     scope = Scope(f"t {uuid.uuid4()}", "n/1 \u00fc", "session {1}:é")
     if request.param == "fake":
         fake = FakeClientSessions()
@@ -157,7 +157,7 @@ async def test_statements_of_shown_memories_are_recorded_and_forgotten_with_them
 
 
 async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) -> None:
-    """Of twenty concurrent claims with a common memory, one succeeds."""
+    """If twenty concurrent prompts of a session claim the same memory in order to show it, one claim succeeds."""
     claimed: list[int] = []
 
     async def claim(number: int) -> None:

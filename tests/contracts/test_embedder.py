@@ -128,7 +128,7 @@ async def test_no_documents_give_no_embeddings(embedder: Embedder) -> None:
 
 
 async def test_concurrent_calls_get_their_own_embeddings(embedder: Embedder) -> None:
-    """Of concurrent calls with queries and documents, each gets the vectors of its own texts."""
+    """Of concurrent calls that embed queries and documents, each returns the vectors of its own texts."""
     texts = [f"note {at} about {'water' if at % 2 else 'fire'}" for at in range(12)]
     batches = asyncio.gather(*[embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)])
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in texts])

@@ -105,7 +105,7 @@ def puts(items: ItemStore, scope: Scope) -> Puts:
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
 async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
-    """Every kind of JSON value is read back equal, with its types and digits."""
+    """A value of any JSON type is read back equal, with the same types and all digits of its numbers."""
     await puts.put("a.b", "key", value)
     item = await puts.get("a.b", "key")
     assert item is not None
@@ -151,7 +151,7 @@ async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
 
 
 async def test_a_deleted_item_is_gone(puts: Puts) -> None:
-    """After a delete, a second delete changes nothing, and a put creates a new item."""
+    """A deleted item is not found. Deleting it again changes nothing, and a put under its key creates a new item."""
     await puts.put("a", "key", 1)
     await puts.put("a", "other", 1)
     for _ in range(2):
@@ -180,7 +180,7 @@ async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
 
 
 async def test_a_put_after_the_expiry_creates_a_new_item(puts: Puts) -> None:
-    """The new item has a new creation time, and not the expired item's time to live."""
+    """An item put under the key of an expired item has a new creation time, and not the expired item's time to live."""
     await puts.put("a", "key", 1, ttl_s=1)
     puts.at = 7
     assert (await puts.put("a", "key", 2)).created_at == after(8)
@@ -224,7 +224,7 @@ async def test_a_prefix_matches_whole_labels(puts: Puts) -> None:
 
 
 async def test_without_a_query_the_item_written_last_comes_first(puts: Puts) -> None:
-    """Writing an item again moves it to the front; `limit` and `offset` select a page of the list."""
+    """A search without a query lists items by their last write, newest first. `limit` and `offset` select a page."""
     for key in "abcde":
         await puts.put("p", key)
     await puts.put("p", "b")
@@ -294,14 +294,14 @@ async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Sco
 
 
 async def test_large_values_are_read_in_several_pages(puts: Puts) -> None:
-    """A search whose values exceed the engine's page of 8 MiB reads further pages."""
+    """A search returns all its items even if their values exceed 8 MiB, the largest page that the engine returns."""
     for number in range(10):
         await puts.put("p", f"{number}", "x" * 1_000_000)
     assert await puts.keys(limit=10) == [f"{number}" for number in reversed(range(10))]
 
 
 async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope: Scope) -> None:
-    """The same address is a separate item for each agent, for no agent, and in each namespace and tenant."""
+    """The same path and key name separate items in each tenant, namespace and agent, and for calls without an agent."""
     scopes = [
         scope,
         replace(scope, agent_id="ann"),

@@ -53,7 +53,7 @@ def make_item(scope: Scope, content: str, at: datetime = NOW, todo_id: str | Non
 
 
 async def by_content(items: LiveItemStore, scope: Scope) -> dict[str, LiveItem]:
-    """The live items of the session, by their content."""
+    """The live items of the session in a dictionary by their contents."""
     return {item.memory.content: item for item in await items.items(scope)}
 
 
@@ -66,7 +66,7 @@ async def test_an_item_is_read_back_unchanged_and_unsynced(items: LiveItemStore,
 
 
 async def test_touch_restarts_the_ttl_of_named_items_that_are_live(items: LiveItemStore, scope: Scope) -> None:
-    """touch() changes neither expired items nor items that it does not name, and ignores unknown ids."""
+    """touch() restarts the time to live of the named items. It ignores expired items and unknown ids."""
     await items.put(scope, make_item(scope, "early", NOW - timedelta(minutes=4)))
     await items.put(scope, make_item(scope, "other"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6)))

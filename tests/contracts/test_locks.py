@@ -22,7 +22,7 @@ def locks(request: pytest.FixtureRequest) -> Locks:
 
 
 async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
-    """A second caller waits until its timeout. The next holder gets a higher fence (a number that grows)."""
+    """A lock that is held can not be acquired. Its next holder gets a higher fence (a number that grows)."""
     request = LockRequest("one", fresh_scope(), wait_s=0.0)
     first = await locks.acquire(request)
     with pytest.raises(Overloaded, match="held by another"):

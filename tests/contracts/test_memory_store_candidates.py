@@ -71,7 +71,7 @@ def best(scores: dict[str, float], depth: int) -> set[str]:
 async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
     store: MemoryStore, scope: Scope, depth: int
 ) -> None:
-    """The `depth` best memories of each query are candidates, and every candidate has both exact scores."""
+    """The `depth` best memories of the dense query and of the sparse query are candidates. Each has both scores."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
@@ -101,7 +101,7 @@ async def test_a_dense_or_sparse_query_alone_gives_one_score(store: MemoryStore,
 
 
 async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope: Scope) -> None:
-    """If the query has no terms or only unknown terms, the sparse score is 0."""
+    """If the sparse query has no terms or only unknown terms, candidates have the sparse score 0."""
     await store.upsert(scope, corpus(scope, 5))
     for terms in ([], [4_000_000_000]):
         hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), 10))
@@ -162,7 +162,7 @@ async def test_one_search_finds_candidates_of_every_type(
 
 
 async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
-    """Both queries return the best `depth` of the matching memories, even if better memories do not match."""
+    """Each query finds the `depth` best memories that match the filter, even if better memories do not match."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     low = parse_filter({"importance": {"lte": 3}})
@@ -174,7 +174,7 @@ async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: S
 
 
 async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Scope) -> None:
-    """Sparse scores do not depend on the memories of other namespaces or tenants."""
+    """The IDF of a sparse score counts the memories of the namespace only, not those of other namespaces or tenants."""
     records = corpus(scope, 20)
     await store.upsert(scope, records)
     asked = CandidateSearch({KIND: None}, QUERY, make_sparse([2, 7]), 50)

@@ -64,7 +64,7 @@ async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: Me
 
 
 async def test_a_search_without_query_tokens_has_no_late_scores(store: MemoryStore, scope: Scope) -> None:
-    """The late scores of every candidate are None."""
+    """If a search has no token vectors of the query, the late-interaction score of each candidate is None."""
     await store.upsert(scope, [record_with(scope, 1, make_tokens(1, 4))])
     assert [candidate.late for candidate in (await late_of(store, scope, None)).values()] == [None]
 

@@ -39,7 +39,10 @@ async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope)
 
 @pytest.mark.slow
 async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStore, scope: Scope) -> None:
-    """Memories of all types are listed newest first, ties by id. At any page size, each memory is listed once."""
+    """Pages list each memory of the scope once, newest first, at any page size.
+
+    Memories with equal times are sorted by id.
+    """
     kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.WORKING)
     memories = [
         make_memory(kinds[n % 3], f"m{n}", scope, created_at=NOW + timedelta(microseconds=n // 11)) for n in range(40)
@@ -80,7 +83,7 @@ async def test_paging_continues_when_the_cursors_memory_was_removed(store: Memor
 
 @pytest.mark.parametrize("cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="])
 async def test_an_invalid_cursor_is_refused(store: MemoryStore, scope: Scope, cursor: str) -> None:
-    """The error for an invalid cursor names the field."""
+    """A malformed cursor raises InvalidRequest, whose `path` is "cursor"."""
     with pytest.raises(InvalidRequest) as caught:
         await store.page(scope, Listing(cursor=cursor))
     assert caught.value.path == "cursor"

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: no call reaches another tenant or namespace, on every implementation."""
+"""The contract of MemoryStore: no call reads or changes memories of another tenant or namespace."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EVERYTHING: Filter = AnyOf((Compare("tenant", Op.NE, "x"), Not(Compare("tenant",
 
 
 async def visible(store: MemoryStore, scope: Scope) -> list[Candidate]:
-    """The candidates of a search that finds every memory of the scope."""
+    """The candidates of a search that finds every memory that `scope` may see."""
     search = CandidateSearch(dict.fromkeys(MemoryType, EVERYTHING), make_dense(1), make_sparse([1]), 50)
     (candidates,) = await store.candidates(scope, [search])
     return list(candidates)
@@ -59,7 +59,7 @@ async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, o
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["tenant", "namespace"])
 async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, part: str) -> None:
-    """Quotation marks, blanks and other scripts in the names of tenants and namespaces have no special meaning."""
+    """Tenants and namespaces see only their own memories, even if their names are alike or have quotation marks."""
     fixed = uuid.uuid4().hex
     scopes = [Scope(fixed, name) if part == "namespace" else Scope(name, fixed) for name in HOSTILE]
     memories = [make_memory(MemoryType.SEMANTIC, "the same words", scope) for scope in scopes]
@@ -105,7 +105,7 @@ async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope
 
 
 async def test_session_and_agent_do_not_restrict_reads_by_id(store: MemoryStore, scope: Scope) -> None:
-    """Reads by id and pages do not depend on the caller's session and agent."""
+    """A memory that is private to a session can be read by id and listed by a caller with another session and agent."""
     memory = make_memory(MemoryType.WORKING, "w", Scope(scope.tenant, scope.namespace, "s1", "a1"))
     await keep(store, scope, memory)
     elsewhere = Scope(scope.tenant, scope.namespace, "s2", "a2")
@@ -126,7 +126,7 @@ async def test_private_memories_are_found_in_their_session_only(store: MemorySto
 
 
 async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
-    """Each namespace of the tenant that has memories of any type is listed once, sorted."""
+    """The list of a tenant's namespaces has each namespace with at least one memory once, sorted by name."""
     tenant = f"t {uuid.uuid4()}"
     assert await store.namespaces(tenant) == []
     for name, kind in (("b", MemoryType.WORKING), ("名前空間", MemoryType.EPISODIC), ("b", MemoryType.SEMANTIC)):

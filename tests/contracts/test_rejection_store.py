@@ -41,7 +41,7 @@ def text(name: str, age: timedelta = timedelta()) -> RejectedText:
 
 
 async def test_the_newest_texts_come_first(store: RejectionStore, scope: Scope) -> None:
-    """Rejected texts are listed newest first, up to the limit, with all their members."""
+    """Rejected texts are listed newest first, up to the limit, with all their fields."""
     old, new, newest = text("a", timedelta(hours=2)), text("c", timedelta(hours=1)), text("b")
     await store.add(scope, [old, newest])
     await store.add(scope, [new])
@@ -59,7 +59,7 @@ async def test_a_text_that_is_rejected_again_is_listed_once(store: RejectionStor
 
 
 async def test_removed_and_expired_texts_are_not_listed(store: RejectionStore, scope: Scope) -> None:
-    """A text that was removed, or is older than the time to live, is not listed."""
+    """A rejected text is not listed after it was removed, or once it is older than REJECTED_TTL."""
     await store.add(scope, [text("a"), text("b"), text("c", REJECTED_TTL + timedelta(minutes=1))])
     await store.remove(scope, "a")
     await store.remove(scope, "unknown")
@@ -68,7 +68,7 @@ async def test_removed_and_expired_texts_are_not_listed(store: RejectionStore, s
 
 
 async def test_the_oldest_texts_beyond_the_limit_are_dropped(store: RejectionStore, scope: Scope) -> None:
-    """If one more text than the limit is stored, the oldest text is dropped."""
+    """A namespace keeps the newest MAX_REJECTED rejected texts; a further text removes the oldest."""
     await store.add(scope, [text(f"{number:04}", timedelta(seconds=number)) for number in range(MAX_REJECTED + 1)])
     ids = [each.id for each in await store.latest(scope, MAX_REJECTED + 10)]
     assert (len(ids), ids[0], ids[-1]) == (MAX_REJECTED, "0000", f"{MAX_REJECTED - 1:04}")

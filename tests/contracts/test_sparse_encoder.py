@@ -21,7 +21,10 @@ each = pytest.mark.parametrize("encoder", [Bm25Encoder(), FakeSparse()], ids=["b
 @each
 @given(text=TEXT)
 def test_vectors_are_sorted_unique_and_positive(encoder: SparseEncoder, text: str) -> None:
-    """Term ids ascend without repeats. Weights are above 0 and at most 2.2, BM25's k1 + 1."""
+    """A sparse vector has each term id once, in ascending order.
+
+    Weights are above 0 and at most 2.2 (k1 + 1 of BM25).
+    """
     for vector in (encoder.encode_query(text), encoder.encode_document(text)):
         assert vector.indices.dtype == np.uint32
         assert vector.values.dtype == np.float32

@@ -142,7 +142,10 @@ async def test_a_chain_of_threads_has_a_maximum_depth(stores: Stores) -> None:
 
 
 async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
-    """Pages begin with the last used thread. Deleted threads and threads of other namespaces are not listed."""
+    """Threads are listed in pages, the last used first.
+
+    Deleted threads and threads of other namespaces are not listed.
+    """
     await stores.create("root")
     new = NewThread("", 60, NOW, "root", "r", agent_id="a", workflow_id="w")
     for number in range(7):
@@ -195,7 +198,7 @@ async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
 
 
 async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
-    """Reading a page with a turn, or marking the turn as used, counts as use."""
+    """In a thread with eviction by last use, turns that were read or marked as used are evicted later than others."""
     await stores.create(lru=True)
     for content in "abcd":
         await stores.append(content, rank=USE_ORDER)

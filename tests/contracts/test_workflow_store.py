@@ -53,7 +53,7 @@ def event(kind: str = "note", **fields: object) -> Event:
 
 
 async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, scope: Scope) -> None:
-    """Each appended event is read with its fields and the next version number."""
+    """A workflow is loaded with its appended events, their fields unchanged, numbered from 1 by version."""
     await store.create(scope, new_workflow())
     sent = [event(input={"n": [1, None, "é"]}), event("step_started", step_id="a"), event(data={"k": "v"})]
     versions = [(await store.append(scope, AppendEvent("w", entry))).version for entry in sent]
@@ -184,8 +184,8 @@ async def test_a_workflow_names_its_ancestors(store: WorkflowStore, scope: Scope
     assert (log.parent_id, log.ancestors) == ("b", ("a", "b"))
 
 
-async def test_a_chain_has_a_maximum_depth(store: WorkflowStore, scope: Scope) -> None:
-    """Creating a workflow beyond the maximum depth is refused."""
+async def test_a_chain_of_workflows_has_a_maximum_depth(store: WorkflowStore, scope: Scope) -> None:
+    """Creating a workflow raises InvalidRequest if the chain of its parents would be longer than MAX_CHAIN."""
     await store.create(scope, new_workflow("0"))
     for number in range(1, MAX_CHAIN):
         await store.create(scope, new_workflow(str(number), str(number - 1)))
@@ -270,7 +270,10 @@ async def test_workflows_are_listed_by_status_and_parent(store: WorkflowStore, s
 
 
 async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: WorkflowStore, scope: Scope) -> None:
-    """A thread that joins twice is listed once. Joining an unknown or an ended workflow raises an error."""
+    """Threads and sessions that join a workflow are listed once each.
+
+    Joining an unknown or ended workflow raises an error.
+    """
     await store.create(scope, replace(new_workflow(), on_end=OnEnd.DELETE))
     for thread in ("t1", "t2", "t1"):
         await store.join(scope, "w", thread=thread)

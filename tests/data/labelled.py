@@ -38,7 +38,10 @@ class MarkedText(NamedTuple):
 
 
 def marked_texts(name: str) -> list[MarkedText]:
-    """The texts of NAME.jsonl, whose placeholders are filled with the same characters on every call."""
+    """The texts of the file `name`.jsonl, each with the positions of its secrets.
+
+    Placeholders are filled with random characters, the same on every call.
+    """
     return [unmarked(_filled(row["text"], seed)) for seed, row in enumerate(rows(name))]
 
 
@@ -100,7 +103,7 @@ class Counts:
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    """The parsed lines of the file NAME.jsonl."""
+    """The lines of the file `name`.jsonl in this folder, parsed from JSON."""
     lines = (Path(__file__).parent / f"{name}.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
 

@@ -1,4 +1,4 @@
-"""The real Codex with a memory: what it sends to its model, and what is stored."""
+"""The real Codex with a memory service: what it sends to its model, and what the service stores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def call_when_connected(body: dict[str, Any]) -> str | ToolCall:
 def test_tools_reach_the_memories_of_the_project(
     installed: Codex, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """The MCP server that was installed answers the model's calls, in the project's namespace."""
+    """After `remembrancer install codex`, a memory tool that the model calls answers from the project's namespace."""
     folder = tmp_path / "tools"
     folder.mkdir()
     installed.ask(folder, HERON.fact)

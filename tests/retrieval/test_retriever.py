@@ -53,9 +53,9 @@ async def test_session_memories_are_found_in_their_session_only() -> None:
 
 
 async def test_a_memory_that_a_hit_links_to_is_a_candidate() -> None:
-    """A linked memory ranks right after the hit, even if the search did not find it.
+    """A memory that a hit links to ranks right after the hit, even if the search did not find it.
 
-    Filters, scope and validity still apply.
+    It must match the request's types, and may not have expired.
     """
     world = World(depth=3)
     notes = [await world.add("semantic", f"a note on invoices, number {n}") for n in range(9)]
@@ -171,7 +171,7 @@ async def test_a_memory_removed_during_a_retrieval_is_left_out() -> None:
 
 
 class GrowingStore(InMemoryStore):
-    """A store whose memories are longer when they are read than when they were ranked."""
+    """A store that returns each memory's text longer than it was when the memory was ranked."""
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         """The memories' texts for a context, each longer than when the memory was ranked."""
@@ -189,7 +189,7 @@ async def test_a_memory_that_grows_during_a_retrieval_does_not_exceed_the_budget
 
 
 async def test_concurrent_retrievals_are_independent() -> None:
-    """Each of several concurrent retrievals gets the answer that it would get alone."""
+    """Retrievals that run concurrently give the same answers as each retrieval alone."""
     world = await filled(World())
     alone = (await world.retrieve("importer file", budget=500)).model_dump_json()
     answers: list[str] = []

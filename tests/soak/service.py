@@ -47,7 +47,7 @@ def seeded() -> random.Random:
 
 
 def with_policies(settings: Settings, text: str) -> Settings:
-    """A copy of `settings` with a policy file of this YAML text."""
+    """A copy of `settings` that uses a policy file with the YAML text `text`."""
     path = Path(settings.data_dir) / "policies.yaml"
     path.write_text(text, encoding="utf-8")
     return settings.model_copy(update={"policies": path})

@@ -126,7 +126,7 @@ def _captured(url: str) -> tuple[Counter[str], set[str]]:
 
 
 def _is_settled(metrics: str) -> bool:
-    """Whether the job that stores captured turns has run in this process and no turn waits."""
+    """Whether the job that stores captured turns has run and no turn waits, by the metrics of the service."""
     runs = 'remembrancer_job_runs_total{job="captured turns"}'
     samples = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
     return float(samples.get(runs, 0)) > 1 and float(samples["remembrancer_captures_waiting"]) == 0

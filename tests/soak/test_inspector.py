@@ -1,4 +1,4 @@
-"""The inspector's pages of a large namespace."""
+"""Response times of the inspector's pages for a large namespace."""
 
 from __future__ import annotations
 

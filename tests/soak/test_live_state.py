@@ -1,4 +1,4 @@
-"""Notes in working memory and turns of threads, written while the service and the Redis server are killed."""
+"""Working items and turns of threads that were acknowledged are stored, although the service and Redis are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflows that end while the service and the Redis server are killed: their threads are still flushed."""
+"""Workflows that end while the service and the Redis server are killed: their threads still become memories."""
 
 from __future__ import annotations
 

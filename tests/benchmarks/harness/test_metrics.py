@@ -46,7 +46,7 @@ def test_reciprocal_rank_is_one_over_the_rank_of_the_first_evidence() -> None:
 
 
 def test_ndcg_equals_the_value_computed_by_hand() -> None:
-    """Two pieces of evidence, at ranks 1 and 3, give (1 + 1/2) / (1 + 1/log2 3)."""
+    """For two pieces of evidence at ranks 1 and 3, the nDCG is (1 + 1/2) / (1 + 1/log2 3)."""
     assert ndcg_at(RANKING, ["a", "c"], 10) == pytest.approx(1.5 / (1 + 1 / math.log2(3)))
     assert ndcg_at(RANKING, ["c"], 2) == 0.0
     assert ndcg_at(RANKING, ["c"], 0) == 0.0
@@ -66,7 +66,7 @@ def test_a_metric_without_evidence_raises_an_error(metric: object) -> None:
 
 @given(RANKINGS, EVIDENCE, st.integers(1, 10))
 def test_metrics_lie_between_0_and_1(ranking: list[str], evidence: set[str], k: int) -> None:
-    """Every metric is in 0..1, and recall is at most the hit rate."""
+    """Recall, nDCG and reciprocal rank are from 0 to 1. Recall is at most the hit rate."""
     figures = [recall_at(ranking, evidence, k), ndcg_at(ranking, evidence, k), reciprocal_rank(ranking, evidence)]
     assert all(0.0 <= figure <= 1.0 + 1e-12 for figure in figures)
     assert recall_at(ranking, evidence, k) <= hit_at(ranking, evidence, k)
@@ -85,13 +85,13 @@ def test_evidence_first_is_the_best_ranking(evidence: set[str], rest: list[str])
 
 
 def test_bootstrap_of_equal_values_has_no_width() -> None:
-    """If all values are equal, both ends of the interval equal the value."""
+    """If all values are equal, both ends of their bootstrap confidence interval equal the value."""
     interval = bootstrap([0.25] * 40)
     assert (interval.mean, interval.low, interval.high) == (0.25, 0.25, 0.25)
 
 
-def test_bootstrap_is_about_two_standard_errors_wide() -> None:
-    """For many values, the interval reaches about 1.96 standard errors to either side of the mean."""
+def test_bootstrap_reaches_two_standard_errors_to_either_side() -> None:
+    """For many values, a bootstrap interval reaches about 1.96 standard errors to either side of the mean."""
     values = [0.0, 1.0] * 200
     interval = bootstrap(values)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(400), rel=0.1)
@@ -100,13 +100,13 @@ def test_bootstrap_is_about_two_standard_errors_wide() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_bootstrap_stays_within_the_values(values: list[float]) -> None:
-    """The interval contains the mean and lies within the values."""
+    """A bootstrap confidence interval lies between the smallest and the largest value."""
     interval = bootstrap(values, resamples=200)
     assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
 
 
 def test_bootstrap_needs_values() -> None:
-    """An empty list of values raises an error."""
+    """A bootstrap confidence interval of an empty list raises ValueError."""
     with pytest.raises(ValueError, match="at least one"):
         bootstrap([])
 
@@ -139,7 +139,7 @@ def test_percentile_refuses_invalid_arguments(values: list[float], share: float)
 
 @given(GAINS)
 def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
-    """Random sign changes give about the p-value of all possible sign changes."""
+    """The p-value of the sign-flip test from random sign changes is close to the p-value from all sign changes."""
     changed = [abs(gain) for gain in gains if gain]
     observed = abs(sum(gains))
     sums = [
@@ -151,7 +151,7 @@ def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
 
 
 def test_equal_rankings_have_no_difference_and_p_value_1() -> None:
-    """For equal rankings, the difference is 0 and the p-value is 1."""
+    """A paired test of two equal rankings gives the difference 0 and the p-value 1."""
     pair = paired_test([({"R@10": recall}, {"R@10": recall}) for recall in (0.5, 0.0)])
     assert (pair.n, pair.before, pair.after) == (2, 0.25, 0.25)
     assert (pair.difference.mean, pair.p) == (0.0, 1.0)

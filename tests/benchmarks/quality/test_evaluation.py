@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def small(tmp_path: Path) -> EvaluationSet:
-    """The small evaluation set."""
+    """The evaluation set of `CORPUS` and `QUERIES`, written to files and read back."""
     return read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
 
 

@@ -76,7 +76,7 @@ def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, messag
 
 
 def test_sets_are_found_by_their_files(tmp_path: Path) -> None:
-    """Every folder with corpus and queries is a set. Asking for a set that does not exist raises an error."""
+    """Every folder with a corpus and queries is an evaluation set. Asking for another folder raises BadSet."""
     write_set(tmp_path / "b", CORPUS, QUERIES)
     write_set(tmp_path / "a", CORPUS, QUERIES)
     (tmp_path / "notes").mkdir()
@@ -106,7 +106,7 @@ def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
 
 
 def test_an_event_keeps_its_speaker() -> None:
-    """An episodic entry becomes a draft with its speaker, session and time."""
+    """An episodic entry of a corpus becomes a draft (a memory to be stored) with its speaker, session and time."""
     entry = CorpusEntry("1", "c", "I lost my job", MemoryType.EPISODIC, "s1", "Gina", "2023-01-20T16:04:00Z")
     fields = to_draft(entry).model_dump(mode="json", exclude_defaults=True)
     assert fields == {
@@ -119,7 +119,7 @@ def test_an_event_keeps_its_speaker() -> None:
 
 
 def test_a_semantic_entry_has_no_speaker() -> None:
-    """The draft of a semantic entry has no speaker and no other field of events."""
+    """A semantic entry of a corpus becomes a draft (a memory to be stored) without speaker and time."""
     entry = CorpusEntry("1", "c", "Gina dances", MemoryType.SEMANTIC, None, "Gina")
     assert json.loads(to_draft(entry).model_dump_json(exclude_defaults=True)) == {
         "type": "semantic",

@@ -17,12 +17,15 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def small(tmp_path: Path) -> EvaluationSet:
-    """The small evaluation set."""
+    """The evaluation set of `CORPUS` and `QUERIES`, written to files and read back."""
     return read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
 
 
 async def test_every_corpus_entry_has_a_memory(small: EvaluationSet) -> None:
-    """Each conversation is loaded into its own namespace. Entries with the same content share a memory."""
+    """Every corpus entry is loaded as a memory, each conversation into its own namespace.
+
+    Equal texts share a memory.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     assert loaded.merged == 1

@@ -199,7 +199,7 @@ def test_longmemeval_gives_each_question_a_conversation(tmp_path: Path) -> None:
 
 
 def test_longmemeval_falls_back_to_sessions(tmp_path: Path) -> None:
-    """If no turn is marked as evidence, every turn of the sessions with the answer is evidence."""
+    """If no turn is marked as evidence of a LongMemEval question, all turns of the sessions with the answer are."""
     instance = copy.deepcopy(LONGMEMEVAL[0])
     del instance["haystack_sessions"][1][0]["has_answer"]
     source = _write(tmp_path / "x.json", [instance])
@@ -317,7 +317,7 @@ def test_an_unexpected_shape_of_beam_is_refused(tmp_path: Path, chat: object, pr
 
 
 def test_a_missing_source_is_reported(tmp_path: Path) -> None:
-    """A missing file, a folder without conversations, a file in place of a folder, and broken JSON raise errors."""
+    """Converting a benchmark raises BadSource if the source is missing, is broken JSON, or lacks folders."""
     with pytest.raises(BadSource, match="does not exist"):
         prepare("locomo", tmp_path / "none.json", tmp_path / "sets", None)
     with pytest.raises(BadSource, match="no numbered folder"):
@@ -330,7 +330,7 @@ def test_a_missing_source_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_existing_set_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second run into the same folder ends with a one-line error."""
+    """Converting a benchmark into a folder that contains the set already ends with a one-line error."""
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     arguments = ["longmemeval", str(source), "--out", str(tmp_path / "sets")]
     assert main(arguments) == 0

@@ -35,7 +35,7 @@ def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatc
 
 @slow
 def test_scale_compares_two_sizes(figures: Run) -> None:
-    """`scale` fills and queries stores of both sizes, and measures disk and memory use."""
+    """The benchmark `scale` fills stores of two sizes, queries them, and measures their disk and memory use."""
     result = figures("scale --small 20 --large 60 --namespaces 2 --queries 4 --settle-s 0 --store {store}")
     assert result["ratios"]["warm"]["p95"] > 0
     assert result["ratios"]["cold"]["p95"] > 0

@@ -43,7 +43,10 @@ def test_precomputed_vectors_are_looked_up_by_text() -> None:
 
 
 def test_mem0_adds_each_text_under_its_user() -> None:
-    """Texts are added without mem0's inference, and hits are identified by the ids in their metadata."""
+    """Texts are added to mem0 without its LLM inference, each under its user.
+
+    Hits are identified by ids in their metadata.
+    """
     memory = Recorded({"results": [{"metadata": {"item": "b"}}, {"metadata": {"item": "a"}}]})
     system = Mem0(memory)
     system.add(ITEMS)

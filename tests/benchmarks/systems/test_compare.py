@@ -38,7 +38,10 @@ JOB = Job(ITEMS, ({"id": "q", "namespace": "n", "text": "up?"},), TEXTS, VECTORS
 
 
 def test_a_driver_loads_and_searches(tmp_path: Path) -> None:
-    """A driver runs in a separate process and returns the namespace's memories by cosine, with durations."""
+    """The driver script of a compared system runs in a separate process, loads memories and answers a query.
+
+    Its answer has the ranked ids, the system's version, and the times of loading and searching.
+    """
     write_job(JOB, tmp_path)
     answer = run_driver("exact", Path(sys.executable), tmp_path, 60.0)
     assert answer.ranked == {"q": ["a", "b", "c"]}
@@ -64,7 +67,7 @@ def test_a_driver_has_a_time_limit(tmp_path: Path) -> None:
 
 
 def test_a_system_without_packages_runs_in_this_environment(tmp_path: Path) -> None:
-    """No virtual environment is created for a system without packages."""
+    """A compared system that needs no packages runs in this Python environment; no virtual environment is created."""
     assert interpreter("exact", tmp_path, ()) == Path(sys.executable)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""A plain implementation of the budget fill, entry by entry. The fast implementation must choose the same entries."""
+"""A slow, simple implementation of the budget fill. The fast implementation must choose the same entries."""
 
 from __future__ import annotations
 

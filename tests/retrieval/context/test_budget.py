@@ -1,4 +1,7 @@
-"""The fill of a context's budget: the budget is never exceeded, and used up as far as entries fit."""
+"""Filling the token budget of a context with ranked entries.
+
+The budget is never exceeded, and used up if entries fit.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ def test_an_entry_that_exceeds_the_cap_of_its_type_is_left_out() -> None:
 
 
 def test_the_best_entries_of_a_full_type_are_chosen() -> None:
-    """Entries of a type are chosen in order of score until its budget is full."""
+    """If the entries of a type exceed the budget, those with the highest scores are chosen."""
     assert ranks(filled(plan(100), entries(SEMANTIC, *[30] * 5))) == [1, 2, 3]
 
 
@@ -185,7 +188,7 @@ def test_the_fast_fill_agrees_with_the_reference(
 def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
     asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
 ) -> None:
-    """Entries that were not chosen are larger than the tokens left, or exceed the cap of their type."""
+    """An entry is left out only if it has more tokens than are left, or would exceed the cap of its type."""
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     chosen = {entry.rank for entry in result.chosen}
@@ -249,7 +252,7 @@ def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
 
 @pytest.mark.parametrize("total", [500, 1000, 4000, 8000])
 def test_utilization_is_high_with_enough_candidates(total: int) -> None:
-    """Events of ordinary length use at least 95 % of a budget of 500 tokens or more."""
+    """With enough events of ordinary length, at least 95 % of a budget of 500 tokens or more is used."""
     hits = entries(EPISODIC, *[20 + (7 * number) % 45 for number in range(400)])
     assert filled(plan(total), hits).used[EPISODIC] >= 0.95 * total
 

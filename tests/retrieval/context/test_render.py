@@ -1,4 +1,4 @@
-"""Rendering of the blocks of a context (its parts for memories) in each format, with exact token counts."""
+"""Rendering the blocks of a context, such as its block of memories, in each format, with exact token counts."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
 
 
 def plan(total: int, caps: dict[MemoryType, int] | None = None, *, task: bool = False, how: bool = False) -> BudgetPlan:
-    """A budget plan over all long-term types."""
+    """A budget plan over all long-term types. task, how: whether the question asks for tasks or for a procedure."""
     return BudgetPlan(total, LONG_TERM, caps or {}, task, how)
 
 
 def test_the_default_total_is_shared_by_the_policy_table() -> None:
-    """Of 8,000 tokens, the types get a quarter, three eighths, an eighth and a quarter."""
+    """Of 8,000 tokens, events get a quarter, facts three eighths, tasks an eighth and procedures a quarter."""
     shares = {EPISODIC: 2000, SEMANTIC: 3000, PROSPECTIVE: 1000, PROCEDURAL: 2000}
     assert initial_shares(plan(8000), 8000) == shares
 

@@ -103,10 +103,10 @@ async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: Wo
     """If the live store cannot record the use of its items, the retrieval is answered and the lost use is counted."""
 
     class Forgetful(FakeItems):
-        """A live store that can be read, but raises on every change."""
+        """A live store whose items can be read, but whose `touch` raises Unavailable."""
 
         async def touch(self, *_: object) -> None:
-            """Raise an error."""
+            """Raise Unavailable."""
             self.away = True
             self._session(SCOPE)
 

@@ -118,7 +118,7 @@ async def test_the_total_and_the_caps_of_types_are_never_exceeded(world: World, 
 
 @pytest.mark.parametrize("budget", [0, 1, 2, 10, 60, 400, 2000])
 async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenizer, world: World, budget: int) -> None:
-    """The JSON has each memory with its id, and the reported tokens are at least those of the text."""
+    """A context with `format: "json"` is valid JSON that has each memory with its id, and is within the budget."""
     answer = await world.retrieve("importer", budget=budget, format="json", working_budget=budget)
     assert isinstance(answer.context, str)
     assert cl100k.count(answer.context) <= answer.metadata.total_tokens <= 2 * budget

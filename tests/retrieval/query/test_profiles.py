@@ -58,7 +58,10 @@ def test_an_unknown_profile_is_refused() -> None:
 
 
 def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
-    """Asking "When is the review?" gives the signal `current` its share of the weights; "Where did we go?" does not."""
+    """For "When is the review?", the signal `current` (which raises updates) gets a share of the weights.
+
+    For "Where did we go?", its weight is 0.
+    """
     _, weights = weights_for(request("When is the review?"))
     assert weights["current"] == CURRENT_SHARE
     assert sum(weights.values()) - weights["link"] == pytest.approx(1.0)
@@ -66,9 +69,9 @@ def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
 
 
 def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
-    """Naming "yesterday" gives the signal `time` its share of the default weights.
+    """If a query names a time, such as "yesterday", the signal `time` gets a share of the default profile's weights.
 
-    Weights in the request stay as they are.
+    If the request names a profile or weights, they are not changed.
     """
     request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
     _, weights = weights_for(request)

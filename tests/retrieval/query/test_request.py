@@ -18,14 +18,14 @@ REGISTRY = Registry.of(default_file())
 
 
 def test_types_are_listed_once() -> None:
-    """Types that a request repeats are dropped, and the order is kept."""
+    """Memory types that a request names twice are kept once, in the order of the request."""
     request = SearchRequest.model_validate({**BASE, "types": ["semantic", "episodic", "semantic"]})
     assert request.types == [MemoryType.SEMANTIC, MemoryType.EPISODIC]
 
 
 @given(st.text(alphabet="ab ", max_size=60), st.integers(5, 60))
 def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) -> None:
-    """A long query is cut to whole words of its beginning and end. The result is neither too long nor blank."""
+    """A query that is too long keeps whole words of its beginning and its end, and is never blank."""
     cut = both_ends(text, most)
     assert len(cut) <= most
     assert bool(cut.strip()) == bool(text.strip())
@@ -88,14 +88,14 @@ def test_without_a_model_the_request_is_unchanged() -> None:
 
 
 def test_a_known_model_sets_tokenizer_and_budget() -> None:
-    """A model with a window of 128,000 tokens gives a budget of 7,680 tokens and an exact tokenizer."""
+    """For a model with a window of 128,000 tokens, the budget is 7,680 tokens of the model's tokenizer."""
     settled = settle(request(model="gpt-4o"), REGISTRY)
     assert settled.request.tokenizer == "o200k_base"
     assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
 
 
 def test_a_small_window_gives_a_small_budget() -> None:
-    """A model with a window of 8,192 tokens gets less than the default of 8,000."""
+    """For a model with a window of 8,192 tokens, the budget is 492 tokens instead of the default of 8,000."""
     assert total(settle(request(model="gpt-4"), REGISTRY).request) == 492
 
 
@@ -127,7 +127,7 @@ def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
 
 
 def test_a_tokenizer_in_the_request_has_no_margin() -> None:
-    """If a request names the tokenizer, the budget is counted exactly with it."""
+    """If a request names a tokenizer, tokens are counted with it, and the budget is not reduced by a safety margin."""
     settled = settle(request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY)
     assert (settled.request.tokenizer, total(settled.request), settled.margin) == ("o200k_base", 1_400, 0.0)
 

@@ -1,4 +1,4 @@
-"""Time windows read from single calendar phrases."""
+"""Time windows read from single phrases, such as "last week" or "in March"."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def test_a_date_that_no_calendar_has_is_an_error() -> None:
 
 
 def test_the_day_of_an_instant_is_a_window() -> None:
-    """The window of a day lasts from midnight to midnight in UTC."""
+    """`Window.day_of` returns the UTC day that contains an instant, from midnight to midnight."""
     assert Window.day_of(WEDNESDAY) == Window(datetime(2026, 3, 18, tzinfo=UTC), datetime(2026, 3, 19, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Scoring: from candidates to ranked hits."""
+"""Scoring, which turns the candidates of a search into ranked hits."""
 
 from __future__ import annotations
 

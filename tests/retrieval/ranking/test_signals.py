@@ -53,7 +53,7 @@ def payload(**times: datetime) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("kind", "days"), [("episodic", 7), ("semantic", 90), ("procedural", 90)])
 def test_recency_halves_with_each_half_life(kind: str, days: int) -> None:
-    """Recency is 1/2 after one half-life of the type and 1/4 after two."""
+    """The recency signal is 1/2 for a memory as old as its type's half-life, and 1/4 at twice this age."""
     made = [payload(created_at=NOW - timedelta(days=days * n)) for n in (0, 1, 2)]
     assert recent(kind, *made) == pytest.approx([1.0, 0.5, 0.25])
 
@@ -105,7 +105,7 @@ def test_reliable_and_emotional_memories_are_more_important(fields: dict[str, An
 
 
 def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
-    """The first accesses raise the signal most. Uses of a procedure count as accesses."""
+    """The access signal grows logarithmically with the access count, up to 1. Uses of a procedure count as accesses."""
     values = access(Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
@@ -130,7 +130,7 @@ def test_an_open_intention_is_due_once_its_due_time_is_reached(fields: dict[str,
 
 
 def test_recency_counts_from_the_reference_time_of_the_type() -> None:
-    """A procedure ages from its last use, a task from its due time, an event from its creation."""
+    """A procedure's age counts from its last use, a task's from its due time, an event's from its creation."""
     later = "2026-03-05T00:00:00Z"
     fields = {MemoryType.PROCEDURAL: {"last_used_at": later}, MemoryType.PROSPECTIVE: {"due_at": later}}
     kinds = (*fields, MemoryType.EPISODIC)

@@ -1,4 +1,4 @@
-"""A filled store (the shop) with memories of every type, and the receipts of retrievals from it."""
+"""A store (the shop) with memories of every type, retrievals from it, and their receipts."""
 
 from __future__ import annotations
 

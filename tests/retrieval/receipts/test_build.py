@@ -27,7 +27,7 @@ def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
 
 
 async def test_every_candidate_has_an_outcome() -> None:
-    """Candidates in the context have the tokens of their entries; the others have the reason why they are left out."""
+    """Each candidate in a receipt has its tokens in the context, or the reason for being left out."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     receipt = await receipt_of(world, answer)

@@ -71,7 +71,7 @@ def saved() -> bytes:
     ],
 )
 async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
-    """Receipts of every kind of request are valid, both as stored by the service and as saved in a file."""
+    """All checks of an unchanged receipt succeed, for every kind of request, and for receipts saved in a file."""
     world = await shop()
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
@@ -102,7 +102,7 @@ async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
 def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
-    """A change of any byte of the receipt, its context or an entry fails a check."""
+    """If any byte of a saved receipt, its context or its entries is changed, a check fails."""
     raw = bytearray(saved)
     raw[place % len(raw)] ^= flip
     try:
@@ -113,7 +113,7 @@ def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
 
 @pytest.mark.parametrize("form", [{}, {"indent": 1}, {"ensure_ascii": False, "sort_keys": True}])
 def test_a_reformatted_file_is_valid(saved: bytes, form: dict[str, Any]) -> None:
-    """Whitespace, order of keys, escapes and the notation of numbers in the file do not matter."""
+    """A receipt saved in a file stays valid if its whitespace, order of keys, escapes or number notation change."""
     turned = dict(reversed(json.loads(saved).items()))
     assert faults(json.dumps(turned, **form).encode()) == []
 

@@ -69,7 +69,7 @@ async def test_later_uses_do_not_change_a_replay() -> None:
 
 
 async def test_a_replay_uses_the_recorded_access_counts() -> None:
-    """The replay uses the access counts in the receipt, even if the stored counts were reset since."""
+    """A replay ranks by the access counts that the receipt recorded, even if the counts in the store changed since."""
     world = await shop()
     _, shown = await retrieved(world)
     await world.store.patch(SCOPE, {one: {"access_count": place + 1} for place, one in enumerate(shown)})

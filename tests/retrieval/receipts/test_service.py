@@ -36,7 +36,7 @@ class LateReceipts(FakeReceipts):
 
 
 async def test_a_receipt_that_another_process_still_writes_is_found() -> None:
-    """The reader waits until the other process has written the receipt."""
+    """The reader of a receipt waits until another process has written it."""
     promised = receipt_id(NOW)
     world = World(receipt_store=(receipt_store := LateReceipts(comes=promised)))
     assert promised.encode() in await world.receipts.text(SCOPE.tenant, promised)
@@ -62,7 +62,7 @@ async def test_an_id_of_another_time_is_not_waited_for(away: int) -> None:
 
 
 async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
-    """A reader gives up after some reads of the store, even if the clock does not advance."""
+    """The reader of a receipt that is never written gives up after some reads, even if the clock stands still."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))
