@@ -75,7 +75,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the schema of the field's type, for a request if Litestar asks for aliases, else an answer."""
+        """A reference to the schema of the field type. Litestar sets `prefer_alias` to get a schema for requests."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 

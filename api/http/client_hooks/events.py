@@ -82,7 +82,8 @@ class ClientEvent(BaseModel):
     def folder(self) -> str | None:
         """The folder in which the session began, if the transcript's path reveals it; else the current folder.
 
-        Claude Code names the transcript's folder after that folder's path, with "-" for all but letters and digits.
+        Claude Code stores a transcript in a folder with the name of the path where the session began, in which "-"
+        replaces all but letters and digits. So only the current folder and its parents can be recognised.
         """
         if self.cwd is None or self.transcript_path is None:
             return self.cwd

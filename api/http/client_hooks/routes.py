@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 def _hook(client: HookClient) -> HTTPRouteHandler:
-    """The route handler for POST /v1/hooks/NAME, to which the client's hooks post events."""
+    """The route handler for POST /v1/hooks/NAME, to which the hooks of `client` (such as Claude Code) post events."""
 
     async def hook(
         request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
@@ -96,7 +96,7 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
 
 
 async def _handled(services: Services, scope: Scope, event: ClientEvent, client: HookClient) -> HookAnswer:
-    """The answer to an event. The turn that the event reports is queued, and stored as a memory after the answer."""
+    """Handle an event and return the answer to it. A turn that it reports is queued, to be stored as a memory later."""
     sessions, contexts = services.client_sessions, ClientContexts(services, client)
     match event.hook_event_name:
         case "SessionStart" if event.source not in ("resume", "fork"):  # their history contains the first context

@@ -65,7 +65,7 @@ def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segmen
 
 
 def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:
-    """A row for each signal whose weight is not 0, ordered by how much the signals add to the score, largest first."""
+    """A row for each signal (term of a score) with a weight other than 0. What adds most to the score comes first."""
     rows = [
         SignalRow(name, values.get(name, 0.0), weight, weight * values.get(name, 0.0), values.get(name, 0.0) * WIDTH)
         for name, weight in weights.items()
@@ -75,5 +75,5 @@ def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> li
 
 
 def signal_bar(rows: Iterable[SignalRow], best: float) -> list[Segment]:
-    """The bar of a hit's score: a segment for the share of each signal. A score of `best` would fill the bar."""
+    """The bar of a search hit's score: a segment for each term (signal). A score of `best` would fill the bar."""
     return stacked([Part(f"signal-{row.name}", row.share, f"{row.name} {row.share:.3f}") for row in rows], best)

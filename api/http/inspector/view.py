@@ -100,7 +100,7 @@ def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:
 async def check_form(request: Request[Any, Any, Any]) -> None:
     """Raise Forbidden for a form that a page of another site sent, or that lacks the visitor's CSRF token.
 
-    It runs before every handler. Requests with GET or HEAD, and the login form, need no token.
+    The inspector calls this before every handler. Requests with GET or HEAD, and the login form, need no token.
     """
     if request.method in (HttpMethod.GET, HttpMethod.HEAD):
         return

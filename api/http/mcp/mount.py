@@ -56,7 +56,7 @@ def mcp_handler() -> ASGIRouteHandler:
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
-    """Lifespan context of the application: it makes MCP calls possible, and stops the MCP server at its end."""
+    """Lifespan context of the application. The first MCP call starts the MCP server, the context's end stops it."""
     mount: McpMount = app.state.mcp
     return mount.running()
 
@@ -73,7 +73,7 @@ class McpMount:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Context manager for the time in which calls can start and use the MCP server. Its end stops the server."""
+        """Context manager inside which the first call starts the MCP server. Leaving it stops the server."""
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()

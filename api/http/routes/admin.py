@@ -93,7 +93,7 @@ async def run_job(request: ApiRequest, services: AppServices, job: PathId, data:
 async def post_reembed(services: AppServices) -> ReembedAnswer:
     """Embed every memory and keyed item again.
 
-    The vectors go into new collections, which then replace the old ones. Calls that need the store wait meanwhile.
+    The vectors go into new collections, which then replace the old ones. Until then, calls that need the store wait.
     """
     counts = await services.reembedding.run(stop_engine=True)
     types = {kind: counts[kind] for kind in MemoryType}

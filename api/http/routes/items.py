@@ -142,7 +142,7 @@ class PathsAnswer(Answer):
 
 @Endpoint("PUT /v1/items", role=Role.WRITER, errors=(429, 503), max_bytes=PUT_BYTES, any_integer=True)
 async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[ItemIn]) -> ItemStored:
-    """Put a JSON value under a path and a key."""
+    """Store a JSON value under a path (a list of labels) and a key."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     index = None if data.index is None else tuple(data.index)
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)

@@ -154,7 +154,7 @@ class WorkingPost(PostFields, WorkingDraft):
 
 
 def _branch(value: object) -> str:
-    """Tag of the model in the union AnyItem or AnyPost that validates `value`: its memory type, or `untyped`."""
+    """The memory type that `value` names, or `untyped`: the tag by which pydantic chooses the model to validate it."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return _UNTYPED if kind is None else str(kind)
 

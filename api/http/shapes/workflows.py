@@ -142,7 +142,7 @@ class WorkflowsAnswer(Answer):
 
 
 class WorkflowLink(Answer):
-    """A workflow in a chain of workflows that continue each other.
+    """A workflow in a chain of workflows, each of which continues the one before.
 
     actor, reason: which agent reported its current status, and why. states: every status that it had, oldest first.
     """

@@ -104,6 +104,6 @@ async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 def shown_hit(hit: SearchHit, weights: Mapping[str, float], best: float) -> ShownHit:
-    """A hit with the signals of its score, largest share first. best: the score whose bar has the full width."""
+    """A search hit for the page, with the terms of its score. best: the score whose bar has the full width."""
     rows = signal_rows(hit.signals or {}, weights)
     return ShownHit(hit, signal_bar(rows, best), rows)
