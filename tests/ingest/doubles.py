@@ -104,7 +104,7 @@ class ObservedStore(InMemoryStore):
         return [Candidates.of([]) for _ in searches]
 
     async def ping(self) -> None:
-        """Count the call."""
+        """Count the call as one of `ping`."""
         self._call("ping")
 
     def _call(self, name: str) -> None:
@@ -151,10 +151,10 @@ class CountingEmbedder(Embedder):
         return await self.embed_documents([text.text for text in texts])
 
     async def ping(self) -> None:
-        """Always available."""
+        """Return at once: the embedder is always available."""
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there are no resources to release."""
 
 
 def vector_of(text: str) -> Embedding:
@@ -180,7 +180,7 @@ class CharTokenizer(Tokenizer):
 
     @property
     def name(self) -> str:
-        """The encoding's name."""
+        """The fixed name of the tokenizer."""
         return "chars"
 
     @property
@@ -199,7 +199,7 @@ class CharTokenizer(Tokenizer):
 
 @dataclass
 class Bench:
-    """An ingestor with its store, encoder and clock, which tests can inspect."""
+    """An ingestor with its store, embedder and clock, which a test can replace and inspect."""
 
     store: ObservedStore = field(default_factory=ObservedStore)
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
@@ -229,7 +229,7 @@ def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:
 
 
 async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
-    """Turns of one session, each written in a separate call."""
+    """Write conversation turns of one session, each in a separate call, and return their memories."""
     outcomes = [
         await bench.ingestor.write_one(SCOPE, draft(content, "episodic", session_id="s1")) for content in contents
     ]
@@ -237,7 +237,7 @@ async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
 
 
 def context_of(*memories: Memory) -> str:
-    """The context text of these turns."""
+    """The context that is embedded with a turn after these turns: their texts, joined by blanks."""
     return " ".join(memory.embedding_text() for memory in memories)
 
 
@@ -252,13 +252,13 @@ def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
 
 
 class ScriptedSink:
-    """An import sink that answers its n-th write with `answer(n, items)` and records the items."""
+    """A sink of an import that returns `answer(n, items)` for its n-th write, and records the items."""
 
     def __init__(self, answer: Callable[[int, list[dict[str, Any]]], Sequence[WriteOutcome]]) -> None:
         self.answer = answer
         self.written: list[list[dict[str, Any]]] = []
 
     async def __call__(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """The outcomes that `answer` gives for this write."""
+        """Record the items, and return the outcomes that `answer` gives for this write."""
         self.written.append(items)
         return self.answer(len(self.written), items)

@@ -27,7 +27,7 @@ class ModelServer(ThreadingHTTPServer):
 
     @property
     def endpoint(self) -> tuple[str, str, str]:
-        """The server's URL, a model and the key `k`."""
+        """The settings for calling the server: its URL, the name of a model and the API key `k`."""
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}/v1/", "judge", "k"
 
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[ModelServer]:
-    """Start the server on a free port, and stop it on exit."""
+    """A context in which a fake model server runs on a free port."""
     server = ModelServer(answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -68,5 +68,5 @@ def serving(answer: Answer) -> Iterator[ModelServer]:
 
 
 def says(content: str) -> Answer:
-    """A chat completion response with this message."""
+    """The response of a chat completion endpoint whose message has this content."""
     return lambda _: (200, json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}))

@@ -43,7 +43,7 @@ class SlowGate:
         self.reached, self.opened = anyio.Event(), anyio.Event()
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """Return the submission unchanged after `opened` is set."""
+        """Wait until `opened` is set, and return the submission unchanged."""
         self.reached.set()
         await self.opened.wait()
         return submission
@@ -61,7 +61,7 @@ def threads_over(
     redactor: Redactor | None = None,
     models: Models = Registry,
 ) -> Threads:
-    """Threads whose policies are parsed from a YAML text."""
+    """The threads service over a live server. policies: a policy file as YAML text."""
     store, tokenizer = RedisThreads(live), FakeTokenizer()
     lookup = PolicyLookup(models, parse_policies(policies, "test.yaml"))
     screen = TurnScreen(redactor or Redactor(), lookup, tokenizer, lambda: NOW)

@@ -49,12 +49,12 @@ class PoisonGate:
 
 
 class CrashingStore(InMemoryStore):
-    """A memory store that raises after each write while `crashes` is set."""
+    """A memory store that stores records and then raises Unavailable, while `crashes` is set."""
 
     crashes = True
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records, then raise."""
+        """Store the records. While `crashes` is set, raise Unavailable afterwards."""
         await super().upsert(scope, records)
         if self.crashes:
             raise Unavailable("killed")
@@ -75,7 +75,7 @@ async def episodes(store: InMemoryStore, scope: Scope = SCOPE) -> list[Memory]:
 
 
 async def stored_turns(store: InMemoryStore, scope: Scope = SCOPE) -> list[int]:
-    """Turn indices from the `source` of every memory, sorted."""
+    """Sorted numbers of the turns that the sources of the stored episodic memories list."""
     return sorted(index for memory in await episodes(store, scope) if memory.source for index in memory.source.turns)
 
 

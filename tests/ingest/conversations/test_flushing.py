@@ -31,7 +31,7 @@ threads:
 
 
 class ContestedThreads(FakeThreads):
-    """A thread store whose first `times` removals fail, as if another caller had removed a turn."""
+    """A thread store that removes no turns in the first `times` calls, as if another caller had removed a turn."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class CountingSummariser(Summariser):
         self.calls = 0
 
     async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
-        """The fixed summary."""
+        """A fixed summary of two tokens, whatever the turns are."""
         self.calls += 1
         return "by model"
 

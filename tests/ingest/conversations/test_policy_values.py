@@ -160,7 +160,7 @@ class SlowThreads(FakeThreads):
 
 
 def threads_with(policy: str, store: FakeThreads) -> Threads:
-    """Threads with one resource, `r`, that has the policy in this YAML text."""
+    """The threads service over `store` with one resource, `r`, whose policy is this YAML text."""
     tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()}
     policies = parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml")
     registry = Registry.of(default_file())
@@ -184,7 +184,7 @@ TURNS = [
 
 
 async def run(policy: str) -> list[object]:
-    """Results of a fixed series of appends under a policy, then the thread's turns, summary and rendered context."""
+    """The results of fixed appends under a policy, and the thread's turns, summary and rendered context afterwards."""
     store = FakeThreads()
     threads = threads_with(policy, store)
     opening = OpenRequest(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")
@@ -207,10 +207,7 @@ async def run(policy: str) -> list[object]:
 
 
 async def slow_change(policy: str, setting: str) -> str | None:
-    """Append to, clear or flush a thread in a slow store, as `setting` names it.
-
-    Returns the error; None if it succeeds.
-    """
+    """The error of an append, clear or flush (as in `setting`) in a slow store; None if it succeeds."""
     store = SlowThreads()
     threads = threads_with(policy, store)
     thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread

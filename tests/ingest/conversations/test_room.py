@@ -64,7 +64,7 @@ def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
 
 
 def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
-    """Threads of a resource `r` with this policy. Turns that leave a thread stay queued in `store`."""
+    """The threads service with one resource, `r`, that has this policy. Evicted turns stay queued in `store`."""
     lookup = PolicyLookup(Registry, Policies(threads={"r": policy}))
     tokenizer = FakeTokenizer()
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)

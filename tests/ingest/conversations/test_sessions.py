@@ -26,7 +26,7 @@ FACT = "The staging database is read-only on Sundays, so exports run on Mondays.
 
 
 async def _flush() -> None:
-    """Do nothing: no access counts are pending."""
+    """Do nothing: stand in for writing pending access counts, of which there are none."""
 
 
 @pytest.fixture

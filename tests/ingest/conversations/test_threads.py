@@ -36,7 +36,7 @@ USER = {"user": {"id": "ann"}}
 
 @pytest.fixture
 def threads(live: LiveClient) -> Threads:
-    """Threads that expire after an hour."""
+    """A threads service whose threads expire after an hour."""
     return threads_over(live, POLICY)
 
 
@@ -61,7 +61,7 @@ class CountingClient(LiveClient):
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """Count the call and return the result of the inner client."""
+        """Count the call, pass it on to the wrapped client and return its result."""
         self.calls += 1
         return await self._inner.run(call, idempotent=idempotent, workload=workload, key=key)
 
@@ -86,7 +86,7 @@ async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]
 
 
 async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
-    """Remaining TTL in seconds of each live-store key of the scope."""
+    """The remaining time to live in seconds of each Redis key of the scope."""
     keys = [key async for key in live.keys_of(scope)]
 
     async def read(redis: Redis) -> dict[str, int]:
@@ -96,7 +96,7 @@ async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
 
 
 async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | None = None) -> None:
-    """Set the TTL of every key of the scope, or of the keys of one thread."""
+    """Set the remaining time to live of all Redis keys of the scope, or only of those of one thread."""
     prefix = live_key(scope, "thread", thread_id or "")
     keys = [key async for key in live.keys_of(scope) if thread_id is None or key.startswith(prefix)]
 

@@ -264,11 +264,11 @@ async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """The exception that simulates the death of the process."""
+    """The exception that simulates the death of the importing process."""
 
 
 class KilledSink:
-    """A sink that raises Killed at the write number `at`, before or after the items are written."""
+    """An import sink that raises Killed at its write number `at`, before or `after` the items are written."""
 
     def __init__(self, inner: WriteItems, at: int, *, after: bool) -> None:
         self.inner = inner
@@ -276,7 +276,7 @@ class KilledSink:
         self.after = after
 
     async def __call__(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """Write the items, or raise Killed."""
+        """Write the items and return the outcomes. At the write number `at`, raise Killed."""
         self.left -= 1
         if self.left == 0 and not self.after:
             raise Killed
@@ -307,7 +307,7 @@ def small_batches() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport, Bench]:
-    """A file of four small batches, with the report and the store of an import that is not interrupted."""
+    """A file of four small batches, the report of importing it without interruption, and the bench that stored it."""
     path = tmp_path_factory.mktemp("import") / "a.jsonl"
     kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * SMALL_BATCH - 5))
     rows = ({"type": kind, "content": f"memory {number}"} for number, kind in enumerate(kinds))

@@ -111,7 +111,10 @@ SCOPE = Scope("acme", "shop")
 
 
 def placed(arriving: Sequence[Memory], neighbours: Mapping[str, Sequence[Neighbour]]) -> States:
-    """The states of memories after `arriving` facts were compared with `neighbours`, by id of the arriving fact."""
+    """The states of memories after the `arriving` facts were compared with their neighbours.
+
+    neighbours: similar memories for each arriving fact, by the fact's id.
+    """
     states = States(NOW)
     place_facts(arriving, neighbours, states)
     return states
@@ -124,7 +127,7 @@ def fact(content: str, day: int, **fields: object) -> Memory:
 
 
 def near(*facts: Memory) -> list[Neighbour]:
-    """The facts as neighbours, as a search for similar memories returns them."""
+    """The facts as neighbours (similar memories), in the form in which a search returns them."""
     return [Neighbour(memory, 0.9) for memory in facts]
 
 
@@ -280,7 +283,7 @@ class _Patchless(InMemoryStore):
     away = False
 
     async def patch(self, *given: Any, **named: Any) -> None:
-        """Patch the memory, or raise while `away` is set."""
+        """Patch the memories. While `away` is set, raise Unavailable."""
         if self.away:
             raise Unavailable("the engine is away")
         await super().patch(*given, **named)

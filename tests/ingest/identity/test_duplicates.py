@@ -109,7 +109,7 @@ class ContextEmbedder(FakeEmbedder):
 
 
 async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
-    """The outcomes of writing the given contents in one call."""
+    """Write the given contents in one call, and return their outcomes."""
     ingestor = plain_ingestor(store, lambda: NOW, ContextEmbedder())
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
     return await ingestor.write(SCOPE, drafts)

@@ -25,7 +25,7 @@ Embedded: TypeAlias = tuple[Memory, Vectors]
 
 
 def embedded(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = SEED, **fields: object) -> Embedded:
-    """A memory with vectors that depend on `seed` alone."""
+    """A memory and its vectors. The dense vector depends on `seed` alone."""
     memory = make_memory(kind, content, **fields)
     return memory, make_record(memory, make_dense(seed)).vectors
 

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def facts(count: int, **fields: object) -> list[Memory]:
-    """Facts that become valid a day apart, the last one now."""
+    """Facts without links. Each becomes valid a day after the one before, and the last one at NOW."""
     begins = [NOW - DAY * (count - 1 - number) for number in range(count)]
     return [
         make_memory(MemoryType.SEMANTIC, f"the port is {number}", valid_from=begin, created_at=begin, **fields)
@@ -33,7 +33,7 @@ def known(memories: list[Memory]) -> States:
 
 
 def chain(count: int) -> tuple[States, list[str]]:
-    """Facts each of which replaces the one before, and their ids."""
+    """The states of `count` facts of which each replaces the one before, and the ids of the facts, oldest first."""
     memories = facts(count)
     states, ids = known(memories), [memory.id for memory in memories]
     for old, newer in pairwise(ids):

@@ -19,7 +19,7 @@ REQUEST = CompletionRequest("Rate the text.", {"text": TEXT}, "rating", {"type":
 
 
 class Rating(BaseModel):
-    """The schema of the expected answer."""
+    """The schema of the answer that the model is asked for."""
 
     score: int
 

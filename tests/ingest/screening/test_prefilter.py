@@ -30,7 +30,7 @@ def prefilter() -> Prefilter:
 
 
 def captured(text: str, turn: int = 0, conversation: Conversation | None = None) -> Submission:
-    """A message of a user in session s1."""
+    """A submission of a message that a user said in session s1, with no review decision yet."""
     source = Source(thread_id="s1", turns=[turn])
     untyped = UntypedDraft(content=text, source=source, created_at=NOW)
     return Submission(untyped, ReviewMode.AUTO, Said("user", conversation or Conversation()))

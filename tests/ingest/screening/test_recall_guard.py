@@ -64,7 +64,7 @@ def test_only_quotes_are_removed(text: str, quotable: list[str]) -> None:
 
 
 async def no_flush() -> None:
-    """Do nothing: there are no pending access counts."""
+    """Do nothing: stand in for writing pending access counts, of which there are none."""
 
 
 async def world_with(shown: int) -> tuple[World, str]:

@@ -23,7 +23,7 @@ class ReadRecorder(ObservedStore):
         self.read: list[str] = []
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """One page of memories."""
+        """One page of memories, whose contents are recorded in `read`."""
         page = await super().page(scope, listing)
         self.read += [memory.content for memory in page.memories]
         return page

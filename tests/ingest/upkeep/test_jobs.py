@@ -109,7 +109,7 @@ class ReadCounter(ObservedStore):
     read = 0
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """One page of memories."""
+        """One page of memories, whose number is added to `read`."""
         page = await super().page(scope, listing)
         self.read += len(page.memories)
         return page

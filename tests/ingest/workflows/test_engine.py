@@ -33,7 +33,7 @@ class SteppingClock:
         self._now = NOW
 
     def __call__(self) -> datetime:
-        """The next second."""
+        """The time one second after the last call."""
         self._now += timedelta(seconds=1)
         return self._now
 
@@ -60,17 +60,17 @@ class NoSnapshots(FakeWorkflows):
     """A workflow store that cannot save snapshots."""
 
     async def snapshot(self, _scope: Scope, _workflow_id: str, _state: WorkflowState) -> None:
-        """Raise Unavailable."""
+        """Raise Unavailable, as if the snapshot could not be saved."""
         raise Unavailable("away")
 
 
 class UnreliableStore(InMemoryStore):
-    """A memory store that can be made unavailable."""
+    """A memory store whose writes raise Unavailable while `available` is false."""
 
     available = True
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records, or raise Unavailable."""
+        """Store the records. While `available` is false, raise Unavailable."""
         if not self.available:
             raise Unavailable("away")
         await super().upsert(scope, records)
@@ -90,7 +90,7 @@ def engine_over(store: FakeWorkflows | None = None, memories: InMemoryStore | No
 
 
 async def started(engine: Workflows, *kinds: str) -> str:
-    """Start a workflow with events of these types, and return its id."""
+    """Start a workflow, append events of these types, and return its id."""
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for kind in kinds:
         await engine.append(SCOPE, workflow_id, event(kind))

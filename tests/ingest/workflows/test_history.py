@@ -64,7 +64,7 @@ def changes(*values: Mapping[str, object]) -> list[Event]:
 
 
 def notes(*texts: str) -> list[Event]:
-    """Note events with these texts."""
+    """Events of type `note`, one for each of the texts."""
     return logged([NewEvent(type=WorkflowEventType.NOTE, input=text) for text in texts])
 
 
@@ -107,7 +107,7 @@ def test_a_history_with_room_leaves_out_only_replaced_values(log: list[Event], c
 
 
 def renumbered(log: Sequence[Event]) -> list[Event]:
-    """The events as a separate log, with versions from 1 and times an hour later."""
+    """The events with versions counted from 1 and times an hour later, as the log of another workflow."""
     return [replace(event, version=version, at=event.at + timedelta(hours=1)) for version, event in enumerate(log, 1)]
 
 

@@ -35,7 +35,7 @@ class SlowStore(InMemoryStore):
     """A memory store that yields to other tasks after each read."""
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories, after yielding to other tasks."""
+        """The memories with these ids, after a pause in which other tasks run."""
         memories = await super().get(scope, ids)
         await anyio.sleep(0.01)
         return memories
@@ -203,21 +203,21 @@ class Observed(FakeEmbedder):
         self.under_lock = False
 
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding of `text`."""
+        """The embedding of `text`. Records whether `locks` were held."""
         self.under_lock |= self.locks.is_held
         return await super().embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of `texts`."""
+        """The embeddings of `texts`. Records the batch and whether `locks` were held."""
         self.batches.append(list(texts))
         self.under_lock |= self.locks.is_held
         return await super().embed_documents(texts)
 
 
 class Observing(FakeLocks):
-    """Locks that record whether they are held.
+    """Locks that record in `is_held` whether they are held.
 
-    lost: if true, releasing reports that the lock was lost to another process.
+    lost: if true, releasing a lock reports that another process has taken it.
     """
 
     def __init__(self, *, lost: bool = False) -> None:
@@ -226,13 +226,13 @@ class Observing(FakeLocks):
         self.is_lost = lost
 
     async def acquire(self, request: LockRequest) -> Lease:
-        """Acquire the lock."""
+        """Acquire the lock, and record that it is held."""
         lease = await super().acquire(request)
         self.is_held = True
         return lease
 
     async def release(self, lease: Lease) -> bool:
-        """Release the lock."""
+        """Release the lock. False if it was lost to another process."""
         self.is_held = False
         return await super().release(lease) and not self.is_lost
 

@@ -31,7 +31,7 @@ class UnpatchableStore(InMemoryStore):
     fails = False
 
     async def patch(self, *arguments: Any, **options: Any) -> None:
-        """Update the memories, or raise."""
+        """Update the memories. While `fails` is set, raise Unavailable."""
         if self.fails:
             raise Unavailable("away")
         await super().patch(*arguments, **options)
@@ -45,7 +45,7 @@ class PausingStore(InMemoryStore):
         self.paused, self.resumed = anyio.Event(), anyio.Event()
 
     async def patch(self, *arguments: Any, **options: Any) -> None:
-        """Wait if it is the first call, then update the memories."""
+        """Update the memories. The first call waits until `resumed` is set."""
         if not self.paused.is_set():
             self.paused.set()
             await self.resumed.wait()
@@ -53,7 +53,7 @@ class PausingStore(InMemoryStore):
 
 
 def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
-    """Working memory with a clock that shows `now[0]`."""
+    """The service for working memory over `store`, with a clock that shows `now[0]`."""
     return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0], FakeWorkflows(), FakeLocks())
 
 

@@ -39,7 +39,7 @@ class InterruptedEmbedder(CountingEmbedder):
 
 
 def embedded(memory: Memory, *before: Memory) -> list[float]:
-    """The dense vector of a turn after the turns `before`."""
+    """The dense vector that a turn gets if it is embedded with the turns `before` as context."""
     text = text_in_context(memory, before)
     dense: list[float] = vector_of(f"{text.before} {text.text}").dense.tolist()
     return dense

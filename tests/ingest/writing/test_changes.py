@@ -165,7 +165,7 @@ class StubbornStore(ObservedStore):
     """A memory store that ignores patches."""
 
     async def patch(self, *_: Any, **__: Any) -> None:
-        """Change nothing."""
+        """Change nothing and raise no error."""
 
 
 async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
@@ -188,14 +188,14 @@ async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
 
 
 class HeldEmbedder(CountingEmbedder):
-    """An encoder that blocks on the text of a revision until `release` is set."""
+    """An embedder that waits on texts with the word "revised" until `release` is set."""
 
     def __init__(self) -> None:
         super().__init__()
         self.blocked, self.release = anyio.Event(), anyio.Event()
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors of the texts, once `release` is set."""
+        """The vectors of the texts. If one has the word "revised", wait until `release` is set."""
         if any("revised" in text.text for text in texts):
             self.blocked.set()
             await self.release.wait()
@@ -259,7 +259,7 @@ async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
 
 
 def memory(kind: str, **fields: object) -> Memory:
-    """A stored memory of this type."""
+    """A stored memory of type `kind` with the given fields."""
     return Preparer(LengthSparse(), CharTokenizer()).prepare(draft("x", kind, **fields), SCOPE, NOW, 1).memory
 
 

@@ -29,7 +29,7 @@ def prepared(content: str, kind: str = "semantic", scope: Scope = SCOPE, **field
 
 
 def memory(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> Memory:
-    """The memory for a draft that arrives at NOW."""
+    """The memory made from a draft with these fields that arrives at NOW."""
     return prepared(content, kind, scope, **fields).memory
 
 

@@ -12,7 +12,7 @@ STORED = WriteOutcome(WriteStatus.STORED, id="x")
 
 
 def pending(content: str) -> PendingWrite:
-    """A memory that is to be written."""
+    """The pending write of a fact with this content."""
     return PendingWrite(make_memory(MemoryType.SEMANTIC, content), make_sparse([1]))
 
 

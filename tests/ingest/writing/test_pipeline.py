@@ -54,13 +54,13 @@ async def test_sequence_numbers_follow_the_order_of_arrival() -> None:
 
 
 class Censor:
-    """A gate that rejects the text `word`, replaces it within longer texts, and raises on "crash"."""
+    """A gate that rejects the text `word`, replaces it by "***" in longer texts, and raises Unavailable on "crash"."""
 
     def __init__(self, word: str) -> None:
         self.word = word
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission, a changed submission or a rejection; raises on "crash"."""
+        """The submission with `word` replaced by "***", or a rejection if its text is `word`."""
         draft = submission.draft
         if "crash" in draft.content:
             raise Unavailable(f"the censor of {scope.namespace} failed")
@@ -85,10 +85,7 @@ async def test_gates_act_on_single_drafts() -> None:
 
 
 async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
-    """If a screening gate rejects the draft of a single write, the outcome has the reason.
-
-    If the gate fails, the write raises its error.
-    """
+    """In a single write, a rejection by a screening gate is the outcome, and an error of a gate is raised."""
     bench = Bench(gates=(Censor("secret"),))
     assert (await bench.ingestor.write_one(SCOPE, draft("secret"))).reason == "nothing is left"
     with pytest.raises(Unavailable, match="failed"):
@@ -97,10 +94,7 @@ async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
 
 @pytest.mark.parametrize("call", ["get", "upsert"])
 async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
-    """A batch is written in pieces. If the store fails for one piece, its drafts fail with the store's reason.
-
-    The drafts of the other piece are stored.
-    """
+    """If the store fails for one piece of a batch, the drafts of this piece fail, and the other piece is stored."""
     bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
     assert statuses(outcomes) == [WriteStatus.FAILED] * PIECE + [WriteStatus.STORED] * PIECE
@@ -135,7 +129,7 @@ class AnnouncingEmbedder(CountingEmbedder):
         self.fourth = anyio.Event()
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The vectors of the texts."""
+        """The vectors of the texts. The fourth call sets the event `fourth`."""
         if self.calls == 3:
             self.fourth.set()
         return await super().embed_documents(texts)

@@ -32,17 +32,17 @@ SCOPE = Scope("acme", "shop")
 
 
 class FailingStore(InMemoryStore):
-    """An in-memory store of which one operation can be made to fail. fails: the name of this operation."""
+    """An in-memory store in which one operation raises Unavailable. fails: the name of this operation."""
 
     fails = ""
 
     async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
-        """Patch, or raise Unavailable."""
+        """Patch the memories. Raise Unavailable if `fails` is "patch"."""
         self._check("patch")
         await super().patch(scope, changes, **options)
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Delete, or raise Unavailable."""
+        """Delete the memories. Raise Unavailable if `fails` is "delete"."""
         self._check("delete")
         return await super().delete(scope, ids)
 
@@ -55,7 +55,7 @@ class AwayEmbedder(FakeEmbedder):
     """An encoder that is unavailable."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:  # noqa: ARG002 - it is away
-        """Raise Unavailable."""
+        """Raise Unavailable, as if the model could not be reached."""
         raise Unavailable("the encoder is away")
 
 
@@ -104,12 +104,12 @@ class CountdownStore(InMemoryStore):
     left = 1_000
 
     async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
-        """Patch, or raise Unavailable."""
+        """Patch the memories. Raise Unavailable if no more writes are left."""
         self._count()
         await super().patch(scope, changes, **options)
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records, or raise Unavailable."""
+        """Store the records. Raise Unavailable if no more writes are left."""
         self._count()
         await super().upsert(scope, records)
 

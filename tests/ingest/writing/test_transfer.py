@@ -35,7 +35,7 @@ def ingestor_of(store: MemoryStore, rules: RedactionRules | None = None) -> Inge
 
 
 async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
-    """All memories that an export of the namespace returns."""
+    """All lines of an export of the namespace, as JSON objects."""
     return [payload async for payload in exported(store, scope)]
 
 
@@ -132,7 +132,7 @@ class ForgetfulStore(InMemoryStore):
     """A memory store whose `get` returns no memories."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
-        """No memories."""
+        """No memories, whatever the ids are."""
         return {}
 
 

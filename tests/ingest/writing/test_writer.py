@@ -181,7 +181,7 @@ class ForgetfulStore(ObservedStore):
     """A memory store that accepts writes and stores nothing."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store nothing."""
+        """Store nothing and raise no error."""
 
 
 async def test_a_memory_that_is_not_read_back_has_failed() -> None:

@@ -45,7 +45,7 @@ class Killed(BaseException):
 class Capture:
     """A fake service that stores each text of a session once.
 
-    trouble(when, n): called "before" and "after" the n-th part of a session is stored; it may raise an error.
+    trouble(when, n): runs "before" and "after" the n-th part of a session is stored, and may raise an error.
     """
 
     def __init__(self, trouble: Callable[[str, int], None] = lambda _when, _number: None) -> None:

@@ -23,7 +23,7 @@ def write_lines(path: Path, lines: Sequence[Any]) -> Path:
 
 @dataclass
 class ClaudeTranscript:
-    """The lines of a Claude Code session. leaf: uuid of the last line, which becomes the parent of the next line."""
+    """The lines of a Claude Code session. `leaf` is the uuid of the last line, the parent of the next one."""
 
     session: str
     cwd: str
@@ -33,10 +33,7 @@ class ClaudeTranscript:
     count: int = 0
 
     def add(self, kind: str, **fields: Any) -> str:
-        """Add a line of type `kind` as the child of the last line, with `fields` added or replaced.
-
-        Returns its uuid.
-        """
+        """Add a line of type `kind` after the last line, with `fields` added or replaced. Returns its uuid."""
         self.count += 1
         uuid = f"{self.session}-{self.count}"
         at = (self.start + timedelta(seconds=7 * self.count)).isoformat().replace("+00:00", "Z")
@@ -133,7 +130,7 @@ class Rollout:
         self.add("turn_context", cwd=self.cwd, model="m")
 
     def add(self, kind: str, **payload: Any) -> None:
-        """Add a line of type `kind` with the given payload, five seconds after the line before it."""
+        """Add a line of type `kind` with the given payload, five seconds later than the line before it."""
         at = (self.start + timedelta(seconds=5 * len(self.lines))).isoformat().replace("+00:00", "Z")
         self.lines.append({"timestamp": at, "ordinal": len(self.lines), "type": kind, "payload": payload})
 

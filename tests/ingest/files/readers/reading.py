@@ -18,19 +18,19 @@ def read(reader: Reader, data: str | bytes) -> list[Reading]:
 
 
 def rows(reader: Reader, data: str | bytes) -> list[tuple[int, dict[str, Any]]]:
-    """Line and fields of each row; fails if there is a bad line."""
+    """The line number and fields of each row that the reader returns. Fails if there is a bad line."""
     readings = read(reader, data)
     assert all(isinstance(reading, FileRow) for reading in readings), readings
     return [(reading.line, reading.fields) for reading in readings if isinstance(reading, FileRow)]
 
 
 def bad(reader: Reader, data: str | bytes) -> list[tuple[int | None, str]]:
-    """The line number and reason of each bad line that the reader finds; the number is None for a whole file."""
+    """The number and reason of each bad line. The number is None if the whole file is bad."""
     return [(reading.line, reading.reason) for reading in read(reader, data) if isinstance(reading, BadLine)]
 
 
 def read_items(reader: Reader, data: Any) -> tuple[list[dict[str, Any]], list[BadLine]]:
-    """The rows of the data as valid import items, and the bad lines. data: text, or a value that is written as JSON."""
+    """The import items and the bad lines that the reader finds in `data`: a text, or a value to be written as JSON."""
     readings = read(reader, data if isinstance(data, str) else json.dumps(data, indent=1))
     now = datetime(2026, 3, 1, tzinfo=UTC)
     items = [to_item(reading, RowOptions(), now) for reading in readings if isinstance(reading, FileRow)]

@@ -25,7 +25,7 @@ def read(path: Path, *, quiet: bool = True) -> list[PastSession]:
 
 
 def texts(sessions: list[PastSession]) -> list[tuple[str, str]]:
-    """Role and text of every message."""
+    """The role and text of every message in the sessions."""
     return [(message.role, message.text) for session in sessions for message in session.messages]
 
 

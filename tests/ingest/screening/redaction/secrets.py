@@ -8,7 +8,7 @@ _LETTERS = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU1vW0xY"
 
 
 def filler(length: int, start: int = 0) -> str:
-    """Letters and digits that are the same on every call."""
+    """A text of letters and digits with this length. The same arguments give the same text."""
     return "".join(_LETTERS[(start + index * 7) % len(_LETTERS)] for index in range(length))
 
 
@@ -115,7 +115,7 @@ PLACES = ("", "Note from Tom: ", "In the log of 2026-11-19 08:12:44 it says: ", 
 
 
 def labelled() -> list[tuple[str, str | None]]:
-    """300 texts, each with its secret or None."""
+    """300 texts, each with the secret that it contains, or None."""
     with_secret = [(sentence.format(secret), secret) for _, secret in secrets() for sentence in SENTENCES]
     without: list[tuple[str, str | None]] = [(place + text, None) for text in HARMLESS for place in PLACES]
     return [*with_secret[:150], *without[:150]]

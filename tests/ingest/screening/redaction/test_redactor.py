@@ -31,7 +31,7 @@ MAIL = "nora" + "@" + "example.com"
 
 
 async def screen(rules: RedactionRules, **fields: Any) -> Submission | Rejection:
-    """The redaction gate's verdict on a procedural draft under `rules`."""
+    """What the redaction gate returns for a procedural draft under `rules`: a submission or a rejection."""
     submission = Submission(DRAFT.validate_python({"type": "procedural", "content": "plain", **fields}))
     return await RedactionGate(Redactor(RuleBook(default=rules))).examine(SCOPE, submission)
 

@@ -46,7 +46,7 @@ VOTES = st.lists(
 
 @dataclass(frozen=True, slots=True)
 class StubReviewer:
-    """A reviewer that votes after `delay_s`, or fails, and records the texts that it was shown."""
+    """A reviewer that gives the score 8 after `delay_s` seconds, or fails, and records the texts that it was shown."""
 
     name: str
     shown: list[str]
@@ -55,7 +55,7 @@ class StubReviewer:
     stand_in: Reviewer | None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """A vote with the score 8; raises ReviewFailed if `fails` is set."""
+        """A vote with the score 8, after `delay_s` seconds. Raises ReviewFailed if `fails` is set."""
         self.shown.append(request.text)
         await anyio.sleep(self.delay_s)
         if self.fails:
