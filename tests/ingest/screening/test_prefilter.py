@@ -30,7 +30,7 @@ def prefilter() -> Prefilter:
 
 
 def captured(text: str, turn: int = 0, conversation: Conversation | None = None) -> Submission:
-    """A submission of a message that a user said in session s1, with no review decision yet."""
+    """A submission of a message that was captured from a user in session s1. turn: the message's number there."""
     source = Source(thread_id="s1", turns=[turn])
     untyped = UntypedDraft(content=text, source=source, created_at=NOW)
     return Submission(untyped, ReviewMode.AUTO, Said("user", conversation or Conversation()))
