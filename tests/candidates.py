@@ -43,7 +43,7 @@ def make_candidates(rows: Sequence[CandidateRow]) -> Candidates:
 
 
 def rows_of(candidates: Candidates) -> list[CandidateRow]:
-    """Each candidate as a row."""
+    """The candidates as rows, one for each candidate."""
     payloads = payloads_in(candidates.columns)
     lates = [None] * len(payloads) if candidates.late is None else list(candidates.late)
     return [

@@ -104,7 +104,7 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveCl
 
 @pytest.fixture(scope="session")
 def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a real Redis cluster of three nodes."""
+    """URL of a running Redis cluster of three nodes."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
         yield f"redis+cluster://127.0.0.1:{nodes[0].port}"
 

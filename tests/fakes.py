@@ -102,7 +102,7 @@ class FakeTokenizer(Tokenizer):
         return "0" * 64
 
     def count(self, text: str) -> int:
-        """Return the number of words, punctuation marks and newlines."""
+        """Return the number of tokens in `text`: its words, punctuation marks and newlines."""
         return len(_TOKEN.findall(text))
 
     def truncate(self, text: str, limit: int) -> str:

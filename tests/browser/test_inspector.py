@@ -365,7 +365,7 @@ async def test_admin_may_run_upkeep(visitor: Look) -> None:
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="no SCREENSHOTS: make screenshots")
 async def test_screenshots_of_the_documentation_are_written(browser: Browser, service: Process) -> None:
-    """Write the screenshots of docs/inspector.md into the folder named by SCREENSHOTS."""
+    """Write the screenshots of docs/inspector.md into the folder that the environment variable SCREENSHOTS names."""
     folder = Path(os.environ["SCREENSHOTS"])
     look = await Look.open(browser, service.url, "", width=960, height=720)
     await look.go("/search", q=QUESTION)

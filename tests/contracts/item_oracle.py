@@ -48,7 +48,7 @@ class DictItems:
         return None if entry is None else (entry.value, entry.first_put, entry.last_put)
 
     def delete(self, address: Address) -> None:
-        """Remove an item."""
+        """Remove the item at this address, if there is one."""
         self.entries.pop(address, None)
 
     def search(self, search: ItemSearch, at: int) -> list[Address]:

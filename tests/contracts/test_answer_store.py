@@ -66,7 +66,7 @@ async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -
 
 
 async def test_tenants_do_not_share_keys(open_store: Open, scope: Scope) -> None:
-    """An idempotency key that one tenant used has no answer for another tenant."""
+    """An answer stored for an idempotency key of one tenant is not found for the same key of another tenant."""
     store = open_store(1_000)
     await store.put_if_absent(scope, "k", FIRST)
     assert await store.get(replace(scope, tenant=f"{scope.tenant}2"), "k") is None
@@ -86,7 +86,7 @@ async def test_concurrent_puts_all_return_the_same_answer(open_store: Open, scop
 
 
 async def test_an_answer_expires_after_a_day(open_store: Open, scope: Scope, clock: MovableClock) -> None:
-    """After a day, the idempotency key can be used for another answer."""
+    """A day after an answer was stored, its idempotency key has no answer and can be used for another."""
     store = open_store(1_000)
     await store.put_if_absent(scope, "k", FIRST)
     clock.now += timedelta(hours=23, minutes=59)
@@ -111,7 +111,7 @@ async def test_the_oldest_answers_are_dropped_beyond_the_size(
 
 
 async def test_erase_removes_the_answers_of_one_namespace(open_store: Open, scope: Scope) -> None:
-    """Answers of other namespaces stay, even if their names begin with the erased namespace's name."""
+    """Erasing a namespace removes its answers, but not those of a namespace whose name begins with the erased name."""
     store, other = open_store(1_000), replace(scope, namespace=f"{scope.namespace}/2")
     await store.put_if_absent(scope, "k", FIRST)
     await store.put_if_absent(other, "l", SECOND)

@@ -1,4 +1,4 @@
-"""Scopes and ids that contain separators and braces (as in Redis keys) never share live state."""
+"""The stores of live state keep scopes and ids apart that contain separators and braces, as Redis keys do."""
 
 from __future__ import annotations
 

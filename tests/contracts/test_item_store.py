@@ -385,7 +385,7 @@ CALLS = st.one_of(
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CALLS, min_size=5, max_size=25))
 async def test_random_calls_answer_as_a_dictionary_does(items: ItemStore, calls: list[Sequence[Any]]) -> None:
-    """Random puts, deletes, expiries, searches with filters and listings give the same answers as `DictItems`."""
+    """Random puts, deletes, expiries, searches and listings give the same answers as the reference `DictItems`."""
     scope, model = Scope("acme", f"ns-{uuid.uuid4()}"), DictItems()
     for at, call in enumerate(calls):
         now = after(at)

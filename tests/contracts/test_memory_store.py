@@ -91,7 +91,7 @@ OWN_FIELDS: dict[MemoryType, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", MemoryType)
 async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scope, kind: MemoryType) -> None:
-    """For every type, a stored memory reads back equal, with all optional fields set or none."""
+    """A stored memory of any type is read back equal, whether all of its optional fields are set or none."""
     full = make_memory(kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind])
     bare = make_memory(kind, "only what must be", scope)
     await keep(store, scope, full, bare)
@@ -243,7 +243,10 @@ async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> No
 
 
 async def test_delete_where_removes_matching_memories(store: MemoryStore, scope: Scope) -> None:
-    """Types and a filter restrict the removal. Without them, every memory of the scope is removed."""
+    """delete_where() removes the memories of the given types that match the filter.
+
+    Without types and filter, it removes all memories of the scope.
+    """
     memories = [make_memory(kind, f"{kind} {n}", scope, importance=n) for kind in MemoryType for n in (1, 2)]
     await keep(store, scope, *memories)
     low = parse_filter({"importance": {"eq": 1}})

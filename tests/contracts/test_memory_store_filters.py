@@ -198,7 +198,7 @@ async def test_filters_by_id_match_exact_ids_only(shelf: Shelf) -> None:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=FILTERS)
 async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filter) -> None:
-    """Every combination of operators matches the same memories as the reference in Python."""
+    """A filter that nests several operators finds the same memories as the reference evaluation in Python."""
     await assert_matches(shelf, tree)
 
 

@@ -57,7 +57,7 @@ async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStor
 
 
 async def test_a_page_has_the_total(store: MemoryStore, scope: Scope) -> None:
-    """The total counts all memories that match, on every page; the last page has no cursor."""
+    """Each page has the total number of memories that match. The last page has no cursor."""
     await keep(
         store, scope, *(make_memory(kind, f"{n}", scope, importance=n) for kind in MemoryType for n in (1, 2, 3))
     )

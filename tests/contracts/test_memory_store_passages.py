@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: passages (the fields that a context shows) and uses, on every implementation."""
+"""The contract of MemoryStore: passages (the fields that a context shows) and use counts, on every implementation."""
 
 from __future__ import annotations
 

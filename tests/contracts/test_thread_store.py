@@ -72,7 +72,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 
 def turn(content: str = "hello", tokens: int = 10, **fields: object) -> Turn:
-    """A turn to append, with this content and size."""
+    """A turn with this content and number of tokens, to append to a thread."""
     return Turn("user", content, tokens, NOW, **fields)  # type: ignore[arg-type]
 
 

@@ -43,7 +43,7 @@ def scope() -> Scope:
 
 
 def new_workflow(workflow_id: str = "w", parent_id: str | None = None) -> NewWorkflow:
-    """A workflow to create."""
+    """A new workflow whose state has its id as data."""
     return NewWorkflow(workflow_id, parent_id, WorkflowState(data={"about": workflow_id}), NOW)
 
 

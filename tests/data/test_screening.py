@@ -72,7 +72,7 @@ def test_marks_give_the_spans_of_secrets() -> None:
 
 @pytest.fixture
 async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
-    """The default encoder."""
+    """The default embedder of the service."""
     opened = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
     yield opened
     await opened.aclose()

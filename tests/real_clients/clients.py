@@ -44,7 +44,10 @@ class RealClient(ABC):
 
     @abstractmethod
     def ask(self, folder: Path, *prompts: str, resume: str | None = None) -> ClientRun:
-        """Send the prompts one after another in `folder`, in a new session or in the session `resume`."""
+        """Send the prompts one after another, with `folder` as the working folder.
+
+        resume: the id of the session to continue; None for a new session.
+        """
 
     @abstractmethod
     def configure(self) -> None:
@@ -75,7 +78,7 @@ class RealClient(ABC):
 
 
 class ClaudeCode(RealClient):
-    """The Claude Code of the PyPI package claude-agent-sdk."""
+    """The Claude Code program of the PyPI package claude-agent-sdk."""
 
     name = "claude-code"
 
@@ -127,7 +130,7 @@ class ClaudeCode(RealClient):
         return ClientRun(result["result"], result["session_id"], time.monotonic() - started, notices)
 
     def run(self, *arguments: str, folder: Path | None = None) -> str:
-        """The output of `claude ARGUMENTS`."""
+        """Run `claude ARGUMENTS` and return its output."""
         done = self._run([str(self.program), *arguments], folder or self.home)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

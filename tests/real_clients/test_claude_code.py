@@ -103,7 +103,7 @@ def recalled_by_tool(client: ClaudeCode, folder: Path, tool: str) -> str:
 
 
 def test_plugin_is_valid_and_installs(claude_code: ClaudeCode) -> None:
-    """The plugin passes the client's own strict validation, and is installed from this repository's marketplace."""
+    """The plugin for Claude Code passes the client's strict validation and installs from this repository."""
     claude_code.run("plugin", "validate", "--strict", str(REPOSITORY / "api" / "clients" / "claude_code"))
     claude_code.run("plugin", "validate", "--strict", str(REPOSITORY))
     claude_code.run("plugin", "marketplace", "add", str(REPOSITORY))

@@ -113,13 +113,16 @@ class World:
         return [await self.add(kind, content, **fields) for content in contents]
 
     async def search(self, query: str, scope: Scope = SCOPE, **fields: Any) -> SearchAnswer:
-        """The answer of a search by the retriever."""
+        """Search for `query` with the retriever and return its answer. fields: other fields of the request."""
         return await self.retriever.search(
             scope, SearchRequest.model_validate({"query": query, "namespace": "shop"} | fields)
         )
 
     async def retrieve(self, query: str, scope: Scope = SCOPE, **fields: Any) -> RetrieveAnswer:
-        """The answer of a retrieval by the retriever."""
+        """Retrieve a context for `query` with the retriever and return its answer.
+
+        fields: other fields of the request.
+        """
         return await self.retriever.retrieve(
             scope, RetrieveRequest.model_validate({"query": query, "namespace": "shop"} | fields)
         )
@@ -150,7 +153,7 @@ class HitRow(NamedTuple):
 
 
 def hit_rows(ranked: RankedCandidates) -> list[HitRow]:
-    """Rows of the hits of a ranking, best first."""
+    """The hits of a ranking as rows, best first."""
     return [
         HitRow(index + 1, memory_id, float(ranked.scores[index]), ranked.signals_at(index))
         for index, memory_id in enumerate(ranked.hit_ids)

@@ -71,7 +71,7 @@ class SlowStore(InMemoryStore):
         self.written: list[tuple[str, float, float]] = []
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Store the uses after a delay."""
+        """Store the use counts after a delay."""
         began = time.monotonic()
         await asyncio.sleep(0.05)
         await super().note_uses(scope, uses)
@@ -151,7 +151,7 @@ class FaultyStore(InMemoryStore):
         self.failed, self.written = asyncio.Event(), asyncio.Event()
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Raise for the first write; store the uses of later writes."""
+        """Raise RuntimeError on the first call; store the uses of later calls."""
         if not self.failed.is_set():
             self.failed.set()
             raise RuntimeError(scope.namespace)

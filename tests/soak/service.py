@@ -21,7 +21,7 @@ _VICTIMS = ("service and store", "store", "service")
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes of the soak tests: full or reduced."""
+    """Chooses between the full and the reduced sizes of the soak tests."""
 
     full: bool
 

@@ -45,7 +45,7 @@ class Writer:
 
 
 def _stored(client: httpx.Client, texts: list[str]) -> set[str]:
-    """Ids that a write reports as stored or merged; empty if the service refuses or is gone."""
+    """Write the texts and return the ids reported as stored or merged; empty if the service is gone or refuses."""
     items = [{"type": "semantic", "content": text} for text in texts]
     try:
         answer = client.post("/v1/memories/batch", json={"namespace": NAMESPACE, "items": items})

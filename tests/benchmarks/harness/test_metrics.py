@@ -113,7 +113,7 @@ def test_bootstrap_needs_values() -> None:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)])
 def test_percentile_is_the_nearest_rank(share: float, expected: int) -> None:
-    """The p-th percentile of 1..100 is p."""
+    """The 95th percentile of the numbers 1 to 100 is 95, and so on for other shares."""
     assert percentile(list(range(100, 0, -1)), share) == expected
 
 

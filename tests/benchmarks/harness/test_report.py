@@ -37,7 +37,7 @@ def test_columns_line_up() -> None:
     ("value", "shown"), [(0.0, "0.000"), (9.8765, "9.877"), (12.34, "12.3"), (-0.5, "-0.500"), (12_345.6, "12,346")]
 )
 def test_numbers_have_about_three_digits(value: float, shown: str) -> None:
-    """Floats are shown with about three significant digits."""
+    """The tables of a report show floats with about three significant digits."""
     assert f" {shown} |" in render_table(Table("t", ("x",), ((value,),))).splitlines()[-1]
 
 
@@ -56,7 +56,7 @@ def test_a_report_names_command_machine_and_notes() -> None:
 
 
 def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON file has the figures, the machine and the tables, and the text is printed."""
+    """The JSON file of a report has its figures, machine and tables. The report is also printed as text."""
     report = Report((TABLE,), (), {"violations": 0})
     publish("c", report, tmp_path / "out.json")
     written = json.loads((tmp_path / "out.json").read_text())

@@ -10,7 +10,7 @@ from benchmarks.harness.synthetic import questions, turns
 
 @given(st.integers(0, 50), st.integers(0, 1_000))
 def test_texts_are_distinct_and_reproducible(count: int, seed: int) -> None:
-    """The same seed gives the same texts, and all texts of a seed are different."""
+    """The same seed gives the same synthetic texts. All texts of a seed are different."""
     texts = list(turns(count, seed=seed))
     assert texts == list(turns(count, seed=seed))
     assert len({turn.text for turn in texts}) == count

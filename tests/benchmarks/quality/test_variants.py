@@ -83,14 +83,14 @@ async def test_an_ablation_sets_one_weight_to_zero(opened: Opened) -> None:
 
 
 async def test_wordless_queries_have_no_terms() -> None:
-    """`Wordless` drops the sparse terms of queries, and keeps the terms of documents."""
+    """The encoder `Wordless` removes the sparse terms of queries and keeps the terms of documents."""
     encoder = Wordless(FakeSparse())
     assert encoder.encode_query("harbour crane").indices.size == 0
     assert encoder.encode_document("harbour crane").indices.size == 2
 
 
 async def test_tokenless_queries_keep_their_dense_vector() -> None:
-    """`Tokenless` drops the token vectors of a query, and nothing else."""
+    """The embedder `Tokenless` removes the token vectors of queries and keeps their dense vectors."""
     inner = TokenEmbedder()
     embedder = Tokenless(inner)
     assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)

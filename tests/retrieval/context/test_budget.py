@@ -32,7 +32,10 @@ NO_OVERHEADS = Overheads(0, dict.fromkeys(LONG_TERM, 0))
 
 
 def plan(total: int, caps: dict[MemoryType, int] | None = None, oversize: Oversize = "skip") -> BudgetPlan:
-    """A budget plan over all long-term types."""
+    """A budget plan over all long-term types.
+
+    oversize: what happens to an entry that is too large ("skip", "cut", "excerpt").
+    """
     return BudgetPlan(total, LONG_TERM, caps or {}, oversize=oversize)
 
 
@@ -259,9 +262,9 @@ def test_utilization_is_high_with_enough_candidates(total: int) -> None:
 
 @given(st.lists(st.integers(1, 3_000), max_size=40), st.integers(0, 3_000))
 def test_working_items_share_their_budget(sizes: list[int], total: int) -> None:
-    """Working items never exceed their budget.
+    """The entries of working items never exceed the budget of working memory.
 
-    If excerpts of all items fit, no item is left out; if all items fit whole, none is cut.
+    If it has room for an excerpt of each item, no item is left out. If it has room for all whole items, none is cut.
     """
     working = MemoryType.WORKING
     rows = [(rank, working, tokens, None) for rank, tokens in enumerate(sizes, 1)]

@@ -14,7 +14,10 @@ LONG = FILLER * 20 + "Ana keeps the spare key under the blue pot. " + FILLER * 2
 
 
 def test_the_answering_sentence_is_chosen() -> None:
-    """An excerpt has the answering sentence and the sentences next to it, and marks what is left out."""
+    """An excerpt of a long memory has the sentence that answers the question and the sentences next to it.
+
+    It marks where text is left out.
+    """
     shown = best_sentences(LONG, "where is the spare key?", lambda text: len(text) <= 220)
     assert shown is not None
     assert "Ana keeps the spare key under the blue pot." in shown

@@ -40,7 +40,7 @@ def thread(name: str, *turns: Turn, summary: str = "", initial: str | None = Non
 
 
 def mentions(turns: tuple[Turn, ...], kind: str) -> tuple[PathMention, ...]:
-    """The newest mention of each file or image (`kind`) in the turns, newest first."""
+    """The newest mention of each file or image in the turns, newest first. kind: "files" or "images"."""
     newest = {path: PathMention(path, turn.index, turn.at) for turn in turns for path in getattr(turn, kind)}
     return tuple(sorted(newest.values(), key=lambda mention: mention.at, reverse=True))
 

@@ -181,7 +181,10 @@ class WhereCounted(FakeTokenizer):
 
 @pytest.mark.parametrize(("length", "on_loop"), [(LONG_TEXT, True), (LONG_TEXT + 10, False)])
 async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) -> None:  # noqa: FBT001
-    """Counting a long text does not block the event loop, as a million tokens take seconds."""
+    """The tokens of a long text are counted in a worker thread, because that may take seconds.
+
+    Counting does not block the event loop.
+    """
     tokenizer = WhereCounted()
     world = World(tokenizer=tokenizer)
     await world.add("semantic", "page " * (length // 5))
@@ -314,7 +317,7 @@ class CountingStore(InMemoryStore):
     reads = 0
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages of `ids`; counts the call."""
+        """Return the passages of `ids` and count the call."""
         self.reads += 1
         return await super().passages(scope, ids)
 

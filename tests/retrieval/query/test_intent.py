@@ -27,7 +27,10 @@ def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -
 
 @pytest.mark.anyio
 async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory: Path) -> None:
-    """A question that merely contains a word such as "task" or "deploy" is not recognised as either."""
+    """Queries such as "what is left to do?" ask for tasks, and queries such as "how do I deploy?" for instructions.
+
+    A question that merely contains the word "task" or "deploy" asks for neither.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     wishes = {
         Wish.TASKS: ("what is left to do?", "any reminders for Monday?", "do I still owe anybody an answer?"),

@@ -12,7 +12,7 @@ NO_WEIGHTS = dict.fromkeys(SIGNALS, 0.0)
 
 
 def request(query: str = "what is the plan", **fields: object) -> SearchRequest:
-    """A search request for this query."""
+    """A search request for `query`. fields: other fields of the request."""
     return SearchRequest.model_validate({"query": query, "namespace": "n"} | fields)
 
 
@@ -27,7 +27,7 @@ def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
 
 
 def test_the_balanced_profile_has_the_documented_weights() -> None:
-    """The weights are similarity 0.4, importance 0.3, recency 0.2 and access 0.1."""
+    """The weights of the profile "balanced" are similarity 0.4, importance 0.3, recency 0.2 and access 0.1."""
     expected = NO_WEIGHTS | {"similarity": 0.4, "recency": 0.2, "importance": 0.3, "access": 0.1}
     assert weights_for(request(profile="balanced")) == ("balanced", expected)
 

@@ -56,7 +56,7 @@ def test_a_budget_is_a_number_or_has_caps_by_type() -> None:
     ],
 )
 def test_a_malformed_request_is_refused(fields: dict[str, Any], message: str) -> None:
-    """The validation error of a malformed request says what is wrong."""
+    """A malformed request raises a ValidationError that says what is wrong."""
     with pytest.raises(ValidationError, match=message):
         RetrieveRequest.model_validate({**BASE, **fields})
 

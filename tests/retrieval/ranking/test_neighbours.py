@@ -17,7 +17,7 @@ NUMBERS = st.sampled_from([-(2**62), -3, -2, -1, 0, 1, 2, 3, 4, 5, 2**62, 2**62 
 
 
 def turn(number: int | None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC) -> CandidateRow:
-    """A turn with this sequence number in a session."""
+    """A turn with this sequence number in a session, as a candidate. None leaves the number or session out."""
     fields = {"seq": number, "session_id": session}
     return CandidateRow("id", kind, 0.5, None, {name: value for name, value in fields.items() if value is not None})
 

@@ -25,7 +25,7 @@ NO_TERMS = numbered(np.empty(0, np.uint32))
 
 
 def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float = 0.5) -> CandidateRow:
-    """A candidate with these sparse terms."""
+    """A candidate with these sparse terms, number of tokens and dense score."""
     payload = {
         "created_at": "2026-01-01T00:00:00Z",
         "content_hash": name,
@@ -122,7 +122,7 @@ def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
 
 
 def boosted_order(scores: list[float], *candidates: CandidateRow) -> list[str]:
-    """Ids of candidates with these scores after updates were boosted, best first."""
+    """The ids of the candidates, best first, after later statements among them were boosted as updates."""
     columns, array = make_candidates(candidates), np.array(scores)
     best = np.argsort(-(array + update_boosts(columns, array, array)), kind="stable")
     return [candidates[index].id for index in best]

@@ -123,7 +123,7 @@ def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
     ],
 )
 def test_an_open_intention_is_due_once_its_due_time_is_reached(fields: dict[str, Any], expected: float) -> None:
-    """An open intention is not due before its due time; a closed intention is never due."""
+    """The signal `due` of an open intention (task) is 0 before its due time. That of a closed intention is always 0."""
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
     candidates = make_candidates([CandidateRow("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
     assert due(candidates, NOW).tolist() == [expected]

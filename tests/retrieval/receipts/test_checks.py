@@ -24,7 +24,10 @@ COUNT = counter_for("markdown", FakeTokenizer())
 
 
 async def saved_receipt(world: World, **asked: Any) -> bytes:
-    """A receipt with its contents (entries and context), as a client saves it in a file."""
+    """Retrieve a context and return its receipt with the contents (entries and context), as clients save it.
+
+    asked: fields of the request.
+    """
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
     text = await world.receipts.text(SCOPE.tenant, answer.receipt_id)

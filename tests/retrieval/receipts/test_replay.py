@@ -35,7 +35,7 @@ async def retrieved(world: World, **fields: Any) -> tuple[str, list[str]]:
 
 
 async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
-    """The answer of replaying the receipt `receipt_id`."""
+    """Replay the receipt `receipt_id` and return the answer."""
     return await world.receipts.replay(SCOPE.tenant, receipt_id)
 
 
