@@ -164,9 +164,9 @@ class AgentContexts:
     async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
         """Build the context that `asked` describes. Due tasks in the context stay due: they are not marked as fired.
 
-        Raises InvalidRequest for an invalid request, for example if `variables` lacks a placeholder in the key of a
-        thread, and Unavailable if memories cannot be read. If threads cannot be read, the context has none, and its
-        `degraded` lists "threads".
+        Raises InvalidRequest for an invalid request, for example if `variables` has no value for a placeholder in the
+        key of a thread, and Unavailable if memories cannot be read. If threads cannot be read, the context has none,
+        and its `degraded` lists "threads".
         """
         model = None if asked.model is None else self.services.models().find(asked.model)
 

@@ -38,9 +38,10 @@ _RequestT = TypeVar("_RequestT", bound=RankedRequest)
 
 
 async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
-    """Search memories. Secrets in the query are redacted first. The metrics count parts that did not respond.
+    """Search memories. Secrets in the query are redacted first.
 
-    Raises InvalidRequest for an invalid filter or a secret in an id, and Unavailable if the search cannot run.
+    The metrics count the parts of the service that did not respond. Raises InvalidRequest for an invalid filter or a
+    secret in an id, and Unavailable if the search cannot run.
     """
     answer = await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
     services.metrics.note_context("search", 0, answer.degraded)
@@ -48,9 +49,10 @@ async def run_search(services: Services, scope: Scope, request: SearchRequest) -
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-    """Retrieve a context. Secrets in the query are redacted first. The metrics count the context's tokens.
+    """Retrieve a context. Secrets in the query are redacted first.
 
-    Raises InvalidRequest for an invalid filter or a secret in an id, and Unavailable if the retrieval cannot run.
+    The metrics count the context's tokens and the parts of the service that did not respond. Raises InvalidRequest for
+    an invalid filter or a secret in an id, and Unavailable if the retrieval cannot run.
     """
     answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
     services.metrics.note_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)

@@ -112,7 +112,7 @@ class HookAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """An AI client. name: as in its hooks' URL. title: name for users. model: the model if an event names no model."""
+    """An AI client. name: as in its hooks' URL. title: name for users. model: default for events that name none."""
 
     name: str
     title: str

@@ -167,7 +167,7 @@ class HtmlPage:
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
-        """Render `template` with the values `context`. The page lists `context["namespaces"]`, if it is there."""
+        """Render `template` with the values `context`. The navigation lists the namespaces in `context`, if any."""
         request = self.request
         values = {
             **_frame(visitor_of(request)),

@@ -56,7 +56,7 @@ def mcp_handler() -> ASGIRouteHandler:
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
-    """Lifespan context of the application. The first MCP call starts the MCP server, the context's end stops it."""
+    """Lifespan context of the application. The first MCP call starts the MCP server, and the context's end stops it."""
     mount: McpMount = app.state.mcp
     return mount.running()
 
@@ -81,7 +81,8 @@ class McpMount:
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a POST to /mcp.
 
-        Raises MethodNotAllowedException for other methods, and InvalidInput or InvalidRequest for invalid headers.
+        Raises MethodNotAllowedException for other methods, and InvalidInput or InvalidRequest for an invalid path or
+        header.
         """
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)

@@ -78,7 +78,8 @@ class McpConnection:
     def scope(self) -> Scope:
         """The scope (tenant, namespace and agents) that the call may read and write.
 
-        Raises InvalidRequest if the client must name an agent and does not, and AccessDenied if it may not be this one.
+        Raises InvalidRequest if the API key is bound to several agents and the client names none of them, and
+        AccessDenied if the client names another agent.
         """
         return self.caller.scope(self.namespace, None, self.agent)
 

@@ -16,7 +16,7 @@ from retrieval.answer import Answer
 
 
 class DecisionQuery(InNamespace):
-    """Which of the service's own decisions about memories to list: the newest `limit`. kind: only this kind."""
+    """Which decisions of the service about memories to list: the newest `limit`. kind: by default any kind."""
 
     kind: DecisionKind | None = None
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100

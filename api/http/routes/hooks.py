@@ -258,7 +258,7 @@ async def _thread_part(
 async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
     """Create an item of working memory for a new to-do.
 
-    It replaces the item that this session already has for the to-do, and is cleared when the to-do is completed.
+    The item replaces an item that this session already has for the to-do. It is cleared when the to-do is completed.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)

@@ -95,7 +95,7 @@ class ItemsSearch(AsAgent):
 
 
 class PathsIn(AsAgent):
-    """Which paths of keyed items to list: paths whose labels meet all of `match`, cut to at most `max_depth` labels."""
+    """Which paths of keyed items to list: those that meet all conditions in `match`, cut to `max_depth` labels."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None

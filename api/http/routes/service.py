@@ -57,7 +57,7 @@ async def live() -> HealthAnswer:
 
 @Endpoint("GET /health/ready", role=None, also={503: HealthAnswer})
 async def ready(services: AppServices) -> Response[HealthAnswer]:
-    """Check whether every resource that the service needs answers."""
+    """Check whether all resources that the service needs respond."""
     checks = await ping_all(services.pings)
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))

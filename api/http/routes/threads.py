@@ -206,7 +206,7 @@ async def post_context(
 ) -> ContextAnswer:
     """Build the context of a thread in a token budget.
 
-    The thread's turns in the context are marked as used, so that LRU policies remove them later. The default budget is
+    The thread's turns in the context are marked as used, so that LRU policies keep them longer. The default budget is
     the maximum that the thread's policy sets, or else the part of the model's context window that is meant for history.
     If the tokenizer only approximates the model's count, the context stays smaller by the margin known for the model.
     """

@@ -275,8 +275,8 @@ class ContextAnswer(Answer):
 class FlushAnswer(Answer):
     """The result of a flush, which removes turns from a thread and stores them as memories.
 
-    flushed: number of turns removed. tokens_before, tokens_after: size of the thread. summary: text that replaces the
-    removed turns in the thread. memory_ids: ids of the memories that store these turns.
+    flushed: number of turns removed, or that a dry run would remove. tokens_before, tokens_after: size of the thread.
+    summary: text that replaces the removed turns in the thread. memory_ids: ids of the memories that store these turns.
     """
 
     flushed: int

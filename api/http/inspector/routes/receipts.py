@@ -96,7 +96,7 @@ async def list_of_receipts(request: ApiRequest, services: AppServices, page: Liv
 
 @View("GET /memory/receipts")
 async def receipts_of_memory(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """Show recent receipts with the memory in the URL among their candidates: to htmx as a fragment, else a page."""
+    """Show recent receipts with the URL's memory among their candidates: an HTML fragment for htmx, else a page."""
     asked = read_address(request, MemoryReceiptsAddress)
     scope = request.scope_in(asked.namespace)
     listed = await list_receipts(
@@ -134,7 +134,7 @@ async def replay_receipt(request: ApiRequest, services: AppServices, page: LiveP
 
 @View("POST /receipt/context")
 async def show_context(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """Show the context that a receipt records, rendered again: to htmx as a fragment, else on the receipt's page."""
+    """Show a receipt's context, rendered again: as an HTML fragment for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     tenant = request.auth.tenant

@@ -31,7 +31,7 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """Parameters of a session's page. cursor: where its memories begin. before: only receipts older than this one."""
+    """Parameters of a session's page. cursor: where its memories begin. before: id of a receipt; only older ones."""
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
