@@ -226,7 +226,10 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """Render the threads in `budget` tokens. Each may take the free tokens divided by the count of threads left."""
+        """Render the threads in at most `budget` tokens.
+
+        Each thread may use an equal share of the tokens that are still free, and leaves the rest to the later threads.
+        """
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"

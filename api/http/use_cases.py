@@ -89,7 +89,10 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The texts that the filter `value` compares with id fields. inside: `value` is compared with an id field."""
+    """The texts that the filter `value` compares with fields that hold ids.
+
+    inside: whether `value` is not a whole filter, but what a filter compares such a field with.
+    """
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))

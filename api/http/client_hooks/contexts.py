@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The text around a context. limit: maximum tokens of this text and the context, as `tokenizer` counts."""
+    """The text around the context in the answer to a hook. limit: maximum tokens of both, as `tokenizer` counts."""
 
     event: InjectingEvent
     introduction: str
@@ -133,7 +133,10 @@ class ClientContexts:
         return await self._answer(scope, frame, request, shown)
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
-        """Answer a session's start with open tasks and recent memories not shown before; empty if there are none."""
+        """Answer the hook of a session's start with open tasks and recent memories.
+
+        Memories that the session was shown before are left out. The answer is empty if none remain.
+        """
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -259,7 +262,10 @@ def _statements(text: str) -> set[str]:
 
 
 def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """A filter that excludes memories of the session since its last compaction: the client's history has their text."""
+    """A filter that excludes memories created by the session since its last compaction (summary of its history).
+
+    The client's history still contains what these memories say.
+    """
     said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
         said["created_at"] = {"gte": rfc3339(shown.since)}

@@ -95,7 +95,10 @@ class ItemsSearch(AsAgent):
 
 
 class PathsIn(AsAgent):
-    """Which paths of keyed items to list: those that meet all conditions in `match`, cut to `max_depth` labels."""
+    """Which paths of keyed items to list. match: conditions on their first or last labels, all of which must be met.
+
+    max_depth: cut longer paths to this many labels.
+    """
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None

@@ -124,7 +124,7 @@ async def get_thread(
 ) -> PageAnswer:
     """Read a thread and a page of its turns.
 
-    Reading marks the turns in the answer as used: LRU policies remove the least recently used turns first.
+    The call marks the turns in the answer as used now. LRU policies remove the least recently used turns first.
     """
     scope = await _readable(request, services, params, thread_id)
     content = await services.threads.store.page(scope, thread_id, params.offset, params.limit)
@@ -138,7 +138,8 @@ async def get_turns(
 ) -> TurnsAnswer:
     """List the turns of a thread, oldest first.
 
-    With `include_flushed`, turns that were moved to memories are listed too. Listing a turn does not delay its removal.
+    With `include_flushed`, turns that were moved to memories are listed too. The call does not count as use of the
+    turns, which would delay their removal under an LRU policy.
     """
     scope = await _readable(request, services, params, thread_id)
     turns = await services.threads.turns(scope, thread_id, include_flushed=params.include_flushed)

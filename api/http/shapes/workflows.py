@@ -263,6 +263,10 @@ class WorkflowHistoryAnswer(Answer):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """A workflow continued with an input. history: text from before the input. version: number of the input's event."""
+    """The answer to a call that continued a workflow: the call appended an input as the workflow's next event.
+
+    history: text of the history before this event. version: number of this event. redactions: number of secrets removed
+    from the input, by kind.
+    """
 
     redactions: Redactions = None

@@ -150,7 +150,10 @@ async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 async def _links(services: Services, scope: Scope, memory: Memory) -> list[ShownLink]:
-    """At most MAX_LINKED links (such as contradictions) of `memory`, then those of at most MAX_LINKED others to it."""
+    """The links (such as contradictions) between `memory` and other memories.
+
+    The first are at most MAX_LINKED links from `memory`; then come links to it from at most MAX_LINKED other memories.
+    """
     forth = memory.links[:MAX_LINKED]
     others = await services.store.get(scope, [link.to for link in forth])
     listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
@@ -162,7 +165,10 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[Shown
 
 
 async def _conversation(services: Services, scope: Scope, memory: Memory) -> list[Memory]:
-    """The memory and its neighbours in time in its session, oldest first. Empty for working memory or no session."""
+    """The memory and its neighbours in time in its session, oldest first.
+
+    Empty for an item of working memory, and for a memory without a session.
+    """
     if memory.session_id is None or memory.type is MemoryType.WORKING:
         return []
     session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at

@@ -31,7 +31,10 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """Parameters of a session's page. cursor: where its memories begin. before: id of a receipt; only older ones."""
+    """Parameters of a session's page.
+
+    cursor: where the list of its memories begins. before: show only receipts older than the receipt with this id.
+    """
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
