@@ -30,7 +30,7 @@ def free_port() -> int:
 class Process:
     """A `python -m api` child process on a free port with its data in `home`. log: the file with its output.
 
-    settings: service settings by name, passed as environment variables (`port` as REMEMBRANCER_PORT).
+    settings: service settings by name, passed as environment variables, such as `keys` as REMEMBRANCER_KEYS.
     """
 
     def __init__(self, home: Path, encoder: Path, *arguments: str, **settings: str) -> None:

@@ -95,7 +95,10 @@ def test_the_product_passes_a_scenario_of_the_mcp_suite(product: str, scenario: 
 def test_the_mcp_route_passes_a_scenario_that_needs_the_suites_tools(
     fixtures: str, scenario: str, version: str
 ) -> None:
-    """The scenario passes if the product's /mcp route serves the suite's own tools, prompts and resources."""
+    """A scenario that needs the conformance suite's own tools, prompts or resources passes.
+
+    The product's /mcp route serves them in place of the product's.
+    """
     run(fixtures, scenario, version)
 
 

@@ -25,7 +25,10 @@ Open: TypeAlias = Callable[[int], AnswerStore]
 
 
 class MovableClock:
-    """A clock that tests set. It starts at the real time, because Redis servers expire keys by their own clocks."""
+    """A clock that moves only when a test sets it.
+
+    It starts at the real time, because servers expire keys by their clocks.
+    """
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)

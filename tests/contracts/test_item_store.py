@@ -301,7 +301,7 @@ async def test_large_values_are_read_in_several_pages(puts: Puts) -> None:
 
 
 async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope: Scope) -> None:
-    """The same path and key name separate items in each tenant, namespace and agent, and for calls without an agent."""
+    """Items with the same path and key are separate for each tenant, namespace and agent, and without an agent."""
     scopes = [
         scope,
         replace(scope, agent_id="ann"),

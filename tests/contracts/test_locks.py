@@ -46,7 +46,7 @@ async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
 
 
 async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
-    """Locks with the same name in different scopes, or one of them without a scope, can be held at the same time."""
+    """Locks with the same name but different scopes, or without a scope, can be held at the same time."""
     scope = fresh_scope()
     requests = [LockRequest("x", scope), LockRequest("x", fresh_scope()), LockRequest(str(scope.namespace))]
     leases = [await locks.acquire(request) for request in requests]

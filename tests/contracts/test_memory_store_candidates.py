@@ -25,7 +25,7 @@ QUERY = make_dense(999)
 
 
 def corpus(scope: Scope, size: int) -> list[Record]:
-    """Records number 0 to `size` - 1; record n has each of the sparse terms 2, 3, 5 and 7 that divides n."""
+    """`size` records. Record number n has each of the sparse terms 2, 3, 5 and 7 by which n is divisible."""
     return [
         make_record(
             make_memory(KIND, f"text {n}", scope, importance=n % 10 + 1),
@@ -88,7 +88,10 @@ async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
 
 
 async def test_a_dense_or_sparse_query_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
-    """Candidates of a search with only a dense query have no sparse score (None), and the other way round."""
+    """A search with only a dense query gives no sparse score (None).
+
+    A search with only a sparse query gives no dense score.
+    """
     records = corpus(scope, 12)
     await store.upsert(scope, records)
     dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))

@@ -22,7 +22,7 @@ QUERY = make_dense(999)
 
 
 def make_tokens(seed: int, count: int) -> TokenVectors:
-    """Random unit vectors as token vectors; each number is multiplied by 127 and rounded to an int8."""
+    """`count` random token vectors of length 1, with numbers multiplied by 127 and rounded to int8."""
     states = np.random.default_rng(seed).standard_normal((count, 128))
     tokens: TokenVectors = np.rint(states / np.linalg.norm(states, axis=1, keepdims=True) * 127).astype(np.int8)
     return tokens

@@ -113,9 +113,9 @@ async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> i
 
 
 async def test_erasing_a_namespace_keeps_other_receipts_and_the_hash_chain(store: ReceiptStore, scope: Scope) -> None:
-    """Erasing a namespace keeps the receipts of other namespaces.
+    """Erasing a namespace keeps the receipts of other namespaces. The tenant's next receipt names the last erased one.
 
-    The tenant's next receipt has the last erased receipt's hash. Erasing a single memory erases no receipt.
+    Receipts are not erased for a single memory.
     """
     elsewhere = Scope(scope.tenant, "elsewhere")
     erased = [await append(store, scope, body(number)) for number in range(3)]
@@ -152,7 +152,10 @@ async def test_receipts_and_their_chain_expire(live: LiveClient, scope: Scope) -
 
 
 async def test_latest_receipts_are_listed_newest_first(store: ReceiptStore, scope: Scope) -> None:
-    """A list has the namespace's receipts only. A list that should continue after an unknown receipt id is empty."""
+    """The latest receipts of the namespace are listed newest first, in pages.
+
+    A page that should begin after an unknown receipt id is empty.
+    """
     elsewhere = Scope(scope.tenant, "elsewhere")
     ids = [receipt_id(NOW + timedelta(milliseconds=number)) for number in range(5)]
     texts = [(await append(store, scope, {**body(number), "id": ids[number]})).text for number in range(5)]

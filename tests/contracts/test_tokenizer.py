@@ -72,7 +72,10 @@ def test_truncate_of_long_texts_fits(tokenizer: Tokenizer, text: str, limit: int
 @settings(deadline=None, max_examples=400)
 @given(first=ANY, second=ANY, mark=st.sampled_from("-#<"))
 def test_counts_add_up_at_line_ends(tokenizer: Tokenizer, first: str, second: str, mark: str) -> None:
-    """If a text ends with a newline and the next begins with "-", "#" or "<", their counts add up."""
+    """The token count of two joined texts is the sum of their counts if the first text ends with a newline.
+
+    The second text begins with "-", "#" or "<".
+    """
     left, right = f"{first}\n", f"{mark}{second}"
     assert tokenizer.count(left + right) == tokenizer.count(left) + tokenizer.count(right)
 

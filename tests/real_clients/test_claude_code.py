@@ -56,7 +56,10 @@ def test_tools_reach_the_memories_of_the_project(installed: ClaudeCode, service:
 def test_uninstalling_removes_every_trace_from_the_settings(
     claude_code: ClaudeCode, service: MemoryService, tmp_path: Path
 ) -> None:
-    """After uninstalling, no settings file of Claude Code names the service, even if Claude Code saved its settings."""
+    """After uninstalling, no settings file of Claude Code names the service.
+
+    Claude Code saved its settings between installing and uninstalling.
+    """
     folder = tmp_path / "project"
     folder.mkdir()
     claude_code.ask(folder, "Hello.")

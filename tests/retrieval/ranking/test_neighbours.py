@@ -1,4 +1,4 @@
-"""Values of turns next to each candidate in its session, compared with a plain implementation."""
+"""Values, such as similarities, of the turns next to each candidate, compared with a plain implementation."""
 
 from __future__ import annotations
 

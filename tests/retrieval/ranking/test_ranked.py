@@ -57,7 +57,7 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
 
 
 def test_a_repeated_hit_becomes_a_duplicate() -> None:
-    """A hit whose text another hit repeats is moved from the hits to the front of the duplicates."""
+    """If hit c repeats hit a, c is moved from the hits to the front of the duplicates, as a duplicate of a."""
     ranked = ranking().without_repeats({"c": "a"})
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))

@@ -175,7 +175,7 @@ def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]])
 
 
 def test_a_boost_is_explained_by_a_signal() -> None:
-    """The boost of an update is the signal `current`, so that a score is still the weighted sum of its signals."""
+    """The boost of an update is reported as the signal `current`. The score stays the weighted sum of the signals."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     scoring = Scoring(weights, NOW, request.query)
@@ -204,7 +204,7 @@ def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
 
 
 def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> None:
-    """If b is raised above a because it contradicts a, the later update c is then raised above b."""
+    """If memory b ranks above a because it contradicts a, a later update c ranks above b."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}

@@ -78,7 +78,7 @@ def test_similarity_lies_between_0_and_1(scores: list[tuple[float, float]]) -> N
 
 @given(pairs, st.integers(0, 29))
 def test_similarity_is_monotonic_in_both_searches(scores: list[tuple[float, float]], chosen: int) -> None:
-    """A candidate whose dense and sparse scores are both at least as high as another's has no lower similarity."""
+    """If a candidate's dense and sparse scores are at least as high as another's, its similarity is not lower."""
     dense, sparse = np.array([d for d, _ in scores]), np.array([s for _, s in scores])
     fused = similarity(dense, sparse)
     index = chosen % len(scores)
