@@ -1,4 +1,4 @@
-"""Working items and turns of threads that were acknowledged are stored, although the service and Redis are killed."""
+"""Acknowledged working items and turns of threads are stored, although the service and the Redis server are killed."""
 
 from __future__ import annotations
 
