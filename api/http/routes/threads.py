@@ -209,6 +209,7 @@ async def post_context(
 
     The thread's turns in the context are marked as used, so that LRU policies keep them longer. The default budget is
     the maximum that the thread's policy sets, or else the part of the model's context window that is meant for history.
+    A larger budget than the policy's maximum is reduced to it.
     If the tokenizer only approximates the model's count, the context stays smaller by the margin known for the model.
     """
     scope = await _readable(request, services, params, thread_id)
