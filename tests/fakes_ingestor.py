@@ -15,7 +15,7 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 
 def plain_ingestor(store: MemoryStore, clock: Clock, embedder: Embedder | None = None, **changes: Any) -> Ingestor:
-    """An ingestor that refuses and changes nothing except secrets: it has no gates, no reviewers and fake encoders.
+    """An ingestor that only redacts secrets: it has no gates and no reviewers.
 
     changes: fields of the ingestor to replace.
     """

@@ -16,10 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, scope: Scope) -> None:
-    """A call that patches a memory with a lower fence than an earlier patch raises LockLost.
-
-    Other memories of the call are patched.
-    """
+    """A patch with a lower fence than an earlier patch raises LockLost. The call's other memories are patched."""
     memory, other = (make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b"))
     await keep(store, scope, memory, other)
     await store.patch(scope, {memory.id: {"importance": 8}}, fence=20)
@@ -36,10 +33,7 @@ async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, s
 
 
 async def test_a_patch_with_an_equal_or_higher_fence_succeeds(store: MemoryStore, scope: Scope) -> None:
-    """A patch with an equal or higher fence than the last patch, or without a fence, is applied.
-
-    Missing memories are not created.
-    """
+    """A patch with an equal or higher fence, or without one, is applied. Missing memories are not created."""
     memory = make_memory(MemoryType.WORKING, "a", scope)
     missing = make_memory(MemoryType.WORKING, "missing", scope)
     await keep(store, scope, memory)

@@ -40,10 +40,7 @@ def test_redaction_finds_marked_secrets(name: str, recall: float) -> None:
 
 
 def test_redaction_finds_secrets_in_many_formats() -> None:
-    """In the texts on which the secret detector was trained, redaction removes 94 % of the secrets.
-
-    It changes at most 3 % of the texts without a secret.
-    """
+    """At least 94 % of the secrets in training texts are removed. At most 3 % of texts without secrets change."""
     caught, altered = [], []
     for text, marks in marked_texts("training/secrets"):
         redacted = redact(text)
@@ -92,10 +89,7 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
 async def test_the_judge_recognises_trivial_texts(
     embedder: Embedder, name: str, precision: float, recall: float
 ) -> None:
-    """The judge, the model that rates what is worth keeping, separates trivial texts from statements with this quality.
-
-    It was not trained on these texts.
-    """
+    """The judge, a model that rates what is worth keeping, recognises trivial texts that it was not trained on."""
     judge, labelled = Judge.shipped(), rows(name)
     embeddings = await embedder.embed_documents([row["text"] for row in labelled])
     counts = count(
@@ -138,10 +132,7 @@ async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -
 @pytest.mark.anyio
 @pytest.mark.parametrize(("name", "floor"), [("types", 0.85), ("types_heldout", 0.67)])
 async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: float) -> None:
-    """The classifier finds the memory type of texts that it was not trained on, with at least the F1 score `floor`.
-
-    The F1 score is the mean over the four long-term types.
-    """
+    """On texts that it was not trained on, the classifier finds memory types with a macro F1 of at least `floor`."""
     classifier = Classifier(embedder, Judge.shipped())
     found = [(row["text"], row["type"], str((await classifier.classify(row["text"])).type)) for row in rows(name)]
     kinds = sorted({expected for _, expected, _ in found})
