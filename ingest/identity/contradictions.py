@@ -46,7 +46,7 @@ _SCOPE_WORD = 40
 
 @dataclass(slots=True)
 class Timeline:
-    """Orders facts by time: each is valid until a newer fact replaces it. states: the facts and the changes to them."""
+    """Adds facts, and decides which known facts they replace or contest. states: the known facts and the changes."""
 
     states: States
     _parsed: dict[str, Statement] = field(default_factory=dict)
@@ -54,8 +54,8 @@ class Timeline:
     def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
         """Add the fact `newer`; end the facts in `near` that it replaces, and mark those that it contests.
 
-        If a fact in `near` begins later and replaces `newer`, then `newer` is ended and contests nothing. If a fact in
-        `near` was replaced before, the last fact in its chain of successors is compared with `newer`, too.
+        near: stored facts similar to `newer`. If one was replaced before, the fact that is valid in its place is
+        compared, too. If a fact that begins later than `newer` replaces it, `newer` is ended and contests nothing.
         """
         facts = self.states.memories
         facts[newer.id] = newer
@@ -83,7 +83,7 @@ class Timeline:
             self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
 
     def verdict(self, arriving: Memory, near: Neighbour) -> Verdict:
-        """Whether the newer of two facts (by `valid_from`) replaces or contests the older one, and how strongly."""
+        """Whether the fact that became valid later replaces or contests the other fact, and how strongly."""
         newer, older = arriving, near.memory
         if older.valid_from > newer.valid_from:
             newer, older = older, newer
@@ -109,9 +109,9 @@ class Timeline:
 
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], states: States) -> None:
-    """Compare each fact of `arriving` with stored facts, and add the changes of states to `states`.
+    """Compare each fact of `arriving` with stored facts, and record in `states` which are replaced or contested.
 
-    near: for the id of each arriving fact, the stored facts to compare it with.
+    near: the stored facts to compare with, by the id of the arriving fact.
     """
     timeline = Timeline(states)
     for fact in arriving:
@@ -119,9 +119,10 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
 
 
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
-    """Decide again which of `others` the fact `fact_id` replaces or contests, as if it were stated now.
+    """Decide which of `others` the fact `fact_id` replaces or contests, for example after its text was edited.
 
-    A replaced fact ends when the fact `fact_id` begins, or now if the replaced fact began later than that.
+    The fact is judged as the newest, whenever it began. A replaced fact ends at the beginning of the fact `fact_id`, or
+    now if the replaced fact began later.
     """
     fact = states.memories[fact_id]
     near = [Neighbour(other, None) for other in others]
@@ -140,7 +141,7 @@ def still_contradicts(newer: Memory, edited: Memory, now: datetime) -> bool:
 
 
 def _is_other_scope(newer: Memory, older: Memory) -> bool:
-    """Whether the facts are about different things, by conflicting tags or different words under one metadata key."""
+    """Whether conflicting tags, or different words for one metadata key, show that two facts differ in subject."""
     new_tags, old_tags = set(newer.tags), set(older.tags)
     other_tags = bool(new_tags and old_tags) and not (new_tags <= old_tags or old_tags <= new_tags)
     return other_tags or any(
@@ -177,9 +178,9 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """The ids of the facts that each fact in `memories` may have replaced, by the id of that fact.
+    """For each fact in `memories`, by its id, the ids of the facts that it may have replaced.
 
-    They are the targets of its links `contradicts`. Facts without such links are left out.
+    These are the targets of its links `contradicts`. A fact without such links has no entry.
     """
     return {
         memory.id: ids

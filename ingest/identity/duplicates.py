@@ -95,13 +95,13 @@ class WritePlan:
     writes: list[PlannedWrite] = field(default_factory=list)
 
     def insert(self, index: int, memory: Memory) -> None:
-        """Plan to store `memory`. index: position of the arriving memory that it was made from."""
+        """Add to this plan that `memory` is stored. index: position of the arriving memory that it was made from."""
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
         self.writes.append(PlannedWrite(memory.id))
 
     def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
-        """Plan to set `fields` of `known`, a memory that is stored or about to be stored; return the changed memory."""
+        """Add to this plan that `fields` of the existing memory `known` are set. Returns `known` with these fields."""
         changed = changed_fields(known, known.model_copy(update=fields))
         self.writes.append(PlannedWrite(known.id, reason, changed))
         if not changed:
@@ -117,7 +117,10 @@ class WritePlan:
 
 
 def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
-    """Decide for each of `arriving` whether to store or merge it. stored: stored memories by id."""
+    """Decide for each memory in `arriving` whether to store it, or to merge it into the memory with the same id.
+
+    stored: the memories in the store that have the id of an arriving memory, by id.
+    """
     plan = WritePlan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}
@@ -241,7 +244,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event or task in `near` that `memory` copies, sent again with another day or hour; None if there is none."""
+    """The event or task in `near` of which `memory` is the same message, sent again with another time; or None."""
     if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
         return None
     again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once
@@ -256,7 +259,7 @@ def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
 
 
 def _is_sent_again(memory: Memory, other: Memory) -> bool:
-    """Whether `other` is the same write or message as `memory`, sent again. If so, it adds no evidence."""
+    """Whether `other` is `memory` sent again (same source or same message), so that it is no further evidence."""
     return same_place(memory, other) or _said_once(memory, other)
 
 
@@ -277,7 +280,7 @@ def statement(memory: Memory) -> _Statement:
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether `statement` is equal for both memories, and no command option differs, such as `-c` and `-C`."""
+    """Whether both memories make the same statement. Texts that differ in a command option, as -c and -C, do not."""
     if statement(memory) != statement(other):
         return False
     first, second = normalise(memory.content), normalise(other.content)
@@ -285,7 +288,7 @@ def same_statement(memory: Memory, other: Memory) -> bool:
 
 
 def told_apart(memory: Memory, other: Memory) -> bool:
-    """Whether a merge of these two memories was undone. A link of strength 0 between them records this."""
+    """Whether a merge of these memories was undone, so that they stay two. A link of strength 0 records this."""
     return not {other.id, memory.id}.isdisjoint(link.to for link in (*memory.links, *other.links) if link.strength == 0)
 
 

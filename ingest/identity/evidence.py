@@ -115,7 +115,7 @@ def _kind(word: str, at: int) -> str:
 
 
 def features(newer: Statement, older: Statement, cosine: float, telling: float) -> dict[str, float]:
-    """The features of a pair of statements, by name.
+    """The values of the features that compare two statements, by feature name.
 
     cosine: similarity of their vectors. telling: log odds that `newer` reports a change, estimated from its words.
     """
@@ -131,7 +131,7 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
 
 def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
-    """For each of `stems`, whether it is among `others`; long stems match by their first _PREFIX letters."""
+    """For each stem in `stems`, whether `others` has it, or a long stem with the same first _PREFIX letters."""
     whole, prefixes = set(others), {stem[:_PREFIX] for stem in others if len(stem) >= _PREFIX}
     return [stem in whole or (len(stem) >= _PREFIX and stem[:_PREFIX] in prefixes) for stem in stems]
 
@@ -141,8 +141,7 @@ def _overlap(
 ) -> dict[str, float]:
     """Features that say how much of each text is also in the other, and how both begin.
 
-    in_older: for each word of `newer`, whether it is in `older`, too. in_newer: for each word of `older`, whether it is
-    in `newer`, too.
+    in_older, in_newer: for each word of `newer` (`older`), whether the other text has it, too.
     """
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {
@@ -169,7 +168,10 @@ def _mean(marks: Iterable[bool], default: float) -> float:
 
 
 def _values(newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]) -> dict[str, float]:
-    """Features that say whether words of each kind were kept, added, lost or exchanged, and whether units agree."""
+    """Features that say which kinds of words (number, time, name, word) only one text has, and whether units agree.
+
+    in_older, in_newer: for each word of `newer` (`older`), whether the other text has it, too.
+    """
     found: dict[str, float] = {"same unit": float(bool(_units(newer) & _units(older)))}
     found["same measure"] = float(bool(_measures(newer) & _measures(older)))
     for kind in ("number", "time"):
@@ -239,7 +241,10 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
 def _subjects(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """Features that compare the subjects of both texts (words before the verb), and their values (all other words)."""
+    """Features that compare the subjects of both texts (words before the verb), and their values (all other words).
+
+    in_older, in_newer: for each word of `newer` (`older`), whether the other text has it, too.
+    """
     old_subject, new_subject = older.content(0, older.verb), newer.content(0, newer.verb)
     old_value = older.content(older.verb)
     verb = older.lower[older.verb] if older.verb < len(older.lower) else ""
@@ -260,8 +265,8 @@ def _subjects(
 
 
 def has_same_form(evidence: Mapping[str, float]) -> bool:
-    """Whether two texts differ only in one number or time after the verb. evidence: the `features` of the pair.
+    """Whether two texts differ only in one number or time after the verb. evidence: their features, by name.
 
-    An exchanged name does not count: its form does not tell whether it is a place, a person or a tool.
+    A different name does not count: its form does not tell whether it is a place, a person or a tool.
     """
     return bool(evidence["one value"] and (evidence["number exchanged"] or evidence["time exchanged"]))

@@ -42,13 +42,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UpdateModel:
-    """The trained weights by which two statements are judged.
+    """Trained model (boosted decision trees) that judges whether a newer statement replaces or contests an older one.
 
     words, word_bias: weight of each term of the newer text, and a constant; their sum is the feature "telling". names:
     names of the features, in the order in which the trees number them. feature, threshold, left, right, value: the
     nodes of the trees (tested feature and its threshold, indexes of both children, output), as arrays of shape (trees,
-    nodes). Both children of a leaf are the leaf itself. base: added to the trees' outputs. replaces, contests: lowest
-    probability at which the newer text replaces or contests the older one.
+    nodes). Both children of a leaf are the leaf itself. base: added to the sum of the trees' outputs. replaces,
+    contests: lowest probability at which the newer text replaces or contests the older one.
     """
 
     words: Mapping[str, float]
@@ -88,7 +88,7 @@ class UpdateModel:
         return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
 
     def probability(self, evidence: Mapping[str, float]) -> float:
-        """Probability that the newer of two statements updates a value of the older one. evidence: their `features`."""
+        """Probability that the newer of two statements updates a value of the older one. evidence: feature values."""
         row = np.array([evidence[name] for name in self.names], dtype=np.float32)
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.intp)

@@ -31,8 +31,8 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
 
     The merged memory is pinned if either memory is. It has the later expiry (none if either never expires), the higher
     importance, and all tags, links, sources and metadata up to their limits. Where a metadata key differs, `again`
-    wins. Type-specific fields that `known` lacks come from `again`. `with_evidence` and `with_wording` give further
-    fields.
+    wins. Type-specific fields that `known` lacks come from `again`. Evidence count, sessions and wordings are not
+    included: the caller adds them by `with_evidence` and `with_wording`.
     """
     source, *sources = [*_distinct([*sources_of(known), *sources_of(again)]), None]
     return {
@@ -49,7 +49,7 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
 
 
 def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
-    """The merged fields `evidence_count` (sum of both memories) and `source_sessions` (sessions of both)."""
+    """Fields to set when two memories are merged: `evidence_count`, the sum, and `source_sessions`, those of both."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
 

@@ -54,9 +54,9 @@ def is_public(memory: Memory) -> bool:
 async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, now: datetime) -> Neighbours:
     """Find the stored memories of the same type that are similar to each memory of `arriving`.
 
-    They are returned by the index of the arriving memory, with their state at `now`. Facts may contradict each other at
-    a lower cosine than duplicates have. So a fact's neighbours need no minimum cosine, and include facts that come
-    earlier in `arriving`. Raises the errors of the store.
+    Returns them by the index of the arriving memory, with the states that they have at `now`. For a fact there is no
+    minimum cosine, because facts that contradict each other may be less similar than duplicates. Facts that come
+    earlier in `arriving` are included for it, too. Raises the errors of the store.
     """
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
@@ -76,7 +76,7 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
 async def _nearest(
     store: MemoryStore, scope: Scope, searched: Arriving, now: datetime, where: Filter | None = None
 ) -> dict[int, list[Neighbour]]:
-    """The stored memories nearest to each memory of `searched`, by its index. where: a filter that they must match."""
+    """The stored memories nearest to each memory of `searched`, by its index. where: filter for stored memories."""
     candidates = await store.candidates(scope, [_search(*each, where) for each in searched.values()])
     cosines = {
         index: _same_words(vectors, hits) if memory.type is MemoryType.EPISODIC else _cosines(memory.type, hits)
@@ -91,10 +91,10 @@ async def _nearest(
 
 
 def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> CandidateSearch:
-    """The search for the neighbours of `memory`. where: a filter that they must match.
+    """The search for stored memories that are similar to `memory`. where: filter for stored memories.
 
-    Events are searched by their words only. The dense vector of an event depends on its day, and that of a conversation
-    turn on the turns before it, so it may differ when the same event is written again.
+    Events are searched by their words only. An event written again may have another dense vector, because the vector
+    of an event depends on its day, and that of a conversation turn on the turns before it.
     """
     if memory.type is MemoryType.EPISODIC:
         return CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
@@ -102,9 +102,9 @@ def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> Candidate
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
-    """Ids of the hits with at least the share SHARED_TERMS of an event's terms, each mapped to None (no cosine).
+    """Ids of the search hits that contain at least the share SHARED_TERMS of an event's heaviest terms.
 
-    vectors: the event's vectors.
+    Each id is mapped to None in place of a cosine, because events are compared by words. vectors: those of the event.
     """
     [terms] = term_column([heaviest(vectors.sparse)])
     shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)
@@ -112,7 +112,7 @@ def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
-    """Cosine of each search hit by memory id, without hits below the minimum of the type `kind` (none for facts)."""
+    """Cosine of each search hit by memory id. Hits below the minimum cosine of the type are left out, except facts."""
     if hits.dense is None:
         return {}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
@@ -121,7 +121,7 @@ def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
 
 
 def _earlier_facts(arriving: Arriving) -> dict[int, list[Neighbour]]:
-    """For each fact in `arriving`, by its index, the nearest facts among those before it in `arriving`."""
+    """The most similar facts that come before each fact in the list `arriving`, by the index of the latter fact."""
     facts = [index for index, (memory, _) in arriving.items() if memory.type is MemoryType.SEMANTIC]
     if not facts:
         return {}

@@ -1,8 +1,8 @@
 """Tells whether two texts say the same thing in other words, by their similarity and the words in which they differ.
 
-Sentence vectors see no difference between "moved to Monday" and "moved to Tuesday". So two texts of the same form, in
-which one word is exchanged for another, never count as saying the same. Nor do texts with different numbers, or of
-which only one has a negation.
+Sentence vectors hardly tell "moved to Monday" from "moved to Tuesday". So texts that share about half of their words,
+but differ in the words at one place, never say the same. Nor do texts with different numbers, or if only one has a
+negation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"\d[\d.,:]*")
 
 
 def says_the_same(first: str, second: str, cosine: float) -> bool:
-    """Whether both texts say the same thing. cosine: similarity of their vectors."""
+    """Whether both texts say the same thing, perhaps in other words. cosine: similarity of their vectors."""
     words, others = _stems(first), _stems(second)
     if words == others:
         return True

@@ -34,8 +34,8 @@ class States:
     """Memories by id, and the changes of their states at the time `now`, which the caller writes to the store.
 
     memories: the known memories by id, with the changes applied. changed: ids of the memories to write. touched: ids of
-    further memories whose state must be checked. gone: ids of memories that are deleted or about to be deleted. A
-    deleted memory may stay in `memories`, because it names its successor.
+    memories that are not changed, but whose state must be computed again. gone: ids of memories that are deleted or
+    about to be deleted. A deleted memory may stay in `memories`: it still leads to the memory that replaced it.
     """
 
     now: datetime
@@ -62,7 +62,7 @@ class States:
                 self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
-        """Make a replaced or ended memory current again, or contested if a successor of it is in the current view."""
+        """Make a replaced or ended memory current again, or contested with a current memory that replaced it."""
         successor = self._successor(self.memories[memory_id])
         while successor is not None and not self._in_view(self.memories[successor]):
             successor = self._successor(self.memories[successor])
@@ -71,9 +71,9 @@ class States:
             self.contest(memory_id, successor, reason)
 
     def release(self, memory_id: str) -> list[Memory]:
-        """Undo every replacement and contest by the memory `memory_id`; return the memories that were affected.
+        """Undo every replacement and contest by the memory `memory_id`. Returns the other memories that took part.
 
-        Only memories in `memories` can be affected, so add those that it contradicts with `know` before.
+        Memories that are not loaded are left out, so pass all memories that `memory_id` contradicts to `know` first.
         """
         others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
         self.part(memory_id, others)
@@ -88,7 +88,7 @@ class States:
         self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others`, both ways. `settle` then updates the states."""
+        """Remove the links `contradicts` between a memory and `others`. Call `settle` to update their states."""
         parted = set(others) & self.memories.keys()
         for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
@@ -100,7 +100,10 @@ class States:
             self._change(one, links=links)
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
-        """Add the memories `stored` with their states at `now`. The other ids in `wanted` count as deleted memories."""
+        """Add memories that were loaded from the store, with the states that they have at `now`.
+
+        wanted: ids that were looked up. stored: the memories found, by id. Ids not found count as deleted memories.
+        """
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
             if self.memories[memory_id] is not stored[memory_id]:
@@ -108,11 +111,11 @@ class States:
         self.gone |= set(wanted) - stored.keys()
 
     def needed(self) -> set[str]:
-        """Ids of memories to look up and pass to `know`. Without them, `settle` cannot update every state."""
+        """Ids of memories to load and pass to `know`, before `settle` can compute the states that depend on them."""
         return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
 
     def settle(self) -> None:
-        """Update the state of each memory that the changes affect, unless it depends on a memory in `needed`."""
+        """Compute the states that the changes affect, except those that depend on a memory that is not loaded."""
         settled: set[str] = set()
         while waiting := self._affected() - self.gone - settled:
             settled |= waiting
@@ -136,19 +139,19 @@ class States:
         return {**dumped, "updated_at": rfc3339(self.now)}
 
     def _affected(self) -> set[str]:
-        """Ids of the known memories whose state may differ after the changes."""
+        """Ids of the memories that were changed, touched or deleted, and of the memories that these contradict."""
         touched = self.changed | self.touched | self.gone
         linked = {end for memory_id in touched & self.memories.keys() for end in contradicted(self.memories[memory_id])}
         return (touched | linked) & self.memories.keys()
 
     def _unknown(self, memory_id: str) -> set[str]:
-        """Ids of the memories that the state of `memory_id` depends on and that are not in `memories`."""
+        """Ids of the memories that must be loaded from the store before the state of `memory_id` can be computed."""
         rivals = contradicted(self.memories[memory_id])
         ends = {self._end_of_chain(start) for start in {memory_id, *rivals} & self.memories.keys()}
         return {end for end in (*rivals, *ends) if end is not None} - self.memories.keys() - self.gone
 
     def _end_of_chain(self, memory_id: str) -> str | None:
-        """Id of the first memory in the chain of successors of `memory_id` that is not in `memories`, or None."""
+        """Id of the first memory that is not loaded in the chain of memories that replaced `memory_id`, or None."""
         following, passed = _next(self.memories[memory_id]), {memory_id}
         while following in self.memories and following not in passed:
             passed.add(following)
@@ -156,7 +159,7 @@ class States:
         return None if following in passed else following
 
     def _settle(self, memory: Memory) -> bool:
-        """Recompute links, successor and state of `memory`; return whether any of these, or a link to it, changed."""
+        """Recompute the links and the state of `memory`. Returns whether the memory or a link to it changed."""
         links = [link for link in memory.links if link.to not in self.gone]
         fields: dict[str, Any] = {"links": links, "dated": _contradict(links)}
         successor = self._successor(memory)
@@ -188,7 +191,7 @@ class States:
         return {**fields, "superseded_by": successor, "valid_to": ended_at}
 
     def _without_successor(self, memory: Memory) -> Mapping[str, Any]:
-        """Fields to set on a memory if no successor holds: current again, unless upkeep (a background job) ended it."""
+        """Fields to set when nothing replaces a memory any more: current again, unless upkeep (a job) ended it."""
         if memory.upkeep is None or not memory.ended_by_upkeep:
             return CURRENT_AGAIN
         may_return = memory.superseded_by not in self.gone and self._still_replaces(memory)
@@ -201,9 +204,9 @@ class States:
         return any(added)
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """The fields that mark a memory in the current view as contested, or as current if `rivals` is empty.
+        """The fields that mark a memory as contested by `rivals`, or as current if `rivals` is empty.
 
-        rivals: ids of the memories in the current view that it contradicts.
+        rivals: ids of the memories that it contradicts and that are neither replaced nor ended, as it is not, either.
         """
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
@@ -213,9 +216,10 @@ class States:
         return {"state": State.CONTESTED, "state_until": state_until, "state_reason": memory.state_reason or LINKED}
 
     def _successor(self, memory: Memory) -> str | None:
-        """Id of the first memory in the chain of successors of `memory` that has not ended; None if all have ended.
+        """Follow the memories that replaced `memory`, each the next. Returns the id of the first that has not ended.
 
-        None, too, if the chain leads back to `memory`; otherwise every memory of such a circle would be hidden.
+        None if all have ended or `memory` was not replaced. None, too, if the chain leads back to `memory`, because
+        otherwise every memory of the circle would be hidden.
         """
         if memory.superseded_by is None or not self._still_replaces(memory):
             return None
@@ -224,7 +228,7 @@ class States:
         return None if memory.id in chain else next(holding, None)
 
     def _still_replaces(self, memory: Memory) -> bool:
-        """Whether the successor of `memory` still has a link `contradicts` to it. True if the successor is deleted."""
+        """Whether the memory that replaced `memory` still has its link `contradicts` to `memory`, or is deleted."""
         successor = memory.superseded_by or ""
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
@@ -252,7 +256,7 @@ class States:
         return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
-        """Add a link, unless one of its type leads to the same memory; return False if there are MAX_LINKS links."""
+        """Add a link, unless the memory has it already. Returns False if it would be more than MAX_LINKS links."""
         memory = self.memories[memory_id]
         if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
             return True
