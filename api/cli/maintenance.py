@@ -1,4 +1,4 @@
-"""The commands `remembrancer verify`, for saved receipts, and `remembrancer reembed`. They need no running service."""
+"""The commands `remembrancer verify`, which checks a saved receipt, and `reembed`, which embeds all memories again."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What an import reads and where it writes. journal: folder that records sent messages; None to send all again."""
+    """The arguments of an import command. journal: folder that records sent messages; None to send all again."""
 
     source: PastSource
     path: Path | None
@@ -136,8 +136,8 @@ async def _import_planned(
 ) -> None:
     """Send the planned messages and, with `watch`, the messages that are added to the sessions afterwards.
 
-    Messages that an earlier import sent to a namespace are sent again if it is now empty. find: returns the session
-    files.
+    An import skips messages that an earlier import sent, but not if their namespace is empty now, as in a new store.
+    find: returns the session files to read again.
     """
     if not (plan.namespaces or watch):
         importing.report.stopped = "nothing was imported"
@@ -187,7 +187,7 @@ def _confirm(view: RenderableType, where: Place) -> None:
 
 
 async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcome]:
-    """Send a part of a past session, and return each message's outcome. The to-dos of the session stay active."""
+    """Send a part of a past session. Returns an outcome (such as stored or rejected) for each message."""
     body = {
         "namespace": part.namespace,
         "session_id": part.session_id,
@@ -200,9 +200,10 @@ async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcom
 
 
 async def _send(importing: SessionImport, plan: SessionPlan, find: Callable[[], list[SessionFile]] | None) -> None:
-    """Send the planned messages. SIGINT and SIGTERM stop the sending.
+    """Send the messages in `plan`. SIGINT and SIGTERM (such as Ctrl-C) stop the sending.
 
-    find: returns the session files, so that messages added afterwards are sent, too; None to end after the plan.
+    find: returns the session files. If it is given, wait for messages that are added to these files, and send them,
+    too, until a signal comes.
     """
     console = Console(stderr=True)
     ended = False
@@ -227,7 +228,7 @@ async def _end_at_signal(scope: anyio.CancelScope) -> None:
 
 
 def plan_json(plan: SessionPlan) -> dict[str, Any]:
-    """A plan of an import of sessions, as plain JSON."""
+    """Convert the plan of an import of past agent sessions to plain JSON, for the option --json."""
     namespaces = {name: asdict(each) for name, each in sorted(plan.namespaces.items())}
     return {
         "files": plan.read,
@@ -239,7 +240,7 @@ def plan_json(plan: SessionPlan) -> dict[str, Any]:
 
 
 def plan_view(plan: SessionPlan) -> RenderableType:
-    """A plan of an import for the terminal: a row for each namespace, and what would be left out."""
+    """Render an import's plan for the terminal: a row for each namespace, and what would be left out, by reason."""
     table = Table("namespace", "sessions", "messages", "new", "from", "to")
     for name, each in sorted(plan.namespaces.items()):
         numbers = (str(each.sessions), str(each.messages), str(each.new))
@@ -249,7 +250,7 @@ def plan_view(plan: SessionPlan) -> RenderableType:
 
 
 def report_view(report: SessionReport) -> RenderableType:
-    """The report of an import for the terminal: messages by outcome, memories by type, and the reasons for outcomes."""
+    """Render an import's report for the terminal: number of messages by outcome, why, and new memories by type."""
     rows: dict[str, object] = {str(status): report.counts[status] for status in WriteStatus}
     rate = report.sent / report.seconds if report.seconds else 0.0
     rows["sent"] = f"{report.sent} messages in {report.seconds:.1f} s, {rate:.0f}/s"

@@ -25,10 +25,11 @@ from memtypes.model.times import system_clock
 
 @dataclass(slots=True)
 class MemoriesPlan:
-    """What an import of memories would read. requests: imports to run, one for each group of files.
+    """The plan of an import of another program's memories, as made from its files.
 
-    types: number of rows by memory type, for each namespace. files: number of files, for each namespace. bad: the rows
-    that cannot be stored, each with the reason. left_out: number of files that are not read, by reason.
+    requests: one import request for each group of files that have the same project and format. types: for each
+    namespace, the number of rows by memory type. files: for each namespace, the number of files. bad: the rows that
+    cannot be stored, each with the reason. left_out: number of files that are not imported, by reason.
     """
 
     requests: list[ImportRequest] = field(default_factory=list)
@@ -57,9 +58,10 @@ class MemoriesPlan:
 
 
 def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest) -> MemoriesPlan:
-    """The plan of an import of the files in `groups`. The files are read to count their rows.
+    """Plan the import of memory files. The files are read to count their rows; nothing is stored.
 
-    destination: decides the namespace of a group. template: request with the options that all groups share.
+    groups: files of the same project and format. destination: returns the namespace for the folder of a project.
+    template: import request with the options that all groups share.
     """
     plan = MemoriesPlan()
     for group in groups:
@@ -85,7 +87,10 @@ def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
 
 
 async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) -> list[tuple[str, ImportReport]]:
-    """Run the imports of a plan in order, until one stops before its end. Returns (namespace, report) of each."""
+    """Run the plan's import requests in order. Returns (namespace, report) for each request that was run.
+
+    If an error stops a request before its last row, the requests after it are not run.
+    """
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
         write = partial(write_items, client, request.namespace)
@@ -97,6 +102,6 @@ async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) 
 
 
 def reports_json(reports: Sequence[tuple[str, ImportReport]], plan: MemoriesPlan) -> dict[str, Any]:
-    """The imports that ran, as plain JSON. reports: (namespace, report) of each."""
+    """Convert an import's result to plain JSON. reports: (namespace, report) for each import request that was run."""
     written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
     return {"imports": written, "left_out": dict(plan.left_out)}

@@ -95,10 +95,11 @@ def _documents(file: Path) -> list[Mapping[str, Any]]:
 def converted_policies(
     documents: Sequence[Mapping[str, Any]], model: str | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """(content of a policy file for `documents`, paths of the resources' fields that a policy file cannot express).
+    """Convert a Compozy project's YAML documents to a policy file, which sets the limits of threads.
 
-    model: language model for resources whose agents name none, because a limit as a share of a context window needs it.
-    Raises InvalidConfigFile if the documents have no memory resource.
+    Returns (content of the policy file, paths of the fields that a policy file cannot express). model: language model
+    of memory resources whose agents name none; limits that are a share of a context window need a model. Raises
+    InvalidConfigFile if the documents have no memory resource.
     """
     memories = [memory for document in documents for memory in _resources(document, "memory", "memories")]
     if not memories:
@@ -116,7 +117,10 @@ def converted_policies(
 
 
 def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapping[str, Any]]:
-    """Resources of one kind (memory or agent) in `document`: itself, or the entries of its list `plural`."""
+    """Compozy resources of one kind ("memory" or "agent") in a document.
+
+    If the document is itself a resource, only this resource; else the entries of its list `plural`, such as "agents".
+    """
     if document.get("resource") in {"memory", "agent"}:
         return [document] if document["resource"] == kind else []
     value = document.get(plural)
@@ -126,7 +130,7 @@ def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapp
 
 
 def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """The thread policy that a memory resource describes. model: model of an agent that uses it; None if unknown."""
+    """Convert a Compozy memory resource to a thread policy. model: model of an agent that uses it; None if unknown."""
     policy: dict[str, Any] = {}
     for path, value in _flat(memory):
         if (field := _FIELDS.get(path)) is not None and value is not None:
@@ -143,7 +147,10 @@ def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted path, value) for each field of a nested object. `token_allocation.user_defined` is not split."""
+    """Yield (dotted path, value) for each field of a nested object.
+
+    The mapping `token_allocation.user_defined` is yielded whole, because a policy takes the sum of its values.
+    """
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping) and path != "token_allocation.user_defined":
@@ -153,7 +160,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _value(field: str, value: Any) -> Any:
-    """Convert a memory resource's `value` to the form that a policy's `field` needs, such as 30 percent to 0.3."""
+    """Convert a value in a Compozy memory resource to the form of the policy's `field`, such as 30 percent to 0.3."""
     if field == "key":
         return _template(value)
     if field == "flush.oldest":
@@ -175,10 +182,10 @@ def _template(value: Any) -> Any:
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry for an agent in a policy file; empty if the agent uses no memories.
+    """Convert a Compozy agent to its entry in a policy file; empty if the agent uses no memory resources.
 
-    It has the id of one memory resource, or a list of resources with id, key and access mode. If the agent sets one key
-    for all its memories, the entry has this key, too.
+    The entry names one memory resource by its id, or several with id, key template and access mode. A key template that
+    the agent sets for all its memory resources is in the entry, too.
     """
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))
@@ -191,7 +198,7 @@ def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _references(agent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The memory resources that an agent uses, as objects that have at least an id."""
+    """References to the memory resources that a Compozy agent uses, as objects that have at least an id."""
     memory = agent.get("memory")
     entries = [memory] if isinstance(memory, str) else memory if isinstance(memory, list) else agent.get("memories")
     return [entry if isinstance(entry, Mapping) else {"id": entry} for entry in entries or []]

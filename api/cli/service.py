@@ -37,7 +37,7 @@ class Place:
 
     @property
     def destination(self) -> str:
-        """Text that identifies the service (by URL and key) or the store, so that each has its own import journals."""
+        """Text that identifies the service or store. Journals of imports record under it what was sent there."""
         if self.url:
             return f"{self.url} {hashlib.sha256((self.key or '').encode()).hexdigest()[:12]}"
         return f"{self.settings.data_dir.absolute()} {self.settings.qdrant_url or ''} {self.tenant}"
@@ -51,8 +51,9 @@ class Place:
 def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
     """The service or store that a command works on: the service at `url`, or the embedded store in `data_dir`.
 
-    Without url, data_dir and tenant, this is the local service if it runs, else the embedded store; the choice is
-    printed on stderr. Raises BadSettings for a key without a service, and for an empty url.
+    If the user gives neither url nor data_dir nor tenant, this is the local service if it runs, else the embedded
+    store; the choice is printed on stderr. tenant: tenant to act for on the embedded store. Raises BadSettings if `key`
+    is given for the embedded store, or if `url` is empty.
     """
     if url is not None and not url.strip():
         raise BadSettings("--url is empty; name a service, or leave it out to use the store in the data folder")
@@ -97,7 +98,7 @@ async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any
 async def connect(where: Place) -> AsyncIterator[ApiClient]:
     """Context manager that yields a client of the service or embedded store `where`. The store is closed at the end.
 
-    Raises InvalidRequest if `where` has both a service and a tenant.
+    Raises InvalidRequest if `where` has a tenant and a service, whose API key determines the tenant.
     """
     if where.url:
         if where.tenant != DEFAULT_TENANT:

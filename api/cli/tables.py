@@ -15,7 +15,7 @@ MAX_TEXT = 160
 
 
 def hits_table(answer: Mapping[str, Any]) -> RenderableType:
-    """A table of a search's hits, one in each row, with the signals of their scores if the answer has them."""
+    """A table with a row for each hit of a search. If the answer has signals (the parts of a score), they are shown."""
     table = Table(title=_title(answer), title_justify="left")
     for name, justify in (("rank", "right"), ("score", "right"), ("type", "left"), ("memory", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal in rich
@@ -65,7 +65,7 @@ def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
 
 
 def first_lines(lines: Sequence[str], most: int, *, omitted: int = 0) -> list[Text]:
-    """The first `most` lines, then a line with the number of lines not shown. omitted: added to that number."""
+    """The first `most` lines, and a line with the number of others. omitted: number of lines that `lines` lacks."""
     rest = max(0, len(lines) - most) + omitted
     return [*map(Text, lines[:most]), *([Text(f"... and {rest} more; --json lists them")] if rest else [])]
 

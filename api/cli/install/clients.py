@@ -58,8 +58,9 @@ class Installation:
     """What `remembrancer install` sets up: one client, for one project or for all projects of the user.
 
     project: root folder of the project; None for all projects. url: address of the service. key: API key; stored in the
-    client's settings if `stores_key`. authorised: whether the client's calls send the key that the environment variable
-    KEY_VARIABLE has. namespace: namespace of all calls; None if each project has its own.
+    client's settings if `stores_key`. authorised: whether the client's calls to the service send an API key, which the
+    client reads from the environment variable REMEMBRANCER_KEY. namespace: namespace of all calls; None if each project
+    has its own.
     """
 
     client: ClientName
@@ -117,7 +118,7 @@ def config_folder() -> Path:
 
 
 def stored_key(client: ClientName, project: Path | None) -> str | None:
-    """The API key in the settings of Claude Code; None if the settings have no key, and for other clients."""
+    """The API key in the settings of Claude Code, or None. Always None for other clients, which store no key."""
     if client is not ClientName.CLAUDE_CODE:
         return None
     settings = files_of(Installation(client, project, ""))[0].path
@@ -209,8 +210,8 @@ def _server(parent: str, entry: Mapping[str, Any]) -> JsonEntries:
 def _mcp_entry(installation: Installation, variable: str, project: str | None = None) -> dict[str, Any]:
     """The MCP server's entry in a client's JSON settings. variable: the client's syntax for an environment variable.
 
-    If the installation has a namespace, the client calls the service itself. Otherwise it starts `remembrancer mcp`,
-    which uses the namespace of the folder `project`, or else of the folder in which the client starts it.
+    If the installation has a namespace, the client calls the service over HTTP. Otherwise it starts `remembrancer mcp`,
+    which uses the namespace of the folder `project`; None for the folder in which the client starts it.
     """
     value = variable % KEY_VARIABLE
     if installation.namespace:

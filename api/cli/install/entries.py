@@ -27,7 +27,7 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What a settings file had before an installation, at the places where the installation put entries.
+    """What an uninstallation needs to restore a settings file: the values that the installation's entries replaced.
 
     members: paths of the members that the installation set. created: paths of the objects and arrays that it created.
     values: path and earlier value of each member that it replaced.
@@ -40,11 +40,11 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class JsonEntries:
-    """Members and array elements to put into a JSON file, which may have comments.
+    """Entries of this program for a JSON settings file: members to set, and elements to append to arrays.
 
-    members: path and value of each member to set. elements: path of an array, and the value to append to it. marks: by
-    name of a top-level member, a text that only array elements of this program contain. owned: paths of members that
-    belong to this program, even if another program wrote their values.
+    members: (path, value) of each member. elements: (path of the array, value) of each element. marks: maps the
+    top-level member that has the arrays, such as "hooks", to a text that only this program's elements contain. owned:
+    paths of members that belong to this program, whoever wrote their values.
     """
 
     members: Members = ()
@@ -53,14 +53,14 @@ class JsonEntries:
     owned: tuple[tuple[str, ...], ...] = ()
 
     def present(self, text: str) -> bool:
-        """Whether `text` has the wanted entries, and no other array elements that this program added."""
+        """Whether `text` has all these entries, and no outdated array elements of this program."""
         document = JsonText(text)
         elements = [(path[:-1], document.get(path)) for path in self._ours(document)]
         same = sorted(elements, key=repr) == sorted(self.elements, key=repr)
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `text` has in the places of the entries. It must not have this program's array elements yet."""
+        """What `insert` will replace and create in `text`, which must not have this program's array elements yet."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -71,7 +71,7 @@ class JsonEntries:
         )
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the entries added. Raises MalformedSettings if a value above an entry is no object or array."""
+        """`text` with these entries added. Raises MalformedSettings if a parent of an entry is no object or array."""
         document = JsonText(text)
         for path, value in self.members:
             document.set(path, value)
@@ -122,7 +122,10 @@ class JsonEntries:
 
 
 def _within(group: Any, mark: str) -> Steps:
-    """Path, in a group of hooks, of the first hook that contains `mark`; empty if all hooks of the group contain it."""
+    """The path, inside a group of hooks, of the first hook that contains `mark`.
+
+    Empty if all hooks of the group contain it, because the whole group is then this program's.
+    """
     handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
     ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
     return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
@@ -150,7 +153,7 @@ class TomlTable:
         return bool(self._table(_toml(text)) == self.values)
 
     def prior(self, text: str) -> Prior:
-        """A `Prior` with the table of this name that `text` already has; its `values` are empty if there is none."""
+        """What `insert` will replace in `text`: the table of the same name, if there is one."""
         table = self._table(_toml(text))
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
@@ -207,7 +210,10 @@ class TomlTable:
             del lines[first:last]
 
     def _check(self, before: str, after: str, table: Any) -> None:
-        """Raise MalformedSettings unless the text `after` has `table` at the path and otherwise equals `before`."""
+        """Raise MalformedSettings unless the edit from the text `before` to the text `after` changed only this table.
+
+        table: content that this table must have in `after`; None if `after` must not have it.
+        """
         try:
             same = self._others(_toml(before)) == self._others(_toml(after)) and self._table(_toml(after)) == table
         except MalformedSettings:
@@ -247,11 +253,11 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """An empty `Prior`, because the record of the file's change has the text that `insert` replaced."""
+        """An empty `Prior`: the record of the installation has the text that `insert` replaces."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:
-        """The file's content in place of all of `text`, because the file belongs to this program alone."""
+        """`content`, which replaces the whole of `text`, because the file belongs to this program alone."""
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document

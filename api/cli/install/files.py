@@ -36,7 +36,7 @@ class InstallRecord(BaseModel):
 
     sha256: hash of the text that the installation wrote. existed: whether the file existed before. mode: permission
     bits of the file before; None if it did not exist. folders: folders created for the file. splices: the changes made
-    to the text. prior: what the file had before where the installation put its entries.
+    to the text. prior: the values that the installation's entries replaced, and the objects that it created for them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,7 +52,7 @@ class InstallRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_flat(cls, record: Any) -> Any:
-        """Convert a record of an earlier version, which has the members of `prior` beside its own, to today's form."""
+        """Convert a record that an earlier version wrote: it has the fields of `prior` at its top level."""
         if not isinstance(record, dict) or "prior" in record:
             return record
         names = [place.name for place in fields(Prior)]
@@ -149,8 +149,8 @@ class SettingsFiles:
     ) -> str | None:
         """`text` without this program's entries; None if nothing is left, so that the file is to be removed.
 
-        record: record of the last installation, by which its changes are undone; None if there is none. prior: what the
-        file is assumed to have had before an installation without a record.
+        record: record of the last installation, which says how to undo it; None if there is none. prior: used without a
+        record: what the file had where the entries are now; None if unknown.
         """
         if text is None:
             return None

@@ -30,10 +30,10 @@ class MalformedSettings(RemembrancerError):
 
 @dataclass(frozen=True, slots=True)
 class JsonChild:
-    """Positions, in a JSON text, of an object's member or an array's element.
+    """Where an object's member or an array's element is in a JSON text.
 
-    key: name of the member or index of the element. start: its first character. value, end: where its value begins and
-    ends.
+    key: name of the member or index of the element. start: position of its first character. value: position at which
+    its value begins. end: position after its value.
     """
 
     key: str | int

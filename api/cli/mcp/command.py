@@ -1,6 +1,7 @@
 """The command `remembrancer mcp`, which connects an MCP client on standard input and output to a running service.
 
-A client starts one such process for each window, so it is small: it imports neither the service nor the MCP SDK.
+A client, such as an editor, starts one such process for each of its windows. So that the process stays small, it
+imports neither the service nor the MCP SDK.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def mcp(
     ] = None,
     tools: Annotated[str, typer.Option(help="Tools to offer: read, default or all.")] = "default",
 ) -> None:
-    """Serve the memory tools to an MCP client over stdio. If no service runs on this machine, it is started."""
+    """Serve the memory tools to an MCP client over stdio. Starts this machine's service if the client uses it."""
     if tools not in PRESETS:
         _end(f"--tools must be one of {', '.join(PRESETS)}")
     try:

@@ -47,10 +47,10 @@ Message: TypeAlias = dict[str, Any]
 
 
 class StdioProxy:
-    """Connects one MCP client to the MCP server at `url`. headers: sent with each HTTP call.
+    """Passes messages between an MCP client on stdin and stdout and the service's MCP endpoint at `url`.
 
-    tools: preset of the tools to offer while no service runs. service: the local service, which the proxy starts if it
-    does not run; None if the proxy must not start a service.
+    headers: sent with each HTTP call. tools: name of the tool preset to list while the service is not reachable.
+    service: starts the service behind `url` if it does not run; None if the proxy must not start it.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
@@ -173,7 +173,7 @@ class StdioProxy:
         return headers
 
     def _offline(self, message: Message) -> Message:
-        """The answer to `message` while no service runs: a list of tools or prompts from the `catalog`, or an error."""
+        """The answer to `message` while no service runs: a result for the handshake and lists, else an error."""
         wanted = message["params"].get("protocolVersion")
         legacy = None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1]
         result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)
@@ -184,11 +184,11 @@ class StdioProxy:
 
 
 def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> Message | None:
-    """The result of an MCP method such as `tools/list` without a service; None if it needs the service.
+    """The result of an MCP method (such as `tools/list`) while no service runs; None if the method needs the service.
 
-    tools: preset of the tools to offer. legacy_version: MCP version that was agreed on in the handshake; None for a
-    newer version, which has no handshake. Results for newer versions are marked as stale, so that the client asks again
-    soon.
+    tools: name of the tool preset to offer. legacy_version: MCP version that the client and the proxy agreed on in the
+    handshake; None for newer versions, which have no handshake. In newer versions, the result says that it must not be
+    cached, so that the client asks again.
     """
     from api.http.mcp import catalog  # noqa: PLC0415 - only without a service
 
