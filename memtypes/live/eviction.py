@@ -24,7 +24,11 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Maximum numbers of tokens, messages and stored turns of a thread. tokens, messages: None for no limit."""
+    """Limits of a thread. tokens: maximum number of tokens; None for no limit.
+
+    messages, turns: two limits on the number of turns, from `max_messages` (None for no limit) and `max_turns` of the
+    policy.
+    """
 
     tokens: int | None
     messages: int | None
@@ -32,7 +36,7 @@ class ThreadLimits:
 
     @property
     def count(self) -> int:
-        """How many turns a thread may have: the smaller of the limits `messages` and `turns`."""
+        """How many turns a thread may have: the smaller of `messages` and `turns`, which both limit the turns."""
         return self.turns if self.messages is None else min(self.messages, self.turns)
 
 
@@ -49,10 +53,10 @@ class ThreadSize:
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """The eviction rank of `turn`, which the thread stores with the turn; None for a turn that is never evicted.
+    """The rank that decides when `turn` is evicted relative to other turns; None for a turn that is never evicted.
 
-    The rank is an integer as text, and the turn with the lowest sum of rank and index is evicted first. If the thread
-    evicts its least recently used turn first, every rank is USE_ORDER.
+    The rank is an integer as text, which the thread stores with the turn. The turn with the lowest sum of rank and
+    index is evicted first. In a thread that evicts its least recently used turn first, every rank is USE_ORDER instead.
     """
     if turn.pinned:
         return None
@@ -68,16 +72,16 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
 
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
-    """Whether a thread of this size needs a flush: its tokens or messages have reached `threshold` times the limit."""
+    """Whether a flush should remove turns: the tokens or messages of a thread reach `threshold` times a limit."""
     too_long = limits.tokens is not None and tokens >= threshold * limits.tokens
     return too_long or messages >= threshold * limits.count
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """The largest size that a flush may leave: the share `target` (0-1) of each limit.
+    """The largest size of a thread after a flush (the removal of many turns): the share `target` (0-1) of each limit.
 
-    size: the thread's present size. force: whether the flush may leave at most the share `target` of this size, too,
-    so that it removes turns even from a thread that is within its limits.
+    size: the thread's present size. force: whether the result is also at most the share `target` of the present size,
+    so that the flush removes turns even from a thread that is within its limits.
     """
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
@@ -88,11 +92,11 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
 
 
 def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
-    """The turns that a flush must remove so that at most `goal` is left, sorted by index.
+    """The turns to remove from a thread in a flush so that its size is at most `goal`, sorted by index.
 
-    flush: its strategy decides which turns are removed first; turns that must stay, such as pinned turns, never are.
-    turns: all turns of the thread, oldest first. used: for each turn index, a number that is higher the later the turn
-    was last used.
+    flush: the policy for this; its strategy decides which turns are removed first. Turns that must stay, such as pinned
+    turns, are never removed. turns: all turns of the thread, oldest first. used: for each turn index, a number that is
+    higher the later the turn was last used.
     """
     size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     candidates = _candidates(flush, turns, used)
@@ -108,10 +112,7 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
 
 
 def _candidates(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    """The turns that a flush may remove, in the order of its strategy. used: as for `turns_to_flush`.
-
-    Left out are pinned turns, system turns, and the protected turns at the start and end of the thread.
-    """
+    """The turns that a flush may remove, in the order of removal: none that are pinned, of the system or protected."""
     first, last = flush.protected
     free = [turn for turn in turns[first : max(len(turns) - last, 0)] if not turn.pinned and turn.role != "system"]
     if flush.strategy in (FlushStrategy.HYBRID_SUMMARY, FlushStrategy.SIMPLE_FIFO):

@@ -47,7 +47,7 @@ def _words(line: str) -> list[str]:
 
 
 def _score(line: str, frequency: Counter[str]) -> float:
-    """Mean frequency of the words of `line`, plus _BONUS if it is about a decision, requirement or error."""
+    """Importance of `line`: mean frequency of its words, plus _BONUS if it has a decision, requirement or error."""
     words = set(_words(line))
     if not words:
         return 0.0

@@ -25,7 +25,7 @@ _Piece: TypeAlias = str | tuple[str, ...]
 
 
 def checked_template(text: str) -> str:
-    """`text` itself. Raises ValueError unless it is a valid template: plain text, and members like {{ session.id }}."""
+    """`text` itself. Raises ValueError unless it is valid: text with placeholders such as {{ session.id }}."""
     _pieces(text)
     return text
 
@@ -89,7 +89,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def is_key_of(template: str, key: str, agent_id: str) -> bool:
-    """Whether `template` gives `key` for the agent `agent_id` and some values of the other variables."""
+    """Whether `key` can result from `template` for the agent `agent_id`, with any values of the other variables."""
     pattern, pieces = "", _pieces(template)
     for piece, separator in zip(pieces, _separators(pieces), strict=True):
         if piece == _AGENT_ID:
@@ -102,9 +102,10 @@ def is_key_of(template: str, key: str, agent_id: str) -> bool:
 
 
 def _separators(pieces: list[_Piece]) -> list[str]:
-    """The separator of each of a template's `pieces`: for a variable's member, the first character of the next text.
+    """For each piece of a template, the character that is percent-encoded in its value; "" if there is none.
 
-    It is "" for the last member, and for pieces that are text.
+    For a placeholder such as {{ user.id }}, it is the first character of the text that follows. Pieces of text and the
+    last placeholder have none.
     """
     last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
     follows = [*pieces[1:], ""]
@@ -126,9 +127,9 @@ def _encoded(value: str, separator: str) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """The members of the variable `name`, nested like `value`, with every value converted to text.
+    """`value`, the object that a caller sends for the variable `name`, with the integers in it converted to text.
 
-    Raises InvalidRequest for a value that is not an object, or a member that is no string or integer.
+    Raises InvalidRequest if `value` is not an object, or contains anything but objects, integers and non-empty strings.
     """
     if not isinstance(value, Mapping):
         raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")

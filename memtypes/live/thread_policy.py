@@ -67,7 +67,7 @@ class PolicyType(StrEnum):
 
 
 class FlushStrategy(StrEnum):
-    """Which turns a flush removes first.
+    """Which turns a flush (the removal of many turns from a thread, to store them as memories) removes first.
 
     simple_fifo: the oldest turns. lru: the least recently used turns. token_aware_lru: turns with many tokens that were
     not used for long. hybrid_summary: the oldest turns, but never the first and last few of the thread (see `Flush`).
@@ -126,7 +126,7 @@ class Flush(Model):
 
     @property
     def protected(self) -> tuple[int, int]:
-        """The number of turns at the start of a thread, and the number at its end, that are never flushed."""
+        """How many turns at the start of a thread, and how many at its end, are never removed to become memories."""
         hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
@@ -138,7 +138,7 @@ class Flush(Model):
 
 
 class Eviction(Model):
-    """How turns are evicted from a full thread. keywords: the policy `priority` evicts turns that contain one last."""
+    """How turns are evicted from a full thread. keywords: with `priority`, turns that contain one are evicted last."""
 
     policy: EvictionPolicy = EvictionPolicy.FIFO
     keywords: list[Name] = Field(default_factory=list, max_length=256)
@@ -250,8 +250,8 @@ def _by_id(value: object) -> object:
 class Agent(Model):
     """The resources (names of thread policies) whose threads an agent may use, in one of three forms.
 
-    The forms are one id in `memory`, several ids in `memories` with a common `key`, or several ids in `memories`, each
-    with a key and a mode of its own.
+    The forms are: one resource in `memory`; several resources in `memories`, for which `key` is a common template of
+    thread keys; or several resources in `memories`, each with a template and an access mode of its own.
     """
 
     memory: Name | None = None
@@ -270,7 +270,7 @@ class Agent(Model):
         return self
 
     def references(self) -> tuple[ResourceReference, ...]:
-        """The agent's resources, from `memory` or `memories`. A resource without a key gets the agent's common key."""
+        """The agent's resources (thread policies). A resource without a key template gets the agent's, `key`."""
         if self.memory is not None:
             return (ResourceReference(id=self.memory, key=self.key),)
         return tuple(each if each.key else each.model_copy(update={"key": self.key}) for each in self.memories or [])

@@ -201,7 +201,7 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """The step after `event`, which reports its end. The event's agent and input, if set, replace the step's."""
+        """A copy of the step, ended as `event` reports. The event's agent and input, if set, replace the step's."""
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -286,7 +286,7 @@ class WorkflowState:
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:
-        """The state as a JSON object for API answers, without its version. Each resource is reduced to its value."""
+        """The state as JSON for API answers, without its version. A resource (a named value) is given by its value."""
         members: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
         return {**members, "resources": {name: resource.value for name, resource in self.resources.items()}}
 

@@ -20,10 +20,11 @@ MAX_PATHS = 200
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread to create. resource, key: its name, unique in the namespace; no name if key is None.
+    """A thread to create. ttl_s: time to live after the last use, in seconds. resource: name of its thread policy.
 
-    ttl_s: time to live after the last use, in seconds. lru: whether the least recently used turns are evicted first.
-    workflow_id: the workflow that the thread belongs to. flushes: whether its turns become memories when it expires.
+    key: its name, unique among the namespace's threads with the same resource; None for no name. lru: whether the least
+    recently used turns are evicted first. workflow_id: the workflow that the thread belongs to. flushes: whether its
+    turns are stored as memories when it expires; otherwise they are lost.
     """
 
     thread_id: str
@@ -124,8 +125,8 @@ class TurnAppended:
     """Result of appending a turn. index: the turn's number. version, tokens, turns: of the thread afterwards.
 
     evicted: number of other turns evicted to make room. at: time of the turn. repeated: whether an earlier request with
-    the same idempotency key has stored the turn. In that case, flushed is the number of turns that a flush removed
-    right after the earlier request, and version is the thread's version after that flush.
+    the same idempotency key has stored the turn. In that case, flushed is the number of turns that were then moved out
+    of the thread to become memories, and version is the thread's version after that.
     """
 
     index: int
@@ -140,7 +141,7 @@ class TurnAppended:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """A thread with its turns, oldest first. used: a number for each turn index; a higher number means a later use."""
+    """A thread and its turns, oldest first. used: a number by turn index, the higher the later the turn was used."""
 
     thread: Thread
     turns: tuple[Turn, ...]
@@ -204,7 +205,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread, unless a thread with its resource and key exists; return the id of the new or existing one.
+        """Create a thread and return its id, or return the id of the existing thread with the same resource and key.
 
         Raises NotFound if its parent is unknown, InvalidRequest if it would be its own ancestor or the chain of parents
         would be longer than MAX_CHAIN, Conflict if the existing thread has another parent or another workflow.
@@ -258,7 +259,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Mark the turns with these indices as used now, which delays eviction by last use."""
+        """Mark the turns with these indices as used now, so that eviction in order of last use takes them later."""
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> int:
@@ -273,8 +274,9 @@ class ThreadStore(ABC):
     ) -> int:
         """Replace all turns of the thread, and remove its summary; return the thread's new version.
 
-        turns: each with its eviction rank (see `eviction_rank`). expected: the version that the thread must have; None
-        for any. Raises VersionConflict if another version is current.
+        turns: each with its eviction rank, which decides when the turn is evicted relative to others (see
+        `eviction_rank`). expected: the version that the thread must have; None for any. Raises VersionConflict if
+        another version is current.
         """
 
     @abstractmethod
@@ -294,9 +296,10 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def queue_expired(self) -> int:
-        """Add the turns of expired threads, in all scopes, to the `EvictedTurnStore`; return the number of threads.
+        """Queue the turns of expired threads, in all scopes, to be stored as memories; return the number of threads.
 
-        Threads that were created without `NewThread.flushes` are left out, as their turns expire with them.
+        The queue is the `EvictedTurnStore`. Threads that were created without `NewThread.flushes` are left out, as
+        their turns expire with them.
         """
 
 
@@ -324,9 +327,10 @@ class EvictedTurns:
 
 @dataclass(frozen=True, slots=True)
 class EvictedBacklog:
-    """Batches of turns that are not stored as memories yet. waiting: number of batches in the namespace's queue.
+    """Turns that are not stored as memories yet. waiting: number of batches of turns in the namespace's queue.
 
-    set_aside: batches of one thread that were taken out of the queue after failed attempts.
+    set_aside: batches of one thread that were taken out of the queue for some time, because storing them failed
+    repeatedly.
     """
 
     waiting: int
@@ -334,7 +338,7 @@ class EvictedBacklog:
 
     @property
     def retry_at(self) -> datetime | None:
-        """Earliest time at which a batch that is set aside is queued again; None if no batch is set aside."""
+        """Earliest time at which a batch in `set_aside` is put back in the queue; None if `set_aside` is empty."""
         return min((batch.retry_at for batch in self.set_aside if batch.retry_at is not None), default=None)
 
 
@@ -355,11 +359,11 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Move a batch to the end of the queue after a failed attempt. tries: its new number of failed attempts."""
+        """Move a batch to the end of the queue after storing it as memories failed. tries: its number of failures."""
 
     @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a failing batch out of the queue; add 1 to its `rounds`. `requeue` puts it back from `retry_at` on."""
+        """Take a failing batch out of the queue until `retry_at`. Adds 1 to `rounds`, which counts these removals."""
 
     @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
@@ -370,14 +374,15 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Return the number of batches in the namespace's queue, and the batches of the thread that are set aside.
+        """Return the number of batches in the namespace's queue, and the thread's batches that are set aside.
 
-        thread_id: the thread; None for the number alone.
+        A batch is set aside, that is, taken out of the queue for some time, if storing it failed repeatedly. thread_id:
+        if it is None, only the number is returned.
         """
 
     @abstractmethod
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
-        """Remove all batches of a thread, queued or set aside; if `thread_id` is None, of the whole namespace."""
+        """Remove the batches of a thread, queued or set aside after failures; None for all threads of the namespace."""
 
     @abstractmethod
     def scopes(self) -> AsyncIterator[Scope]:
