@@ -1,8 +1,8 @@
 """Chooses the hits that go into a context, within a total number of tokens and a limit for each memory type.
 
 The best-ranked hit that fits is taken first, whatever its type, then the other hits in order of rank. A hit that does
-not fit is skipped. If the query asks for a type (tasks, how-tos), tokens are reserved for it: as many as its best hits
-need, at most its share.
+not fit is skipped. If the query asks for tasks or how-tos, tokens are reserved for this memory type: as many as its
+best hits need, but at most the type's share.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ MIN_EXCERPT = 64
 class BudgetPlan:
     """Token limits of a context.
 
-    total: for all parts and headings together. types: memory types that the context may contain. caps: maximum tokens
-    of a type; a type without a cap is limited by `total` alone. task_like, how_to: whether the query asks for tasks or
-    how-tos. oversize: how an entry is treated that is larger than its share. due_tokens: tokens of due tasks and their
-    heading.
+    total: for the whole context, headings included. types: memory types that the context may contain. caps: maximum
+    tokens of a type; a type without a cap is limited by `total` alone. task_like, how_to: whether the query asks for
+    tasks or how-tos. oversize: whether an entry too large for its type is skipped, cut or shown as an excerpt.
+    due_tokens: tokens of due tasks and their heading.
     """
 
     total: int
@@ -104,7 +104,7 @@ class BudgetEntries:
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """Tokens of what surrounds the entries: the block's wrapper, and the heading of each type and of each day."""
+    """Tokens of the texts around entries. wrapper: a block's opening and closing. groups: headings of days."""
 
     wrapper: int
     headings: Mapping[MemoryType, int]
@@ -112,7 +112,7 @@ class Overheads:
 
 
 class ChosenEntry(NamedTuple):
-    """An entry chosen for the context. allowed: maximum tokens it may take; less than its size if it is to be cut."""
+    """A hit chosen for the context. allowed: maximum tokens of its entry. cut: whether the entry must be shortened."""
 
     rank: int
     type: MemoryType
@@ -121,10 +121,10 @@ class ChosenEntry(NamedTuple):
 
 
 class DemandBasis(NamedTuple):
-    """The entries from which the demand of each memory type, the tokens that it needs, is computed.
+    """Which entries are counted to compute the demand of each memory type, that is, the tokens that its entries need.
 
-    first: number of entries to count, from the best. unlisted: tokens to add to each type's demand, for counted
-    entries that a receipt does not list.
+    first: how many entries are counted, from the best. unlisted: tokens, by type, that are added to the demand for
+    counted entries that a receipt does not list; needed when the budget is filled again from a receipt.
     """
 
     first: int
@@ -135,9 +135,9 @@ class DemandBasis(NamedTuple):
 class BudgetFill:
     """Result of filling a budget: its limits, the entries offered, those chosen, and the tokens of each memory type.
 
-    used: tokens that the chosen entries take, headings included. initial: tokens by `initial_shares`. shifted: tokens
-    by `shifted_shares`. final: equal to `used`. room: tokens left over. demand: tokens that the `window` best entries
-    need.
+    used: tokens that the chosen entries take, headings included. initial, shifted: shares from `initial_shares` and
+    `shifted_shares`. final: equal to `used`. room: tokens left over. window: number of best entries from which the
+    demand was computed. demand: tokens that these entries need.
     """
 
     plan: BudgetPlan
@@ -153,7 +153,7 @@ class BudgetFill:
     demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
-        """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if the total has room for it, else OVER_TOTAL."""
+        """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if it would fit into `room`, else OVER_TOTAL."""
         return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 
@@ -162,9 +162,9 @@ def fill(
 ) -> BudgetFill:
     """Choose the entries that go into the context, best first.
 
-    All parts and the wrapper together take at most plan.total tokens, and a type with a cap at most its cap. Tokens are
-    reserved for the types that the query asks for; the rest goes to the next entries of any type. basis: entries from
-    which the need of each type is computed; by default those of `demand_window`.
+    The context, with headings and wrapper, takes at most plan.total tokens, and a type with a cap at most its cap.
+    Tokens are reserved for the types that the query asks for; the rest goes to the next entries of any type. basis:
+    which entries are counted to compute the tokens that each type needs; by default as many as `demand_window` returns.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
@@ -195,8 +195,8 @@ def _wanted(plan: BudgetPlan) -> set[MemoryType]:
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
     """Divide `spendable` tokens among the memory types, before any shift towards what the query asks for.
 
-    A type with a cap gets the cap. The other types divide the rest in proportion to their shares in POLICIES. If the
-    caps exceed `spendable`, types get their caps in the order of plan.types, until it is used up.
+    A type with a maximum in plan.caps gets this maximum. The other types divide the rest in proportion to their shares
+    in POLICIES. If the maxima exceed `spendable`, they are granted in the order of plan.types until no tokens are left.
     """
     shares: TypeTokens = {}
     rest = spendable
@@ -211,10 +211,10 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
 
 
 def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
-    """`shares` with tokens moved to the types that the query asks for.
+    """Return `shares` with tokens moved to the memory types that the query asks for.
 
-    A query for tasks moves tokens from semantic to prospective, a how-to query from episodic to procedural. If tasks
-    are due, the prospective share grows to what they need, but not beyond DUE_SHARE of the total.
+    A query for tasks moves tokens from facts to tasks, a how-to query from events to procedures. If tasks are due, the
+    share of tasks grows to the tokens that the due tasks need, but not beyond DUE_SHARE of the total.
     """
     shifted = dict(shares)
     if plan.task_like:
@@ -232,7 +232,7 @@ def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Mem
 
 
 def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:
-    """Move up to `wanted` tokens from the share of `source` to the share of `target`, within the cap of `target`."""
+    """Move up to `wanted` tokens from the share of `source` to that of `target`, up to the cap of `target`."""
     if source not in shares or target not in shares:
         return
     moved = max(0, min(wanted, shares[source], plan.caps.get(target, plan.total) - shares[target]))
@@ -241,14 +241,14 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """Number of best entries that take DEMAND_WINDOW times plan.total tokens, each counted up to its type's cap."""
+    """How many best entries to compute the types' needs from: those that fill DEMAND_WINDOW times the total tokens."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
 
 
 def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Overheads) -> TypeTokens:
-    """Tokens that each type needs to show all its `entries`, headings included; 0 for a type without entries."""
+    """Tokens that each of `kinds` needs to show all its `entries`, headings included; 0 if it has no entries."""
     totals = np.bincount(entries.kinds, entries.tokens, minlength=len(TYPES)).astype(np.int64).tolist()
     for kind, group in set(zip(entries.kinds.tolist(), entries.groups.tolist(), strict=True)):
         if group >= 0:
@@ -258,10 +258,10 @@ def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Ov
 
 
 class _Filling:
-    """A token budget that is being filled with entries, each identified by its position in `entries`.
+    """A token budget while it is filled. An entry is identified by its position in the list of offered entries.
 
-    reserved: tokens of each type that `take_in_order` gives to no other type. used: tokens that each type takes,
-    headings included, by its index in TYPES. chosen: the chosen entries by their position.
+    reserved: tokens, by type, that `take_in_order` does not give to other types. used: tokens that each type takes so
+    far, headings included; the keys are indexes into TYPES. chosen: the chosen entries by position.
     """
 
     def __init__(
@@ -293,7 +293,7 @@ class _Filling:
         self.chosen: dict[int, ChosenEntry] = {}
 
     def take_best(self) -> None:
-        """Choose the best-ranked entry that fits into the budget, even into tokens reserved for other types."""
+        """Choose the best-ranked entry that fits, even if it needs tokens that are reserved for other types."""
         for index in sorted(self._left, key=self._ranks.__getitem__):
             kind = self._kinds[index]
             if self._wanted[index] + self._overhead(index) <= min(self._free, self._caps[kind]):
@@ -305,7 +305,7 @@ class _Filling:
                 return
 
     def take_in_order(self) -> None:
-        """Choose, in order of position, the entries that fit without the tokens reserved for other types."""
+        """Choose entries, in the order offered, that fit without using tokens that are reserved for other types."""
         passed: list[int] = []
         least = 0 if self._cuts else self._least()
         for place, index in enumerate(self._left):
@@ -324,7 +324,7 @@ class _Filling:
         self._left = passed
 
     def take_rest(self) -> None:
-        """Choose, in order of position, entries that fit into the tokens left, even those reserved for other types."""
+        """Choose more entries, in the order offered, that fit into the tokens left, reserved or not."""
         least = self._least()
         for index in self._left:
             if least > self._free:
@@ -336,7 +336,7 @@ class _Filling:
                     self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
-        """Choose entries in order of position, cut where needed to leave MIN_EXCERPT tokens for each later entry."""
+        """Choose entries in the order offered, cut so that MIN_EXCERPT tokens are left for each later entry."""
         least: list[int] = np.minimum(self._tokens, MIN_EXCERPT).tolist()
         reserved = sum(map(least.__getitem__, self._left))
         smallest = min(map(least.__getitem__, self._left), default=0)
@@ -351,7 +351,7 @@ class _Filling:
                 self._take(index, allowed)
 
     def _cut(self, index: int, room: int) -> bool:
-        """Choose an entry larger than its type's limit, cut to at most half of it; return whether it was chosen."""
+        """If the entry exceeds its type's limit, choose it, cut to at most half this limit; return whether chosen."""
         kind = self._kinds[index]
         allowed = min(room - self._overhead(index), self._whole[kind] // 2)
         if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:
@@ -364,7 +364,7 @@ class _Filling:
         return min(map(self._wanted.__getitem__, self._left), default=0)
 
     def _reserved_for_others(self, kind: int) -> int:
-        """Reserved tokens that types other than `kind` have not taken yet."""
+        """Tokens that are reserved for the other types and that these types have not used yet."""
         left = 0
         for other, tokens in self._reserved.items():
             if other != kind and tokens > self.used[other]:

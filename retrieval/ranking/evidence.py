@@ -42,10 +42,10 @@ class Question:
 class Matches:
     """How well each hit matches the question; rows are hits, best first.
 
-    late: cosines with each token of the question, shape (hits, tokens). dense: cosines with the question. shares:
-    weight of each term of the question by IDF, shape (terms,). has: which of these terms each hit has, shape (hits,
-    terms). similarity, context: the ranking signals of these names. sessions: number of each hit's session, negative
-    for none.
+    late: cosines of the hit with each token of the question, shape (hits, tokens). dense: cosines of the dense vectors.
+    shares: weight of each term of the question, by inverse document frequency; together 1. has: whether the hit has
+    each of these terms, shape (hits, terms). similarity, context: the ranking signals of these names. sessions: number
+    of the hit's session, negative if it has none.
     """
 
     late: Matrix
@@ -58,7 +58,7 @@ class Matches:
 
     @classmethod
     def of(cls, question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """The matches of `hits`; None if there are no hits, dense vectors or token vectors to judge by."""
+        """Compute how well `hits` match `question`; None if there are no hits, dense vectors or token vectors."""
         if question.tokens is None or hits.late is None or hits.dense is None or not len(hits):
             return None
         late = np.maximum(np.nan_to_num(hits.late, nan=0.0), 0.0).astype(np.float64)
@@ -72,11 +72,12 @@ class Matches:
 
 
 def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
-    """The probability that each of `hits` (best first) helps to answer `question`, shape (hits,); None without vectors.
+    """The probability that each of `hits` (best first) helps to answer `question`, shape (hits,).
 
-    The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this
-    hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes.
-    For a question without tokens, such as an invisible character, the certainty is 0.
+    Returns None if there are no hits, or no dense or token vectors to compare. similarity, context: ranking signals of
+    the hits. The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability
+    that this hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit
+    passes. For a question without tokens, such as an invisible character, the certainty is 0.
     """
     if question.tokens is not None and not len(question.tokens):
         return np.zeros(len(hits))
@@ -88,13 +89,13 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
 
 
 def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
-    """Certainty of each hit, by the formula of `certainty_of`. answerable: its probability a. helps: h for each hit."""
+    """Certainty of each hit, from the probabilities that any hit answers and that this one does if any does."""
     nothing = np.maximum(1.0 - answerable, _LEAST)
     return answerable * helps / (answerable * helps + nothing)
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """Features of a question for the model that judges whether any hit answers it: how well its tokens are matched."""
+    """Features from which a model judges whether any hit answers: how well hits match the question's tokens."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)
@@ -121,7 +122,7 @@ def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.floa
 
 
 def hit_features(matches: Matches) -> NDArray[np.float32]:
-    """Features of each hit for the model that compares hits, shape (hits, features): its rank, how well it matches."""
+    """Features of each hit, such as rank and similarity, for the model that compares hits; shape (hits, features)."""
     similarity = matches.similarity
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))
@@ -131,7 +132,7 @@ def hit_features(matches: Matches) -> NDArray[np.float32]:
 
 
 def _best_in_session(values: Matrix, sessions: NDArray[np.int32]) -> Matrix:
-    """For each hit, the largest of `values` in its session; its own value if it has no session."""
+    """For each hit, the largest of `values` among the hits of its session; its own value if it has no session."""
     largest = np.full(int(sessions.max(initial=-1)) + 1, -np.inf)
     in_session = sessions >= 0
     np.maximum.at(largest, sessions[in_session], values[in_session])
@@ -139,7 +140,7 @@ def _best_in_session(values: Matrix, sessions: NDArray[np.int32]) -> Matrix:
 
 
 def _has_terms(terms: Numbers, wanted: Numbers) -> NDArray[np.bool_]:
-    """Whether each row of `terms` (the terms of one hit) has each of the `wanted` terms, shape (rows, wanted)."""
+    """Whether each hit has each of the `wanted` terms, shape (hits, wanted). terms: a row of terms for each hit."""
     slots = np.zeros(NUMBERS, dtype=np.uint8)
     slots[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
     found = slots.take(terms).ravel()

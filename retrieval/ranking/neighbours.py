@@ -1,7 +1,8 @@
-"""Finds candidates that are neighbours in a session (a turn and the turns around it), to let them raise each other.
+"""Finds candidates that are neighbours: turns, or facts taken from turns, at most two places apart in one session.
 
-Neighbours are up to two places apart; `seq` gives the order. Memories that are no candidates are ignored. Most
-candidates have no neighbour among the candidates, so only pairs of neighbours are stored.
+Ranking uses them to raise a candidate's value by the values of the turns around it. `seq` is a turn's number in its
+session. A turn that is not a candidate has no effect. Most candidates have no neighbour among the candidates, so only
+pairs of neighbours are stored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _GAP = 3  # numbers that differ by this much or more are no neighbours
 
 
 class Pairs(NamedTuple):
-    """Pairs of neighbours: positions of candidates, and at the same index the position of the candidate's neighbour."""
+    """Pairs of neighbours, as positions of candidates: `neighbours[i]` is the neighbour of `candidates[i]`."""
 
     candidates: NDArray[np.intp]
     neighbours: NDArray[np.intp]
@@ -30,11 +31,11 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """Which candidates are neighbours in a session.
+    """Which candidates are neighbours, that is, turns that are near each other in a session (a conversation).
 
-    near: pairs of each candidate and the one just before it, and pairs with the one just after it. far: the same with
-    the candidates two places before and after. in_sessions: positions of candidates that share a session with another,
-    session by session. starts: where each session begins in in_sessions.
+    near: pairs of each candidate with the turn just before it, and pairs with the turn just after it. far: pairs with
+    the turns two places before, and two places after. in_sessions: positions of the candidates that are not alone in
+    their session, grouped by session. starts: index in in_sessions at which each session begins.
     """
 
     near: tuple[Pairs, Pairs]
@@ -43,18 +44,18 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of the candidates next to it in its session; 0 if none are.
+        """For each candidate, the larger value of the turns just before and just after it; 0 if neither is a candidate.
 
         values: one for each candidate, not negative.
         """
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of the candidates two places away in its session; 0 if none are."""
+        """For each candidate, the larger value of the turns two before and two after it; 0 if there are none."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
-        """For each candidate, the sum of the `best` largest `values` in its session; its own value if alone there."""
+        """For each candidate, the sum of the `best` largest values in its session; its own value if alone there."""
         sums = values.copy()
         if len(self.in_sessions):
             grouped = values[self.in_sessions]
@@ -69,10 +70,10 @@ class Neighbours:
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """For each candidate, the largest of its own value and the reduced values of its neighbours and its session.
+        """Raise each candidate's value to the largest of its own, its neighbours' and its session's reduced values.
 
-        next_to, two_away: factors, at most 1, that reduce the values of neighbours one and two places away. in_session:
-        factor that reduces the largest value in the session. values: shape (candidates, ...), not negative.
+        next_to, two_away, in_session: factors, at most 1, that reduce the values of turns one place away, of turns two
+        places away, and of other turns in the session. values: shape (candidates, ...), not negative.
         """
         if not len(self.in_sessions):
             return values
@@ -85,9 +86,9 @@ class Neighbours:
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
-    """Find which of `candidates` are neighbours, that is, in one session and at most two apart in `seq`.
+    """Find which of `candidates` are neighbours: in one session, with turn numbers (`seq`) that differ by 1 or 2.
 
-    Of several candidates with the same session and `seq`, only the last counts as a neighbour of other candidates.
+    If several candidates have the same session and number, only the last of them is used as a neighbour of others.
     """
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
@@ -101,9 +102,9 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Integer keys, session * width + number, so that the keys of neighbours differ by 1 or 2; and this width.
+    """Return keys for turns, such that the keys of neighbours differ by 1 or 2, and the number of keys per session.
 
-    Gaps between numbers are reduced to _GAP if they are larger, so that no key overflows.
+    numbers: the turns' numbers in their sessions. Larger gaps between them become _GAP, so that no key overflows.
     """
     known, ranks = np.unique(numbers, return_inverse=True)
     gaps = np.minimum(np.diff(known).view(np.uint64), _GAP).astype(np.int64)  # a difference may exceed int64
@@ -113,14 +114,14 @@ def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDAr
 
 
 def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) -> Pairs:
-    """Pairs of candidates whose keys differ by `offset`. keys: from `_keys`, one for each of `positions`, ascending."""
+    """Pairs of candidates whose `keys` (ascending) differ by `offset`. positions: the candidates with these keys."""
     last = np.searchsorted(keys, keys + offset, side="right") - 1
     paired = np.flatnonzero(keys[last] == keys + offset)  # index -1 wraps round to a key that differs
     return Pairs(positions[paired], positions[last[paired]])
 
 
 def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The `positions` whose session occurs more than once, and where each session begins. sessions: ascending."""
+    """The `positions` that share a session, and the index at which each such session begins. sessions: ascending."""
     begins = np.diff(sessions, prepend=-1) != 0
     shared = ~begins | np.append(~begins[1:], [False])[: len(begins)]
     return positions[shared], np.flatnonzero(begins[shared])
@@ -129,9 +130,9 @@ def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[
 def _raised(
     least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], factor: float = 1.0
 ) -> NDArray[np.float64]:
-    """Raise `least`, in place, to `factor` times the value of a candidate's neighbour wherever that is larger.
+    """Raise each candidate's value in `least`, in place, to `factor` times its neighbour's value in `values` if larger.
 
-    values: one for each candidate. sides: pairs with the neighbour before, and pairs with the neighbour after.
+    sides: pairs with the neighbour before, and pairs with the neighbour after. Returns `least`.
     """
     for pairs in sides:
         if len(pairs.candidates):

@@ -35,7 +35,7 @@ class CandidateOutcome(StrEnum):
 
 
 class Floor(NamedTuple):
-    """Relevance floor of a ranking. value: minimum certainty of a hit. dropped: number of candidates below it."""
+    """Relevance floor: the minimum probability (`value`) that a hit helps to answer. dropped: how many are below."""
 
     value: float = 0.0
     dropped: int = 0
@@ -83,7 +83,7 @@ class RankedCandidates:
         return self._at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
 
     def without_repeats(self, repeats: Mapping[str, str]) -> RankedCandidates:
-        """The same candidates, but hits whose ids are keys of `repeats` become duplicates of the hits in its values."""
+        """Turn hits whose ids are keys of `repeats` into duplicates of the hits whose ids are the values."""
         if not repeats:
             return self
         ids = self.hit_ids
@@ -96,7 +96,7 @@ class RankedCandidates:
         return self._at(order, self.hits - len(repeated), duplicate_of)
 
     def _at(self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]) -> RankedCandidates:
-        """The candidates at `positions`, in this order. hits: how many of them, from the first, are hits."""
+        """The candidates at `positions`, in this order. hits: number of hits among them, which come first."""
         return RankedCandidates(
             self.candidates.take(positions),
             self.scores[positions],
@@ -108,7 +108,7 @@ class RankedCandidates:
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
-        """These candidates and `added` as hits with score and signals 0. Hits stay ordered by score, then by id."""
+        """Add `added` as hits whose score and signals are 0; all hits stay ordered by score, then by id."""
         candidates = Candidates.joined([self.candidates, added])
         scores = np.concatenate([self.scores, np.zeros(len(added))])
         signals = np.hstack([self.signals, np.zeros((len(SIGNALS), len(added)))])

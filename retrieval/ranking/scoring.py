@@ -32,10 +32,10 @@ class Scoring:
 
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
     min_similarity, min_score: a candidate below either is not a hit. floor: minimum probability that a hit helps to
-    answer the query; 0 lets all pass. tokens: the query's token vectors, from which this probability is computed.
-    include_due: due tasks that were not delivered pass the floor. include_tasks: all tasks pass the floor. links:
-    minimum scores, by id, of memories to which hits link; see `signals.linked_scores`. contested: pairs of ids of
-    contradicting memories; the newer of a pair ranks first.
+    answer the query; 0 switches this check off. tokens: the query's token vectors, from which the probability is
+    computed. include_due: pending tasks that are due count as certain to help. include_tasks: so do all tasks. links:
+    minimum scores, by id, of memories to which hits link. contested: pairs of ids of contradicting memories; the newer
+    of a pair ranks first.
     """
 
     weights: Mapping[str, float]
@@ -55,10 +55,10 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SignalTable:
-    """Candidates in the order of their ids, with their signals, shape (signals, candidates), rows as in SIGNALS.
+    """Candidates, sorted by id, and their signals, shape (signals, candidates). The rows are in the order of SIGNALS.
 
-    The rows of SECOND_PASS, signals that depend on other candidates' scores, are 0: `rank` fills them in a copy, so
-    that a table can be ranked again.
+    The rows of signals that depend on other candidates' scores (SECOND_PASS) are 0. `rank` computes them in a copy of
+    the table, so that the same table can be ranked again.
     """
 
     candidates: Candidates
@@ -72,7 +72,7 @@ class SignalTable:
 
 
 def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
-    """Rank candidates of all memory types together by score = sum(weight * signal)."""
+    """Rank candidates of all memory types together by score = sum(weight * signal), and mark duplicates of hits."""
     candidates, table = measured.candidates, measured.signals.copy()
     scores = _scores(candidates, table, scoring)
     passed = _passes(table[SIGNALS.index("similarity")], scores, scoring)
@@ -102,10 +102,10 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
 
 
 def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
-    """The probability that each of `hits` (best first) helps to answer the query; None without a floor or vectors.
+    """The probability that each of `hits` (best first) helps to answer; None if no floor is set or vectors are missing.
 
-    It is 1 for working memory, for due tasks with `include_due`, and for all tasks with `include_tasks`: a question
-    like "what is left to do?" shares no word with the tasks.
+    It is 1 for working memory, for pending due tasks with `include_due`, and for all tasks with `include_tasks`: a
+    question like "what is left to do?" shares no word with the tasks.
     """
     if not scoring.floor:
         return None
@@ -147,7 +147,7 @@ def _leg(scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
 
 
 def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
-    """The weighted sum of each candidate's signals. The signals of SECOND_PASS are written to `table` first."""
+    """Weighted sums of the candidates' signals; first fills in the rows of `table` that depend on other scores."""
     weights = np.array([scoring.weights[name] for name in SIGNALS])
     scores: NDArray[np.float64] = weights @ table
     if scoring.weights["expansion"] and len(candidates):

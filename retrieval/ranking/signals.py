@@ -84,10 +84,11 @@ _HALF_LIVES = np.array(
 
 
 def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[np.float64]:
-    """For each candidate, the similarity of its surroundings: the neighbouring turns, and the best of its session.
+    """For each candidate, how similar to the query the rest of its session is, in [0, 1]: nearby turns and best turns.
 
-    The better of the two direct neighbours counts 3/4, the better of the neighbours two places away 1/4. A session
-    counts with the mean of its SESSION_BEST best candidates, this one included; each missing candidate counts as 0.
+    The part for nearby turns is 3/4 the better of the two direct neighbours, and 1/4 the better of the two turns two
+    places away. The part for the session is the mean of its SESSION_BEST most similar candidates, this one included; if
+    it has fewer, the missing ones count as 0.
     """
     around = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
     in_session = neighbours.session_sums(similarity, SESSION_BEST) / SESSION_BEST
@@ -159,10 +160,10 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
 
 
 def importance(columns: Columns) -> NDArray[np.float64]:
-    """Importance of each memory, scaled from 1..10 to [0, 1], then multiplied by its reliability.
+    """Importance of each memory, in [0, 1]: its rating, scaled from 1..10, times its reliability.
 
-    The reliability of a fact is its confidence, that of a procedure its success rate, that of other memories 1. An
-    event's emotional valence, good or bad, adds to its importance.
+    An event's emotional valence, good or bad, is added to the rating. The reliability is the confidence of a fact or
+    the success rate of a procedure; for other memories it is 1.
     """
     valence = np.abs(columns.wholes("emotional_valence", 0))
     values = np.minimum(columns.wholes("importance", 5) + valence, 10).astype(np.float64)
@@ -190,7 +191,7 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 
 
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
-    """Which candidates are tasks to show before others of their type: overdue, or due on the day of `as_of` (UTC).
+    """Mask of the open tasks that are shown before other tasks: overdue, or due on the day of `as_of` (UTC).
 
     asked: whether the query asks for tasks. If not, tasks overdue by more than LONG_OVERDUE do not come first.
     """
@@ -199,7 +200,7 @@ def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDAr
 
 
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
-    """The UTC time from which each candidate ages: a task's due time, a procedure's last use, else its creation."""
+    """UTC times from which candidates' ages count: due time of a task, last use of a procedure, else the creation."""
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")
     for kind, path in _REFERENCE_FIELDS.items():
         has_own = (candidates.kinds == TYPES.index(kind)) & candidates.columns.known(path)
@@ -245,12 +246,12 @@ def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.f
 def update_boosts(
     candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What to add to `raised` so that an update ranks above the statements that it replaces, shape (candidates,).
+    """What to add to the scores `raised` so that an update ranks above the statements that it replaces.
 
     An update is a later, short statement by the same or an unknown speaker, with at least UPDATE_MIN_RATIO of the
     earlier statement's score. A turn that updates another turn must also contain a value, such as a number. Only the
-    UPDATE_WINDOW best candidates are compared. candidates: in the order of their ids. raised: the scores after those of
-    linked memories were raised.
+    UPDATE_WINDOW best candidates are compared. candidates: sorted by id. scores, raised: the scores before and after
+    linked and contradicting memories were raised. Returns shape (candidates,).
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
@@ -275,9 +276,9 @@ def newest_first(
 ) -> NDArray[np.float64]:
     """`scores`, raised so that the newer of two contradicting candidates ranks first, shape (candidates,).
 
-    contested: pairs of ids of contradicting memories. If several contradict the same older one, they rank newest first,
-    too. A pair has no effect if one of the two is not a candidate, or if both come from sessions and the newer one has
-    less than CONTESTED_MIN_RATIO of the older one's score.
+    contested: pairs of ids of contradicting memories. Several memories that contradict the same older one are ranked
+    newest first. A pair has no effect if one of the two is not a candidate, or if both come from sessions and the newer
+    one has less than CONTESTED_MIN_RATIO of the older one's score.
     """
     if not contested:
         return scores
@@ -300,10 +301,10 @@ def newest_first(
 
 
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
-    """Minimum score, by id, of each memory to which one of `memories` links: a share of the linking hit's score.
+    """The minimum score that a memory gets because one of `memories` links to it, by the linked memory's id.
 
-    The share is LINK_SHARE times the strength of the link. Contradictions are left out: `newest_first` orders them.
-    scores: the score of each linking hit, by id.
+    It is LINK_SHARE times the strength of the link times the linking memory's score, which `scores` has by id. Links to
+    contradicted memories are left out, because `newest_first` raises the newer memory of such a pair.
     """
     least: dict[str, float] = {}
     for memory_id, memory in memories.items():

@@ -71,10 +71,10 @@ def similarity(
 
 
 def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:
-    """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for scores of `low` or less.
+    """Scale `scores` to [0, 1]: the highest score becomes 1, and scores of `low` or less become 0.
 
-    Candidates of all types are normalised together, so a type whose best match is poor gets low values. If all scores
-    are equal, they are clipped to [0, 1] instead.
+    Candidates of all types are scaled together, so a type whose best match is poor gets low values. If even the highest
+    score is not above `low`, the scores are clipped to [0, 1] and not scaled.
     """
     high = float(scores.max(initial=-np.inf))
     if high - low <= 1e-9:
@@ -85,7 +85,8 @@ def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:
 def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[np.float64] | None:
     """Late-interaction score of each candidate, not negative, shape (candidates,); None if no token cosines are known.
 
-    Weighted geometric mean, over the query tokens, of the best match in the memory or its neighbours.
+    Each query token has a best match in the memory itself or, with a lower weight, in turns near it and the rest of its
+    session. The score is the weighted geometric mean of these matches.
     """
     if candidates.late is None:
         return None
