@@ -49,7 +49,7 @@ def positions_before(memory: Memory) -> list[TurnPosition]:
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
-    """Positions of the turns whose context includes `memory`, oldest first; empty if `memory` is not a turn."""
+    """Positions (session id, number) of the turns after `memory`, whose context it is; empty if it is not a turn."""
     return _around(memory, range(1, REACH + 1))
 
 
@@ -77,9 +77,10 @@ def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memo
 
 
 def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[Memory, ...]:
-    """The turns just before `memory`, oldest first, at most REACH. turns: the known turns by position.
+    """The turns just before `memory` in its conversation, oldest first, at most REACH of them.
 
-    If `memory` is visible to the whole namespace, turns that are private to the session are left out.
+    turns: conversation turns by position (session id, number), from which the result is taken. If `memory` is visible
+    to the whole namespace, turns that are private to the session are left out.
     """
     private = memory.visibility is Visibility.SESSION
     before = [turns[position] for position in positions_before(memory) if position in turns]
@@ -93,9 +94,9 @@ def text_in_context(memory: Memory, before: Iterable[Memory]) -> InContext:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call, which are context for later turns of the same call. turns: by position.
+    """The turns of one write call, which are context for later turns of the same call.
 
-    rejected: positions of turns that the service decided not to store.
+    turns: by position (session id, number). rejected: positions of turns that the service decided not to store.
     """
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class CallTurns:
         self.turns.update(by_position(memories))
 
     def drop(self, memories: Iterable[Memory]) -> None:
-        """Remove `memories`, which were rejected, from the turns that serve as context; record their positions."""
+        """Stop using `memories`, which were rejected, as context, and remember their positions for `lost_context`."""
         for position, memory in by_position(memories):
             self.rejected.add(position)
             if position in self.turns and self.turns[position].id == memory.id:
@@ -135,10 +136,10 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[tuple[Memory, ...]]:
-        """For each of `memories`, return the turns just before it, oldest first, at most REACH.
+        """Return, for each of `memories`, the turns just before it in its session, oldest first, at most REACH.
 
-        turns: turns by position; at these positions, they are used instead of stored turns. ignored: ids of stored
-        turns that are not used as context.
+        They come from the memory store, except at the positions in `turns` (turns by position), which replace stored
+        turns. ignored: ids of stored turns that are not used as context.
         """
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))

@@ -72,12 +72,12 @@ class _Repository:
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """Folders where an override file may be: the root of this worktree, then the root of the main worktree."""
+        """Folders where OVERRIDE_FILE may set the namespace by hand: the worktree's root, then the main worktree's."""
         return (self.root, self.common.parent) if self.common.name == ".git" else (self.root,)
 
     @property
     def namespace(self) -> str:
-        """The repository's namespace, made from its remote's address or, without a remote, from the shared folder."""
+        """The repository's namespace, made from its remote's address or, without a remote, from `common`'s path."""
         remotes: dict[str, str] = {}
         for name, url in _remotes(_text(self.common / "config") or ""):
             remotes.setdefault(name, url)  # further addresses are for pushing
@@ -123,9 +123,9 @@ def _text(file: Path) -> str | None:
 
 
 def _override(text: str) -> str:
-    """The namespace that an override file with the contents `text` sets.
+    """The namespace that `text`, the contents of a project's OVERRIDE_FILE, sets by hand.
 
-    Raises InvalidRequest if the file is invalid; the message does not quote it, as it may be any file.
+    Raises InvalidRequest if the file is invalid. The message does not quote the file, which may be a link to any other.
     """
     try:
         return clean_name(tomllib.loads(text)["namespace"])
@@ -164,8 +164,9 @@ def _remotes(config: str) -> Iterator[tuple[str, str]]:
 def _address(url: str, common: Path) -> str:
     """A git remote's URL reduced to host and path, so that different URLs of a repository give the same address.
 
-    Scheme, user, default port and `.git` are left out. If `url` is a folder, the result is the folder's absolute path;
-    a relative path begins at the folder that contains `common`.
+    Scheme, user, default port and `.git` are left out. common: the repository's git directory, which its worktrees
+    share. If `url` is a folder, the result is its absolute path; a relative path is resolved against the folder that
+    has `common`.
     """
     if match := _URL_FORM.fullmatch(url):
         host = match["host"].lower().removesuffix(f":{_DEFAULT_PORTS.get(match['scheme'].lower())}")

@@ -67,8 +67,9 @@ class Token:
 class Language:
     """The words of a language, from its section of the lexicon. stops: its stop words.
 
-    phrases: the meanings of each phrase, by its words. A meaning is a kind such as "weekday", a value, and the spelling
-    that is required ("" for any). rules: the section's rows (TOML keys) by name, such as lists of endings and flags.
+    phrases: the meanings of each phrase, by its words. A meaning has a kind such as "weekday", a value such as 0 for
+    "Monday", and the spelling that a text must use ("" for any). rules: the section's rows (TOML keys) by name, such as
+    lists of endings and flags.
     """
 
     name: str
@@ -77,7 +78,7 @@ class Language:
     rules: Mapping[str, Any]
 
     def means(self, plain: str, kinds: frozenset[str]) -> bool:
-        """Whether the lexicon lists the word `plain` with a meaning of one of `kinds`, such as "weekday"."""
+        """Whether the word `plain` (lower case, no accents) has a meaning of one of `kinds`, such as "weekday"."""
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
     def flag(self, name: str) -> bool:
@@ -85,7 +86,7 @@ class Language:
         return bool(self.rules.get(name))
 
     def listed(self, rule: str) -> tuple[str, ...]:
-        """The words or endings that the lexicon lists for the language under `rule`, such as "past_endings"."""
+        """Words or endings in the language's lexicon row `rule`, such as "past_endings"; empty if there is none."""
         return tuple(word.strip() for word in self.rules[rule].split(",")) if rule in self.rules else ()
 
 
@@ -109,28 +110,28 @@ class Words:
         return self._meanings[position].get(kind) if 0 <= position < len(self._meanings) else None
 
     def is_a(self, kind: str, position: int) -> bool:
-        """Whether a phrase of `kind` begins at `position`."""
+        """Whether a phrase of `kind`, such as "weekday", begins at token `position`."""
         return self.get(kind, position) is not None
 
     def has_meaning(self, position: int) -> bool:
-        """Whether a number, a date or a phrase that is used to state times begins at `position`."""
+        """Whether a number, a date or a phrase about times, such as "next week", begins at token `position`."""
         return self.kind(position) not in ("word", "mark", "") or not _CUES.issuperset(self.kinds_at(position))
 
     def kinds_at(self, position: int) -> Collection[str]:
-        """The kinds of the lexicon's phrases that begin at `position`."""
+        """The kinds, such as "weekday", of the phrases of the lexicon that begin at token `position`."""
         return self._meanings[position].keys() if 0 <= position < len(self._meanings) else ()
 
     def after(self, kind: str, position: int) -> int:
-        """The position after the phrase of `kind` that begins at `position`; `position` itself if there is none."""
+        """Position after the phrase of `kind`, such as "weekday", at token `position`; `position` if there is none."""
         found = self.get(kind, position)
         return found[1] if found else position
 
     def after_any(self, kinds: Sequence[str], position: int) -> int:
-        """The position after the longest phrase of one of `kinds` at `position`; `position` itself if there is none."""
+        """The position after the longest phrase of one of `kinds` at token `position`; `position` if there is none."""
         return max(self.after(kind, position) for kind in kinds)
 
     def has(self, kind: str) -> bool:
-        """Whether a phrase of `kind` is anywhere in the text."""
+        """Whether the text contains a phrase of `kind`, such as "weekday"."""
         return any(kind in meanings for meanings in self._meanings)
 
     def plain(self, position: int) -> str:
@@ -237,7 +238,7 @@ def _cut(token: Token, language: Language) -> int:
 
 
 def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mapping[str, tuple[Any, int]]:
-    """The phrases that begin at token `start`: by kind, the value of the longest phrase and the position after it."""
+    """By kind, such as "weekday", the longest phrase at token `start`: its value in the lexicon, and where it ends."""
     meanings: dict[str, tuple[Any, int]] = {}
     for end in range(start + 1, min(start + _LONGEST_PHRASE, len(tokens)) + 1):
         for kind, value, exact in language.phrases.get(tuple(token.plain for token in tokens[start:end]), ()):
@@ -281,9 +282,10 @@ def _keys(token: Token) -> Sequence[str]:
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield kind, value and text of each phrase of a language. rows: rows (TOML keys) of its section in the lexicon.
+    """Yield kind, value and text of each phrase in `rows`, a language's section of the lexicon.
 
-    The kind is the row's name. The value is the phrase's index if the row is a list, its key if it is a table, else "".
+    The kind is a row's name, such as "weekday". The row has phrases, or a list or table of several groups of phrases.
+    The value is the group's index or key, such as 0 for "Monday", or "" if the row has no groups.
     """
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):

@@ -104,8 +104,9 @@ class Batcher(Generic[In, Out]):
     async def run(self, inputs: Sequence[In]) -> list[Out]:
         """Wait until the worker thread has processed `inputs`; return one output for each input, in order.
 
-        Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error of `work`. A call
-        with more inputs than the queue can hold is accepted if the queue is empty. A cancelled call leaves the queue.
+        Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error of the function that
+        processes a batch. A call with more inputs than the queue can hold is accepted if the queue is empty. A
+        cancelled call leaves the queue.
         """
         if not inputs:
             return []

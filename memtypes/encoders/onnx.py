@@ -198,7 +198,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _project(states: NDArray[np.float32], projection: NDArray[np.float32]) -> TokenVectors:
-    """Return the projected token states, scaled to unit length and quantised in steps of 1/127."""
+    """Return token vectors: the tokens' states, projected, scaled to unit length and quantised to int8 (1.0 is 127)."""
     projected = states @ projection
     length = np.linalg.norm(projected, axis=1, keepdims=True)
     quantised: TokenVectors = np.rint(projected / np.maximum(length, 1e-9) * 127).astype(np.int8)

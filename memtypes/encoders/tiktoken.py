@@ -173,9 +173,9 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, size: int) -> Iterator[int]:
-    """Cut `text` into pieces at seams (see `_SEAM`), and yield the position at which each piece ends.
+    """Yield positions at which `text` can be cut so that its pieces have, in total, as many tokens as the text.
 
-    Every piece but the last has at least `size` characters. The pieces' token counts add up to that of the text.
+    They are seams (see `_SEAM`) and the end of the text. Every piece but the last has at least `size` characters.
     """
     start = 0
     while (seam := _SEAM.search(text, start + size)) is not None:

@@ -1,4 +1,4 @@
-"""Filters on the JSON values of keyed items, in the form that LangGraph uses, with JSON's idea of equality.
+"""Filters on the values of keyed items (JSON values that programs store under a path and a key), as in LangGraph.
 
 `{"color": "red", "size": {"$gt": 3}, "owner": {"name": "Ann"}}` holds for an object whose members meet each condition.
 A missing member counts as null. Numbers are equal by value (1 and 1.0), and never equal true or false. `$gt`, `$gte`,
@@ -36,7 +36,7 @@ _Keys: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """A validated filter on items. conditions: for each member of an item's JSON object, the condition on its value."""
+    """A validated filter on keyed items. conditions: by name of a member of an item's JSON value."""
 
     conditions: Mapping[str, Any]
 
@@ -56,18 +56,19 @@ class ItemFilter:
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Digests for a search in the index. Every value that meets the filter has all of them (see `facts_of`).
+        """Digests of the exact values that the filter requires, by which an index finds the items that may meet it.
 
-        A value that does not meet the filter may have them, too, so search results must be checked with `holds`.
+        An item that meets the filter has each of these digests, or the marker MANY (see `facts_of`). Other items may
+        have them, too, so search results must be checked with `holds`.
         """
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
 
 def facts_of(value: Any) -> list[str]:
-    """Digests for a search index: one for each text, number and boolean in a JSON object, also in nested objects.
+    """Digests of a JSON object for a search index: one for each text, number and boolean, also in nested objects.
 
     A digest is made from the value and the keys that lead to it, so objects with an equal member share it. At most
-    MAX_FACTS digests are returned; if the object has more values, the marker MANY is added.
+    MAX_FACTS digests are returned; if the object has more values, MANY is added, which marks the list as incomplete.
     """
     facts: list[str] = []
     waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []
@@ -82,7 +83,7 @@ def facts_of(value: Any) -> list[str]:
 
 
 def fact(keys: _Keys, value: Any) -> str:
-    """A digest of a JSON value and of the `keys` that lead to it in an object. 1 and 1.0 have the same digest."""
+    """Digest by which an index finds objects with `value` under the nested `keys`. 1 and 1.0 have the same digest."""
     exact = int(value) if isinstance(value, float) and value.is_integer() else value
     return hashlib.blake2b(json.dumps([*keys, exact]).encode(), digest_size=12).hexdigest()
 
@@ -96,7 +97,7 @@ def _operators(condition: Any) -> bool:
 
 
 def _check(condition: Any, path: str) -> int:
-    """Count the conditions in `condition`. Raises InvalidRequest for an unknown operator or a wrong operand."""
+    """Return how many comparisons `condition` has. Raises InvalidRequest for an unknown operator or wrong operand."""
     if _operators(condition):
         for name, operand in condition.items():
             if name not in OPERATORS:
@@ -143,7 +144,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def _equalities(keys: _Keys, condition: Any) -> Iterator[tuple[_Keys, Any]]:
-    """For each condition that requires an exact text, number or boolean, yield the keys to the member and the value."""
+    """Yield, for each condition that only one text, number or boolean meets, the keys that lead to it and the value."""
     if _operators(condition):
         condition = condition.get("$eq")
         if isinstance(condition, dict):  # equal to an object: its members are no conditions

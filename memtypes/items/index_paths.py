@@ -81,7 +81,7 @@ def tokenized(path: str) -> list[str]:
 
 
 def _parts(values: Iterable[Any], path: str) -> Iterable[Any]:
-    """The parts of `values` at `path`. A part that a step of the path selects several times is returned once."""
+    """The parts of the JSON `values` that the index path selects. A part selected twice is returned once."""
     for step in [] if path == WHOLE else tokenized(path):
         values = {id(part): part for part in _step(values, step)}.values()
     return values

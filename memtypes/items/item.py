@@ -67,7 +67,7 @@ class ItemAddress(Model):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A keyed item. agent_id: the agent that it belongs to; None for no agent.
+    """A keyed item: a JSON value stored under an address (path and key). agent_id: its owner; None for no agent.
 
     index: paths of the texts that are embedded for vector search; None for the whole value, () for no texts. ttl: time
     to live after the last put or refreshing read; None if the item does not expire. score: cosine of the item with the
@@ -87,7 +87,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSearch:
-    """A search for items under a path. prefix: the labels with which their paths begin.
+    """A search for keyed items. prefix: labels (parts of a path) with which the paths of the items must begin.
 
     vector: embedding of the query; if None, the items updated last come first. refresh: whether to restart the time to
     live of the items that are returned.
@@ -102,20 +102,20 @@ class ItemSearch:
 
 
 class MatchType(StrEnum):
-    """Whether a condition checks the first labels of a path (prefix) or the last ones (suffix)."""
+    """Whether a condition on a path checks its first labels (prefix) or its last labels (suffix)."""
 
     PREFIX = "prefix"
     SUFFIX = "suffix"
 
 
 class PathMatch(Model):
-    """A condition on the first or last labels of a path. The label `*` matches any single label."""
+    """A condition on the first or last labels (parts) of an item's path. The label `*` matches any single label."""
 
     type: MatchType
     path: Path
 
     def holds(self, path: Sequence[str]) -> bool:
-        """Whether `path` meets the condition."""
+        """Whether an item's `path`, a sequence of labels, meets this condition."""
         if len(path) < len(self.path):
             return False
         part = path[: len(self.path)] if self.type is MatchType.PREFIX else path[len(path) - len(self.path) :]
@@ -126,7 +126,7 @@ class PathMatch(Model):
 class PathListing:
     """Request for the paths under which items are stored. match: conditions, all of which a path must meet.
 
-    max_depth: longer paths are cut to this many labels; None leaves them whole.
+    max_depth: longer paths are cut to this number of labels (parts of a path); None leaves them whole.
     """
 
     match: tuple[PathMatch, ...] = ()
@@ -135,7 +135,7 @@ class PathListing:
     offset: int = 0
 
     def select(self, paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """The page of `paths` that the request selects: sorted, without repetitions."""
+        """Return the page of `paths` that this listing requests: matching, cut to `max_depth`, sorted, not repeated."""
         matching = (path for path in paths if all(condition.holds(path) for condition in self.match))
         return sorted({path[: self.max_depth] for path in matching})[self.offset : self.offset + self.limit]
 

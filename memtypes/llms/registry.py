@@ -151,7 +151,7 @@ class RegistryFile(Model):
 
 
 class Allocation(Model):
-    """How many tokens of a model's context window each part of a call to it gets; together at most the window."""
+    """Tokens of a model's context window that each part of a model call gets; their sum is at most the window."""
 
     system: int = 0
     history: int = 0
@@ -182,12 +182,11 @@ class KnownModel:
 
     @property
     def allocation(self) -> Allocation | None:
-        """How the context window is divided among the parts of a call; None if the window is unknown.
+        """How many tokens of the context window each part of a model call gets; None if the window is unknown.
 
-        The content of a call gets 60 % of a window below LARGE_WINDOW, and 80 % of a larger one; the response gets the
-        rest. Of the content, 30 % is for files and 50 % for history, or 40 % for each in a larger window. What is left
-        of the content is shared equally by system and memory: 7,680 tokens each with a window of 128,000. Content is at
-        most max_input, the response at most max_output.
+        Input gets 60 % of a window below LARGE_WINDOW, 80 % of a larger one, but at most max_input. The response gets
+        the rest, but at most max_output. Of the input, files get 30 % and history 50 % (in a larger window, 40 % each).
+        The system prompt and memories share the remainder equally: 7,680 tokens each with a window of 128,000.
         """
         if self.window is None:
             return None
@@ -334,7 +333,7 @@ def parse_registry(text: str, file: str) -> RegistryFile:
 
 
 class RegistrySource:
-    """Callable that returns the registry of language models: the default registry, overridden by an operator's file.
+    """Callable that returns the `Registry`: built-in entries for language models, overridden by an operator's file.
 
     A call reads the operator's file again if it has changed since the last call.
     """

@@ -82,7 +82,7 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values that distinguish two events: content, speaker, day and, if private to a session, the session."""
+        """The values of an event that determine its id: content, speaker, day and, if private, the session."""
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:
@@ -100,7 +100,7 @@ class Episodic(EpisodicFields, Memory):
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:
-        """The event's entry in a prompt context: the speaker, if known, the content and the field `context`."""
+        """The event's entry in a prompt context: the speaker, if known, the content and, in brackets, `context`."""
         said = f"{self.speaker}: {self.content}" if self.speaker else self.content
         return f"{said}{self._context()}"
 

@@ -97,12 +97,12 @@ Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
 
 def ends_after(field: str, instant: datetime) -> Filter:
-    """Condition: the time field `field`, such as expires_at, has no value or a time after `instant`."""
+    """A filter that holds if the time field `field`, such as expires_at, has no value or a time after `instant`."""
     return AnyOf((Absent(field), Compare(field, Op.GT, instant)))
 
 
 def in_view(instant: datetime) -> Filter:
-    """Condition: at `instant`, the memory is not expired, and it either is not replaced or has become current again."""
+    """A filter that holds for memories that are not expired at `instant`, and not replaced or already current again."""
     back = Compare("state_until", Op.LTE, instant)
     return all_of(
         AnyOf((Absent("valid_to"), Compare("valid_to", Op.GT, instant), back)), ends_after("expires_at", instant)
@@ -131,7 +131,7 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
 
 
 def _in_state(state: object, instant: datetime) -> Filter:
-    """Condition: a memory has the state `state` at `instant` (see `Memory.at`); false if `state` is no state's name."""
+    """A filter for memories whose state at `instant` is `state` (see `Memory.at`); for an unknown state, for none."""
     over = Compare("state_until", Op.LTE, instant)
     replaced = All((Compare("valid_to", Op.LTE, instant), Not(over)))
     contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(over), Not(replaced)))
@@ -158,7 +158,7 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _kind_of(annotation: Any) -> Kind | None:
-    """The `Kind` of a field of this type (for a list, of its elements); None if filters can't compare the field."""
+    """The filter type (`Kind`) of a field with this annotation (for a list, of its elements); None if it has none."""
     origin = typing.get_origin(annotation)
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
     if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):
@@ -187,7 +187,7 @@ FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
 
 
 def kind_of_field(field: str) -> Kind:
-    """The `Kind` of the values of `field`, such as "links.to". Raises InvalidRequest for an unknown field."""
+    """The filter type (`Kind`) of the field at a path like "links.to". Raises InvalidRequest for an unknown field."""
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:
@@ -280,7 +280,7 @@ def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
 
 
 def _value(kind: Kind, value: object, path: str) -> Any:
-    """The JSON `value`, converted and checked for comparison with a field of `kind`. Only a time is converted."""
+    """The operand `value`, as a field of `kind` is compared with it; times are parsed. Raises InvalidRequest."""
     if kind is Kind.TIME:
         return parse_time(value, path)
     types, needed = _ALLOWED[kind]

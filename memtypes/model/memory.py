@@ -59,7 +59,7 @@ def check_json(value: object, max_bytes: int) -> None:
 
 
 def readable(value: str) -> str:
-    """`value` itself. Raises ValueError if it is blank or not `printable`."""
+    """`value` itself. Raises ValueError if it is blank or contains a character that `printable` refuses."""
     return printable(not_blank(value))
 
 
@@ -163,9 +163,9 @@ class Decision(StrEnum):
 
 
 class Tier(StrEnum):
-    """How reliable a review is. consensus: at least two reviewers answered, or the only one. partial: one of several.
+    """How reliable a review is, by how many reviewers answered. consensus: at least two, or the only one that there is.
 
-    fallback: no reviewer answered. If some reviewers are language models, only these are counted.
+    partial: only one of several. fallback: none. If some reviewers are language models, only these are counted.
     """
 
     CONSENSUS = "consensus"
@@ -176,8 +176,8 @@ class Tier(StrEnum):
 class Vote(Model):
     """Vote of one reviewer on whether to remember a text. ok: whether the vote is valid and came in time.
 
-    stand_in: whether a local reviewer votes here because a language model failed, whose vote precedes this one. scores:
-    a score from 1 to 10 for each aspect that the reviewer rates, such as novelty.
+    stand_in: whether a local reviewer voted in place of a language model that failed, whose vote is listed before.
+    scores: a score from 1 to 10 for each aspect that the reviewer rates, such as novelty.
     """
 
     reviewer: str
@@ -190,7 +190,7 @@ class Vote(Model):
 
 
 class Reviewed(Model):
-    """Result of a review. importance, relevance, novelty: mean score of the valid votes; None if there is no score."""
+    """Result of reviewers' votes on a text. importance, relevance, novelty: means of the valid scores, None if none."""
 
     decision: Decision
     importance: float | None = None
@@ -268,7 +268,7 @@ class Rewording(Model):
 
 
 def state_at(now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None) -> State:
-    """The state of a memory at `now`, from its stored fields. From `state_until` on, the memory is current again."""
+    """The state of a memory at `now`, from its stored fields. state_until: from this time on, it is current again."""
     if state_until is not None and state_until <= now:
         return State.CURRENT
     if valid_to is not None and valid_to <= now:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 
 class MemoryType(StrEnum):
-    """The five types of memory."""
+    """The five types of memory: events, facts, intentions, procedures, and notes on the current task."""
 
     EPISODIC = "episodic"
     SEMANTIC = "semantic"

@@ -22,7 +22,7 @@ class IntentionType(StrEnum):
 
 
 class TriggerType(StrEnum):
-    """What makes an intention due: a time, an event or a situation."""
+    """What makes an intention (such as a to-do or a reminder) due: a time, an event or a situation."""
 
     TIME = "time"
     EVENT = "event"
@@ -76,7 +76,7 @@ class Prospective(ProspectiveFields, Memory):
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values that distinguish two intentions: content, due time, trigger and, if private, the session."""
+        """The values of an intention that determine its id: content, due time, trigger and, if private, the session."""
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 

@@ -23,7 +23,7 @@ class ContextType(StrEnum):
 
 
 class WorkingScope(StrEnum):
-    """For how long a working item is needed: for a task, a subtask or the whole session."""
+    """For how long a working item (a note on the current task) is needed: for a task, a subtask or the session."""
 
     TASK = "task"
     SUBTASK = "subtask"
@@ -47,7 +47,7 @@ class WorkingDraft(WorkingFields, Draft):
 
 
 class LiveDraft(WorkingDraft):
-    """Draft from which the memory store's copy of an item in the live store (Redis) is made. See `Working`."""
+    """Draft of the copy, in the memory store, of a working item whose original is in the live store (Redis)."""
 
     live: Flag = True
     workflow_id: Name | None = None
@@ -69,6 +69,6 @@ class Working(WorkingFields, Memory):
     workflow_id: Name | None = None
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values that distinguish two working items: content, to-do, agent and, if private, the session."""
+        """The values of a working item that determine its id: content, to-do, agent and, if private, the session."""
         agent = () if self.agent_id is None else (self.agent_id,)
         return (*super().identity(), self.todo_id, *agent)

@@ -47,7 +47,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """Return the paths that have items at `at` and that `listing` selects, sorted."""
+        """Return the page of paths that `listing` requests, sorted; only paths that have items unexpired at `at`."""
 
     @abstractmethod
     async def count(self, scope: Scope, at: datetime | None) -> int:

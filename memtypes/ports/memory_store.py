@@ -23,7 +23,8 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vec
 class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
     """A memory with its vectors, in the form in which stores keep it.
 
-    payload: the memory's fields as a JSON object (see `Memory.to_payload`), and its heaviest terms under the key TERMS.
+    payload: the memory's fields as a JSON object (see `Memory.to_payload`) and, under the key TERMS, the terms with the
+    highest weights in its sparse vector, which ranking compares.
     """
 
     id: str
@@ -152,7 +153,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add `uses`, at most one for each id, to the access counts of their memories; ignore unknown ids."""
+        """Add uses of memories, at most one `Use` for each memory id, to their access counts; ignore unknown ids."""
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:

@@ -28,7 +28,7 @@ _LINK_PREFIX = "previous_"
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """Id and hash of the newest receipt of a chain. An empty chain has the id None and the hash GENESIS."""
+    """The newest receipt of a tenant's hash chain: its id and hash; None and GENESIS for a chain without receipts."""
 
     id: str | None = None
     sha256: str = GENESIS
@@ -48,7 +48,7 @@ class UnsealedReceipt:
 
     @classmethod
     def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
-        """Encode `body`, the members of a receipt with its `id`, as JSON.
+        """Encode `body`, the members of a receipt with its `id`, as JSON that `seal` can link to the chain.
 
         Encoding is the slow part, so it is done before `seal`, which must wait until the previous receipt is sealed.
         """
@@ -82,7 +82,7 @@ def digest(text: bytes) -> str:
 
 
 def seal(receipt: UnsealedReceipt, head: ChainHead) -> SealedReceipt:
-    """Link `receipt` to `head`, the newest receipt of the chain, and add its hash.
+    """Return `receipt` with a link to `head`, the newest receipt of its chain, and with its own hash.
 
     The hash is the SHA-256 of the receipt's canonical JSON without the member `sha256`.
     """
@@ -93,7 +93,7 @@ def seal(receipt: UnsealedReceipt, head: ChainHead) -> SealedReceipt:
 
 
 def seal_all(receipts: Sequence[UnsealedReceipt], head: ChainHead) -> list[SealedReceipt]:
-    """Seal `receipts` in order: the first is linked to `head`, each other one to the receipt before it."""
+    """Return `receipts`, each linked to the one before it (the first to `head`) and with its own hash (see `seal`)."""
     sealed: list[SealedReceipt] = []
     for receipt in receipts:
         sealed.append(seal(receipt, sealed[-1].head if sealed else head))
@@ -129,14 +129,15 @@ class ReceiptStore(Erasable):
 
     @abstractmethod
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Seal `receipts` and add them to the end of the tenant's chain, in this order: all of them or none.
+        """Add `receipts` to the end of the tenant's hash chain, all or none, in this order; return them sealed.
 
-        Concurrent calls never give two receipts of a chain the same predecessor.
+        Sealing adds the hash of the previous receipt and the receipt's own hash. Concurrent calls never give two
+        receipts of a chain the same predecessor.
         """
 
     @abstractmethod
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """Return the JSON text of a receipt as it was sealed; None if it is unknown, expired or erased."""
+        """Return the JSON text of a receipt exactly as it was stored; None if it is unknown, expired or erased."""
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:

@@ -20,9 +20,9 @@ MAX_REJECTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RejectedText:
-    """A text that was not stored as a memory. reason: why it was rejected.
+    """A text that the service decided not to store as a memory. reason: why.
 
-    fields: the fields of the memory that it would have become (its draft), as JSON, without secrets.
+    fields: the fields of the memory that a caller asked to store (its draft), as JSON, without secrets.
     """
 
     id: str
@@ -32,11 +32,11 @@ class RejectedText:
 
 
 class RejectionStore(ABC):
-    """Stores rejected texts by namespace and id for REJECTED_TTL. Calls raise Unavailable if it can't be reached."""
+    """Stores texts that the service decided not to remember, for REJECTED_TTL. Any call may raise Unavailable."""
 
     @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
-        """Store rejected texts, replacing those with the same ids. Beyond MAX_REJECTED, the oldest are dropped."""
+        """Store rejected texts, replacing texts with the same ids; drop the namespace's oldest beyond MAX_REJECTED."""
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:

@@ -19,7 +19,7 @@ MAX_EVENTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
-    """A workflow to create. base: its initial state. on_end: what happens to its threads and items when it ends."""
+    """A workflow to create. base: its initial state. on_end: what its end does to its threads and working items."""
 
     workflow_id: str
     parent_id: str | None
@@ -171,7 +171,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """Store `state` as the workflow's snapshot, unless a newer snapshot exists or the workflow has expired."""
+        """Store `state`, so that `load` skips older events, unless a newer snapshot exists or the workflow expired."""
 
     @abstractmethod
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
@@ -200,8 +200,8 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Mark an ended workflow as recorded: its memories are written, so `unrecorded` no longer yields it."""
+        """Mark an ended workflow as recorded, that is, stored as memories, so that `unrecorded` no longer yields it."""
 
     @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Yield the scope and id of every ended workflow whose memories are not written yet, in all scopes."""
+        """Yield the scope and id of every ended workflow, in all scopes, that is not recorded as memories yet."""

@@ -43,7 +43,7 @@ class LiveItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemSelection:
-    """Selects items of a session: the items of the to-do `todo_id`, the item `id`, or all items if both are None."""
+    """Selects working items of a session: those of the to-do `todo_id`, the item `id`, or all if both are None."""
 
     todo_id: str | None = None
     id: str | None = None
@@ -69,9 +69,9 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store `item`, replacing a stored item with the same id, and resume all paused items of the session.
+        """Store `item`, replacing a stored item with the same id, and show the session's paused items in prompts again.
 
-        If `item` is a to-do, the session's earlier item for the same to-do is marked as cleared.
+        If `item` is a to-do, the session's earlier item for the to-do with this `todo_id` is marked as cleared.
         """
 
     @abstractmethod
@@ -83,45 +83,47 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live of the items with these ids, except those cleared or expired at `at`."""
+        """Restart the time to live of the working items with these ids, except those cleared or expired at `at`."""
 
     @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared at `at`, except those cleared or expired before; return their ids."""
+        """Mark the selected items as cleared, so that prompts omit them; return the ids of those valid until then."""
 
     @abstractmethod
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause or resume items of the session, except cleared and expired ones; return how many changed.
+        """Pause or resume working items of the session; return how many changed. Prompts leave paused items out.
 
-        paused: True pauses the items that belong to a to-do, so that prompts leave them out. False resumes all items.
+        paused: True pauses the to-dos and the notes on them; False resumes all items, whatever paused them. Items that
+        are cleared, or expired at `at`, do not change.
         """
 
     @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return at most `limit` namespaces with items to copy to the memory store, or to delete.
+        """Return at most `limit` namespaces with working items to copy to the memory store, or to delete as ended.
 
-        Only namespaces are returned for which this work is due at the time `at`; the longest overdue is first.
+        An item has ended if it is cleared or expired. Only namespaces are returned for which this work is due at the
+        time `at`; the longest overdue is first.
         """
 
     @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return the ids of at most `limit` of the namespace's sessions with items to copy or to delete.
+        """Return ids of sessions with working items to copy to the memory store, or to delete as cleared or expired.
 
-        Only sessions are returned for which this work is due at the time `at`; the longest overdue is first. The scope
-        need not name a session.
+        At most `limit` sessions of the namespace are returned, only those for which this work is due at the time `at`;
+        the longest overdue is first. The scope need not name a session.
         """
 
     @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark `items` as copied to the memory store, and delete those of them that are cleared or expired at `at`.
+        """Record that `items` were copied to the memory store, and delete those of them cleared or expired at `at`.
 
-        An item that has changed since the caller read it is left as it is.
+        An item that has changed since the caller read it is left as it is, so that it is copied again.
         """
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set the next due time of a namespace, once its work is done: the earliest due time of its sessions.
+        """Set when a namespace's working items must next be copied or deleted: the earliest such time of its sessions.
 
-        If none of its sessions has a due time, the namespace gets none. due: the namespace as `due_namespaces` returned
-        it; if its due time was changed since, nothing is changed.
+        If no session has such a time, the namespace gets none. due: the namespace as `due_namespaces` returned it; if
+        its time was changed since, nothing is changed.
         """

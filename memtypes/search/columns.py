@@ -1,6 +1,6 @@
 """The payload fields that ranking needs, as columns: one array for each field, not one dictionary for each memory.
 
-A search returns thousands of candidates, and Python reads a thousand dictionaries more slowly than an engine searches.
+A search returns thousands of candidates, and reading so many dictionaries in Python takes longer than the search.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Columns:
     """A table with a row for each of `count` memories and a column (array) for each payload field, by the field's path.
 
     A column may be missing if no memory has a value. A text column has indices into the list of its distinct texts,
-    which is in `tables`, by path. places: numbers of the rows of `columns` that are in the table, in order; None if all
-    are. So selecting rows does not copy a column before it is read.
+    `tables[path]`. places: row numbers in the arrays of `columns`; the table has only these rows, in this order (None:
+    all rows). So selecting rows does not copy a column before it is read.
     """
 
     count: int

@@ -46,7 +46,7 @@ class Passage(NamedTuple):
 
     said: the text to show if it differs from `content`, else None. group: the heading above the memory's list entry;
     None for no heading. tokens: token count of the entry, by `tokenizer`. live: whether the memory is a copy of an item
-    in the live store (Redis). state, valid_to, state_until: fields of the memory, for `state_at`.
+    in the live store (Redis). state, valid_to, state_until: stored fields, from which `state_at` computes the state.
     """
 
     id: str

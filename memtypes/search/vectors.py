@@ -83,7 +83,7 @@ Numbers: TypeAlias = NDArray[np.uint16]
 
 
 def numbered(ids: NDArray[np.uint32]) -> Numbers:
-    """Map each term id of a sparse vector to a number from 1 to 65,535. Several ids may get the same number."""
+    """Map term ids to numbers of two bytes, 1 to 65,535, to store them in less space. Ids may share a number."""
     return (ids % (NUMBERS - 1) + 1).astype(np.uint16)
 
 

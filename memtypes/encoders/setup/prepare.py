@@ -59,7 +59,7 @@ def prepare(directory: Path) -> Manifest:
 
 
 def weights_directory() -> Path:
-    """Return the directory with the installed weights. Raises SetupRequired if they are not installed."""
+    """Return the directory of the installed weights of the encoder. Raises SetupRequired if they are not installed."""
     try:
         package = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError as error:
