@@ -84,7 +84,7 @@ class ExportedItem(Model):
 
 @dataclass(slots=True)
 class KeyedItems:
-    """Stores, reads and searches keyed items.
+    """Stores, reads and searches keyed items, that is, JSON values that programs store under a path and a key.
 
     Unless its docstring says otherwise, a method reaches only the items of the agent `scope.agent_id` or, if that is
     None, the items that belong to no agent.
@@ -122,7 +122,7 @@ class KeyedItems:
         return await self.store.paths(scope, listing, self.clock())
 
     async def count(self, scope: Scope) -> int:
-        """The number of items of every agent in the namespace of `scope`."""
+        """The number of items of all agents in the namespace of `scope`."""
         return await self.store.count(scope, self.clock())
 
     def every(self, scope: Scope) -> AsyncIterator[Item]:
@@ -130,7 +130,7 @@ class KeyedItems:
         return self.store.every(scope, self.clock())
 
     async def restore(self, scope: Scope, line: ExportedItem) -> str:
-        """Store the exported item `line` with its original times, for the agent that it names; return the item's id."""
+        """Store an item from an export, with its original times and for its original agent. Returns the item's id."""
         item = line.item()
         agent_scope = replace(scope, agent_id=item.agent_id)
         await self.store.put(agent_scope, item, await self._vectors(item.value, item.index), restored=True)

@@ -63,7 +63,7 @@ class Examiner:
     panel: Panel
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
-        """The memory type of `content`. If it is uncertain, `content` and `context` are classified as one text."""
+        """The memory type of `content`. If this is uncertain, it is the type of `content` and `context` as one text."""
         text = (await self._clean(tenant, content)).value
         alone = await self.classifier.classify(text)
         if context is None or alone.confidence >= _CONFIDENT:
@@ -84,9 +84,10 @@ class Examiner:
         return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
     async def review(self, scope: Scope, content: str) -> RedactedValue[Reviewed]:
-        """The panel's decision on `content` without its secrets, and the number of secrets by kind.
+        """Let the reviewers vote on `content` after its secrets are removed.
 
-        Raises Overloaded or Unavailable.
+        Returns their decision whether it would be stored, and the number of secrets by kind. Raises Overloaded or
+        Unavailable.
         """
         cleaned = await self._clean(scope.tenant, content)
         (embedding,) = await self.classifier.embedder.embed_documents([cleaned.value])

@@ -97,9 +97,9 @@ def _english(words: Words) -> float:
 
 
 def _kinds(words: Words) -> FloatArray:
-    """For each kind of phrase, such as weekdays, how many the text has (up to 3) and whether its first words have one.
+    """Two numbers for each kind of phrase, such as weekdays: half the count (at most 3), and 1 if the text begins so.
 
-    The same two numbers follow for the endings of past and infinitive verbs.
+    Then the same for words with the ending of a past verb, and for words with that of an infinitive.
     """
     places = [words.kinds_at(at) for at in range(len(words.tokens))]
     counts = Counter(itertools.chain.from_iterable(places))

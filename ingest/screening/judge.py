@@ -87,7 +87,7 @@ class Judge:
 
     types: scores memory types. importance: scores low, medium and high. first, worth: score whether a text is noise or
     worth keeping; `first` if it has no conversation, `worth` if it is a message of a conversation. states: scores
-    memory types, and whether to keep a text, by the encoder's token states.
+    memory types, and whether to keep a text, by the encoder's vector of each token; added to the scores of the others.
     """
 
     types: LinearModel

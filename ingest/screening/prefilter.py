@@ -84,11 +84,11 @@ class RecentTexts(Erasable):
             texts.append(entry)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Forget all messages of the namespace of `scope`; return how many there were. `memory_id` is ignored."""
+        """Forget all messages of the namespace of `scope`, whatever `memory_id` is. Returns how many there were."""
         return len(self._texts.pop(_key(scope), ()))
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Number of messages remembered for the namespace of `scope`. `memory_id` is ignored."""
+        """Number of messages remembered for the namespace of `scope`, whatever `memory_id` is."""
         return len(self._texts.get(_key(scope), ()))
 
 
@@ -132,7 +132,7 @@ class Prefilter:
         return replace(typed, judgement=judgement)
 
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
-        """The submission of one sentence of the last message, or a rejection if it is not stored as its own memory."""
+        """Screen a sentence of the last message. Returns a rejection unless it is stored as a memory by itself."""
         text, whole = submission.draft.content, said.conversation
         kept = whole.last >= WORTH_KEEPING
         if not kept and not whole.asks:
@@ -164,14 +164,14 @@ class Prefilter:
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
-    """The submission with a draft of the likeliest type in `kinds` (probability by type), except working memory."""
+    """The submission with its draft set to the type of highest probability in `kinds`, never to working memory."""
     lasting: dict[MemoryType, float] = {kind: share for kind, share in kinds.items() if kind is not MemoryType.WORKING}
     classified = Classification.likeliest(lasting, embedding)
     return with_type(submission, classified, _own_fields(classified, said, submission.draft.content))
 
 
 def _own_fields(classified: Classification, said: Said, text: str) -> dict[str, Any]:
-    """Type-specific fields that follow from the text and from the role of the speaker."""
+    """Fields of the memory type that can be set from the text and the speaker's role, such as a procedure's steps."""
     machine = is_machine(said.role)
     match classified.type:
         case MemoryType.EPISODIC:

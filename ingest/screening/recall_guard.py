@@ -62,10 +62,10 @@ _INTRODUCTION = re.compile(rf"{_QUOTE}{re.escape(INTRODUCTION)}.*$\n?", re.MULTI
 
 @dataclass(frozen=True, slots=True)
 class RecallGuard:
-    """Removes recalled memories from messages. flush_use_counts: writes pending access counts to the store.
+    """Removes from messages what they quote from memories that an agent was shown.
 
-    The counts are written before each search, because it looks for memories that were shown, that is, have been
-    counted.
+    flush_use_counts: writes to the store how often memories were shown. It is called before each search, which looks
+    for shown memories only.
     """
 
     store: MemoryStore
@@ -73,10 +73,10 @@ class RecallGuard:
     flush_use_counts: Callable[[], Awaitable[None]]
 
     async def without_recalled(self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()) -> list[str]:
-        """Each of `contents` without the recalled memories quoted in it; empty if nothing else is in it.
+        """The texts `contents` without the memories that they quote. A text with nothing else becomes empty.
 
         scope: its session is that of the messages; memories of this session are not removed. shown: ids of memories
-        that the session was certainly shown. Short texts and single sentences of these memories are removed, too.
+        that the session was certainly shown. Of these, quotes of short texts and of single sentences are removed, too.
         Raises Unavailable.
         """
         await self.flush_use_counts()

@@ -1,4 +1,4 @@
-"""Drafts on their way into the store (submissions), the screening steps (gates) that they pass, and field errors."""
+"""Drafts on their way into the store (submissions), the steps that screen them (gates), and invalid drafts' errors."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _MAX_MESSAGES = 5
 class ReviewMode(StrEnum):
     """How a draft is screened before it is stored.
 
-    given: without review by the panel. auto: the panel reviews it, too, and may reject it. skip: as given, but messages
-    captured from a session are not dropped for being trivial or repeated, as imports need. In each mode, a draft
-    without a type gets one.
+    given: no reviewers vote on it. auto: reviewers vote on whether it is stored. skip: no reviewers vote, and a message
+    captured from a session is not dropped for being trivial or repeated; imports use this mode. In each mode, a draft
+    without a memory type gets one.
     """
 
     GIVEN = "given"
@@ -62,9 +62,9 @@ class Classification:
 
     @classmethod
     def likeliest(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
-        """A classification as the type with the largest share. Confidences are the shares, scaled to sum to 1.
+        """The classification of a text as its likeliest memory type.
 
-        shares: how likely each memory type is. embedding: of the classified text.
+        shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding: of the text.
         """
         total = sum(shares.values())
         ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
@@ -93,7 +93,7 @@ class Submission:
 
     said: where a message was said that was captured from a conversation; None for any other draft. Nobody chose to
     store a captured message, so the pre-filter may drop it. redactions: number of secrets removed, by kind. classified:
-    how the type was found; None if the caller gave it. judgement: made by the pre-filter.
+    how the type was found; None if the caller gave it. judgement: how much a captured message matters; else None.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -105,7 +105,7 @@ class Submission:
 
 
 def with_type(submission: Submission, classified: Classification, own: Mapping[str, Any]) -> Submission:
-    """`submission` with its draft as a draft of the type in `classified`. own: defaults for fields of that type."""
+    """`submission` with the memory type that was found for its draft. own: defaults for the fields of that type."""
     draft = submission.draft
     fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
     typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
@@ -148,7 +148,7 @@ class ScreeningGate(Protocol):
 def as_invalid(error: ValidationError) -> InvalidRequest:
     """The error to raise for an invalid request: an InvalidRequest with the messages of `error`, at most _MAX_MESSAGES.
 
-    Its path and its value are those of the first problem in `error`.
+    Its `path` and `got` are the field and the value of the first problem in `error`.
     """
     details = error.errors(include_url=False)
     located = [(_path(detail["loc"]), message_of(detail)) for detail in details[:_MAX_MESSAGES]]
@@ -161,7 +161,7 @@ def as_invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """`location` as a path such as steps[2], without the memory type that pydantic puts before a union's fields."""
+    """The place of a pydantic error as a path such as steps[2]. A memory type that pydantic puts first is left out."""
     parts = list(location)
     if len(parts) > 1 and parts[0] in set(MemoryType):
         parts = parts[1:]

@@ -99,7 +99,6 @@ class Clocks:
         return self._made(int(found[0]) * 60 + (tail[0] if tail else 0), tail[1] if tail else found[1], sure=True)
 
     def _japanese(self, i: int) -> TimeOfDay | None:
-        """A Japanese time of day, such as 午後3時半."""
         words = self.words
         if not words.language.flag("hour_signs"):
             return None
@@ -172,7 +171,7 @@ class Clocks:
         return sign * int(number[0]), number[1]
 
     def _digits(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """A time of day in digits at token `i`: 9:00, "0800 hours"; 9.30 only with "am", "Uhr" or a preposition."""
+        """A time of day in digits at token `i`: 9:00, "0800 hours", "9.30 am", or 9.30 after "at" (`led`); or None."""
         words, text, unit = self.words, self.words.plain(i).rstrip("."), self.words.get("unit", i + 1)
         ends_sentence = words.kind(i) == "day" and not words.language.flag("dotted_days")  # "alle 9.50."
         dotted = (words.number(i) is not None or ends_sentence) and text[-3:-2] == "."
@@ -187,7 +186,7 @@ class Clocks:
         return None
 
     def _hour_first(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """A time of day at token `i` that begins with the hour: "at nine", "9 am", "vingt heures trente", or None."""
+        """A time of day at token `i` that begins with the hour: "9 am", or "nine" after "at" (`led`); else None."""
         words, hour = self.words, self._hour(i)
         if hour is None and words.is_a("article", i) and (led or words.is_a("oclock", i + 1)):
             hour = (1, words.after("article", i))
@@ -265,7 +264,7 @@ class Clocks:
         return timezone(offset if self.words.plain(i) == "+" else -offset)
 
     def _elsewhere(self) -> tzinfo | None:
-        """The zone of the first place in the text that is not in the speaker's zone."""
+        """The zone that "their time" means: that of the text's first place outside of the speaker's zone; or None."""
         words = self.words
         places = (_place(words, i) for i in range(len(words.tokens)) if words.plain(i) not in _OTHER_WORDS)
         return next((place[0] for place in places if place and place[0] != self.home), None)
@@ -298,7 +297,7 @@ def _zone_names() -> frozenset[str]:
 
 @cache
 def _places() -> Mapping[str, str]:
-    """The time zone of each place by name: cities of the time zone database, and the places listed in the lexicon."""
+    """Time zone names by place: the cities in the time zone database, and further places listed in the lexicon."""
     zones = sorted(zone for zone in _zone_names() if zone.split("/")[0] in _AREAS)
     cities = {plain(zone.split("/")[-1].replace("_", " ")): zone for zone in zones}
     listed = {plain(name.strip()): zone for zone, names in lexicon()["places"].items() for name in names.split(",")}

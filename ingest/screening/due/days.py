@@ -135,7 +135,7 @@ class Days:
         return Day(i + 1, "date", date(third + 2000 * (third < 100), month, day))
 
     def _order(self, first: int, second: int, *, slashes: bool) -> tuple[int, int]:
-        """The month and the day that two numbers mean, in this order. slashes: whether a slash is between them."""
+        """The month, then the day, of a date such as 3/4 or 3.4. slashes: whether its numbers are parted by a slash."""
         month_first = first <= 12 and (second > 12 or (slashes and self.month_first))
         return (first, second) if month_first else (second, first)
 

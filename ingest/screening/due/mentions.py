@@ -1,10 +1,10 @@
 """Reads the times that a text mentions, each with its day, time of day, part of the day and zone, in any word order.
 
 A mention may be relative to another mention: "two hours before the show on Friday". A day without a clock time gets an
-hour: 9 in the morning, 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the start, middle or end
-of a period such as a month, and 9 if nothing of this is named. If that hour has passed today, it gets the next of
-17:00, 20:00 and 23:59. A length of days ("in two days") keeps the current time of day. "Midnight" is the end of the day
-that is named with it. "Before Friday" means Friday.
+hour: 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the start, middle or end of a period such
+as a month, and 9 in all other cases. If the day is today and this hour has passed, the next of 17:00, 20:00 and 23:59
+is taken. A length of days ("in two days") keeps the current time of day. "Midnight" is the end of the day that is named
+with it. "Before Friday" means Friday.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class MentionReader:
         return None
 
     def _through(self, mention: Mention) -> Mention:
-        """`mention` extended to the end of its range ("from 1 April through 3 April"). It keeps its first day."""
+        """`mention` extended to the end of a range of days ("1 April through 3 April"). Its day is the first one."""
         words, j = self.words, mention.last
         k = words.after("to", j) if not words.has("moved") and mention.kind in _DATES else j
         until = self.days.at(words.after("det", k)) if k > j else None
@@ -160,7 +160,10 @@ class MentionReader:
         return i, led
 
     def _extended(self, mention: Mention, j: int, *, led: bool) -> Mention | None:
-        """`mention` with the day, clock time or part of the day at token `j` added; None if there is nothing to add."""
+        """`mention` with the day, clock time or part of the day at token `j` added; None if nothing can be added.
+
+        led: whether a preposition such as "at" stands before token `j`.
+        """
         known = mention.day
         day = self.days.at(j)
         if day and known and not (known.kind in ("weekday", "offset", "near") and day.kind in _DATES):
@@ -221,7 +224,7 @@ class MentionReader:
         return zone and replace(mention, zone=zone[0], last=zone[1])
 
     def _is_whole(self, mention: Mention, *, led: bool) -> bool:
-        """Whether `mention` names a time: a bare number needs a preposition or a day, a part of the day needs a day."""
+        """Whether `mention` names a time. "Four" does after "at" or with a day, and "morning" only with a day."""
         words, clock = self.words, mention.clock
         if clock is None:
             return mention.day is not None or mention.part == "eod"
@@ -236,7 +239,7 @@ class MentionReader:
         return sum(token.plain in (".", "!", "?", ";") for token in self.words.tokens[:i])
 
     def _joined(self, mentions: Sequence[Mention]) -> list[Mention]:
-        """The mentions. A time of day without a day is joined to the day of its sentence, or to the text's only day."""
+        """Join each time of day to the day of its sentence or the text's only day. Returns the remaining mentions."""
         joined = list(mentions)
         for clock in (mention for mention in mentions if mention.clock and not mention.day):
             days = [m for m in joined if m.day and not m.clock and not m.instant and not m.day.over]

@@ -71,8 +71,8 @@ class DueTimes:
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
         """The submission, with a due time if its text names one.
 
-        It is returned unchanged if its draft is no intention, waits for an event or a context instead of a time, or has
-        a due time already.
+        It is returned unchanged if its draft is no task, has a due time already, or is a task that waits for an event
+        or a context instead of a time.
         """
         draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
@@ -145,7 +145,10 @@ def _weights() -> Mapping[str, float]:
 
 
 def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
-    """The features that `mention` has, by name, each with the value 1. mentions: all of the text, except past ones."""
+    """Features of a mention of a time, from which a model tells whether it is the due time of the text's task.
+
+    mentions: all mentions in the text, except past ones. Returns the features that are present, each with the value 1.
+    """
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
     lead = _lead(words, mention)
@@ -176,7 +179,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
 
 
 def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features of the form of the mention and of the text's other mentions; those whose value is true are present."""
+    """Features of a mention's form and of its place among the text's mentions. Those with a true value are present."""
     first, clock, others = mention.first, mention.clock, [m for m in mentions if m is not mention]
     moved = words.has("moved")
     signs = {
@@ -197,7 +200,7 @@ def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str
 
 
 def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features that tell a time of day from what only looks like it, as in "Psalm 23:4" and "the 6 am shift"."""
+    """Features that tell a time of day from other numbers ("Psalm 23:4"). lead: what stands before it, see `_lead`."""
     alone, before = lead in ("start", "none"), mention.first - 1
     return {
         "loose clock": mention.clock and not mention.clock.sure and lead != "at",
@@ -208,7 +211,7 @@ def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, objec
 
 
 def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features that tell whether a lone day is part of a name or describes a noun: "Ruby Tuesday", "sunday roast"."""
+    """Features that tell a day from a part of a name ("Ruby Tuesday"). lead: what stands before it, see `_lead`."""
     before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
     capitals = not words.language.flag("capital_nouns")  # where only names have them
     verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
@@ -227,7 +230,7 @@ def _is_noun(words: Words, i: int) -> bool:
 
 
 def _lead(words: Words, mention: Mention) -> str:
-    """What stands before the mention: a preposition such as "by", the "start" of a clause, or "none" of these."""
+    """What stands before a mention of a time: a preposition such as "by", "start" (of a clause), or "none"."""
     i = mention.first
     for _ in range(4):
         kind = next((kind for kind in _LEADS if _ends_at(words, kind, i)), None)
@@ -247,9 +250,9 @@ def _ends_at(words: Words, kind: str, end: int) -> bool:
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The range of tokens around the mention, up to the nearest sign in `ends`, such as "." (not in Monday.com).
+    """The range of tokens around a mention, up to the nearest sign in `ends`, such as "." (not in Monday.com).
 
-    conjunctions: whether conjunctions end the range, too.
+    conjunctions: whether a conjunction such as "and" ends the range, too.
     """
 
     def is_end(i: int) -> bool:
@@ -265,7 +268,10 @@ def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions
 
 
 def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool:
-    """Whether a word of the kind `cue` is from token `start` to `end`, outside of the mention and of "don't forget"."""
+    """Whether the tokens from `start` to `end` have a word of the kind `cue`, such as "habit", outside of the mention.
+
+    In "don't forget", words of negation do not count.
+    """
     outside = (i for i in range(start, end) if not mention.first <= i < mention.last)
     if cue == "participle":
         return any(_is_participle(words, i) for i in outside)

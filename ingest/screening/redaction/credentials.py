@@ -72,7 +72,7 @@ class CandidateWord:
 
 
 class _Key(NamedTuple):
-    """A name of a secret, such as "password", in a line: the indexes of its end and start, and its family of names."""
+    """A name of a secret, such as "pwd", in a line. end, start: its indexes. family: its kind, such as "password"."""
 
     end: int
     start: int
@@ -123,8 +123,8 @@ def _mixed(word: str) -> bool:
 def _tokenlike(word: str, before: str) -> bool:
     """Whether `word` may be a token although no name of a secret, such as "password", is near it.
 
-    It has letters and digits, is no hexadecimal number, and is not part of a path. In a URL or an embedded file it also
-    needs a vendor's prefix. before: the text in front of the word.
+    It has letters and digits, is no hexadecimal number, and is no path. In a URL, or as base64 data of an embedded
+    file, it also needs a vendor's prefix, such as "sk_live_". before: the text in front of the word.
     """
     mixed = any(map(str.isalpha, word)) and any(map(str.isdigit, word)) and not _DIGEST.fullmatch(word)
     path = word.count("/") > 1 and max(map(len, word.split("/"))) < _SHORTEST_KEY
@@ -163,14 +163,14 @@ def _keys(text: str) -> Iterator[_Key]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a name at `start` is a word ("key") or part of a name (`apiKey`, `MAPS_KEY`), not of a word (monkey)."""
+    """Whether "key" or the like, at `start`, is a word or a part of `apiKey` or `MAPS_KEY`, but not of "monkey"."""
     before, after, first = text[start - 1 : start], text[end : end + 1], text[start]
     opens = not before.isalpha() or (before.islower() and first.isupper())
     return opens and (not after.isalpha() or after.isupper() or text[end : end + 2] in ("s ", "s:"))
 
 
 def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
-    """Yield each word of `line`, except plain ones: (start, end, whether quoted, name that it is assigned to or "")."""
+    """Yield (start, end, is quoted, name that it is assigned to or "") for each word of `line` that may be a secret."""
     for match in _ATOM.finditer(line):
         group = match.lastindex or 0
         whole, start = match[group], match.start(group)
@@ -194,8 +194,7 @@ def _plain(word: str) -> bool:
 def _pieces(word: str, start: int) -> Iterator[tuple[int, int, str]]:
     """The start, end and name of each value in `word`, which may be a URL or a list of name=value pairs.
 
-    The name is "" if a value has none. start: index of `word` in its line; the yielded indexes are those in the line,
-    too.
+    The name is "" if a value has none. start: index of `word` in its line. The results are indexes in this line, too.
     """
     position = 0
     for part in _PAIRS.split(word):
@@ -228,7 +227,7 @@ def _values(part: str, start: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
-    """The start and end of a part of `word` without the brackets and marks around it, each increased by `offset`."""
+    """Shrink a range of `word` by the brackets and marks at its ends. Returns its start and end, plus `offset` each."""
     part = word[start:end]
     first = len(part) - len(part.lstrip(_OPENING))
     return offset + start + first, offset + start + max(first, len(part.rstrip(_CLOSING)))
@@ -267,7 +266,7 @@ def _name_before(before: str) -> str:
 
 
 def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] | None:
-    """Family, gap and side (see `Surroundings`) of the name of a secret after a word or above it, or None."""
+    """The name of a secret ("password") after or above a word, as `Surroundings.key`, `gap` and `side`; or None."""
     after = line.keys[bisect_left(line.keys, (end, end, "")) :][:3]
     right = next((key for key in after if end <= key.start <= end + 40 and key.family != "weak"), None)
     if right is not None:
@@ -277,7 +276,7 @@ def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] 
 
 
 def _above(line: _Line, start: int) -> str:
-    """Family of the name of a secret in the head of the column at `start`, or at the end of the line above; else ""."""
+    """Kind of the secret's name that heads the column of the word at `start`, or ends the line above it; else ""."""
     for sign in ("|", ","):
         cells = line.head.split(sign)
         column = line.text[:start].count(sign)

@@ -211,8 +211,8 @@ def ruled_out(word: str, *, quoted: bool) -> bool:
 def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:
     """All features of a word, in one vector: those of the word, those of its surroundings, and products of both.
 
-    The features of the word have one block for each family of names of secrets; only the block of the nearest name is
-    set.
+    The vector has one block of word features for each family of names of secrets (none, password, token, weak). Only
+    the block for the nearest name is set, so a trained model has weights for each family.
     """
     alone = np.array(word_features(word, bigrams), dtype=np.float32)
     context = np.array(context_features(near), dtype=np.float32)

@@ -70,7 +70,7 @@ class Pattern:
     literals: tuple[str, ...] = ()
 
     def likely(self, encoded: bytes, lowered: str) -> bool:
-        """Whether a text may have a secret of this kind. encoded, lowered: the text in UTF-8, and in lower case."""
+        """Whether a text may have this kind of secret. encoded, lowered: the text in UTF-8, and in lower case."""
         for literal in self.literals:
             if literal in lowered:
                 break
@@ -100,7 +100,7 @@ class CredentialPattern(Pattern):
     model: Callable[[], CredentialModel] = credential_model
 
     def spans(self, text: str) -> Iterator[Span]:
-        """The credentials in `text`."""
+        """The credentials in `text`: those near the name of a secret if `keyed`, otherwise all others."""
         for candidate in self.model().secret(candidates(text, keyed=self.keyed)):
             yield Span(text, candidate.start, candidate.end)
 
@@ -167,7 +167,7 @@ def _long_phone(span: Span) -> Span | None:
 
 
 def _email(span: Span) -> Span | None:
-    """The span if it is an e-mail address; None for a repository (git@...) or the name of an image or unit file."""
+    """The span if it is an e-mail address; None for git@host, and for names of files such as icon@2x.png."""
     local, _, domain = span.inside.rpartition("@")
     suffix = domain.rpartition(".")[2].lower()
     return None if local.lower() in ("git", "hg") or suffix in _NOT_A_DOMAIN else span

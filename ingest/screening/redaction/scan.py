@@ -76,7 +76,8 @@ def _lines(value: Any) -> Iterator[str]:
 def replace_leaves(value: Any, replace: Callable[[Any, str | None], Any], key: str | None = None) -> Any:
     """`value`, any JSON, with each leaf replaced by `replace(leaf, key)`, and each key by `replace(key, None)`.
 
-    key: the key whose value the leaf is; None in a list. Keys that become equal are numbered, so that no value is lost.
+    A leaf in an object has the name of its member as `key`; in a list, None. Keys that become equal are numbered, so
+    that no value is lost.
     """
     if isinstance(value, list):
         return [replace_leaves(element, replace) for element in value]

@@ -45,10 +45,10 @@ class ReviewFailed(RemembrancerError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReviewRequest:
-    """A text to review.
+    """A text on which reviewers vote, to decide whether it is stored.
 
-    nearest: cosine of the nearest stored memory; None if it is not known yet. judgement: made by the pre-filter, which
-    knows the conversation; None to let the panel judge the text alone.
+    nearest: cosine of the most similar stored memory; None if not searched yet. judgement: how much the text matters,
+    as judged within its conversation by the pre-filter; None to let the panel judge the text by itself.
     """
 
     scope: Scope
@@ -59,7 +59,7 @@ class ReviewRequest:
 
     @property
     def judged(self) -> Judgement:
-        """The judgement of the text. Raises ReviewFailed if there is none."""
+        """The field `judgement`, which says how much the text matters. Raises ReviewFailed if it is None."""
         if self.judgement is None:
             raise ReviewFailed("the text has not been judged")
         return self.judgement
@@ -88,7 +88,10 @@ class Reviewer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Asks several reviewers at once to vote. judge: for requests without a judgement. limit_s: seconds per vote."""
+    """Decides whether a text is stored, by the votes of several reviewers, who are asked at the same time.
+
+    judge: judges texts whose request has no judgement yet. limit_s: seconds that a vote may take.
+    """
 
     reviewers: Sequence[Reviewer]
     judge: Judge = field(default_factory=Judge.shipped)
@@ -107,7 +110,7 @@ class Panel:
         return decide([vote for votes in seats for vote in votes], tier_of(answered), judgement.objection)
 
     async def _votes(self, reviewer: Reviewer, request: ReviewRequest) -> list[Vote]:
-        """The reviewer's vote. If it is invalid, the vote of the reviewer's stand-in follows, if there is one."""
+        """The reviewer's vote. If it failed, the list also has the vote of the reviewer's stand-in, if there is one."""
         vote = await self._vote(reviewer, request)
         if vote.ok or reviewer.stand_in is None:
             return [vote]
@@ -129,9 +132,10 @@ class Panel:
 
 
 def tier_of(answered: Sequence[bool]) -> Tier:
-    """The tier of a decision, which says how far it can be trusted: the more reviewers answered, the further.
+    """How far a decision can be trusted, by the number of reviewers that answered.
 
-    answered: whether each language model answered; if no reviewer is a language model, whether each reviewer answered.
+    Fallback: none. Partial: one of several. Consensus: two or more, or the only one. answered: whether each language
+    model answered; if no reviewer is a language model, whether each reviewer answered.
     """
     count = sum(answered)
     if count == 0:
@@ -140,11 +144,12 @@ def tier_of(answered: Sequence[bool]) -> Tier:
 
 
 def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> Reviewed:
-    """The decision on `votes`, by the rules of `tier`. prefilter: the pre-filter's objection to the text, or None.
+    """The decision on a text by its `votes`. prefilter: why the pre-filter finds the text trivial; None if it does not.
 
-    Consensus: rejected if two reviewers find the text trivial, or if the mean importance is below MIN_IMPORTANCE or the
-    mean relevance below MIN_RELEVANCE. Partial: stored if the importance is at least MIN_IMPORTANCE_ALONE, no vote says
-    trivial and the pre-filter does not object. Fallback: the pre-filter decides, and importance is FALLBACK_IMPORTANCE.
+    The tier, which says how many reviewers answered, sets the rules. Consensus: rejected if two reviewers find the
+    text trivial, or if the mean importance is below MIN_IMPORTANCE or the mean relevance below MIN_RELEVANCE. Partial:
+    stored if the importance is at least MIN_IMPORTANCE_ALONE, no vote says trivial and the pre-filter does not object.
+    Fallback: the pre-filter decides, and importance is FALLBACK_IMPORTANCE.
     """
     valid = [vote for vote in votes if vote.ok]
     means = {name: _mean(valid, name) for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
@@ -160,7 +165,7 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
 
 
 def _mean(votes: Sequence[Vote], name: str) -> float | None:
-    """Mean of the score `name` over the votes with such a score; None if there are none."""
+    """Mean of the score `name` over the votes that have it; None if no vote has it."""
     scores = [vote.scores[name] for vote in votes if name in vote.scores]
     return round(statistics.fmean(scores), 4) if scores else None
 

@@ -44,7 +44,7 @@ class ImportanceReviewer:
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote with the model's importance, 1 to 10. It says "trivial" if the pre-filter objects to the text."""
+        """The vote with the text's importance, 1 to 10, by a trained model, and whether the text is trivial."""
         importance = request.judged.importance
         level = "high" if importance >= 7 else "medium" if importance >= MIN_IMPORTANCE else "low"
         trivial = request.judged.objection is not None
@@ -61,8 +61,8 @@ class RelevanceReviewer:
     async def vote(self, request: ReviewRequest) -> Vote:
         """The vote with a score of 1 to 10 that rises with the probability that the text is worth keeping.
 
-        The score is MIN_RELEVANCE at the probability WORTH_KEEPING. The vote says "trivial" if the pre-filter objects
-        to the text.
+        The score is MIN_RELEVANCE at the probability WORTH_KEEPING. The vote says "trivial" below the probability
+        TRIVIAL.
         """
         judged = request.judged
         score = round(float(np.interp(judged.worth, (0, WORTH_KEEPING, 1), (1, MIN_RELEVANCE, 10))), 2)
@@ -72,7 +72,7 @@ class RelevanceReviewer:
 
 @dataclass(frozen=True, slots=True)
 class NoveltyReviewer:
-    """Scores how far the text is from the nearest stored memory of any long-term type."""
+    """Scores how unlike a text is to the most similar stored memory. Working memories are not searched."""
 
     store: MemoryStore
     name: str = NOVELTY
@@ -93,9 +93,9 @@ class NoveltyReviewer:
 
 
 async def nearest_similarities(store: MemoryStore, scope: Scope, vectors: Sequence[DenseVector]) -> list[float]:
-    """The cosine of the nearest memory of any long-term type for each vector; 0 if the store has none.
+    """The cosine of the most similar stored memory for each vector; 0 if there is none.
 
-    All vectors are searched in one request. Raises the errors of the store.
+    Working memories are not searched. All vectors are searched in one request. Raises the errors of the store.
     """
     everywhere = dict.fromkeys(LONG_TERM)
     searches = [CandidateSearch(everywhere, vector, None, depth=1, columns=False) for vector in vectors]
@@ -141,9 +141,10 @@ class ReviewerAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointReviewer:
-    """Asks a language model for a score. stand_in: the local reviewer of the same aspect.
+    """Asks a language model to score a text. stand_in: the local reviewer that scores the same aspect.
 
-    The stand-in also votes on texts that give orders to a reviewer; these are not sent to the model.
+    The stand-in votes if the model fails. It also votes on texts that read like orders to a reviewer ("score: 10"),
+    which are not sent to the model.
     """
 
     client: CompletionClient
@@ -151,11 +152,11 @@ class EndpointReviewer:
 
     @property
     def name(self) -> str:
-        """The aspect that this reviewer and its stand-in, a local reviewer, score."""
+        """The aspect that this reviewer scores, such as importance; it is that of `stand_in`."""
         return self.stand_in.name
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The language model's vote, or the local reviewer's vote on a text that gives orders to a reviewer.
+        """The language model's vote. If the text reads like orders to a reviewer, it is the local reviewer's vote.
 
         Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer is invalid.
         """
