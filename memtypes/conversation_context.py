@@ -44,7 +44,7 @@ def position_of(memory: Memory) -> TurnPosition | None:
 
 
 def positions_before(memory: Memory) -> list[TurnPosition]:
-    """Positions of the turns that are the context of `memory`, oldest first; empty if `memory` is not a turn."""
+    """Positions (session id, number) of the turns before `memory`, its context, oldest first; empty for no turn."""
     return _around(memory, range(-REACH, 0))
 
 
@@ -148,7 +148,7 @@ class ConversationContext:
         return [turns_before(memory, known) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """Return the stored turns whose context includes one of `memories`, except turns that are among `memories`."""
+        """Return the stored turns that have one of `memories` as context, except turns that are among `memories`."""
         ids = {memory.id for memory in memories}
         after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
         return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]

@@ -155,7 +155,7 @@ class TiktokenTokenizer(Tokenizer):
         return text
 
     def _beginning(self, block: str, tokens: list[int]) -> str:
-        """The longest prefix of `block` with at most as many tokens as `tokens`, the first tokens of `block`."""
+        """The longest prefix of `block` with at most as many tokens as `tokens`, which are the block's first tokens."""
         reached = len(self._encoding.decode(tokens, errors="ignore"))
         start, end = _piece_at(block, reached)
         left = 0 if start == reached else len(tokens) - self.count(block[:start])

@@ -26,8 +26,8 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 class ThreadLimits:
     """Limits of a thread. tokens: maximum number of tokens; None for no limit.
 
-    messages, turns: two limits on the number of turns, from `max_messages` (None for no limit) and `max_turns` of the
-    policy.
+    messages, turns: two limits on the number of turns, from the policy's `max_messages` (None for no limit) and
+    `max_turns` (or a default).
     """
 
     tokens: int | None
@@ -42,7 +42,7 @@ class ThreadLimits:
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """Size of a thread in tokens and in messages: its present size, or the largest size that a flush may leave."""
+    """Size of a thread in tokens and in messages: its present size, or the size to which turns are removed from it."""
 
     tokens: int
     messages: int

@@ -58,7 +58,8 @@ def checked_pattern(pattern: str) -> str:
 class PolicyType(StrEnum):
     """What a thread policy must limit: tokens (token_based), messages (message_count_based) or nothing (buffer).
 
-    Other limits that the policy sets apply too. A buffer is never flushed automatically.
+    Other limits that the policy sets apply too. No flush (the removal of many turns, to store them as memories) starts
+    by itself in a thread of type buffer.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -145,7 +146,7 @@ class Eviction(Model):
 
 
 class OperationTimes(Model):
-    """Time limits of operations on a thread, in seconds.
+    """Time limits of operations on a thread, in seconds. A flush stores many turns as memories and removes them.
 
     append: limit for appending a turn, with the flush that it may start, or for replacing all turns. If only the flush
     takes too long, the turn stays stored and the flush is done after a later turn. clear: limit for removing all turns.

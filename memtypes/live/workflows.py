@@ -98,7 +98,10 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The fields with free content, such as `output`, which may contain secrets; without fields that are None."""
+        """The fields that may contain any text or JSON, such as `output`, so that secrets in them can be masked.
+
+        Fields that are None are left out.
+        """
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
         return {name: value for name, value in values.items() if value is not None}
 

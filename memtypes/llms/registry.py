@@ -132,7 +132,8 @@ class ModelEntry(Model):
 class RegistryFile(Model):
     """Contents of a registry file: what is known about language models and their providers.
 
-    sources: texts that say where figures come from, by a short name. The `source` of a `ModelEntry` may be such a name.
+    sources: texts that say where numbers such as context windows come from, by a short name, which may be the `source`
+    of a `ModelEntry`.
     """
 
     sources: dict[Word, str] = Field(default_factory=dict)
@@ -164,9 +165,10 @@ class Allocation(Model):
 class KnownModel:
     """What the registry knows about a model named in a request.
 
-    window: context window in tokens; None if unknown. tokenizer: the available tokenizer that counts for the model.
-    margin: 0 if its counts are exact, else the share by which the model's own count may be higher. endpoint: the
-    provider's endpoint that counts tokens; None if there is none. For the other fields, see `ModelEntry`.
+    window: context window in tokens; None if unknown. tokenizer: name of the tokenizer that counts tokens for the
+    model: its own, or the provider's default if that is not available. margin: 0 if these counts are exact, else the
+    share by which the model's own count may be higher. endpoint: the provider's endpoint that counts tokens; None if
+    there is none. For the other fields, see `ModelEntry`.
     """
 
     name: str
@@ -201,7 +203,7 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Finds what is known about a language model by its name. models: the entries of the operator's file come first."""
+    """Finds what is known about a language model by its name. models: entries, those of the operator's file first."""
 
     models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)

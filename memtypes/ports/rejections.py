@@ -32,7 +32,7 @@ class RejectedText:
 
 
 class RejectionStore(ABC):
-    """Stores texts that the service decided not to remember, for REJECTED_TTL. Any call may raise Unavailable."""
+    """Stores, for REJECTED_TTL, texts that the service decided not to remember. Calls raise Unavailable on failure."""
 
     @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:

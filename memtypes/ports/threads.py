@@ -184,7 +184,7 @@ class ThreadTail:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns that a flush removes from a thread. indices: the numbers of the turns. at: time of the flush.
+    """Turns to remove from a thread, to become memories. indices: numbers of the turns. at: time of the removal.
 
     summary: the thread's new summary; None keeps the old summary. summary_tokens: tokens of the new summary.
     """
@@ -199,8 +199,8 @@ class Removal:
 class ThreadStore(ABC):
     """Stores threads. Each change is atomic. A method that is given the id of an unknown thread raises NotFound.
 
-    Turns that are evicted or flushed are added to the `EvictedTurnStore`, from which they become memories, in the same
-    transaction.
+    Turns that are evicted from a full thread, or removed by a flush (many turns at once), are added in the same
+    transaction to the `EvictedTurnStore`, from which they become memories.
     """
 
     @abstractmethod

@@ -133,9 +133,9 @@ class WorkflowPage:
 class WorkflowStore(ABC):
     """Stores workflows. A workflow expires when it and its descendants had no event for a configured TTL.
 
-    The event log of an ended workflow is kept until its descendants have ended too, and then for a second TTL. A
-    workflow id of another scope is treated as unknown. Every call is atomic. Every method raises Unavailable if the
-    store can't be reached.
+    The event log of an ended workflow is kept until its descendants have ended too, and then for another configured
+    TTL. A workflow id of another scope is treated as unknown. Every call is atomic. Every method raises Unavailable if
+    the store can't be reached.
     """
 
     @abstractmethod

@@ -87,7 +87,10 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared, so that prompts omit them; return the ids of those valid until then."""
+        """Mark the selected items as cleared, so that prompts omit them. Returns the ids of the items marked.
+
+        Items that were already cleared, or have expired at `at`, are left as they are.
+        """
 
     @abstractmethod
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:

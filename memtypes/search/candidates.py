@@ -75,7 +75,7 @@ class Candidates:
         )
 
     def take(self, places: NDArray[Any]) -> Candidates:
-        """Select candidates by the row numbers in `places`, in that order."""
+        """A copy with only the candidates whose row numbers are `places`, in that order."""
         dense, sparse = (None if own is None else own.take(places) for own in (self.dense, self.sparse))
         late = None if self.late is None else self.late.take(places, axis=0)
         columns = self.columns.take(places)

@@ -73,7 +73,7 @@ class Columns:
 
     @classmethod
     def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
-        """Make a table with a row for each of `payloads`."""
+        """Make a table with a row for each of `payloads`, the JSON objects in which memories are stored."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
         for path, kind in KINDS.items():
@@ -131,7 +131,7 @@ class Columns:
         return held[self.column(path)]  # the code -1, for no text, selects the last
 
     def take(self, places: NDArray[Any]) -> Columns:
-        """A table of the rows with the numbers `places`, in that order."""
+        """A table of the rows whose numbers are `places`, in that order."""
         own = places if self.places is None else self.places.take(places)
         return Columns(len(places), self.columns, self.tables, own)
 
