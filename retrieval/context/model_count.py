@@ -39,7 +39,7 @@ class WindowBudget:
     """A token budget for a model, divided among the parts of its context window, such as history and memory.
 
     total: tokens by the model's own count. margin: share by which this count may exceed the count of `tokenizer`.
-    parts: tokens of each part by the count of `tokenizer`; together they are so few that the model's count fits, too.
+    parts: tokens of each part by the count of `tokenizer`, so few that all parts fit `total` by the model's count, too.
     """
 
     total: int
@@ -51,8 +51,8 @@ class WindowBudget:
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
         """Divide `budget` tokens among the parts of a context, in proportion to their shares of the model's window.
 
-        budget: None means the content part of the window (see `KnownModel.allocation`), at most MAX_BUDGET, or
-        DEFAULT_BUDGET if the window is unknown.
+        budget: None means the window without the model's response, at most MAX_BUDGET, or DEFAULT_BUDGET if the window
+        is unknown. margin: share by which the model may count more tokens than the tokenizer.
         """
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
@@ -66,13 +66,13 @@ class WindowBudget:
 
     @property
     def allowed(self) -> int:
-        """Tokens for all parts together, as `tokenizer` counts them."""
+        """Tokens for all parts of the context together, as `tokenizer` counts them."""
         return reduced(self.total, self.margin)
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltContext(Generic[_Value]):
-    """A context to be counted. tokens: size by the local tokenizer. limit: maximum size by the provider's count."""
+    """A context for a provider to count. tokens: its size by our tokenizer. limit: maximum by the provider's count."""
 
     value: _Value
     text: str
@@ -84,8 +84,8 @@ class BuiltContext(Generic[_Value]):
 class CountedContext(Generic[_Value]):
     """A context and its size in tokens as the model's provider counts it.
 
-    margin: the margin by which its budget was reduced. model_tokens: the provider's count; None if it was not counted.
-    degraded: what failed, in the words of an answer's `degraded`.
+    margin: the share by which the token budget was reduced to build it. model_tokens: the provider's count; None if it
+    was not counted. degraded: names what failed, such as "token_count".
     """
 
     value: _Value
@@ -100,9 +100,11 @@ async def within_model_budget(
     margin: float,
     build: Callable[[float], Awaitable[BuiltContext[_Value]]],
 ) -> CountedContext[_Value]:
-    """The context that `build` makes with `margin`, or with larger margins until it fits by the provider's count.
+    """Build a context that fits its limit by the token count of the model's provider.
 
-    All counts together may take COUNT_S seconds. If counting fails, the last context is returned, marked as degraded.
+    build: makes a context in a budget reduced by a margin. It is called with `margin`, then with larger margins until
+    the context fits. All counts together may take COUNT_S seconds. If counting fails, the last context is returned,
+    marked as degraded; if the provider counts no tokens for the model, the first is.
     """
     built = await build(margin)
     if counter is None or model is None or not counter.counts(model):

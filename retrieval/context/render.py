@@ -151,7 +151,7 @@ class ShownMemory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RenderedBlock:
-    """A block of a context. text: empty without memories. tokens: of the text. per_type: tokens of each type's part."""
+    """A block of a context; its text is empty if it has no memories. per_type: tokens of each memory type's part."""
 
     text: str
     tokens: int
@@ -166,7 +166,7 @@ class Renderer:
         self.tokenizer = tokenizer
 
     def cost(self, piece: str) -> int:
-        """Tokens of `piece` with or without its leading separator: the larger of the two counts."""
+        """Tokens of `piece` with or without the separator at its beginning, whichever count is larger."""
         if not piece:
             return 0
         first = self.layout.first(piece)
@@ -174,7 +174,7 @@ class Renderer:
         return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
-        """Tokens of the opening and closing of a block, and of the texts around the whole context."""
+        """Tokens of the texts around the block with this name, and of those around the whole context."""
         return self.cost("".join(self.layout.frame)) + sum(map(self.cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
@@ -274,9 +274,9 @@ def split_sentences(text: str) -> list[str]:
 
 
 def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The sentences of `text` that share most words with `query`, as many as fit, in reading order; None if none fits.
+    """The sentences of `text` that share most words with `query`, in the order of the text; None if none fits.
 
-    fits: returns whether the text that it is passed is short enough.
+    fits: returns whether the sentences chosen so far, joined to a text, are short enough.
     """
     sentences = split_sentences(text)
     weights = _weights(sentences, query)
@@ -293,7 +293,7 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """Weight of each sentence: the IDF of the query's words in it, plus NEIGHBOUR times the larger IDF next to it."""
+    """For each sentence, the summed IDF of the query's words in it, plus a part of the larger sum beside it."""
     stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}

@@ -1,8 +1,8 @@
 """The context of a thread within an exact token budget: selected newest first, shown oldest first.
 
 The parts are system turns, custom (the initial context), long_term (summaries and turns of ancestors), short_term (the
-thread's own turns), files and images. Each part has a share of the budget, heading included, and leaves to other parts
-what it does not need. If the thread's policy has an allocation, its shares are limits; a part that it does not name,
+thread's own turns), files and images. Each part has a share of the budget, heading included; tokens that it does not
+need go to other parts. If the thread's policy has an allocation, its shares are limits; a part that it does not name,
 such as files, gets a small share.
 
 Turns are shown from the newest back, until one does not fit. If the newest turn of a part does not fit, its beginning
@@ -83,8 +83,8 @@ class ThreadContext:
     """The context of a thread.
 
     parts: tokens of each part, by name. turns: (thread id, index) of each shown turn, in order. cut: the shown turns of
-    which only the beginning is shown. needs_more: whether a larger read is needed, because some thread has more turns
-    than were read and all of those are shown. gap: whether an ancestor of the thread no longer exists.
+    which only the beginning is shown. needs_more: whether more turns must be read to fill the budget, because all turns
+    that were read of some thread are shown, and it has more. gap: whether an ancestor of the thread no longer exists.
     """
 
     text: str
@@ -139,7 +139,7 @@ def thread_context(
 class _Parts:
     """The parts of a thread's context by name, such as "system": what each may show, and the tokens of its heading.
 
-    all: numbers of all turns, files and images of the threads, shown or not. newest: name of the part with the
+    all: how many turns, files and images the threads have, shown or not. newest: name of the part that contains the
     thread's newest turn.
     """
 
@@ -151,7 +151,7 @@ class _Parts:
 
     @classmethod
     def of(cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool) -> _Parts:
-        """The parts of `chain`, which begins with the oldest ancestor. files: whether files and images are shown."""
+        """Collect the parts from `chain`: ancestors, oldest first, then the thread. files: whether to list files."""
         last = len(chain) - 1
         newest = [
             (position, tail.thread.id, turn)
@@ -188,7 +188,7 @@ class _Parts:
         return cls(sources, headings, everything, "system" if is_system else "short_term", tokenizer)
 
     def fitting(self, room: int, allocation: ContextAllocation | None) -> dict[str, list[Piece]]:
-        """The pieces of each part that fit into `room` tokens together, in the order shown, without empty parts."""
+        """The pieces (such as turns) of each part that fit into `room` tokens together; empty parts are left out."""
         if room <= 0:
             return {}
         wanted = {name: source.demand(room) for name, source in self.sources.items()}
@@ -208,9 +208,10 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """Limit the tokens of each part to its share in a policy's `limits`.
+        """Limit the tokens of each part to its share of `room` in a policy's `limits`.
 
-        Returns the maximum tokens and the minimum share of `room` by part. The newest turn's part always gets some.
+        Returns the maximum tokens, and the share before others' leftovers, by part. The newest turn's part always gets
+        some.
         """
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
@@ -223,7 +224,7 @@ class _Parts:
     ) -> tuple[dict[str, list[Piece]], str]:
         """Choose fewer pieces, to make room for a line that says what is left out; return pieces by part, and the line.
 
-        The line is shortened if there is no room for both it and the newest turn, and empty if that is not enough.
+        If there is no room for both this line and the newest turn, a shorter line is used or, if need be, none.
         """
         for reserved in (self.omitted({}).mark(), _SHORT_MARK):
             fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)
@@ -232,7 +233,7 @@ class _Parts:
         return shown, ""
 
     def tokens(self, name: str, pieces: Sequence[Piece]) -> int:
-        """Tokens of the part `name` if it shows `pieces`, heading included."""
+        """Tokens that the part `name` takes if it shows `pieces`, heading included; 0 without pieces."""
         return self.headings[name] + sum(piece.tokens for piece in pieces) if pieces else 0
 
     def omitted(self, shown: Mapping[str, Sequence[Piece]]) -> OmittedParts:

@@ -31,8 +31,8 @@ class FileMention:
 class Piece:
     """One entry of a part of the context, such as a turn.
 
-    order: its sort key in the part. place: (thread id, index) of its turn. mention: the file or image that it names.
-    cut: whether only a part of its text is shown.
+    order: its sort key in the part. place: (thread id, index) of the turn, if it is a turn. mention: the file or image,
+    if it is one. cut: whether only a part of its text is shown.
     """
 
     text: str
@@ -45,14 +45,14 @@ class Piece:
 
 @dataclass(slots=True)
 class TurnsPart:
-    """A part that shows turns, newest first. The tokens of a turn are counted only when they are needed."""
+    """The part of a thread's context that shows turns, newest first. Tokens of a turn are counted only when needed."""
 
     turns: Sequence[tuple[int, str, Turn]]
     tokenizer: Tokenizer
     pieces: list[Piece] = field(default_factory=list)
 
     def demand(self, room: int) -> int:
-        """Tokens that all turns need; if these are more than `room`, some number above `room`."""
+        """Tokens that all turns need. Counting stops once the sum exceeds `room`, and this sum is returned."""
         total = 0
         for place in range(len(self.turns)):
             total += self._piece(place).tokens
@@ -61,7 +61,7 @@ class TurnsPart:
         return total
 
     def fitting(self, room: int) -> list[Piece]:
-        """The newest turns, up to the first that does not fit into `room` tokens; if none fits, the newest one, cut."""
+        """The newest turns, up to the first that does not fit into `room` tokens. If none fits, the newest, cut."""
         pieces: list[Piece] = []
         for place in range(len(self.turns)):
             piece = self._piece(place)
@@ -86,16 +86,16 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """The part that shows the notes of a thread and its ancestors: either summaries or initial contexts.
+    """The part that shows notes of a thread and its ancestors: either summaries, or the contexts given at their start.
 
-    notes: for each, the position of its thread (0 for the oldest ancestor) and its text.
+    notes: for each note, the position of its thread (0 for the oldest ancestor) and the text.
     """
 
     notes: Sequence[tuple[int, str]]
     tokenizer: Tokenizer
 
     def demand(self, _room: int) -> int:
-        """Tokens that all notes need."""
+        """Tokens that all notes need if none is shortened."""
         return sum(self._tokens().values())
 
     def fitting(self, room: int) -> list[Piece]:
@@ -128,7 +128,7 @@ class NotesPart:
 
 @dataclass(frozen=True, slots=True)
 class EarlierPart:
-    """The part that shows summaries and ancestors' turns; either may use the tokens that the other does not need."""
+    """The part of a thread's context that shows summaries and the turns of the thread's ancestors."""
 
     notes: NotesPart
     turns: TurnsPart
@@ -138,7 +138,7 @@ class EarlierPart:
         return self.notes.demand(room) + self.turns.demand(room)
 
     def fitting(self, room: int) -> list[Piece]:
-        """The summaries and turns that fit: each kind has half of `room` tokens, and what the other kind leaves."""
+        """Summaries and turns that fit into `room` tokens: each kind gets half, and what the other kind leaves."""
         halves = allot(room, {0: self.notes.demand(room), 1: self.turns.demand(room)}, {0: 0.5, 1: 0.5})
         return self.notes.fitting(halves[0]) + self.turns.fitting(halves[1])
 
@@ -154,7 +154,7 @@ class ReferencesPart:
         return sum(piece.tokens for piece in self.pieces)
 
     def fitting(self, room: int) -> list[Piece]:
-        """The files or images that together fit into `room` tokens; the last mentioned come first."""
+        """The files or images that fit into `room` tokens together, last mentioned first; too long ones are skipped."""
         fitting = []
         for piece in self.pieces:
             if piece.tokens <= room:

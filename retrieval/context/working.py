@@ -28,7 +28,7 @@ LIVE_DEGRADED = "live"
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """A session's live working items, by id. exists: whether there is a live store. away: whether it did not answer."""
+    """A session's working items from Redis, by id. exists: whether Redis is used. away: whether it did not answer."""
 
     memories: Mapping[str, Memory] = field(default_factory=dict)
     exists: bool = False
@@ -36,7 +36,7 @@ class LiveView:
 
 
 async def read_live(items: LiveItemStore | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
-    """Read the working items that prompts of the session show at `as_of`; empty if the request wants none."""
+    """Read from Redis the session's working items to show at `as_of`; none if the request wants no working memory."""
     if items is None:
         return LiveView()
     if not request.include_working or request.working_budget == 0 or scope.session_id is None:
@@ -50,9 +50,9 @@ async def read_live(items: LiveItemStore | None, scope: Scope, request: Retrieve
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
-    """Add the live working items to `ranked` as hits, and remove the copies of them that the memory store has.
+    """Add the working items in `view` to `ranked` as hits, and remove the copies that the memory store has of them.
 
-    If Redis did not respond, all working memory is removed. Without a live store, `ranked` is returned unchanged.
+    If Redis did not respond, all working memory is removed. If Redis is not used, `ranked` is returned unchanged.
     """
     if not view.exists:
         return ranked
@@ -63,7 +63,7 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
 
 
 def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
-    """Mask of the candidates to keep: not the copies of live items, and no working memory if Redis did not respond."""
+    """Mask that is False for copies of live working items and, if Redis did not respond, for all working memory."""
     live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
     is_copy: NDArray[np.bool_] = np.isin(candidates.ids, live_ids)
     return ~is_copy if not view.away else candidates.kinds != TYPES.index(MemoryType.WORKING)

@@ -56,7 +56,7 @@ class Fills(NamedTuple):
 
 
 class ContextQuestion(NamedTuple):
-    """What a context is for: the request, the instant that it asks about, and what its query asks for."""
+    """What a context answers: a request, the time that it asks about, and whether it asks for tasks or how-tos."""
 
     settled: SettledRequest
     as_of: datetime
@@ -64,7 +64,7 @@ class ContextQuestion(NamedTuple):
 
 
 class ContextWriter:
-    """Writes the context of one request from its ranked candidates: see the steps in the module's docstring."""
+    """Writes the context of one request: chooses hits of `ranked`, reads and renders their texts, counts tokens."""
 
     def __init__(
         self,
@@ -85,9 +85,10 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read the hits whose tokens must be counted; return them by id. Empty if their stored counts can be used.
+        """Read the hits whose tokens must be counted, by id.
 
-        Only due tasks and the best hits, up to about twice the token budget, are read.
+        The result is empty if the token counts stored with the memories are right for this format and tokenizer.
+        Otherwise only due tasks and the best hits, up to about twice the token budget, are read.
         """
         if self._has_stored_counts():
             return {}
@@ -98,7 +99,7 @@ class ContextWriter:
         return await self._fetch({self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()})
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
-        """Choose the hits of the context: fill the working and the long-term budget. texts: from `texts_to_count`."""
+        """Choose the context's hits: fill the working and the long-term budget. texts: from `texts_to_count`."""
         working = _task_first(self.ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
         plan = self._long_term_plan()
         long_term = np.flatnonzero(self._kinds != _WORKING)
@@ -119,7 +120,7 @@ class ContextWriter:
         return {**texts, **await self._fetch(missing)}
 
     async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
-        """Map the id of each chosen hit whose text another chosen hit contains to the id of that other hit.
+        """Map the id of each chosen hit whose text another chosen hit contains to the id of this other hit.
 
         Only current memories with the same creation time are compared, such as a message and the facts taken from it.
         """
@@ -133,7 +134,7 @@ class ContextWriter:
         return await offload(contents, lambda: dict(pair for group in groups for pair in _repeats(group)), LONG_TEXT)
 
     def without(self, repeats: Mapping[str, str]) -> ContextWriter:
-        """A writer of the same context without the hits that `repeats` has as keys."""
+        """A writer of the same context in which hits whose ids are keys of `repeats` are duplicates, not hits."""
         ranked = self.ranked.without_repeats(repeats)
         return ContextWriter(self._store, self._renderer, self._scope, self._question, ranked)
 
@@ -146,7 +147,8 @@ class ContextWriter:
     ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
         """Render the chosen memories; return the answer, and the memories that it shows, working memory first.
 
-        texts: the chosen memories by id. degraded: names of the parts of the service that did not respond.
+        fills: the hits chosen for each budget. texts: these hits by id. degraded: names of the parts of the service
+        that did not respond, which the answer reports.
         """
         working, long_term = await offload(
             (passage.content for passage in texts.values()),
@@ -183,7 +185,7 @@ class ContextWriter:
         return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
 
     def _left_out(self, shown: Sequence[ShownMemory]) -> list[str]:
-        """Ids of the hits that are working items but are not in `shown`."""
+        """Ids of the working items among the hits that are not in `shown`."""
         ids = {memory.passage.id for memory in shown}
         working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
         return [memory_id for memory_id in working if memory_id not in ids]
@@ -208,9 +210,10 @@ class ContextWriter:
         return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self.ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
-        """The hits at `positions` as entries for the budget, with their token counts.
+        """Describe the hits at `positions` as budget entries, with their token counts.
 
-        If the memories' stored counts can't be used, tokens are counted here, and hits not in `texts` are left out.
+        If the token counts stored with the memories are not right for this format and tokenizer, the tokens of the hits
+        in `texts` are counted, and other hits are left out.
         """
         if self._has_stored_counts():
             return stored_entries(self.ranked.candidates, positions)
@@ -242,7 +245,7 @@ class ContextWriter:
         return fill(plan, entries, overheads)
 
     def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
-        """Fill the long-term budget with `entries`, with a part of it reserved for due tasks."""
+        """Fill the long-term budget with `entries`; the tokens that due tasks need are reserved for them."""
         due = entries.tokens[np.isin(entries.ranks, self._due() + 1)]
         heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
         due_tokens = int(due.sum()) + heading if len(due) else 0
@@ -255,9 +258,9 @@ class ContextWriter:
         return tasks[comes_first(self.ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Sort keys for `lexsort` that put due tasks first, then (with `every_task`) other tasks, then all other hits.
+        """Sort keys for `lexsort`: due tasks first, then (with `every_task`) other tasks, then all other hits.
 
-        Once the tasks take more than TASKS_SHARE of the budget, further tasks are sorted among the other hits.
+        The other tasks come first only until all tasks take TASKS_SHARE of the budget; the rest keep their rank.
         """
         is_task = self._kinds[positions] == _PROSPECTIVE
         counts = self.ranked.candidates.columns.take(positions).wholes("tokens.count", 0)
@@ -298,7 +301,7 @@ class ContextWriter:
 
 
 def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
-    """Yield (id, id of the other) for each memory whose text another memory contains; of equal texts, one is kept.
+    """Yield (id, id of a memory that contains its text) for each such memory; of equal texts, one is kept.
 
     A group may be large, so a text is compared only with the texts that contain its rarest word.
     """
