@@ -53,10 +53,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """Counts of batches of evicted turns, by what happened to them.
+    """Counts of batches of turns that were removed from threads, by what happened to the batches.
 
-    kept: stored as memories. postponed: failed and left in the queue. set_aside: taken out of the queue after several
-    rejections. recalled: queued again after they were set aside.
+    kept: stored as memories. postponed: left in the queue after a failed attempt to store them. set_aside: taken out
+    of the queue after several rejections. recalled: queued again after they were set aside.
     """
 
     kept: int = 0
@@ -68,9 +68,9 @@ class EvictedTurnCounts:
 class EvictedTurnWriter:
     """Writes turns that were removed from threads as memories, in the background, so that appends do not wait for it.
 
-    Within one process, batches of a namespace are written one at a time, under a lock in `locks`. Whoever holds this
-    lock can erase turns and be sure that none of them becomes a memory afterwards. Several processes may run `persist`
-    at once: a memory's id is derived from its turns, so a batch that is written twice makes one memory.
+    Within one process, batches of a namespace are written one at a time, under the namespace's lock in `locks`. So a
+    caller that holds this lock can delete queued turns while none of them is being written. Several processes may run
+    `persist` at once: a memory's id is derived from its turns, so a batch that is written twice makes one memory.
     """
 
     name: ClassVar[str] = "evicted turns"
@@ -95,7 +95,7 @@ class EvictedTurnWriter:
         return sum(self._waiting.values())
 
     def persist_soon(self, scope: Scope) -> None:
-        """Start writing the queued batches of `scope` in the background, so that the caller does not wait for it."""
+        """Start to write the queued turns of the namespace of `scope` as memories, in a background task."""
         self._due.add(Scope(scope.tenant, scope.namespace))
         if self._persisting is None or self._persisting.done():
             self._persisting = asyncio.create_task(self._persist_due())
@@ -115,7 +115,7 @@ class EvictedTurnWriter:
             await self.persist(self._due.pop())
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
-        """Try once to write each queued batch of turns of `scope` as memories; return their ids for each thread.
+        """Try once to write each queued batch of turns of the namespace; return the memories' ids, by thread id.
 
         A batch that fails stays in the queue; after several rejections it is set aside and retried later. Service
         errors are logged, not raised. Calls for the same namespace run one after the other.
@@ -152,10 +152,10 @@ class EvictedTurnWriter:
         return sum([len(ids) for scope in scopes for ids in (await self.persist(scope)).values()])
 
     async def turns(self, scope: Scope, thread_id: str) -> list[LeftTurn]:
-        """The turns that were removed from the thread, in order, whether or not they are stored as memories yet.
+        """Return the turns that were removed from the thread, in order, whether or not they are memories yet.
 
-        Removed turns move from the thread to the queue, then to memories. So read the thread before calling this: a
-        turn that is removed between the two reads is then found at least once.
+        A removed turn moves from the thread to a queue, then into a memory. A caller that also needs the turns still in
+        the thread must read these first: a turn that is removed meanwhile is then found twice, and not missed.
         """
         backlog = await self.store.backlog(scope, thread_id)
         pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []
@@ -166,9 +166,10 @@ class EvictedTurnWriter:
         return [left[index] for index in sorted(left)]
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write `batch` and take it off the queue; return its memory ids, none if the batch was rejected.
+        """Write a batch of turns as memories and take it off the queue; return the ids of the memories.
 
-        Raises Unavailable or Overloaded if the store cannot take the batch now; it stays in the queue.
+        Returns an empty list if the batch is rejected, for example because of a secret that the rules refuse. Raises
+        Unavailable or Overloaded if the store cannot take the batch now; the batch then stays in the queue.
         """
         try:
             memory_ids = await self.write(scope, batch)
@@ -199,7 +200,7 @@ class EvictedTurnWriter:
         return memory_ids
 
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        """Draft of an event memory of `turns`, dated at the latest now. Raises InvalidRequest if it is invalid."""
+        """Make an event memory's draft of `turns`, dated like the last turn. Raises InvalidRequest if it is invalid."""
         try:
             draft = draft_of_turns(thread_id, turns)
         except ValidationError as error:
@@ -256,7 +257,7 @@ class CapturedTurnWriter(EvictedTurnWriter):
         return ids
 
     async def discard(self, scope: Scope) -> None:
-        """Discard unwritten turns and prompts of the scope's session; of all sessions if the scope names none."""
+        """Discard the session's reported turns and prompts that are not stored yet; of all sessions if it is None."""
         await self.store.discard(scope, scope.session_id)
         await self._sessions.discard_prompts(scope)
 

@@ -1,7 +1,7 @@
-"""Flushes threads, that is, removes old turns so that a conversation stays within its limits.
+"""Flushes threads (stored conversations), that is, removes old turns so that a thread stays within its policy's limits.
 
-A flush holds the thread's lock, selects turns, summarises them if the policy says so, and removes them in one
-transaction. The store queues the removed turns; `ingest.conversations.evicted_turns` stores them as memories.
+A flush holds the thread's lock, selects turns, writes a summary if the policy asks for one, and removes the turns in
+one transaction. The store queues the removed turns; `ingest.conversations.evicted_turns` stores them as memories.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class FlushResult:
 class ThreadCounts:
     """Counts of changes of threads in this process; the field names are metric labels.
 
-    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. flushes: flushes
-    that removed turns. flushed_turns: turns that flushes removed. flushed_tokens: tokens by which flushes shortened
-    threads.
+    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. A flush removes
+    many old turns together and can replace them by a summary. flushes: flushes that removed turns. flushed_turns: turns
+    that they removed. flushed_tokens: tokens of these turns, less what their summaries added.
     """
 
     turns: int = 0
@@ -79,9 +79,9 @@ class ThreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """Selects the turns of a thread to flush, and sets the maximum length of the summary that replaces them.
+    """Selects the old turns to remove from a thread, and sets the maximum length of the summary that replaces them.
 
-    force: flush even if the thread is below the threshold of its policy.
+    force: remove turns even if the thread is below the flush threshold of its policy.
     """
 
     settings: Flush
@@ -109,8 +109,8 @@ class FlushPlan:
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
         """Maximum tokens of the new summary, which replaces `turns` and the old summary.
 
-        This is the policy's limit or half the tokens of what is replaced, whichever is smaller. If the thread has a
-        token limit, it is also at most a quarter of the tokens that the flush aims to leave.
+        This is the smaller of the policy's limit for summaries and half the tokens of what is replaced. If the thread
+        has a token limit, it is also at most a quarter of the tokens that the thread should have after a flush.
         """
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)
@@ -132,7 +132,7 @@ class Flusher:
     counts: ThreadCounts = field(default_factory=ThreadCounts)
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Flush the thread and return what was removed; a dry run only reports what would be removed.
+        """Remove old turns from the thread and return how many; a dry run only reports what would be removed.
 
         Raises NotFound if there is no such thread, Overloaded if other callers hold its lock or keep changing it,
         LockLost if the lock is lost while flushing, and Unavailable if the store does not answer or the flush takes
@@ -143,10 +143,10 @@ class Flusher:
         return await self._flush_locked(scope, thread_id, request, wait_s=10.0)
 
     async def try_flush(self, scope: Scope, thread_id: str) -> FlushResult:
-        """Flush the thread if it has reached the flush threshold of its policy.
+        """Remove old turns from the thread if it has reached the flush threshold of its policy; return how many.
 
-        Does nothing if another caller is flushing the thread. Service errors are logged, not raised, because the append
-        that started the flush has already succeeded.
+        Does nothing if another caller is doing this for the thread. Errors are logged, not raised, because this is
+        called after a turn was appended, and that has already succeeded.
         """
         try:
             return await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)

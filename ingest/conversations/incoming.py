@@ -29,9 +29,10 @@ _REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
 
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
-    """Redacts callers' turns by the rules of the tenant and of the thread's policy, and counts their tokens.
+    """Removes secrets from the turns that callers send, and counts the turns' tokens.
 
-    tokenizer: counts the tokens if the policy names no model whose tokenizer is available.
+    The tenant's redaction rules and the thread's policy say what is a secret. tokenizer: counts the tokens if the
+    policy names no model whose tokenizer is available.
     """
 
     redactor: Redactor

@@ -51,7 +51,7 @@ class PolicyLookup:
     ttl_s: float = 3 * 3_600.0
 
     def requested(self, resource: str | None) -> ThreadPolicy:
-        """The policy for the `resource` of a request. Raises InvalidRequest if the policy file does not define it."""
+        """The policy named `resource` in a request; the default policy for None. Raises InvalidRequest if undefined."""
         policies = self.policies.threads
         if resource is not None and policies and resource not in policies:
             known = ", ".join(sorted(policies))
@@ -83,12 +83,12 @@ class PolicyLookup:
         return ThreadLimits(tokens, policy.max_messages, policy.most_turns)
 
     def tokenizer(self, policy: ThreadPolicy, default: Tokenizer) -> Tokenizer:
-        """The tokenizer of the policy's model; `default` if the policy names no model or the tokenizer is missing."""
+        """The tokenizer of the policy's model; `default` if the policy names no model or its tokenizer is missing."""
         name = None if policy.model is None else self.models().find(policy.model).tokenizer
         return self.tokenizers.get(name or "", default)
 
     def window_share(self, policy: ThreadPolicy) -> int | None:
-        """The tokens of the model's context window that the policy lets a thread use; None if it sets no limit."""
+        """How many tokens of its model's context window the policy lets a thread use; None if it sets no such share."""
         if policy.max_context_ratio is None or policy.model is None:
             return None
         window = self.models().find(policy.model).window or UNKNOWN_WINDOW
@@ -103,7 +103,7 @@ class PolicyLookup:
         ]
 
     def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
-        """The resources (thread policies) that the policy file lets `agent_id` use, each with its access mode.
+        """The policy file's references of an agent: resources (thread policies) that it may use, with access modes.
 
         Raises InvalidRequest for an agent that the file does not define.
         """
@@ -116,13 +116,14 @@ class PolicyLookup:
         return agents[agent_id].references()
 
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
-        """How the agent of `scope` may use the thread with this `resource` and `key`; None if it may not use it.
+        """How the agent of `scope` may use the thread with this resource (policy name) and key; None if not at all.
 
         An agent in the policy file may use the resources that the file lists for it, in the access mode given there,
-        and threads without a resource. An agent that is not in the file may use resources that are listed for no agent.
-        If the scope is bound to agents, its agent may only use the resources listed for it; if a resource's keys
-        contain an agent's id, it may only use the threads with its own id. A scope without an agent may use every
-        thread, unless it is bound.
+        and threads without a resource. An agent that is not in the file may use the resources that are listed for no
+        agent, and threads without a resource. A scope without an agent may use every thread.
+
+        If the caller's API key is bound to certain agents (`scope.agents`), the agent may only use the resources listed
+        for it, and of threads whose keys contain an agent's id only its own. Without an agent, it may use no thread.
         """
         agents, agent_id, bound = self.policies.agents, scope.agent_id, bool(scope.agents)
         if agent_id is None:
@@ -138,9 +139,10 @@ class PolicyLookup:
         return reference.mode if theirs else None
 
     def check_access(self, scope: Scope, resource: str | None, key: str | None, *, write: bool) -> None:
-        """Raise AccessDenied if the scope's agent may not read a thread with this resource (policy name) and key.
+        """Raise AccessDenied if the scope's agent may not read a certain thread.
 
-        With `write`, raise ReadOnly if the agent may only read the thread. A key tells apart the threads of a resource.
+        resource: name of the thread's policy. key: tells the thread apart from others with this policy. With `write`,
+        raise ReadOnly if the agent may only read the thread.
         """
         mode = self.access(scope, resource, key)
         if mode is None:

@@ -1,8 +1,8 @@
 """Writes the messages of a session as memories; sending a session again stores only what is missing.
 
 Each message gets its own status. Unless it is noise, it becomes one memory of the type that a classifier gives it. A
-sentence of the message that is clearly of another type becomes a second memory. The source of a memory is the position
-of the message in the session, so sending the message again adds nothing.
+sentence of the message that is clearly of another type becomes a second memory. A memory records the session and the
+message's position in it as its source. So if the message is sent again, the memory is recognised and not stored twice.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ NOTHING_BEFORE = SaidBefore()
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """The result of writing one message: its text, and sentences that are stored separately.
+    """The result of writing one message: its text, and the sentences that are stored as memories by themselves.
 
-    status: failed if any of these failed, otherwise stored, merged or rejected, the first that applies to any of them.
-    reason: why it was rejected, merged or failed, or that recalled text was removed. ids, types: of the memories in
-    which it is stored. redactions: numbers of removed secrets, by kind.
+    status: if text and sentences end differently, the first of failed, stored, merged and rejected that occurs. reason:
+    why it was rejected, merged or failed, or that text was removed which only repeats recalled memories. ids, types: of
+    the memories in which the message is stored. redactions: numbers of removed secrets, by kind.
     """
 
     status: WriteStatus
@@ -89,8 +89,8 @@ class MessageOutcome:
 class SessionWriter:
     """Writes the messages of sessions as memories.
 
-    guard: recognises text that this service recalled. shown: ids of memories that are known to have been shown to the
-    session; messages that repeat them are not stored.
+    guard: finds text that repeats memories which this service showed to the agent; it is not stored again. shown: ids
+    of memories that are known to have been shown to the session.
     """
 
     ingestor: Ingestor
@@ -154,8 +154,8 @@ def _refusal(content: str) -> MessageOutcome | None:
 class _Session:
     """Makes drafts of memories from the messages of one session; messages of the same day form one conversation.
 
-    messages: role and text of each message. typical: median length of texts in characters. first: position of the first
-    message in the session. conversations: for each day, what was said so far, as context for judging a message.
+    messages: role and text of each message. typical: median characters of a message. first: position of the first of
+    `messages` in the session. conversations: what was said so far on each day, as context for judging a message.
     """
 
     id: str
@@ -167,7 +167,7 @@ class _Session:
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
     def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
-        """Add earlier messages of the session, which are not written, as context for judging later messages."""
+        """Add earlier messages, with the embedding of each, as context for judging later ones; they are not stored."""
         for message, embedding in zip(messages, embeddings, strict=True):
             self.conversations[self._day(message.timestamp)].add(message.role, message.content, embedding)
 
@@ -178,9 +178,9 @@ class _Session:
             return self.now.date()
 
     def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
-        """The drafts to write for a message; if there is nothing to write, the message's outcome instead.
+        """Make the drafts to write for a message; if there is nothing to write, return the message's outcome instead.
 
-        rest: the message's text without passages that this service had recalled.
+        rest: the message's text, without passages that repeat memories which this service had shown to the agent.
         """
         if not rest.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)
@@ -195,9 +195,9 @@ class _Session:
         return submissions
 
     def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
-        """The drafts to write for a message: its text, in several pieces if it is too long for one memory.
+        """Make the drafts to write for a message: one of its text, or several if it is too long for one memory.
 
-        If review is automatic (`ReviewMode.AUTO`), each piece is followed by drafts of its single sentences.
+        If review is automatic (`ReviewMode.AUTO`), each of these drafts is followed by drafts of its sentences.
         """
         fields = {
             "session_id": self.id,
@@ -241,7 +241,8 @@ def _pieces(content: str) -> Iterator[str]:
 def _parts(content: str) -> list[str]:
     """The parts of a message that may become memories by themselves: sentences, and reasons stated in questions.
 
-    A single sentence is left out, because it is the message itself. Empty if there are more than MAX_PARTS sentences.
+    If the message has only one sentence, this is not a part, because the whole message is stored anyway. Empty if the
+    message has more than MAX_PARTS sentences.
     """
     sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
     if len(sentences) > MAX_PARTS:
@@ -251,9 +252,9 @@ def _parts(content: str) -> list[str]:
 
 
 def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
-    """The outcome of a message, combined from the outcome of its whole text (the first) and those of its sentences.
+    """Combine the outcomes of a message's text (the first of `outcomes`) and of its sentences into one outcome.
 
-    cut: whether recalled text was cut from the message.
+    cut: whether text was removed from the message because it repeated memories that this service had recalled.
     """
     whole, *rest = outcomes
     parts = [outcome for outcome in rest if outcome.reason != NO_PART]

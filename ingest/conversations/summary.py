@@ -60,7 +60,7 @@ class RuleSummariser(Summariser):
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """Select the most important sentences with `extract`, in a worker thread if the turns are large."""
+        """Select lines of the previous summary `before` and sentences of `turns`, in all at most `limit` tokens."""
         contents = (turn.content for turn in turns)
         return await offload(contents, lambda: extract(before, turns, limit, self.tokenizer))
 
@@ -81,7 +81,7 @@ class EndpointSummariser(Summariser):
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """The model's summary, truncated to `limit` tokens; if the model fails, a summary by rule."""
+        """The model's summary, truncated to `limit` tokens; if the model fails, the summary of `RuleSummariser`."""
         characters = max(1, MAX_TEXT // max(1, len(turns)))
         sent = [{"role": turn.role, "content": turn.content[:characters]} for turn in turns]
         instructions, data = _INSTRUCTIONS.format(limit=limit), {"before": before, "turns": sent}
@@ -95,7 +95,7 @@ class EndpointSummariser(Summariser):
 
 
 def extract(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:
-    """The most important lines of `before`, the previous summary, and sentences of `turns`, within `limit` tokens."""
+    """The most important lines of the previous summary `before` and of `turns`, as text of at most `limit` tokens."""
     said = [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for turn in turns for sentence in sentences(turn.content)]
     lines = list(dict.fromkeys([*before.splitlines(), *said]))
     if not lines:

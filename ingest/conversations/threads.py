@@ -80,9 +80,9 @@ class OpenedThread:
 class TurnResult:
     """Result of appending a turn to a thread.
 
-    turn: the turn as it is stored. version: the thread's version after the append and the flush that it started, if
-    any. flushed: number of older turns that a flush removed. evicted: number of older turns removed to keep the limits.
-    redactions: numbers of secrets removed from the turn, by kind.
+    turn: the turn as it is stored. version: the thread's version after the append, and after the flush if the append
+    started one. flushed: number of older turns that this flush removed. evicted: number of older turns removed to make
+    room for the turn. redactions: numbers of secrets removed from the turn, by kind.
     """
 
     turn: Turn
@@ -119,13 +119,13 @@ class Threads:
     )
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` opens all threads of its agent: it names no resource, and the policy file has agents."""
+        """Whether `request` opens all threads that the policy file lists for its agent, as it names no resource."""
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
-        """Open the thread with the request's resource and key.
+        """Return the thread that has the request's resource (policy name) and key; create it if there is none.
 
-        A new thread is created if there is none with this key, or if neither the request nor the policy has a key.
+        If neither the request nor the policy gives a key, a new thread is created each time.
         """
         policy = self.policies.requested(request.resource)
         key = thread_key(request.key or policy.key, request)
@@ -158,10 +158,10 @@ class Threads:
         return OpenedThread(thread, created, redactions=context.counts if created else {})
 
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
-        """Open a thread for each resource that the policy file lists for the agent.
+        """Find or create a thread for each resource (thread policy) that the policy file lists for the agent.
 
-        A key in the request replaces the resources' keys. No thread is created if a variable that a key needs is
-        missing. Threads that the agent may only read get no initial context or workflow.
+        A key in the request is used for all of them, instead of the keys in the file. If a variable that a key needs is
+        missing, no thread is created. Threads that the agent may only read get no initial context or workflow.
         """
         references = self.policies.references(request.agent_id or "")
         requests = []
@@ -177,10 +177,11 @@ class Threads:
     async def append(
         self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None, request: RequestKey | None = None
     ) -> TurnResult:
-        """Append a turn, flush the thread if it has reached the threshold of its policy, and return what changed.
+        """Append a turn to the thread, and remove old turns if the thread has become too long; return what changed.
 
-        Turns that are evicted to keep the limits are stored as memories in the background. expected: the version that
-        the thread must have; None for any. request: the call's idempotency key.
+        Old turns are evicted if the new turn would exceed a limit of the policy; many are flushed (removed together) if
+        the thread has reached the policy's flush threshold. A background task stores them as memories. expected: the
+        version that the thread must have; None for any. request: the call's idempotency key.
         """
         resource, _ = await self._place(scope, thread_id)
         policy = self.policies.of(resource)
@@ -211,10 +212,10 @@ class Threads:
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None
     ) -> tuple[int, Mapping[str, int]]:
-        """Replace all turns of the thread; return its new version, and the number of secrets removed by kind.
+        """Replace all turns of the thread. Returns its new version, and the number of secrets removed from each kind.
 
-        expected: the version that the thread must have; None for any. Nothing is evicted: raises InvalidRequest if the
-        new turns exceed the limits.
+        expected: the version that the thread must have; None for any. Raises InvalidRequest if the new turns exceed the
+        limits of the thread's policy; none of them are evicted.
         """
         resource, _ = await self._place(scope, thread_id)
         policy = self.policies.of(resource)
@@ -232,9 +233,9 @@ class Threads:
         return await self._chain(scope, thread, thread.ancestors, partial(self.store.get, scope))
 
     async def tails(self, scope: Scope, thread_id: str, tokens: int) -> ThreadChain[ThreadTail]:
-        """The newest turns, and the mentioned files, of the thread and of its ancestors (threads that it continues).
+        """Read the newest turns of the thread and of its ancestors, the threads that it continues.
 
-        tokens: how many tokens of turns to read from each thread; see `ThreadStore.tail`.
+        The result also has the files and images that they mention. tokens: tokens of turns to read from each thread.
         """
         tail = await self.store.tail(scope, thread_id, tokens)
         return await self._chain(scope, tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
@@ -260,9 +261,9 @@ class Threads:
         return [turns[index] for index in sorted(turns)]
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Remove old turns as the thread's policy says, and store them as memories; return what was removed.
+        """Remove old turns from the thread by the flush settings of its policy, and store them as memories.
 
-        In a dry run, nothing is removed: the result says what would be.
+        Returns the number of removed turns, the new summary and the memories' ids. A dry run changes nothing.
         """
         result = await self.flusher.flush(scope, thread_id, request)
         if request.dry_run:
@@ -289,7 +290,10 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store turns of expired threads and queued turns, of all namespaces, as memories; return how many memories."""
+        """Store turns of expired threads, and removed turns that wait in a queue, as memories; return how many.
+
+        Covers all namespaces. The result is the number of memories.
+        """
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
@@ -302,13 +306,17 @@ class Threads:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 
     def _check_speakers(self, scope: Scope, resource: str | None, turns: Sequence[NewTurn]) -> None:
-        """Raise AccessDenied or ReadOnly if an agent that a turn names may not write to threads of `resource`."""
+        """Raise AccessDenied or ReadOnly if the agent of a turn (`agent_id`) may not write to threads of `resource`."""
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
 
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append to the store. If that fails, the error says how to repeat the call without storing the turn twice."""
+        """Append a turn to the thread in the store.
+
+        Raises InvalidRequest if the turn exceeds the token limit. Raises Unavailable if the store does not answer; the
+        message says how to repeat the call without storing the turn twice.
+        """
         tokens, limit = append.turn.tokens, append.limits.tokens
         if limit is not None and tokens > limit:
             raise InvalidRequest(f"the turn has {tokens} tokens; the limit of the thread is {limit}", path="content")
@@ -327,7 +335,7 @@ class Threads:
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. On NotFound or Conflict, delete the thread if it is new, and raise."""
+        """Add a thread to its workflow. If this is unknown or has ended, delete the thread if `created`, and raise."""
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):
@@ -348,7 +356,7 @@ class Threads:
     async def _chain(
         self, scope: Scope, last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
     ) -> ThreadChain[_ThreadT]:
-        """The `ancestors` that exist and that the scope's agent may read, each read with `read`, followed by `last`."""
+        """Read the `ancestors` of `last`, without expired and forbidden threads; return them followed by `last`."""
 
         async def read_if_there(thread_id: str) -> _ThreadT | None:
             try:

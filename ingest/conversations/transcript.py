@@ -59,10 +59,10 @@ def memories_of_thread(thread_id: str) -> Listing:
 
 
 def turns_of(memory: Memory) -> Iterator[Turn]:
-    """The turns from which `draft_of_turns` made `memory`; none if it was made otherwise.
+    """Read back the turns that `memory` was made of by `draft_of_turns`; none if it was not made of turns.
 
-    For an edited memory these are the texts before the first edit. Redaction may have changed the length of a turn, so
-    the end of each turn is found by searching for the start of the next turn near the recorded position.
+    If the memory was edited, the turns have the text from before the first edit. The memory records each turn's length,
+    which redaction may have changed; so a turn ends where the next turn's "role: " is found nearest its recorded end.
     """
     if not isinstance(memory, Episodic) or not memory.turns or memory.source is None:
         return
@@ -94,7 +94,7 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _fields(turn: Turn) -> Any:
-    """`turn` as JSON fields: its index, and the length of its content instead of the content."""
+    """The fields of `turn` to store in its memory; the content, which is in the memory's text, as its length only."""
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}
