@@ -98,7 +98,7 @@ class Decisions:
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def _decided(self, scope: Scope, kinds: Sequence[DecisionKind], limit: int) -> list[DecidedText]:
-        """Decisions of `kinds` about memories. Ever longer periods are read, until one has `limit` decisions."""
+        """Decisions of `kinds` about memories: those of the last day; of longer periods if these are under `limit`."""
         now, texts = self.clock(), list[DecidedText]()
         marks = AnyOf(tuple(_MARKS[kind] for kind in kinds if kind in _MARKS))
         for days in _DAYS:
@@ -112,12 +112,12 @@ class Decisions:
         return texts
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
-        """Undo a decision; return the ids of the memories that are in the current view again.
+        """Undo the decision about a memory, or about a text that was rejected or merged, with this id.
 
-        For a promoted fact these are the events that it was made of. A memory that was forgotten is pinned, so that it
-        is not forgotten again. A fact that was replaced or contested becomes current, and so does the fact that
-        contradicted it. A text that was rejected, or merged as a repetition in other words, is stored as a memory by
-        itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
+        Returns the ids of the memories that searches find again; for a promoted fact, the events that it was made of. A
+        forgotten memory is pinned, so that it is not forgotten again. A replaced or contested fact becomes current, and
+        so does the fact that contradicts it. A rejected text, or one merged as a repetition in other words, is stored
+        as a memory by itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
         async with self.ingestor.locks.of(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
@@ -135,10 +135,10 @@ class Decisions:
             return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The changes that undo upkeep's decision about `memory`: payload fields to set, by memory id.
+        """Determine the changes that undo upkeep's decision about `memory`, such as to forget it.
 
-        The second part of the result are the ids of the memories that `undo` returns. Raises Conflict if there is no
-        such decision, or it is older than UNDO_DAYS.
+        Returns the payload fields to set, by memory id, and the ids of the memories that become current again. Raises
+        Conflict if there is no such decision, or it is older than UNDO_DAYS.
         """
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
@@ -160,10 +160,10 @@ class Decisions:
         return {memory.id: {**end, **undone}}, sources
 
     async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The changes that undo a merge of `memory` into another memory, or of other memories into `memory`.
+        """Determine the changes that undo a merge of `memory` into another memory, or of other memories into it.
 
         Returns the payload fields to set, by memory id, and the ids of the memories that become separate again. Raises
-        Conflict if there are none.
+        Conflict if no memory is merged any more.
         """
         into = _into(memory)
         best_id = into or memory.id
@@ -179,7 +179,7 @@ class Decisions:
         return changes, [each.id for each in merged]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        """Store a text that had been merged as a memory of its own; return its id, or None if there is no such text."""
+        """Store a text that had been merged into a memory, as a memory by itself; return its id, None if unknown."""
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None
@@ -214,7 +214,7 @@ class Decisions:
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:
-    """Whether the caller may see a rejected text: an API key may exclude the working items of other agents."""
+    """Whether the caller may see a rejected text; not if it is a working-memory item of an agent that is excluded."""
     return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
 
 
@@ -223,10 +223,10 @@ def _into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """The payload fields of `memory` after the memories `merged`, which were merged into it, are separate again.
+    """The payload fields to set in `memory` when the memories `merged` into it become separate again.
 
-    Their evidence, uses and sessions are subtracted. Links to them get the strength 0, which means "no duplicates", so
-    that they are not merged again.
+    Its counts of repetitions and uses, and its sessions, lose those of `merged`. Its links to them get the strength 0,
+    which means "no duplicates", so that they are not merged again.
     """
     brought = {session for each in merged for session in each.source_sessions}
     ids = {each.id for each in merged}
@@ -242,7 +242,7 @@ def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any
 
 
 def _decisions_about(memory: Memory) -> list[DecidedText]:
-    """The decisions about `memory` that were not undone, with one for each text that was merged into it on writing."""
+    """The decisions about `memory`, and about the texts merged into it when they were written; without undone ones."""
     decided = [
         DecidedText(each.id, DecisionKind.MERGED, each.at, f"{each.reason} as {memory.id}", each.content, memory.id)
         for each in memory.rewordings
@@ -258,9 +258,9 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
 
 
 def _by_write(memory: Memory) -> bool:
-    """Whether the latest decision about `memory` was that a new text replaced or contested it.
+    """Whether the latest decision about `memory` was that a new text replaces or contests it.
 
-    False for a memory that a caller ended: its state is replaced, too, but no memory took its place.
+    False for a memory that a caller ended: it has the same state as a replaced memory, but no successor.
     """
     if memory.ended_by_upkeep:
         return False

@@ -128,11 +128,10 @@ class Upkeep:
         return await anyio.to_thread.run_sync(plan)
 
     async def _apply(self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]) -> UpkeepPlan:
-        """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing.
+        """Carry out `plan`: create facts, then change, then remove memories, so a failure in between loses nothing.
 
-        Returns the part of the plan that was carried out: memories that were changed or deleted since the plan was made
-        are left out. A new fact is removed again if one of its events was changed or deleted meanwhile. memories: those
-        from which the plan was made.
+        Returns the part of the plan that was carried out. It leaves out memories that were changed or deleted since the
+        plan was made from `memories`; a new fact that was made of such an event is removed again.
         """
         outcomes = await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
         made = [
@@ -190,7 +189,7 @@ class Upkeep:
         return neighbours
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
-        """For each memory, the ids of the other memories with similar content, with their cosines."""
+        """For each memory, the ids of the others whose cosine with it is at least SAME_MEANING, and this cosine."""
         contents = [memory.content for memory in memories]
         embeddings = [
             embedding
@@ -204,7 +203,7 @@ class Upkeep:
 
 
 def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
-    """The filter for memories of type `kind` that `job` could change or must know; None if these are all memories."""
+    """Filter for the memories of type `kind` that `job` must read; None if it must read all of this type."""
     match job:
         case UpkeepJob.EXPIRE:
             return AnyOf((Compare("expires_at", Op.LTE, expiry_limit(request, now)), Not(Absent("upkeep.job"))))
@@ -218,9 +217,9 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
 
 
 def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
-    """For each of `ids`, the other ids and their cosines, if these are at least SAME_MEANING.
+    """For each of `ids`, the other ids whose vectors have a cosine of at least SAME_MEANING to its own, and the cosine.
 
-    matrix: a unit vector per id, in rows.
+    matrix: the unit vectors, one row for each id.
     """
     near: dict[str, list[tuple[str, float]]] = {}
     for start in range(0, len(ids), _BLOCK):
@@ -234,7 +233,7 @@ def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
 def round_requests(
     *, expired_days: int, forget_days: int | None = None, promote: bool = False, compact: bool = False
 ) -> Mapping[UpkeepJob, JobRequest]:
-    """The jobs of a regular round with their options: expiry always, the other jobs if switched on.
+    """The upkeep jobs that the service runs regularly, with their options: expiry, and the jobs that are switched on.
 
     expired_days: days for which expired memories are kept. forget_days: forget memories unused for this many days; None
     to forget nothing. promote, compact: whether these jobs run.

@@ -111,10 +111,10 @@ class UpkeepPlan:
     created: tuple[Promotion, ...] = ()
 
     def still_valid(self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]) -> UpkeepPlan:
-        """The plan without its steps for memories that were changed or deleted since it was made.
+        """Return the plan without its steps for memories that were changed or deleted since it was made.
 
         Steps that depend on such a memory, such as merging another memory into it, are left out, too. planned: the
-        memories by id, as the plan knew them. stored: the memories as they are now.
+        memories, by id, from which the plan was made. stored: the memories as they are in the store now.
         """
         into = {known: str(fields["upkeep"]["into"]) for known, fields in self.changed.items()}
         stale = {
@@ -142,19 +142,19 @@ class UpkeepPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many memories leave the current view ("removed"), are changed otherwise, and are created ("made")."""
+        """Numbers of memories that are deleted or ended ("removed"), "changed" otherwise, or created ("made")."""
         ended = sum("state" in fields for fields in self.changed.values())
         changed = len(self.changed) - ended
         return {"removed": len(self.removed) + ended, "changed": changed, "made": len(self.created)}
 
 
 def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to store as facts what was said in enough sessions, and to show recurring intentions to all sessions.
+    """Plan to store as facts what was said in enough sessions.
 
-    Statements that say the same in other words count together. An event from which a fact was derived is not promoted
-    again, and neither is an intention that was shown to all sessions before. A memory counts for each session in which
-    it was said; a memory private to a session counts for that session alone. neighbours: for each memory, the ids and
-    cosines of memories with similar content.
+    Intentions (things to do) that are private to a session, and recur in enough sessions, are to be shown to all
+    sessions. Statements that say the same in other words count together. An event from which a fact was made, or an
+    intention that a promotion has changed, is not promoted again. neighbours: for each memory, the ids and cosines of
+    memories with similar content.
     """
     promoted = {link.to for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
     current = [memory for memory in memories if not has_ended(memory, now)]
@@ -202,10 +202,10 @@ def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[M
 
 
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to forget memories that are too old, unused for too long or not among the best of their type.
+    """Plan to forget memories that are too old, unused for too long or below the top `keep_top` of their type.
 
-    Forgotten memories leave the current view, and are deleted UNDO_DAYS later. Pinned memories and open intentions are
-    never forgotten. The best memories are the pinned ones, then the most important, most used and newest. If a fact is
+    The top memories are the pinned ones, then the most important, most used and newest. Searches do not find forgotten
+    memories, which are deleted UNDO_DAYS later. Pinned memories and open intentions are never forgotten. If a fact is
     forgotten, the facts that it had replaced are forgotten too; otherwise they would become current again.
     """
     removable = {memory.id: memory for memory in memories if _is_removable(memory)}
@@ -235,9 +235,10 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
 
 
 def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to delete memories that expired at least `expired_days` ago, except pinned ones and cleared working items.
+    """Plan to delete memories that expired at least `expired_days` ago, and those forgotten UNDO_DAYS ago or before.
 
-    Memories that upkeep merged or forgot at least UNDO_DAYS ago are deleted, too.
+    Memories that upkeep merged into others count as forgotten here. Pinned memories and cleared working-memory items
+    are not deleted when they expire.
     """
     limit, undo_limit = expiry_limit(request, now), now - timedelta(days=UNDO_DAYS)
     kept = {each.id for each in memories if each.pinned or (isinstance(each, Working) and each.cleared_at is not None)}
@@ -256,12 +257,12 @@ def expiry_limit(request: JobRequest, now: datetime) -> datetime:
 
 
 def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to merge near-duplicates into the best memory among them, which takes over their evidence (times stated).
+    """Plan to merge near-duplicates into the best memory among them, and to add up how often each was stated.
 
-    Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar -C`. A memory is
-    merged only into a direct neighbour, so a chain of near-duplicates never merges texts that differ. Two memories
-    whose merge was undone are not merged again. neighbours: for each memory, the ids and cosines of its nearest
-    memories.
+    Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar -C`. Each memory is
+    compared with the one that it is merged into, so a chain of near-duplicates never merges texts that differ. Two
+    memories whose merge was undone are not merged again. neighbours: for each memory, the ids and cosines of its
+    nearest memories.
     """
     by_id = {memory.id: memory for memory in memories if _is_removable(memory) and not has_ended(memory, now)}
     merged_into: dict[str, str] = {}
@@ -282,7 +283,7 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
-    """Whether both say the same on the same day with the same visibility, and no merge of them was undone."""
+    """Whether two memories can be merged: same statement and visibility, events of one day, and no undone merge."""
     same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
     alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
     return alike and not told_apart(memory, other)
@@ -320,7 +321,7 @@ def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[
 
 
 def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that end `memory`, so it leaves the current view, and record which job ended it (`mark`).
+    """The payload fields that end `memory`, so that searches no longer find it, and record the job that did (`mark`).
 
     If the memory had already ended, only the record is set. into: id of the memory that it is merged into, or None.
     """
@@ -329,9 +330,9 @@ def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | Non
 
 
 def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
-    """The payload fields of `memory` that change if `repeated` are merged into it, as if they had been written again.
+    """The payload fields of `memory` that change when the memories `repeated`, which say the same, are merged into it.
 
-    Among them are links to `repeated`. If two memories have the same metadata key, the newer value is kept.
+    It gets their counts, tags, metadata and sessions, and links to them. Of a metadata key, the newer value is kept.
     """
     merged = memory
     for other in sorted(repeated, key=lambda each: (each.created_at, each.id)):
@@ -347,7 +348,7 @@ def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) ->
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
-    """The sessions in which `memories` were said, each once. A private memory counts for its own session only."""
+    """The sessions in which `memories` were said, each once; for a memory private to a session, only this one."""
     said: dict[str, None] = {}
     for memory in memories:
         private = memory.visibility is Visibility.SESSION and memory.session_id

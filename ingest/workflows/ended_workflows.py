@@ -1,6 +1,7 @@
-"""Ends workflows: flushes or deletes their threads and working items, and writes memories about them.
+"""Cleans up after ended workflows and writes memories about them.
 
-The memories are an episode (what happened) and, if a complex task succeeded, a procedure (how it was done).
+By its option `on_end`, a workflow's threads and working-memory items are kept, deleted or flushed (turns become
+memories, items are cleared). The memories about it: an episode and, if a complex task succeeded, a procedure.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class EndRecord:
 
 @dataclass(frozen=True, slots=True)
 class EndedWorkflows:
-    """Cleans up after ended workflows and writes memories about them. Doing so twice gives the same memories."""
+    """Ends the threads and working-memory items of ended workflows, and writes memories about these workflows."""
 
     store: WorkflowStore
     ingestor: Ingestor
@@ -63,10 +64,10 @@ class EndedWorkflows:
     working: WorkingMemory
 
     async def record(self, scope: Scope, workflow_id: str) -> EndRecord:
-        """Clean up after an ended workflow and write memories about it; return what was done.
+        """End the threads and items of an ended workflow, and write memories about it; return what was done.
 
-        Does nothing if another process is doing it. Service errors are logged, not raised: `record_all` tries again
-        later.
+        Does nothing if another process is doing this. If it is repeated, no memory is stored twice. Errors of the
+        stores are logged, not raised; `record_all` tries again later.
         """
         scope = scope.unbound  # whoever ends a workflow, all that belongs to it ends
         try:
@@ -93,7 +94,7 @@ class EndedWorkflows:
         return done
 
     async def _clean_up(self, scope: Scope, log: WorkflowLog) -> tuple[int, int]:
-        """Flush or delete the workflow's threads and end its working-memory items; return how many of each."""
+        """End the threads and working-memory items as `on_end` says; return the number of threads and of items."""
         if log.on_end is OnEnd.KEEP:
             return 0, 0
         delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)
@@ -170,7 +171,6 @@ def _steps(state: WorkflowState, status: StepStatus) -> dict[str, Step]:
 
 
 def _details(step: Step) -> str:
-    """Agent, input, output and error of a step, as text."""
     agent = f" by {step.agent}" if step.agent else ""
     values = (("input", step.input), ("output", step.output), ("error", step.error))
     details = "; ".join(f"{label} {_short(value)}" for label, value in values if value is not None)
@@ -188,10 +188,9 @@ def _short(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """`text` as one line, without control characters, which memories may not contain."""
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _source(workflow_id: str, state: WorkflowState) -> Source:
-    """The source of a workflow's memories: a second write with the same source does not count as new evidence."""
+    """The source (id and version of the workflow) to store in its memories, by which a repeated write is recognised."""
     return Source(thread_id=workflow_id, turns=[state.version], caller="workflow")

@@ -103,9 +103,9 @@ class ResumeRequest(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventResult(EndRecord):
-    """Result of appending an event to a workflow, and what was done if the event ended the workflow.
+    """Result of appending an event to a workflow. If the event ended the workflow, it also says what was done then.
 
-    version: the workflow's version after the event. redactions: secrets removed from the event, by kind.
+    version: the workflow's version after the event. redactions: number of secrets removed from the event, by kind.
     """
 
     version: int
@@ -114,10 +114,10 @@ class EventResult(EndRecord):
 
 @dataclass(frozen=True, slots=True)
 class ResumedWorkflow:
-    """The answer to a `ResumeRequest`, with the workflow's history before the request's input.
+    """The answer to a `ResumeRequest`, which appends an input to a workflow as its next event.
 
-    version: the workflow's version after the input was appended as an event. redactions: secrets removed from the
-    input, by kind.
+    history: what happened in the workflow before this event. version: the workflow's version after it. redactions:
+    number of secrets removed from the input, by kind.
     """
 
     history: WorkflowHistory
@@ -202,7 +202,7 @@ class Workflows:
         return current_resources((log.workflow_id, log.state) for log in await self.chain(scope, workflow_id))
 
     async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
-        """The history of the workflow and its ancestors, and the workflow's version that it shows. Changes nothing."""
+        """Return the history of the workflow and its ancestors as text, and the version up to which it goes."""
         logs = await self.chain(scope, workflow_id)
         return await self._history(scope, logs, view), logs[-1].version
 
@@ -211,9 +211,9 @@ class Workflows:
     ) -> ResumedWorkflow:
         """Append the request's input as the next event; return the history of the workflow and its ancestors before it.
 
-        With an idempotency key, a repeated call gets the first answer again and appends nothing. If other callers
-        append events meanwhile, the history is read again, a few times at most; then VersionConflict is raised. view:
-        how to write the history.
+        With an idempotency key, a repeated call gets the first answer again and appends nothing. If another caller
+        appends an event meanwhile, this starts again with a newly read history; after a few attempts, it raises
+        VersionConflict. view: how to write the history.
         """
         self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key, "agent": request.agent})
         cleaned = await self._clean(scope, request.input)

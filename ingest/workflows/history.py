@@ -1,7 +1,8 @@
-"""Writes the history of a workflow and its ancestors as text within a token budget: current values, then newest events.
+"""Writes the history of a workflow and its ancestors as text within a token budget.
 
-The text is made of pieces. Each ends with a newline and begins with "-", "#" or "<", so that the tokens of the whole
-text are the sum of the tokens of its pieces; see `memtypes.search.passage`.
+The text has the current values of resources (named values that events set), then the newest events. It is made of
+pieces (lines and list items). Each ends with a newline and begins with "-", "#" or "<", so that the tokens of the text
+are the sum of the tokens of its pieces; see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class HistoryView:
     """The options for the text of a history.
 
     budget: maximum tokens, as the caller's model counts them. tokenizer: the tokenizer with which this service counts.
-    margin: how many more tokens the caller's model may count than `tokenizer`, as a fraction; the text is kept shorter
-    by it. versions: whether replaced values of resources are shown.
+    margin: by which fraction the model may count more tokens than `tokenizer`, such as 0.1. The text is made so much
+    shorter that it is within the budget even then. versions: whether replaced values of resources are shown.
     """
 
     budget: int
@@ -111,7 +112,7 @@ class ChainResource:
 
 @dataclass(frozen=True, slots=True)
 class HistoryOmissions:
-    """How many entries a history leaves out or cuts: events, values of resources, and values of data.
+    """How many entries a history leaves out or cuts: events, values of resources, and values of the workflow's data.
 
     older_values: how many of the omitted values of resources had been replaced by newer values.
     """
@@ -126,8 +127,7 @@ class HistoryOmissions:
 class WorkflowHistory:
     """The history of a workflow and its ancestors as text.
 
-    total_tokens: tokens that the caller's model may count at most, the margin included. omitted: what was left out or
-    cut.
+    total_tokens: upper limit for the tokens that the caller's model counts. omitted: what was left out or cut.
     """
 
     text: str
@@ -136,12 +136,12 @@ class WorkflowHistory:
 
 
 def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHistory:
-    """The current values and the newest events of a chain of workflows, as text within the view's budget.
+    """Write the current values and the newest events of a chain of workflows as text within the view's budget.
 
-    chain: a workflow preceded by its ancestors, oldest first. Values get half of the budget, or more if the events
-    leave some free; a value that does not fit is left out. Events are selected from the newest back, without a gap, and
-    shown oldest first. A value that takes more than a quarter of the tokens for values is cut. An event is cut if it
-    takes more than half of the tokens for events and more than twice MIN_EVENT_TOKENS.
+    chain: a workflow preceded by its ancestors, oldest first. Values (of resources and data) get half of the budget, or
+    more if the events leave some free; a value that does not fit is left out. A value that takes more than a quarter
+    of the tokens for values is cut. Events are selected from the newest back, without a gap, and shown oldest first. An
+    event is cut if it takes more than half of the tokens for events and more than twice MIN_EVENT_TOKENS.
     """
     return _HistoryWriter(chain, view).write()
 
@@ -169,7 +169,7 @@ class _Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A piece of a history. whole: False if it was shortened. older: number of replaced values that it shows."""
+    """A line or entry of a history. whole: False if it was cut. older: number of outdated values that it shows."""
 
     kind: _Kind
     text: str
@@ -190,7 +190,7 @@ class _HistoryWriter:
             self._data |= workflow.state.data
 
     def write(self) -> WorkflowHistory:
-        """Write the history within the budget: values first, then events, then more values if there is room left.
+        """Write the history: values in half of the budget, events in the rest, more values if tokens are left.
 
         If the finished text is longer than the budget, the oldest events are dropped, then values from the end.
         """
@@ -208,7 +208,7 @@ class _HistoryWriter:
         return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
 
     def _values(self, room: int) -> list[_Piece]:
-        """A heading, the newest current values in at most `room` tokens, and a line if values are left out."""
+        """Current values under a heading, newest first, in at most `room` tokens; a last line if some are left out."""
         entries = [(_Kind.RESOURCE, entry.id, entry.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
@@ -256,9 +256,9 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """The text of `event`, and how many replaced values of resources it shows.
+        """The text of `event`, and the number of values in it that later events have replaced.
 
-        For a value that is still current, only the name is shown, because the section of current values has it.
+        Of a value that the event set and that is still current, it has the name only: the history shows it elsewhere.
         """
         all_versions = self._view.versions is Versions.ALL
         replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
@@ -271,9 +271,9 @@ class _HistoryWriter:
         return "\n".join(lines), len(replaced) if all_versions else 0
 
     def _fit(self, kind: _Kind, text: str, room: int, limit: int, older: int = 0) -> _Piece | None:
-        """`text` as a list item of at most `room` tokens; None if it does not fit.
+        """Make a list item of `text` with at most `room` tokens; None if it does not fit.
 
-        A text of more than `limit` tokens is cut. older: the number of replaced values that the text shows.
+        A text of more than `limit` tokens is cut to fit. older: the number of outdated values that the text shows.
         """
         allowed = min(room, limit)
         if allowed <= 0:
@@ -315,7 +315,7 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """The names of `members` as text; those in `replaced` are marked and, if `values`, shown with the value."""
+    """List the names of `members`. Those in `replaced` are marked as such and, if `values`, shown with their value."""
     return ", ".join(
         (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
         for name, value in members.items()

@@ -1,8 +1,8 @@
 """Finds intentions (memories of things to do) that are due, marks them as fired, and completes or cancels them.
 
-An intention is due at a time, on an event, or when the conversation turns to something (its context). Due intentions
-are found among all open ones, which are read in full. A lock between processes ensures that each intention is fired or
-ended by only one caller.
+An intention is due at a time, on an event, or when the conversation turns to something (its context). To fire it means
+to mark it as reported to a caller. A lock between processes ensures that each intention is fired or ended by only one
+caller.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class DueRequest:
 
 @dataclass(frozen=True, slots=True)
 class Intentions:
-    """Finds due intentions, marks them as fired, and ends them.
+    """Finds due intentions (things to do), marks them as fired, that is, as reported to a caller, and ends them.
 
-    locks: one lock per namespace for the tasks of this process. process_locks: locks between processes.
+    locks: one lock per namespace, which the tasks of this process share. process_locks: locks between processes.
     """
 
     store: MemoryStore
@@ -117,7 +117,7 @@ class Intentions:
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """Open an intention again, due at `until`. Raises InvalidRequest if that is past, and the errors of `end`."""
+        """Open an intention again, due at `until`. Raises InvalidRequest if this is past, and NotFound or Conflict."""
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}
@@ -174,7 +174,7 @@ class Intentions:
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
-    """Return `memory` if it is an intention that is open or has `status`; else raise InvalidRequest or Conflict."""
+    """Return `memory` if it is an intention that is open or already has `status`; else InvalidRequest or Conflict."""
     if not isinstance(memory, Prospective):
         raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
     if memory.status not in OPEN and memory.status is not status:
@@ -185,8 +185,8 @@ def _changeable(memory: Memory, status: Status) -> Prospective:
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:
     """Store filter for open intentions, not fired yet, that may be due according to `request`.
 
-    It matches intentions whose due time is reached. If the request has an event, it also matches all intentions that
-    wait for an event. If it has a context, the same holds for contexts.
+    It matches intentions whose due time is reached. If the request has an event (or a context), it also matches all
+    intentions that wait for an event (or a context); the caller compares these further.
     """
     kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
     triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}

@@ -52,10 +52,10 @@ class CompletedTodo:
 
 
 async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
-    """Clear a to-do's items from working memory; store a procedure if there are more than `COMPLEX_STEPS` steps.
+    """Clear the items that show a to-do from the session's working memory.
 
-    steps: what was done, in order. The procedure is written first. If the call is repeated after a failure, the
-    procedure is not stored twice.
+    steps: what was done to complete it, in order. If there are more than `COMPLEX_STEPS`, they are stored first, as a
+    procedure (how-to memory). If the call is repeated after a failure, the procedure is not stored twice.
     """
     written = await _write_procedure(working, scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
     cleared = await working.end_todos(scope, [todo_id])

@@ -72,7 +72,7 @@ _log = logging.getLogger(__name__)
 
 
 class NewItem(Model):
-    """A working-memory item to create: a text that each prompt of its session shows."""
+    """A working-memory item to create: a text that is shown to the agent with every prompt of its session."""
 
     content: Text
     todo_id: Name | None = None
@@ -91,7 +91,7 @@ class NewItem(Model):
     )
 
     def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> LiveDraft:
-        """Make the draft with which the item is written to the memory store. It expires `ttl` after `now`."""
+        """Make the draft of the item's copy in the memory store, which expires `ttl` after `now`."""
         return LiveDraft(
             type=MemoryType.WORKING,
             session_id=scope.session_id,
@@ -106,8 +106,8 @@ class WorkingMemory:
     """Creates, lists, clears and pauses the working-memory items of a session, and updates their stored copies.
 
     Every scope must name the session. items: the live store (Redis). store: the memory store, which has a copy of each
-    item. todo_life: time without use after which a to-do's item expires. ended: the last to-dos that ended in this
-    process.
+    item. todo_life: time without use after which a to-do's item expires. ended: the to-dos that this process ended last
+    and need not end again.
     """
 
     items: LiveItemStore
@@ -120,7 +120,10 @@ class WorkingMemory:
     ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
 
     async def sweep(self) -> int:
-        """Copy all changed items to the memory store; return how many. Raises Overloaded, LockLost and Unavailable."""
+        """Update the copies of changed items in the memory store; return how many.
+
+        Covers all sessions. Raises Overloaded, LockLost and Unavailable.
+        """
         now = self.clock()
         done = 0
         for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
@@ -169,7 +172,7 @@ class WorkingMemory:
         return created
 
     async def _check_open(self, scope: Scope, workflow_id: str, item_id: str) -> None:
-        """End the item `item_id` and raise Conflict if its workflow has ended while the item was written."""
+        """If a workflow ended while an item of it was written, clear or delete this item and raise Conflict."""
         try:
             await self.workflows.join(scope, workflow_id, session=scope.session_id)
         except Conflict:
@@ -212,9 +215,9 @@ class WorkingMemory:
         return [item for item in await self.items.items(scope, optional=optional) if not item.is_over(now)]
 
     async def list_items(self, scope: Scope, todo_id: str | None, *, include_cleared: bool) -> list[Working]:
-        """The session's items that its prompts show, oldest first; only those of a to-do if `todo_id` is given.
+        """The session's items that are shown with its prompts (not paused, cleared or expired), oldest first.
 
-        include_cleared: also list items that were cleared, the newest `MAX_CLEARED`.
+        todo_id: list only the items of this to-do. include_cleared: add the newest `MAX_CLEARED` cleared items.
         """
         now = self.clock()
         items = await self.items.items(scope)
@@ -248,9 +251,9 @@ class WorkingMemory:
         return cleared
 
     async def end_workflow(self, scope: Scope, workflow_id: str, *, delete: bool) -> int:
-        """Clear the session's items that belong to an ended workflow, or delete them; return how many.
+        """Clear the session's items that belong to an ended workflow, so that they are not shown; return how many.
 
-        With `delete`, their copies in the memory store are deleted too, also of items that had been cleared before.
+        With `delete`, also delete the copies of these items, and of those cleared before, from the memory store.
         """
         live = [item.memory.id for item in await self.live_items(scope) if item.memory.workflow_id == workflow_id]
         if not delete:
@@ -262,10 +265,10 @@ class WorkingMemory:
         return await self.ingestor.editor.remove_where(scope, (MemoryType.WORKING,), where)
 
     async def stop_session(self, scope: Scope) -> None:
-        """Pause the items of the session's to-dos: they are not shown until the session's next prompt.
+        """Pause the items that show the session's to-dos: they are not shown until the session's next prompt.
 
-        Paused items still expire. Some hosts report a stop after every answer of a session that goes on, so nothing is
-        cleared. If the live store is unavailable, the items stay until they expire; this is logged, not raised.
+        Paused items still expire. Nothing is cleared, because some agents report a stop after each answer, although the
+        session goes on. If the live store is unavailable, nothing is paused; this is logged, not raised.
         """
         try:
             await self.items.set_paused(scope, self.clock(), paused=True)
@@ -277,7 +280,7 @@ class WorkingMemory:
         await self.items.set_paused(scope, self.clock(), paused=False)
 
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
-        """Remove live items whose memories are about to be deleted, so that a sweep does not restore them.
+        """Remove items from the live store, from which prompts show them, before their memories are deleted.
 
         Covers the scope's session, or all sessions of the namespace if the scope names none. memory_id: remove only
         this item.
@@ -297,7 +300,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear items that only the memory store has. With `where` or an id, include items without a session."""
+        """Clear the session's items that only the memory store has; with `where` or an id, also those of no session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:
@@ -311,7 +314,7 @@ class WorkingMemory:
         return len(ids)
 
     async def copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
-        """The session's items in the memory store that match `where`, newest first, at most `limit`."""
+        """The copies in the memory store of the session's items that match `where`, newest first, at most `limit`."""
         session = Compare("session_id", Op.EQ, scope.session_id)
         page = await self.store.page(scope, Listing((MemoryType.WORKING,), all_of(session, where), limit))
         return [memory for memory in page.memories if isinstance(memory, Working)]
@@ -325,9 +328,10 @@ class WorkingMemory:
 
 
 def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
-    """The live item for a written draft; if it was merged into an existing item, that item with the draft's fields.
+    """Make the item for the live store from the outcome of writing its copy to the memory store.
 
-    Raises InvalidRequest if the text was refused, and Unavailable if the item was not stored.
+    If the draft was merged into an existing item, this keeps its id and gets the draft's fields. Raises InvalidRequest
+    if the text was rejected, and Unavailable if the item was not stored.
     """
     if outcome.status is WriteStatus.FAILED:
         raise Unavailable(f"the item was not stored: {outcome.reason}")

@@ -1,10 +1,10 @@
-"""Changes to stored memories: revisions, feedback and removal, and what follows from them for other memories.
+"""Changes stored memories: edits, feedback and removal; updates the other memories that such a change affects.
 
-An edited memory keeps its earlier texts. Facts that it had replaced are judged again with its new text. They are
-current again if the new text does not contradict them, or if the memory is removed or ended.
+An edited memory keeps its earlier texts. Facts that it had replaced are compared with its new text. They become current
+again if the new text does not contradict them, or if the memory is removed or ended.
 
-A turn is embedded with the turns before it (`memtypes.conversation_context`). So when a turn is revised or removed, the
-turns after it are embedded again, and nothing of the old text remains in their vectors.
+A conversation turn is embedded with the turns before it as context. So when a turn is edited or removed, the turns
+after it are embedded again, and nothing of the old text remains in their vectors.
 
 Feedback sets:
 
@@ -88,10 +88,10 @@ class MemoryEditor:
     async def revise(
         self, scope: Scope, known_id: str, changes: dict[str, Any], check: Callable[[Memory], object] | None = None
     ) -> Memory:
-        """Apply `changes` to memory `known_id`, after redacting them. It keeps its id and is returned as read back.
+        """Change fields of memory `known_id`, after removing secrets from `changes`; return the memory as read back.
 
         check: called with the memory before the change; may raise to prevent it. Raises NotFound, InvalidRequest for
-        invalid changes, Conflict if another memory makes the same statement, and what `check` raises.
+        invalid changes, Conflict if another memory already says the same, and what `check` raises.
         """
         redacted = await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))
         changes = redacted.value
@@ -112,9 +112,9 @@ class MemoryEditor:
             return await self._write(scope, stored, states, pinned="pinned" not in changes)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or ended memory current again. If another memory has taken its place, both become contested.
+        """Make a replaced, ended or expired memory current again. If another memory replaced it, both are contested.
 
-        Raises NotFound, and Conflict if it is neither replaced nor expired.
+        Raises NotFound, and Conflict if the memory is none of these.
         """
         async with self.locks.of(scope):
             now = self.clock()
@@ -130,10 +130,10 @@ class MemoryEditor:
             return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or contested memory current by unlinking it from the memories that replaced or contest it.
+        """Make a replaced or contested memory current, by unlinking it from the memories that replaced or contest it.
 
-        Facts that the memory itself replaced stay replaced. Raises NotFound, and Conflict if it is neither replaced nor
-        contested.
+        These memories stay current, too. Facts that the memory itself replaced stay replaced. Raises NotFound, and
+        Conflict if the memory is neither replaced nor contested.
         """
         async with self.locks.of(scope):
             now = self.clock()
@@ -167,7 +167,7 @@ class MemoryEditor:
         return states
 
     async def _compare_with_successor(self, scope: Scope, states: States, after: Memory) -> None:
-        """Make the edited fact `after` current if its new text no longer contradicts the fact that replaced it."""
+        """Make the edited fact `after` current in `states` if it no longer contradicts the fact that replaced it."""
         if after.superseded_by is None:
             return
         states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
@@ -178,7 +178,7 @@ class MemoryEditor:
             states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Add to `states` the memories that `before` and `after` (a memory before and after an edit) link to.
+        """Read the memories to which a memory links `before` or `after` an edit, and add them to `states`.
 
         Raises InvalidRequest if a new link of `after` leads to itself or to an unknown id.
         """
@@ -210,11 +210,11 @@ class MemoryEditor:
         states.end(known_id, ended_at)
 
     async def _write(self, scope: Scope, stored: Memory, states: States, *, pinned: bool = True) -> Memory:
-        """Write the changes in `states`, and return the memory `stored` as read back.
+        """Write a changed memory and the memories whose state changes with it; return the memory as read back.
 
-        First come the other memories, then the memory itself, then its successor and the memories that it replaces. So
-        after a failure in between, no memory is hidden by mistake. pinned: whether a memory that upkeep had forgotten
-        is pinned when the change makes it current.
+        stored: the memory before the change. states: it and the other memories after the change. The memories that it
+        replaces, and its successor, are written last, so a failure in between hides no memory. pinned: whether to pin
+        the memory if upkeep had forgotten it and the change makes it current.
         """
         if not states.changed:
             return stored.at(states.now)
@@ -281,17 +281,17 @@ class MemoryEditor:
             raise Conflict(f"this would say the same as memory {other.id}")
 
     async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite) -> Record:
-        """The store's record of the changed memory, with new vectors; the turns after it are embedded again, too."""
+        """Embed a changed memory (`pending`), and the turns after it, again; return its record for the store."""
         texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
         (embedding,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
         return pending.record(embedding)
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
-        """Embed the conversation turns after `removed` again, with `added` instead of `removed` as their context.
+        """Embed the conversation turns after the turns `removed` again, because these were part of their context.
 
-        The change of `removed` itself is written later. So if the encoder or the store fails here, the call can be
-        repeated.
+        added: turns that take the place of `removed` in this context. `removed` itself is changed or deleted later by
+        the caller. So if the encoder or the store fails here, the whole change can be repeated.
         """
         context = ConversationContext(self.store)
         following = await context.following(scope, removed)
@@ -307,10 +307,10 @@ class MemoryEditor:
 
 
 def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:
-    """`memory` without the mark of the upkeep job that ended it, and protected from being ended in the same way again.
+    """`memory` without the mark of the upkeep job that had ended it (by merging or forgetting it).
 
-    A memory that had been merged gets a link which says that it is no duplicate of the other memory. A memory that had
-    been forgotten is pinned, unless `pinned` is False.
+    So that no job ends it again: if it had been merged, it gets a link which says that it is no duplicate of the other
+    memory. If it had been forgotten, it is pinned, unless `pinned` is False.
     """
     mark = memory.upkeep
     if mark is None or not memory.ended_by_upkeep:
@@ -330,10 +330,10 @@ async def existing_memory(store: MemoryStore, scope: Scope, memory_id: str) -> M
 
 
 def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
-    """`memory` with `changes`, validated like a draft.
+    """Return `memory` with the fields in `changes`, validated like a new draft.
 
-    None clears an optional field. A title, concept or name is derived from the content again if it is cleared or was
-    never set by the caller. Raises InvalidRequest with the field's name.
+    None clears an optional field. The memory's heading (title, concept or name, by type) is derived from the new
+    content if it is cleared or was never set by the caller. Raises InvalidRequest with the field's name.
     """
     allowed = CHANGEABLE | memory.own_fields
     for name, value in changes.items():

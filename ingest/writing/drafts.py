@@ -1,7 +1,7 @@
 """Turns drafts into memories. No I/O.
 
-A draft arrives in a `Submission`, to which screening adds its results. The `Preparer` turns it into a `PendingWrite`:
-the memory with its deterministic id, complete except for its dense vector.
+A draft arrives in a `Submission`, in which screening records its results, such as the type of the memory. The
+`Preparer` turns it into a `PendingWrite`: the memory with its deterministic id, complete except for its dense vector.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ArrivalOrder:
         self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
     def take(self, at: datetime, session: Hashable) -> int:
-        """The next sequence number of `session`, for a draft that arrived at `at`."""
+        """Return the number that gives the next draft of `session` its place in order; the draft arrived at `at`."""
         last = self._last.get(session)
         number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
         self._last[session] = number
@@ -88,10 +88,10 @@ class ArrivalOrder:
 class PendingWrite:
     """A memory that is not written to the store yet, with what the stages of the write have computed for it.
 
-    submission: the draft that the memory was made from, as screened; None for revised and restored memories. known:
-    whether a stored memory or an earlier entry has this id. A known memory is usually merged, so it is embedded only if
-    it turns out to be new. before: the conversation turns that are embedded with it as context. embedding: None until
-    it is computed.
+    submission: the draft that the memory was made from, as screened; None for edited and restored memories. known:
+    whether a stored memory, or one earlier in the same call, has this id. Such a write is usually merged, so it is
+    embedded only if it turns out to be new. before: the conversation turns that are embedded with it as context.
+    embedding: None until it is computed.
     """
 
     memory: Memory
@@ -108,18 +108,18 @@ class PendingWrite:
 
     @property
     def needs_embedding(self) -> bool:
-        """Whether the text still has to be embedded: no memory with this id is known, and there is no embedding yet."""
+        """Whether the text must still be embedded: it has no embedding, and no known memory has this id."""
         return not self.known and self.embedding is None
 
     def embedding_by_classifier(self) -> Embedding | None:
-        """The embedding that the classifier computed, if it is of the same text without context; otherwise None."""
+        """The embedding that the classifier made of the draft; None if the memory's text or context differs from it."""
         if self.before or self.submission is None or self.submission.classified is None:
             return None
         same = self.memory.embedding_text() == self.submission.draft.content
         return self.submission.classified.embedding if same else None
 
     def vectors(self, embedding: Embedding) -> Vectors:
-        """The vectors of the memory: its own sparse vector, and the vectors of `embedding`."""
+        """The vectors to store for the memory: its sparse vector, and the dense and token vectors of `embedding`."""
         return Vectors(embedding.dense, self.sparse, embedding.tokens)
 
     def record(self, embedding: Embedding) -> Record:
@@ -161,7 +161,7 @@ class Preparer:
         return self.prepare_memory(memory.model_copy(update={"id": identity}))
 
     def prepare_memory(self, memory: Memory) -> PendingWrite:
-        """`memory`, still to be written, with its content hash, token counts and sparse vector computed."""
+        """Compute the content hash, token counts and sparse vector of a memory; return it as a write to carry out."""
         tokens = TokenCount(
             count=self.tokenizer.count(memory.content),
             tokenizer=self.tokenizer.name,

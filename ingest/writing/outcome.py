@@ -1,4 +1,4 @@
-"""The outcome of a write and its status, functions for lists of finished and unfinished writes, and retries."""
+"""The outcome of a write and its status. Also functions for lists of writes with and without outcome, and retries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WriteOutcome:
     kind. classified: the classifier's result if the caller gave no type. reviewed: the reviewers' decision with each
     vote. rejected: the draft without secrets, if it was rejected and may be stored later.
 
-    The outcome of a write to a remote service has only status, id, reason, merged_into and classified.
+    A command that imports through the HTTP API knows only status, id, reason, merged_into and classified.
     """
 
     status: WriteStatus
@@ -66,7 +66,7 @@ def unfinished(entries: Iterable[Entry]) -> list[PendingWrite]:
 
 
 def with_results(entries: Iterable[Entry], results: Iterable[_T]) -> list[_T | WriteOutcome]:
-    """`entries` with each unfinished entry replaced by the next of `results`."""
+    """`entries`, where each entry that has no outcome yet is replaced by the next of `results`."""
     remaining = iter(results)
     return [next(remaining) if isinstance(entry, PendingWrite) else entry for entry in entries]
 

@@ -57,10 +57,10 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 class Ingestor:
     """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and removes stored ones.
 
-    gates: screening steps that drafts pass first, in order. redactor: removes secrets from edited and restored
-    memories, which do not pass the gates. panel: reviews drafts. rejections: stores rejected texts so that they can be
-    listed; None if there is no Redis server, and rejected texts are lost. locks: shared by everything that writes to
-    this store.
+    gates: screening steps (such as redaction) that drafts pass first, in order. redactor: removes secrets from edited
+    and restored memories, which do not pass the gates. panel: reviews drafts. rejections: stores rejected texts so that
+    they can be listed; None if there is no Redis server, and rejected texts are lost. locks: one per namespace, shared
+    by everything that writes to this store.
     """
 
     store: MemoryStore
@@ -82,7 +82,7 @@ class Ingestor:
         self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
-        """Write a single draft; return its outcome: stored, merged or rejected.
+        """Write a single draft; return its outcome: stored, merged into an existing memory, or rejected.
 
         Raises InvalidRequest if the draft is invalid, and Overloaded or Unavailable if it could not be stored.
         """
@@ -185,7 +185,7 @@ async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[E
 
 
 async def _or_failed(stage: Awaitable[list[_EntryT]], entries: list[Entry]) -> list[_EntryT]:
-    """Return the result of `stage`; on a RemembrancerError, return `entries`, the unfinished ones as failed."""
+    """Return the result of `stage`. If it raises RemembrancerError, give the unfinished `entries` a failed outcome."""
     try:
         return await stage
     except RemembrancerError as error:

@@ -1,7 +1,7 @@
 """Updates the states (current, replaced, contested) of the memories that a change affects, and reads their histories.
 
 Before a memory is deleted, the facts that it had replaced are made current in the store. If the process dies before the
-deletion, the memory and these facts are all visible, and contested, until the deletion is repeated.
+deletion, the memory and these facts are all current and marked as contested, until the deletion is repeated.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A text of a memory in a history, and the time in which it was true.
+    """A text in the history of a memory, and the time in which it was true.
 
     memory: has the text as its content. since, until: the time; `until` is None if the text is still true. replaced_by:
-    id of the memory whose text replaced this one, which is the memory itself if it was edited or merged with the same
-    statement in other words. reason: why the text was replaced or ended, or is contested.
+    id of the memory whose text replaced this one. This is the memory's own id if its text was edited, or if the text
+    is a rewording that was merged into it. reason: why the text was replaced or ended, or is contested.
     """
 
     memory: Memory
@@ -50,7 +50,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class StateWriter:
-    """Completes changes to the states of memories, and writes them to `store`. Raises what the store raises.
+    """Works out how a change affects the states of linked memories, and writes these. Raises what the store raises.
 
     tokenizer: recounts the tokens of changed memories, because a state may add a date to a memory's line in a context.
     """
@@ -59,7 +59,7 @@ class StateWriter:
     tokenizer: Tokenizer
 
     async def settle(self, scope: Scope, states: States) -> None:
-        """Compute the changed states of all memories that the changes in `states` affect; writes nothing."""
+        """Add to `states` the memories whose state changes because of the changes made so far; writes nothing."""
         states.settle()
         while wanted := states.needed():
             states.know(wanted, await self.store.get(scope, sorted(wanted)))
@@ -92,7 +92,7 @@ class StateWriter:
     async def update(
         self, scope: Scope, stored: Mapping[str, Memory], now: datetime, changes: Mapping[str, Mapping[str, Any]]
     ) -> int:
-        """Set fields of `stored`, and update states there and in linked memories; return how many states changed.
+        """Set fields of stored memories, and update states in these and linked ones; return how many states changed.
 
         stored: the memories, by id. changes: payload fields to set, by memory id. All changes are written in one
         request. So a crash cannot leave a memory marked as replaced by a memory that has ended.
@@ -112,7 +112,7 @@ class StateWriter:
 async def linked_where(
     store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
 ) -> dict[str, Memory]:
-    """The memories that match `where` and have a link or are the target of one, by id. types: empty for all types."""
+    """The memories, by id, that match `where` and are linked from or to another one. types: empty for all types."""
     linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):
@@ -143,7 +143,7 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
 
 
 def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
-    """Whether a memory in `chain` replaced `memory`, was replaced by `memory`, or contests it."""
+    """Whether `memory` belongs to a history: a memory in `chain` replaced it, was replaced by it, or contests it."""
     if memory.superseded_by in chain or any(other.superseded_by == memory.id for other in chain.values()):
         return True
     return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)

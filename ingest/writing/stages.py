@@ -42,7 +42,7 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of a write: a method for each, in order. order: gives sequence numbers to a session's drafts."""
+    """The stages of a write, one method each. order: numbers a session's drafts by arrival. gates: screening steps."""
 
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
@@ -53,9 +53,9 @@ class Stages:
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
-        """Pass a draft through the gates: redact, pre-filter and classify it.
+        """Pass a draft through the screening gates, which redact, pre-filter and classify it.
 
-        Returns the submission as changed by the gates, or the outcome of its rejection.
+        Returns the submission as changed by the gates, or the outcome if a gate rejects the draft.
         """
         for gate in self.gates:
             verdict = await gate.examine(call.scope, submission)
@@ -65,16 +65,16 @@ class Stages:
         return submission
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Make memories of the screened drafts, numbered in order of arrival; outcomes of rejected drafts stay.
+        """Make memories of the screened drafts, numbered in order of arrival.
 
-        Many or long texts are tokenized in a worker thread.
+        Outcomes of rejected drafts are returned as they are. Many or long texts are tokenized in a worker thread.
         """
         numbered = [(entry, self._number(call, entry)) for entry in screened]
         texts = (entry.draft.content for entry in screened if isinstance(entry, Submission))
         return await offload(texts, lambda: [self._prepare_entry(call, *each) for each in numbered])
 
     def _number(self, call: WriteCall, entry: Submission | WriteOutcome) -> int:
-        """The sequence number of a draft in its session, for its memory type; 0 for a draft that was rejected."""
+        """The number of a draft among the drafts of its session and type, by arrival; 0 for a rejected draft."""
         if isinstance(entry, WriteOutcome):
             return 0
         scope, session_id = call.scope, entry.draft.session_id or call.scope.session_id
@@ -89,9 +89,9 @@ class Stages:
         return replace(pending, submission=entry)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Mark as known each entry whose memory id is already stored or belongs to an earlier entry.
+        """Mark entries as known whose memory id is stored already, or is also the id of an earlier entry of the call.
 
-        Known entries are usually merged into the memory with the same id, so the stage `embed` skips them.
+        A known entry usually repeats what a memory says and is merged into it, so the stage `embed` skips the entry.
         """
         pending = unfinished(entries)
         known = set(await self.store.get(call.scope, {entry.memory.id: entry.memory.type for entry in pending}))
@@ -102,7 +102,7 @@ class Stages:
         return with_results(entries, marked)
 
     async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Give each conversation turn the turns before it as context, from this call or from the store."""
+        """Add to each conversation turn the turns before it, from this call or the store, to embed it in context."""
         pending = unfinished(entries)
         call.turns.add(entry.memory for entry in pending)
         return with_results(entries, await self._with_context(call, pending))
@@ -119,10 +119,10 @@ class Stages:
         return with_results(entries, embedded)
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Have the panel review the writes that ask for it; a rejected write becomes a WriteOutcome.
+        """Have the panel of reviewers judge the writes that ask for review; a rejected write becomes a WriteOutcome.
 
-        A write with the same id as a rejected write is rejected with it. If a turn has a rejected turn in its context,
-        it gets a new context and loses its embedding, so it must be embedded again.
+        A write with the same id as a rejected write is rejected with it. A conversation turn whose context has a
+        rejected turn gets a new context and loses its embedding, so it must be embedded again.
         """
         writes = unfinished(entries)
         asking = [write for write in writes if _asks_for_review(write) and write.embedding is not None]
@@ -159,10 +159,10 @@ class Stages:
         return decisions
 
     async def _requests(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[ReviewRequest]:
-        """Make a review request for each write, with its cosine to the nearest stored memory.
+        """Make the request to the reviewers for each write, with its cosine to the nearest stored memory.
 
-        The cosine is None if the store does not answer in time. Then the novelty reviewer searches within its own time
-        limit.
+        The cosine is None if the store does not answer in time. Then the reviewer who judges novelty searches the store
+        again, within a time limit of its own.
         """
         embeddings = [write.embedding for write in pending if write.embedding is not None]
         vectors = [embedding.dense for embedding in embeddings]
@@ -205,7 +205,7 @@ def _asks_for_review(write: PendingWrite) -> bool:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """Add the panel's decision, and its mean importance if the caller set none; or return a rejected outcome."""
+    """Add the reviewers' decision, and their mean importance unless the caller set it; an outcome if they reject."""
     submission, memory = write.submission, write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write

@@ -2,8 +2,8 @@
 
 Vectors are not exported but computed again by the current encoder, so a namespace can move between encoders. A memory
 keeps its id in its own tenant and namespace. Elsewhere it gets the id that it would have there, and references to it
-are changed accordingly. Each line has the identities from which these new ids are derived, so an export can be imported
-in parts.
+are changed accordingly. For this, each line also has the identifying fields of the memories that it refers to, from
+which their new ids are derived. So an export can be imported in parts.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Restorer:
             return WriteOutcome(WriteStatus.REJECTED, reason=reason)
 
     def _cleaned(self, memory: Memory) -> Memory:
-        """`memory` without secrets in its fields, including earlier texts, merged repetitions and further sources.
+        """`memory` without secrets in its fields, its earlier texts, and the texts and sources merged into it.
 
         Raises SecretsRefused if the rules refuse a kind of secret in it.
         """
@@ -165,14 +165,14 @@ def _references(memory: Memory) -> list[str]:
 
 
 def _follows_from_identity(memory: Memory) -> bool:
-    """Whether the id is derived from the memory's fields; not if it was edited or states a replaced fact again."""
+    """Whether the id of `memory` can be derived from its fields; not if it was edited or restates a replaced fact."""
     return memory.id == memory_id(Scope(memory.tenant, memory.namespace), memory.type, memory.identity())
 
 
 def _moved(memory: Memory, scope: Scope, identities: _Identities) -> Memory:
     """`memory` moved to `scope`, with new ids for itself and for the memories that it refers to.
 
-    identities: for each exported id, the memory's type and identity, from which the new id is derived.
+    identities: by exported id, the memory's type and identifying fields, from which the new id is derived.
     """
     if (memory.tenant, memory.namespace) == (scope.tenant, scope.namespace):
         return memory

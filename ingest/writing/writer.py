@@ -46,7 +46,7 @@ class ScopeLocks:
     """A lock for each namespace in use. Within this process, only one caller at a time writes to a namespace.
 
     A write reads memories, decides and writes them back, which is not atomic. The locks do not cover other processes:
-    if two processes write the same text at the same time, the text may be counted as repeated once instead of twice. No
+    if two of them repeat a stored text at the same time, its count of repetitions may rise by one instead of two. No
     memory is lost or stored twice.
     """
 
@@ -96,11 +96,11 @@ class MemoryWriter:
     async def _resolve_ids(
         self, scope: Scope, pending: Sequence[PendingWrite], now: datetime
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
-        """Return `pending` with ids that no other statement uses, and the stored memories that have these ids, by id.
+        """Return `pending` with ids that belong to no other statement, and the stored memories with these ids, by id.
 
-        A new memory keeps the id that is derived from its identity, unless a stored memory with this id says something
-        else (because it was edited), or is a fact that was replaced and is now stated again. Then another id is
-        derived, by adding a suffix to the identity. Raises Conflict if no free id is found.
+        The id of a memory is derived from its identity (such as its text). Another id is derived, by adding a suffix to
+        the identity, if a stored memory with this id says something else because it was edited, or is a fact that was
+        replaced and is now stated again. Raises Conflict if no free id is found.
         """
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
@@ -121,7 +121,7 @@ class MemoryWriter:
     async def _renew_contexts(
         self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
     ) -> list[PendingWrite]:
-        """Read the contexts of the entries at indexes `new` again; an entry with a changed one loses its embedding."""
+        """Reread the conversation turns that are the context of the entries `new`; if changed, drop the embedding."""
         turns = {entry.memory.id: entry.memory for entry in pending}
         earlier = {turn.id: turn.type for index in new for turn in pending[index].before if turn.id not in turns}
         turns |= await self.store.get(scope, earlier) if earlier else {}
@@ -134,9 +134,9 @@ class MemoryWriter:
         return renewed
 
     async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Return `pending`, where each entry at an index in `new` has an embedding.
+        """Return `pending` after computing the missing embeddings of the entries at indexes `new`.
 
-        An entry lacks one if its id seemed to be stored already, or if its conversation context has changed.
+        An embedding is missing if the entry was taken for a repetition, or if its conversation context has changed.
         """
         missing = [index for index in new if pending[index].embedding is None]
         texts = [pending[index].in_context for index in missing]
@@ -160,7 +160,10 @@ class MemoryWriter:
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
     ) -> States:
-        """Decide which facts replace or contest each other; add the changes to `plan` and return the new states."""
+        """Decide which facts in `plan` replace or contest others; add the changes to `plan`, return the new states.
+
+        neighbours: the facts to compare with, by index of the new fact. stored: memories with the id of a new one.
+        """
         states, near = await self._release_renewed(scope, plan, stored, now)
         for new_id, index in plan.sources.items():
             others = neighbours.get(index, ())
@@ -184,10 +187,10 @@ class MemoryWriter:
     async def _release_renewed(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> tuple[States, dict[str, list[Neighbour]]]:
-        """Undo the replacements and contests that ended memories caused, if these memories are now stored again.
+        """Undo what ended memories did to other facts, if these memories are now written again and so current.
 
-        Returns the resulting states and, for each such memory by its id, the memories that it had replaced or
-        contested. The new version is compared with them again.
+        The facts that such a memory had replaced or contested are released from it. Returns the resulting states, and
+        these facts by the memory's id, so that its new version can be compared with them.
         """
         renewed = {known: stored[known] for known in plan.inserts if known in stored}
         states = States(now, {**plan.merged, **renewed})
@@ -199,10 +202,10 @@ class MemoryWriter:
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> dict[str, list[Neighbour]]:
-        """For each repeated fact, by id, the facts that it contradicts but has not replaced or contested yet.
+        """Find the facts that a process should have ended or contested, but died before it could.
 
-        There are such facts if a process died after it stored a fact and before it ended the facts that this fact
-        replaces.
+        It died after storing a fact that contradicts them, and now this fact is written again. Returns the facts that
+        are left to compare, by the id of the repeated fact.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
         linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])
@@ -233,10 +236,10 @@ class MemoryWriter:
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """The text that is added to the identity of `memory` to derive another id; None if the memory keeps its id.
+    """The text to add to the identity of `memory`, so that another id is derived; None if it can keep its id.
 
-    It gets another id if its id belongs to an edited memory that says something else now, or to a replaced fact that it
-    states again. arriving: ids of all memories in this write. attempt: number of this attempt to find a free id.
+    It cannot if a stored memory with this id was edited and says something else now, or is a replaced fact that is now
+    stated again. arriving: ids of all memories in this write. attempt: number of this attempt to find a free id.
     """
     other = stored.get(memory.id)
     if other is None:
@@ -251,7 +254,7 @@ def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
 
 
 def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
-    """For each new id, the index of its first entry. New means that it is not stored, or only as an ended memory."""
+    """Indexes in `pending` of the memories that are not stored yet, or only as ended ones; the first index per id."""
     first: dict[str, int] = {}
     for index, entry in enumerate(pending):
         memory = stored.get(entry.memory.id)
@@ -263,10 +266,10 @@ def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], no
 async def _use_original_ids(
     pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
 ) -> tuple[list[PendingWrite], dict[str, Memory], Neighbours]:
-    """Give each entry that says in other words what another memory says the id of that memory, its original.
+    """Find entries that repeat another memory, the original, in other words, and give them the original's id.
 
-    The entry is merged into the original later. Returns the arguments with these ids; in `neighbours`, the original
-    takes the entry's place. Of several entries with one id only the first was embedded; the others get its embedding.
+    They are merged into it later. Returns the three arguments with these changes: `stored` has the originals, too, and
+    `neighbours` has them instead of their repetitions. Entries with the same id also get the same embedding.
     """
     memories = [entry.memory for entry in pending]
     embedded = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
@@ -289,10 +292,10 @@ async def _use_original_ids(
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of the write `planned`: failed if the store did not return the memory as written.
+    """The outcome of a write, such as stored or merged; failed if the memory read back differs from the one written.
 
-    written: the memory to write. read_back: memories read from the store, by id. changed: ids of memories with a new
-    state.
+    read_back: memories as read after the write, by id. changed: ids of memories that are replaced or contested, or
+    current again, because of this call.
     """
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
