@@ -41,7 +41,7 @@ class RemembrancerContext(ContextProvider):
     async def after_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
-        """Remember the input and the response, unless `captures` is False."""
+        """Remember the run's input and response, unless this provider was made with `captures=False`."""
         if self._captures:
             answered = context.response.messages if context.response is not None else []
             await capture(self._memory, session.session_id, _said([*context.input_messages, *answered]))

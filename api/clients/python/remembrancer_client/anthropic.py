@@ -34,7 +34,10 @@ Steps: TypeAlias = Generator[Description[Any], Any, str]
 
 
 class MemoryTool(BetaAbstractMemoryTool):
-    """Claude's memory directory, stored as items in the namespace of `memory`. path: path of these items."""
+    """Claude's memory directory: each file is stored as an item (a JSON value under a path and key).
+
+    memory: client whose namespace the items are in. path: path of the items.
+    """
 
     def __init__(self, memory: Remembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
         super().__init__()

@@ -110,7 +110,10 @@ class Upload(Description[UploadAnswer]):
         self._refused: list[BatchItem] = []
 
     def add(self, line: Line) -> Request[BatchAnswer] | None:
-        """Add a line to the current part. If it has no room, return the request for this part and begin a new one."""
+        """Add a line to the current part; None if nothing is to be sent yet.
+
+        If the line does not fit in the part, return the request that sends the part, and begin a new part.
+        """
         text = encode(line) if isinstance(line, Mapping) else line.encode() if isinstance(line, str) else line
         text = text.strip()
         if not text:

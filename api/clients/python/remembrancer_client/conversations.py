@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 
 
 def query_of(prompt: str) -> str:
-    """The query for a prompt: its printable text. Of a text that is too long, only the beginning and the end."""
+    """The search query for a prompt: its printable text, reduced to the beginning and the end if it is too long."""
     text = printable(prompt)
     if len(text) <= 2 * QUERY_CHARACTERS:
         return text
@@ -36,7 +36,7 @@ def query_of(prompt: str) -> str:
 
 
 def contents_of(text: str) -> list[str]:
-    """The printable text, split into contents of at most MAX_CONTENT characters; an empty list if the text is blank."""
+    """Split the printable text into pieces of at most MAX_CONTENT characters; an empty list for a blank text."""
     text = printable(text)
     return [text[start : start + MAX_CONTENT] for start in range(0, len(text), MAX_CONTENT)]
 

@@ -139,7 +139,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 
 def problem(status: int, body: bytes, retry_after: float | None) -> RemembrancerError:
-    """The exception for an error response. body: its content. retry_after: seconds to wait, by its header."""
+    """The exception for an error response. retry_after: seconds to wait, from the response's Retry-After header."""
     try:
         document = msgspec.json.decode(body, type=ProblemDocument)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -32,11 +32,11 @@ CONCURRENT = 16
 
 
 class RemembrancerStore(BaseStore):
-    """Stores LangGraph's items in the namespace of `memory`. Other programs with the same API key see them, too.
+    """Stores LangGraph's items in the namespace of the client `memory`. Other programs with its API key see them, too.
 
     A batch is no transaction: it reads before it writes, and of several puts under one key only the last is written.
-    Values are JSON of at most 1 MiB. memory: with an `AsyncRemembrancer`, only the async methods of the store work.
-    fields: paths of the texts by which a query finds an item; by default all texts.
+    Values are JSON of at most 1 MiB. If `memory` is an async client, only the async methods of the store work. fields:
+    paths of the texts by which a query finds an item; by default all texts.
     """
 
     supports_ttl = True

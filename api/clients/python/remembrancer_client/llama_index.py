@@ -42,7 +42,10 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
             await capture(self.memory, session_id or "llama-index", texts)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """Recall memories for the query of `content` again, with a smaller budget. None if no memory fits."""
+        """Recall memories again with a budget smaller by `tokens_to_truncate`, by the query that returned `content`.
+
+        Returns None if no memory fits, or if `content` is not known.
+        """
         query, tokens = self._recalls.get(content, ("", 0))
         budget = tokens - tokens_to_truncate
         return (await self._recall(query, budget)) or None if query and budget > 0 else None

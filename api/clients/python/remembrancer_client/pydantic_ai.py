@@ -24,8 +24,9 @@ INSTRUCTIONS = (
 class RemembrancerCapability(AbstractCapability[Any]):
     """Gives an agent the memories that help with its prompt, and the tools `recall` and `remember`.
 
-    budget: maximum tokens of the memories. They are sent in a user message before the prompt, which the agent's message
-    history does not contain. captures: whether the prompt and the answer are remembered after the run.
+    budget: maximum tokens of the memories. They are sent in a user message before the prompt; this message does not
+    become part of the agent's message history. captures: whether the prompt and the answer are remembered after the
+    run.
     """
 
     memory: AsyncRemembrancer
@@ -77,7 +78,7 @@ class RemembrancerCapability(AbstractCapability[Any]):
         return replace(request_context, messages=[*messages[:place], known, *messages[place:]])
 
     async def after_run(self, ctx: RunContext[Any], *, result: AgentRunResult[Any]) -> AgentRunResult[Any]:
-        """Remember the run's prompt and answer, unless `captures` is False."""
+        """Remember the run's prompt and answer, unless this capability was made with `captures=False`."""
         if self.captures:
             answer = "\n".join(part.content for part in result.response.parts if isinstance(part, TextPart))
             said = [("user", _text(ctx.prompt)), ("assistant", answer)]

@@ -91,7 +91,10 @@ class Memory(Answer, frozen=True):
 
 
 class Source(Answer, frozen=True):
-    """Where a memory comes from: indexes of turns in a thread, a line of a file, or a program (`caller`)."""
+    """Where a memory comes from: turns of a thread, a line of a file, or a program.
+
+    turns: indexes of the turns in the thread. caller: name that the program gave itself.
+    """
 
     thread_id: str | None = None
     turns: list[int] = []
@@ -222,14 +225,14 @@ class Alternative(Answer, frozen=True):
 
 
 class TextPart(Answer, frozen=True):
-    """A sentence of a classified text that has another memory type than the whole text."""
+    """A sentence of a classified text, with its memory type, which differs from the type of the whole text."""
 
     type: str
     content: str
 
 
 class Reviewed(Answer, frozen=True):
-    """The result of a review: whether a text is worth storing, and why.
+    """The result of a review, in which several models (reviewers) vote whether a text is worth storing.
 
     importance, relevance, novelty: mean of this score over the valid votes; None if no valid vote has the score. tier:
     reliability by the number of valid votes: consensus (two or three), partial (one) or fallback (none).
@@ -245,7 +248,7 @@ class Reviewed(Answer, frozen=True):
 
 
 class Vote(Answer, frozen=True):
-    """Vote of one reviewer on a text.
+    """The vote of one reviewer, a model that judges whether a text is worth storing.
 
     ok: whether the vote is valid and came in time. scores: 1 to 10, by aspect of the text, such as importance.
     stand_in: whether a local reviewer cast this vote because the previous vote in the list failed. ms: duration in
@@ -306,16 +309,20 @@ class DeletedAnswer(Answer, frozen=True):
 
 
 class HistoryAnswer(Answer, frozen=True):
-    """A memory's texts, oldest first, and those of memories that it replaced, that replaced it, or that contest it."""
+    """The history of a memory: its own texts and the texts of related memories, oldest first.
+
+    A memory is related if it replaced this memory, was replaced by it, or contests (contradicts) it.
+    """
 
     versions: list[HistoryVersion]
 
 
 class HistoryVersion(Answer, frozen=True):
-    """An entry of a memory's history: a text of this memory, or of one that it replaced, was replaced by, or contests.
+    """An entry of a memory's history: a text of this memory, or of a related memory.
 
-    memory: the memory with this text. since (`from` in JSON), to: period in which the text was valid. replaced_by: id
-    of the memory with the newer text, which is this memory's own id if its text was edited or reworded.
+    A related memory replaced it, was replaced by it, or contradicts it. memory: the memory that has the text. since
+    (`from` in JSON), to: period in which the text was valid. replaced_by: id of the memory with the newer text, which
+    is this memory's own id if its text was edited or reworded.
     """
 
     memory: Memory
@@ -326,7 +333,7 @@ class HistoryVersion(Answer, frozen=True):
 
 
 class UndoneAnswer(Answer, frozen=True):
-    """Ids of the memories that an undo brought back, or that it made of a rejected text."""
+    """Ids of the memories that the call `undo` restored. If it undid a rejection, the id of the newly stored memory."""
 
     restored: list[str]
 
@@ -338,7 +345,7 @@ class DueAnswer(Answer, frozen=True):
 
 
 class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
-    """The reviewers' decision on a text. redactions: number of secrets removed before the review, by kind."""
+    """Whether a text is worth storing, as models (reviewers) voted. redactions: secrets removed before, by kind."""
 
     redacted: bool
     redactions: dict[str, int]

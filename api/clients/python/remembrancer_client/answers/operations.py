@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class HealthAnswer(Answer, frozen=True):
-    """Whether the service is alive or ready. checks: results by resource, such as the store, in a readiness answer."""
+    """Whether the service is alive or ready. checks: for readiness only, a result for each part, such as the store."""
 
     status: str
     checks: dict[str, HealthCheck] = {}
@@ -76,7 +76,10 @@ class ReembedAnswer(Answer, frozen=True):
 
 
 class Erased(Answer, frozen=True):
-    """Number of entries erased from each store. remaining: number still in each store, as counted at `checked_at`."""
+    """Result of an erasure: entries erased and entries remaining, by the name of the store, cache or log file.
+
+    checked_at: time at which the remaining entries were counted.
+    """
 
     erased: dict[str, int]
     remaining: dict[str, int]
@@ -84,7 +87,11 @@ class Erased(Answer, frozen=True):
 
 
 class ItemStored(Answer, frozen=True):
-    """The times of an item that was put: when its key was first put, when it was last put, and when it expires."""
+    """The times of a stored item (a JSON value under a path and key).
+
+    created_at: when a value was first stored under this key. updated_at: when the newest value was stored. expires_at:
+    None if the item does not expire.
+    """
 
     created_at: datetime
     updated_at: datetime
@@ -114,6 +121,6 @@ class ItemsFound(Answer, frozen=True):
 
 
 class PathsAnswer(Answer, frozen=True):
-    """The paths that have items, sorted. A path is a list of labels."""
+    """The paths under which items (JSON values) are stored, sorted. A path is a list of labels."""
 
     paths: list[list[str]]

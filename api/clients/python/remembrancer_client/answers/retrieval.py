@@ -1,4 +1,4 @@
-"""Answers of search and retrieval, and of the calls on receipts, contexts for agents and language models."""
+"""Answers of searches and retrievals, and of the calls on receipts, on agents' contexts, and on language models."""
 
 from __future__ import annotations
 
@@ -102,7 +102,10 @@ class AgentContextMetadata(Answer, frozen=True):
 
 
 class Allocation(Answer, frozen=True):
-    """Tokens of a model's context window for each part of a call; together they are at most the window."""
+    """How the context window of a language model is divided among the parts of a call to it, in tokens.
+
+    The parts are, for example, the system prompt and the conversation (history). Together they are at most the window.
+    """
 
     system: int = 0
     history: int = 0
@@ -112,7 +115,7 @@ class Allocation(Answer, frozen=True):
 
 
 class ModelsAnswer(Answer, frozen=True):
-    """The language models that the service knows. Models of the operator's file precede the built-in models."""
+    """The language models that the service knows: first those of the operator's models file, then the built-in ones."""
 
     models: list[ModelAnswer]
 
@@ -145,9 +148,10 @@ class ResolvedModel(Answer, frozen=True):
 class ReceiptAnswer(Answer, frozen=True):
     """The receipt of a retrieval: a record of its request, its candidates and why each is in the context or not.
 
-    contents: the texts of the entries and of the context; None unless the call asked for them. embedder: name of the
-    embedding model. long_term, working: how the budgets for memories and for working memory were filled. previous_id,
-    previous_sha256: id and hash of the receipt before this one. sha256: hash of this receipt, which covers both.
+    contents: the text of the context, and of each memory's entry in it; None unless the call asked for them. embedder:
+    name of the embedding model. long_term, working: how the budgets for memories and for working memory were filled.
+    previous_id, previous_sha256: id and hash of the receipt before this one in the service's chain of receipts. sha256:
+    hash of all other fields, including previous_sha256, but without `contents`.
     """
 
     id: str
@@ -192,16 +196,16 @@ class ReceiptBudgets(Answer, frozen=True):
 
 
 class FillTerms(Answer, frozen=True):
-    """How the token budget of a context was filled. From this and the candidates, a check can fill the budget again.
+    """How the token budget of a context was filled. With it, a check of the receipt can repeat the filling.
 
     total: tokens of the budget. caps: maximum tokens of each memory type. task_like: whether the query asks for tasks.
-    how_to: whether it asks for a procedure. cut, excerpt: how a memory that is too long is shortened. wrapper,
-    headings, groups: tokens of the tags around the context and of the headings of types and days. used: tokens that
-    each type took. due_tokens: tokens of due tasks. first: ranks of hits that were placed before better hits, in this
-    order.
+    how_to: whether it asks for a procedure. cut, excerpt: whether a memory that is too long is cut at its end, or
+    reduced to its most relevant sentences. wrapper: tokens of the tags around the context. headings, groups: tokens of
+    the headings of types and of days. used: tokens that each type took. due_tokens: tokens of due tasks. first: ranks
+    of the hits that were tried before better hits, in this order.
 
-    The need of each type is estimated from the best candidates. sight: number of these that the receipt lists.
-    unlisted: tokens of these that the receipt does not list, by type.
+    The share of each type depends on the tokens of the best candidates. sight: number of these candidates that the
+    receipt lists. unlisted: tokens, by type, of these candidates that it does not list.
     """
 
     total: int
@@ -224,11 +228,12 @@ class FillTerms(Answer, frozen=True):
 class ReceiptCandidate(Answer, frozen=True):
     """A memory that a retrieval considered, and why it is in the context or not (`outcome`).
 
-    rank: None if the memory is not a hit. signals: parts of the score. tokens: size of its entry. counted: False if
-    `tokens` is the count stored with the memory. allowed, whole: maximum tokens of a cut entry, and its tokens before
-    the cut. group: heading of the day above the entry. place: index among the working items. due: whether it is a task
-    that is overdue or due that day. of: id of the hit that it duplicates. since: when it was replaced or expired.
-    certainty: probability that it helps to answer; None if the request has no relevance floor.
+    rank: its place in the ranking, from 1; None if it is not ranked, such as an expired memory. signals: parts of
+    the score. tokens: size of its entry in the context. counted: False if `tokens` was not counted for this context but
+    stored with the memory. whole: tokens of the entry before it was cut. allowed: maximum tokens after the cut. group:
+    heading of the day above the entry. place: index among the working items; None for other types. due: whether it is a
+    task that is overdue or due that day. of: id of the memory that it duplicates. since: when it was replaced or
+    expired. certainty: probability that it helps to answer; None if the request has no relevance floor.
     """
 
     id: str
@@ -252,7 +257,7 @@ class ReceiptCandidate(Answer, frozen=True):
 
 
 class UnlistedCandidates(Answer, frozen=True):
-    """Candidates that a receipt counts but does not list one by one. outcomes: how many had each outcome."""
+    """Candidates of a retrieval that its receipt only counts. outcomes: number by outcome, such as "over_total"."""
 
     count: int
     outcomes: dict[str, int]
@@ -272,8 +277,9 @@ class AccessCounts(Answer, frozen=True):
 class ReplayAnswer(Answer, frozen=True):
     """The result of a replay, which repeats the retrieval of a receipt and compares the contexts.
 
-    identical: whether the context is the same to the byte; if not, `changes` says why. behind: differences that did not
-    change the context, such as a new score of a memory that is not in it.
+    identical: whether the contexts are equal to the byte. changes: if not, how the candidates differ and why. behind:
+    if the contexts are equal, differences without an effect, such as a new score of a memory that is not in the
+    context.
     """
 
     identical: bool
@@ -295,14 +301,14 @@ class ReceiptChange(Answer, frozen=True):
 
 
 class ReceiptVerdict(Answer, frozen=True):
-    """Whether a receipt is valid. checks: the result of each check."""
+    """Whether a receipt (the record of a retrieval) is consistent and unaltered. checks: the result of each check."""
 
     valid: bool
     checks: list[ReceiptCheck]
 
 
 class ReceiptCheck(Answer, frozen=True):
-    """Result of one check of a receipt. ok: whether it passed. detail: the faults found, or a note."""
+    """Result of one check of a receipt, the record of a retrieval. ok: whether it passed. detail: faults, or a note."""
 
     name: str
     ok: bool
@@ -338,8 +344,8 @@ class ContextMetadata(Answer, frozen=True):
     used share of that budget. candidates: number of hits. trimmed_count: number of hits that are not in the context.
     tokenizer: name of the tokenizer. working_excerpted, working_left_out: ids of the working items that are shown in
     part, or not shown. duplicates: ids of memories left out because a memory in the context has or contains the same
-    text. thread_tokens: size of the thread's part, which the budget includes; None if the call named no thread. margin:
-    share by which the model's own count may exceed the tokenizer's; the context fits the budget by both counts.
+    text. thread_tokens: tokens of the part that shows a thread, which the budget includes; None if the call named no
+    thread. margin: share by which the count of the model's own tokenizer may exceed the count of `tokenizer`.
     model_tokens: the count by the model's provider; None if no provider is configured. degraded: parts of the service
     that did not respond.
     """

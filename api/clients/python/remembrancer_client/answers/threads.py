@@ -19,7 +19,7 @@ class TurnPlace(Answer, frozen=True):
 class OmittedParts(Answer, frozen=True):
     """What a thread's context leaves out of the thread and of the threads that it continues.
 
-    turns, files, images: numbers of those that the threads have and the context does not show. summary,
+    turns, files, images: how many turns, files and images of the threads the context does not show. summary,
     initial_context: whether the summary of older turns or the text with which the thread was opened is left out or cut.
     """
 
@@ -53,10 +53,10 @@ class MessageResult(Answer, frozen=True):
 
 
 class TodoCompletedAnswer(Answer, frozen=True):
-    """How many working items of a completed to-do were cleared.
+    """How many working items (notes in working memory) of a completed to-do were cleared.
 
-    procedural_id: id of the memory that stores the to-do's steps; None unless it has more than 5. redactions: number of
-    secrets removed from the steps, by kind.
+    procedural_id: id of the memory that stores the steps taken; None unless there were more than 5. redactions: number
+    of secrets removed from the steps, by kind.
     """
 
     cleared: int
@@ -81,9 +81,10 @@ class ThreadsAnswer(Answer, frozen=True):
 class ThreadAnswer(Answer, frozen=True):
     """A thread without its turns.
 
-    tokens, turns: size of the thread. resource: name of the thread's policy. policy: the same name if the policy file
-    has it; None otherwise, in which case the limits are 50 turns and 3 hours. ttl_s: seconds without use after which
-    the thread expires. redactions: number of secrets removed from its initial context, by kind.
+    tokens, turns: size of the thread. resource: name of the thread's policy. policy: equal to `resource` if the policy
+    file has a policy of this name; None otherwise, so that the default limits of 50 turns and 3 hours apply. ttl_s:
+    seconds without use after which the thread expires. redactions: number of secrets removed from its initial context,
+    by kind.
     """
 
     id: str
@@ -106,13 +107,13 @@ class ThreadAnswer(Answer, frozen=True):
 
 
 class ReferencesAnswer(Answer, frozen=True):
-    """The threads of an agent: one for each resource (thread policy) that the policy file lists for it."""
+    """The threads of an agent: one for each thread policy that the service's policy file lists for the agent."""
 
     threads: list[ReferenceAnswer]
 
 
 class ReferenceAnswer(Answer, frozen=True):
-    """A thread that the policy file lets an agent use. resource: name of its policy. mode: the agent's access."""
+    """A thread that an agent may use. resource: name of the thread's policy. mode: read-write or read-only."""
 
     resource: str
     mode: str
@@ -153,7 +154,8 @@ class PageAnswer(Answer, frozen=True):
 class ThreadChainAnswer(Answer, frozen=True):
     """The threads that a thread continues, oldest first, and the thread itself at the end.
 
-    gap: whether a thread is missing, because it has expired or may not be read. cycle: always False.
+    gap: whether a thread is missing, because it has expired or may not be read. cycle: always False, because the
+    service refuses a thread that would continue itself.
     """
 
     threads: list[ThreadAnswer]
@@ -208,7 +210,8 @@ class FlushAnswer(Answer, frozen=True):
     """The result of a flush, which removes turns from a thread and stores them as memories.
 
     flushed: number of turns removed. tokens_before, tokens_after: size of the thread before and after. summary: text
-    that replaces the turns in the thread. memory_ids: ids of the memories that store the turns.
+    that replaces the turns in the thread; None if the policy asks for no summary. memory_ids: ids of the memories that
+    store the turns.
     """
 
     flushed: int
@@ -236,12 +239,13 @@ class ThreadCheck(Answer, frozen=True):
 class ThreadStatsAnswer(Answer, frozen=True):
     """The size of a thread.
 
-    utilization: the largest share of a limit that the thread's tokens, messages or turns take. distance_to_flush:
-    tokens that may be added before a flush starts; messages, if the policy does not limit tokens. turns_to_flush: turns
-    that may be added before the limits of messages and turns start a flush. Both are None if the thread is not flushed
-    automatically. waiting: number of batches of turns, evicted from threads of this namespace, that are not yet stored
-    as memories. set_aside: number of this thread's batches that could not be stored. They are retried at next_try_at,
-    then at growing intervals, and when the service starts.
+    A flush moves turns to memories when the thread reaches a threshold. utilization: the largest share of a limit that
+    the thread's tokens, messages or turns take. distance_to_flush: tokens that may be added before a flush starts;
+    messages, if the policy does not limit tokens. turns_to_flush: turns that may be added before the limits of messages
+    and turns start a flush. Both are None if the thread is not flushed automatically. waiting: number of batches of
+    turns, evicted from threads of this namespace, that are not yet stored as memories. set_aside: number of this
+    thread's batches that could not be stored. They are retried at next_try_at, then at growing intervals, and when the
+    service starts.
     """
 
     turns: int
@@ -269,7 +273,7 @@ class TurnsAnswer(Answer, frozen=True):
 
 
 class ListedTurn(Turn, frozen=True, kw_only=True):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: id of its memory, if any."""
+    """A turn of a thread. flushed: whether it was moved out of the thread. memory_id: memory that stores it, if any."""
 
     flushed: bool
     memory_id: str | None = None
@@ -285,9 +289,10 @@ class VersionAnswer(Answer, frozen=True):
 class SaidAnswer(Answer, frozen=True):
     """The turn that was appended to a thread, and what it did to the thread.
 
-    flushed: number of turns removed by a flush that this turn started. evicted: number of turns removed to keep the
-    limits. version: the thread's new version, which the next call may send as expected_version. redactions: number of
-    secrets removed from the turn, by kind.
+    flushed: number of older turns moved to memories, because the thread reached the threshold of its policy. evicted:
+    number of older turns removed to make room for this turn; they become memories later. version: the thread's new
+    version, which the next call may send as expected_version. redactions: number of secrets removed from the turn, by
+    kind.
     """
 
     turn: Turn

@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class WorkflowsAnswer(Answer, frozen=True):
-    """A page of workflows, latest created first. A page may be short; next_cursor is None only on the last page."""
+    """A page of at most `limit` workflows, latest created first. next_cursor: None only on the last page."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
@@ -72,7 +72,8 @@ class StatusAnswer(Answer, frozen=True):
 class WorkflowChainAnswer(Answer, frozen=True):
     """The workflows that a workflow continues, oldest first, and the workflow itself at the end.
 
-    gap: whether a workflow of the chain has expired, so that it is missing. cycle: always False.
+    gap: whether a workflow of the chain has expired, so that it is missing. cycle: always False, because a parent is
+    fixed when its child is created.
     """
 
     workflows: list[WorkflowLink]
@@ -81,7 +82,10 @@ class WorkflowChainAnswer(Answer, frozen=True):
 
 
 class WorkflowLink(Answer, frozen=True):
-    """A workflow in a chain of workflows. actor: agent that reported its status. states: all statuses that it had."""
+    """A workflow in a chain, in which each workflow continues the one before it.
+
+    actor: agent that reported the current status. reason: why it was set. states: all statuses of the workflow.
+    """
 
     workflow_id: str
     parent_id: str | None
@@ -182,7 +186,10 @@ class ResourcesAnswer(Answer, frozen=True):
 
 
 class ResourceAnswer(Answer, frozen=True):
-    """The latest value of a resource (a named value). workflow_id, version: the workflow and event that set it."""
+    """The latest value of a resource (a named value of a workflow).
+
+    workflow_id: the workflow whose event set the value. version: number of this event in the workflow's log.
+    """
 
     id: str
     value: Any

@@ -31,7 +31,7 @@ class Items(Group[ConnectionT_co]):
 
     @Call
     def get(self, path: Sequence[str], key: str, **options: Unpack[GetOptions]) -> Description[ItemAnswer]:
-        """The item under the path and key. Raises NotFound if there is none."""
+        """The item (a JSON value with its times) under the path and key. Raises NotFound if there is none."""
         return self._get("/v1/items", ItemAnswer, options, path=_dotted(path), key=key)
 
     @Call
@@ -47,7 +47,7 @@ class Items(Group[ConnectionT_co]):
 
     @Call
     def paths(self, **options: Unpack[PathOptions]) -> Description[PathsAnswer]:
-        """The paths that have items and match the options, sorted."""
+        """The paths under which items are stored and that match the options, sorted."""
         return self._ask("/v1/items/paths", PathsAnswer, options)
 
 

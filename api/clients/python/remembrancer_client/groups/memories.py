@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 
 class Memories(Group[ConnectionT_co]):
-    """Base of the clients, with the calls on memories, receipts, contexts for agents and language models."""
+    """Base class of the clients, with the calls on memories, receipts, agents' contexts, and language models."""
 
     @Call
     def remember(self, content: str, **fields: Unpack[RememberOptions]) -> Description[WriteAnswer]:
@@ -161,7 +161,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def restore(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Make a replaced or ended memory current again. If a newer memory replaced it, both are then contested."""
+        """Make a replaced or expired memory current again. It and a memory that replaced it then contest each other."""
         return Request("POST", _path(memory_id, "restore"), Memory, query=self._query(options))
 
     @Call
@@ -220,7 +220,7 @@ class Memories(Group[ConnectionT_co]):
         type: MemoryType | None = None,
         **options: Unpack[Scoped],
     ) -> Description[ReviewAnswer]:
-        """Whether a text is worth storing, with the reviewers' votes. Stores nothing."""
+        """Let models (reviewers) vote whether a text is worth storing. Stores nothing."""
         return self._ask("/v1/review", ReviewAnswer, options, content=content, type=type)
 
     @Call
@@ -251,7 +251,10 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def resolve_model(self, task: str | None = None, *, name: str | None = None) -> Description[ResolvedModel]:
-        """The model with this name, or for a task ("fast", "long" or "code"), and how its context window is divided."""
+        """Find a language model by name, or the first for a task ("fast", "long" or "code") if `name` is None.
+
+        The answer also says how many tokens of the model's context window each part of a call may take.
+        """
         named = {"task": task} if name is None else {"name": name}
         return Request("POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True)
 

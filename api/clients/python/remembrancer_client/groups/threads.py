@@ -64,7 +64,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def open_all(self, agent_id: str, **options: Unpack[ReferenceOptions]) -> Description[ReferencesAnswer]:
-        """Open the threads of an agent, one for each thread policy that the policy file lists for the agent."""
+        """Create or find an agent's threads: one for each thread policy that the policy file lists for the agent."""
         return self._post("/v1/threads", ReferencesAnswer, options, agent_id=agent_id)
 
     @Each
@@ -82,7 +82,7 @@ class Threads(Group[ConnectionT_co]):
     def append(
         self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
     ) -> Description[SaidAnswer]:
-        """Append a turn to a thread. The answer also has the number of turns that were then flushed or evicted."""
+        """Append a turn to a thread. The answer also has the number of older turns that it moved out of the thread."""
         query, fields = self._split(options)
         key = fields.pop("idempotency_key", None) or fresh_key()
         body = encode({"role": role, "content": content, **fields})
@@ -99,7 +99,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def turns(self, thread_id: str, **options: Unpack[TurnListOptions]) -> Description[TurnsAnswer]:
-        """A page of a thread's turns. With include_flushed, also turns that have left the thread."""
+        """A page of a thread's turns. With include_flushed, also turns that were removed from it to become memories."""
         return self._get(_path(thread_id, "turns"), TurnsAnswer, options)
 
     @Call
@@ -136,7 +136,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def stats(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadStatsAnswer]:
-        """The size of a thread, and how far it is from a flush."""
+        """The size of a thread, and how much may be added before turns are moved to memories."""
         return self._get(_path(thread_id, "stats"), ThreadStatsAnswer, options)
 
     @Call

@@ -63,7 +63,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def get(self, workflow_id: str, **options: Unpack[StateOptions]) -> Description[WorkflowAnswer]:
-        """A workflow with its state."""
+        """A workflow with the state that results from its events, such as its status."""
         return self._get(_path(workflow_id), WorkflowAnswer, options)
 
     @Each

@@ -158,14 +158,17 @@ class SearchOptions(RankOptions, total=False):
 
 
 class BudgetParts(TypedDict, total=False):
-    """Token budget of a context without working memory. total: maximum. per_type: maximum of each type; 0 omits it."""
+    """Limits of a context, in tokens, not counting working memory.
+
+    total: maximum of the whole context. per_type: maximum of each memory type; 0 leaves out memories of this type.
+    """
 
     total: int
     per_type: dict[MemoryType, int] | None
 
 
 class RecallOptions(RankOptions, total=False):
-    """Options for `recall`. working_budget: tokens for working memory, in addition to `budget`."""
+    """Options for `recall`. budget: maximum tokens of long-term memories. working_budget: those of working memory."""
 
     todo_id: str | None
     budget: int | BudgetParts
@@ -196,14 +199,14 @@ class DueOptions(Scoped, total=False):
 
 
 class DecisionOptions(Scoped, total=False):
-    """Options for `decisions`. kind: by default, decisions of all kinds. limit: maximum number of decisions."""
+    """Options for `decisions`, which lists automatic changes. kind: by default, all kinds. limit: maximum number."""
 
     kind: Literal["replaced", "contested", "merged", "promoted", "forgotten", "rejected"]
     limit: int
 
 
 class AgentOptions(Scoped, total=False):
-    """Options for `agent_context`. variables: values for placeholders in the key templates of the agent's threads."""
+    """Options for `agent_context`. variables: values for placeholders in threads' keys, such as `{{ user.id }}`."""
 
     query: str | None
     session_id: str | None

@@ -80,7 +80,10 @@ class ChatMessage(TypedDict, total=False):
 
 
 class SaidBefore(TypedDict, total=False):
-    """Messages of a session that earlier calls sent. count: number of them. messages: the last of these messages."""
+    """The earlier messages of a session whose messages are sent in several calls.
+
+    count: number of all earlier messages. messages: the last of them, which are used as context and not stored again.
+    """
 
     count: int
     messages: list[ChatMessage]
@@ -95,7 +98,11 @@ class StopOptions(Scoped, total=False):
 
 
 class ThreadOptions(Scoped, total=False):
-    """Options for opening a thread. variables: values for placeholders in its key. parent_id: thread to continue."""
+    """Options for creating or finding a thread.
+
+    key: with `resource` (a policy name), identifies the thread; by default the policy's key template. variables: values
+    for placeholders in it, such as `{{ user.id }}`. parent_id: thread that the new thread continues.
+    """
 
     key: str | None
     parent_id: str | None
@@ -107,7 +114,7 @@ class ThreadOptions(Scoped, total=False):
 
 
 class ReferenceOptions(Scoped, total=False):
-    """Options for opening an agent's threads. variables: values for placeholders in the threads' key templates."""
+    """Options for `open_all`. variables: values for placeholders in the keys of threads, such as `{{ user.id }}`."""
 
     variables: dict[str, Any]
 
@@ -137,7 +144,7 @@ class ThreadPageOptions(ThreadScope, total=False):
 
 
 class TurnListOptions(ThreadScope, total=False):
-    """Options for listing turns. include_flushed: return turns that have left the thread, too."""
+    """Options for listing turns. include_flushed: also return turns that were removed to become memories."""
 
     include_flushed: bool
     after: int
@@ -145,7 +152,7 @@ class TurnListOptions(ThreadScope, total=False):
 
 
 class TurnFields(TypedDict, total=False):
-    """Fields of a turn other than role and content. pinned: whether the turn must not be evicted or flushed."""
+    """Fields of a turn other than role and content. pinned: keep the turn when others are moved to memories."""
 
     agent_id: str | None
     files: list[str]
@@ -186,7 +193,7 @@ class ThreadContextOptions(ThreadScope, total=False):
 
 
 class FlushOptions(ThreadScope, total=False):
-    """Options for `flush`. force: flush even below the threshold of the thread's policy. dry_run: change nothing."""
+    """Options for `flush`. force: move turns to memories even below the policy's threshold. dry_run: change nothing."""
 
     strategy: Literal["simple_fifo", "lru", "token_aware_lru", "hybrid_summary"] | None
     dry_run: bool

@@ -85,7 +85,7 @@ class ResumeOptions(Scoped, total=False):
 
 
 class ItemScope(Scoped, total=False):
-    """Options for a call on items. agent_id: the agent that owns the items; by default, items without an agent."""
+    """Options for a call on items (JSON values). agent_id: the agent that owns them; by default, items of no agent."""
 
     agent_id: str
 
@@ -119,7 +119,7 @@ class ItemSearchOptions(ItemScope, total=False):
 
 
 class PathMatch(TypedDict):
-    """A condition on the paths of items: that a path begins or ends with `path`, in which `*` matches any label."""
+    """A condition on an item's path (a list of labels): that it begins or ends with `path`; `*` matches any label."""
 
     type: Literal["prefix", "suffix"]
     path: list[str]
