@@ -120,7 +120,7 @@ class Length:
 
 
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The length of time at token `i`, such as "1h15m", and the position after it; None if no length is there."""
+    """The length of time at token `i`, such as "1h15m", and the position after it; None if there is none."""
     i = words.after("about", i)
     noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
@@ -138,7 +138,7 @@ def length_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The unit of time at token `i`, such as "week", as a length, and the position after it; None if there is none."""
+    """The unit of time at token `i`, such as "week", as a `Length`, and the position after it; None if none."""
     found = words.get("unit", i)
     if found is None:
         return None

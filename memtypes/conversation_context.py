@@ -32,7 +32,7 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """The position of `memory` in its conversation; None if `memory` is not a conversation turn.
+    """The position of `memory` (session id, sequence number) in its conversation; None if it is not a turn.
 
     Conversation turns are the events (episodic memories) of a session, and all memories that were made from the
     session's messages when it ended.
@@ -44,12 +44,12 @@ def position_of(memory: Memory) -> TurnPosition | None:
 
 
 def positions_before(memory: Memory) -> list[TurnPosition]:
-    """Positions (session id, number) of the turns before `memory`, its context, oldest first; empty for no turn."""
+    """Positions of the turns that are the context of `memory`, oldest first; empty if `memory` is not a turn."""
     return _around(memory, range(-REACH, 0))
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
-    """Positions (session id, number) of the turns after `memory`, whose context it is; empty if it is not a turn."""
+    """Positions of the turns whose context includes `memory`, oldest first; empty if `memory` is not a turn."""
     return _around(memory, range(1, REACH + 1))
 
 

@@ -36,7 +36,7 @@ _Keys: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """A validated filter on keyed items. conditions: by name of a member of an item's JSON value."""
+    """A validated filter on keyed items. conditions: the condition on each member of an item, by its name."""
 
     conditions: Mapping[str, Any]
 

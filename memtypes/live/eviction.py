@@ -36,13 +36,13 @@ class ThreadLimits:
 
     @property
     def count(self) -> int:
-        """How many turns a thread may have: the smaller of `messages` and `turns`, which both limit the turns."""
+        """Maximum number of turns of the thread: the smaller of the two limits `messages` and `turns`."""
         return self.turns if self.messages is None else min(self.messages, self.turns)
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """Size of a thread in tokens and in messages: its present size, or the size to which turns are removed from it."""
+    """Size of a thread in tokens and in messages: its present size, or the size to reach by removing turns."""
 
     tokens: int
     messages: int
@@ -112,7 +112,7 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
 
 
 def _candidates(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    """The turns that a flush may remove, in the order of removal: none that are pinned, of the system or protected."""
+    """The turns that a flush may remove, in the order of removal, without pinned, system and protected turns."""
     first, last = flush.protected
     free = [turn for turn in turns[first : max(len(turns) - last, 0)] if not turn.pinned and turn.role != "system"]
     if flush.strategy in (FlushStrategy.HYBRID_SUMMARY, FlushStrategy.SIMPLE_FIFO):

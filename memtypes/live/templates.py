@@ -1,6 +1,6 @@
 """Templates for thread keys, such as "{{ user.id }}/{{ session.id }}", in a small part of Jinja's syntax.
 
-A template contains text and members of the five VARIABLES, such as `user.id`, but no other syntax.
+A template contains text and placeholders, which name a member of one of the five VARIABLES, but no other syntax.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def _path(node: nodes.Node) -> tuple[str, ...]:
 
 
 def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
-    """The thread key: `template` with each member, such as {{ user.id }}, replaced by its value in `variables`.
+    """The thread key: `template` with each placeholder, such as {{ user.id }}, replaced by its value in `variables`.
 
     Different values give different keys, because these characters of a value are percent-encoded: "%", control
-    characters, blanks at its ends, and the character that separates it from the next member. Raises InvalidRequest if a
-    value is missing or the key is invalid.
+    characters, blanks at its ends, and the character that separates it from the next placeholder. Raises InvalidRequest
+    if a value is missing or the key is invalid.
     """
     try:
         pieces = _pieces(template)

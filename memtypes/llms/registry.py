@@ -152,7 +152,7 @@ class RegistryFile(Model):
 
 
 class Allocation(Model):
-    """Tokens of a model's context window that each part of a model call gets; their sum is at most the window."""
+    """Tokens of a model's context window for each part of a call, such as history; their sum is at most the window."""
 
     system: int = 0
     history: int = 0

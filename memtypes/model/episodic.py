@@ -100,7 +100,7 @@ class Episodic(EpisodicFields, Memory):
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:
-        """The event's entry in a prompt context: the speaker, if known, the content and, in brackets, `context`."""
+        """The event's entry in a prompt context: speaker (if known), content and, in brackets, the field `context`."""
         said = f"{self.speaker}: {self.content}" if self.speaker else self.content
         return f"{said}{self._context()}"
 

@@ -30,9 +30,9 @@ class Visibility(StrEnum):
 class TypePolicy:
     """Policy of a type of memory. visibility: the default for memories of the type.
 
-    share: part of a context's token budget for long-term memories, 0-1. half_life: age at which the recency score of a
-    memory is halved; None if it does not fall with age. near: two memories whose embeddings have at least this cosine
-    may state the same, so they are compared word by word.
+    share: share (0-1) that memories of the type get of a context's token budget for long-term memories. half_life: age
+    at which the recency score of a memory is halved; None if it does not fall with age. near: two memories whose
+    embeddings have at least this cosine may state the same, so they are compared word by word.
     """
 
     visibility: Visibility

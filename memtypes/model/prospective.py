@@ -30,7 +30,7 @@ class TriggerType(StrEnum):
 
 
 class Status(StrEnum):
-    """The progress of an intention. pending and active intentions are unfinished."""
+    """The progress of an intention, such as a to-do. pending and active intentions are unfinished."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -62,7 +62,7 @@ class ProspectiveFields(BaseModel):
 
 
 class ProspectiveDraft(ProspectiveFields, Draft):
-    """An intention to remember, as a caller sends it."""
+    """An intention (such as a to-do or a reminder) to remember, as a caller sends it."""
 
     type: Literal[MemoryType.PROSPECTIVE]
 

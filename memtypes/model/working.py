@@ -14,7 +14,7 @@ from memtypes.model.times import Instant
 
 
 class ContextType(StrEnum):
-    """Kinds of content that a caller can declare for a working item."""
+    """Kinds of content that a caller can declare for a working item (a note on the current task)."""
 
     TASK_CONTEXT = "task_context"
     VARIABLES = "variables"
@@ -41,7 +41,7 @@ class WorkingFields(BaseModel):
 
 
 class WorkingDraft(WorkingFields, Draft):
-    """A working item to remember, as a caller sends it."""
+    """A working item (a note on the current task) to remember, as a caller sends it."""
 
     type: Literal[MemoryType.WORKING]
 
@@ -54,7 +54,7 @@ class LiveDraft(WorkingDraft):
 
 
 class Working(WorkingFields, Memory):
-    """A working item as it is stored.
+    """A working item (a note on the current task) as it is stored.
 
     live: whether this is a copy of an item in the live store (Redis). Contexts show that item, not the copy. fence:
     number of the lock (see `Lease`) under which the copy was last written. workflow_id: the workflow that the item

@@ -12,11 +12,12 @@ from memtypes.search.vectors import DenseVectors
 
 
 class ItemStore(ABC):
-    """Stores keyed items. A call reaches only the items of its scope's tenant, namespace and agent.
+    """Stores keyed items (JSON values under a path and a key), each for a tenant, a namespace and an agent or none.
 
-    If `scope.agent_id` is None, a call reaches the items that belong to no agent. Calls whose docstring says "every
-    agent" reach all items of the namespace. An expired item counts as absent. Every method raises Unavailable when the
-    engine can't be reached. An acknowledged write survives the death of every process; no read sees part of a write.
+    A call reaches only the items of its scope's tenant, namespace and agent; if `scope.agent_id` is None, the items
+    that belong to no agent. Calls whose docstring says "every agent" reach all items of the namespace. An expired item
+    counts as absent. Every method raises Unavailable when the engine can't be reached. An acknowledged write survives
+    the death of every process; no read sees part of a write.
     """
 
     @abstractmethod

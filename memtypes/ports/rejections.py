@@ -32,7 +32,7 @@ class RejectedText:
 
 
 class RejectionStore(ABC):
-    """Stores, for REJECTED_TTL, texts that the service decided not to remember. Calls raise Unavailable on failure."""
+    """Stores rejected texts for REJECTED_TTL. Every method raises Unavailable when the store can't be reached."""
 
     @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:

@@ -218,7 +218,7 @@ class ThreadStore(ABC):
         If evictions do not make enough room, the thread's summary is removed too. The TTL of the thread and its
         ancestors is restarted. A repeated request changes nothing and returns the first request's result. Raises
         InvalidRequest if the turn does not fit even without the summary, VersionConflict if `append.expected` is not
-        the current version, and Conflict if the idempotency key was used with another digest.
+        the current version, and Conflict if the idempotency key was used for another request.
         """
 
     @abstractmethod
@@ -235,7 +235,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """Return the id of the thread with this resource and key, or None. Finding does not count as use."""
+        """Return the id of the thread with this resource (thread policy) and key, or None. This counts as no use."""
 
     @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
@@ -305,7 +305,7 @@ class ThreadStore(ABC):
 
 @dataclass(frozen=True, slots=True)
 class EvictedTurns:
-    """A batch of turns that were evicted or flushed together and wait to be stored as memories.
+    """A batch of turns that left a thread together and wait to be stored as memories.
 
     token: text that identifies the batch in the store. tries: failed attempts since it was queued. rounds: how often it
     was set aside, that is, taken out of the queue after failed attempts. reason: why it is set aside; empty while it is
@@ -321,7 +321,7 @@ class EvictedTurns:
     retry_at: datetime | None = None
 
     def due(self, at: datetime | None) -> bool:
-        """Whether a batch that is set aside may be queued again at `at`; always true if `at` is None."""
+        """Whether a batch set aside after failures may be queued again at `at`; always true if `at` is None."""
         return at is None or self.retry_at is None or self.retry_at <= at
 
 

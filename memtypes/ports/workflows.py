@@ -153,7 +153,7 @@ class WorkflowStore(ABC):
         After an event that ends the workflow, its log gets a TTL, and `unrecorded` yields the workflow. A repeated
         call, with the same idempotency key, appends nothing and returns the first call's answer. Raises NotFound if the
         workflow is unknown; VersionConflict if `append.expected` is not the current version or the workflow has ended;
-        Conflict if the key was used with another digest or the log is full (MAX_EVENTS).
+        Conflict if the key was used for another request or the log is full (MAX_EVENTS).
         """
 
     @abstractmethod

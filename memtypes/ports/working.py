@@ -17,7 +17,7 @@ from memtypes.model.working import Working
 
 @dataclass(frozen=True, slots=True)
 class LiveItem:
-    """A working memory in the live store (Redis), which is copied to the memory store.
+    """A working memory (a note on the current task) in the live store (Redis), which is copied to the memory store.
 
     ttl: time to live after the last use. unsynced: whether the copy in the memory store differs from the item. is_todo:
     whether it is a to-do itself and not a note on a to-do. paused: whether prompts leave it out because its session has
@@ -37,7 +37,7 @@ class LiveItem:
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
     def is_shown(self, at: datetime) -> bool:
-        """Whether prompts of the session show the item at `at`: it is neither cleared, expired nor paused."""
+        """Whether prompts of the session show the item at `at`: it is not cleared, not expired and not paused."""
         return not self.paused and not self.is_over(at)
 
 
@@ -61,7 +61,7 @@ class DueNamespace:
 
 
 class LiveItemStore(ABC):
-    """Stores live working items by session. Scopes must name a session, except where a method says otherwise.
+    """Stores live working items (notes on the current task) by session. Scopes must name a session, unless noted.
 
     If `scope.agents` is not empty, a call reaches only these agents' items. Every method raises Unavailable when the
     store can't be reached.
@@ -96,8 +96,8 @@ class LiveItemStore(ABC):
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
         """Pause or resume working items of the session; return how many changed. Prompts leave paused items out.
 
-        paused: True pauses the to-dos and the notes on them; False resumes all items, whatever paused them. Items that
-        are cleared, or expired at `at`, do not change.
+        paused: True pauses the to-dos and the notes on them, but no other notes; False resumes every paused item. Items
+        that are cleared, or expired at `at`, do not change.
         """
 
     @abstractmethod

@@ -96,7 +96,7 @@ def _optional(column: NDArray[np.float64] | None, count: int) -> list[float | No
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """Concatenate the same column of several `Candidates`. own: the columns. counts: number of rows of each part.
+    """Concatenate one column of several `Candidates`. own: this column of each. counts: number of rows of each.
 
     If a column is None, its rows are filled with NaN. Returns None if all columns are None.
     """

@@ -162,7 +162,7 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Merge the lists of texts (`tables`) of several parts of a text column. Returns each part's codes, and one list.
+    """Merge the lists of texts (`tables`) of a text column's parts. Returns new codes for each part, and one list.
 
     A code is the position of a memory's text in the list; -1 means no text.
     """
