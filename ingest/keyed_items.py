@@ -40,7 +40,7 @@ class ItemPut:
 
 
 class ExportedItem(Model):
-    """A keyed item as a line of an export."""
+    """A keyed item (a JSON value under a path and a key) as a line of an export."""
 
     type: Literal["item"] = "item"
     agent_id: Name | None = None

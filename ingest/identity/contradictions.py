@@ -165,8 +165,8 @@ def _has_same_source(newer: Memory, older: Memory) -> bool:
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """Whether `newer` may replace `old` by their times, types and visibility; their texts are not compared.
 
-    A fact that was replaced before can be replaced again, by a fact that arrives late and begins before the end of
-    `old`. A fact that is pinned, has expired, or was ended in any other way is never replaced.
+    If `old` was replaced before, it may be replaced again by a fact that arrives late and begins before `old` ended. A
+    fact that is pinned, has expired, or was ended without being replaced, is never replaced.
     """
     if old.id == newer.id or old.pinned or old.valid_from > newer.valid_from:
         return False

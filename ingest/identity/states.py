@@ -233,7 +233,7 @@ class States:
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
     def chain(self, memory_id: str | None) -> Iterator[Memory]:
-        """The memory `memory_id` and its known successors, in order. Deleted memories are left out."""
+        """Yield the memory `memory_id`, the memory that took its place, and so on. Deleted memories are left out."""
         passed: set[str] = set()
         while memory_id is not None and memory_id in self.memories and memory_id not in passed:
             passed.add(memory_id)

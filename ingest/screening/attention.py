@@ -1,4 +1,4 @@
-"""A trained attention model that scores a text by the encoder's token states.
+"""A trained attention model that scores a text by its token states (the encoder's vector of each token).
 
 A few learnt queries attend to the token states. Linear layers score what the queries read, and the mean of the states.
 `benchmarks.training.screening` trains all scores together; to run the model, numpy is enough.
@@ -23,7 +23,7 @@ _INT8_MAX = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionModel:
-    """Weights of the model that scores a text by its token states.
+    """Weights of the model that scores a text by its token states (the encoder's vector of each token).
 
     classes: names of the scores. queries: number of learnt queries. read: (dimensions, queries + queries x values),
     which gives the attention of each query at a token and the values that it reads there. out: (queries x values,

@@ -54,7 +54,7 @@ def steps_in(text: str) -> list[str]:
 
 
 def _numbered(text: str) -> list[str]:
-    """The numbered steps in `text`; the last step ends with its line or sentence."""
+    """The texts of the steps numbered 1, 2, 3 ...; the last step is cut at the end of its line or first sentence."""
     marks: list[re.Match[str]] = []
     for match in _NUMBER.finditer(text):
         if int(match["number"]) == len(marks) + 1:

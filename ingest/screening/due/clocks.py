@@ -211,7 +211,7 @@ class Clocks:
     # Zones
 
     def zone(self, i: int) -> tuple[tzinfo, int] | None:
-        """The time zone at token `i` (CET, +05:30, Asia/Tokyo, "Lisbon time") and the position after it."""
+        """The time zone at token `i` (CET, +05:30, Asia/Tokyo, "Lisbon time") and the position after it; or None."""
         words, written = self.words, self._written(i)
         if written:
             return written

@@ -122,7 +122,7 @@ class Days:
         return None
 
     def _full_date(self, i: int) -> Day:
-        """The day of a date in digits with its year, and its instant if ISO 8601 gives a time."""
+        """The day of a date with its year at token `i`, as 1.12.2026; the instant, too, if an ISO date has a time."""
         text, iso = self.words.plain(i), self.words.kind(i) != "date"
         if iso and len(text) > len("2026-12-01"):
             at = datetime.fromisoformat(text.upper().replace(" ", ""))
@@ -135,7 +135,7 @@ class Days:
         return Day(i + 1, "date", date(third + 2000 * (third < 100), month, day))
 
     def _order(self, first: int, second: int, *, slashes: bool) -> tuple[int, int]:
-        """The month, then the day, of a date such as 3/4 or 3.4. slashes: whether its numbers are parted by a slash."""
+        """The month, then the day, of a date such as 3/4 or 3.4. slashes: whether slashes separate its numbers."""
         month_first = first <= 12 and (second > 12 or (slashes and self.month_first))
         return (first, second) if month_first else (second, first)
 

@@ -119,7 +119,7 @@ class MentionReader:
     # One mention
 
     def _mention(self, i: int, *, led: bool) -> Mention | None:
-        """The mention at token `i`, or None. led: whether a preposition such as "at" stands before it."""
+        """The time that the words at token `i` mention, or None. led: whether "at" or the like stands before them."""
         words = self.words
         start = words.after_any(("at", "from", "by"), i)
         mention = self._extended(Mention(i, i), i, led=led)

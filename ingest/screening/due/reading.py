@@ -282,7 +282,7 @@ def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool
 
 
 def _is_participle(words: Words, i: int) -> bool:
-    """Whether the word has the ending of a past form: asked, wurde bezahlt, a payé, llegaron."""
+    """Whether the word at token `i` has the ending of a past form: asked, wurde bezahlt, a payé, llegaron."""
     language, token = words.language, words.tokens[i]
     if token.kind != "word" or words.is_a("not_past", i) or len(token.plain) < 4 or words.plain(i - 1) in ("be", "get"):
         return False
@@ -300,7 +300,7 @@ def _is_participle(words: Words, i: int) -> bool:
 
 
 def _infinitive(words: Words, start: int, end: int) -> bool:
-    """Whether a clause begins (in German and Dutch: ends) with an infinitive or imperative, as tasks do."""
+    """Whether a clause in the range begins (German and Dutch: ends) with an infinitive or imperative, as tasks do."""
     language = words.language
     endings, beside = language.listed("infinitive"), 1 if "past_prefix" in language.rules else -1
     edges = [i for i in range(start, end) if words.plain(i + beside) in ("", *_CLAUSE_ENDS)]

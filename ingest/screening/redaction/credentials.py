@@ -252,7 +252,7 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
 
 
 def _name_before(before: str) -> str:
-    """The name at the end of `before` that a value is assigned to (`name = "`); "" if there is none or only a verb."""
+    """The name at the end of `before` that a value is assigned to (`name = "`); "" if there is none, or only "is"."""
     sign = before.rstrip(" \t\"'`([")
     left = sign.rstrip(":=>,")
     if left == sign:

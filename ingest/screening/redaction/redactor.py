@@ -104,7 +104,7 @@ class RedactionRules(Model):
         return frozenset(role.casefold() for role in roles)
 
     def treatment(self, kind: str) -> Treatment:
-        """What is done about secrets of `kind`."""
+        """What is done about secrets of `kind`: they are redacted, refused or allowed."""
         return self.kinds.get(kind, self.policy)
 
     def active_patterns(self) -> tuple[Pattern, ...]:
@@ -113,7 +113,7 @@ class RedactionRules(Model):
         return tuple(pattern for pattern in (*custom, *BUILT_IN) if self.treatment(pattern.kind) != Treatment.ALLOW)
 
     def objection(self, draft: Draft | Memory) -> str | None:
-        """Why `draft` is not stored because of its type or its speaker's role; None if it may be stored."""
+        """Why the rules exclude `draft`, by its memory type or its speaker's role; None if they do not exclude it."""
         kind = getattr(draft, "type", None)
         if kind in self.never_keep_types:
             return f"memories of type {kind} are not stored here"
@@ -136,9 +136,9 @@ class RuleBook(Model):
 
 
 def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
-    """The rules in the YAML file `path`, or the default rules if it is None. Raises InvalidConfigFile.
+    """The redaction rules in the YAML file `path`, or the default rules if it is None. Raises InvalidConfigFile.
 
-    policy: treatment of secrets where the file sets none.
+    policy: what is done about secrets (redact, refuse or allow) unless the file says it.
     """
     if path is None:
         return RuleBook(default=RedactionRules(policy=policy))
@@ -172,9 +172,9 @@ class Redactor:
         return self._book.of(tenant)
 
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, without secrets.
+        """`value`, any JSON, with markers in place of secrets, and the number of secrets by kind.
 
-        Raises SecretsRefused if a secret is of a refused kind, and Unavailable if redaction cannot run.
+        Raises SecretsRefused if the tenant's rules refuse a kind found, and Unavailable if redaction cannot run.
         """
         cleaned, rules = self.clean_query(tenant, value), self.rules(tenant)
         refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
@@ -184,7 +184,7 @@ class Redactor:
         return cleaned
 
     def clean_query(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, without secrets, even of refused kinds. Raises Unavailable if redaction cannot run."""
+        """`value` with markers for all secrets, even of kinds that are refused in stored texts. Raises Unavailable."""
         patterns = self._active_patterns(tenant)
         redaction = Redaction(patterns)
         with _fail_closed():
@@ -209,9 +209,10 @@ class Redactor:
                 raise SecretsRefused(message, path=field)
 
     def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
-        """`draft` without secrets in its texts; the same object if there are none.
+        """`draft` with markers in place of secrets in its texts, and the number of secrets by kind.
 
-        Raises SecretsRefused if a secret is of a refused kind or in an id, and Unavailable if redaction cannot run.
+        Raises SecretsRefused if the tenant's rules refuse a kind found, or an id contains a token or key. Raises
+        Unavailable if redaction cannot run.
         """
         self.check_ids(tenant, _ids(draft))
         texts = _texts(draft)
@@ -251,7 +252,7 @@ def _texts(draft: Draft | Memory) -> dict[str, Any]:
 
 
 def _truncated(name: str, value: Any) -> Any:
-    """`value` cut to the maximum length of the field `name`, because a marker may be longer than the secret."""
+    """`value` cut to the maximum length of the field `name`: a marker may be longer than the secret it replaces."""
     if name in _LABELS:
         return value[:MAX_LABEL]
     if name == "tags":
@@ -267,7 +268,7 @@ class RedactionGate:
     redactor: Redactor
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission without secrets, or a rejection by the tenant's rules. Raises Unavailable if it cannot run."""
+        """The submission without secrets, or a rejection. Raises Unavailable if redaction cannot run."""
         draft = submission.draft
         objection = self.redactor.rules(scope.tenant).objection(draft)
         if objection:
