@@ -206,7 +206,7 @@ class States:
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
         """The fields that mark a memory as contested by `rivals`, or as current if `rivals` is empty.
 
-        rivals: ids of the memories that it contradicts and that are neither replaced nor ended, as it is not, either.
+        rivals: ids of the memories that it contradicts, without those that are replaced or have ended.
         """
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}

@@ -25,10 +25,10 @@ _INT8_MAX = 127
 class AttentionModel:
     """Weights of the model that scores a text by its token states (the encoder's vector of each token).
 
-    classes: names of the scores. queries: number of learnt queries. read: (dimensions, queries + queries x values),
-    which gives the attention of each query at a token and the values that it reads there. out: (queries x values,
-    classes). mean: (dimensions, classes), for the mean state. foreign: fixed scores of texts in other languages than
-    English, which the encoder does not know.
+    classes: names of the scores. queries: number of learnt queries. read: matrix of shape (dimensions, queries +
+    queries x values), which gives the attention of each query at a token and the values that it reads there. out:
+    matrix of shape (queries x values, classes). mean: matrix of shape (dimensions, classes), for the mean of the token
+    states. foreign: fixed scores of texts in other languages than English, which the encoder does not know.
     """
 
     classes: tuple[str, ...]
