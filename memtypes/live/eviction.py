@@ -26,8 +26,8 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 class ThreadLimits:
     """Limits of a thread. tokens: maximum number of tokens; None for no limit.
 
-    messages, turns: two limits on the number of turns, from the policy's `max_messages` (None for no limit) and
-    `max_turns` (or a default).
+    messages, turns: two limits on turns, the policy's `max_messages` (None for no limit) and `max_turns` (or a
+    default).
     """
 
     tokens: int | None

@@ -58,8 +58,8 @@ def checked_pattern(pattern: str) -> str:
 class PolicyType(StrEnum):
     """What a thread policy must limit: tokens (token_based), messages (message_count_based) or nothing (buffer).
 
-    Other limits that the policy sets apply too. No flush (the removal of many turns, to store them as memories) starts
-    by itself in a thread of type buffer.
+    Other limits that the policy sets apply too. A thread of type buffer is flushed (shortened by moving many turns to
+    the memories) only on request.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -92,7 +92,11 @@ class EvictionPolicy(StrEnum):
 
 
 class ContextAllocation(Model):
-    """Shares (0-1) of a thread context's token budget, one for each part of the context. The shares add up to 1."""
+    """Shares (0-1, in total 1) of a thread context's token budget. custom: for the thread's initial context.
+
+    system: for system turns. long_term: for summaries and for turns of the thread's ancestors. short_term: for the
+    thread's own turns.
+    """
 
     system: Share = 0.0
     long_term: Share = 0.0

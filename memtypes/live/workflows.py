@@ -234,8 +234,8 @@ class ResourceValue:
 class StatusChange:
     """A change of a workflow's status to `status`. version, actor: version and agent of the event that changed it.
 
-    reason: the event's `reason`; else `reason` in its data; else, if the event ended the workflow, its error, output or
-    input. It is cut after MAX_REASON characters. None if the event has none of these.
+    reason: the first of these that the event has: its `reason`, `reason` in its data or, if it ended the workflow, its
+    error, output or input. It is cut after MAX_REASON characters. None if the event has none of these.
     """
 
     status: WorkflowStatus

@@ -222,10 +222,11 @@ class Registry:
         return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
     def find(self, name: str) -> KnownModel:
-        """Return what is known about the model `name`; for a name that is not listed, the defaults of its provider.
+        """Return what is known about the model `name`. For a name that is not listed, return its provider's defaults.
 
-        A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20") are ignored. The
-        longest match of a name or pattern wins; of equally long matches, the entry of the operator's file.
+        A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20") are ignored. If
+        several names or patterns match, the longest match wins. If these are equally long, the entry of the operator's
+        file wins.
         """
         if name not in self._found:
             self._found[name] = self._listed(name.lower())

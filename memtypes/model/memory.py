@@ -383,7 +383,7 @@ class Memory(Model):
     def edited(self, content: str, now: datetime) -> Self:
         """A copy of the memory with the new `content`; the old content is added to its earlier texts.
 
-        At most MAX_EARLIER earlier texts with MAX_CONTENT characters in total are kept; the oldest are dropped.
+        At most MAX_EARLIER earlier texts, with MAX_CONTENT characters in total, are kept; the oldest are dropped.
         """
         since = self.earlier[-1].until if self.earlier else self.valid_from
         earlier = [*self.earlier, EarlierText(content=self.content, since=min(since, now), until=now)][-MAX_EARLIER:]

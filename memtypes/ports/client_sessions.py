@@ -61,7 +61,10 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Clear the record of shown memories, so they may be shown again, unless cleared within `pause` before `at`."""
+        """Clear the session's record of shown memories, so that they may be shown again.
+
+        Does nothing if the record was last cleared less than `pause` before `at`.
+        """
 
     @abstractmethod
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:

@@ -363,7 +363,10 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a failing batch out of the queue until `retry_at`. Adds 1 to `rounds`, which counts these removals."""
+        """Take a batch that keeps failing out of the queue for some time, and add 1 to its `rounds`.
+
+        reason: why storing it failed. retry_at: the earliest time at which `requeue` puts it back.
+        """
 
     @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
