@@ -1,4 +1,4 @@
-"""The command `remembrancer import`, which turns the history of other programs into memories."""
+"""The command `remembrancer import`, which turns other programs' sessions, chats and notes into memories."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def import_past(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import the history of another program. Exit code 1 if something could not be imported.
+    """Import sessions, chats, memories or notes of another program. Exit code 1 if something could not be imported.
 
     Messages that were imported before are left out, so the command can be run again at any time, also after it was
     stopped.

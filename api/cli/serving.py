@@ -24,7 +24,7 @@ SAMPLE_BUDGET = 700
 
 
 def _command(description: str, before: Callable[[Services], Awaitable[None]] | None) -> Callable[..., None]:
-    """A command that serves the HTTP API after `before` has run. description: the command's help text."""
+    """A command that serves the HTTP API. before: runs first, if given. description: the command's help text."""
 
     def command(
         host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,

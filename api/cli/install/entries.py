@@ -132,7 +132,7 @@ def _within(group: Any, mark: str) -> Steps:
 
 
 def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
-    """Remove the object or array at `path` if it is empty and an installation created it. Go on with its parent.
+    """Remove the object or array at `path` if it is empty and an installation created it; then its parent, likewise.
 
     prior: tells what the installation created; None to remove every empty object or array.
     """
@@ -225,7 +225,7 @@ class TomlTable:
             )
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """The file's content `members` without this table, and without its parent table if that has only this table."""
+        """The file's content `members` without this table, and without its parent table if no other table is in it."""
         parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
         rest = {name: value for name, value in members.items() if name != self.path[0]}
         return rest | ({self.path[0]: parent} if parent else {})

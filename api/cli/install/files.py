@@ -120,7 +120,7 @@ class SettingsFiles:
         return FileChange(path, before, after, mode if record is None else record.mode, None)
 
     def apply(self, change: FileChange) -> None:
-        """Make the planned change. Raises MalformedSettings if the file changed since then, or cannot be written."""
+        """Make a planned change. Raises MalformedSettings if the file changed since the plan, or cannot be written."""
         path, record_path = change.path, self._record_path(change.path)
         with _named(path):
             if _read(path) != change.before:

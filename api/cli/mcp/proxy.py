@@ -81,7 +81,7 @@ class StdioProxy:
             warming.cancel()
 
     def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
-        """Start a task that answers the message in `line`. A cancel notification ends the call that it names."""
+        """Start a task that answers the message in `line`, or cancel the call that a cancel notification names."""
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):

@@ -91,7 +91,7 @@ class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
 class _Files:
     """Claude's commands on files, stored as items. The key of a file's item is its path below `/memories`.
 
-    Each command is a generator. It yields the calls that the sync or the async tool makes, and returns Claude's text.
+    Each command is a generator. It yields the calls that the sync or async tool makes, and returns the text for Claude.
     """
 
     def __init__(self, items: Items[Any], path: Sequence[str]) -> None:

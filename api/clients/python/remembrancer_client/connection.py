@@ -329,7 +329,7 @@ def _retry_after(header: str | None) -> float | None:
 
 @contextmanager
 def _translated(url: str) -> Iterator[None]:
-    """Raise the connection errors of httpx as `Unreachable` or `TimedOut`."""
+    """Context manager that raises httpx's connection errors as `Unreachable` or `TimedOut`. url: for the message."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:

@@ -38,7 +38,7 @@ class RemembrancerError(Exception):
 
 
 class Unreachable(RemembrancerError):
-    """The service cannot be reached, or the connection broke. sent: the request may have reached the service."""
+    """The service cannot be reached, or the connection broke. sent: whether the request may have reached it."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)

@@ -97,7 +97,7 @@ class RemembrancerStore(BaseStore):
         raise ValueError(f"not an operation of a store: {op!r}")
 
     def _writes(self, ops: Sequence[Op]) -> list[Description[Any]]:
-        """The calls that write the puts and deletes in `ops`. Of several for one key, only the last is sent."""
+        """The calls that carry out the puts and deletes in `ops`; for each key, only its last put or delete."""
         last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
         return [self._write(op) for op in last.values()]
 

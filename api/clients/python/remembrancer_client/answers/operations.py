@@ -16,7 +16,7 @@ class HealthAnswer(Answer, frozen=True):
 
 
 class HealthCheck(Answer, frozen=True):
-    """Whether a resource, such as the store, responds. ms: milliseconds of the check. detail: why it failed."""
+    """Whether a part of the service, such as the store, responds. ms: duration in milliseconds. detail: why not."""
 
     ok: bool
     ms: float
@@ -115,7 +115,7 @@ class ItemAnswer(Answer, frozen=True):
 
 
 class ItemsFound(Answer, frozen=True):
-    """The items that a search found: best match first if it had a query, else the item that was put last."""
+    """The items that a search found: best match first if the search had a query, else the newest first."""
 
     items: list[ItemAnswer]
 

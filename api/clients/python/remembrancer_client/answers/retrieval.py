@@ -40,8 +40,8 @@ class MemoryPart(Answer, frozen=True):
 class ContextItem(Answer, frozen=True):
     """A memory that a context shows.
 
-    tokens: size of the memory's entry. content: the text that the entry shows. cut: whether that is only a part of the
-    memory's text. excerpt: True if that part is the most relevant sentences, False if it is the beginning. state:
+    tokens: size of the memory's entry. content: the text that the entry shows. cut: whether `content` is only a part of
+    the memory's text. excerpt: whether this part is the most relevant sentences instead of the beginning. state:
     contested or replaced; None for a current memory.
     """
 

@@ -229,7 +229,7 @@ class ThreadHealthAnswer(Answer, frozen=True):
 
 
 class ThreadCheck(Answer, frozen=True):
-    """One health check of a thread. detail: which turns could not be stored, why, and when they are retried."""
+    """Result of one health check of a thread. detail: the turns that could not be stored, why, and their next retry."""
 
     name: str
     ok: bool

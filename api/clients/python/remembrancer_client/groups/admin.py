@@ -56,7 +56,7 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:
-        """Erase one memory, or the whole namespace without an id. Returns the entries erased and left in each store."""
+        """Erase one memory, or the whole namespace if `memory_id` is None. The answer counts entries by store."""
         named = {} if memory_id is None else {"memory_id": memory_id}
         return self._post("/v1/admin/erase", Erased, options, **named)
 

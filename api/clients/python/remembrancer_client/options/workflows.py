@@ -67,7 +67,7 @@ class EventListOptions(Scoped, total=False):
 
 
 class HistoryOptions(Scoped, total=False):
-    """Options for a workflow's history. versions: show only the newest value of each resource, or all its values."""
+    """Options for a workflow's history. versions: show the newest value of each resource (named value), or all."""
 
     budget: int
     model: str
