@@ -69,14 +69,14 @@ def file_identity(source: SourceFile) -> str | None:
 
 @dataclass(slots=True)
 class ImportJournal:
-    """The finished rows of one import, stored as JSON Lines at `path`; only in memory if `path` is None."""
+    """Ranges of rows that an import has stored or rejected, kept as JSON Lines at `path`; only in memory if None."""
 
     path: Path | None
     entries: list[FinishedRows] = field(default_factory=list)
 
     @classmethod
     def open(cls, directory: Path | None, identity: object) -> ImportJournal:
-        """The journal of the import with this `identity` (any JSON value), with the rows that earlier runs finished.
+        """Open the journal of the import with this `identity` (any JSON value), and read what earlier runs finished.
 
         directory: where journals are stored; None keeps the journal in memory only. Raises InvalidRequest if the
         directory cannot be used.
@@ -90,7 +90,7 @@ class ImportJournal:
         return cls(path, _entries(path, FinishedRows))
 
     def finished(self, file: str | None) -> list[FinishedRows]:
-        """The finished rows of the file whose `file_identity` is `file`; none if `file` is None."""
+        """The stored or rejected rows of the file whose `file_identity` is `file`; none if `file` is None."""
         return [rows for rows in self.entries if rows.file == file]
 
     def add(self, rows: FinishedRows) -> None:
@@ -114,7 +114,7 @@ class _SentPart(msgspec.Struct):
 
 @dataclass(slots=True)
 class SentMessages:
-    """The keys of messages that imports have written to one destination, by namespace.
+    """The keys of messages that imports have sent to one destination (a service or a store), by namespace.
 
     A key identifies a message in all copies of a transcript. path: the journal; None keeps the keys in memory only.
     """
@@ -124,7 +124,7 @@ class SentMessages:
 
     @classmethod
     def open(cls, directory: Path | None, destination: str) -> SentMessages:
-        """The keys that the journal for `destination` lists; none before the first import.
+        """Read the keys in the journal for `destination`, the service or store; none before the first import.
 
         directory: where journals are stored; None keeps the keys in memory only. Raises InvalidRequest if the directory
         cannot be used.

@@ -56,8 +56,8 @@ _MAX_LINES = 100
 class MemoryFiles:
     """Files of one format whose rows become memories.
 
-    folder: the folder of the project to which they belong; None if they belong to no project. type: the type of the
-    memories; None lets each row be classified.
+    folder: the folder of the project to which the files belong; None if they belong to no project. type: the type of
+    the memories; None lets the classifier choose the type of each row.
     """
 
     folder: str | None
@@ -136,7 +136,7 @@ class Places:
         return _by_kind(project or str(folder.absolute()), files)
 
     def _usual_notes(self) -> list[MemoryFiles]:
-        """Files with instructions for agents (of the user and the working folder), and Claude Code's project notes."""
+        """Files with instructions for agents in the working folder and of the user, and Claude Code's project notes."""
         names = ("CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", ".claude/CLAUDE.md")
         of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
         here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
@@ -171,7 +171,7 @@ def _codex_files(path: Path) -> Iterator[Path]:
 
 
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
-    """The existing `files` in two groups: agents' instructions, which become procedures, and other notes."""
+    """Divide the existing `files` into instructions for agents (imported as procedures) and other notes."""
     existing = [file for file in files if file.is_file()]
     instructions = tuple(str(file) for file in existing if file.name.lower() in _INSTRUCTIONS)
     notes = tuple(str(file) for file in existing if file.name.lower() not in _INSTRUCTIONS)
@@ -183,7 +183,7 @@ def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
 
 
 def _claude_project(folder: Path) -> str | None:
-    """The project folder that the transcripts in `folder` name first; None if none of them names a folder."""
+    """The project folder (`cwd`) that Claude Code's transcripts in `folder` record; None if they record none."""
     for transcript in sorted(folder.glob("*.jsonl")):
         with suppress(OSError), transcript.open("rb") as stream:
             for line in islice(stream, _MAX_LINES):
@@ -212,7 +212,7 @@ def _downloads(home: Path) -> Iterator[Path]:
 
 
 def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
-    """The files at `paths`, or in folders at `paths`, that are exports of a chat program in the format `form`."""
+    """The chat exports in the format `form` among `paths` and in the folders among `paths`."""
     for path in paths:
         files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
         yield from (ChatFile(file, READERS[form]) for file in files if _chat_format(file) is form)

@@ -1,4 +1,4 @@
-"""The reports of imports (of rows and of sessions), and the progress bar that they show."""
+"""The reports on imports of rows and of sessions, and the progress bar that is shown during an import."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIGURES = re.compile(r"\b\d+\.\d+\b")
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row that was not stored, and why. status: rejected or failed. line: from 1; None for the whole file."""
+    """A row that was not stored, and why. status: rejected or failed. line: number, from 1; None for the whole file."""
 
     file: str
     line: int | None
@@ -144,7 +144,7 @@ class SessionReport:
 
 
 def _in_general(reason: str | None) -> str:
-    """`reason` without figures and text in brackets, so that reasons that differ only in these are counted together."""
+    """`reason` without decimal numbers and text in brackets, so that reasons are counted together despite these."""
     return _FIGURES.sub("…", _DETAIL.sub("", reason)) if reason else "no reason was given"
 
 

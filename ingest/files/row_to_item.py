@@ -52,7 +52,7 @@ _COMMON_FIELDS = {*_FIELDS, "review"}.difference(*(memory_class.own_fields for m
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
-    """Options for making batch items of rows.
+    """Options for turning rows of a file into items of POST /v1/memories/batch.
 
     type, session_id, agent_id: used for rows that have none; a row without any type is classified. mapping: from field
     names in the file to fields of memories, or to metadata.KEY. extra_to_metadata: True makes unknown fields metadata;
@@ -67,7 +67,7 @@ class RowOptions:
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raise InvalidRequest unless `mapping` has valid targets: memory fields or metadata.KEY, none of them twice."""
+    """Raise InvalidRequest unless each value of `mapping` is a memory field or metadata.KEY, and none occurs twice."""
     targets = list(mapping.values())
     for foreign, target in mapping.items():
         if target not in _FIELDS and not (target.startswith(_METADATA) and len(target) > len(_METADATA)):
@@ -79,7 +79,7 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
-    """The batch item that stores `row` as a memory. Raises InvalidRequest if it is not a valid draft at time `now`."""
+    """The item of POST /v1/memories/batch that stores `row`. Raises InvalidRequest if it is not valid at `now`."""
     fields = _renamed(row.fields, options.mapping)
     if row.textual:
         fields = {name: _parsed_cell(name, value) for name, value in fields.items()}
@@ -172,9 +172,9 @@ def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
 
 
 def _source(source: Any, row: FileRow) -> Any:
-    """The source of the item: the file and line of `row`, and what the row itself gives as its source.
+    """The field `source` to store: the file and line of `row`, and what the row itself says about its source.
 
-    source: the row's field `source`, either a caller's name or an object; None if the row has no such field.
+    source: the row's own field `source`, the name of a caller or an object; None if the row has no such field.
     """
     place = {"file": row.file, "line": row.line}
     if source is None:

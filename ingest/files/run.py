@@ -43,11 +43,11 @@ Raises a RemembrancerError if none of the items could be delivered.
 class ImportRequest:
     """The files to import, and the options of the import.
 
-    paths: files, folders, or - for stdin. destination: name of the store. It and the namespace are part of the
-    journal's identity, so imports into different places have different journals. rows: options for making items of
-    rows. format: the format of all files; None detects it for each file by its name. by_content: detect it by the
-    file's contents first. strict: stop at the first bad row. journal: the folder of the journals; None means no
-    journal, so an interrupted import starts from the beginning.
+    paths: files, folders, or - for stdin. destination: name of the service or store that is written to. Imports into
+    different destinations or namespaces have different journals. rows: options for turning rows into memories. format:
+    the format of all files; None detects it for each file by its name. by_content: detect it by the file's contents
+    first. strict: stop at the first bad row. journal: the folder of the journals; None means no journal, so an
+    interrupted import starts from the beginning.
     """
 
     paths: tuple[str, ...]
@@ -188,7 +188,7 @@ class ItemBatch:
     size: int = 0
 
     def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
-        """Add the next row of the file to `items` if it is valid, otherwise to `problems`."""
+        """Add what was read next, a row or bad line, to `items` if it is a valid memory, otherwise to `problems`."""
         self.end += 1
         if isinstance(reading, BadLine):
             self._reject(reading, reading.reason)
@@ -239,9 +239,9 @@ def read_batches(
 
 @contextmanager
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
-    """Open `source`; return its rows and the stream that they are read from.
+    """Open the file `source`; return an iterator over its rows, and the stream from which it reads them.
 
-    If it cannot be read, its only row is a BadLine. stdin: the stream to read if `source` is standard input.
+    A file that cannot be opened gives a single BadLine. stdin: the stream to read if `source` is standard input.
     """
     if source.path is None:
         stream: BinaryIO = stdin or io.BytesIO()

@@ -1,7 +1,7 @@
 """Imports past sessions: stores the messages that were not sent before, as if the sessions were running now.
 
 A session is sent in parts, each with some messages before it as context. Once a part is stored, the keys of its
-messages are written to the journal. A part that was stored but not recorded is sent again, which adds nothing.
+messages are written to the journal. A part that was stored but is not in the journal is sent again, which adds nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ FileState: TypeAlias = tuple[int, int, bool]
 
 @dataclass(frozen=True, slots=True)
 class SessionPart:
-    """Consecutive messages of a session that are sent together. before: what was said in the session before them."""
+    """Consecutive messages of a session that are sent in one request. before: the session's messages before them."""
 
     namespace: str
     session_id: str
@@ -82,7 +82,7 @@ Raises a RemembrancerError if the part could not be delivered.
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Decides into which namespace a session goes.
+    """Decides into which namespace the messages of a session are imported.
 
     of_project: returns the namespace of the project in a folder. fixed: the namespace of all sessions; None gives each
     project its own. only: import only the project with this namespace; None imports all projects.
@@ -93,10 +93,10 @@ class Destination:
     only: str | None = None
 
     def of(self, folder: str | None) -> tuple[str | None, str]:
-        """The namespace for sessions that ran in `folder`, and an empty text.
+        """Return the namespace into which sessions that ran in `folder` are imported, and "".
 
-        If sessions of this folder are not imported: None, and the reason. folder: None if a session's folder is not
-        known.
+        If they are not imported, return None and the reason, such as that they belong to another project. folder: None
+        if it is not known.
         """
         project = None
         if folder is not None and (self.fixed is None or self.only is not None):
@@ -110,10 +110,10 @@ class Destination:
 
 @dataclass(slots=True)
 class NamespacePlan:
-    """What an import finds for one namespace.
+    """What the files of an import contain for one namespace.
 
-    sessions, messages: how many there are in the files. new: messages that were not sent before. first, last: times of
-    the first and last message, in RFC 3339; empty if no message has a time.
+    sessions, messages: how many there are. new: messages that no earlier import has sent. first, last: times of the
+    first and last message, in RFC 3339; empty if no message has a time.
     """
 
     sessions: int = 0
@@ -137,7 +137,7 @@ class SessionPlan:
 
     namespaces: counts by namespace. files: those with new messages, oldest first. read: number of files that were read.
     left_out: how many messages and other entries would not be sent, by reason. problems: files that could not be read.
-    states: the state of each file before it was read.
+    states: size and change time of each file before it was read, by which a later change is noticed.
     """
 
     namespaces: dict[str, NamespacePlan] = field(default_factory=dict)
@@ -155,10 +155,10 @@ class SessionPlan:
 
 @dataclass(slots=True)
 class SessionImport:
-    """Sends the new messages of session files, and counts their outcomes in `report`.
+    """Sends the new messages of files with past sessions, and counts their outcomes in `report`.
 
-    sent: the keys of messages that were sent before. write: sends a part of a session; None for an import that only
-    plans. patience_s: seconds for which an unavailable service is retried.
+    sent: the keys by which messages are recognised that were sent before. write: sends some messages of a session; None
+    for an import that only plans. patience_s: seconds for which an unavailable service is retried.
     """
 
     destination: Destination
@@ -169,7 +169,7 @@ class SessionImport:
     patience_s: float = PATIENCE_S
 
     async def plan(self, files: Iterable[SessionFile]) -> SessionPlan:
-        """Read all files and count what would be sent. Sends nothing."""
+        """Read all files and return what an import of them would send. Sends nothing."""
         plan = SessionPlan()
         order: list[tuple[str, SessionFile]] = []
         for file in files:
@@ -253,7 +253,7 @@ class SessionImport:
             return []
 
     def _unsent(self, namespace: str, session: PastSession) -> Iterator[tuple[int, PastMessage]]:
-        """The position of each message with unsent parts in the session, and the message with only these parts."""
+        """The messages of which some part (content block) was not sent, with these parts only, and their positions."""
         sent = self.sent.keys[namespace]
         for position, message in enumerate(session.messages):
             if (rest := message.without(sent)) is not None:
@@ -310,10 +310,10 @@ class SessionImport:
 def parts_of(
     namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]
 ) -> Iterator[tuple[SessionPart, list[PastMessage]]]:
-    """Group the unsent messages of a session into parts to send; yield each part with the messages that it was made of.
+    """Divide a session's unsent messages into parts, one per request; yield each part and the messages in it.
 
     unsent: each unsent message with its position in the session. A part has consecutive messages only, and some earlier
-    messages as context.
+    messages of the session as context.
     """
     run: list[tuple[int, PastMessage]] = []
     size = 0
@@ -349,9 +349,9 @@ async def follow(
 ) -> None:
     """Watch session files and send their new messages, until cancelled or stopped by an error.
 
-    find: returns the files to watch, including new ones. states: states of files that were already read. said: called
-    with the number of messages after each check that sent any. poll_s: minimum seconds between two checks. Files that
-    did not change are not opened; of files that grew, only the new lines are read.
+    find: returns the files to watch, including new ones. states: size and change time of files that were already read.
+    said: called with the number of messages after each check that sent any. poll_s: minimum seconds between two checks.
+    Files that did not change are not opened; of files that grew, only the new lines are read.
     """
     seen = dict(states)
     active: dict[Path, SessionFile] = {}

@@ -53,7 +53,7 @@ class _Conversation:
 
 @export_reader(CONVERSATIONS)
 def read_chatgpt(line: FileRow) -> Iterator[Exported]:
-    """One event per user or assistant message of ChatGPT's conversations.json, in order."""
+    """One event per user or assistant message of `line`, a conversation in ChatGPT's conversations.json, in order."""
     fields = line.fields
     nodes = fields["mapping"]
     session = str(fields.get("conversation_id") or fields.get("id") or fields["create_time"])
@@ -92,7 +92,7 @@ def _chatgpt_text(content: dict[str, Any]) -> str:
 
 @export_reader(CONVERSATIONS)
 def read_claude(line: FileRow) -> Iterator[Exported]:
-    """One event per user or assistant message of Claude's conversations.json, in order."""
+    """One event per user or assistant message of `line`, a conversation in Claude's conversations.json, in order."""
     fields = line.fields
     if not fields["uuid"]:
         raise KeyError("uuid")
@@ -117,10 +117,10 @@ def _claude_text(message: dict[str, Any]) -> str:
 
 @dataclass(slots=True)
 class ChatFile:
-    """An export of a chat program.
+    """A file or ZIP archive of conversations that a chat program exported.
 
-    reader: the reader of its format, which returns an event per message. left_out: counts of messages that could not be
-    read, by reason.
+    reader: the reader of its format, which returns a row for each message. left_out: counts of messages that could not
+    be read, by reason.
     """
 
     path: Path
@@ -128,7 +128,7 @@ class ChatFile:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """The conversations of the export; `quiet` has no effect. Raises OSError if the export cannot be read."""
+        """The conversations of the export. Raises OSError if it cannot be read. quiet: ignored; for transcripts."""
         del quiet
         self.left_out.clear()
         messages: dict[str, list[PastMessage]] = {}
@@ -148,9 +148,10 @@ class ChatFile:
 
 
 def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Counter[str]) -> None:
-    """Add a message to its session in `messages`; its key is a hash, because positions in an export change.
+    """Add the message in the row `event` to its session in `messages`, with a key by which later imports know it.
 
-    seen: how often each hash has occurred, so that repeated messages get different keys.
+    The key is a hash, because a message's position changes between exports. seen: how often each hash has occurred, so
+    that repeated messages get different keys.
     """
     session, text = spoken(event["session_id"]), spoken(event["content"])
     if not text:

@@ -1,8 +1,8 @@
 """Reads transcripts of Claude Code: JSON Lines with one line per part of a message, linked to the line before.
 
-The link is the field `parentUuid`. Lines that a rewind abandoned stay in the file, so only the chain of lines that ends
-in the last message is read. After a compaction a new chain begins, which continues the chain before it. Lines with
-context that hooks added are never read.
+The link is the field `parentUuid`. When a user rewinds a session, the abandoned lines stay in the file, so only the
+chain of lines that ends in the last message is read. After a compaction (summary of the session) a new chain begins,
+which continues the chain before it. Lines with context that hooks added are never read.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ClaudeCodeLines(TranscriptLines):
         )
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What the user or agent says in the line. If it is nothing, "" is returned and `left_out` counts the line."""
+        """The text that the user or agent says in the line; if there is none, "", and `left_out` counts the line."""
         reason = _other_than_said(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -155,7 +155,7 @@ class ClaudeCodeLines(TranscriptLines):
 
 
 def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """Why a line has to be left out, such as a summary or an error; None if the user or the agent may have said it."""
+    """Why a line is no message of the user or the agent, such as an error of the service; None if it may be one."""
     if line.get("isCompactSummary"):
         return SUMMARIES
     origin = line.get("origin")

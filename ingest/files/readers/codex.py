@@ -95,7 +95,7 @@ class CodexLines(TranscriptLines):
 
 
 def _texts(payload: dict[str, Any]) -> list[Any]:
-    """The texts of a message's parts. If the log marks the parts of a user's message, only what the user wrote."""
+    """The texts of a message's parts; of a user's message whose parts are marked, only those that the user wrote."""
     parts = payload["content"]
     note = payload.get(_NOTE)
     kinds = note.get("content_item_kinds") if isinstance(note, dict) else None

@@ -38,14 +38,15 @@ def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per object of the list in the file, which may be the member "memories" or "items" of an object."""
+    """Read a JSON file: a list of objects (or an object with such a list as "memories" or "items"), one row each."""
     return read_objects(stream, file, _LIST_NAMES)
 
 
 def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> Iterator[Reading]:
-    """One row per object of the list in the file.
+    """Read a JSON file with a list of objects: one row per object.
 
-    The list is the whole file, or a member of an object with one of `list_names`. An object without it is one row.
+    The list is the whole file or, if this is an object, a member with one of `list_names`. An object that has no such
+    member is read as one row.
     """
     text = read_utf8(stream, file, MAX_FILE, "; split it, or make it JSON Lines")
     if isinstance(text, BadLine):
@@ -144,7 +145,7 @@ class _JsonWalk:
         self._expect("]")
 
     def _comma_or(self, end: str) -> None:
-        """Move past a comma, or stay at the closing bracket `end`. Raises MalformedJson at anything else."""
+        """Move past the comma after a value, or stay at the bracket `end`. Raises MalformedJson at anything else."""
         if self._peek() == end:
             return
         self._expect(",")

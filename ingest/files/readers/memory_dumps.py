@@ -37,7 +37,7 @@ def read_mem0(line: FileRow) -> Iterator[Exported]:
 
 @export_reader("edges", "facts", "episodes", "results")
 def read_zep(line: FileRow) -> Iterator[Exported]:
-    """One fact per edge of a Zep graph, expiring when the edge became invalid, if it did; one event per episode."""
+    """One fact per edge of a Zep graph, or one event per episode. A fact expires when its edge became invalid."""
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
@@ -61,7 +61,7 @@ def read_zep(line: FileRow) -> Iterator[Exported]:
 
 
 def _before(ended: str | None, began: str | None) -> str | None:
-    """The time at which a fact begins: `began`, or one second before `ended` if `began` is missing or not earlier."""
+    """The time at which a fact begins, `began`; a second before `ended` if `began` is missing or not earlier."""
     if ended is None:
         return began
     end = datetime.fromisoformat(ended)
@@ -70,7 +70,7 @@ def _before(ended: str | None, began: str | None) -> str | None:
 
 @export_reader()
 def read_langgraph(line: FileRow) -> Iterator[Exported]:
-    """One memory per item (line) of a LangGraph store; the item's path and key become metadata."""
+    """One memory per item (line) of a LangGraph store; the item's namespace path and key become metadata."""
     item = line.fields
     path = [str(label) for label in item["namespace"]]
     yield {
@@ -99,7 +99,7 @@ def _as_utc(time: str | None) -> str | None:
 
 @export_reader()
 def read_mcp(line: FileRow) -> Iterator[Exported]:
-    """One fact per observation of an entity ("Ann: likes tea") and per relation in a graph of the MCP memory server."""
+    """One fact per observation of an entity ("Ann: likes tea") and per relation in the MCP memory server's graph."""
     record = line.fields
     if record["type"] == "entity":
         name, kind = str(record["name"]), str(record.get("entityType") or "")

@@ -73,7 +73,7 @@ def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
 
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Line number (from 1) and text of each part of a note: one part per heading if the note is long, else one."""
+    """Divide a long note at its headings; yield each part (of a short note, the whole) with its line number from 1."""
     is_long = len("\n".join(lines[start:])) > LONG_NOTE
     headings = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if is_long else []
     for first, end in itertools.pairwise(sorted({start, *headings, len(lines)})):
@@ -122,9 +122,9 @@ def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
-    """The fields of an Obsidian note, with its markup removed from the text; None if no text remains.
+    """The memory fields of an Obsidian note, without Obsidian's markup in the text; None if no text remains.
 
-    title: used as the note's concept if its front matter has no title.
+    title: the memory's concept (its heading) if the note's front matter has no title.
     """
     links: dict[str, None] = {}
     tags: dict[str, None] = dict.fromkeys(fields.get("tags", ()))

@@ -99,11 +99,11 @@ class Sources:
 
 
 def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: bool = False) -> Sources:
-    """The files to import for `paths`. Folders are searched recursively, sorted by name, without hidden entries.
+    """Find the files to import at `paths`. Folders are searched recursively, sorted by name, without hidden entries.
 
     chosen: the format of every file; None detects it by the file's name. by_content: detect it by the file's beginning
-    first, then by its name. Raises InvalidRequest for a path that does not exist or cannot be read, and for a named
-    file whose format is unknown.
+    first, then by its name. Raises InvalidRequest for a path that does not exist or cannot be read, and for a file in
+    `paths` of unknown format; in a folder, such files are skipped.
     """
     if not paths or "" in paths:
         raise InvalidRequest("at least one file or folder, or - for standard input, is needed", path="paths")

@@ -42,7 +42,7 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 class _TextBlock:
-    """The lines of a file that form one row. line: the number of its first line. Memory use is bounded."""
+    """The lines of a paragraph or section, which form one row. line: the number of the first one in the file."""
 
     def __init__(self, line: int, heading: str | None = None) -> None:
         self.line = line
@@ -51,7 +51,7 @@ class _TextBlock:
         self._size = 0
 
     def add(self, text: str) -> None:
-        """Append a line. Once the block exceeds `MAX_LINE` characters, only the length of a line is counted."""
+        """Append a line; if the block exceeds `MAX_LINE` characters, only count them, so that memory use is bounded."""
         self._size += len(text) + 1
         if self._size <= MAX_LINE:
             self._texts.append(text)
@@ -66,9 +66,9 @@ class _TextBlock:
 
 
 def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
-    """The fields of the front matter, and the lines that were read but belong to the text.
+    """Read the front matter from `lines`; return no lines, and its fields.
 
-    The lines come first in the result. They are empty if there is front matter; without it, the fields are empty.
+    If there is no front matter, return the lines that were read to find out, which belong to the text, and no fields.
     """
     seen: list[TextLine | BadLine] = []
     for line in lines:
@@ -102,7 +102,7 @@ def _unquoted(text: str) -> str:
 
 
 def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | None) -> Iterator[Reading]:
-    """The sections of a text, which begin at headings; if `outline` is None, paragraphs, which end at blank lines."""
+    """Divide a text into rows: at its headings with `outline` (for Markdown), otherwise at its blank lines."""
     block: _TextBlock | None = None
     for line in lines:
         if isinstance(line, BadLine):
@@ -126,7 +126,7 @@ class _Outline:
         self._headings: dict[int, str] = {}
 
     def enters_section(self, text: str) -> bool:
-        """Whether the line `text` is a heading, which becomes the current one. To be called for every line."""
+        """Whether the line `text` is a heading, at which a section begins. Must be called for every line, in order."""
         if fence := _FENCE.match(text):
             self._open_or_close(fence[1], fence[2])
             return False

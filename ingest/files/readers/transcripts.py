@@ -41,10 +41,10 @@ Block: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """A message of the user or the agent.
+    """A message of the user or the agent in a transcript.
 
     at: the time, in the transcript's own format; None if it has none. blocks: the parts of the message (content
-    blocks).
+    blocks), each with its key and text.
     """
 
     role: str
@@ -196,9 +196,9 @@ def _parsed(chunk: bytes) -> dict[str, Any] | None:
 
 
 def _half_characters(chunk: bytes) -> Any:
-    """Parse a JSON line with an invalid escape such as half of an emoji (a lone surrogate), which is left out.
+    """Parse a JSON line without lone surrogates: escapes of half a character, such as of an emoji that was cut in two.
 
-    None if the line has no escapes or is not JSON.
+    Returns None if the line has no escapes or is not JSON.
     """
     try:
         text = json.dumps(json.loads(chunk), ensure_ascii=False) if b"\\u" in chunk else "null"
