@@ -26,7 +26,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 class ThreadLimits:
     """Limits of a thread. tokens: maximum number of tokens; None for no limit.
 
-    messages, turns: two limits on turns, the policy's `max_messages` (None for no limit) and `max_turns` (or a
+    messages, turns: limits on the number of turns, by the policy's `max_messages` (or None) and `max_turns` (or a
     default).
     """
 

@@ -329,8 +329,7 @@ class EvictedTurns:
 class EvictedBacklog:
     """Turns that are not stored as memories yet. waiting: number of batches of turns in the namespace's queue.
 
-    set_aside: batches of one thread that were taken out of the queue for some time, because storing them failed
-    repeatedly.
+    set_aside: batches of one thread that were taken out of the queue for some time, because storing them kept failing.
     """
 
     waiting: int
