@@ -1,4 +1,4 @@
-"""Trains one model for several judgements of a text from the encoder's token states. Needs torch."""
+"""Trains an attention model that judges a text's memory type and worth from the encoder's token states. Needs torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POSITIVE_WEIGHT = 2.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """A labelled text. kinds: share of each memory type, zeros if unknown. answers: yes or no, by index of a class."""
+    """A labelled text. kinds: share of each memory type; zeros if unknown. answers: yes or no, by index of a class."""
 
     states: TokenStates
     english: float
@@ -53,7 +53,7 @@ class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
 
 
 def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target], seed: int = 0) -> AttentionModel:
-    """Train a model. The first `kinds` of `classes` exclude each other; each of the others is a yes-or-no question."""
+    """Train a model. The first `kinds` classes exclude each other, as memory types do. Others are yes-or-no labels."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     targets = [target for target in targets if len(target.states)]

@@ -46,7 +46,7 @@ def read_scored(data: Path) -> list[MarkedText]:
 
 
 def letter_pairs(paths: Iterable[Path]) -> BigramTable:
-    """Log2 probability of each letter (1 to 26; 0: word start, word end or another letter) after each, from `paths`."""
+    """Log2 probabilities table[first, second] that a letter follows another in files. a to z: 1 to 26; all else: 0."""
     counts = np.full((27, 27), 0.5)
     for path in paths:
         for word in re.findall(r"[^\W\d_]+", path.read_text("utf-8").lower()):
@@ -58,7 +58,7 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
 
 
 def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """Every candidate word of `texts`, and whether it is in a marked secret. Words matched by UNLEARNT are left out."""
+    """Words that may be credentials, and whether each is in a secret. E-mails and the like (UNLEARNT) are left out."""
     rows = []
     for text, marks in texts:
         ruled = secrets_in(text, UNLEARNT)
@@ -72,7 +72,7 @@ def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
 
 
 def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = STRENGTH) -> CredentialModel:
-    """Train a model on the candidate words of `texts`. bigrams: letter statistics. strength: inverse L2 penalty."""
+    """Train the model that finds credentials. bigrams: frequency of letter pairs. strength: inverse L2 penalty."""
     rows = labelled(texts)
     inputs = np.array([features(each.word, each.near, bigrams) for each, _ in rows], dtype=np.float32)
     fitted = LogisticRegression(C=strength, max_iter=5_000).fit(inputs, [secret for _, secret in rows])
@@ -91,7 +91,7 @@ def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
 
 
 def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:
-    """Share of marked secrets that the patterns `used` remove, and share of texts without secrets that they alter."""
+    """Share of marked secrets that redaction patterns `used` remove, and share of harmless texts that they alter."""
     caught, altered = [], []
     for text, marks in texts:
         output = redact(text, used)
@@ -104,7 +104,7 @@ def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool
 
 
 def main() -> None:
-    """Print the quality of models trained on each file and on both. With --save, write the model trained on both."""
+    """Print scores of models trained on either file of labelled texts or on both. --save writes the one for both."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

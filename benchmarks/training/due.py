@@ -30,7 +30,7 @@ _REGULARISATION = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text. mentions: features of each time in it. right: whether each is the due time. due: whether there is one."""
+    """Times in a text. mentions: features of each. right: whether it is the due time. due: whether the text has any."""
 
     mentions: Sequence[Mapping[str, float]]
     right: Sequence[bool]
@@ -39,14 +39,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Quality of a model. exact: share of due times found. none: share of texts without a due time that got none."""
+    """Quality of a model. exact: share of due times found. none: share of texts without one that got none."""
 
     exact: float
     none: float
 
 
 def example(row: Mapping[str, Any]) -> Example:
-    """The training example for `row`, a line of a data file with the members text, now, tz, due and day_only."""
+    """The example for `row`: a text read at `now` in zone `tz`, and its due time (`day_only`: any time of that day)."""
     zone = ZoneInfo(row["tz"])
     reader = reader_of(row["text"], datetime.fromisoformat(row["now"]).replace(tzinfo=zone), zone)
     mentions, right = [], []
@@ -75,7 +75,7 @@ def fit(examples: Sequence[Example]) -> Mapping[str, float]:
 
 
 def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> Figures:
-    """Measure on `examples` how often a model with these weights finds the due time, or rightly finds none."""
+    """Measure how often a model with these weights finds a text's due time, or none where the text has none."""
     exact, none = [], []
     for each in examples:
         scores = [
@@ -91,7 +91,7 @@ def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> Figure
 
 
 def main() -> None:
-    """Print the quality on each author's texts; with --save, write the weights trained on all authors."""
+    """Print how well models find due times in texts of unseen authors. --save writes weights trained on all texts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
 
-Questions come from tests/data/training/questions.jsonl and from projects/*.json in the `--data` folder. Each answered
-question is used again without the memories that answer it, and every question again with few other memories. --save
-trains on all questions and writes answerable.npz and helps.npz to retrieval/ranking. Needs scikit-learn.
+Questions come from tests/data/training/questions.jsonl and from projects/*.json in the `--data` folder. To learn from
+questions without an answer too, each question is also used without the memories that answer it, and with few others.
+--save trains on all questions and writes answerable.npz and helps.npz to retrieval/ranking. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A namespace's memories, as (name, draft), and questions about them. Copies of a world have the same `group`."""
+    """A project's memories as (name, draft), and questions about them. Its copies in other namespaces share `group`."""
 
     group: str
     namespace: str
@@ -89,9 +89,9 @@ class World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """Features of a question and of each of its hits, for training. helps: whether each hit answers the question.
+    """Features and labels of a question and of its hits, for training. helps: whether each hit answers the question.
 
-    answered: whether any hit does. group: world that the question is about. real: False if memories were taken away.
+    answered: whether any hit does. group: project of the question. real: False if hits were taken away on purpose.
     """
 
     group: str
@@ -104,14 +104,14 @@ class Example:
 
     @classmethod
     def of(cls, group: str, weight: float, *, real: bool) -> Example:
-        """An example without features and labels, to be filled later. real: False if memories were taken away."""
+        """An example without features and labels, to be filled later. real: False if hits are taken away on purpose."""
         return cls(
             group, np.empty(0, np.float32), np.empty((0, 0), np.float32), np.empty(0, np.bool_), False, weight, real
         )
 
 
 def projects(folder: Path) -> Iterator[World]:
-    """Yield a world for each JSON file in `folder`: the messages of a project's sessions, and its questions."""
+    """Yield a world for each JSON file in `folder`: a project's messages as memories, and the questions about them."""
     for path in sorted(folder.glob("*.json")):
         world = json.loads(path.read_text("utf-8"))
         drafts = [
@@ -127,7 +127,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Yield each world (memories and questions) three times: alone, with all others, and with all others as facts."""
+    """Yield each World in `path` three times: in its own namespace, in a shared one, and in a shared one as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
@@ -163,7 +163,7 @@ def _draft(session: str, message: Mapping[str, Any], at: datetime, *, as_fact: b
 
 
 async def examples(worlds: Sequence[World]) -> list[Example]:
-    """Write the memories of `worlds` to a temporary store. Returns training examples of all their questions."""
+    """Write the memories of `worlds` to a temporary store, search for all questions, and return training examples."""
     with tempfile.TemporaryDirectory() as folder:
         async with open_parts(settings_in(Path(folder))) as opened:
             ids: dict[tuple[str, str], dict[str, str]] = {}
@@ -182,7 +182,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 async def _of(
     opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """Search for `asked`, and yield up to four examples: with all candidates, or with some of them left out."""
+    """Search for the question `asked`. Yield up to four examples: one with all candidates, others with some removed."""
     found: list[Candidates] = []
 
     def keep(candidates: Candidates) -> Candidates:
@@ -227,7 +227,7 @@ def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Two models. `answerable` tells whether any memory answers a question; `helps` tells which hits do, if any."""
+    """Two linear models. answerable: whether any memory answers a question. helps: which hits answer it, if any do."""
 
     answerable: LinearModel
     helps: LinearModel
@@ -243,7 +243,7 @@ class Models:
 
 
 def train(rows: Sequence[Example]) -> Models:
-    """Train both models on `rows`. The probabilities of `answerable` are calibrated by cross-validation."""
+    """Train both models on `rows`. Cross-validation calibrates the probability that anything answers the question."""
     slope, intercept = _calibration(rows)
     weights, bias = _question_fit(rows)
     answerable = from_binary(("no", "yes"), (slope * weights).astype(np.float32), slope * bias + intercept)
@@ -262,7 +262,7 @@ def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
 
 
 def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
-    """Slope and intercept that calibrate log odds (Platt scaling), if SHARE_ANSWERED of the questions have answers."""
+    """Slope and intercept that calibrate the log odds of an answer, as if SHARE_ANSWERED of the questions had one."""
     real = [row for row in rows if row.real]
     groups = sorted({row.group for row in real})
     scores = np.zeros(len(real))
@@ -281,7 +281,6 @@ def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
 def _logistic(
     features: NDArray[Any], labels: NDArray[np.bool_], weights: NDArray[Any], strength: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Fit a logistic regression on standardised features. Returns weights and bias for unscaled features."""
     scaler = StandardScaler().fit(features)
     fitted = LogisticRegression(C=strength, max_iter=3_000).fit(
         scaler.transform(features), labels, sample_weight=weights
@@ -291,7 +290,7 @@ def _logistic(
 
 
 def report(trained: Sequence[Example], tested: Sequence[Example], show: Callable[[str], None] = print) -> None:
-    """Print predicted and true probabilities on `tested`. Each world is judged by models trained on other worlds."""
+    """Print predicted probabilities and true shares on `tested`. Models that judge a project are trained without it."""
     sure, answered, certainties, helps = [], [], [], []
     for group in sorted({row.group for row in tested}):
         models = train([row for row in (*trained, *tested) if row.group != group])
@@ -317,7 +316,7 @@ def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float],
 
 
 def main() -> None:
-    """Print the report. With --save, train on all examples and write both models."""
+    """Print how reliable the models are on unseen projects. With --save, train both on all examples and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the behaviour sets")
     parser.add_argument("--save", action="store_true", help="train on everything and write the models")

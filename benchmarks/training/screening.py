@@ -4,7 +4,7 @@
 
 The models judge a text's memory type, its importance and whether to keep it. They learn from types.jsonl,
 conversations.jsonl and importance.jsonl in tests/data/training, and are measured on types*.jsonl and capture*.jsonl in
-the `--data` folder. --save writes them beside `ingest.screening.judge`. Needs scikit-learn and torch.
+the `--data` folder. --save writes the models to ingest/screening. Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ COURTESY = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """Features of a text, and its labels. A text with several labels may be classified as any of them."""
+    """Features of a text, and the labels that are right for it. Predicting any one of the labels counts as right."""
 
     features: FloatArray
     labels: tuple[str, ...]
@@ -63,7 +63,7 @@ class Example:
 class Message:
     """A labelled message of a conversation. keep: whether it is worth keeping; None if either answer is right.
 
-    types: the memory types that are right for it; empty for noise and for messages without types.
+    types: the memory types that are right for it; empty if it is not worth keeping or has no type labels.
     """
 
     role: str
@@ -83,7 +83,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Yield (author, language, memory types, text) for each labelled text of this repository and the folder `data`."""
+    """Yield (author, language, memory types, text) for each labelled text in this repository and, if given, `data`."""
     for row in rows_of(TEXTS / "types.jsonl"):
         yield OURS, row["lang"], (row["type"],), row["text"]
     for path in sorted(data.glob("types*.jsonl")) if data else ():
@@ -92,7 +92,7 @@ def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], st
 
 
 def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
-    """Yield (author, language, messages) for each labelled conversation of this repository and the folder `data`."""
+    """Yield (author, language, messages) for each labelled conversation in this repository and, if given, `data`."""
     for row in rows_of(TEXTS / "conversations.jsonl"):
         messages = [
             Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
@@ -110,7 +110,7 @@ def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]
 
 
 async def embeddings_of(texts: Sequence[str]) -> dict[str, Embedding]:
-    """The embedding of each text by the default encoder."""
+    """The embedding of each text, by text, from the configured encoder."""
     embedder = await open_embedder(read_settings())
     try:
         distinct = list(dict.fromkeys(texts))
@@ -123,7 +123,7 @@ async def embeddings_of(texts: Sequence[str]) -> dict[str, Embedding]:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The training examples for each model of a `Judge`. known: the embedding of each text."""
+    """Training examples for the screening models, a list for each model. known: the embedding of each text."""
 
     known: dict[str, Embedding]
     types: list[Example] = field(default_factory=list)
@@ -132,12 +132,15 @@ class Examples:
     targets: list[Target] = field(default_factory=list)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
-        """Add a text labelled with memory types. It counts as worth keeping unless `labels` has working memory."""
+        """Add a text with its memory types. Unless one is working memory, it is also added as a text worth keeping."""
         self.types.append(Example(read(text).features, labels))
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
-        """Add labelled messages. Noise counts as noise outside the conversation too, except long agent messages."""
+        """Add each labelled message, both with and without the messages before it.
+
+        Noise is also added as a text that stands alone, except long agent messages, which may be worth keeping alone.
+        """
         for message, place in places_of(messages, self.known):
             text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
             if keep is None:
@@ -158,7 +161,6 @@ class Examples:
             self._aim(text, message.types, answers)
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
-        """Add a text without a conversation, as written and in casual form. keep: None if that is unknown."""
         for written in dict.fromkeys((text, casual(text))):
             if keep is not None:
                 self.first.append(Example(read(written).features, ("keep" if keep else "noise",)))
@@ -172,7 +174,7 @@ class Examples:
 
 
 def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, MessagePosition]]:
-    """Yield each message with its position: its role, and the messages before and after. known: embeddings by text."""
+    """Yield each message with its position: its role, and the messages around it. known: embeddings by text."""
     before, typical = Conversation(), statistics.median(len(message.text) for message in messages)
     for at, message in enumerate(messages):
         following = [(later.role, later.text) for later in messages[at + 1 : at + 1 + AHEAD]]
@@ -181,7 +183,7 @@ def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Itera
 
 
 def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
-    """Fit a linear model with the L2 penalty 1 / `strength`. An example with n labels counts 1/n for each label."""
+    """Fit a linear classifier. strength: inverse L2 penalty. balanced: give all classes the same total weight."""
     rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
     model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)
@@ -193,7 +195,7 @@ def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = Fal
 
 
 def trained(examples: Examples) -> Judge:
-    """Train the models of a judge on `examples`, and its model of importance on importance.jsonl."""
+    """Train the screening models on `examples`. The model that rates importance is trained on importance.jsonl."""
     rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
     return Judge(
         types=fitted(examples.types, TYPES_STRENGTH),
@@ -216,7 +218,7 @@ def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterat
 
 
 def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Yield lines by author: share of useful messages kept, of noise dropped, and of messages with the right type."""
+    """Yield lines by author: share of useful messages kept, of noise dropped, of memory types predicted correctly."""
     worths: dict[str, list[tuple[bool, float]]] = {}
     right: dict[str, list[bool]] = {}
     for author, _, messages in conversations(data):
@@ -240,7 +242,7 @@ def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Itera
 
 
 def main() -> None:
-    """With --data, print the models' quality on texts of other authors. With --save, write the models."""
+    """Train the screening models. --data prints their quality on texts of other authors. --save writes the models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--save", action="store_true")

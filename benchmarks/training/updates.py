@@ -3,7 +3,7 @@
     python -m benchmarks.training.updates --data ../shared/data/behaviour [--save]
 
 Pairs come from tests/data/training/updates.jsonl and updates*.jsonl in the `--data` folder, each file by one author.
---save trains on all pairs and writes updates.npz beside `ingest.identity.judgement`. Needs scikit-learn.
+--save trains on all pairs and writes updates.npz to ingest/identity. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ REPLACES, CONTESTS = 0.5, 0.36
 class Pair:
     """A labelled pair of statements. related: whether `newer` changes `older`; None if unclear.
 
-    case: name of the example that has `newer`. stranger: whether the statements come from different examples.
+    case: name of the training example that `newer` is from. stranger: whether `older` is from another example.
     """
 
     older: str
@@ -61,7 +61,7 @@ class Pair:
 
 
 def authored() -> Iterator[Pair]:
-    """Yield pairs from the training file: each fact with all later texts, and unrelated later texts with each other."""
+    """Yield pairs from the training file: a fact and a later text, or two later texts that do not concern the fact."""
     for number, line in enumerate(TEXTS.read_text("utf-8").splitlines()):
         row = json.loads(line)
         case = f"authored {number}"
@@ -72,7 +72,7 @@ def authored() -> Iterator[Pair]:
 
 
 def labelled(path: Path) -> Iterator[Pair]:
-    """Yield all pairs of an earlier and a later statement, for each example in the evaluation file `path`."""
+    """Yield each pair of an earlier and a later statement in the same example, for all examples in the file `path`."""
     for line in path.read_text("utf-8").splitlines():
         case = json.loads(line)
         told = sorted(range(len(case["statements"])), key=lambda at: (case["statements"][at]["at"], at))
@@ -83,7 +83,7 @@ def labelled(path: Path) -> Iterator[Pair]:
 
 
 def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
-    """Whether statement `new` of the example `case` changes statement `old`; None if that is unclear."""
+    """Whether statement number `new` of the example `case` changes statement number `old`; None if that is unclear."""
     replaced = {int(key): value for key, value in case["replaced"].items()}
     if replaced.get(old) == new:
         return True
@@ -108,7 +108,7 @@ async def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
 
 @dataclass(slots=True, eq=False)
 class Author:
-    """The pairs of statements by one author, with the cosine similarity of each pair."""
+    """The labelled pairs of statements by one author. cosines: cosine similarity of each pair's statements."""
 
     name: str
     pairs: list[Pair]
@@ -116,7 +116,7 @@ class Author:
 
     @classmethod
     def of(cls, name: str, pairs: list[Pair]) -> Author:
-        """The author `name` with `pairs`, plus unrelated pairs: similar statements from different examples."""
+        """An author with `pairs`, and added pairs labelled unrelated: similar statements of different examples."""
         case_of = {text: pair.case for pair in pairs for text in (pair.older, pair.newer)}
         texts = list(case_of)
         vectors = asyncio.run(vectors_of(texts))
@@ -159,12 +159,12 @@ class Words:
         return found
 
     def telling(self, texts: Sequence[str]) -> dict[str, float]:
-        """For each text, the log odds, from its terms, that it reports a change to an earlier fact."""
+        """Log odds, by text, that the text reports a change to an earlier fact, judged from its terms."""
         return dict(zip(texts, (self.matrix(texts) @ self.weights + self.bias).tolist(), strict=True))
 
 
 def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
-    """For each newer text of `pairs`, whether any pair says that it changes an older text."""
+    """For each newer text, whether it changes the older text in any of the pairs that it is in."""
     found: dict[str, bool] = {}
     for pair in pairs:
         found[pair.newer] = found.get(pair.newer, False) or bool(pair.related)
@@ -172,7 +172,7 @@ def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
 
 
 def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
-    """For each newer text, the log odds that it reports a change, by a model trained without its example."""
+    """Log odds, by text, that a newer text reports a change, from a model trained without the text's own example."""
     case_of = {pair.newer: pair.case for pair in pairs}
     texts = tells(pairs)
     found: dict[str, float] = {}
@@ -186,7 +186,7 @@ def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
 
 @dataclass(slots=True, eq=False)
 class Trained:
-    """A trained model: weights of words, and boosted trees over features of pairs. names: names of these features."""
+    """A model that tells if a statement changes another: word weights, and trees over a pair's features `names`."""
 
     words: Words
     names: list[str]
@@ -194,7 +194,7 @@ class Trained:
 
     @classmethod
     def fit(cls, authors: Sequence[Author]) -> Trained:
-        """Train a model on the pairs of `authors`. The trees ignore pairs whose `related` is None."""
+        """Train a model on the pairs of `authors`. Its trees learn nothing from pairs whose `related` is None."""
         pairs = [pair for author in authors for pair in author.pairs]
         cosines = [cosine for author in authors for cosine in author.cosines]
         rows = evidence_of(pairs, cosines, held_out_telling(pairs))
@@ -212,14 +212,14 @@ class Trained:
         return cls(Words.fit(tells(pairs)), names, trees)
 
     def judged(self, author: Author) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """For each pair, the probability of a change, and whether its texts differ in just one number or time."""
+        """For each pair, the probability that `newer` changes `older`, and whether they differ in just one value."""
         telling = self.words.telling(list({pair.newer: None for pair in author.pairs}))
         rows = evidence_of(author.pairs, author.cosines, telling)
         probabilities = self.trees.predict_proba(np.array([[row[name] for name in self.names] for row in rows]))[:, 1]
         return probabilities, np.array([has_same_form(row) for row in rows])
 
     def save(self) -> None:
-        """Write the model as package data, weights of words as float16."""
+        """Write the model to the package data, as updates.npz. Word weights are stored as float16."""
         trees = [predictors[0].nodes for predictors in self.trees._predictors]  # noqa: SLF001 - has no public form
         nodes = max(map(len, trees))
         shape = (len(trees), nodes)
@@ -241,7 +241,7 @@ class Trained:
 
 
 def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[str, float]) -> list[dict[str, float]]:
-    """The features of each pair. telling: for each newer text, the log odds that it reports a change."""
+    """Features of each pair by name. cosines: similarity of each pair. telling: log odds of a change, by newer text."""
     parsed = {text: Statement.of(text) for pair in pairs for text in (pair.older, pair.newer)}
     return [
         features(parsed[pair.newer], parsed[pair.older], cosine, telling[pair.newer])
@@ -250,7 +250,7 @@ def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[s
 
 
 def report(train: str, author: Author, probabilities: NDArray[np.float64], same_form: NDArray[np.bool_]) -> str:
-    """A line of the printed table: precision and recall on the pairs of `author`. train: authors trained on."""
+    """A line: precision and recall. train: authors learnt from. same_form: whether a pair differs in only one value."""
     inside = np.array([pair.related is not None and not pair.stranger for pair in author.pairs])
     related = np.array([bool(pair.related) for pair in author.pairs])[inside]
     seen = probabilities[inside] >= CONTESTS
@@ -265,7 +265,7 @@ def report(train: str, author: Author, probabilities: NDArray[np.float64], same_
 
 
 def main() -> None:
-    """For each author, print the quality of a model trained on the others. With --save, write a model of all."""
+    """For each author, print how well a model trained on the others judges. --save writes one trained on all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")
