@@ -130,7 +130,7 @@ class RetrieveAnswer(Answer):
         return context if isinstance(context, str) else "\n".join(message.content for message in context)
 
     def counted(self, model_tokens: int | None) -> RetrieveAnswer:
-        """The same answer with `model_tokens`, its size by the count of the model's provider; unchanged if None."""
+        """The same answer with the context's size as the model's provider counts it; unchanged if this is None."""
         if model_tokens is None:
             return self
         return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})

@@ -67,7 +67,7 @@ class RetrieverParts:
 
     tokenizers: by name. counter: asks a model's provider for token counts. live: store of live working memory, if any.
     use_counts, receipts: queue use counts and receipts, which are written later. on_timings: called at the end of each
-    retrieval. adjust: changes the candidates before they are ranked, which replays of receipts need.
+    retrieval. adjust: changes the candidates before they are ranked, to replay a receipt.
     """
 
     store: MemoryStore
@@ -105,8 +105,8 @@ class StageTimings:
 class _Ranking:
     """What to rank for one request: where to search, and how to score.
 
-    filters: by memory type. ended: filters for memories that are no longer valid, which a receipt lists; None if no
-    receipt is wanted. with_copies: whether to rank copies of live working items that are in the memory store.
+    filters: filter of the memories to search, by memory type. ended: filters for memories no longer valid, which a
+    receipt lists; None if no receipt is wanted. with_copies: whether to rank the store's copies of live working items.
     """
 
     scope: Scope
@@ -122,7 +122,7 @@ class _Ranking:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """Result of a ranking. ended: memories that are no longer valid. degraded: names of parts that did not respond."""
+    """Result of a ranking. ended: memories no longer valid, for the receipt. degraded: parts that did not respond."""
 
     candidates: RankedCandidates
     ended: Candidates
@@ -181,7 +181,7 @@ class Retriever:
         return await self.record(await self.context(scope, request))
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Queue the receipt and the use counts of a context that is sent to the caller; return its answer."""
+        """Queue the receipt and the use counts of a finished retrieval; return its answer, with the receipt's id."""
         scope, request = retrieval.scope, retrieval.request
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
         if request.as_of is None:
@@ -216,8 +216,8 @@ class Retriever:
     ) -> Retrieval:
         """Retrieve a context without counting uses or recording a receipt.
 
-        with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: see
-        `settle`.
+        with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: share by
+        which the model counts more tokens than its tokenizer, at least.
         """
         timings, as_of = StageTimings(), self._as_of(request)
         settled = settle(request, self._parts.models(), least_margin)
@@ -267,7 +267,7 @@ class Retriever:
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
-        """Read those of the LINKING_HITS best hits that have links to other memories; return them by id."""
+        """Read the hits that have links to other memories, among the LINKING_HITS best; return them by id."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
@@ -278,7 +278,7 @@ class Retriever:
     async def _with_linked(
         self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, links: Mapping[str, float]
     ) -> Candidates:
-        """Add to `candidates` the memories in `links` that the search did not find but the filters accept."""
+        """Add to `candidates` the missing memories whose ids are keys of `links`, if the filters accept them."""
         missing = set(links) - set(candidates.ids.astype(np.str_).tolist())
         if not missing:
             return candidates
@@ -289,7 +289,7 @@ class Retriever:
         return Candidates.joined([candidates, linked])
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
-        """The times that the query names; for "after the move", by the time of the memory that best matches "move"."""
+        """The times that the query names. For "after the move", the memory that best matches "move" gives the date."""
         reference = event_reference(ranking.request.query)
         if reference is None or not ranking.weights["time"]:
             return time_windows(ranking.request.query, ranking.as_of)
@@ -309,7 +309,7 @@ class Retriever:
         return _QueryVectors(embedded.dense, sparse, embedded.tokens)
 
     async def _candidates(self, ranking: _Ranking, vectors: _QueryVectors) -> tuple[Candidates, Candidates]:
-        """Search the store, in one request, for candidates and for the nearest memories that are no longer valid."""
+        """Search the store for candidates and, for the receipt, the nearest memories that are no longer valid."""
         if vectors.dense is None and vectors.sparse is None:
             return Candidates.of([]), Candidates.of([])
         search = CandidateSearch(ranking.filters, vectors.dense, vectors.sparse, ranking.depth, vectors.tokens)
@@ -344,7 +344,8 @@ async def _filled(
 ) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
     """Fill the budget without hits whose text another hit contains; return writer, chosen hits, and texts by id.
 
-    Each hit removed makes room for more hits, so this is repeated. A hit stays if the one with its text no longer fits.
+    Removing a hit makes room for others, so the budget is filled again. If the hit that contains its text then no
+    longer fits, the removed hit comes back.
     """
     filled, repeats, lost = list[tuple[ContextWriter, Fills]](), dict[str, str](), set[str]()
     for _ in range(MAX_FILLS):

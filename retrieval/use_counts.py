@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class UseCounts:
-    """Collects uses, each a memory shown in a context, and writes them by namespace. lost: uses not written."""
+    """Queues uses of memories (each time that a context shows one) and writes them later. lost: uses not written."""
 
     store: MemoryStore
     period_s: float = PERIOD_S
@@ -56,7 +56,7 @@ class UseCounts:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[UseCounts]:
-        """Write queued uses in the background while the `with` block runs, and the rest when it ends."""
+        """Write queued uses of memories during the `with` block, in the background; write the remaining at its end."""
         task = asyncio.create_task(self._write_for_ever())
         try:
             yield self
@@ -66,7 +66,7 @@ class UseCounts:
             await self.write()
 
     async def write(self) -> None:
-        """Write all queued uses. A failure is logged and added to `lost`; it is not raised."""
+        """Write all queued uses of memories. A failed write is logged and counted in `lost`, and not raised."""
         while self._waiting:
             await self._write_next()
 
@@ -114,7 +114,7 @@ class LiveUses:
             task.add_done_callback(self._tasks.discard)
 
     async def noted(self) -> None:
-        """Wait until all uses noted so far are written."""
+        """Wait until all uses that were passed to `note` so far are written."""
         await asyncio.gather(*self._tasks)
 
     async def _touch(self, items: LiveItemStore, scope: Scope, ids: Sequence[str], at: datetime) -> None:

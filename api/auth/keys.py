@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class BadKeys(RemembrancerError):
-    """The file of listed or of created keys cannot be used. The message says why, and never contains a key."""
+    """The operator's keys file or the file of created keys cannot be used. The message never contains a key."""
 
 
 class Role(StrEnum):
@@ -82,7 +82,7 @@ class Caller:
     """The caller of an HTTP call, as its API key identifies it: tenant and role.
 
     key_id: start of the key's hash, used in limits and logs; empty in a service without keys. agents: the agents that
-    the caller may act as; empty for any agent. namespace: see `KeyRights`.
+    the caller may act as; empty for any agent. namespace: default for an MCP client's calls that name no namespace.
     """
 
     tenant: str
@@ -105,14 +105,14 @@ class Caller:
         return agent_id
 
     def required_agent(self, agent_id: str | None) -> str | None:
-        """Like `agent`, but raises InvalidRequest if the key names several agents and `agent_id` is None."""
+        """The agent that a call acts as (see `agent`). Raises InvalidRequest if it must name one of several agents."""
         acting = self.agent(agent_id)
         if self.agents and acting is None:
             raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path="agent_id")
         return acting
 
     def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:
-        """The scope that a call may read and write. acting: the agent that `agent` returned for the call, or None."""
+        """The scope that a call may read and write. acting: the agent that the call acts as; None if it names none."""
         agents = self.agents if acting is None else (acting,) if self.agents else ()
         return Scope(self.tenant, namespace, session_id, acting, agents)
 

@@ -41,7 +41,7 @@ SWEEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LiveServices:
-    """The services that keep state for a limited time, in Redis. items: store of working memory, also for retrieval."""
+    """The services that keep state in Redis for a limited time. items: the store of working memory."""
 
     items: RedisWorking
     working: WorkingMemory

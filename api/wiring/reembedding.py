@@ -25,7 +25,7 @@ def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
 
 
 def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
-    """Settings for the store on the Qdrant server at `url`. fingerprint, dimensions: those of the vectors' encoders."""
+    """Settings for the store on the Qdrant server at `url`. fingerprint: of the encoders that make its vectors."""
     # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
@@ -51,10 +51,11 @@ class Reembedding:
     sparse: Bm25Encoder
 
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
-        """Embed every memory and keyed item again; return their number by collection.
+        """Embed every memory and keyed item (a JSON value under a key) again; return their number by collection.
 
-        stop_engine: whether to stop the embedded engine meanwhile, because a service is running. Raises Conflict if
-        this service uses a Qdrant server, and the errors of `memtypes.stores.edge.rebuild`.
+        stop_engine: whether to stop the engine process of an embedded store first; if False, StoreInUse is raised if it
+        runs. Raises Conflict if it is True and the store is on a Qdrant server, InvalidRequest if there is no store,
+        and Unavailable.
         """
         fingerprint = store_fingerprint(self.embedder, self.sparse)
         if self.settings.qdrant_url is not None:

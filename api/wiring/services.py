@@ -171,7 +171,7 @@ def local_panel(store: MemoryStore) -> Panel:
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
     """A panel of the configured reviewers, which vote on whether a text is worth storing.
 
-    If an endpoint is configured, it rates importance, relevance or both; local reviewers rate the rest, and novelty.
+    An LLM endpoint, if configured, rates importance, relevance or both; built-in reviewers rate the rest and novelty.
     """
     if settings.reviewer_url is None:
         return local_panel(store)
@@ -242,7 +242,7 @@ def erasable_stores(
 def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:
     """The job that deletes expired memories and, if so configured, forgets, promotes and compacts others.
 
-    It works for the default tenant and all tenants with an API key. Empty if upkeep is off.
+    It works for the default tenant and all tenants with an API key. If upkeep is off, no job is returned.
     """
     every_s = settings.upkeep_minutes * 60.0
     if not every_s:

@@ -45,7 +45,10 @@ class Piece:
 
 @dataclass(slots=True)
 class TurnsPart:
-    """The part of a thread's context that shows turns, newest first. Tokens of a turn are counted only when needed."""
+    """The part of a thread's context that shows turns, newest first. Tokens of a turn are counted only when needed.
+
+    turns: for each, the position of its thread (0 for the oldest ancestor), the thread's id, and the turn.
+    """
 
     turns: Sequence[tuple[int, str, Turn]]
     tokenizer: Tokenizer

@@ -56,7 +56,7 @@ _FORMER = re.compile(
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
     """Whether `query` asks for tasks, for how something is done, or for anything else, by a trained model.
 
-    OTHER without a vector, or for an encoder that the model was not trained for (`benchmarks.training.wishes`).
+    Returns OTHER if there is no vector, or if it is from an encoder for which the model was not trained.
     """
     model = _model()
     if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:
@@ -66,7 +66,7 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:
-    """Features of a query for the model of `wish_of`: its dense vector, and counts of hashed words and word pairs."""
+    """Features from which a model tells what a query asks for: its vector, and counts of hashed words and pairs."""
     words = ["^", *_WORD.findall(query.lower()), "$"]
     terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words))]
     return np.concatenate([vector, hashed(terms, _BUCKETS)]).astype(np.float32)

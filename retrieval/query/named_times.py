@@ -36,7 +36,7 @@ _EVENT_RELATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EventReference:
-    """A time that a query names relative to an event, such as "the week after the move". event: "move" in this case."""
+    """A time that a query names relative to an event, such as "the week after the move"; `event` is then "move"."""
 
     event: str
     _relation: re.Match[str]
@@ -71,7 +71,7 @@ def names_time(query: str) -> bool:
 
 
 def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
-    """Each time named in `text` as a window, with the position of its words. Later patterns skip words already read."""
+    """Yield (position, window) for each time named in `text`. Later patterns skip the words that earlier ones read."""
     for pattern, reader in READERS:
         spans: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
@@ -87,9 +87,10 @@ def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
 
 
 def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """Change `window` by the words at the end of `before`, such as "two weeks after" or "since".
+    """Change the window of a named time by words before it in the query, such as "two weeks after" or "since".
 
-    Returns the length of words such as "two weeks after", or 0 for all others, and the changed window.
+    before: the text before the named time. Returns the length of words such as "two weeks after", or 0 for all others,
+    and the changed window.
     """
     relation = _RELATION.search(before)
     if relation is not None:
@@ -99,7 +100,7 @@ def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Windo
 
 
 def _opened(word: str, window: Window, as_of: datetime) -> Window:
-    """The time from `window` to now for the words "since" and "after"; else ("before") from the year 1 to `window`."""
+    """The time from `window` to now for "since" and "after"; for "before" and its like, from the year 1 to `window`."""
     if word in ("since", "after"):
         return Window(window.start if word == "since" else window.end, max(window.end, as_of))
     return Window(_BEGINNING, window.start if word == "before" else window.end)
@@ -108,8 +109,8 @@ def _opened(word: str, window: Window, as_of: datetime) -> Window:
 def _related(relation: re.Match[str], anchor: Window) -> Window:
     """The time that `relation` ("two weeks before", "the last week of") names relative to `anchor`.
 
-    A time before or after `anchor` includes `anchor`, because what happened before an event is often told only then.
-    Raises ValueError or OverflowError for times beyond the calendar.
+    A time before or after `anchor` includes `anchor`, because people often mention an earlier event only then. Raises
+    ValueError or OverflowError for times beyond the calendar.
     """
     joint = relation["side"] or relation["joint"]
     if joint == "of" or (joint == "on" and _first_day(relation) is None):
@@ -157,6 +158,6 @@ def _length(relation: re.Match[str]) -> timedelta:
 
 
 def _rounding(relation: re.Match[str]) -> timedelta:
-    """Half a week, month or year if `relation` counts in these, because people round them; 0 if it counts in days."""
+    """Tolerance for rounded times: half a unit if `relation` counts weeks, months or years; 0 if it counts days."""
     unit = relation["unit"] or relation["period"]
     return timedelta(days=DAYS_PER_UNIT[unit]) / 2 if unit in ("week", "month", "year") else timedelta(0)

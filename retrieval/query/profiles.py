@@ -81,7 +81,7 @@ def _adapted(weights: dict[str, float], query: str) -> dict[str, float]:
 
 
 def _with_share(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
-    """`weights` changed so that `signal` has `share` of their sum; the other weights shrink in proportion."""
+    """Multiply all weights by 1 - `share`, then add `share` to the weight of `signal`."""
     changed = {name: weight * (1.0 - share) for name, weight in weights.items()}
     changed[signal] += share
     return changed

@@ -41,9 +41,9 @@ OversizeChoice: TypeAlias = Annotated[
 
 
 def both_ends(text: str, most: int) -> str:
-    """`text` as a query: a text of over `most` characters is cut to the whole words at its beginning and at its end.
+    """`text` as a query: a text of over `most` characters is cut to whole words at its beginning and at its end.
 
-    Half a word could be half a secret, which redaction does not recognise.
+    Words are not cut, because redaction does not recognise half a secret.
     """
     text = text if len(text) <= most else text.strip()
     if len(text) <= most:
@@ -56,8 +56,8 @@ def both_ends(text: str, most: int) -> str:
 class RankedRequest(Model):
     """The fields that search and retrieve requests have in common.
 
-    session_id: the current session, whose private memories are found, too. weights: weights of signals instead of those
-    of the profile. Signals that it omits get 0. as_of: the instant to ask about, now by default. floor: minimum
+    session_id: the current session, whose private memories are found, too. weights: weights of signals, used instead of
+    the profile's; signals without one get 0. as_of: the instant to ask about, now by default. floor: minimum
     probability that a hit helps to answer the query.
     """
 
@@ -118,7 +118,7 @@ AnyBudget: TypeAlias = Annotated[
 class RetrieveRequest(RankedRequest):
     """A request for a context of memories within a token budget.
 
-    working_budget: tokens for working memory, on top of `budget`. include_due: show due tasks even below the floor.
+    working_budget: tokens for working memory, on top of `budget`. include_due: show due tasks even below the `floor`.
     """
 
     floor: Floor = DEFAULT_FLOOR
@@ -147,8 +147,8 @@ class RetrieveRequest(RankedRequest):
 class SettledRequest:
     """A request whose tokenizer and budgets `settle` has filled in.
 
-    total: budget for long-term memories by the model's own count. margin: share by which the model may count more
-    tokens than the tokenizer.
+    total: tokens for long-term memories, as the model itself counts them. margin: share by which the model may count
+    more tokens than the tokenizer.
     """
 
     request: RetrieveRequest
@@ -159,9 +159,9 @@ class SettledRequest:
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
-    A tokenizer that the request names is used without a margin. If the model's own tokenizer is not available, a
-    similar one is used, and budgets are reduced by a margin: the share by which the model may count more tokens.
-    least_margin: minimum margin, for a model that was seen to count more.
+    If the request names a tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not
+    available, a similar one is used, and budgets are reduced by a margin: the share by which the model may count more
+    tokens. least_margin: minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
@@ -184,7 +184,7 @@ def reduced(tokens: int, margin: float) -> int:
 
 
 def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget. A missing total becomes the memories' part of the model's context window, if known."""
+    """The request's budget. Without a total, this is the part for memories of the model's context window, if known."""
     budget = request.allowance
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set

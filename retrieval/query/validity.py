@@ -39,9 +39,10 @@ def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
     """For each memory type that a context may contain, the filter of its memories.
 
-    Completed and cancelled intentions are left out unless the request filters by status. Working memory is included,
-    without cleared items, if include_working is true and working_budget above 0. Replaced memories are included if the
-    query asks for a former state ("What was the limit before?"). Raises InvalidRequest for a malformed filter.
+    Completed and cancelled intentions are left out unless the request filters by status. Working memory, except items
+    that were cleared, is included if include_working is true and working_budget above 0. Memories that newer ones
+    replaced are included if the query asks for a former state ("What was the limit before?"). Raises InvalidRequest for
+    a malformed filter.
     """
     callers = _callers_filter(request)
     where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
@@ -54,7 +55,7 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
 
 def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """For each long-term type, a filter for memories that contexts leave out: expired or replaced at `as_of`."""
+    """For each long-term type, a filter for memories that had expired or been replaced by newer ones at `as_of`."""
     ended: Filter = Compare("expires_at", Op.LTE, as_of)
     callers = _callers_filter(request)
     if not (_names(callers, "state") or asks_for_former(request.query)):
@@ -63,14 +64,14 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 
 
 def valid_at(as_of: datetime) -> Filter:
-    """Filter for memories valid at `as_of`: begun, not expired, and not replaced (or replaced, then restored)."""
+    """Filter for memories valid at `as_of`: begun, not expired, and not replaced by newer ones (or restored since)."""
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 
 def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
     """Filter for memories that are valid at `as_of` and match the `filters` of the request.
 
-    Replaced memories match, too, if with_replaced is true or `filters` has a condition on `state`.
+    Memories that newer ones replaced match, too, if with_replaced is true or `filters` has a condition on `state`.
     """
     callers = _callers_filter(request)
     if not (with_replaced or _names(callers, "state")):

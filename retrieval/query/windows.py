@@ -61,7 +61,7 @@ def _iso_date(match: re.Match[str], _: datetime) -> Window:
 
 
 def _date(match: re.Match[str], as_of: datetime) -> Window:
-    """The day that a date names; without a year, the latest such day up to today."""
+    """The day of a date such as "3 May"; without a year, the latest such day that is not after today."""
     month, day = month_of(match["month"]), int(match["day"])
     past = (month, day) <= (as_of.month, as_of.day)
     year = int(match["year"]) if match["year"] else as_of.year - (not past)
@@ -113,7 +113,7 @@ def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _ago(match: re.Match[str], as_of: datetime) -> Window:
-    """The time around "two weeks ago": half a unit to either side, at least a day, because people round."""
+    """The window around "two weeks ago": half the unit, a week, to each side, at least a day, because people round."""
     length = timedelta(days=DAYS_PER_UNIT[match["unit"]])
     middle = as_of - int(number_of(match["count"])) * length
     half = max(length / 2, DAY)

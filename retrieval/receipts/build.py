@@ -50,8 +50,9 @@ OTHERS_LISTED = 32
 class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
-    embedder: fingerprint of the embedder. ended: memories that were superseded or had expired at `as_of`. shown:
-    memories in the context, working memory first.
+    as_of: the time that the request asks about. weights: of the ranking signals. embedder: fingerprint of the embedder.
+    ended: memories that had expired or were superseded at that time. shown: memories in the context, working memory
+    first.
     """
 
     scope: Scope
@@ -70,8 +71,8 @@ class Retrieval:
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
     """Build the JSON object of a receipt, without the members that link it to the previous receipt.
 
-    It lists the LISTED best hits, the hits in the context, the working items, the memories in `retrieval.ended`, and
-    the OTHERS_LISTED best of the other candidates (duplicates of hits, or below a threshold).
+    It lists the LISTED best hits, the hits in the context, the working items, the nearest memories that are no longer
+    valid, and the OTHERS_LISTED best of the other candidates (duplicates of hits, or below a required minimum).
     """
     hits = _HitColumns.of(retrieval)
     metadata = retrieval.answer.metadata
@@ -119,7 +120,7 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """Describe the filled budget `part` by the members of `FillTerms`, so that it can be filled again.
+    """Describe how the budget `part` was filled, as the members of `FillTerms`, so that a check can fill it again.
 
     listed: for each hit, in order of rank, whether the receipt lists it.
     """
@@ -147,7 +148,7 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _offered_first(ranks: NDArray[np.int64]) -> list[int]:
-    """Ranks of hits that were offered to a budget before better hits. ranks: of all hits, in the order of offer."""
+    """The beginning of `ranks` (hits in the order offered to a budget), up to the last hit before a better one."""
     descents = np.flatnonzero(ranks[:-1] > ranks[1:])
     return ranks[: descents[-1] + 1].tolist() if len(descents) else []
 
@@ -158,7 +159,7 @@ class _HitColumns:
 
     listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups: index
     in `headings` of the day heading above its entry; -1 for none. places: its index among the working items; -1 for
-    other types. fits: whether the tokens that the budget has left are enough for it.
+    other types. fits: whether its entry would fit into the tokens that its budget has left.
     """
 
     listed: NDArray[np.bool_]
@@ -255,7 +256,7 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
-    """Receipt rows of the OTHERS_LISTED best candidates that are not hits: duplicates of hits, or below a threshold."""
+    """Receipt rows of the OTHERS_LISTED best candidates that are not hits: duplicates, or below a required minimum."""
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
         row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD
@@ -304,7 +305,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
 
 
 def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
-    """The members of `UnlistedCandidates`: number, outcomes and use counts of candidates that have no receipt row."""
+    """Number, outcomes and use counts of the candidates without a receipt row: the members of `UnlistedCandidates`."""
     unlisted_hits = ~hits.listed
     count = int(unlisted_hits.sum())
     fitting = int((unlisted_hits & hits.fits).sum())

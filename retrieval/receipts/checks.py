@@ -53,9 +53,9 @@ TokenCounter = Callable[[str], int]
 class ReceiptContents:
     """The texts behind a receipt, as far as they are available.
 
-    entries: rendered entries of the candidates, by memory id. context: as it was sent. changed: ids of memories that
-    were changed or removed since the receipt was made, whose entries are not checked. previous: the receipt before
-    this one in the chain.
+    entries: the candidates' texts as a context shows them, by memory id. context: as it was sent. changed: ids of
+    memories that were changed or removed since the receipt was made; their entries are not checked. previous: the
+    receipt before this one in the tenant's hash chain.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class ReceiptContents:
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
     """Verify the receipt `raw`: its hash, scores and budgets, and the texts and the previous receipt in `contents`.
 
-    count: counts the tokens of an entry. None, for a tokenizer that is not available, skips this check.
+    count: counts the tokens of an entry; None if the tokenizer is not available, which skips this check.
     """
     try:
         receipt = Receipt.model_validate(raw, strict=False)
@@ -192,7 +192,7 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
-    """Check the tokens of each memory type and the outcome of every hit, by filling both budgets again."""
+    """Check the tokens and the outcomes of all hits, by filling the long-term and the working budget again."""
     offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
     first = {rank: place for place, rank in enumerate(receipt.long_term.first)}
     by_rank = sorted((one for one in offered if one.place is None), key=lambda one: one.rank or 0)
@@ -213,7 +213,7 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """Fill a budget again by the terms in a receipt. candidates: in the order in which they were offered."""
+    """Fill a budget again as `terms` of the receipt say. candidates: in the order in which they were offered."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
     intent = (terms.task_like, terms.how_to)
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
@@ -233,7 +233,7 @@ def _differing(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
 
 
 def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
-    """Yield faults: outcomes that do not follow from the refilled budget, and types with more tokens than it allows."""
+    """Yield faults: outcomes that differ from those in the budget filled again, and types with too many tokens."""
     chosen = {entry.rank for entry in refilled.chosen}
     for candidate in candidates:
         included = CandidateOutcome.INCLUDED

@@ -84,8 +84,9 @@ async def list_receipts(
 ) -> ReceiptPage:
     """List the newest receipts of a namespace that `wanted` accepts, at most `limit`; None accepts all.
 
-    At most MAX_SCANNED receipts are read, all older than the receipt with the id `before`, if given. If the scope is
-    bound to agents, only receipts of their retrievals are listed. Raises Unavailable if the store is away.
+    At most MAX_SCANNED receipts are read. before: id of a receipt; only older ones are listed. If the caller may act
+    only as certain agents, only receipts of these agents' retrievals are listed. Raises Unavailable if the store does
+    not respond.
     """
     listed: list[ListedReceipt] = []
     scanned, since = 0, None

@@ -42,9 +42,9 @@ class ReceiptBudgets(ReceiptPart):
 class FillTerms(ReceiptPart):
     """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens used by each type.
 
-    The tokens that a type needs are computed from a number of best candidates. sight: how many of these the receipt
-    lists. unlisted: tokens, by type, that the others of these need. due_tokens: tokens of due tasks. first: ranks of
-    tasks that were offered to the budget before better hits, in the order of the offer.
+    The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
+    unlisted: tokens, by type, that the rest of these need. due_tokens: tokens of due tasks. first: ranks of the
+    candidates offered to the budget first, up to the last that comes before a better one, as a due task may.
     """
 
     total: int
@@ -67,11 +67,11 @@ class FillTerms(ReceiptPart):
 class ReceiptCandidate(ReceiptPart):
     """A candidate of the retrieval and its outcome.
 
-    rank: None if it is not a hit. tokens: size of its entry. counted: False if no budget was offered this entry, so
-    that tokens is the count stored with the memory. allowed, whole: of an entry that was cut, its maximum tokens and
-    its tokens before the cut. group: day heading above its entry. place: its position among the working items. due:
-    whether it is a task that is overdue or due that day. of: id of the hit that it duplicates. since: when it was
-    superseded or expired. certainty: probability that it helps to answer the query.
+    rank: place among the hits; None if it is not a hit. tokens: size of its entry in a context. counted: False if this
+    is the count stored with the memory, because no budget was offered the entry. allowed, whole: if the entry was cut,
+    its maximum tokens and its tokens before the cut. group: day heading above its entry. place: its position among the
+    working items. due: whether it is a task that is overdue or due that day. of: id of the hit that it duplicates.
+    since: when it was superseded or expired. certainty: probability that it helps to answer the query.
     """
 
     id: str
@@ -95,18 +95,18 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """How often memories were used, if ever. ids: the first SHORT_ID characters of each memory's id, as one text."""
+    """How often memories were used, without unused ones. ids: first SHORT_ID characters of each id, joined."""
 
     ids: str
     counts: list[int]
 
     def by_short_id(self) -> dict[str, int]:
-        """The counts by the first SHORT_ID characters of each memory's id."""
+        """Map the first SHORT_ID characters of each memory's id to its use count."""
         return {self.ids[SHORT_ID * index :][:SHORT_ID]: count for index, count in enumerate(self.counts)}
 
 
 class UnlistedCandidates(ReceiptPart):
-    """Candidates that a receipt counts but does not list."""
+    """Summary of the candidates that a receipt does not list one by one."""
 
     count: int
     outcomes: dict[CandidateOutcome, int]
@@ -114,7 +114,7 @@ class UnlistedCandidates(ReceiptPart):
 
 
 class Receipt(ReceiptPart):
-    """Record of how the context of one retrieval was made; sealed by hashes in a chain of receipts."""
+    """Record of how the context of one retrieval was made, with its hash and that of the tenant's previous receipt."""
 
     id: str
     version: Literal[1]
@@ -167,10 +167,10 @@ class ReceiptChange(Answer):
 
 
 class ReplayAnswer(Answer):
-    """The result of repeating a receipt's retrieval.
+    """The result of repeating the retrieval that a receipt records.
 
-    identical: whether the context is the same to the byte. changes: the differences if it is not. behind: differences
-    that an identical context does not show, such as the score of a memory that is not in it.
+    identical: whether the context is the same to the byte. changes: the differences if it is not. behind: if it is
+    identical, differences that it does not show, such as the score of a memory that is not in it.
     """
 
     identical: bool

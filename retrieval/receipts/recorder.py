@@ -1,9 +1,9 @@
 """Records receipts in the background, so that answers do not wait for a disk.
 
-An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. Only while
-the store may be away does an answer wait for the write, so that it can report a missing receipt. Callers that read a
-receipt wait until it is written. Queued receipts are lost if the process is killed; the hash chain of the others stays
-valid.
+An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. Only if
+the store may not respond does an answer wait for the write, so that it can report a missing receipt. Callers that read
+a receipt wait until it is written. Queued receipts are lost if the process is killed; the hash chain of the others
+stays valid.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ReceiptRecorder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
-    """A queued receipt. promised: whether its id is sent to the caller before the write. written: its success."""
+    """A queued receipt. promised: whether its id is sent before the write. written: whether the write succeeded."""
 
     tenant: str
     id: str
@@ -118,7 +118,7 @@ class ReceiptQueue(ReceiptStore):
         self._closing = False
 
     async def put(self, tenant: str, receipt_id: str, build: BuildReceipt) -> None:
-        """Queue the receipt that `build` returns. Raises Unavailable if the queue is full or the store is away."""
+        """Queue a receipt, which `build` makes later. Raises Unavailable if the queue stays full or the store fails."""
         await self._wait_for_room()
         waiting = _WaitingReceipt(tenant, receipt_id, build, self._in_touch())
         self._queue.append(waiting)
@@ -129,19 +129,19 @@ class ReceiptQueue(ReceiptStore):
             raise Unavailable("the store of receipts does not answer")
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Write `receipts` after the tenant's queued receipts; return them sealed."""
+        """Write `receipts` after the tenant's queued ones; return them sealed, that is, linked by hashes."""
         await self._settled(tenant)
         return await self._store.append(tenant, receipts)
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """The JSON text of a receipt, waiting if it is queued; None if unknown. Raises Unavailable if it was lost."""
+        """The JSON text of a receipt, once it is written; None if unknown. Raises Unavailable if its write failed."""
         waiting = self._pending.get((tenant, receipt_id))
         if waiting is not None and not await waiting.within(RETRY_S * RETRIES):
             raise Unavailable("the receipt could not be written")
         return await self._store.get(tenant, receipt_id)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """The JSON texts of the namespace's newest receipts (older than `before`, if given), queued ones included."""
+        """JSON texts of the namespace's newest receipts, queued ones too; with `before`, those older than this id."""
         await self._settled(scope.tenant)
         return await self._store.latest(scope, limit, before)
 
@@ -167,7 +167,7 @@ class ReceiptQueue(ReceiptStore):
             await self._writer
 
     async def _wait_for_room(self) -> None:
-        """Wait for room in the queue. Raises Unavailable if that takes too long, and at once if the store is away."""
+        """Wait for room in the queue. Raises Unavailable after a while, or at once if the store does not respond."""
         if not self._away and not self._room.locked():
             await self._room.acquire()
             return

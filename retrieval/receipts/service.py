@@ -114,8 +114,8 @@ class Receipts:
 def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
     """Render the entries and the context of `receipt` again from the memories as they are now.
 
-    An entry is left out as changed if its hash differs from the one in the receipt. A candidate that was not shown has
-    no such hash; its entry is left out if the memory was written since.
+    An entry is left out if its hash is not the recorded one, or, for a candidate that was not shown and thus has no
+    hash, if its memory was written since. The context is rendered only if all entries in it are unchanged.
     """
     request, began = RetrieveRequest.model_validate(receipt.request), min(receipt.as_of, receipt.created_at)
     renderer = Renderer(LAYOUTS[request.format], tokenizer)
@@ -137,7 +137,7 @@ _INCLUDED = CandidateOutcome.INCLUDED
 
 
 def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
-    """Sort key of candidates: working items by their place, then tasks that were due, then all others by rank."""
+    """Sort key for the order of the context: working items by place, then tasks that were due, then others by rank."""
     if candidate.place is not None:
         return (0, False, candidate.place)
     return (1, not candidate.due, candidate.rank or 0)
@@ -195,7 +195,7 @@ def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
 def _differences(
     then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (name, earlier value, later value) of each field that differs, such as "score".
+    """Yield (name, earlier value, later value) of each field, such as "score", in which a replay differs.
 
     A candidate that only one receipt lists counts as different if it was in a context or its memory was removed.
     """
