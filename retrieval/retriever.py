@@ -216,8 +216,8 @@ class Retriever:
     ) -> Retrieval:
         """Retrieve a context without counting uses or recording a receipt.
 
-        with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: share by
-        which the model counts more tokens than its tokenizer, at least.
+        with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: minimum
+        share by which the model is taken to count more tokens than its tokenizer does.
         """
         timings, as_of = StageTimings(), self._as_of(request)
         settled = settle(request, self._parts.models(), least_margin)
@@ -344,8 +344,7 @@ async def _filled(
 ) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
     """Fill the budget without hits whose text another hit contains; return writer, chosen hits, and texts by id.
 
-    Removing a hit makes room for others, so the budget is filled again. If the hit that contains its text then no
-    longer fits, the removed hit comes back.
+    This is repeated, as each removal makes room. A removed hit comes back if the hit with its text no longer fits.
     """
     filled, repeats, lost = list[tuple[ContextWriter, Fills]](), dict[str, str](), set[str]()
     for _ in range(MAX_FILLS):
