@@ -87,7 +87,7 @@ def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
 
 
 def _origin(name: str | None) -> Format | None:
-    """The format that `--from` names; None without this option or for "auto". An unknown name ends the program."""
+    """The export format that `--from` names; None if that is "auto" or absent. An unknown name ends the program."""
     if name is None or name == AUTO:
         return None
     if name not in EXPORTS:

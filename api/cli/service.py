@@ -37,7 +37,7 @@ class Place:
 
     @property
     def destination(self) -> str:
-        """Text that identifies the service or store. Journals of imports record under it what was sent there."""
+        """Text that identifies the service or store, under which import journals record what has been sent to it."""
         if self.url:
             return f"{self.url} {hashlib.sha256((self.key or '').encode()).hexdigest()[:12]}"
         return f"{self.settings.data_dir.absolute()} {self.settings.qdrant_url or ''} {self.tenant}"

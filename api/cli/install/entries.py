@@ -253,7 +253,7 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """An empty `Prior`: the record of the installation has the text that `insert` replaces."""
+        """An empty `Prior`, because no single values are replaced: the installation's record has the whole old text."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:

@@ -24,7 +24,7 @@ from memtypes.stores.files import PRIVATE, replace_file
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A client's settings file and the entries to put into it. private: it has a key, so only its owner may read it."""
+    """A client's settings file and the entries to put into it. private: let only its owner read it, for its key."""
 
     path: Path
     entries: Entries
@@ -149,8 +149,8 @@ class SettingsFiles:
     ) -> str | None:
         """`text` without this program's entries; None if nothing is left, so that the file is to be removed.
 
-        record: record of the last installation, which says how to undo it; None if there is none. prior: used without a
-        record: what the file had where the entries are now; None if unknown.
+        record: record of the last installation, which says how to undo it; None if there is none. prior: used if
+        there is no record: what the entries in the file replaced; None if unknown.
         """
         if text is None:
             return None

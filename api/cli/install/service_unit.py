@@ -18,7 +18,7 @@ _TIMEOUT_S = 30.0
 
 
 def unit_file(url: str, data_dir: Path) -> SettingsFile:
-    """The unit file for a service at `url` with its data in `data_dir`. Raises BadSettings unless `url` is local."""
+    """The systemd unit for a service at `url` with its data in `data_dir`. Raises BadSettings unless `url` is local."""
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme != "http" or not is_loopback(host):

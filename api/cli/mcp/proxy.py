@@ -173,7 +173,7 @@ class StdioProxy:
         return headers
 
     def _offline(self, message: Message) -> Message:
-        """The answer to `message` while no service runs: a result for the handshake and lists, else an error."""
+        """The answer to `message` while no service runs: a result for a handshake or list request, else an error."""
         wanted = message["params"].get("protocolVersion")
         legacy = None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1]
         result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)

@@ -32,7 +32,7 @@ class RemembrancerContext(ContextProvider):
     async def before_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
-        """Add the memories that help with the input to the context of the run."""
+        """Add to the run's context the memories that help with the run's input."""
         query = "\n".join(text for role, text in _said(context.input_messages) if role == "user")
         known = await recalled(self._memory, query, self._budget)
         if known:

@@ -110,9 +110,9 @@ class Upload(Description[UploadAnswer]):
         self._refused: list[BatchItem] = []
 
     def add(self, line: Line) -> Request[BatchAnswer] | None:
-        """Add a line to the current part; None if nothing is to be sent yet.
+        """Add a line to the current part. Returns None, or a request to send if the part had no room for the line.
 
-        If the line does not fit in the part, return the request that sends the part, and begin a new part.
+        The request sends the full part; the line is then the first of a new part.
         """
         text = encode(line) if isinstance(line, Mapping) else line.encode() if isinstance(line, str) else line
         text = text.strip()

@@ -345,7 +345,7 @@ class DueAnswer(Answer, frozen=True):
 
 
 class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
-    """Whether a text is worth storing, as models (reviewers) voted. redactions: secrets removed before, by kind."""
+    """Whether models (reviewers) found a text worth storing. redactions: number of secrets removed from it, by kind."""
 
     redacted: bool
     redactions: dict[str, int]

@@ -65,7 +65,7 @@ class TodoCompletedAnswer(Answer, frozen=True):
 
 
 class TodoCreatedAnswer(Answer, frozen=True):
-    """Id of the working item for a new to-do. redactions: number of secrets removed from its content, by kind."""
+    """Id of the working item (note) for a new to-do. redactions: number of secrets removed from its text, by kind."""
 
     working_id: str
     redactions: dict[str, int] = {}

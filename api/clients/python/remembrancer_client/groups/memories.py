@@ -107,7 +107,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def recall(self, query: str, **options: Unpack[RecallOptions]) -> Description[RetrieveAnswer[str]]:
-        """A context for a prompt: the memories that help with it, as text within the token budget, with a receipt."""
+        """A context for a prompt: the memories that help with it, as text within the token budget."""
         return self._ask("/v1/retrieve", RetrieveAnswer[str], options, query=query)
 
     @Call
@@ -231,12 +231,12 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def verify(self, receipt_id: str) -> Description[ReceiptVerdict]:
-        """Check whether a stored receipt is consistent and unaltered. Returns the result of each check."""
+        """Check whether a receipt (the record of a retrieval) is consistent and unaltered. Returns every result."""
         return Request("POST", f"/v1/receipts/{segment(receipt_id)}/verify", ReceiptVerdict, repeatable=True)
 
     @Call
     def replay(self, receipt_id: str) -> Description[ReplayAnswer]:
-        """Repeat the retrieval of a receipt. Returns whether the context is still the same, and what changed."""
+        """Repeat the retrieval that a receipt records. Returns whether the context is the same, and what changed."""
         return Request("POST", f"/v1/receipts/{segment(receipt_id)}/replay", ReplayAnswer, repeatable=True)
 
     @Call

@@ -103,7 +103,7 @@ class RememberOptions(MemoryFields, Scoped, total=False):
 
 
 class UpdateOptions(MemoryChanges, Scoped, total=False):
-    """Options for `update`. valid_to: end of the memory's validity; None makes an ended memory current again."""
+    """Options for `update`. valid_to: time until which the memory is valid; None makes an expired one valid again."""
 
     content: str
     valid_to: datetime | None
@@ -133,8 +133,8 @@ class ListOptions(Scoped, total=False):
 class RankOptions(Scoped, total=False):
     """Options for searches and retrievals. filters: conditions in the API's filter language.
 
-    profile: name of a set of weights for the parts of a score. weights: weights to use instead. as_of: find what was
-    valid at this time. floor: leave out memories whose probability of helping to answer the query is below this.
+    profile: name of a set of weights for the parts of a score. weights: used instead of the profile's. as_of: find what
+    was valid at this time. floor: leave out memories whose probability of helping to answer the query is below this.
     explain: return the parts of the scores.
     """
 
@@ -168,7 +168,7 @@ class BudgetParts(TypedDict, total=False):
 
 
 class RecallOptions(RankOptions, total=False):
-    """Options for `recall`. budget: maximum tokens of long-term memories. working_budget: those of working memory."""
+    """Options for `recall`. budget: tokens for long-term memory. working_budget: more tokens, for working memory."""
 
     todo_id: str | None
     budget: int | BudgetParts
