@@ -27,6 +27,7 @@ _CLOCK = re.compile(r"\d{1,2}:\d\d")
 _CODE = re.compile(r"[_/.@#\d]|[a-z][A-Z]")
 _POSSESSIVE = re.compile(r"['\u2019]s$")
 _DIGITS = re.compile(r"^[\d.,]+")
+_KEY_VALUE = re.compile(r"\s*(\w\S*(?: \S+){0,3}?)\s*(?::\s|=)\s*(\S+(?: \S+){0,5})\s*")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -51,6 +52,7 @@ _VERBS = _words(
 )
 """Frequent verbs. Words before the first verb are the subject; in a text without such a verb, the first three words."""
 
+_SENTENCE = _VERBS | _words("i i'm i've i'll i'd we we'll he she you they it it's")
 _KINDS = ("number", "time", "name", "word")
 _SUBJECT = 3
 _PREFIX = 5
@@ -62,7 +64,8 @@ _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 class Statement:
     """A text, split into words.
 
-    lower: the words in lower case, without possessive 's. stems: their stems. kinds: the kind of each word: number,
+    A short "key: value" or "key = value" is read as "key is value". lower: the words in lower case, without possessive
+    's. stems: their stems. kinds: the kind of each word: number,
     time, name or word. verb: index of the first frequent verb; if the text has none, the index of the fourth word, as
     if the first three were the subject. states: whether the text has a frequent verb; a text without one may be a
     title.
@@ -77,7 +80,7 @@ class Statement:
     @classmethod
     def of(cls, text: str) -> Statement:
         """The statement made of the first MAX_WORDS words of `text`."""
-        words = _WORD.findall(text)[:MAX_WORDS]
+        words = _WORD.findall(_with_verb(text))[:MAX_WORDS]
         lower = tuple(_POSSESSIVE.sub("", word.lower()) for word in words)
         verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
         kinds = tuple(_kind(word, at) for at, word in enumerate(words))
@@ -102,6 +105,17 @@ class Statement:
             kind if kind in ("name", "number") else word for word, kind in zip(self.lower, self.kinds, strict=True)
         ]
         return {*terms, *(f"{first} {second}" for first, second in pairwise(terms))}
+
+
+def _with_verb(text: str) -> str:
+    """`text`, with "is" in place of the sign in "Owner: Marta" or "timeout = 30".
+
+    A value with a frequent verb or a pronoun is a sentence, such as what a speaker says, and is left as it is.
+    """
+    found = _KEY_VALUE.fullmatch(text)
+    if found is None or not _SENTENCE.isdisjoint(_words(found[2].lower())):
+        return text
+    return f"{found[1]} is {found[2]}"
 
 
 def _kind(word: str, at: int) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from memtypes.model.errors import InvalidRequest
 from retrieval.query.intent import asks_for_latest, asks_for_value
 from retrieval.query.named_times import names_time
-from retrieval.query.request import RankedRequest
+from retrieval.query.request import RankedRequest, Signal
 
 SECOND_PASS = ("expansion", "current", "link")
 """Signals that are computed in a second pass, because they depend on the candidates' scores by all other signals."""
 
-SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", *SECOND_PASS)
+SIGNALS: tuple[str, ...] = get_args(Signal)
 DEFAULT_PROFILE = "default"
 
 LATEST_RECENCY = 0.1

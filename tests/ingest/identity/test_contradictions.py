@@ -88,6 +88,24 @@ def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, 
     assert judged(newer, older) is not Relation.REPLACES
 
 
+@pytest.mark.parametrize(
+    ("newer", "older", "relation"),
+    [
+        ("Gateway port: 9090", "Gateway port: 8080", Relation.REPLACES),
+        ("timeout=45", "timeout = 30", Relation.REPLACES),
+        ("Frist: 3. Mai", "Frist: 1. Mai", Relation.REPLACES),
+        ("Owner: Jonas", "Owner: Marta", Relation.CONTESTS),
+        ("Gateway port: 81", "Proxy port: 80", Relation.UNRELATED),
+        ("Standup: Monday 9:30", "Standup: Friday 9:00", Relation.UNRELATED),
+        ("Lesson: pin versions", "Lesson: write tests first", Relation.UNRELATED),
+        ("Marta: I'll send it", "Marta: I'll be late", Relation.UNRELATED),
+    ],
+)
+def test_a_key_with_a_value_is_compared_like_a_sentence(newer: str, older: str, relation: Relation) -> None:
+    """The text "Owner: Marta" is compared as "Owner is Marta"; "Marta: I'll send it" is not such a text."""
+    assert judged(newer, older) is relation
+
+
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_the_contradiction_model_gives_a_probability_for_any_two_texts(newer: str, older: str) -> None:
     """The model that finds contradictions gives any two texts a strength from 0 to 1."""

@@ -125,6 +125,14 @@ async def test_a_replaced_memory_has_its_end_successor_and_reason(notebook: Note
     assert (after["state"], after["links"]) == ("current", [{"to": old, "type": "contradicts", "strength": 1.0}])
 
 
+async def test_a_key_with_another_number_replaces_the_earlier_value(notebook: Notebook) -> None:
+    """A text of the form "key: number" replaces an earlier one with the same key, although neither has a verb."""
+    earlier = (NOW - timedelta(hours=1)).isoformat()
+    old = (await notebook.write("Port of the API gateway: 80", created_at=earlier))["id"]
+    assert (await notebook.write("Port of the API gateway: 81"))["supersedes"] == [old]
+    assert await notebook.states(old) == ["replaced"]
+
+
 async def test_a_filter_by_state_finds_replaced_memories(notebook: Notebook) -> None:
     """Searches and lists find replaced memories only if a filter by state asks for them."""
     await ports(notebook)
