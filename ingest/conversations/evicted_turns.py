@@ -224,8 +224,8 @@ class EvictedTurnWriter:
 class CapturedTurnWriter(EvictedTurnWriter):
     """Writes turns that clients reported of their sessions as memories, after filtering, review and redaction.
 
-    The session's id is the thread id of its batches. Memories that were shown to the session are remembered, so text of
-    the session that repeats them is not stored again. Memories made from the session's own turns count as shown.
+    Text that repeats a memory which was shown to the session is not stored again; memories that were made of the
+    session's own turns count as shown. A queued batch of these turns has the session's id as thread id.
     """
 
     name: ClassVar[str] = "captured turns"
@@ -257,7 +257,7 @@ class CapturedTurnWriter(EvictedTurnWriter):
         return ids
 
     async def discard(self, scope: Scope) -> None:
-        """Discard the session's reported turns and prompts that are not stored yet; of all sessions if it is None."""
+        """Discard the turns and prompts of the scope's session (of all, if it names none) that are not stored yet."""
         await self.store.discard(scope, scope.session_id)
         await self._sessions.discard_prompts(scope)
 

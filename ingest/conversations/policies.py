@@ -51,7 +51,7 @@ class PolicyLookup:
     ttl_s: float = 3 * 3_600.0
 
     def requested(self, resource: str | None) -> ThreadPolicy:
-        """The policy named `resource` in a request; the default policy for None. Raises InvalidRequest if undefined."""
+        """The policy named `resource` in a request; None gives the default policy. Raises InvalidRequest if unknown."""
         policies = self.policies.threads
         if resource is not None and policies and resource not in policies:
             known = ", ".join(sorted(policies))

@@ -31,9 +31,9 @@ class AgentThread:
 async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject) -> list[AgentThread]:
     """The existing threads of the scope's agent, in the order of the policy file; none if the file has no agents.
 
-    Each resource (thread policy) of the agent gives at most one thread: if it has a key template such as "{{ user.id
-    }}", the thread whose key `variables` give, otherwise the last used thread that the agent opened. Raises
-    InvalidRequest if the file does not define the agent, or if `variables` lack a value that a key needs.
+    Each resource (thread policy) of the agent gives at most one thread. If the resource has a key template, such as
+    `{{ user.id }}`, it is the thread whose key `variables` give; otherwise, the last used thread the agent opened.
+    Raises InvalidRequest if the file does not define the agent, or if `variables` lack a value that a key needs.
     """
     agent_id = scope.agent_id
     if agent_id is None or not threads.policies.policies.agents:

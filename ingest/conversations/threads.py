@@ -119,7 +119,10 @@ class Threads:
     )
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` opens all threads that the policy file lists for its agent, as it names no resource."""
+        """Whether `request` opens all threads that the policy file lists for its agent, not only one thread.
+
+        True if the request names an agent but no resource (policy name), and the file defines agents.
+        """
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
@@ -212,7 +215,7 @@ class Threads:
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None
     ) -> tuple[int, Mapping[str, int]]:
-        """Replace all turns of the thread. Returns its new version, and the number of secrets removed from each kind.
+        """Replace all turns of the thread. Returns its new version, and the number of secrets removed, by kind.
 
         expected: the version that the thread must have; None for any. Raises InvalidRequest if the new turns exceed the
         limits of the thread's policy; none of them are evicted.
@@ -290,9 +293,9 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store turns of expired threads, and removed turns that wait in a queue, as memories; return how many.
+        """Store as memories, in all namespaces, turns of expired threads and removed turns that wait in a queue.
 
-        Covers all namespaces. The result is the number of memories.
+        Returns the number of memories.
         """
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
@@ -335,7 +338,7 @@ class Threads:
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. If this is unknown or has ended, delete the thread if `created`, and raise."""
+        """Add a thread to its workflow. Raises NotFound or Conflict; before that, deletes a new (`created`) thread."""
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):

@@ -94,7 +94,7 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _fields(turn: Turn) -> Any:
-    """The fields of `turn` to store in its memory; the content, which is in the memory's text, as its length only."""
+    """The fields of `turn` to store in its memory: without the content, which the memory's text has, but its length."""
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}

@@ -144,7 +144,7 @@ class SessionReport:
 
 
 def _in_general(reason: str | None) -> str:
-    """`reason` without decimal numbers and text in brackets, so that reasons are counted together despite these."""
+    """`reason` without decimals and text in brackets, so that reasons that differ only in these are counted as one."""
     return _FIGURES.sub("…", _DETAIL.sub("", reason)) if reason else "no reason was given"
 
 

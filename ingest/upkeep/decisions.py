@@ -98,7 +98,7 @@ class Decisions:
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def _decided(self, scope: Scope, kinds: Sequence[DecisionKind], limit: int) -> list[DecidedText]:
-        """Decisions of `kinds` about memories: those of the last day; of longer periods if these are under `limit`."""
+        """The latest decisions of `kinds` about memories: of the last day, or a longer period if these are too few."""
         now, texts = self.clock(), list[DecidedText]()
         marks = AnyOf(tuple(_MARKS[kind] for kind in kinds if kind in _MARKS))
         for days in _DAYS:
@@ -214,7 +214,7 @@ class Decisions:
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:
-    """Whether the caller may see a rejected text; not if it is a working-memory item of an agent that is excluded."""
+    """Whether the caller may see a rejected text; not if it is a working item of an agent that the API key excludes."""
     return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
 
 

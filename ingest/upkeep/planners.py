@@ -69,12 +69,12 @@ Days = Annotated[Whole, Field(ge=1, le=MAX_DAYS)]
 class JobRequest(Model):
     """The options of an upkeep job.
 
-    namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories;
-    None for all. Options of promote: min_sessions, the number of sessions from which on an event becomes a fact;
-    min_uses, the number of sessions from which on all sessions see an intention. Of forget: max_age_days,
-    inactive_days, keep_top (number of memories of each type in a namespace); each applies only if it is set. Of
-    compact: similarity, the minimum cosine at which memories are merged. Of expire: expired_days, the days for which
-    expired memories are kept to answer questions about the past.
+    namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories,
+    None for all. Options of promote: min_sessions, the number of sessions in which an event must occur to become a
+    fact, and min_uses, the number in which an intention must occur to be shown to all sessions. Of forget:
+    max_age_days, inactive_days, keep_top (how many memories of each type a namespace keeps), each of which applies only
+    if it is set. Of compact: similarity, the minimum cosine at which memories are merged. Of expire: expired_days, the
+    days for which expired memories are kept to answer questions about the past.
     """
 
     namespace: Name | None = None
@@ -142,7 +142,7 @@ class UpkeepPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of memories that are deleted or ended ("removed"), "changed" otherwise, or created ("made")."""
+        """How many memories are "removed" (deleted or ended), "changed" in another way, or "made" (newly created)."""
         ended = sum("state" in fields for fields in self.changed.values())
         changed = len(self.changed) - ended
         return {"removed": len(self.removed) + ended, "changed": changed, "made": len(self.created)}
@@ -283,7 +283,7 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
-    """Whether two memories can be merged: same statement and visibility, events of one day, and no undone merge."""
+    """Whether two memories can be merged: same statement, visibility and (for events) day, and no merge undone."""
     same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
     alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
     return alike and not told_apart(memory, other)

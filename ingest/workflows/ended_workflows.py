@@ -1,7 +1,7 @@
 """Cleans up after ended workflows and writes memories about them.
 
 By its option `on_end`, a workflow's threads and working-memory items are kept, deleted or flushed (turns become
-memories, items are cleared). The memories about it: an episode and, if a complex task succeeded, a procedure.
+memories, items are cleared). The memories are an episode and, if a complex task succeeded, a procedure.
 """
 
 from __future__ import annotations

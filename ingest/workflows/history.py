@@ -256,9 +256,9 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """The text of `event`, and the number of values in it that later events have replaced.
+        """The text of `event`, and the number of outdated values (replaced by later events) that it shows.
 
-        Of a value that the event set and that is still current, it has the name only: the history shows it elsewhere.
+        Of a value that is still current, it has only the name, because the history lists the current values above.
         """
         all_versions = self._view.versions is Versions.ALL
         replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}

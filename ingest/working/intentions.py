@@ -174,7 +174,7 @@ class Intentions:
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
-    """Return `memory` if it is an intention that is open or already has `status`; else InvalidRequest or Conflict."""
+    """Return `memory` if it is an intention, open or with `status`; otherwise raise InvalidRequest or Conflict."""
     if not isinstance(memory, Prospective):
         raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
     if memory.status not in OPEN and memory.status is not status:

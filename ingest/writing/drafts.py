@@ -77,7 +77,7 @@ class ArrivalOrder:
         self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
     def take(self, at: datetime, session: Hashable) -> int:
-        """Return the number that gives the next draft of `session` its place in order; the draft arrived at `at`."""
+        """The next sequence number of `session`, by which its drafts are ordered. at: when the draft arrived."""
         last = self._last.get(session)
         number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
         self._last[session] = number
@@ -112,7 +112,7 @@ class PendingWrite:
         return not self.known and self.embedding is None
 
     def embedding_by_classifier(self) -> Embedding | None:
-        """The embedding that the classifier made of the draft; None if the memory's text or context differs from it."""
+        """The classifier's embedding of the draft, to use it again; None if the memory has another text, or context."""
         if self.before or self.submission is None or self.submission.classified is None:
             return None
         same = self.memory.embedding_text() == self.submission.draft.content
@@ -161,7 +161,7 @@ class Preparer:
         return self.prepare_memory(memory.model_copy(update={"id": identity}))
 
     def prepare_memory(self, memory: Memory) -> PendingWrite:
-        """Compute the content hash, token counts and sparse vector of a memory; return it as a write to carry out."""
+        """Compute a memory's content hash, token counts and sparse vector; return it with these, ready for writing."""
         tokens = TokenCount(
             count=self.tokenizer.count(memory.content),
             tokenizer=self.tokenizer.name,

@@ -205,7 +205,10 @@ def _asks_for_review(write: PendingWrite) -> bool:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """Add the reviewers' decision, and their mean importance unless the caller set it; an outcome if they reject."""
+    """Return `write` with the reviewers' decision and, unless the caller set one, their mean importance.
+
+    If they rejected it, return a rejected outcome instead.
+    """
     submission, memory = write.submission, write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write

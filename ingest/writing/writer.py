@@ -121,7 +121,7 @@ class MemoryWriter:
     async def _renew_contexts(
         self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
     ) -> list[PendingWrite]:
-        """Reread the conversation turns that are the context of the entries `new`; if changed, drop the embedding."""
+        """Reread the context (earlier turns) of the entries at indexes `new`; if it changed, drop their embeddings."""
         turns = {entry.memory.id: entry.memory for entry in pending}
         earlier = {turn.id: turn.type for index in new for turn in pending[index].before if turn.id not in turns}
         turns |= await self.store.get(scope, earlier) if earlier else {}
@@ -292,7 +292,7 @@ async def _use_original_ids(
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of a write, such as stored or merged; failed if the memory read back differs from the one written.
+    """The outcome of a write: stored, merged, or failed if the store did not return the memory that it should have.
 
     read_back: memories as read after the write, by id. changed: ids of memories that are replaced or contested, or
     current again, because of this call.

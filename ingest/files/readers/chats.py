@@ -128,7 +128,7 @@ class ChatFile:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """The conversations of the export. Raises OSError if it cannot be read. quiet: ignored; for transcripts."""
+        """The conversations of the export. Raises OSError if it cannot be read. quiet: has no effect here."""
         del quiet
         self.left_out.clear()
         messages: dict[str, list[PastMessage]] = {}
