@@ -147,7 +147,7 @@ class Settings(BaseSettings):
 
 
 def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """Read the settings from `flags`, by setting name, and the environment. Flags that are not None come first.
+    """Read the settings from `flags`, by setting name, and the environment. Flags that are not None take precedence.
 
     Raises BadSettings, also for a variable that begins with REMEMBRANCER_ but is no setting: it is probably misspelt.
     """

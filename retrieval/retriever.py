@@ -132,7 +132,7 @@ class _Ranked:
 
 @dataclass(frozen=True, slots=True)
 class _QueryVectors:
-    """A query as vectors; a vector that was not made is None. degraded: names of encoders that did not answer."""
+    """The vectors of a query; None where one was not made. degraded: names of the encoders that did not respond."""
 
     dense: DenseVector | None
     sparse: SparseVector | None
@@ -141,7 +141,7 @@ class _QueryVectors:
 
 
 class Retriever:
-    """Answers search and retrieve requests. Raises InvalidRequest for bad ones, Unavailable if the store is away."""
+    """Answers search and retrieve requests. Raises InvalidRequest for bad ones, Unavailable if the store is down."""
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts

@@ -105,7 +105,7 @@ class Caller:
         return agent_id
 
     def required_agent(self, agent_id: str | None) -> str | None:
-        """The agent that a call acts as (see `agent`). Raises InvalidRequest if it must name one of several agents."""
+        """The agent that a call acts as (see `agent`). Raises InvalidRequest if the call must name one and does not."""
         acting = self.agent(agent_id)
         if self.agents and acting is None:
             raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path="agent_id")

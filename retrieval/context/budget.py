@@ -68,7 +68,7 @@ class BudgetPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BudgetEntries:
-    """Sizes and types of the hits offered to a budget, best first, as columns of equal length.
+    """Sizes and types of the hits offered to a budget, in the order of the offer, as columns of equal length.
 
     kinds: the memory type of each entry, as an index into TYPES. tokens: the size of each rendered entry. groups: the
     day heading above each entry, as an index into `headings`; -1 for none. ranks: the rank of each hit.
@@ -82,7 +82,7 @@ class BudgetEntries:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, MemoryType, int, str | None]]) -> BudgetEntries:
-        """Entries from rows of (rank, memory type, tokens, day heading or None)."""
+        """Build the columns from rows of (rank, memory type, tokens, day heading or None)."""
         entries = list(rows)
         headings = tuple(dict.fromkeys(group for *_, group in entries if group))
         return cls(
@@ -94,7 +94,7 @@ class BudgetEntries:
         )
 
     def take(self, positions: NDArray[np.intp] | slice) -> BudgetEntries:
-        """The entries at these positions, in this order."""
+        """The entries at `positions`, in this order."""
         columns = (self.kinds[positions], self.tokens[positions], self.groups[positions])
         return BudgetEntries(*columns, self.headings, self.ranks[positions])
 
@@ -135,9 +135,9 @@ class DemandBasis(NamedTuple):
 class BudgetFill:
     """Result of filling a budget: its limits, the entries offered, those chosen, and the tokens of each memory type.
 
-    used: tokens that the chosen entries take, headings included. initial, shifted: shares from `initial_shares` and
-    `shifted_shares`. final: equal to `used`. room: tokens left over. window: number of best entries from which the
-    demand was computed. demand: tokens that these entries need.
+    used: tokens that the chosen entries take, headings included. initial, shifted: tokens that `initial_shares` and
+    `shifted_shares` gave to each type. final: equal to `used`. room: tokens left over. window: number of best entries
+    from which the demand was computed. demand: tokens that these entries need.
     """
 
     plan: BudgetPlan
@@ -153,7 +153,7 @@ class BudgetFill:
     demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
-        """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if it would fit into `room`, else OVER_TOTAL."""
+        """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if it fits into `room` tokens, else OVER_TOTAL."""
         return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 
@@ -241,7 +241,7 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """How many best entries to compute the types' needs from: those that fill DEMAND_WINDOW times the total tokens."""
+    """Number of best entries from which types' needs are computed: as many as take DEMAND_WINDOW times plan.total."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
@@ -293,7 +293,7 @@ class _Filling:
         self.chosen: dict[int, ChosenEntry] = {}
 
     def take_best(self) -> None:
-        """Choose the best-ranked entry that fits, even if it needs tokens that are reserved for other types."""
+        """Choose the best-ranked entry that fits into the budget, even with tokens reserved for other types."""
         for index in sorted(self._left, key=self._ranks.__getitem__):
             kind = self._kinds[index]
             if self._wanted[index] + self._overhead(index) <= min(self._free, self._caps[kind]):
@@ -360,7 +360,7 @@ class _Filling:
         return True
 
     def _least(self) -> int:
-        """Tokens of the smallest entry that was not taken yet; 0 if all were taken."""
+        """Tokens of the smallest entry that was not chosen yet; 0 if all were chosen."""
         return min(map(self._wanted.__getitem__, self._left), default=0)
 
     def _reserved_for_others(self, kind: int) -> int:

@@ -293,7 +293,7 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """For each sentence, the summed IDF of the query's words in it, plus a part of the larger sum beside it."""
+    """For each sentence, the summed IDF of the query's words in it, plus a part of its better neighbour's sum."""
     stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}

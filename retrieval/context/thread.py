@@ -57,10 +57,10 @@ _SHORT_MARK = "- [more is left out]\n"
 
 @dataclass(frozen=True, slots=True)
 class OmittedParts:
-    """What a thread's context leaves out: numbers of turns, files and images, and whether notes are incomplete.
+    """What a thread's context leaves out: numbers of turns, files and images, and whether texts are incomplete.
 
-    turns: turns that the threads still have but the context does not show. summary, initial_context: whether it is cut
-    or missing.
+    turns: turns that the threads still have but the context does not show. summary, initial_context: whether a summary,
+    or the context given at a thread's start, is cut or missing.
     """
 
     turns: int = 0
@@ -210,8 +210,7 @@ class _Parts:
     ) -> tuple[dict[str, int], dict[str, float]]:
         """Limit the tokens of each part to its share of `room` in a policy's `limits`.
 
-        Returns the maximum tokens, and the share before others' leftovers, by part. The newest turn's part always gets
-        some.
+        Returns by part its maximum tokens and its minimum share of `room`. The newest turn's part always gets some.
         """
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))

@@ -64,7 +64,7 @@ class TurnsPart:
         return total
 
     def fitting(self, room: int) -> list[Piece]:
-        """The newest turns, up to the first that does not fit into `room` tokens. If none fits, the newest, cut."""
+        """The newest turns, up to the first that does not fit into `room` tokens. If none fits, the newest is cut."""
         pieces: list[Piece] = []
         for place in range(len(self.turns)):
             piece = self._piece(place)

@@ -1,4 +1,4 @@
-"""Live working memory (a session's notes in Redis) in a retrieval: read beside the search, shown for every query.
+"""Live working memory (a session's notes in Redis) in a retrieval: read during the search, shown for every query.
 
 Every live item of the session is a hit with score 0 and no signals. The item's copy in the memory store is left out. If
 Redis does not respond, the answer has no working memory and reports that it is degraded.

@@ -320,7 +320,7 @@ def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str
 
 
 def _has_part(whole: str, text: str) -> bool:
-    """Whether `whole` contains `text` between punctuation marks or its ends. Words are separated by one space."""
+    """Whether `whole` contains `text` between punctuation marks, or between one and its beginning or end."""
     words = text.rstrip(string.punctuation)
     place = whole.find(words) if words else -1
     while place >= 0:

@@ -66,7 +66,7 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:
-    """Features from which a model tells what a query asks for: its vector, and counts of hashed words and pairs."""
+    """Features that tell a model what a query asks for: its vector, and counts of hashed words and word pairs."""
     words = ["^", *_WORD.findall(query.lower()), "$"]
     terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words))]
     return np.concatenate([vector, hashed(terms, _BUCKETS)]).astype(np.float32)

@@ -109,8 +109,8 @@ def _opened(word: str, window: Window, as_of: datetime) -> Window:
 def _related(relation: re.Match[str], anchor: Window) -> Window:
     """The time that `relation` ("two weeks before", "the last week of") names relative to `anchor`.
 
-    A time before or after `anchor` includes `anchor`, because people often mention an earlier event only then. Raises
-    ValueError or OverflowError for times beyond the calendar.
+    A time before or after `anchor` includes `anchor`, because people often tell of earlier events only at that time.
+    Raises ValueError or OverflowError for times beyond the calendar.
     """
     joint = relation["side"] or relation["joint"]
     if joint == "of" or (joint == "on" and _first_day(relation) is None):

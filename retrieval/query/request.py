@@ -135,7 +135,7 @@ class RetrieveRequest(RankedRequest):
 
     @property
     def allowance(self) -> Budget:
-        """The budget for long-term memories as a `Budget`, also if the request gives only a number of tokens."""
+        """The budget for long-term memories as a `Budget`, even if the request gives it as a number of tokens."""
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
     def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:

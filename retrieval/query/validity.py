@@ -64,7 +64,7 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 
 
 def valid_at(as_of: datetime) -> Filter:
-    """Filter for memories valid at `as_of`: begun, not expired, and not replaced by newer ones (or restored since)."""
+    """Filter for memories valid at `as_of`: in force, not expired, not replaced by newer ones (or restored since)."""
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 

@@ -113,7 +113,7 @@ def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _ago(match: re.Match[str], as_of: datetime) -> Window:
-    """The window around "two weeks ago": half the unit, a week, to each side, at least a day, because people round."""
+    """The window around "two weeks ago": half a week (in general half a unit, at least a day) to each side."""
     length = timedelta(days=DAYS_PER_UNIT[match["unit"]])
     middle = as_of - int(number_of(match["count"])) * length
     half = max(length / 2, DAY)

@@ -70,10 +70,10 @@ class Neighbours:
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """Raise each candidate's value to the largest of its own, its neighbours' and its session's reduced values.
+        """Raise each candidate's value to the largest of its own and of its session's other turns, reduced by distance.
 
         next_to, two_away, in_session: factors, at most 1, that reduce the values of turns one place away, of turns two
-        places away, and of other turns in the session. values: shape (candidates, ...), not negative.
+        places away, and of any turns in the session. values: shape (candidates, ...), not negative.
         """
         if not len(self.in_sessions):
             return values

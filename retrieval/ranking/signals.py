@@ -145,7 +145,7 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 
 
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """How new each candidate is at `as_of`: 0.5 ** (age / half-life); 1 for types that do not age.
+    """How new each candidate is at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that do not age.
 
     The age of an intention with a due time is the time left until it is due; so the value rises, and is 1 once due.
     """
@@ -171,7 +171,7 @@ def importance(columns: Columns) -> NDArray[np.float64]:
 
 
 def access(columns: Columns) -> NDArray[np.float64]:
-    """How often each memory was used, on a logarithmic scale: 0 for never, 1 for FULL_ACCESS times or more."""
+    """How often each memory was used: 0 if never, 1 if FULL_ACCESS times or more, on a logarithmic scale between."""
     counts = columns.wholes("access_count", 0) + columns.wholes("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
@@ -248,10 +248,10 @@ def update_boosts(
 ) -> NDArray[np.float64]:
     """What to add to the scores `raised` so that an update ranks above the statements that it replaces.
 
-    An update is a later, short statement by the same or an unknown speaker, with at least UPDATE_MIN_RATIO of the
-    earlier statement's score. A turn that updates another turn must also contain a value, such as a number. Only the
-    UPDATE_WINDOW best candidates are compared. candidates: sorted by id. scores, raised: the scores before and after
-    linked and contradicting memories were raised. Returns shape (candidates,).
+    An update is a later, short statement by the same or an unknown speaker, with at least a share (UPDATE_MIN_RATIO, or
+    UPDATE_MIN_RATIO_ALONE unless both are turns) of the earlier statement's score. A turn that updates another turn
+    must also contain a value, such as a number. Only the UPDATE_WINDOW best candidates are compared. candidates: sorted
+    by id. scores, raised: before and after linked memories were raised. Returns shape (candidates,).
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)

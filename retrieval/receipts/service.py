@@ -169,7 +169,7 @@ def _context(renderer: Renderer, receipt: Receipt, shown: list[ShownMemory]) -> 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedReceipt:
-    """A receipt (`before`), that of its replay (`after`), and by id the memories in them that still exist."""
+    """The receipts of a retrieval (`before`) and of its replay (`after`), and by id those memories that still exist."""
 
     before: Receipt
     after: Receipt
@@ -224,7 +224,7 @@ def _reason(replayed: ReplayedReceipt, memory_id: str) -> str:
 
 
 def _environment_reason(replayed: ReplayedReceipt) -> str:
-    """A sentence that says why a candidate differs in a replay although its memory is unchanged."""
+    """A sentence that says why a candidate differs although its memory does not, for example another embedder."""
     before, after = replayed.before, replayed.after
     if before.embedder != after.embedder:
         return "the embedder is another one now"
