@@ -50,7 +50,7 @@ class OpenRequest(Model):
     """A thread to create, or to find by its resource (the name of its policy) and key.
 
     variables: values for the placeholders of the key's template. parent_id: the thread that this one continues.
-    workflow_id: the workflow with which the thread ends, unless the workflow keeps its threads.
+    workflow_id: the workflow at whose end the thread is deleted, unless the workflow keeps its threads.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None

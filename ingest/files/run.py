@@ -74,7 +74,7 @@ class ImportRequest:
 async def run_import(
     request: ImportRequest, write: WriteItems, progress: ProgressBar | None = None, clock: Clock = system_clock
 ) -> ImportReport:
-    """Import all files of `request` with `write`. Raises InvalidRequest for a bad request or an unusable journal."""
+    """Import the files of `request`, storing rows with `write`. Raises InvalidRequest for a bad request or journal."""
     sources = request.sources()
     journal = ImportJournal.open(request.journal, request.identity())
     report = ImportReport(sources.skipped)

@@ -83,7 +83,7 @@ class Upkeep:
     clock: Clock
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in the namespace of `request`, or in every namespace of the tenant if that is None."""
+        """Run `job` in the namespace that `request` names, or in every namespace of the tenant if it names none."""
         names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)

@@ -87,7 +87,7 @@ class EndedWorkflows:
         return EndRecord(memory_ids, threads, items)
 
     async def record_all(self) -> int:
-        """Repeat `record` for all workflows for which it did not finish; return how many of them got memories."""
+        """Call `record` again for all ended workflows for which it did not finish; return how many got memories."""
         done = 0
         async for scope, workflow_id in self.store.unrecorded():
             done += bool((await self.record(scope, workflow_id)).memories)

@@ -122,7 +122,7 @@ class WorkingMemory:
     async def sweep(self) -> int:
         """Update the copies of changed items in the memory store; return how many.
 
-        Covers all sessions. Raises Overloaded, LockLost and Unavailable.
+        A call covers a limited number of sessions; the next call goes on. Raises Overloaded, LockLost and Unavailable.
         """
         now = self.clock()
         done = 0

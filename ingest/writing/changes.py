@@ -132,8 +132,8 @@ class MemoryEditor:
     async def part(self, scope: Scope, known_id: str) -> Memory:
         """Make a replaced or contested memory current, by unlinking it from the memories that replaced or contest it.
 
-        These memories stay current, too. Facts that the memory itself replaced stay replaced. Raises NotFound, and
-        Conflict if the memory is neither replaced nor contested.
+        Facts that the memory itself replaced stay replaced. Raises NotFound, and Conflict if the memory is neither
+        replaced nor contested.
         """
         async with self.locks.of(scope):
             now = self.clock()

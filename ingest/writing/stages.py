@@ -33,7 +33,7 @@ MAX_CONCURRENT_REVIEWS = 16
 
 @dataclass(frozen=True, slots=True)
 class WriteCall:
-    """Data that all drafts of a call share. turns: conversation turns of the call, used as context for later turns."""
+    """Data that the drafts of one write share. turns: conversation turns among them, as context for later turns."""
 
     scope: Scope
     received_at: datetime

@@ -37,7 +37,7 @@ def read_mem0(line: FileRow) -> Iterator[Exported]:
 
 @export_reader("edges", "facts", "episodes", "results")
 def read_zep(line: FileRow) -> Iterator[Exported]:
-    """One fact per edge of a Zep graph, or one event per episode. A fact expires when its edge became invalid."""
+    """One event per episode of a Zep graph, or one fact per edge, with the expiry at which the edge became invalid."""
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}

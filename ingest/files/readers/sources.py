@@ -71,7 +71,7 @@ _SIGNATURES = (
 class SourceFile:
     """A file to read.
 
-    path: None for standard input. name: the path as text, or "-", as shown in reports and in the sources of memories.
+    path: None for standard input. name: the path as text, or "-", for reports and as the source of stored memories.
     size: in bytes, None if unknown.
     """
 
