@@ -39,7 +39,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: what was counted, the figure, its limit, and examples to print if it is above."""
+    """A line of the table: what is counted, the figure, its limit, and examples to print if the figure exceeds it."""
 
     what: str
     figure: float
@@ -97,7 +97,7 @@ def function_lengths(product: list[Module]) -> Iterator[int]:
 
 
 def class_names(product: list[Module]) -> Counter[str]:
-    """The number of classes by their name."""
+    """The number of classes with each name."""
     return Counter(node.name for module in product for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef))
 
 
@@ -117,7 +117,7 @@ def _base(node: ast.expr) -> str:
 
 
 def slices(product: list[Module]) -> list[str]:
-    """Names and lengths of modules under SLICE lines that only one module imports, without ENTRY_POINTS folders."""
+    """Names and lengths of modules under SLICE lines that only one module imports. ENTRY_POINTS folders are exempt."""
     names = {module.name for module in product}
     importers: defaultdict[str, set[str]] = defaultdict(set)
     for module in product:

@@ -82,10 +82,9 @@ def ndcg_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
 
 
 def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interval:
-    """Mean of `values` with its 95 % interval by percentile bootstrap, with a fixed seed.
+    """Mean of `values` with its 95 % confidence interval, by percentile bootstrap with a fixed seed.
 
-    Values are resampled as if they were independent, though questions on one conversation are related. Raises
-    ValueError if `values` is empty.
+    The values count as independent, though questions on one conversation are not. Raises ValueError without values.
     """
     if not values:
         raise ValueError("a mean needs at least one value")
@@ -113,7 +112,7 @@ def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0
 
 
 def paired_test(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PairedTest:
-    """Test whether recall at 10 changed. pairs: for each question, metrics by name before and after the change."""
+    """Test whether a change altered recall at 10. pairs: for each question, its metrics by name before and after."""
     before, after = ([each["R@10"] for each in ranking] for ranking in zip(*pairs, strict=True))
     gains = [b - a for a, b in zip(before, after, strict=True)]
     return PairedTest(len(pairs), statistics.fmean(before), statistics.fmean(after), bootstrap(gains), sign_flip(gains))

@@ -82,7 +82,7 @@ def render_table(table: Table) -> str:
 
 
 def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
-    """A table with a row for each name in `figures`: the median, minimum and maximum of its values."""
+    """A table of the median, minimum and maximum of each list of values in `figures`, a row for each by its name."""
     rows: list[tuple[Cell, ...]] = []
     for name, values in figures.items():
         spread = (statistics.median(values), min(values), max(values))

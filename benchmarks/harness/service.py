@@ -51,7 +51,7 @@ class Service:
     ready_s: float
 
     def pids(self) -> list[int]:
-        """Process ids: first of the service itself, then of the processes that have its store open."""
+        """Ids of the service's process, then of the processes with its store's path in their command line."""
         return [self.child.pid, *processes_of(self.store_path, exclude={self.child.pid, os.getpid()})]
 
     def stop(self) -> int:
@@ -128,7 +128,7 @@ def start(settings: Settings, port: int | None = None) -> Service:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Environment variables for the service: those of this process, and the encoder and policies of `settings`."""
+    """Environment for the service: this process's variables, and the encoder folder and policies of `settings`."""
     policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
     return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
 
@@ -149,7 +149,7 @@ def kill(pids: list[int]) -> None:
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """The value of `field` in /proc/PID/status, in MB; 0 if the process is gone. RssAnon leaves out mapped files."""
+    """MB of memory of a process, from `field` in /proc/PID/status; 0 if it has ended. RssAnon: without mapped files."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):
@@ -169,7 +169,7 @@ def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
 
 
 def wait_until_closed(store_path: Path) -> None:
-    """Wait until no other process has the store in `store_path` open. Raises TimeoutError after STOP_S."""
+    """Wait until no other process has the store in `store_path` open. Raises TimeoutError after STOP_S seconds."""
     end = time.monotonic() + STOP_S
     while processes_of(store_path, exclude={os.getpid()}):
         if time.monotonic() > end:

@@ -1,8 +1,7 @@
 """Opens the service's store, encoders and retrieval in this process, and fills stores with synthetic memories.
 
 Retrievals here do not count as uses of memories, because a use changes later rankings. Synthetic memories have texts,
-token counts and keyword weights like real memories, but random vectors of unit length: embedding 100,000 texts would
-take twenty minutes.
+token counts and keyword weights like real ones, but random unit vectors: embedding 100,000 texts takes 20 minutes.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _SEED = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open store with its encoders and pipelines. stages: milliseconds of each stage of the last retrieval."""
+    """A store opened with its encoders and pipelines. stages: milliseconds of each stage of the last retrieval."""
 
     store: MessageStore
     embedder: Embedder
@@ -143,7 +142,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
 
 
 def settings_in(directory: Path) -> Settings:
-    """The configured settings, but with `directory` as data folder. The folder of the encoder stays as configured."""
+    """The configured settings with `directory` as data folder. The encoder is still read from its configured folder."""
     configured = read_settings()
     return configured.model_copy(update={"data_dir": directory, "encoder_dir": configured.encoder_path})
 
@@ -166,7 +165,7 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with synthetic memories, unless an earlier run did. Returns the seconds taken, or 0."""
+    """Fill the store with `count` synthetic memories, unless it is filled. Returns the seconds taken; 0 if it was."""
     marker = settings.data_dir / "filled.json"
     state = {"memories": count, "namespaces": namespaces}
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:
@@ -191,7 +190,7 @@ async def _fill(opened: Opened, count: int, namespaces: int) -> None:
 
 
 def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
-    """Yield synthetic memories forever. Each round has one memory of every type, copied to every namespace."""
+    """Yield synthetic memories without end: in each round, one of every type, copied to every namespace."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:
@@ -207,7 +206,6 @@ def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
 
 
 def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
-    """A copy of `prepared` in the namespace of `scope`, with the id that its text has there."""
     memory = prepared.memory
     new_id = memory_id(scope, memory.type, memory.identity())
     return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))

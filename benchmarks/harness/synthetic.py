@@ -67,7 +67,6 @@ def _sentence(rng: np.random.Generator, length: int) -> str:
 
 
 def _word(rng: np.random.Generator, kind: float) -> str:
-    """A random word. `kind` selects a common word (below 0.4), a dictionary word (below 0.95), or a made-up name."""
     if kind < 0.4:
         return _COMMON[int(rng.integers(len(_COMMON)))]
     if kind < 0.95:

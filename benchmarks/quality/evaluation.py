@@ -35,7 +35,7 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A retriever to evaluate, its ranking profile, and token budgets of contexts. recount: counts a text's tokens."""
+    """A retriever to evaluate, its ranking profile, and context budgets in tokens. recount: counts a text's tokens."""
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -47,9 +47,10 @@ class Evaluation:
 class ContextScore:
     """Score of one retrieved context.
 
-    recall: share of the evidence in the context. tokens: its size, counted by this benchmark. allowed: budget plus size
-    of working memory. stated, utilization: size and used share of the budget, as the answer states them. left_out:
-    number of hits that are not in the context.
+    recall: share of the question's evidence (the memories that answer it) in the context. tokens: size of the context,
+    counted by this benchmark. allowed: token budget, plus the size of working memory, which the budget does not cover.
+    stated, utilization: size and used share of the budget, as the answer states them. left_out: number of hits that are
+    not in the context.
     """
 
     recall: float
@@ -72,7 +73,7 @@ class ContextScore:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """Scores of a question asked to the set's memory types, or to all. metrics: by name. contexts: by token budget."""
+    """Scores of a question for one choice of memory types. metrics: by name, such as MRR. contexts: by token budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -80,7 +81,7 @@ class WayScore:
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """Scores of a question asked in two ways: to the memory types of the set's corpus, and to all memory types."""
+    """Scores of a question. own_types: from a search of the memory types in the set's corpus. all_types: of all."""
 
     question: Question
     own_types: WayScore
@@ -90,7 +91,7 @@ class QuestionScore:
 async def evaluate_shared(
     directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
 ) -> list[QuestionScore]:
-    """The scores of all questions, in the set's order. `workers` processes share the store in `directory`."""
+    """Scores of all questions, in the set's order. `workers` processes share the store in the folder `directory`."""
     parts: dict[int, list[QuestionScore]] = {}
     limiter = anyio.CapacityLimiter(workers)
 
@@ -120,7 +121,7 @@ def _evaluate_part(
 async def evaluate(
     evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: slice = slice(None)
 ) -> list[QuestionScore]:
-    """The scores of the questions in the slice `part` of the set, in the set's order."""
+    """Ask the questions at the positions `part` of the set. Returns their scores in the set's order."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_AT_ONCE)
     now = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
@@ -152,7 +153,7 @@ async def _score_way(evaluation: Evaluation, evidence: Sequence[str], members: M
 async def rank(
     retriever: Retriever, whole: EvaluationSet, question: Question, ranking: Mapping[str, object] | None = None
 ) -> list[str]:
-    """Search the set's memory types for `question`. Returns memory ids, best first. ranking: more request fields."""
+    """Ids of memories of the set's types for `question`, best first. ranking: more request fields, such as `top_k`."""
     return await _search(retriever, _members(whole, question, ranking or {}))
 
 
@@ -162,16 +163,17 @@ async def _search(retriever: Retriever, members: Mapping[str, object]) -> list[s
 
 
 def _members(whole: EvaluationSet, question: Question, others: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a request that asks `question` in its conversation's namespace. `others` override them."""
+    """Fields of a request that asks `question` in the namespace of its conversation, overridden by `others`."""
     namespace = scope_of(whole.name, question.conversation).namespace
     common = {"query": question.text, "namespace": namespace, "types": whole.types, "as_of": question.asked_at}
     return {**common, **others}
 
 
 async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
-    """(Question id, best rank of current evidence, best rank of stale evidence) for each question that has both.
+    """(Question id, best rank of current evidence, best rank of outdated evidence) for each question that has both.
 
-    The search returns UPDATE_DEPTH hits. Evidence that is not among them gets rank UPDATE_DEPTH + 1.
+    Evidence is the memories that answer; it is outdated unless the set lists it as current. The search returns
+    UPDATE_DEPTH hits. Evidence that is not among them gets rank UPDATE_DEPTH + 1.
     """
     ranks = []
     for question in whole.questions:
@@ -193,7 +195,7 @@ def evidence_of(question: Question, loaded: Loaded) -> list[str]:
 
 
 def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str, float]:
-    """The METRICS of a ranking by name, such as MRR. Only its first ten ids count."""
+    """Each metric in METRICS by its name, such as MRR, for a ranking of memory ids. Only the first ten ids count."""
     return {
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
@@ -206,7 +208,7 @@ def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str
 def score_context(
     answer: RetrieveAnswer, evidence: Collection[str], budget: int, recount: Callable[[str], int]
 ) -> ContextScore:
-    """Score the context in `answer`. recount: counts tokens. Raises TypeError if the context is a message list."""
+    """Score the context in `answer`. recount: counts a text's tokens. Raises TypeError if the context is not a text."""
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
     shown = [item.id for item in answer.items]

@@ -1,4 +1,4 @@
-"""`quality`: measures how much evidence is found and shown on evaluation sets, and whether contexts fit budgets."""
+"""`quality`: measures whether retrieval finds the memories that answer a question, and fits contexts to budgets."""
 
 from __future__ import annotations
 

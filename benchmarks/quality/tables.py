@@ -27,7 +27,7 @@ class SetScores:
     scores: tuple[QuestionScore, ...]
 
     def by_category(self) -> Iterator[tuple[str, list[QuestionScore]]]:
-        """Yield ("(all)", all scores), then, if there are several categories, (category, its scores) for each."""
+        """Yield ("(all)", all scores). If there are several question categories, yield (category, scores) for each."""
         return by_category(self.scores, [score.question.label for score in self.scores])
 
 
@@ -35,8 +35,9 @@ class SetScores:
 class BudgetFigures:
     """The number of contexts for one token budget, how many of them exceed it, and how much of it they use.
 
-    violations: contexts above the budget. understated: contexts above their stated size. full: contexts with hits left
-    out (0 for budgets below 500). utilization, least: mean and minimum share of the budget that full contexts use.
+    violations: contexts above the allowed size. understated: contexts above the size that the answer states. full:
+    contexts from which hits were left out; not counted for budgets below 500, in which a memory may not fit.
+    utilization, least: mean and minimum share of the budget that full contexts use.
     """
 
     contexts: int
@@ -48,7 +49,7 @@ class BudgetFigures:
 
 
 def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[str, list[T]]]:
-    """Yield ("(all)", all values), then (label, its values) for each label if there is more than one label."""
+    """Yield ("(all)", all values). If there are several distinct labels, yield (label, its values) for each label."""
     yield ALL, list(values)
     names = sorted(set(labels))
     for name in names if len(names) > 1 else ():
@@ -56,7 +57,7 @@ def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[st
 
 
 def ranking_table(sets: Sequence[SetScores]) -> Table:
-    """A table of ranking metrics by set and category of questions, and of R@10 when all memory types are searched."""
+    """A table of ranking metrics by set and question category. Last column: recall at 10 over all memory types."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -69,12 +70,12 @@ def ranking_table(sets: Sequence[SetScores]) -> Table:
 
 
 def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
-    """The mean of each ranking metric over `ways` with its confidence interval, by the name of the metric."""
+    """Mean and confidence interval of each ranking metric over the scored questions `ways`, by the metric's name."""
     return {name: bootstrap([way.metrics[name] for way in ways]) for name in METRICS}
 
 
 def context_table(sets: Sequence[SetScores]) -> Table:
-    """A table of the share of evidence in contexts, by set, category, searched memory types and token budget."""
+    """A table of the share of answering memories in contexts, by set, category, memory types searched and budget."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -86,12 +87,12 @@ def context_table(sets: Sequence[SetScores]) -> Table:
 
 
 def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
-    """The mean share of evidence in the contexts of `budget` tokens, with its confidence interval."""
+    """Mean share of the answering memories that is in the contexts of `budget` tokens, with its confidence interval."""
     return bootstrap([way.contexts[budget].recall for way in ways])
 
 
 def budget_table(sets: Sequence[SetScores]) -> Table:
-    """A table of how contexts kept to their token budgets, by set, searched memory types and budget."""
+    """A table by set, types searched and budget: how many contexts exceed the budget and how much they use of it."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for label, ways in _ways(list(each.scores)):
@@ -102,7 +103,7 @@ def budget_table(sets: Sequence[SetScores]) -> Table:
 
 
 def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
-    """The figures of the contexts retrieved with a budget of `budget` tokens."""
+    """How many contexts exceed a budget of `budget` tokens, and how much of it they use. ways: the scored questions."""
     contexts = [way.contexts[budget] for way in ways]
     used = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
     return BudgetFigures(
@@ -116,7 +117,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """A table of how often current evidence ranks above stale, by set. updates: results of `rank_updates` by set."""
+    """How often up-to-date memories rank above outdated ones, by set. updates: `rank_updates` results by set."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)

@@ -1,7 +1,8 @@
 """Ranks the questions of a set with variants of the retriever, and compares rankings with paired tests.
 
-`--against` compares two profiles, `--ablate` leaves out each ranking signal, keyword search and token vectors in turn,
-and `--pooled` compares a common store with one store per conversation. Only the set's memory types are searched.
+`--against` compares two ranking profiles. `--ablate` leaves out one part at a time: each ranking signal, keyword
+search, and late interaction by token vectors. `--pooled` compares one store for all conversations with a store for
+each. Only the memory types that occur in the set are searched.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """Which comparisons with the ranking by `profile` are wanted.
+    """The comparisons to make with the ranking by `profile`.
 
-    against: another profile. ablate: the profile without each of its parts. pooled: a separate store per conversation.
+    against: another profile. ablate: each part of the ranking left out. pooled: a store for each conversation.
     """
 
     profile: str | None = None
@@ -49,7 +50,7 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Paired tests of two rankings of a set, by question category. kind, what: such as "without", "token vectors"."""
+    """Paired tests of a change, by question category. kind, what: name of the change ("without", "token vectors")."""
 
     set_name: str
     kind: str
@@ -70,7 +71,7 @@ class Variant:
 async def compare_variants(
     wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded
 ) -> list[Comparison]:
-    """Make the comparisons in `wanted` on one set."""
+    """Make the comparisons in `wanted` on the set `whole`. Returns one Comparison for each change that is tested."""
     profile = wanted.profile
     usual = Variant("usual", opened.parts, profile)
     compared = []
@@ -92,7 +93,7 @@ async def compare_variants(
 
 
 async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded) -> Rankings:
-    """Rank memories with `variant` for each question. Returns the ranking metrics of each question."""
+    """Ask each question with `variant`. Returns the ranking metrics of each question, in the set's order."""
     retriever = Retriever(variant.parts)
     rankings: Rankings = []
     for question in whole.questions:
@@ -102,7 +103,7 @@ async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded)
 
 
 async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Rankings:
-    """Like `rank_questions` with the usual retriever, but each conversation is alone in a temporary store."""
+    """Ranking metrics of each question, with the memories of its conversation alone in a temporary store."""
     rankings: Rankings = []
     for name, questions in groupby(whole.questions, key=lambda question: question.conversation):
         part = replace(whole, corpus={name: whole.corpus[name]}, questions=tuple(questions))
@@ -119,7 +120,7 @@ def weights_of(profile: str | None) -> dict[str, float]:
 
 
 def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
-    """Variants of the profile, each without one part: a signal that has a weight, keyword search, or token vectors."""
+    """Variants of `profile`, each without one part: a weighted ranking signal, keyword search, or late interaction."""
     weights = weights_of(profile)
     weighted = [name for name, weight in weights.items() if weight]
     signals = [Variant(name, parts, profile, {**weights, name: 0.0}) for name in weighted if len(weighted) > 1]
@@ -131,7 +132,7 @@ def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
 
 
 def paired_table(compared: Sequence[Comparison]) -> Table:
-    """A table of comparisons by set and category: R@10 before and after, the gain with its interval, and p-value."""
+    """A table of comparisons by set and category: recall at 10 before and after, gain with interval, and p-value."""
     rows: list[tuple[Cell, ...]] = []
     for each in compared:
         for category, test in each.by_category.items():
@@ -155,12 +156,12 @@ class Wordless(SparseEncoder):
         self._encoder = encoder
 
     def encode_query(self, text: str) -> SparseVector:
-        """An empty sparse vector."""
+        """An empty sparse vector, so that keyword search finds nothing."""
         del text
         return SparseVector(np.array([], dtype=np.uint32), np.array([], dtype=np.float32))
 
     def encode_document(self, text: str) -> SparseVector:
-        """The sparse vector of `text`, made by the wrapped encoder."""
+        """The sparse vector of `text` for keyword search, from the wrapped encoder."""
         return self._encoder.encode_document(text)
 
 

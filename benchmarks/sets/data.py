@@ -42,7 +42,7 @@ class CorpusEntry(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A line of queries.jsonl. evidence: ids of texts with the answer. current_evidence: those not out of date."""
+    """A line of queries.jsonl. evidence: ids of texts with the answer. current_evidence: ids of those still true."""
 
     id: Text
     conversation: Text
@@ -62,9 +62,9 @@ class Question(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """Texts by conversation, and questions about them. dropped: number of questions left out, as no text answers them.
+    """An evaluation set: texts by conversation, and questions about them, in the order of the conversations.
 
-    questions: in the order of the conversations. Each conversation is stored and searched in its own namespace.
+    Each conversation is stored and searched in its own namespace. dropped: number of questions that no text answers.
     """
 
     name: str
@@ -125,7 +125,7 @@ def read_set(folder: Path) -> EvaluationSet:
 
 
 def to_draft(entry: CorpusEntry) -> AnyDraft:
-    """The draft of `entry`'s memory, visible in its whole namespace because the questions belong to no session."""
+    """The draft (content to store) for `entry`, visible in its whole namespace and not only in its session."""
     fields: dict[str, Any] = {"type": entry.memory_type.value, "content": entry.text}
     if entry.session:
         fields["session_id"] = entry.session

@@ -1,8 +1,8 @@
 """Loads evaluation sets into a store through the ingestion pipeline, and checks a store kept from an earlier run.
 
-A kept store has a manifest for each set: the memory id of each corpus entry, and a hash of the drafts and the stored
-memories with their use counts. The store may be used again if the hash is unchanged. The store itself checks that its
-vectors come from the same encoder.
+A kept store has a manifest file for each set: memory ids by corpus entry, and a hash of the drafts (texts to store) and
+of the stored memories with their use counts. The store may be used again if the hash is unchanged. The store itself
+checks that its vectors come from the same encoder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NotLoaded(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A loaded evaluation set. ids: memory id by corpus id. merged: number of merged entries. seconds: time to load."""
+    """How a set was loaded. ids: memory id by corpus entry id. merged: number of entries merged into other memories."""
 
     ids: dict[str, str]
     sha256: str
@@ -48,7 +48,7 @@ def manifest_path(directory: Path, set_name: str) -> Path:
 
 
 async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, folder: Path) -> Loaded:
-    """Load the set; if `folder` has its manifest, only check the store against it. Raises NotLoaded."""
+    """Load the set, or check the store if `folder` has the set's manifest from an earlier run. Raises NotLoaded."""
     path = manifest_path(folder, whole.name)
     if path.is_file():
         loaded = msgspec.json.decode(path.read_bytes(), type=Loaded)
@@ -80,13 +80,13 @@ async def load(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet) -> 
 
 
 async def verify(store: MemoryStore, whole: EvaluationSet, loaded: Loaded) -> None:
-    """Raise NotLoaded if the stored memories or the drafts of the corpus differ from the manifest `loaded`."""
+    """Raise NotLoaded if the set's drafts or the stored memories have changed since the load described by `loaded`."""
     if loaded.sha256 != await _sha256(store, whole, loaded.ids):
         raise NotLoaded(f"{whole.name}: drafts, embedding texts or accesses changed since it was loaded")
 
 
 async def _sha256(store: MemoryStore, whole: EvaluationSet, ids: Mapping[str, str]) -> str:
-    """Hash of all drafts and their stored memories. Raises NotLoaded for an entry that is not in the store."""
+    """Hash of the set's drafts and stored memories, to detect changes. Raises NotLoaded if a memory is missing."""
     digest = hashlib.sha256()
     for conversation, corpus in whole.corpus.items():
         wanted = sorted({ids[entry.id] for entry in corpus if entry.id in ids})

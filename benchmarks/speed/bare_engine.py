@@ -1,4 +1,4 @@
-"""Runs the engine's queries of a retrieval alone, without HTTP or ranking, as a baseline for retrieval times.
+"""Runs only the engine queries of a retrieval, without HTTP or ranking, as a baseline for retrieval times.
 
 Opens the shards of a store in this process. In each shard it runs a dense and a sparse query, limited to one tenant and
 namespace, for as many points as a retrieval asks for.
@@ -21,7 +21,7 @@ from memtypes.stores.edge.layout import Layout
 
 
 class BareEngine:
-    """The open shards of a store, one for each memory type. depth: maximum number of points that a query returns."""
+    """The open Qdrant shards of a store, one for each memory type. depth: maximum number of points a query returns."""
 
     def __init__(self, shards: list[EdgeShard], depth: int) -> None:
         self._shards = shards
@@ -36,7 +36,7 @@ class BareEngine:
             yield cls([stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth)
 
     def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
-        """Run a retrieval's dense and sparse queries. fields: payload fields to read. Returns the number of points."""
+        """Run a dense and a sparse query on each shard. Returns the number of points. fields: payload to read."""
         scoped = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
         terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())
         namespace_idf = SearchParams(idf=IdfParams(scoped))  # word statistics are those of the namespace

@@ -35,7 +35,7 @@ Portion: TypeAlias = Sequence[tuple[Submission, str]]
 
 
 class NotStored(Exception):
-    """A memory of the benchmark was merged or failed, so the measured time is invalid."""
+    """The pipeline merged a text of the benchmark or failed to store it, so the measured rate would be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class IngestRequest:
 
 @dataclass(slots=True)
 class Rates:
-    """Speed in each round: texts per second of the encoder alone, and memories per second of the whole pipeline."""
+    """Speed in each round. encoder: texts/s, the encoder alone. pipeline: memories/s, the whole ingestion pipeline."""
 
     encoder: list[float] = field(default_factory=list)
     pipeline: list[float] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Rates:
 
 
 async def measure_ingest(request: IngestRequest) -> Report:
-    """Time the ingestion pipeline and the encoder alone in several rounds, and return a report. Raises NotStored."""
+    """Time the ingestion pipeline, and the encoder alone, on the same texts in several rounds. Raises NotStored."""
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)
@@ -91,7 +91,7 @@ async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Ra
 
 
 async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
-    """Memories per second that `ingestor` stores. Texts that its review rejects do not count. Raises NotStored."""
+    """Memories stored per second. Texts that the review before storing rejects do not count. Raises NotStored."""
     began = time.perf_counter()
     outcomes = await ingestor.write(_SCOPE, [submission for submission, _ in portion])
     seconds = time.perf_counter() - began

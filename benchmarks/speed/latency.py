@@ -1,10 +1,10 @@
-"""`latency`: times retrievals, writes, hooks and threads, and compares them with the engine's queries alone.
+"""`latency`: times retrievals, writes, hooks and threads, and compares retrievals with the engine's queries alone.
 
-Rounds of ten questions alternate between the bare engine (`benchmarks.speed.bare_engine`, on a copy of the store), a
-retriever in this process, and the service over HTTP, so that other load slows all of them. "query cached" repeats a
-question that the service has embedded. The service also gets each question through two hooks: prompt-submit, with a
-list of to-dos, and UserPromptSubmit of Claude Code. Retrievals with and without late interaction follow each other in
-varying order. Writing a receipt slows the next call, so ten calls with receipts alternate with ten without.
+Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`, on a copy of the store), to a retriever
+in this process, and to the service over HTTP, so that a busy machine slows all of them alike. "query cached" asks a
+question again, whose embedding the service has cached. Each question also goes to two hooks of the service: prompt-
+submit, with a list of to-dos, and UserPromptSubmit of Claude Code. Which retrieval comes first, with or without late
+interaction, varies. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
 """
 
 from __future__ import annotations
@@ -69,7 +69,11 @@ class LatencyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is timed on one store; `plain` retrieves without late interaction. samples: milliseconds by step name."""
+    """Ways to retrieve from one store, and the measured times.
+
+    plain: retriever without late interaction (token-level matching). bare_embedder, engine: used alone, as a baseline.
+    samples: milliseconds by the name of the timed step. run: number that makes session ids unique.
+    """
 
     opened: Opened
     plain: Retriever
@@ -80,7 +84,7 @@ class Sides:
     run: int = field(default_factory=time.time_ns)
 
     def add(self, name: str, began: float) -> float:
-        """Add the milliseconds since `began` to the samples of the step `name`, and return them."""
+        """Add the milliseconds since `began` (from perf_counter) to the samples of step `name`, and return them."""
         taken = (time.perf_counter() - began) * 1e3
         self.samples[name].append(taken)
         return taken
@@ -90,7 +94,7 @@ Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
 
 
 async def measure_latency(request: LatencyRequest) -> Report:
-    """Time retrievals, writes and hooks on a store of each size in `request`, and return the report."""
+    """Time retrievals, writes and coding agents' hooks on a store of each size in `request`, and return the report."""
     measured: dict[int, Samples] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory, data_directory() as scratch:
@@ -149,7 +153,7 @@ async def _floor(sides: Sides, scope: Scope, question: str) -> None:
 
 
 async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
-    """Retrieve with and without late interaction, in varying order because the second call finds warm caches."""
+    """Time a retrieval with and without late interaction. The order varies, because the second finds warm caches."""
     pair = (_retrieve, _retrieve_without_late)
     for step in pair if len(question) % 2 else reversed(pair):
         await step(sides, scope, question)
@@ -206,7 +210,7 @@ async def _post(sides: Sides, call: str, name: str, body: dict[str, Any], header
 
 
 async def _write(sides: Sides, count: int, namespaces: int) -> None:
-    """Write `count` new texts one by one over HTTP. Each is reviewed before it is stored. Raises Refused."""
+    """Time `count` writes of new texts over HTTP, each with the review before storing. Raises Refused."""
     seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
     for index, turn in enumerate(turns(count, seed=seed)):
         space, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
@@ -215,7 +219,7 @@ async def _write(sides: Sides, count: int, namespaces: int) -> None:
 
 
 def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:
-    """Tables of percentiles, ratios and differences, from the samples of each store size."""
+    """A report with tables by store size: percentiles of each timed step, ratios of steps, and differences of steps."""
     figures = {size: _figures(samples) for size, samples in measured.items()}
     parts = (
         ("Milliseconds", "what", "ms"),

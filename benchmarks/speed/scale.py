@@ -43,7 +43,7 @@ class ScaleRequest:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two stores. fill_s: seconds to fill it. samples: milliseconds by phase (cold, warm) and stage."""
+    """One of the two stores. fill_s: seconds to fill it. samples: milliseconds by step ("cold", "cold: embed", ...)."""
 
     size: int
     settings: Settings
@@ -61,7 +61,7 @@ class Side:
             self.samples[f"{phase}: {stage}"].append(taken)
 
     def footprint(self) -> dict[str, float]:
-        """Fill time in seconds, GB on disk, and MB of engine memory with and without mapped files, by name."""
+        """By name: seconds to fill the store, GB on disk, and MB of engine memory with and without mapped files."""
         files = [path.lstat() for path in self.settings.data_dir.rglob("*") if path.is_file()]
         engine = processes_of(self.settings.store_path, exclude={os.getpid()})
         return {

@@ -1,8 +1,8 @@
 """`sidecar`: measures the time saved by each index or cache that the service keeps beside the embedded engine.
 
 Runs the engine in this process, without encoder, HTTP or ranking: with all indexes and caches, or without one of them.
-A request searches a namespace for candidates of all memory types, with late interaction, then reads the passages (parts
-that a context shows) of 150 candidates. Vectors are random.
+A request searches a namespace for candidates of all memory types, with late interaction (token-level matching). Then it
+reads the passages, the parts of memories that a context shows, of 150 candidates. Vectors are random.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _requests(request: SidecarRequest, depth: int) -> list[Asked]:
 
 
 async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awaitable[object]]) -> float:
-    """Run all requests twice. Returns the median milliseconds of `answer` in the second run, with warm caches."""
+    """Call `answer` with all requests, twice. Returns the median milliseconds of the second calls, with warm caches."""
     times = []
     for warm in (False, True):
         for request in requests:
@@ -135,7 +135,7 @@ async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awai
 
 
 class Measured:
-    """Runs a list of requests on one engine. Each method returns the median milliseconds of a request."""
+    """Times steps of search requests on one engine. Each method returns the median milliseconds of its step."""
 
     def __init__(self, engine: EdgeEngine, requests: list[Asked]) -> None:
         self._engine = engine
@@ -143,7 +143,7 @@ class Measured:
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
     async def candidates(self, *, cold: bool = False) -> float:
-        """Time the search for candidates. cold: before each request, drop the cache of payload fields."""
+        """Median milliseconds of a candidate search. cold: drop the cache of payload fields before each search."""
 
         async def find(scope: Scope, search: TypedSearch) -> None:
             if cold:
@@ -157,7 +157,7 @@ class Measured:
         return await p50(self._requests, find)
 
     async def passages(self, *, payloads: bool = False) -> float:
-        """Time reading passages of the found candidates. payloads: from stored memories, not the passage files."""
+        """Median milliseconds to read the passages of candidates. payloads: from memories, not from passage files."""
         read = EngineOperations.passages if payloads else EdgeEngine.passages
 
         async def show(scope: Scope, _: TypedSearch) -> None:
@@ -167,7 +167,7 @@ class Measured:
 
 
 def without_keyword_search(kind: Collection, path: Path) -> Shard:
-    """Open the shard in `path` so that the engine runs every keyword search, not the inverted index beside it."""
+    """Open the shard in `path` so that the engine runs keyword searches itself, without the service's own index."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
     sizes = shard.reader.namespaces  # not reader.count, which asks the cache that is set here
     shard.reader.namespaces = NamespaceCache(

@@ -1,8 +1,8 @@
 """`throughput`: measures the rate and time of calls by several clients at once, in this process and over HTTP.
 
-The calls retrieve, append turns to threads, and add events to workflows. Retrievals write receipts and count as uses of
-memories. Rounds in this process and over HTTP alternate, each with a newly started service, so that both see equally
-cold caches. Retrievals during writes come last, because writes add memories.
+The calls retrieve contexts, append turns to threads, and add events to workflows. Retrievals write receipts and count
+as uses of memories. Rounds in this process and over HTTP alternate, each with newly started services, so that both
+begin with cold caches. Retrievals during batch writes come last, because the writes add memories.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class ThroughputRequest:
 
 @dataclass(slots=True)
 class Side:
-    """Results of one kind of call. ms: milliseconds of each call. rates: retrievals per second in each round."""
+    """Times of a kind of call, such as over HTTP. ms: milliseconds of each call. rates: retrievals/s in each round."""
 
     rates: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
 
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
-    """Measure retrievals, turns and workflow events by several clients at once, and return the report."""
+    """Time retrievals, appends to threads and events of workflows by several clients at once, and return the report."""
     sides = {name: Side() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)
@@ -105,7 +105,7 @@ async def _over_http(
 
 
 async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
-    """Append `count` turns to a new thread and `count` events to a new workflow, and add the times to `sides`."""
+    """Append `count` turns to a new thread and `count` events to a new workflow. Adds the times to `sides`."""
     for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
         created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
         for _ in range(count):
@@ -116,7 +116,7 @@ async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side
 
 @asynccontextmanager
 async def _writing(url: str) -> AsyncIterator[None]:
-    """Write batches of new texts to the service at `url` until the context ends. Raises Refused."""
+    """Write batches of new texts to the service at `url` in the background, until the context ends."""
     texts = turns(1 << 40, seed=time.time_ns() % 2**31)
 
     async def write(client: KeepAliveClient) -> None:
@@ -131,7 +131,7 @@ async def _writing(url: str) -> AsyncIterator[None]:
 
 
 async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
-    """Warm up with a question in every namespace, then time round `number` and add the results to `side`."""
+    """Ask once in every namespace to fill caches. Then time the questions of round `number`, as samples of `side`."""
     spaces = [namespace_of(index) for index in range(request.namespaces)]
     await _ask_all(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
     asked = questions(request.queries, seed=100 + number)
@@ -143,7 +143,6 @@ async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side
 
 
 async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> list[float]:
-    """Ask each (namespace, question) with `request.clients` clients at once. Returns the milliseconds of each."""
     ms: list[float] = []
 
     async def client(place: int) -> None:

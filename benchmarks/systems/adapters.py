@@ -139,7 +139,7 @@ class Mem0(System):
             self._memory.add(item.text, user_id=item.namespace, metadata={"item": item.id}, infer=False)
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of at most `depth` memories of the namespace, by hybrid score without a threshold, best first."""
+        """Ids of at most `depth` memories of the namespace, by hybrid score, best first. Low scores are not cut off."""
         answer = self._memory.search(query, filters={"user_id": namespace}, top_k=depth, threshold=0.0)
         return [hit["metadata"]["item"] for hit in answer["results"]]
 
@@ -204,7 +204,7 @@ class MemPalace(System):
 
 
 def open_mempalace(home: Path, vectors: VectorFile) -> System:
-    """Open MemPalace in the folder `home`. It gets its vectors from an HTTP endpoint in this process."""
+    """Open MemPalace in the folder `home`. It fetches the precomputed vectors from an HTTP endpoint of this process."""
     os.environ |= {  # read on import
         "HOME": str(home),
         "MEMPALACE_EMBEDDING_MODEL": "openai-compat",
@@ -238,7 +238,7 @@ def serve(vectors: VectorFile) -> str:
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the library's name
-            """Log nothing."""
+            """Suppress the HTTP server's log line for a request."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -51,7 +51,7 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """A system's result on a set. score: None if not measured; `reason` says why. memories: number in the set."""
+    """Result of a system on a set of `memories` memories. score: None if it was not measured; `reason` says why."""
 
     set_name: str
     memories: int
@@ -61,7 +61,7 @@ class SystemResult:
 
 
 def measure_compare(request: CompareRequest) -> Report:
-    """Measure every system on every set, and return the report. Raises BadSet and NotLoaded."""
+    """Measure Remembrancer and other systems on every set, and return the report. Raises BadSet and NotLoaded."""
     results: list[SystemResult] = []
     with data_directory(request.environments) as environments:
         for folder in find_sets(request.data, request.sets):
@@ -114,7 +114,7 @@ def score_answer(
 def fit(
     ranked: Sequence[str], texts: Mapping[str, str], count: Callable[[str], int], budget: int = BUDGET
 ) -> list[str]:
-    """Ids of the best texts that together, each with a line break, fit into `budget` tokens. Others are skipped."""
+    """Ids of `ranked` whose texts fit into `budget` tokens, taken best first. A text that no longer fits is skipped."""
     left = budget
     fitting: list[str] = []
     for name in ranked:
@@ -147,7 +147,6 @@ def _plain(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
 
 
 def _figures(result: SystemResult, results: Sequence[SystemResult]) -> dict[str, Interval | float | None]:
-    """The figures of a result by name, in the order of the table's columns. All are None if the result has no score."""
     score = result.score
     if score is None:
         return dict.fromkeys(_FIGURES)

@@ -63,7 +63,7 @@ class VectorFile:
 
 
 class System(ABC):
-    """A memory system to measure. package: distribution whose version is reported. notes: remarks on its set-up."""
+    """A memory system to measure. package: Python package whose version is reported. notes: remarks on its set-up."""
 
     package: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
@@ -99,7 +99,7 @@ def _load(system: System, items: Sequence[Item]) -> float:
 
 
 def _ask(system: System, queries: Sequence[dict[str, str]]) -> tuple[list[float], dict[str, list[str]]]:
-    """Time a search for TIMED_DEPTH ids by each query. Returns milliseconds, and RANKED_DEPTH ids by query id."""
+    """Time a search by each query, then search deeper to rank. Returns milliseconds, and ranked ids by query id."""
     for query in queries[:_WARM_UP]:
         system.search(query["namespace"], query["text"], TIMED_DEPTH)
     ms: list[float] = []

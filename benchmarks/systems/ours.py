@@ -26,9 +26,10 @@ BUDGET = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SystemScore:
-    """A system's score on a set. recalls, shown: for each question, R@10, and the share of its evidence in the context.
+    """Scores and times of a memory system on a set. recalls: recall at 10 of each question.
 
-    ms: milliseconds of each search. seconds: time to load the set. notes: remarks on the system's configuration.
+    shown: for each question, the share of answering memories that fit into a context. ms: milliseconds of each search.
+    seconds: time to load the set. notes: remarks on the system's configuration.
     """
 
     version: str
@@ -40,7 +41,7 @@ class SystemScore:
 
 
 class PrecomputedEmbedder(WrappedEmbedder):
-    """Returns the embeddings in `known`. A query that is not in it is embedded by `inner`."""
+    """Takes embeddings from `known`, by text. A query that is not there is embedded by the wrapped embedder `inner`."""
 
     def __init__(self, inner: Embedder, known: Mapping[str, Embedding]) -> None:
         super().__init__(inner)
@@ -56,7 +57,7 @@ class PrecomputedEmbedder(WrappedEmbedder):
 
 
 def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
-    """The corpus entries as items for the other systems, with the texts that Remembrancer embeds for them."""
+    """The set's texts as items for other systems, with date and speaker, as Remembrancer embeds them."""
     items: list[Item] = []
     for entry in whole.entries():
         scope = scope_of(whole.name, entry.conversation)
@@ -79,7 +80,7 @@ async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet)
 
 
 def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embedding]) -> Job:
-    """The job that other systems run: the items, the queries, and the vectors of both."""
+    """The job for other systems: items to store, the set's questions as queries, and the vectors of both."""
     queries = tuple({"id": each.id, "namespace": each.conversation, "text": each.text} for each in whole.questions)
     vectors = np.vstack([embedding.dense for embedding in known.values()])
     return Job(tuple(items), queries, tuple(known), vectors)

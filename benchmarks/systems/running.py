@@ -46,7 +46,7 @@ class Job:
 
 
 class DriverAnswer(msgspec.Struct, frozen=True):
-    """Results of a system. seconds: time to load. ms: time of each search. ranked: ids by question, best first."""
+    """A system's results. seconds: time to load. ms: time of each search. ranked: memory ids by query, best first."""
 
     version: str
     seconds: float

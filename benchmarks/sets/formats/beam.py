@@ -1,7 +1,6 @@
 """Converts BEAM chats of one size (folder chats/100K, 500K or 1M) to a set. Each numbered folder is a conversation.
 
-BEAM gives no times of turns. The first turn of a batch gets nine o'clock on the batch's day, each later turn one minute
-more.
+BEAM gives no times of turns: the first turn of a day's batch gets nine o'clock, each later turn one minute more.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Batch(msgspec.Struct):
 
 
 class Probe(msgspec.Struct):
-    """A question. source_chat_ids: ids of turns that answer it, in any nesting. One other field has the answer text."""
+    """A question. source_chat_ids: ids of answering turns, in nested lists or objects. Another field has the answer."""
 
     question: str
     source_chat_ids: Any = ()
@@ -54,7 +53,7 @@ class Probe(msgspec.Struct):
 
 
 def prepare_beam(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The evaluation set made of at most `limit` conversations in the folder `path`. Raises BadSource."""
+    """A list with one set, made of at most `limit` conversations in the folder `path`. Raises BadSource."""
     if not path.is_dir():
         raise BadSource(f"{path} is not a folder of numbered conversations")
     folders = sorted((entry for entry in path.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name))
@@ -93,7 +92,7 @@ def _add(folder: Path, prepared: Prepared) -> None:
 
 
 def _rows(name: str, batches: list[Batch], chat: Path) -> Iterator[dict[str, Any]]:
-    """Yield a corpus row for each turn. A batch without time_anchor is dated a day after the previous batch."""
+    """Yield a row of corpus.jsonl for each turn. A batch without a date is dated one day after the previous batch."""
     at: datetime | None = None
     for index, batch in enumerate(batches):
         turns = [turn for group in batch.turns for turn in group]
@@ -133,7 +132,7 @@ def _query(probe: Probe, category: str, place: str, name: str) -> dict[str, Any]
 
 
 def _cited(source: Any, name: str, place: str) -> list[str]:
-    """Corpus ids of the turns cited anywhere in `source`, without duplicates. place: where that is, for errors."""
+    """Distinct corpus ids of the turns that the nested `source` names. place: its position in the file, for errors."""
     if isinstance(source, int):
         return [f"{name}:m{source}"]
     if not isinstance(source, dict | list | tuple):

@@ -1,7 +1,7 @@
-"""Converts LoCoMo, the file locomo10.json, to two sets: its turns, and its observations (facts stated about the turns).
+"""Converts LoCoMo (locomo10.json) to two sets: the turns, and the observations, facts that LoCoMo states about turns.
 
-A conversation has members session_N (turns) and session_N_date_time. LoCoMo gives no times of turns: the first turn
-gets the time of its session, each later turn 20 seconds more.
+In the file, session_N has the turns of session N and session_N_date_time its time. LoCoMo gives no times of turns: the
+first turn gets the time of its session, each later turn 20 seconds more.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Sample(msgspec.Struct):
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
-    """Convert at most `limit` conversations to a set of turns and, if any, a set of observations. Raises BadSource."""
+    """The set of turns, and the set of observations if any, of at most `limit` conversations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
     for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
         _add(sample, f"{path}[{index}]", turns, facts)
@@ -86,7 +86,6 @@ def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
 
 
 def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
-    """Yield the sessions in the order of their numbers. A date of a session without turns is skipped."""
     numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
     for number in numbers:
         date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
@@ -123,7 +122,7 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
 def _add_observations(
     sample: Sample, place: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
-    """Add the sample's observations to `facts`. Returns for each cited turn the ids of observations that cite it."""
+    """Add a conversation's observations (facts) to `facts`. Returns ids of observations by the turn that they cite."""
     by_turn: dict[str, list[str]] = {}
     for number, at, _ in sessions:
         for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():

@@ -42,7 +42,7 @@ class Instance(msgspec.Struct):
 
 
 def prepare_longmemeval(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set, named after the file, with at most `limit` questions. Raises BadSource."""
+    """A list with one set, named after the file, of at most `limit` questions. Raises BadSource."""
     prepared = Prepared(path.stem)
     for index, instance in enumerate(read_json(path, list[Instance])[:limit]):
         _add(instance, f"{path}[{index}]", prepared)
@@ -70,7 +70,7 @@ def _add(instance: Instance, place: str, prepared: Prepared) -> None:
 
 
 def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
-    """Add all turns to the corpus. Returns ids of turns with the answer, and of all turns in `answer_session_ids`."""
+    """Add all turns to `prepared`. Returns ids of turns with the answer, and of all turns in answering sessions."""
     ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
         raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")

@@ -23,7 +23,7 @@ class BadSource(BadSet):
 
 @dataclass(slots=True)
 class Prepared:
-    """A converted evaluation set. left_out: number of turns and evidence ids that were not converted, by reason."""
+    """A converted set: rows of corpus.jsonl and queries.jsonl. left_out: number of skipped turns and ids, by reason."""
 
     name: str
     corpus: list[dict[str, Any]] = field(default_factory=list)
