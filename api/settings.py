@@ -185,7 +185,7 @@ _TEST_PREFIX = PREFIX + "TEST_"
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Sorted names of variables that begin with REMEMBRANCER_ but that neither service, clients nor tests read."""
+    """Sorted names in `environment` that begin with REMEMBRANCER_ but that no service, client or test reads."""
     ours = (name for name in environment if name.upper().startswith(PREFIX))
     known = {*_VARIABLES, *_CLIENT_VARIABLES}
     return sorted(name for name in ours if name.upper() not in known and not name.upper().startswith(_TEST_PREFIX))

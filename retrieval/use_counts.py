@@ -97,7 +97,7 @@ class UseCounts:
 class LiveUses:
     """Restarts the time to live of working-memory items that a context shows, without delaying the answer.
 
-    lost: uses that could not be written.
+    lost: how many such uses of items could not be written.
     """
 
     def __init__(self, items: LiveItemStore | None) -> None:

@@ -55,8 +55,9 @@ class LiveServices:
 def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard) -> LiveServices:
     """Build working memory, threads, workflows and client sessions on `resources.live`, without starting their jobs.
 
-    ingestor: stores evicted turns, captured turns and ended workflows as memories. redactor: removes secrets from texts
-    that are written. guard: removes texts from captured turns that the service itself had shown (recalled memories).
+    ingestor: stores turns that left threads, turns captured from coding agents, and ended workflows as memories.
+    redactor: removes secrets from texts that are written. guard: removes memories that the service itself had shown
+    from captured turns.
     """
     settings = resources.settings
     hours = (settings.workflow_ttl_hours, settings.ended_log_hours)

@@ -101,7 +101,7 @@ def _weekday(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
-    """The current week, weekend, month or year; after "last" or "previous", the one before it."""
+    """The current week, weekend, month or year; after the word "last" or "previous", the one before it."""
     last, unit = match["which"] != "this", match["unit"]
     if unit.startswith("week"):
         monday = midnight(as_of) - (as_of.weekday() + 7 * last) * DAY
