@@ -153,7 +153,7 @@ async def _score_way(evaluation: Evaluation, evidence: Sequence[str], members: M
 async def rank(
     retriever: Retriever, whole: EvaluationSet, question: Question, ranking: Mapping[str, object] | None = None
 ) -> list[str]:
-    """Ids of memories of the set's types for `question`, best first. ranking: more request fields, such as `top_k`."""
+    """Search memories of the set's types for `question`. Returns ids, best first. ranking: more fields, as `top_k`."""
     return await _search(retriever, _members(whole, question, ranking or {}))
 
 

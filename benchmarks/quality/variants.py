@@ -39,7 +39,7 @@ PAIRED_NOTES = (
 class Comparisons:
     """The comparisons to make with the ranking by `profile`.
 
-    against: another profile. ablate: each part of the ranking left out. pooled: a store for each conversation.
+    against: another profile. ablate: this profile without one part at a time. pooled: one store per conversation.
     """
 
     profile: str | None = None

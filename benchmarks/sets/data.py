@@ -2,7 +2,8 @@
 
 corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of the conversation.
 queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?, answerable, asked_at?, answer?}.
-Evidence: ids of texts with the answer. A query searches only its own conversation. Other members are ignored.
+`?`: may be missing. evidence: ids of the texts with the answer. current_evidence: ids of those that are still true. A
+query searches only its own conversation. Other JSON members are ignored.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`, on a copy of the store), to a retriever
 in this process, and to the service over HTTP, so that a busy machine slows all of them alike. "query cached" asks a
-question again, whose embedding the service has cached. Each question also goes to two hooks of the service: prompt-
-submit, with a list of to-dos, and UserPromptSubmit of Claude Code. Which retrieval comes first, with or without late
-interaction, varies. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
+question again, whose embedding the service has cached. Each question also goes to two hooks of the service:
+prompt-submit, with a list of to-dos, and UserPromptSubmit of Claude Code. Which retrieval comes first, with or without
+late interaction, varies. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ class MemPalace(System):
         )
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of the memories in the order of MemPalace's answer. Raises RuntimeError if the answer is an error."""
+        """At most `depth` ids of the namespace, in MemPalace's order. Raises RuntimeError if its answer is an error."""
         answer = self._search(query, self._palace, wing=namespace, n_results=depth)
         if "error" in answer:
             raise RuntimeError(answer["error"])

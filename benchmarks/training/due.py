@@ -1,4 +1,4 @@
-"""Trains the model that tells which time in a text is its due time, and prints its quality on unseen authors.
+"""Trains the model that finds a task's due time among the times in a text, and measures it on unseen authors.
 
     python -m benchmarks.training.due --data ../shared/data/behaviour [--save]
 
@@ -30,7 +30,7 @@ _REGULARISATION = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Times in a text. mentions: features of each. right: whether it is the due time. due: whether the text has any."""
+    """Times in a text. mentions: features of each. right: whether it is the due time. due: whether the text has one."""
 
     mentions: Sequence[Mapping[str, float]]
     right: Sequence[bool]
@@ -39,7 +39,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Quality of a model. exact: share of due times found. none: share of texts without one that got none."""
+    """Quality of a model. exact: share of due times found. none: share of texts without due time that get none."""
 
     exact: float
     none: float

@@ -316,7 +316,7 @@ def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float],
 
 
 def main() -> None:
-    """Print how reliable the models are on unseen projects. With --save, train both on all examples and write them."""
+    """Print how reliable both answer models are on unseen projects. --save writes models trained on all examples."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the behaviour sets")
     parser.add_argument("--save", action="store_true", help="train on everything and write the models")

@@ -164,7 +164,7 @@ class Words:
 
 
 def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
-    """For each newer text, whether it changes the older text in any of the pairs that it is in."""
+    """For each newer text in `pairs`, whether any of its pairs is labelled as a change of the older text."""
     found: dict[str, bool] = {}
     for pair in pairs:
         found[pair.newer] = found.get(pair.newer, False) or bool(pair.related)
@@ -194,7 +194,7 @@ class Trained:
 
     @classmethod
     def fit(cls, authors: Sequence[Author]) -> Trained:
-        """Train a model on the pairs of `authors`. Its trees learn nothing from pairs whose `related` is None."""
+        """Train on the pairs of `authors`. Pairs labelled unclear (`related` is None) do not train the trees."""
         pairs = [pair for author in authors for pair in author.pairs]
         cosines = [cosine for author in authors for cosine in author.cosines]
         rows = evidence_of(pairs, cosines, held_out_telling(pairs))
@@ -250,7 +250,7 @@ def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[s
 
 
 def report(train: str, author: Author, probabilities: NDArray[np.float64], same_form: NDArray[np.bool_]) -> str:
-    """A line: precision and recall. train: authors learnt from. same_form: whether a pair differs in only one value."""
+    """A line of precision and recall. train: authors learnt from. same_form: which pairs differ in just one value."""
     inside = np.array([pair.related is not None and not pair.stranger for pair in author.pairs])
     related = np.array([bool(pair.related) for pair in author.pairs])[inside]
     seen = probabilities[inside] >= CONTESTS
@@ -265,7 +265,7 @@ def report(train: str, author: Author, probabilities: NDArray[np.float64], same_
 
 
 def main() -> None:
-    """For each author, print how well a model trained on the others judges. --save writes one trained on all."""
+    """For each author, print how well a model trained on the others finds changes. --save writes one trained on all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

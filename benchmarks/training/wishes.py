@@ -35,7 +35,7 @@ async def _vectors(queries: list[str]) -> list[np.ndarray]:
 
 
 def main() -> None:
-    """Print how often the model tells what unseen and seen queries ask for. With --save, write it, trained on all."""
+    """Print how well the model tells what unseen and seen queries ask for. --save writes a model trained on all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true")
     rows = [json.loads(line) for line in (ROOT / "tests/data/training/wishes.jsonl").open(encoding="utf-8")]
