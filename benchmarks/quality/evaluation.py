@@ -47,10 +47,9 @@ class Evaluation:
 class ContextScore:
     """Score of one retrieved context.
 
-    recall: share of the question's evidence (the memories that answer it) in the context. tokens: size of the context,
-    counted by this benchmark. allowed: token budget, plus the size of working memory, which the budget does not cover.
-    stated, utilization: size and used share of the budget, as the answer states them. left_out: number of hits that are
-    not in the context.
+    recall: share of the answering memories that the context has. tokens: its size, counted by this benchmark. allowed:
+    budget plus size of working memory, which the budget does not cover. stated, utilization: size and used share of the
+    budget, as the answer states them. left_out: number of hits that are not in the context.
     """
 
     recall: float

@@ -1,8 +1,7 @@
 """Ranks the questions of a set with variants of the retriever, and compares rankings with paired tests.
 
-`--against` compares two ranking profiles. `--ablate` leaves out one part at a time: each ranking signal, keyword
-search, and late interaction by token vectors. `--pooled` compares one store for all conversations with a store for
-each. Only the memory types that occur in the set are searched.
+`--against` compares two ranking profiles. `--ablate` leaves out one part each time: a ranking signal, keyword search or
+late interaction. `--pooled` compares one common store with one per conversation.
 """
 
 from __future__ import annotations

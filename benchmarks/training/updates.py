@@ -83,7 +83,6 @@ def labelled(path: Path) -> Iterator[Pair]:
 
 
 def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
-    """Whether statement number `new` of the example `case` changes statement number `old`; None if that is unclear."""
     replaced = {int(key): value for key, value in case["replaced"].items()}
     if replaced.get(old) == new:
         return True
