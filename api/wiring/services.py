@@ -139,7 +139,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
 
 
 def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[str, str], BreakerState]:
-    """State of each circuit breaker, by server (a node of Redis, or a host that counts tokens) and workload."""
+    """Each circuit breaker's state by (server, kind of call). A server is a Redis node or a host that counts tokens."""
     states = {(f"live {node}".strip(), workload): state for (node, workload), state in live.breakers().items()}
     return states | {(host, "count"): state for host, state in counter.states().items()}
 
@@ -222,7 +222,7 @@ def erasable_stores(
 ) -> Mapping[str, Erasable]:
     """Every store that may contain a part of a memory, by name, in the order in which data is erased from them.
 
-    The files of the embedded stores come last, because they contain deleted bytes until they are rewritten.
+    The files of the embedded stores come last: they contain deleted bytes until they are rewritten after all deletions.
     """
     stores: dict[str, Erasable] = {
         "memories": ErasableMemories(resources.store, ingestor),

@@ -1,4 +1,4 @@
-"""Makes the tables and JSON figures of the `quality` benchmark, with confidence intervals, from scores of questions."""
+"""Turns each question's scores in the `quality` benchmark into tables and JSON figures, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """How often up-to-date memories rank above outdated ones, by set. updates: `rank_updates` results by set."""
+    """How often current memories outrank outdated ones, by set. updates: (question, current, outdated rank) by set."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)

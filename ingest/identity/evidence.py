@@ -62,13 +62,11 @@ _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A text, split into words.
+    """A text, split into words. A short "key: value" or "key = value" is read as "key is value".
 
-    A short "key: value" or "key = value" is read as "key is value". lower: the words in lower case, without possessive
-    's. stems: their stems. kinds: the kind of each word: number,
-    time, name or word. verb: index of the first frequent verb; if the text has none, the index of the fourth word, as
-    if the first three were the subject. states: whether the text has a frequent verb; a text without one may be a
-    title.
+    lower: the words in lower case, without possessive 's. stems: their stems. kinds: the kind of each word: number,
+    time, name or word. verb: index of the first frequent verb after the first word; in a text without one, 3, as if the
+    first three words were the subject. states: whether the text has such a verb; a text without one may be a title.
     """
 
     lower: tuple[str, ...]
@@ -108,9 +106,10 @@ class Statement:
 
 
 def _with_verb(text: str) -> str:
-    """`text`, with "is" in place of the sign in "Owner: Marta" or "timeout = 30".
+    """`text` with "is" in place of a ":" or "=" between a few words: "Owner: Marta" becomes "Owner is Marta".
 
-    A value with a frequent verb or a pronoun is a sentence, such as what a speaker says, and is left as it is.
+    Unchanged if the part after the ":" or "=" has a frequent verb or a pronoun, because that part is then a sentence by
+    itself, as in "Marta: I like tea". Any other text is unchanged, too.
     """
     found = _KEY_VALUE.fullmatch(text)
     if found is None or not _SENTENCE.isdisjoint(_words(found[2].lower())):

@@ -49,16 +49,16 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
 
 
 def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
-    """Fields to set when two memories are merged: `evidence_count`, the sum, and `source_sessions`, those of both."""
+    """Fields to set in a merged memory: the sum of both `evidence_count`, and the `source_sessions` of both."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
 
 
 def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The field `rewordings` of `known`, extended by the text of `again`; {} if `known` has that text already.
+    """The change that adds the text of `again` to the other wordings of `known`: {"rewordings": the extended list}.
 
-    reason: why the memories are merged, stored with the text. If there are more than MAX_EARLIER texts or MAX_CONTENT
-    characters in all, the oldest texts are dropped.
+    {} if `known` has this text already, as its content or among its rewordings. The list keeps the newest wordings, at
+    most MAX_EARLIER with at most MAX_CONTENT characters in all. reason: of the merge, stored with the wording.
     """
     identity = (*again.identity(), "merged")
     wording = Rewording(

@@ -148,12 +148,12 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append an event and restart the TTL of the workflow. Its ancestors expire no earlier than the workflow.
+        """Append an event and restart the workflow's TTL. Its parent and further ancestors expire no earlier than it.
 
-        After an event that ends the workflow, its log gets a TTL, and `unrecorded` yields the workflow. A repeated
-        call, with the same idempotency key, appends nothing and returns the first call's answer. Raises NotFound if the
-        workflow is unknown; VersionConflict if `append.expected` is not the current version or the workflow has ended;
-        Conflict if the key was used for another request or the log is full (MAX_EVENTS).
+        An event that ends the workflow also sets the TTL of its log; `unrecorded` then yields the workflow until its
+        memories are written. A repeated call (same idempotency key) appends nothing and returns the first call's
+        answer. Raises NotFound for an unknown workflow; VersionConflict if `append.expected` is not the current version
+        or the workflow has ended; Conflict if the key was used for another request or the log is full (MAX_EVENTS).
         """
 
     @abstractmethod

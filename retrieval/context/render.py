@@ -52,13 +52,14 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ContextLayout:
-    """Templates for the pieces of a context in one format.
+    """Templates for one format of a context, a text with blocks ("working_memory" and "memories").
 
-    opening, closing: texts before and after a block; {name} stands for its name. heading, footing: texts before and
-    after the memories of one type; {type} and {title} stand for its name and title. separator: text before each block,
-    type or entry except the first. frame: texts before and after the whole context. entry: renders a memory from its
-    passage and the text to show. has_days: whether events stand under headings of days. has_stored_counts: whether the
-    token counts stored with memories are those of this format's entries.
+    A block has a part for each memory type, and a part has an entry for each memory. frame: texts around the context.
+    opening, closing: texts around a block; {name} is its name. heading, footing: texts around a part; {type} and
+    {title} are the type's name and title. separator: text before each block, part and entry except the first. entry:
+    renders a memory from its passage (the fields to show) and the text to show. has_days: whether events stand under
+    headings of days. has_stored_counts: whether the token count stored with a memory is that of its entry in this
+    format, so that it need not be counted again.
     """
 
     opening: str
@@ -135,8 +136,8 @@ LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "mes
 class ShownMemory(NamedTuple):
     """A memory as a context shows it.
 
-    entry: its rendered text. rank: its rank among the hits. content: the shown part of its text. allowed: maximum
-    tokens of a cut entry; None if it is whole. excerpt: whether the best sentences are shown rather than the beginning.
+    entry, tokens: its rendered text and the size of that. rank: among the hits. content: the shown part of its text.
+    allowed: maximum tokens of a cut entry, else None. excerpt: whether the best sentences are shown, not the beginning.
     """
 
     passage: Passage
@@ -219,7 +220,7 @@ class Renderer:
         return ShownMemory(passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True)
 
     def block(self, name: str, shown: Sequence[ShownMemory], *, tasks_first: bool = False) -> RenderedBlock:
-        """Render `shown` as the block `name`: one part for each memory type, each in reading order.
+        """Render `shown` as the block `name`: a part for each memory type, with events by time, others in given order.
 
         tasks_first: show the part with the tasks before all others.
         """

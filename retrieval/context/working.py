@@ -1,7 +1,8 @@
-"""Live working memory (a session's notes in Redis) in a retrieval: read during the search, shown for every query.
+"""Adds a session's working memory (live notes in Redis) to the hits of a retrieval, whatever the query.
 
-Every live item of the session is a hit with score 0 and no signals. The item's copy in the memory store is left out. If
-Redis does not respond, the answer has no working memory and reports that it is degraded.
+The notes are read during the search, unless the request excludes them. Each is a hit with score 0 and no signals. A
+note is also copied to the memory store; this copy is removed from the hits, so that no note appears twice. If Redis
+does not respond, the answer has no working memory and reports that it is degraded.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class LiveView:
 
 
 async def read_live(items: LiveItemStore | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
-    """Read from Redis the session's working items to show at `as_of`; none if the request wants no working memory."""
+    """Read a session's working items to show at `as_of` from Redis; none without a session or if none are wanted."""
     if items is None:
         return LiveView()
     if not request.include_working or request.working_budget == 0 or scope.session_id is None:

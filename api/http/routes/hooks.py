@@ -188,12 +188,12 @@ class TodoCompletedAnswer(Answer):
 
 @Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=SESSION_BYTES)
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
-    """Store the messages of an ended session that are worth keeping.
+    """Store the messages of a session as memories, each with the memory type that fits its text.
 
-    If the call is repeated, only messages that are not stored yet are stored. With `review: auto`, messages are
-    stored only if filters and automatic reviewers accept them, with the memory type that fits their text. Text of
-    recalled memories that a message repeats is first cut from the message, and the `reason` in its result says so. If
-    `ended` is true, the session's to-dos are paused.
+    With `review: auto`, the default, a message is stored only if filters and automatic reviewers accept it. With
+    `review: skip`, they are not asked. Text that repeats recalled memories is cut from a message first, and the
+    `reason` of the message's result says so. A repeated call stores only messages that are not stored yet. If `ended`
+    is true, the session's to-dos are paused.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:

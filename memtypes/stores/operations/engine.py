@@ -168,14 +168,14 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """For each collection, the payloads that its scroll selects, by point id, in the order of the scroll."""
+        """The payloads that each scroll (a read by condition) selects, by collection and point id, in scroll order."""
 
     @abstractmethod
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """The hits of each query. A sparse query finds only memories that share a term with it.
+        """Run the vector queries of each collection. Returns, by collection, the hits of each query, in query order.
 
-        A keyed item has a vector for each of its texts, and its score is that of its nearest text. An item
-        without texts is never found.
+        A sparse query finds only points that share a term with it. A keyed item (a stored JSON value) has a vector for
+        each of its texts. Its score is that of its nearest text; without texts it is never found.
         """
 
     @abstractmethod
@@ -188,7 +188,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The UUIDs of the points with these keys (the engine's own identifiers), in the order of `keys`."""
+        """The UUIDs of the points with these keys (the engine's identifiers, by collection), in the order of `keys`."""
 
     @abstractmethod
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:

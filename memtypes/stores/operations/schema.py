@@ -78,7 +78,10 @@ def indexes_of(kind: Collection) -> Mapping[str, Index]:
 
 
 def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) -> str:
-    """The message of EmbedderMismatch. where: the store. built, configured: each embedder's fingerprint, dimensions."""
+    """The message of EmbedderMismatch, the error of a store whose vectors were made with another embedder.
+
+    where: name of the store. built, configured: (fingerprint, dimensions) of the store's and the settings' embedder.
+    """
     return (
         f"{where} was built with the embedder {built[0]} ({built[1]} dimensions), but {configured[0]} ({configured[1]} "
         "dimensions) is configured. Nothing was changed. Use the embedder that it was built with, or another "

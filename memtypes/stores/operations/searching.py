@@ -128,10 +128,10 @@ async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: l
 
 
 def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-    """For each memory type of a search, a pool with the queries (by dense and by sparse vector) that are still to run.
+    """A pool for each memory type of a search: its dense and its sparse query, not run yet, and no candidates yet.
 
-    counts: the namespace's number of memories of each type; needed only if the search has both queries. factor: with at
-    most `factor * search.depth` memories of a type, its queries ask for the scores of all.
+    If the namespace has at most `factor * search.depth` memories of a type, both queries ask for the scores of all, so
+    that each candidate has both. counts: number of memories by type; unused if the search has only one query.
     """
     pools = []
     for kind, where in search.wheres.items():

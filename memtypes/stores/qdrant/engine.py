@@ -81,11 +81,11 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(wheres, ask)
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """For each collection, the payloads that its scroll selects, by point id, in the order of the scroll."""
+        """The payloads that each scroll (a read by condition) selects, by collection and point id, in scroll order."""
         return await _concurrently(scrolls, self._scroll)
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """For each collection, the hits of its queries, in the order of the queries."""
+        """Run the vector queries of each collection. Returns, by collection, the hits of each query, in query order."""
 
         async def ask(kind: Kind, batch: Sequence[VectorQuery]) -> list[QueryHits]:
             requests = [to_query(query, local=self._local, texts=kind is ITEMS) for query in batch]

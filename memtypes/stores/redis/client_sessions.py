@@ -76,7 +76,7 @@ class RedisClientSessions(ClientSessionStore):
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the prompt stored under `prompt_id`, then `turns`, to become memories. Returns how many it queued."""
+        """Queue the prompt stored under `prompt_id`, then `turns`, to become memories. Returns the number queued."""
         session = _session(scope)
         arguments: list[Argument] = [_TTL_MS, batch_head(scope, session)]
         arguments += [int(prompt_id is not None), prompt_id or ""]
@@ -91,7 +91,7 @@ class RedisClientSessions(ClientSessionStore):
         return sorted(name.removeprefix(_PROMPT) for name in names if name.startswith(_PROMPT))
 
     async def discard_prompts(self, scope: Scope) -> None:
-        """Remove the prompts that still wait for an answer, of the scope's session or, without one, of all sessions."""
+        """Remove unanswered prompts: of the scope's session or, if it names none, of all sessions in the namespace."""
         state = live_key(scope, _STATE, scope.session_id or "")
         every = (key async for key in self._live.keys_of(scope) if key.startswith(state))
         for key in [state] if scope.session_id else [key async for key in every]:

@@ -98,7 +98,7 @@ def test_doctor_says_what_to_do_about_each_fault(
 def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: list[str]) -> None:
     """If one client's settings file is malformed, `doctor` still shows the other checks.
 
-    A malformed file that does not mention this program is not reported.
+    A malformed file that does not mention Remembrancer is not reported.
     """
     call("install", "claude-code")
     settings = Path.home() / ".claude" / "settings.json"
@@ -112,9 +112,10 @@ def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: li
 
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *, everywhere: bool) -> None:
-    """If a client's settings file, of the user or of the project, is not UTF-8, the check of that file names it.
+    """If a client's user or project settings file is not UTF-8, the check of these settings names the file.
 
-    The other checks go on, and the client is not reported as installed twice.
+    `doctor` still runs the other checks. It does not count the unreadable file as a second installation of the client,
+    which it would report as a fault.
     """
     other = ("--project", str(project)) if everywhere else ()
     call("install", "claude-code", *other, "--url", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""Threads on a real live server: opening, limits, round trips, TTL of parent chains, expired ancestors and dry runs."""
+"""Threads (conversations) on a real Redis server: opening, limits, round trips, TTL of ancestors, gaps and dry runs."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | 
 async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> None:
     """An append to a thread makes one call to Redis, which also checks limits and refreshes the TTL.
 
-    Only the first append to a thread makes another call, to read the name of the thread's resource.
+    Only the first append to a thread makes another call, to read the name of the thread's policy.
     """
     counting = CountingClient(live)
     threads = threads_over(counting, "threads: {r: {max_messages: 100}}")
@@ -127,7 +127,7 @@ async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
 ) -> None:
     """An append refreshes the TTL of all Redis keys of the thread and its ancestors.
 
-    Those of descendants keep theirs.
+    The keys of the thread's descendants keep their TTL.
     """
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 100)
@@ -157,9 +157,10 @@ async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
 
 
 async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """If a thread's ancestor has expired, older ancestors are still read and refreshed.
+    """The chain of a thread (its ancestors and the thread itself) reports an ancestor that has expired as a gap.
 
-    Opening a child of the expired thread is refused.
+    It still contains the older ancestors, and an append to the thread renews their TTL. Opening a child of the expired
+    thread is refused as NotFound.
     """
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 0, ids[1])
@@ -203,7 +204,7 @@ async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, sco
 
 
 async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClient, scope: Scope) -> None:
-    """One call opens a thread for each memory resource in the agent's policy entry.
+    """One call opens a thread for each resource (thread policy) that the policy file lists for the agent.
 
     The initial context is set only in threads that the agent may write. A second call returns the same threads.
     """

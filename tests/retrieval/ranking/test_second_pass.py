@@ -46,7 +46,7 @@ def signals(scores: Sequence[float], candidates: Sequence[CandidateRow], asked: 
 
 
 def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
-    """A candidate that shares a term with the best hit gets a higher signal if few other candidates have the term."""
+    """A term of the best hit gives another candidate a higher expansion signal if few candidates have the term."""
     candidates = [
         with_terms("a", [1, 9]),
         with_terms("b", [9]),
@@ -60,7 +60,10 @@ def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
 
 
 def test_terms_of_the_query_add_nothing_to_the_expansion_signal() -> None:
-    """Terms of the query are not counted in the expansion signal, because similarity counts them already."""
+    """The expansion signal, which measures terms shared with the best hits, does not count terms of the query.
+
+    The similarity score counts these terms already.
+    """
     candidates = [with_terms("a", [1]), with_terms("b", [1]), with_terms("c", [])]
     assert signals([1.0, 0.0, 0.0], candidates, asked=[1]) == [0.0, 0.0, 0.0]
 
@@ -86,7 +89,10 @@ def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
 def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
-    """The signal `expansion` is from 0 to 1. It reaches 1 if a best hit has a term and scores above 0.01."""
+    """The expansion signal is from 0 to 1.
+
+    If one of the SEEDS best hits has a term and a score above 0.01, the highest signal among the candidates is 1.
+    """
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
     shared = expansion(make_candidates(candidates), scores, NO_TERMS)
@@ -190,7 +196,10 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
 )
 def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
-    """The newer of two contradicting memories ranks first; in a session only if it scores half as high or more."""
+    """The newer of two contradicting memories ranks first, whatever its score.
+
+    If both come from a session, it ranks first only if its score is at least half of the older memory's score.
+    """
     candidates = make_candidates([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised
@@ -204,7 +213,7 @@ def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
 
 
 def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> None:
-    """If memory b ranks above a because it contradicts a, a later update c ranks above b."""
+    """If memory b is raised above memory a because it contradicts a, memory c, a later update, ranks above b."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}

@@ -88,11 +88,11 @@ class EdgeEngine(EngineOperations):
         return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """For each collection, the payloads that its scroll selects, by point id, in the order of the scroll."""
+        """The payloads that each scroll (a read by condition) selects, by collection and point id, in scroll order."""
         return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """For each collection, the hits of its queries, in the order of the queries."""
+        """Run the vector queries of each collection. Returns, by collection, the hits of each query, in query order."""
         shared: SharedFilters = {}
         return {kind: self._shards[kind].reader.search(batch, shared) for kind, batch in queries.items()}
 
@@ -105,11 +105,11 @@ class EdgeEngine(EngineOperations):
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The UUIDs of the points with these slots (numbers in their shards), in the order of `keys`."""
+        """The UUIDs of the points with these slots (numbers in a shard, by collection), in the order of `keys`."""
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of the memories with these `ids` in the scope. Reads by slot, faster than by a filter."""
+        """The payloads of the memories with these `ids` in the scope. Reads by slot number, faster than by a filter."""
         payloads: list[Payload] = []
         for kind, few in ids.items():
             shard = self._shards[kind]

@@ -73,7 +73,10 @@ async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
 
 
 async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(client: httpx.AsyncClient) -> None:
-    """An agent opens one thread for each of its resources, and may not write to those with the mode `read-only`."""
+    """An agent opens one thread for each of its resources, the thread policies that the policy file lists for it.
+
+    It may not write to the thread of a resource that is listed with the mode `read-only`.
+    """
     variables = {"session": {"id": "s9"}, "user": {"id": "u1"}}
     opened = await begun(client, agent_id="three", variables=variables)
     support, notes = opened["threads"]
@@ -87,9 +90,9 @@ async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(cli
 
 
 async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:
-    """An unknown agent or thread resource is a 422 that lists the known ones.
+    """Opening a thread for an unknown agent or resource (thread policy) is a 422 that lists the known ones.
 
-    A resource that only other agents may use is a 403.
+    Opening or writing a thread of a resource that only other agents may use is a 403.
     """
     unknown = await begun(client, status=422, agent_id="four")
     assert unknown["errors"] == [
@@ -106,7 +109,10 @@ async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClien
 
 
 async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None:
-    """The answer for a thread has the name of its policy, or null if the thread was opened without a resource."""
+    """A thread that is opened for a resource, such as "notes", has the policy with that name in the policy file.
+
+    Answers for the thread give the policy's name; it is null if the thread was opened without a resource.
+    """
     notes, plain = await begun(client, resource="notes"), await begun(client)
     assert (notes["policy"], plain["policy"]) == ("notes", None)
     for item, policy in ((notes, "notes"), (plain, None)):
@@ -115,14 +121,17 @@ async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None
 
 
 async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resources(client: httpx.AsyncClient) -> None:
-    """If an agent opens its threads with a key, it gets one thread with this key for each of its resources."""
+    """If an agent opens its threads with a key, it gets a thread with this key for each of its resources (policies)."""
     support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
     assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
     assert support["thread"]["id"] != notes["thread"]["id"]
 
 
 async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncClient) -> None:
-    """A chain of threads sets `gap` if an ancestor was deleted. A thread with twenty ancestors cannot be opened."""
+    """The chain of a thread (its ancestors and itself) has `gap` true if an ancestor was deleted.
+
+    A thread with twenty ancestors cannot be opened.
+    """
     ids = [(await begun(client))["id"]]
     for _ in range(19):
         ids.append((await begun(client, parent_id=ids[-1]))["id"])
@@ -142,7 +151,10 @@ async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncCl
 
 
 async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """The newest turns that fit are returned, oldest first, with a list that has each of their files once."""
+    """A thread's context has the newest turns, its parent's included, that fit into the token budget, oldest first.
+
+    It lists each file that these turns mention once.
+    """
     parent = (await begun(client))["id"]
     await say(client, parent, "the parent said this", files=["a.py", "b.py"])
     child = (await begun(client, parent_id=parent))["id"]
@@ -160,9 +172,9 @@ async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None
 
 
 async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:
-    """Clearing a thread can return the id of a backup with the cleared turns.
+    """Clearing a thread can store the cleared turns in a backup and return the backup's id.
 
-    The id is enough to read the backup, but not with another namespace.
+    The id alone is enough to read the backup. A read with another namespace is a 404.
     """
     thread = (await begun(client))["id"]
     await say(client, thread, "old")

@@ -98,7 +98,7 @@ def test_a_compaction_without_a_parent_continues_the_conversation(tmp_path: Path
 
 
 def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
-    """If an agent calls tools while it still writes its answer, tool results branch off in the tree of lines.
+    """If an agent calls tools while it still writes its answer, the transcript's tree of lines has several branches.
 
     All texts of the answer are read, whichever branch they are on.
     """
@@ -128,7 +128,10 @@ def test_answers_with_the_same_id_in_two_turns_are_two_answers(tmp_path: Path) -
 
 
 def test_messages_that_a_forked_session_copied_keep_their_keys(tmp_path: Path) -> None:
-    """Messages that a forked session copied have the keys of the originals, so an import does not send them again."""
+    """Messages that a forked session copied have the same keys (identifiers of their parts) as the originals.
+
+    So an import does not send these messages again.
+    """
     talk = transcript()
     fork = ClaudeTranscript("s2", talk.cwd)
     for line in talk.lines:
@@ -151,7 +154,10 @@ def test_an_answer_that_may_be_incomplete_is_held_back(tmp_path: Path) -> None:
 
 
 def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
-    """Each reading continues at the first unread byte of a growing file. No line is lost or read twice."""
+    """Each reading of a growing file continues at the first unread byte, so that no line is lost or read twice.
+
+    An incomplete last line is read when it is complete. A file that has become shorter is read again from its start.
+    """
     talk = transcript()
     for number in range(20):
         talk.user(f"Number {number}")
@@ -201,7 +207,7 @@ _LINE = st.dictionaries(st.sampled_from(_NAMES), _JSON | st.sampled_from(["user"
     st.lists(_LINE.map(json.dumps) | _JSON.map(json.dumps) | st.text(max_size=60), max_size=12), st.binary(max_size=40)
 )
 def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
-    """Lines of any other content between the messages of a transcript do not stop the reading."""
+    """Random lines between the messages of a transcript, and an incomplete line at its end, do not stop the reading."""
     talk = transcript()
     lines: list[Any] = [json.dumps(line) for line in talk.lines]
     for number, line in enumerate(junk):
@@ -213,7 +219,7 @@ def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
-    """A line that is no object, and a line without its message, are counted as left out under two reasons."""
+    """A line that is no JSON object and a line without `message` are left out, each counted under its own reason."""
     talk = transcript()
     path = write_lines(tmp_path / "a.jsonl", [*talk.lines, 7, {"type": "user", "uuid": "x"}])
     file = TranscriptFile(path, ClaudeCodeLines)

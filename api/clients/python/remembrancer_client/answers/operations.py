@@ -1,4 +1,4 @@
-"""Answers of the calls on items, which are JSON values under keys, and of the calls for operators."""
+"""Answers to calls on items (JSON values under keys), and to operators' calls: health, API keys, upkeep, erasure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class HealthAnswer(Answer, frozen=True):
 
 
 class HealthCheck(Answer, frozen=True):
-    """Whether a part of the service, such as the store, responds. ms: duration in milliseconds. detail: why not."""
+    """The check of a part of the service, such as the store. ms: duration in milliseconds. detail: why it failed."""
 
     ok: bool
     ms: float
@@ -57,7 +57,7 @@ class NewKey(Answer, frozen=True):
 class JobReport(Answer, frozen=True):
     """What an upkeep job did, or would do in a dry run.
 
-    ids: the memories that the job removed, changed or promoted. reasons: why, by the memory's id.
+    ids: memories removed, changed or promoted. counts: memories removed, changed and made. reasons: why, by memory id.
     """
 
     job: str
