@@ -324,7 +324,6 @@ class Retriever:
         return candidates, ended[0] if ended else Candidates.of([])
 
     async def _best_memories(self, scope: Scope, ranked: RankedCandidates, top_k: int) -> dict[str, Memory]:
-        """Read the memories of the `top_k` best hits, by id; removed memories are left out."""
         ids = ranked.hit_ids[:top_k]
         kinds = [TYPES[kind] for kind in ranked.candidates.kinds[: len(ids)].tolist()]
         return await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}

@@ -80,7 +80,6 @@ class ApiClient:
         raise _error(response.status_code, members)
 
     def _request(self, method: str, path: str, sent: Mapping[str, Any]) -> httpx.Request:
-        """Build the request. Raises InvalidRequest if a text or number is not valid in JSON; its value is not shown."""
         try:
             return self._http.build_request(method, path, **sent)
         except UnicodeError:

@@ -87,7 +87,6 @@ def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
 
 
 def _origin(name: str | None) -> Format | None:
-    """The export format that `--from` names; None if that is "auto" or absent. An unknown name ends the program."""
     if name is None or name == AUTO:
         return None
     if name not in EXPORTS:

@@ -275,7 +275,6 @@ class AgentContexts:
 
 
 async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
-    """The result of `read`; None if the thread was deleted or has expired since it was listed."""
     try:
         return await read
     except NotFound:

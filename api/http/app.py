@@ -143,7 +143,6 @@ class _Router(Router):
 
     @property
     def route_handler_method_map(self) -> dict[str, RouteHandlerMapItem]:
-        """The router's handlers by path and method, without the OPTIONS handlers that Litestar adds."""
         paths = super().route_handler_method_map.items()
         return {path: {name: handlers[name] for name in handlers if name != "OPTIONS"} for path, handlers in paths}
 

@@ -200,7 +200,6 @@ class EvictedTurnWriter:
         return memory_ids
 
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        """Make an event memory's draft of `turns`, dated like the last turn. Raises InvalidRequest if it is invalid."""
         try:
             draft = draft_of_turns(thread_id, turns)
         except ValidationError as error:

@@ -309,7 +309,6 @@ class Threads:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 
     def _check_speakers(self, scope: Scope, resource: str | None, turns: Sequence[NewTurn]) -> None:
-        """Raise AccessDenied or ReadOnly if the agent of a turn (`agent_id`) may not write to threads of `resource`."""
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)

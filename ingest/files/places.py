@@ -157,13 +157,11 @@ class Places:
 
 
 def _claude_code_files(path: Path) -> Iterator[Path]:
-    """The transcripts at `path` (a file, a project's folder, or Claude Code's folder), except those of subagents."""
     root = path / "projects" if (path / "projects").is_dir() else path
     return (each for each in _files(root, ".jsonl") if "subagents" not in each.relative_to(root).parts)
 
 
 def _codex_files(path: Path) -> Iterator[Path]:
-    """The session logs (rollouts) at `path`: a file, a folder of sessions, or Codex's folder."""
     inner = [path / name for name in ("sessions", "archived_sessions") if (path / name).is_dir()]
     for root in inner or [path]:
         rollouts = _files(root, ".jsonl", ".jsonl.zst")
@@ -198,21 +196,18 @@ def _is_hidden(path: Path, root: Path) -> bool:
 
 
 def _files(root: Path, *endings: str) -> Iterator[Path]:
-    """`root` if it is a file; else the files below it whose names have one of `endings`, sorted."""
     if root.is_file():
         return iter([root])
     return (path for path in sorted(root.rglob("*")) if path.name.endswith(endings) and path.is_file())
 
 
 def _downloads(home: Path) -> Iterator[Path]:
-    """Files in the downloads folder that may be exports of chat programs: ZIP archives and conversations files."""
     for path in sorted((home / "Downloads").glob("*")):
         if path.is_file() and (path.suffix == ".zip" or path.name.startswith(CONVERSATIONS)):
             yield path
 
 
 def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
-    """The chat exports in the format `form` among `paths` and in the folders among `paths`."""
     for path in paths:
         files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
         yield from (ChatFile(file, READERS[form]) for file in files if _chat_format(file) is form)

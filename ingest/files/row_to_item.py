@@ -167,7 +167,6 @@ def _set_heading(fields: dict[str, Any], heading: str) -> None:
 
 
 def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
-    """The memory class for the type in `fields`; the base class if there is no type or an unknown one."""
     return next((memory_class for kind, memory_class in MEMORY_CLASSES.items() if kind == fields.get("type")), Memory)
 
 

@@ -157,7 +157,6 @@ def _is_scope(value: object) -> bool:
 
 
 def _has_same_source(newer: Memory, older: Memory) -> bool:
-    """Whether both facts come from the same agent and have equal values for every metadata key that both have."""
     shared = newer.metadata.keys() & older.metadata.keys()
     return newer.agent_id == older.agent_id and all(newer.metadata[key] == older.metadata[key] for key in shared)
 

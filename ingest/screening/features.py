@@ -230,5 +230,4 @@ def _cosine(first: _Heard, second: _Heard) -> float:
 
 
 def _repeated(message: _Heard, words: frozenset[str]) -> float:
-    """Share of the distinct words of `message` that are among `words`."""
     return len(message.words & words) / max(1, len(message.words))

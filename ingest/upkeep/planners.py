@@ -283,7 +283,6 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
-    """Whether two memories can be merged: same statement, visibility and (for events) day, and no merge undone."""
     same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
     alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
     return alike and not told_apart(memory, other)
@@ -357,7 +356,6 @@ def _sessions(memories: Iterable[Memory]) -> list[str]:
 
 
 def _is_removable(memory: Memory) -> bool:
-    """Whether upkeep may end `memory`: not if it is pinned, contested, an open intention or ended by upkeep before."""
     if memory.pinned or memory.state is State.CONTESTED or memory.ended_by_upkeep:
         return False
     return not (isinstance(memory, Prospective) and memory.status in OPEN)

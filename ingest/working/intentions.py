@@ -174,7 +174,6 @@ class Intentions:
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
-    """Return `memory` if it is an intention, open or with `status`; otherwise raise InvalidRequest or Conflict."""
     if not isinstance(memory, Prospective):
         raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
     if memory.status not in OPEN and memory.status is not status:
@@ -216,12 +215,10 @@ def _folded(name: str) -> str:
 
 
 def _visible(memory: Memory, session_id: str | None) -> bool:
-    """Whether a caller in session `session_id` may see `memory`; None stands for a caller without a session."""
     if memory.visibility is Visibility.NAMESPACE:
         return True
     return session_id is not None and memory.session_id == session_id
 
 
 def _condition(intention: Prospective) -> str:
-    """The text that says what the intention waits for: its trigger condition, or its content if it has none."""
     return intention.trigger_condition or intention.content

@@ -320,7 +320,6 @@ class WorkingMemory:
         return [memory for memory in page.memories if isinstance(memory, Working)]
 
     async def _try_sync(self, scope: Scope) -> None:
-        """Copy the session's changed items to the memory store; a failure is logged, and the next sweep tries again."""
         try:
             await self.sync_session(scope)
         except RemembrancerError as error:

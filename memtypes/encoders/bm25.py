@@ -133,7 +133,6 @@ def words(text: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """`text` in Unicode form NFKC without accents."""
     return unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))
 
 

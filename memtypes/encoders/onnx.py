@@ -176,7 +176,6 @@ class _OnnxModel:
 
 
 def _beginning(states: NDArray[np.float32]) -> TokenStates:
-    """The states of a text's first MAX_STATES tokens, as a read-only array of float16."""
     beginning = states[:MAX_STATES].astype(np.float16)
     beginning.setflags(write=False)
     return beginning

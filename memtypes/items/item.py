@@ -32,7 +32,6 @@ MAX_TTL_S = 10 * 365 * 86_400
 
 
 def _label(text: str) -> str:
-    """`text` itself. Raises ValueError if it contains a dot, which separates the labels of a path, or U+0000."""
     if "." in text:
         raise ValueError("a label must not contain a dot, which separates labels in `path=a.b`; encode it, as %2E")
     return _key(text)

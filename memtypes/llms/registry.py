@@ -317,7 +317,6 @@ def _with_source(file: RegistryFile, entry: ModelEntry) -> ModelEntry:
 
 
 def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:
-    """`entries` without the model names in `names`; an entry that has no name left is dropped."""
     remaining = []
     for entry in entries:
         left = [name for name in entry.names if name.lower() not in names]

@@ -29,7 +29,6 @@ _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _moment(value: str) -> str:
-    """`value` itself. Raises ValueError unless it is a time with a UTC offset."""
     _INSTANT.validate_python(value)
     return value
 

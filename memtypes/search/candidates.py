@@ -91,7 +91,6 @@ class Candidates:
 
 
 def _optional(column: NDArray[np.float64] | None, count: int) -> list[float | None]:
-    """A column of scores as a list, with None for NaN. If the column is None, the list has `count` times None."""
     return [None] * count if column is None else [None if np.isnan(score) else score for score in column.tolist()]
 
 

@@ -129,7 +129,6 @@ def holder_of(path: Path) -> str:
 
 
 def _socket_directory() -> Path:
-    """A temporary directory for sockets. Raises Unavailable unless this user owns it and no other can enter it."""
     path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

@@ -232,7 +232,6 @@ def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Mem
 
 
 def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:
-    """Move up to `wanted` tokens from the share of `source` to that of `target`, up to the cap of `target`."""
     if source not in shares or target not in shares:
         return
     moved = max(0, min(wanted, shares[source], plan.caps.get(target, plan.total) - shares[target]))
@@ -364,7 +363,6 @@ class _Filling:
         return min(map(self._wanted.__getitem__, self._left), default=0)
 
     def _reserved_for_others(self, kind: int) -> int:
-        """Tokens that are reserved for the other types and that these types have not used yet."""
         left = 0
         for other, tokens in self._reserved.items():
             if other != kind and tokens > self.used[other]:

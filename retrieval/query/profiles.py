@@ -82,7 +82,6 @@ def _adapted(weights: dict[str, float], query: str) -> dict[str, float]:
 
 
 def _with_share(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
-    """Multiply all weights by 1 - `share`, then add `share` to the weight of `signal`."""
     changed = {name: weight * (1.0 - share) for name, weight in weights.items()}
     changed[signal] += share
     return changed

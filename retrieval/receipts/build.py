@@ -112,7 +112,6 @@ def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[st
 
 
 def _request(retrieval: Retrieval) -> dict[str, Any]:
-    """The request as JSON, with the namespace, session and agent of its scope."""
     scope = retrieval.scope
     names = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
     scoped = {name: value for name, value in names.items() if value is not None}

@@ -216,7 +216,6 @@ def _hash(text: str) -> str:
 
 
 def _missing_folders(path: Path) -> Iterator[str]:
-    """The folders above `path` that do not exist yet, the outermost first."""
     for folder in reversed(path.parents):
         if not folder.exists():
             yield str(folder)

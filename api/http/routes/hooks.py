@@ -224,7 +224,6 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
-    """Store the agent's to-dos. A failure of the live store is only logged: the next prompt sends the list again."""
     try:
         await submit_todos(services.working, scope, todos)
     except Unavailable as error:

@@ -56,7 +56,6 @@ class MemoryAnswer(RootModel[Memory]):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The JSON schema of an answer: one alternative for each of the five memory types."""
         shapes = [_shown_fields(handler, kind) for kind in MEMORY_CLASSES.values()]
         return {"description": "A memory of any type.", "anyOf": shapes}
 
@@ -90,7 +89,6 @@ class ItemFields(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The JSON schema of the body. It allows an object or a string (the caller's name) as `source`."""
         reference = handler(schema)
         properties = handler.resolve_ref_schema(reference)["properties"]
         if source := properties.get("source"):
@@ -154,7 +152,6 @@ class WorkingPost(PostFields, WorkingDraft):
 
 
 def _branch(value: object) -> str:
-    """The memory type that `value` names, or `untyped`: the tag by which pydantic chooses the model to validate it."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return _UNTYPED if kind is None else str(kind)
 
@@ -197,7 +194,6 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The JSON schema of a patch: all fields that can change, each with the schemas of the types that have it."""
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         names = CHANGEABLE.union(*(kind.own_fields for kind in MEMORY_CLASSES.values()))

@@ -108,7 +108,6 @@ def read_claude(line: FileRow) -> Iterator[Exported]:
 
 
 def _claude_text(message: dict[str, Any]) -> str:
-    """The `text` of a message in Claude's export; if it is empty, the texts of its content blocks."""
     if message.get("text"):
         return str(message["text"])
     blocks = message.get("content") or []

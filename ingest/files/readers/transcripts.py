@@ -187,7 +187,6 @@ class TranscriptFile:
 
 
 def _parsed(chunk: bytes) -> dict[str, Any] | None:
-    """The JSON object in a line; None if the line is not a JSON object."""
     try:
         value = msgspec.json.decode(chunk)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -297,7 +297,6 @@ def _zone_names() -> frozenset[str]:
 
 @cache
 def _places() -> Mapping[str, str]:
-    """Time zone names by place: the cities in the time zone database, and further places listed in the lexicon."""
     zones = sorted(zone for zone in _zone_names() if zone.split("/")[0] in _AREAS)
     cities = {plain(zone.split("/")[-1].replace("_", " ")): zone for zone in zones}
     listed = {plain(name.strip()): zone for zone, names in lexicon()["places"].items() for name in names.split(",")}

@@ -140,7 +140,6 @@ class Days:
         return (first, second) if month_first else (second, first)
 
     def _next_date(self, month: int, day: int) -> date:
-        """The first date with this month and day, from today on."""
         years = range(self.today.year, self.today.year + 9)
         dates = (date(year, month, day) for year in years if 1 <= day <= monthrange(year, month)[1])
         for next_date in dates:

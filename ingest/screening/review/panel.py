@@ -165,7 +165,6 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
 
 
 def _mean(votes: Sequence[Vote], name: str) -> float | None:
-    """Mean of the score `name` over the votes that have it; None if no vote has it."""
     scores = [vote.scores[name] for vote in votes if name in vote.scores]
     return round(statistics.fmean(scores), 4) if scores else None
 

@@ -97,7 +97,6 @@ def path_of_text(text: str) -> tuple[str, ...]:
 
 
 def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_agent: bool = False) -> Condition:
-    """Condition for items of the scope's agent, or of every agent; if `at` is given, only items not expired by then."""
     agent = {} if every_agent else equals("agent", scope.agent_id or NO_AGENT)
     alive = {} if at is None else negated(in_range(EXPIRES, lte=rfc3339(at)))
     return within(scope.unbound, agent, alive, *conditions)

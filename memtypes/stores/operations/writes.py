@@ -125,7 +125,6 @@ async def delete_where(engine: EngineOperations, *, scope: Scope, types: list[Me
 
 
 async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) -> dict[MemoryType, set[str]]:
-    """The ids that exist in the scope, by memory type. Types without such ids are left out."""
     wanted = list(dict.fromkeys(ids))
     payloads = await engine.scroll(dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(wanted)), len(wanted), ())))
     return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}

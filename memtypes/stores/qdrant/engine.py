@@ -45,7 +45,6 @@ _NEWEST_FIRST = models.OrderBy(key="created_at", direction=models.Direction.DESC
 async def _concurrently(
     requests: Mapping[Kind, Asked], ask: Callable[[Kind, Asked], Awaitable[Answered]]
 ) -> dict[Kind, Answered]:
-    """Call `ask` for the request of each collection, all at the same time. Returns the answers by collection."""
     answers = await asyncio.gather(*(ask(kind, request) for kind, request in requests.items()))
     return dict(zip(requests, answers, strict=True))
 

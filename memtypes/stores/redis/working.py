@@ -105,7 +105,6 @@ class RedisWorking(LiveItemStore):
         )
 
     async def _due(self, key: str, at: datetime, limit: int) -> list[tuple[str, float]]:
-        """Up to `limit` members of the sorted set `key` that are due at `at`, each with its score (the due time)."""
         until, page = _milliseconds(at), {"start": 0, "num": limit, "withscores": True}
         due: list[tuple[str, float]] = await self._live.command("zrangebyscore", key, "-inf", until, **page)
         return due

@@ -131,7 +131,6 @@ def _slot(point: edge.Record) -> int:
 
 
 def _sparse(vectors: Any) -> SparseVector:
-    """The sparse vector among the vectors that the engine returned for one point; empty if there is none."""
     sparse = vectors.get(SPARSE) if isinstance(vectors, dict) else None
     if sparse is None:
         return SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))

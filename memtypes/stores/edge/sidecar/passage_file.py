@@ -32,8 +32,6 @@ ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Payload]]
 
 
 class _Entry(NamedTuple):
-    """A memory's stored passage (the fields that a context shows), and the memory's tenant and namespace."""
-
     tenant: str
     namespace: str
     passage: Passage
