@@ -102,7 +102,6 @@ class Diagnosis:
 
 
 async def _diagnose_service(url: str, key: str | None, diagnosis: Diagnosis) -> None:
-    """Check that the service at `url` is ready, accepts the API key `key`, and stores and finds a memory."""
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.check(
             "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
@@ -193,10 +192,7 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
 
 
 async def _call(wanted: Installation, key: str | None) -> str:
-    """Send the service the calls that the AI client would send. Returns which calls were answered, for the report.
-
-    wanted: the client's installation. Raises the service's errors.
-    """
+    """Send the calls that the AI client would send. Returns which were answered, for the report."""
     if wanted.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
     async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:

@@ -82,7 +82,6 @@ def convert(
 
 
 def _documents(file: Path) -> list[Mapping[str, Any]]:
-    """The documents of a YAML file, which may have several. Raises InvalidConfigFile if it is malformed."""
     try:
         documents = [part for part in yaml.safe_load_all(read_text(file, "resource file")) if part is not None]
     except YAML_ERRORS as error:

@@ -81,9 +81,7 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
 async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Send `body`, without its members that are None, to POST `path` and return the answer.
 
-    Raises the service's errors.
-
-    For the embedded store, the body is validated first, because opening the store takes seconds.
+    Raises the service's errors. For an embedded store, the body is validated first, because opening it takes seconds.
     """
     sent = {name: value for name, value in body.items() if value is not None}
     if not where.url:

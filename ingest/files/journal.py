@@ -51,10 +51,7 @@ class FinishedRows:
 
 
 def file_identity(source: SourceFile) -> str | None:
-    """A hash that changes when the file changes: of its path, size, modification time and first 64 KiB.
-
-    None for a pipe, and for a file that cannot be read.
-    """
+    """A hash of the file's path, size, modification time and first 64 KiB; None for a pipe or an unreadable file."""
     if source.path is None or not source.path.is_file():
         return None
     try:
@@ -124,11 +121,7 @@ class SentMessages:
 
     @classmethod
     def open(cls, directory: Path | None, destination: str) -> SentMessages:
-        """Read the keys in the journal for `destination`, the service or store; none before the first import.
-
-        directory: where journals are stored; None keeps the keys in memory only. Raises InvalidRequest if the directory
-        cannot be used.
-        """
+        """Read the keys that were sent to `destination`. directory, errors: as in `ImportJournal.open`."""
         if directory is None:
             return cls(None)
         path = directory / f"sessions-{hashlib.sha256(destination.encode()).hexdigest()[:24]}.jsonl"

@@ -91,10 +91,7 @@ class Places:
         return Path(named).expanduser() if named else self.home / name
 
     def session_files(self, source: PastSource, path: Path | None) -> list[SessionFile]:
-        """The files with past sessions of program `source` at `path`, or in its usual places if `path` is None.
-
-        Raises InvalidRequest for a path that does not exist.
-        """
+        """The session files of `source`, by default in its usual places. Raises InvalidRequest if `path` is missing."""
         if path is not None and not path.exists():
             raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
         if source in CHATS:

@@ -60,10 +60,7 @@ class ImportReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit status of the command.
-
-        0 if every row was stored or merged; 1 if a row was rejected or failed, or the import stopped early.
-        """
+        """Exit status: 1 if a row was rejected or failed, or the import stopped early; otherwise 0."""
         bad = self.counts[WriteStatus.REJECTED] + self.counts[WriteStatus.FAILED]
         return 1 if bad or self.stopped else 0
 
@@ -110,11 +107,7 @@ class SessionReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit status of the command.
-
-        1 if a message failed, a file was unreadable or the import stopped early; otherwise 0, also if messages were
-        rejected.
-        """
+        """Exit status: 1 if a message failed (not rejected), a file was unreadable or the import stopped; else 0."""
         return 1 if self.counts[WriteStatus.FAILED] or self.problems or self.stopped else 0
 
     def add(self, namespace: str, outcomes: Iterable[MessageOutcome]) -> None:

@@ -311,10 +311,7 @@ def _said_in(group: Sequence[Memory]) -> str:
 
 
 def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that record which upkeep job changed a memory, when and why (stored as `UpkeepMark`).
-
-    into: after a merge, the id of the memory that it was merged into.
-    """
+    """The payload fields that record which job changed a memory, when and why. into: id that it was merged into."""
     at = rfc3339(now)
     return {"upkeep": {"job": job, "at": at, "reason": reason, "into": into}, "updated_at": at}
 

@@ -172,7 +172,6 @@ class Workflows:
         return EventResult(version=appended.version, redactions=cleaned.counts, **asdict(done))
 
     async def _check_began(self, scope: Scope, workflow_id: str) -> None:
-        """Raise AccessDenied unless the scope's agent began the workflow: ending it also ends its threads and items."""
         began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
         if began != [scope.agent_id]:
             by = " by " + repr(began[0]) if began and began[0] else ""
@@ -241,7 +240,6 @@ class Workflows:
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot_if_due(self, scope: Scope, workflow_id: str, version: int) -> None:
-        """Store the state if `version` is a multiple of `snapshot_events`. A failure is only logged."""
         if version % self.snapshot_events:
             return
         try:

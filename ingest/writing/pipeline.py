@@ -124,7 +124,6 @@ class Ingestor:
         return outcomes
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
-        """Record the rejected texts, so that they can be listed and stored later. A failure is only logged."""
         rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
         if self.rejections is None or not rejected:
             return

@@ -145,10 +145,7 @@ class Batcher(Generic[In, Out]):
                     start += len(part)
 
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
-        """Wait for inputs and return the next batch, oldest calls first; an empty batch once the batcher is closed.
-
-        The batch is a list of calls, each with the part of its inputs that is processed in this batch.
-        """
+        """Wait for inputs, then return the oldest calls, each with its inputs in this batch; empty once closed."""
         batch: list[tuple[_Call[In, Out], Sequence[In]]] = []
         room = self._batch_size
         while room and not (batch and self._queue.empty()):

@@ -191,7 +191,6 @@ class ContextWriter:
         return [memory_id for memory_id in working if memory_id not in ids]
 
     def _duplicates(self, shown: Sequence[ShownMemory]) -> list[str]:
-        """Ids of the candidates that are duplicates of memories in `shown`."""
         ids = {memory.passage.id for memory in shown}
         duplicates = self.ranked.candidates.ids[self.ranked.hits :].tolist()
         return [

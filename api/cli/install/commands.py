@@ -110,7 +110,6 @@ def _settings_files() -> SettingsFiles:
 def _installation(
     client: ClientName, project: Path | None, url: str, key: str | None, namespace: str | None
 ) -> Installation:
-    """The installation that the options describe. Raises BadSettings or InvalidRequest for an invalid option."""
     root = None if project is None else project.expanduser().absolute()
     if root is not None and not root.is_dir():
         raise BadSettings(f"--project {project}: there is no such folder")
@@ -131,7 +130,6 @@ def _installation(
 
 
 def _checked_url(url: str) -> str:
-    """`url` without a slash at its end. Raises BadSettings if it cannot be the URL of a service."""
     plain = url.rstrip("/")
     try:
         parts = urlsplit(plain)
@@ -146,7 +144,6 @@ def _checked_url(url: str) -> str:
 
 
 def _check_single(wanted: Installation) -> None:
-    """Raise BadSettings if `wanted` is for one project but the client is already set up for all projects."""
     if wanted.project is None:
         return
     for file in files_of(replace(wanted, project=None, namespace=None)):

@@ -186,10 +186,7 @@ def settings_value(path: Path, place: Sequence[str]) -> Any:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Context manager that raises errors about the file at `path` as MalformedSettings, with the path in the message.
-
-    Such errors are MalformedSettings, system errors and texts that are not UTF-8.
-    """
+    """Context manager that raises errors about the file at `path` as MalformedSettings with the path in the message."""
     try:
         yield
     except MalformedSettings as error:

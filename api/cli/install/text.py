@@ -121,10 +121,7 @@ class JsonText(EditedText):
         return value
 
     def set(self, path: Sequence[str], value: Any) -> None:
-        """Set the member at `path` and create missing parent objects.
-
-        Raises MalformedSettings if a parent is no object.
-        """
+        """Set the member at `path`, creating missing parents. Raises MalformedSettings if a parent is no object."""
         if not self._plain.strip():
             self.replace(len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n")
             return
@@ -140,10 +137,7 @@ class JsonText(EditedText):
         self.replace(position, self._end(position), self._dumped(value, len(path)))
 
     def append(self, path: Sequence[str], value: Any) -> None:
-        """Add `value` to the array at `path`, or create the array.
-
-        Raises MalformedSettings for a value of another type.
-        """
+        """Add `value` to the array at `path`, or create it. Raises MalformedSettings for a value of another type."""
         array = self.get(path)
         if array is None:
             self.set(path, [value])

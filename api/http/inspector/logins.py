@@ -51,10 +51,7 @@ class Logins:
         self.anonymous_token = secrets.token_urlsafe(32)
 
     def begin(self, key: str) -> str | None:
-        """Log in with an API key. Returns the login's cookie, or None for an unknown key.
-
-        Raises TooMany if the key has exceeded its rate limit.
-        """
+        """Log in with an API key. Returns the cookie, None for an unknown key. Raises TooMany above the rate limit."""
         caller = self._keys.caller(key)
         if caller is None:
             return None

@@ -79,11 +79,7 @@ class McpMount:
             self._tasks.cancel_scope.cancel()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a POST to /mcp.
-
-        Raises MethodNotAllowedException for other methods, and InvalidInput or InvalidRequest for an invalid path or
-        header.
-        """
+        """Answer a POST to /mcp. Raises MethodNotAllowedException, and the errors of `connection_of`."""
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
         scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's

@@ -76,11 +76,7 @@ class McpConnection:
 
     @property
     def scope(self) -> Scope:
-        """The scope (tenant, namespace and agents) that the call may read and write.
-
-        Raises InvalidRequest if the API key is bound to several agents and the client names none of them, and
-        AccessDenied if the client names another agent.
-        """
+        """The scope (tenant, namespace and agents) that the call may read and write. Raises the errors of `agent`."""
         return self.caller.scope(self.namespace, None, self.agent)
 
 

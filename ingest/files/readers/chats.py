@@ -116,11 +116,7 @@ def _claude_text(message: dict[str, Any]) -> str:
 
 @dataclass(slots=True)
 class ChatFile:
-    """A file or ZIP archive of conversations that a chat program exported.
-
-    reader: the reader of its format, which returns a row for each message. left_out: counts of messages that could not
-    be read, by reason.
-    """
+    """A file or ZIP archive of exported conversations. left_out: counts of unreadable messages, by reason."""
 
     path: Path
     reader: Reader
@@ -165,10 +161,7 @@ def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Co
 
 @contextmanager
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
-    """The names of the conversation files in a file or ZIP archive, each with a function that opens it.
-
-    Raises OSError if the archive is damaged.
-    """
+    """The conversation files in a file or ZIP archive: each name with a function that opens it. Raises OSError."""
     if path.suffix.lower() != ".zip":
         yield [(str(path), lambda: path.open("rb"))]
         return

@@ -110,10 +110,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """The rows of `read_notes` for an Obsidian note, without Obsidian's own markup.
-
-    A note without a title in its front matter gets its file's name as title.
-    """
+    """The rows of `read_notes` without Obsidian's own markup. A note without a title gets its file's name as title."""
     for reading in read_notes(stream, file):
         if not isinstance(reading, FileRow):
             yield reading

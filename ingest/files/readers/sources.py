@@ -69,11 +69,7 @@ _SIGNATURES = (
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to read.
-
-    path: None for standard input. name: the path as text, or "-", for reports and as the source of stored memories.
-    size: in bytes, None if unknown.
-    """
+    """A file to read; standard input if `path` is None. name: for reports and as `source`. size: in bytes."""
 
     path: Path | None
     name: str
@@ -83,10 +79,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files that an import reads.
-
-    files: these files, in the order of reading. skipped: names of files in folders whose format is unknown.
-    """
+    """The files that an import reads, in order. skipped: names of files in folders whose format is unknown."""
 
     files: tuple[SourceFile, ...]
     skipped: tuple[str, ...]

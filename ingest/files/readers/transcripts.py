@@ -103,8 +103,7 @@ class TranscriptLines:
     def add(self, number: int, line: dict[str, Any]) -> None:
         """Add the line with this number, counted from 0.
 
-        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for a line that does not have the
-        expected form.
+        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for a line of another form.
         """
         raise NotImplementedError
 

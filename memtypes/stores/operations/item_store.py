@@ -35,10 +35,7 @@ class EngineItems(ItemStore):
         self._most_bytes = most_bytes
 
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
-        """Store an item, replacing the item with the same address (path and key). Returns it with its creation time.
-
-        restored: True if the item comes from an export and keeps its `created_at`.
-        """
+        """Store an item, replacing the item with the same address (path and key). Returns it with its creation time."""
         payload = items.payload_of(scope, item, indexed=len(vectors) > 0)
         request = items.put_item(scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored)
         return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))

@@ -229,10 +229,7 @@ async def delete_items(engine: EngineOperations, *, scope: Scope) -> int:
 
 @request(repeatable=False)
 async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int:
-    """Remove keyed items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE in one call.
-
-    Returns the number of removed items; 0 when no expired item is left.
-    """
+    """Remove keyed items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE; return how many were removed."""
     expired = in_range(EXPIRES, lte=rfc3339(at))
     ids = list((await engine.scroll({ITEMS: Scroll({"must": [expired]}, EXPIRED_AT_ONCE, ())}))[ITEMS])
     if ids:

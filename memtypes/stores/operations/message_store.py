@@ -44,10 +44,7 @@ class MessageStore(MemoryStore):
         """Send a request to the engine. Returns its answer."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store memories with their vectors. All are checked before any is written.
-
-        If the engine dies midway, some batches may have been stored; repeating the call stores the rest.
-        """
+        """Check all memories, then store them with their vectors in batches. A failed call can be repeated."""
         for record in records:
             self._check_record(scope, record)
         for batch in batches({record.id: record for record in records}.values()):
@@ -79,11 +76,7 @@ class MessageStore(MemoryStore):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set top-level payload fields of memories, and remove the fields `removed` from each of them.
-
-        changes: the new fields by memory id. fence: fencing number of the caller's lock. Raises InvalidRequest for a
-        field that identifies a memory (IDENTITY), and LockLost if a memory was patched under a higher fence.
-        """
+        """Set and drop payload fields; see `MemoryStore`. Raises InvalidRequest for a field of IDENTITY."""
         for fields in (*changes.values(), dict.fromkeys(removed)):
             fixed = sorted(IDENTITY.intersection(fields))
             if fixed:

@@ -23,10 +23,7 @@ EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]
 async def embed_again(
     store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
 ) -> Sequence[Point]:
-    """Compute new vectors of the memories or items in `payloads`. A turn's vectors also depend on the turns before it.
-
-    store: the store from which these turns are read.
-    """
+    """Compute new vectors of `payloads`. A turn is embedded with the turns before it, read from `store`."""
     if kind is ITEMS:
         return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]

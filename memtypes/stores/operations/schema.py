@@ -78,10 +78,7 @@ def indexes_of(kind: Collection) -> Mapping[str, Index]:
 
 
 def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) -> str:
-    """The message of EmbedderMismatch, the error of a store whose vectors were made with another embedder.
-
-    where: name of the store. built, configured: (fingerprint, dimensions) of the store's and the settings' embedder.
-    """
+    """The message of EmbedderMismatch for the store `where`. built, configured: (fingerprint, dimensions) of each."""
     return (
         f"{where} was built with the embedder {built[0]} ({built[1]} dimensions), but {configured[0]} ({configured[1]} "
         "dimensions) is configured. Nothing was changed. Use the embedder that it was built with, or another "

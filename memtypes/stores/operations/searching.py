@@ -179,10 +179,7 @@ async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, 
 
 
 async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
-    """The candidates of a search: ids, scores, ranking fields and, if it has token vectors, late-interaction scores.
-
-    pools: the search's hits in each memory type.
-    """
+    """The candidates in `pools`: ids, scores, ranking fields and, with token vectors, late-interaction scores."""
     pools = [pool for pool in pools if len(pool.keys)]
     columns = None
     if search.columns and pools:

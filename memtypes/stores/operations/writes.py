@@ -88,10 +88,7 @@ async def patch(
 
 @request(repeatable=False)
 async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]) -> None:
-    """Add uses (showing a memory in a context) to the access counts of memories of one type; set their access times.
-
-    Ids that do not exist are ignored. Memories with the same new count and time are changed together.
-    """
+    """Add uses (showings in a context) to the access counts and times of memories; unknown ids are ignored."""
     by_id = {use.id: use for use in uses}
     counts = Scroll(within(scope, has_ids(by_id)), len(by_id), ("access_count",))
     payloads = (await engine.scroll({kind: counts}))[kind]

@@ -43,10 +43,7 @@ class RedisClientSessions(ClientSessionStore):
         self._live = live
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Return which memories the session was shown, and store `prompt`, if given, until the agent has answered it.
-
-        The prompt is not queued to become a memory before `queue` is called with the same `prompt_id`.
-        """
+        """Return what the session was shown, and store `prompt` until the agent has answered it."""
         arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
         since, members = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
         statements = frozenset(member for member in members if member.startswith(_STATEMENT))
@@ -56,10 +53,7 @@ class RedisClientSessions(ClientSessionStore):
         )
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record that the session is shown the memories `ids`, and return True. statements: hashes of their sentences.
-
-        If one of the memories was shown before, records nothing and returns False.
-        """
+        """Record that the session is shown the memories `ids`; False if one of them was shown before."""
         arguments: list[Argument] = [_TTL_MS, len(ids), *ids, *(f"{_STATEMENT}{statement}" for statement in statements)]
         return bool(await self._live.script(_CLAIM, [_shown(scope)], arguments, idempotent=False))
 

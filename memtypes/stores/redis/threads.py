@@ -185,11 +185,7 @@ class RedisThreads(ThreadStore):
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """Replace all turns of a thread, and remove its summary. Returns the thread's new version; see `ThreadStore`.
-
-        turns: each with its eviction rank. Turns with a low rank are evicted first, None means never. expected: the
-        version that the thread must have; None for any.
-        """
+        """Replace all turns of a thread, each given with its eviction rank; see `ThreadStore`."""
         arguments: list[Argument] = [_or_empty(expected), BACKUP_S]
         for turn, rank in turns:
             arguments += [turn.to_json(), turn.tokens, _rank(rank), _marks(turn)]

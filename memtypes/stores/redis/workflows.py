@@ -125,10 +125,7 @@ class RedisWorkflows(WorkflowStore):
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return a stored state of a workflow, and the events from it to the version `at_version` (None: the newest).
-
-        Applying the events to the state gives the state at this version.
-        """
+        """Return a stored state, and the events that lead from it to `at_version` (None: the newest version)."""
         workflow = _key(scope, workflow_id)
         arguments = ["" if at_version is None else at_version]
         answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)

@@ -68,10 +68,7 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's to-dos and their notes: prompts leave them out. If `paused` is False, resume all items.
-
-        Returns how many items changed. at: the current time. Items that have expired by then are not changed.
-        """
+        """Pause the session's to-dos and their notes, or resume all items. Returns how many items changed."""
         arguments = (_milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed
@@ -93,10 +90,7 @@ class RedisWorking(LiveItemStore):
         await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when a namespace's working memory must next be copied or cleaned up: when its first session is due.
-
-        If no session is due, removes this due time. Does nothing if it was changed after the caller read it.
-        """
+        """Set when a namespace's items must next be copied or deleted; see `LiveItemStore`."""
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.command("zrange", key, 0, 0, withscores=True)
         next_due = f"{first[0][1]:.0f}" if first else ""

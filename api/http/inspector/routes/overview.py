@@ -44,10 +44,7 @@ It then has `number` columns, each for one unit (such as a week) of `days` days.
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the growth chart: the memories created from `start` until before `end`.
-
-    segments: its parts, from the bottom up. `x` of a segment is the height at which it begins, `width` its own height.
-    """
+    """A column of the growth chart: the memories created from `start` until before `end`; segments as in `columns`."""
 
     start: datetime
     end: datetime
@@ -158,7 +155,6 @@ def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryTyp
 
 
 def _uses(memories: Sequence[Memory], now: datetime) -> dict[str, int]:
-    """Number of memories by the period of their last use, such as "used in the last 7 days"."""
     week, month = now - timedelta(days=7), now - timedelta(days=30)
     used = [memory.accessed_at for memory in memories]
     return {

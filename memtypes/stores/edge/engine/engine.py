@@ -138,11 +138,7 @@ class EdgeEngine(EngineOperations):
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """Cache the payload fields for ranking of every memory, so that the first searches are fast.
-
-        Yields after each step of some milliseconds, so that queries can run. Memories that are cached already are not
-        read again.
-        """
+        """Cache the ranking fields of all memories. Yields every few milliseconds, so that queries can run."""
         for kind in MemoryType:
             slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
             while len(slots := self._columns.unknown(kind, slots)):

@@ -168,7 +168,6 @@ class EdgeStore(MessageStore):
             raise Unavailable(str(error), retry_after_s=5) from error
 
     async def _connected(self) -> Connection:
-        """The connection to the engine process. It is opened if there is none, or if it was lost."""
         if self._closed:
             raise Unavailable("the store has been closed")
         async with self._opening:

@@ -87,10 +87,7 @@ class _TypeColumns:
 
 
 class ColumnCache:
-    """Caches the payload fields that ranking uses. Each field is an array (column) with a row for each slot.
-
-    read_payloads: reads the payloads of memories that are not cached.
-    """
+    """Caches the payload fields that ranking uses. read_payloads: reads the payloads of uncached memories."""
 
     def __init__(self, read_payloads: ReadPayloads) -> None:
         self._read_payloads = read_payloads
@@ -153,10 +150,7 @@ class ColumnCache:
         self._types[kind] = after
 
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
-        """The cached fields of the memories with these slots (point numbers), one type after the other.
-
-        Fields that no cached memory of these types has are left out.
-        """
+        """The cached fields of the memories with these slots, one type after the other, without empty columns."""
         rows = np.concatenate([self._types[kind].take(wanted) for kind, wanted in slots.items()]).view(_ROW)[:, 0]
         used = set().union(*(self._types[kind].used for kind in slots))
         columns: dict[str, Column] = {path: rows[path] for path in KINDS if path in used}

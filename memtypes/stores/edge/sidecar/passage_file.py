@@ -60,10 +60,7 @@ class PassageFile(RaggedFile):
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
-        """The passages (fields that a context shows) of those memories that are in the scope, in the order of `slots`.
-
-        Passages that are not stored yet are made from the memories' payloads, and stored.
-        """
+        """The passages of the memories in the scope, in the order of `slots`. Missing ones are made and stored."""
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]
         if len(missing):
