@@ -1,14 +1,14 @@
 """Finds facts that a newer fact replaces or contests because it gives another value for the same thing. Pure.
 
 `identity.judgement` compares the texts. This module decides which facts are compared, by their times, tags, metadata
-and concepts (titles that callers give to facts). Facts with conflicting tags, or with different words under the same
-metadata key, are about different things. A fact of another agent, or with other metadata, never replaces a fact, but
-may contest it.
+and concepts (titles that callers give to facts). Facts with other concepts, without a common tag, or with different
+words under the same metadata key, are about different things. A fact of another agent, with other metadata, with some
+other tags, or with a concept that only one has, never replaces a fact, but may contest it.
 
 A replaced fact is ended, never removed: it keeps its text, and a query `as_of` an earlier time still finds it. Two
-contested facts both stay, linked to each other. A fact that arrives late takes its place in time between the stored
-facts, so it may have ended when it is stored. Only facts that the whole namespace sees replace or contest each other,
-and a pinned fact is never replaced here.
+contested facts both stay, linked to each other; so do a pinned fact and a newer one that would replace it. A fact that
+arrives late takes its place in time between the stored facts, so it may have ended when it is stored. Only facts that
+the whole namespace sees replace or contest each other.
 
 A new fact is stored with links to the facts that it replaces, and these are ended afterwards. If the process dies in
 between, the next write of the same fact completes the work (`possibly_replaced`).
@@ -88,17 +88,16 @@ class Timeline:
         if older.valid_from > newer.valid_from:
             newer, older = older, newer
         unrelated = Verdict(Relation.UNRELATED, 0.0)
-        if not may_be_replaced(older, newer, self.states.now) or _concept(older) != _concept(newer):
-            return unrelated
         if (
-            told_apart(newer, older)
+            not may_be_replaced(older, newer, self.states.now)
+            or told_apart(newer, older)
             or max(len(newer.content), len(older.content)) > MAX_CHARACTERS
             or _is_other_scope(newer, older)
         ):
             return unrelated
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
-        if verdict.relation is Relation.REPLACES and not _has_same_source(newer, older):
+        if verdict.relation is Relation.REPLACES and (older.pinned or not _is_same_scope(newer, older)):
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict
 
@@ -141,13 +140,18 @@ def still_contradicts(newer: Memory, edited: Memory, now: datetime) -> bool:
 
 
 def _is_other_scope(newer: Memory, older: Memory) -> bool:
-    """Whether conflicting tags, or different words for one metadata key, show that two facts differ in subject."""
-    new_tags, old_tags = set(newer.tags), set(older.tags)
-    other_tags = bool(new_tags and old_tags) and not (new_tags <= old_tags or old_tags <= new_tags)
-    return other_tags or any(
-        _is_scope(value) and _is_scope(older.metadata[key]) and value != older.metadata[key]
-        for key, value in newer.metadata.items()
-        if key in older.metadata
+    """Whether two facts differ in subject: by their concepts, their tags, or different words for one metadata key."""
+    new_tags, old_tags = _tags(newer), _tags(older)
+    other_tags = bool(new_tags and old_tags) and new_tags.isdisjoint(old_tags)
+    concepts = {_concept(newer), _concept(older)} - {None}
+    return (
+        other_tags
+        or len(concepts) > 1
+        or any(
+            _is_scope(value) and _is_scope(older.metadata[key]) and value != older.metadata[key]
+            for key, value in newer.metadata.items()
+            if key in older.metadata
+        )
     )
 
 
@@ -156,18 +160,31 @@ def _is_scope(value: object) -> bool:
     return isinstance(value, str) and len(value) <= _SCOPE_WORD and not value[:4].isdigit() and "/" not in value
 
 
-def _has_same_source(newer: Memory, older: Memory) -> bool:
+def _is_same_scope(newer: Memory, older: Memory) -> bool:
+    """Whether both facts have the same agent and concept, the tags of one among those of the other, and equal metadata.
+
+    Only metadata keys that both facts have are compared. If one fact has no tags, tags are not compared.
+    """
     shared = newer.metadata.keys() & older.metadata.keys()
-    return newer.agent_id == older.agent_id and all(newer.metadata[key] == older.metadata[key] for key in shared)
+    new_tags, old_tags = _tags(newer), _tags(older)
+    return (
+        (newer.agent_id, _concept(newer)) == (older.agent_id, _concept(older))
+        and (new_tags <= old_tags or old_tags <= new_tags)
+        and all(newer.metadata[key] == older.metadata[key] for key in shared)
+    )
+
+
+def _tags(memory: Memory) -> set[str]:
+    return {tag.casefold() for tag in memory.tags}
 
 
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """Whether `newer` may replace `old` by their times, types and visibility; their texts are not compared.
 
     If `old` was replaced before, it may be replaced again by a fact that arrives late and begins before `old` ended. A
-    fact that is pinned, has expired, or was ended without being replaced, is never replaced.
+    fact that has expired, or was ended without being replaced, is never replaced.
     """
-    if old.id == newer.id or old.pinned or old.valid_from > newer.valid_from:
+    if old.id == newer.id or old.valid_from > newer.valid_from:
         return False
     if not (takes_part(old) and takes_part(newer)):
         return False
@@ -197,4 +214,4 @@ def _concept(memory: Memory) -> str | None:
     """The concept (title) of a fact as given by the caller; None if it is only the first line of the content."""
     if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
         return None
-    return memory.concept
+    return memory.concept and memory.concept.casefold()

@@ -18,6 +18,7 @@ from itertools import pairwise
 import Stemmer
 
 from memtypes.calendar import MONTHS, WEEKDAYS
+from memtypes.words import lexicon
 
 MAX_WORDS = 80
 """Maximum number of words of a text that are compared: later ones hardly matter, and alignment takes quadratic time."""
@@ -27,6 +28,8 @@ _CLOCK = re.compile(r"\d{1,2}:\d\d")
 _CODE = re.compile(r"[_/.@#\d]|[a-z][A-Z]")
 _POSSESSIVE = re.compile(r"['\u2019]s$")
 _DIGITS = re.compile(r"^[\d.,]+")
+_MARKUP = re.compile(r"^\s*(?:(?:[-*+>]|\d+[.)]|#{1,6})\s+)?(?:\[[ xX]\]\s+)?|[*`\"]|__")
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _KEY_VALUE = re.compile(r"\s*(\w\S*(?: \S+){0,3}?)\s*(?::\s|=)\s*(\S+(?: \S+){0,5})\s*")
 
 
@@ -34,9 +37,18 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_LONG = 5
+"""Letters from which words with the same beginning count as forms of one word."""
+
 _PRONOUN = _words("I I'm I've I'll I'd")
-_NUMBERS = _words("one two three four five six seven eight nine ten eleven twelve twenty thirty fifty hundred thousand")
-_TIMES = frozenset((*MONTHS, *WEEKDAYS, *(f"{day}s" for day in WEEKDAYS)))
+_NUMBERS = frozenset(", ".join(lexicon()["en"]["number"].values()).split(", ")) | _words("hundred thousand")
+_TIMES = frozenset((*MONTHS, *WEEKDAYS, *(f"{day}s" for day in WEEKDAYS))) | {
+    word
+    for rows in lexicon().values()
+    for names in (*rows.get("weekday", ()), *rows.get("month", ()))
+    for word in names.split(", ")
+    if len(word) >= _LONG  # short ones of other languages, such as "do", are English words, too
+}
 _FUNCTION = _words(
     "the a an and or of to in on at for with by from is are was were be been has have had it its this that i we you he "
     "she they my our your his her their me us him them do does did not no so as but if now then there here up out off "
@@ -52,10 +64,11 @@ _VERBS = _words(
 )
 """Frequent verbs. Words before the first verb are the subject; in a text without such a verb, the first three words."""
 
+_PAST = frozenset(lexicon()["en"]["past"].split(", "))
+_NOT_PAST = frozenset(lexicon()["en"]["not_past"].split(", "))
 _SENTENCE = _VERBS | _words("i i'm i've i'll i'd we we'll he she you they it it's")
 _KINDS = ("number", "time", "name", "word")
 _SUBJECT = 3
-_PREFIX = 5
 
 _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 
@@ -66,24 +79,35 @@ class Statement:
 
     lower: the words in lower case, without possessive 's. stems: their stems. kinds: the kind of each word: number,
     time, name or word. verb: index of the first frequent verb after the first word; in a text without one, 3, as if the
-    first three words were the subject. states: whether the text has such a verb; a text without one may be a title.
+    first three words were the subject, or before that the first number or time after the second word. key: of a "key:
+    value" in lower case, else empty. states: whether the text has such a verb; a text without one may be a title.
     """
 
     lower: tuple[str, ...]
     stems: tuple[str, ...]
     kinds: tuple[str, ...]
     verb: int
+    key: str
     states: bool
 
     @classmethod
     def of(cls, text: str) -> Statement:
         """The statement made of the first MAX_WORDS words of `text`."""
-        words = _WORD.findall(_with_verb(text))[:MAX_WORDS]
-        lower = tuple(_POSSESSIVE.sub("", word.lower()) for word in words)
-        verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
+        key, plain = _key_and_text(_MARKUP.sub("", text))
+        words = _WORD.findall(plain)[:MAX_WORDS]
+        lower = tuple(_plain_word(word) for word in words)
         kinds = tuple(_kind(word, at) for at, word in enumerate(words))
-        place = min(_SUBJECT, len(lower)) if verb is None else verb
-        return cls(lower, tuple(map(_stem_word, lower)), kinds, place, states=verb is not None)
+        verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
+        values = (at for at, kind in enumerate(kinds) if at > 1 and kind in ("number", "time"))
+        end = min(_SUBJECT, len(lower), *values) if verb is None else verb
+        return cls(lower, tuple(map(_stem_word, lower)), kinds, end, key, states=verb is not None)
+
+    @property
+    def tells_an_event(self) -> bool:
+        """Whether its verb is in the English past tense, as in "The server crashed at 3:10"; it may happen again."""
+        if self.states:
+            return self.lower[self.verb] in _PAST
+        return any(word in _PAST or (word.endswith("ed") and word not in _NOT_PAST) for word in self.lower[1:])
 
     @property
     def weights(self) -> list[float]:
@@ -105,16 +129,22 @@ class Statement:
         return {*terms, *(f"{first} {second}" for first, second in pairwise(terms))}
 
 
-def _with_verb(text: str) -> str:
-    """`text` with "is" in place of a ":" or "=" between a few words: "Owner: Marta" becomes "Owner is Marta".
+def _key_and_text(text: str) -> tuple[str, str]:
+    """The key in lower case of a short "key: value" or "key = value", and the text with "is" in place of ":" or "=".
 
-    Unchanged if the part after the ":" or "=" has a frequent verb or a pronoun, because that part is then a sentence by
-    itself, as in "Marta: I like tea". Any other text is unchanged, too.
+    For any other text the key is empty and the text unchanged. That is so, too, if the part after the ":" has a
+    frequent verb or a pronoun, because that part is then a sentence by itself, as in "Marta: I like tea".
     """
     found = _KEY_VALUE.fullmatch(text)
     if found is None or not _SENTENCE.isdisjoint(_words(found[2].lower())):
-        return text
-    return f"{found[1]} is {found[2]}"
+        return "", text
+    return found[1].lower(), f"{found[1]} is {found[2]}"
+
+
+def _plain_word(word: str) -> str:
+    """`word` in lower case, without possessive 's and commas between groups of digits: 40,000 becomes 40000."""
+    lower = _POSSESSIVE.sub("", word.lower())
+    return lower.replace(",", "") if _GROUPED.fullmatch(lower) else lower
 
 
 def _kind(word: str, at: int) -> str:
@@ -144,9 +174,14 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
 
 def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
-    """For each stem in `stems`, whether `others` has it, or a long stem with the same first _PREFIX letters."""
-    whole, prefixes = set(others), {stem[:_PREFIX] for stem in others if len(stem) >= _PREFIX}
-    return [stem in whole or (len(stem) >= _PREFIX and stem[:_PREFIX] in prefixes) for stem in stems]
+    """For each stem in `stems`, whether `others` has it, or a long stem with the same first _LONG letters."""
+    whole, prefixes = set(others), {stem[:_LONG] for stem in others if _is_long(stem)}
+    return [stem in whole or (_is_long(stem) and stem[:_LONG] in prefixes) for stem in stems]
+
+
+def _is_long(stem: str) -> bool:
+    """Whether words that begin like `stem` are forms of one word. Ids, dates and numbers that begin alike are not."""
+    return len(stem) >= _LONG and stem.isalpha()
 
 
 def _overlap(
@@ -230,7 +265,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
         "changes": min(len(changes), 5) / 5,
         "common beginning": sum(older.weights[:prefix]) / (sum(older.weights) or 1.0),
         **dict.fromkeys(("one replaced", "one inserted", "one same kind", "one plain", "one long", "one first"), 0.0),
-        **dict.fromkeys(("one last", "one value"), 0.0),
+        **dict.fromkeys(("one last", "one value", "same function words"), 0.0),
     }
     if len(changes) != 1:
         return found
@@ -238,6 +273,9 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
     old_kinds = {older.kinds[at] for at in older.content(start, end)}
     new_kinds = {newer.kinds[at] for at in newer.content(new_start, new_end)}
     replaced = tag == "replace"
+    function_words = [
+        _FUNCTION.intersection(words) for words in (older.lower[start:end], newer.lower[new_start:new_end])
+    ]
     return {
         **found,
         "one replaced": float(replaced),
@@ -247,6 +285,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
         "one long": min(max(end - start, new_end - new_start), 6) / 6 if replaced else 0.0,
         "one first": float(start <= len(older.stems) / 2 and end < len(older.stems)),
         "one last": float(end == len(older.stems)),
+        "same function words": float(function_words[0] == function_words[1]),
         "one value": float(start >= older.verb and "word" not in old_kinds | new_kinds and bool(old_kinds & new_kinds)),
     }
 
@@ -280,6 +319,8 @@ def _subjects(
 def has_same_form(evidence: Mapping[str, float]) -> bool:
     """Whether two texts differ only in one number or time after the verb. evidence: their features, by name.
 
-    A different name does not count: its form does not tell whether it is a place, a person or a tool.
+    A different name does not count: its form does not tell whether it is a place, a person or a tool. Nor does a number
+    with another function word ("was", "not", "from"): it may say something about another time, or the contrary.
     """
-    return bool(evidence["one value"] and (evidence["number exchanged"] or evidence["time exchanged"]))
+    exchanged = evidence["number exchanged"] or evidence["time exchanged"]
+    return bool(evidence["one value"] and evidence["same function words"] and exchanged)

@@ -23,6 +23,9 @@ from ingest.identity.evidence import Statement, features, has_same_form
 
 MODEL_FILE = "updates.npz"
 
+SAME_KEY = 0.9
+"""Cosine assumed at least for texts with the same key: in texts as short as "Port: 80" the value decides the cosine."""
+
 
 class Relation(StrEnum):
     """How a newer statement affects an older one."""
@@ -102,9 +105,13 @@ class UpdateModel:
 
     def judge(self, newer: Statement, older: Statement, cosine: float) -> Verdict:
         """The verdict whether `newer` replaces or contests `older`. cosine: similarity of the texts' dense vectors."""
+        if newer.lower == older.lower:
+            return Verdict(Relation.UNRELATED, 0.0)
+        if newer.key and newer.key == older.key:
+            cosine = max(cosine, SAME_KEY)
         evidence = features(newer, older, cosine, self.telling(newer))
         strength = self.probability(evidence)
-        if strength >= self.replaces and has_same_form(evidence):
+        if strength >= self.replaces and has_same_form(evidence) and not newer.tells_an_event:
             return Verdict(Relation.REPLACES, strength)
         return Verdict(Relation.CONTESTS if strength >= self.contests else Relation.UNRELATED, strength)
 

@@ -19,7 +19,7 @@ from ingest.identity.states import States
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import Unavailable
-from memtypes.model.memory import LinkType, Memory
+from memtypes.model.memory import LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
@@ -43,6 +43,9 @@ def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
         ("The budget limit is $500", "The budget limit is $400"),
         ("The server is on port 81", "The server is on port 80"),
         ("The database is Postgres 16", "The database is Postgres 14"),
+        ("The build uses version 28.10.7", "The build uses version 28.10.2"),
+        ("Sessions last 90 minutes", "Sessions last 30 minutes"),
+        ("Le cours de yoga a lieu le jeudi", "Le cours de yoga a lieu le mardi"),
     ],
 )
 def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -> None:
@@ -81,6 +84,11 @@ def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer:
         ("The default branch is main", "The default branch is protected"),
         ("Alice works in Engineering", "Alice works in Rome"),
         ("The ledger listens on port 9090", "The gateway listens on port 8080"),
+        ("The dose was 250 mg", "The dose is 500 mg"),
+        ("The rent is not 920 euros", "The rent is 850 euros"),
+        ("The pool is open to 20:00", "The pool is open from 7:00"),
+        ("The server crashed at 17:45", "The server crashed at 03:10"),
+        ("Rosa ran the marathon in 2024", "Rosa ran the marathon in 2021"),
     ],
 )
 def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, older: str) -> None:
@@ -94,6 +102,9 @@ def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, 
         ("Gateway port: 9090", "Gateway port: 8080", Relation.REPLACES),
         ("timeout=45", "timeout = 30", Relation.REPLACES),
         ("Frist: 3. Mai", "Frist: 1. Mai", Relation.REPLACES),
+        ("- **Port**: 9090", "- **Port**: 8080", Relation.REPLACES),
+        ("**Port**: 8080", "Port: 8080", Relation.UNRELATED),
+        ("DB_POOL_MAX=10", "DB_POOL_MIN=2", Relation.UNRELATED),
         ("Owner: Jonas", "Owner: Marta", Relation.CONTESTS),
         ("Gateway port: 81", "Proxy port: 80", Relation.UNRELATED),
         ("Standup: Monday 9:30", "Standup: Friday 9:00", Relation.UNRELATED),
@@ -104,6 +115,12 @@ def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, 
 def test_a_key_with_a_value_is_compared_like_a_sentence(newer: str, older: str, relation: Relation) -> None:
     """The text "Owner: Marta" is compared as "Owner is Marta"; "Marta: I'll send it" is not such a text."""
     assert judged(newer, older) is relation
+
+
+def test_texts_with_the_same_key_need_no_similar_vectors() -> None:
+    """Another number for the same key replaces the earlier one although the vectors of such short texts differ."""
+    assert judged("Port: 9090", "Port: 8080", 0.5) is Relation.REPLACES
+    assert judged("Depth: 9090", "Port: 8080", 0.5) is Relation.UNRELATED
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
@@ -193,18 +210,30 @@ def test_of_contradicting_facts_with_the_same_time_the_last_to_arrive_is_current
 @pytest.mark.parametrize(
     "old",
     [
-        fact("The gateway listens on port 8081", 9),
-        fact("The gateway listens on port 8081", 1, pinned=True),
         fact("The gateway listens on port 8081", 1, concept="another machine"),
+        fact("The gateway listens on port 8081", 1, tags=["spare"]),
         fact("The gateway listens on port 8081", 1, valid_to=NOW - timedelta(days=1)),
         make_memory(MemoryType.EPISODIC, "The gateway listens on port 8081"),
     ],
-    ids=["newer", "pinned", "other concept", "over", "event"],
+    ids=["other concept", "other tag", "ended", "event"],
 )
-def test_newer_pinned_ended_and_unrelated_facts_are_not_replaced(old: Memory) -> None:
-    """A fact replaces neither an event nor a fact that is newer, pinned, already ended or about another concept."""
-    newer = fact("The gateway listens on port 8082", 5, pinned=True)
+def test_ended_and_unrelated_facts_are_not_changed_by_a_newer_one(old: Memory) -> None:
+    """A fact neither replaces nor contests an event, an ended fact, or one with another concept or tag."""
+    newer = fact("The gateway listens on port 8082", 5, concept="gateway", tags=["live"])
     assert not placed([newer], {newer.id: near(old)}).changed
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"pinned": True}, {"concept": "Gateway"}, {"tags": ["ports", "test"]}, {"metadata": {"page": 4}}],
+    ids=["pinned", "concept of one", "some other tags", "other metadata"],
+)
+def test_a_fact_of_a_scope_that_may_be_another_is_contested(fields: dict[str, Any]) -> None:
+    """A newer value contests a fact that is pinned, or whose concept, tags or metadata are not quite the same."""
+    old = fact("The gateway listens on port 8081", 1, **fields)
+    newer = fact("The gateway listens on port 8082", 5, tags=["PORTS", "live"], metadata={"page": 5})
+    states = placed([newer], {newer.id: near(old)}).memories
+    assert [states[each.id].state for each in (old, newer)] == [State.CONTESTED] * 2
 
 
 async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutcome:
