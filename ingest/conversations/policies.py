@@ -51,10 +51,7 @@ class PolicyLookup:
     ttl_s: float = 3 * 3_600.0
 
     def requested(self, resource: str | None) -> ThreadPolicy:
-        """The policy with the name `resource`; the default policy if `resource` is None or the file has no policies.
-
-        Raises InvalidRequest if the policy file has policies, but none with this name.
-        """
+        """The policy named `resource`; the default policy for None. Raises InvalidRequest for an unknown name."""
         policies = self.policies.threads
         if resource is not None and policies and resource not in policies:
             known = ", ".join(sorted(policies))

@@ -293,18 +293,12 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store as memories, in all namespaces, turns of expired threads and removed turns that wait in a queue.
-
-        Returns the number of memories.
-        """
+        """Store the turns of expired threads and of queues in all namespaces as memories; return how many memories."""
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise AccessDenied or ReadOnly if the scope's agent may not read or, with `write`, change the thread.
-
-        Raises NotFound if there is no such thread.
-        """
+        """Raise NotFound, or AccessDenied or ReadOnly if the agent may not read or (with `write`) change the thread."""
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 

@@ -84,11 +84,7 @@ class Examiner:
         return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
     async def review(self, scope: Scope, content: str) -> RedactedValue[Reviewed]:
-        """Let the reviewers vote on `content` after its secrets are removed.
-
-        Returns their decision whether it would be stored, and the number of secrets by kind. Raises Overloaded or
-        Unavailable.
-        """
+        """Let the reviewers vote on `content` without its secrets. Raises Overloaded or Unavailable."""
         cleaned = await self._clean(scope.tenant, content)
         (embedding,) = await self.classifier.embedder.embed_documents([cleaned.value])
         reviewed = await self.panel.review(ReviewRequest(scope, cleaned.value, embedding))

@@ -57,10 +57,7 @@ class CompletionClient:
     timeout_s: float
 
     async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
-        """The language model's answer to `request`, parsed as `answer_type`.
-
-        Raises CompletionFailed if the endpoint is unreachable or too slow, or its answer is invalid.
-        """
+        """The language model's answer to `request`, parsed as `answer_type`. Raises CompletionFailed."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         url = f"{self.url.rstrip('/')}/chat/completions"
         try:

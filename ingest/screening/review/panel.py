@@ -79,10 +79,7 @@ class Reviewer(Protocol):
         ...
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote on the text of `request`, with a score and a reason.
-
-        Raises ReviewFailed or another RemembrancerError if it cannot vote.
-        """
+        """The vote on the text of `request`, with score and reason. Raises ReviewFailed or another error."""
         ...
 
 
