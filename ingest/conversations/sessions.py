@@ -19,13 +19,14 @@ from ingest.screening.features import AHEAD, REACH, Conversation, Later
 from ingest.screening.parts import reasons_in, sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
+from ingest.screening.redaction.redactor import RedactedValue, SecretsRefused
 from ingest.screening.submission import ReviewMode, Said, Submission, UntypedDraft, as_invalid
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.conversation_context import CAPTURED
-from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import MAX_CONTENT, Label, Model, Source, Whole, printable
+from memtypes.model.errors import InvalidRequest, Unavailable
+from memtypes.model.memory import MAX_CONTENT, MAX_LABEL, Label, Model, Source, Whole, printable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -110,13 +111,15 @@ class SessionWriter:
         whether messages are judged before they are stored. before: the earlier messages, if `messages` do not begin the
         session. Raises Unavailable if the store is unreachable before anything is written.
         """
-        contents = [message.content for message in messages]
-        refused = await offload(contents, lambda: [_refusal(content) for content in contents])
-        readable = ["" if reason else content for content, reason in zip(contents, refused, strict=True)]
+        given = [*before.messages, *messages]
+        contents = [message.content for message in given]
+        cleaned = await offload(contents, lambda: [self._cleaned(scope.tenant, message) for message in given])
+        earlier = [text.value for text in cleaned[: len(before.messages)] if isinstance(text, RedactedValue)]
+        screened = cleaned[len(before.messages) :]
+        readable = [text.value.content if isinstance(text, RedactedValue) else "" for text in screened]
         rests = await self.guard.without_recalled(scope, readable, self.shown)
         said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
-        earlier = [message for message in before.messages if _refusal(message.content) is None]
-        texts = [text for text in (*(message.content for message in earlier), *readable) if text.strip()]
+        texts = [text for text in (*(message.content for message in earlier), *readable) if text]
         typical = statistics.median([len(text) for text in texts] or [0])
         session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical, before.count)
         if earlier:
@@ -125,8 +128,8 @@ class SessionWriter:
         prepared = await offload(
             contents,
             lambda: [
-                reason or session.prepare(index, message, rest)
-                for index, (message, rest, reason) in enumerate(zip(messages, rests, refused, strict=True))
+                session.prepare(index, text, rest) if isinstance(text, RedactedValue) else text
+                for index, (text, rest) in enumerate(zip(screened, rests, strict=True))
             ],
         )
         waiting = [draft for drafts in prepared if isinstance(drafts, list) for draft in drafts]
@@ -135,19 +138,27 @@ class SessionWriter:
             drafts
             if isinstance(drafts, MessageOutcome)
             else _combined([next(outcomes) for _ in drafts], cut=rest != content)
-            for drafts, content, rest in zip(prepared, contents, rests, strict=True)
+            for drafts, content, rest in zip(prepared, readable, rests, strict=True)
         ]
 
+    def _cleaned(self, tenant: str, message: SessionMessage) -> RedactedValue[SessionMessage] | MessageOutcome:
+        """`message` without secrets, which may span sentences; if it cannot be stored, its outcome.
 
-def _refusal(content: str) -> MessageOutcome | None:
-    """The outcome of a message that cannot be stored (empty, or with control characters); None for other messages."""
-    if not content.strip():
-        return MessageOutcome(WriteStatus.REJECTED, EMPTY)
-    try:
-        printable(content)
-    except ValueError as error:
-        return MessageOutcome(WriteStatus.FAILED, f"content: {error}")
-    return None
+        It cannot if it is empty, has control characters, or has a role or secrets that the tenant's rules refuse.
+        """
+        redactor = self.ingestor.redactor
+        if not message.content.strip():
+            return MessageOutcome(WriteStatus.REJECTED, EMPTY)
+        if message.role.casefold() in redactor.rules(tenant).never_keep_roles:
+            return MessageOutcome(WriteStatus.REJECTED, "texts of this role are not stored here")
+        try:
+            clean = redactor.clean(tenant, {"role": message.role, "content": printable(message.content)})
+        except SecretsRefused as error:
+            return MessageOutcome(WriteStatus.REJECTED, str(error))
+        except (ValueError, Unavailable) as error:
+            return MessageOutcome(WriteStatus.FAILED, f"content: {error}")
+        role = clean.value["role"][:MAX_LABEL]  # a marker may be longer than the secret
+        return RedactedValue(message.model_copy(update={**clean.value, "role": role}), clean.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +188,16 @@ class _Session:
         except ValueError:
             return self.now.date()
 
-    def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
+    def prepare(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> list[Submission] | MessageOutcome:
         """Make the drafts to write for a message; if there is nothing to write, return the message's outcome instead.
 
-        rest: the message's text, without passages that repeat memories which this service had shown to the agent.
+        clean: the message without secrets. rest: its text, without passages that repeat memories which this service had
+        shown to the agent.
         """
         if not rest.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)
         try:
-            submissions = list(self._submissions(index, message, rest))
+            submissions = list(self._submissions(index, clean, rest))
             for submission in submissions:
                 check_draft(submission.draft, self.now)
         except ValidationError as error:
@@ -194,24 +206,21 @@ class _Session:
             return MessageOutcome(WriteStatus.FAILED, f"{error.path}: {error}")
         return submissions
 
-    def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
-        """Make the drafts to write for a message: one of its text, or several if it is too long for one memory.
-
-        If review is automatic (`ReviewMode.AUTO`), each of these drafts is followed by drafts of its sentences.
-        """
+    def _submissions(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> Iterator[Submission]:
+        """Make drafts of a message's text (several if it is long), each followed by its sentences if review is AUTO."""
         fields = {
             "session_id": self.id,
-            "created_at": _as_utc(message.timestamp),
+            "created_at": _as_utc(clean.value.timestamp),
             "source": Source(thread_id=self.id, turns=[self.first + index], caller=CAPTURED),
         }
         for piece in _pieces(rest):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
-            said = Said(message.role, conversation, later=self._after(index))
-            yield Submission(draft, self.review, said)
+            said = Said(clean.value.role, conversation, later=self._after(index))
+            yield Submission(draft, self.review, said, clean.counts)
             for content in _parts(piece) if self.review is ReviewMode.AUTO else ():
                 part = UntypedDraft.model_validate({**fields, "content": content, "seq": 0})
-                yield Submission(part, self.review, replace(said, part=True))
+                yield Submission(part, self.review, replace(said, part=True), clean.counts)
 
     def _after(self, index: int) -> Later:
         following = [message for message in self.messages[index + 1 :] if message[1].strip()]
