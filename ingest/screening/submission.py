@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from ingest.screening.features import Conversation, Later
 from ingest.screening.judge import Judgement
 from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import Draft
+from memtypes.model.memory import Draft, Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
 from memtypes.search.vectors import Embedding
 
 _MAX_MESSAGES = 5
@@ -39,6 +39,15 @@ class UntypedDraft(Draft):
     """A draft whose memory type screening has yet to find, so it has no type-specific fields."""
 
     type: None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_no_field_of_a_type(cls, fields: object) -> object:
+        for kind, memory in MEMORY_CLASSES.items():
+            own = memory.model_fields.keys() - Memory.model_fields.keys()
+            if isinstance(fields, Mapping) and (named := sorted(own & fields.keys() - cls.model_fields.keys())):
+                raise ValueError(f"{named[0]} is a field of the type {kind}: name the type")
+        return fields
 
 
 def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:

@@ -63,6 +63,14 @@ async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -
     assert (await client.post("/v1/review", json={"content": "ok", "namespace": "n"})).json()["decision"] == "reject"
 
 
+async def test_a_field_of_one_type_asks_for_the_type(client: httpx.AsyncClient) -> None:
+    """A memory without a type but with a field of one type is a 422 that names this type."""
+    body = {"namespace": "n", "content": "See the dentist", "due_at": "2030-01-01T09:00:00Z"}
+    response = await client.post("/v1/memories", json=body)
+    assert response.status_code == 422
+    assert response.json()["detail"] == "due_at is a field of the type prospective: name the type"
+
+
 async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> None:
     """A memory that is written without a type gets a type, and the answer says that it was classified."""
     answer = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
@@ -75,12 +83,6 @@ async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> Non
     batch = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
     assert batch["counts"]["stored"] == 2
     assert "classified" not in batch["results"][1]
-
-
-async def test_type_specific_fields_need_a_type(client: httpx.AsyncClient) -> None:
-    """A write with a type-specific field but no type is a 422."""
-    answer = await client.post("/v1/memories", json={"namespace": "n", "content": "x", "concept": "y"})
-    assert answer.status_code == 422
 
 
 async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
