@@ -92,7 +92,7 @@ class InMemoryEngine(EngineOperations):
         }
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """Return one page of stored memories: for each type, their payloads by id."""
+        """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection, then by point id."""
         return {kind: self._scroll(kind, scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:

@@ -25,7 +25,10 @@ def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
 
 
 def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
-    """Settings for the store on the Qdrant server at `url`. fingerprint: of the encoders that make its vectors."""
+    """The settings of the memory store on the Qdrant server at `url`. The API key, shards and such are from `settings`.
+
+    fingerprint: text that identifies the encoders of the store's vectors. dimensions: length of a dense vector.
+    """
     # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
@@ -53,9 +56,9 @@ class Reembedding:
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
         """Embed every memory and keyed item (a JSON value under a key) again; return their number by collection.
 
-        stop_engine: whether to stop the engine process of an embedded store first; if False, StoreInUse is raised if it
-        runs. Raises Conflict if it is True and the store is on a Qdrant server, InvalidRequest if there is no store,
-        and Unavailable.
+        stop_engine: whether to stop the engine process of an embedded store first. Raises StoreInUse if this is False
+        and the process runs, Conflict if it is True and the store is on a Qdrant server, InvalidRequest if there is no
+        store, and Unavailable.
         """
         fingerprint = store_fingerprint(self.embedder, self.sparse)
         if self.settings.qdrant_url is not None:

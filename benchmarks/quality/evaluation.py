@@ -45,11 +45,11 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ContextScore:
-    """Score of one retrieved context.
+    """Score of one retrieved context. tokens: its size in tokens, counted by this benchmark.
 
-    recall: share of the answering memories that the context has. tokens: its size, counted by this benchmark. allowed:
-    budget plus size of working memory, which the budget does not cover. stated, utilization: size and used share of the
-    budget, as the answer states them. left_out: number of hits that are not in the context.
+    recall: share of the memories answering the question that are in the context. allowed: budget plus the tokens of
+    working memory, which the budget does not cover. stated: size in tokens, as the service's response gives it.
+    utilization: used share of the budget, from that response. left_out: number of hits that are not in the context.
     """
 
     recall: float
@@ -152,7 +152,7 @@ async def _score_way(evaluation: Evaluation, evidence: Sequence[str], members: M
 async def rank(
     retriever: Retriever, whole: EvaluationSet, question: Question, ranking: Mapping[str, object] | None = None
 ) -> list[str]:
-    """Search memories of the set's types for `question`. Returns ids, best first. ranking: more fields, as `top_k`."""
+    """Ids of the memories found for `question`, best first. ranking: more fields of the request, such as `top_k`."""
     return await _search(retriever, _members(whole, question, ranking or {}))
 
 

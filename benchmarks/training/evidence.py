@@ -127,7 +127,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Yield each World in `path` three times: in its own namespace, in a shared one, and in a shared one as facts."""
+    """Yield three Worlds (memories and questions) per project in `path`: alone, among all projects, and so as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):

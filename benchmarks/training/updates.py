@@ -249,7 +249,7 @@ def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[s
 
 
 def report(train: str, author: Author, probabilities: NDArray[np.float64], same_form: NDArray[np.bool_]) -> str:
-    """A line of precision and recall. train: authors learnt from. same_form: which pairs differ in just one value."""
+    """Format precision and recall on `author`. train: the training authors. same_form: pairs that differ in a value."""
     inside = np.array([pair.related is not None and not pair.stranger for pair in author.pairs])
     related = np.array([bool(pair.related) for pair in author.pairs])[inside]
     seen = probabilities[inside] >= CONTESTS

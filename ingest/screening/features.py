@@ -64,14 +64,14 @@ def words_of(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """The features of a text without its conversation. english: how English it is, 0-1, by words and letters."""
+    """Features that depend on a text alone. english: how English the text is, 0-1, judged by words and letters."""
 
     features: FloatArray
     english: float
 
 
 def read(text: str) -> Reading:
-    """The features of a text without its conversation: hashes, form, kinds of words, share of English."""
+    """Features of `text` alone: hashes of words and letters, form, kinds of words, and how English the text is."""
     terms, words = words_of(text), read_words(text[:MAX_READ])
     spaced = f" {' '.join(terms)} "
     letters = (spaced[at : at + size] for size in (2, 3, 4, 5) for at in range(len(spaced) - size + 1))

@@ -21,7 +21,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 MAX_VERSIONS = 1_000
-"""Number of memories from which on a history follows no further ones."""
+"""When a history has this many memories, no further related memories are added to it."""
 
 EDITED = "edited"
 """The reason that a history gives for the end of an earlier text of a memory."""
@@ -112,7 +112,7 @@ class StateWriter:
 async def linked_where(
     store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
 ) -> dict[str, Memory]:
-    """The memories, by id, that match `where` and are linked from or to another one. types: empty for all types."""
+    """The memories, by id, that match `where` and have a link to or from another. types: empty for all types."""
     linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):
@@ -125,10 +125,10 @@ async def linked_where(
 
 
 async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
-    """The history of `memory`, sorted by time: its texts and those of related memories.
+    """All versions of the text of `memory` and of its related memories, in the order in which they became true.
 
-    Related memories replaced it or were replaced by it, directly or through others. Memories that contest one of these
-    are related, too.
+    Related are the memories that replaced `memory` or that it replaced, directly or through other memories, and the
+    memories that contest one of these. now: a text whose memory has expired by this time counts as ended.
     """
     chain = {memory.id: memory.at(now)}
     waiting = {memory.id}

@@ -235,7 +235,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """Return the id of the thread with this resource (thread policy) and key, or None. This counts as no use."""
+        """Return the id of the thread with this resource (thread policy) and key, or None. Does not count as use."""
 
     @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
@@ -362,9 +362,10 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a batch that keeps failing out of the queue for some time, and add 1 to its `rounds`.
+        """Remove a batch from the queue after several failed attempts to store it, and keep it apart for a later retry.
 
-        reason: why storing it failed. retry_at: the earliest time at which `requeue` puts it back.
+        Its `rounds`, the number of times that it was set aside, grows by 1. reason: why storing it failed. retry_at:
+        the time from which `requeue` may put it back in the queue.
         """
 
     @abstractmethod

@@ -23,7 +23,7 @@ _GAP = 3  # numbers that differ by this much or more are no neighbours
 
 
 class Pairs(NamedTuple):
-    """Pairs of neighbours, as positions of candidates: `neighbours[i]` is the neighbour of `candidates[i]`."""
+    """Indices of neighbouring candidates: the candidate `neighbours[i]` is near `candidates[i]` in a conversation."""
 
     candidates: NDArray[np.intp]
     neighbours: NDArray[np.intp]
@@ -34,8 +34,8 @@ class Neighbours:
     """Which candidates are neighbours, that is, turns that are near each other in a session (a conversation).
 
     near: pairs of each candidate with the turn just before it, and pairs with the turn just after it. far: pairs with
-    the turns two places before, and two places after. in_sessions: positions of the candidates that are not alone in
-    their session, grouped by session. starts: index in in_sessions at which each session begins.
+    the turns two places before, and two places after. in_sessions: indices of the candidates that are not alone in
+    their session, grouped by session. starts: index in `in_sessions` at which each session begins.
     """
 
     near: tuple[Pairs, Pairs]

@@ -158,7 +158,7 @@ class TomlTable:
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the table added at its end. A table of the same name that it already had is removed.
+        """`text` with the table added at its end. An existing table of the same name is removed.
 
         Raises MalformedSettings if the existing table has a form that cannot be removed, such as an inline table.
         """
@@ -257,7 +257,7 @@ class WholeFile:
         return Prior()
 
     def insert(self, text: str) -> EditedText:
-        """`content`, which replaces the whole of `text`, because the file belongs to this program alone."""
+        """The file's new text, always `content`. The old `text` is discarded, as only this program writes the file."""
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document

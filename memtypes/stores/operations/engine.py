@@ -168,7 +168,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll (a read by condition) selects, by collection and point id, in scroll order."""
+        """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection, then by point id."""
 
     @abstractmethod
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
@@ -184,7 +184,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """For each memory in `keys`, the best cosine of each query token with any token of the memory."""
+        """The best cosine of each query token (a column) with any token of each memory (a row); NaN without tokens."""
 
     @abstractmethod
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:

@@ -80,7 +80,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(wheres, ask)
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll (a read by condition) selects, by collection and point id, in scroll order."""
+        """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection, then by point id."""
         return await _concurrently(scrolls, self._scroll)
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
@@ -107,7 +107,7 @@ class QdrantEngine(EngineOperations):
         return ExistingColumns(exists, Columns.of([payload for _, payloads in answers for payload in payloads]))
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """For each memory in `keys`, the best cosine of each query token with any token of the memory."""
+        """The best cosine of each query token (a column) with any token of each memory (a row); NaN without tokens."""
 
         async def ask(kind: MemoryType, ids: Keys) -> TokenMaxima:
             answers = await self._client.query_batch_points(self._aliases[kind], to_token_queries(query, ids))

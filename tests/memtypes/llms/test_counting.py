@@ -68,7 +68,10 @@ async def count_four_words(url: str, kind: str, model: str, route: str = "/{mode
 
 
 async def test_anthropic_counts_exactly() -> None:
-    """The count is that of Anthropic's answer. The API key is read from the environment variable in the registry."""
+    """The token count is the one that Anthropic's endpoint returns.
+
+    The API key is read from the environment variable that the model registry names.
+    """
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "house/claude-x-5") == 11
@@ -95,7 +98,11 @@ async def test_google_counts_exactly() -> None:
     ],
 )
 async def test_providers_with_a_tokenizer_route_count_exactly(kind: str, route: str, answer: Any, sent: str) -> None:
-    """Cohere, OpenAI, and servers with OpenAI's API are each called at their own route, with a bearer key."""
+    """The token count is taken from the answer of Cohere, OpenAI or a server with OpenAI's API.
+
+    The request names the model, has the text in the field that this provider expects, and the API key as bearer token.
+    If the answer has only a list of tokens, these are counted.
+    """
     provider = Provider(200, answer)
     with serving(provider) as url:
         assert await count_four_words(url, kind, "house-one", route) == 3
@@ -109,7 +116,7 @@ async def test_providers_with_a_tokenizer_route_count_exactly(kind: str, route: 
     [(500, {}), (200, {}), (200, []), (200, {"input_tokens": "many"}), (200, {"input_tokens": -1}), (401, {})],
 )
 async def test_an_invalid_answer_gives_no_count(status: int, answer: object) -> None:
-    """If a provider's answer is invalid, the count is None and no error is raised."""
+    """If a provider's answer is an error or has no valid count, the count is None and no error is raised."""
     with serving(Provider(status, answer)) as url:
         assert await count_four_words(url, "anthropic", "claude-x") is None
 
@@ -120,7 +127,7 @@ async def test_an_unreachable_provider_gives_no_count() -> None:
 
 
 async def test_models_without_an_endpoint_are_not_counted() -> None:
-    """A text for a model without a counting endpoint is not sent anywhere."""
+    """A text for a model without a counting endpoint is not sent anywhere, and its count is None."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "gpt-4o") is None

@@ -163,7 +163,10 @@ def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, da
 
 
 def test_every_time_is_read_once_and_in_order() -> None:
-    """A query's times give windows in the order of the text. A full date gives none for its month or year alone."""
+    """Each time that a query names becomes one time window, in the order of the text.
+
+    A full date such as 3 November 2025 becomes the window of that day, without further windows for November or 2025.
+    """
     windows = time_windows("between yesterday and 3 November 2025, or in 2024", NOW)
     assert [window.start for window in windows] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
 

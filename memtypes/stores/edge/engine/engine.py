@@ -88,7 +88,7 @@ class EdgeEngine(EngineOperations):
         return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll (a read by condition) selects, by collection and point id, in scroll order."""
+        """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection, then by point id."""
         return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
@@ -101,7 +101,7 @@ class EdgeEngine(EngineOperations):
         return self._columns.read(keys)
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """For each memory in `keys`, the best cosine of each query token with any token of the memory."""
+        """The best cosine of each query token (a column) with any token of each memory (a row); NaN without tokens."""
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:

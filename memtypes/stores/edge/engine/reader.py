@@ -47,7 +47,7 @@ class Reader:
         ]
 
     def scroll(self, scroll: Scroll) -> dict[str, Payload]:
-        """The payloads that a scroll selects, by memory id, in the order of the scroll."""
+        """Read points by condition. Returns their payloads by point id, in the order that `scroll` names."""
         if scroll.order is ScrollOrder.BY_ID:
             return self._scroll_by_id(scroll)
         request = edge.ScrollRequest(
@@ -103,7 +103,7 @@ class Reader:
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
-        """The payloads that a scroll selects, ordered by memory id. Sorts all matching ids, as the engine can't."""
+        """The payloads of points that meet a condition, ordered by id. Sorts all matching ids, as the engine can't."""
         slots = self.matching(scroll.where)
         ids = self._slots.ids(slots)
         order = np.argsort(ids)

@@ -80,7 +80,7 @@ class TokenFile(RaggedFile):
 
 
 class Matcher:
-    """Computes cosines of a query's tokens with memories' tokens. integers: use int8 products if exact on this CPU."""
+    """Computes cosines of a query's tokens with memories' tokens. integers: compute in int8 if exact on this CPU."""
 
     def __init__(self, *, integers: bool = True) -> None:
         options = onnxruntime.SessionOptions()
@@ -90,7 +90,10 @@ class Matcher:
         self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """For each memory in `parts`, the best cosine of each query token with any of its tokens; NaN if none."""
+        """Return, for each memory (a row) and query token (a column), the highest cosine with any token of the memory.
+
+        The row of a memory without token vectors is NaN. parts: the memories' token vectors, from one or more shards.
+        """
         owners = np.repeat(np.arange(len(parts)), [len(part.lengths) for part in parts])
         firsts = np.searchsorted(owners, np.arange(len(parts)))
         lengths = np.concatenate([part.lengths for part in parts])

@@ -190,7 +190,7 @@ async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None
 
 
 async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """Continuing a workflow returns its history within the token budget, even one of 0, and reports its tokens."""
+    """Continuing a workflow returns its history as text that fits the token budget, even 0, and the text's tokens."""
     workflow_id = await begun(client)
     for number in range(30):
         await report(client, workflow_id, "note", input=f"entry {number}")
@@ -204,7 +204,11 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
 
 
 async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.AsyncClient) -> None:
-    """A history shows each resource once, with its newest value. The answer counts what the history omits."""
+    """The history text that continuing a workflow returns has each resource once, with its newest value.
+
+    A resource is a value that an event of the workflow or an ancestor stored under a name. The answer says how many
+    events and values the text omits. With `versions` "all", the text has replaced values, too.
+    """
     await begun(client, workflow_id="a", data={"goal": "ship it"})
     await report(client, "a", "resource_changed", resources={"plan": "draft one", "spec": "as agreed"})
     await report(client, "a", "resource_changed", resources={"plan": "draft two"})
@@ -290,7 +294,7 @@ async def test_default_budget_of_a_history_is_its_share_of_the_models_window(ser
 
 
 async def test_an_expired_ancestor_is_reported_as_a_gap(services: Services) -> None:
-    """If an ancestor of a workflow has expired, the chain lists the other workflows and sets `gap`."""
+    """If an ancestor of a workflow has expired, the chain lists the other workflows, and `gap` is true."""
     async with connect(services) as client:
         for name, parent in (("a", None), ("b", "a"), ("c", "b")):
             await begun(client, workflow_id=name, parent_id=parent)
@@ -303,7 +307,7 @@ async def test_an_expired_ancestor_is_reported_as_a_gap(services: Services) -> N
 async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:
     """Continuing a workflow again with the same idempotency key and body appends no second event.
 
-    Another body is a 409.
+    The same key with another body is a 409.
     """
     workflow_id = await begun(client)
     path, body = f"/v1/workflows/{workflow_id}/continue", {"input": "go", "idempotency_key": "k"}

@@ -28,7 +28,10 @@ class WorkingListOptions(Scoped, total=False):
 
 
 class ClearOptions(Scoped, total=False):
-    """Options for clearing working memory: items of a to-do, or the item `id`. By default, all items of the session."""
+    """Options for clearing a session's working memory. With neither `todo_id` nor `id`, all its items are cleared.
+
+    todo_id: clear only the items that belong to this to-do. id: clear only this item; not together with `todo_id`.
+    """
 
     agent_id: str | None
     todo_id: str | None
@@ -114,7 +117,7 @@ class ThreadOptions(Scoped, total=False):
 
 
 class ReferenceOptions(Scoped, total=False):
-    """Options for `open_all`. variables: values for placeholders in the keys of threads, such as `{{ user.id }}`."""
+    """Options for `open_all`. variables: values for placeholders, such as `{{ user.id }}`, in the threads' keys."""
 
     variables: dict[str, Any]
 
