@@ -159,7 +159,7 @@ def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock 
     """Build the parts that redact texts (by the rules of `book`) and judge whether to store them (by `panel`)."""
     redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent)
-    gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier))
+    gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier, redactor))
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
 

@@ -142,10 +142,7 @@ class SessionWriter:
         ]
 
     def _cleaned(self, tenant: str, message: SessionMessage) -> RedactedValue[SessionMessage] | MessageOutcome:
-        """`message` without secrets, which may span sentences; if it cannot be stored, its outcome.
-
-        It cannot if it is empty, has control characters, or has a role or secrets that the tenant's rules refuse.
-        """
+        """`message` without secrets, which may span sentences; if its text or role must not be stored, its outcome."""
         redactor = self.ingestor.redactor
         if not message.content.strip():
             return MessageOutcome(WriteStatus.REJECTED, EMPTY)
@@ -191,8 +188,7 @@ class _Session:
     def prepare(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> list[Submission] | MessageOutcome:
         """Make the drafts to write for a message; if there is nothing to write, return the message's outcome instead.
 
-        clean: the message without secrets. rest: its text, without passages that repeat memories which this service had
-        shown to the agent.
+        clean: the message without secrets. rest: its text, without what repeats memories that the agent was shown.
         """
         if not rest.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)

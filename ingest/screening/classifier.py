@@ -40,15 +40,19 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationGate:
-    """Screening step that sets the memory type of drafts without one."""
+    """Screening step that sets the memory type of drafts without one. Rejects types that the tenant's rules exclude."""
 
     classifier: Classifier
+    redactor: Redactor
 
-    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002 - the same in each
-        """The submission with a typed draft; unchanged if the caller gave the type."""
-        if not isinstance(submission.draft, UntypedDraft):
-            return submission
-        return with_type(submission, await self.classifier.classify(submission.draft.content), {})
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
+        """The submission with a typed draft; a rejection if memories of its type are not stored."""
+        if isinstance(submission.draft, UntypedDraft):
+            submission = with_type(submission, await self.classifier.classify(submission.draft.content), {})
+        objection, said = self.redactor.rules(scope.tenant).objection(submission.draft), submission.said
+        if objection and said and not said.part:
+            said.conversation.last = None  # so that no sentence of it is stored
+        return Rejection(objection) if objection else submission
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,12 +165,12 @@ class _Heard:
 class Conversation:
     """The messages of a conversation so far, with which the next message is compared.
 
-    count: number of messages. last: probability that the last message is worth keeping. last_type: memory type of the
-    last message that was not trivial.
+    count: number of messages. last: probability that the last message is worth keeping; None if it was not judged, or
+    must not be stored. last_type: memory type of the last message that was not trivial.
     """
 
     count: int = 0
-    last: float = 0.0
+    last: float | None = None
     last_type: MemoryType | None = None
     _recent: deque[_Heard] = field(default_factory=lambda: deque(maxlen=REACH))
 

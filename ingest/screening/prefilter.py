@@ -3,7 +3,7 @@
 Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After the message,
 each of its sentences is submitted alone, as a part. A part is stored as a fact, task or how-to of its own if it is
 worth keeping and its type differs from that of the message, such as a request within a report. If the message is not
-worth keeping, a part is stored only if the message is a question and the part is not.
+worth keeping, a part is stored only if the message is a question and the part is not. A repeated message has no parts.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ class Prefilter:
             return submission
         if said.part:
             return await self._part(submission, said)
+        said.conversation.last = None
         if submission.review is not ReviewMode.SKIP and self._repeats(scope, submission.draft):
             return Rejection(DUPLICATE, submission.draft)
         text = submission.draft.content
@@ -134,8 +135,8 @@ class Prefilter:
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
         """Screen a sentence of the last message. Returns a rejection unless it is stored as a memory by itself."""
         text, whole = submission.draft.content, said.conversation
-        kept = whole.last >= WORTH_KEEPING
-        if not kept and not whole.asks:
+        kept = whole.last is not None and whole.last >= WORTH_KEEPING
+        if whole.last is None or not (kept or whole.asks):
             return Rejection(NO_PART)
         (embedding,) = await self.embedder.embed_documents([text])
         judgement, kinds = await offload([text], lambda: self._judged(said, text, embedding))
@@ -157,10 +158,8 @@ class Prefilter:
         return repeated
 
     def _judged(self, said: Said, text: str, embedding: Embedding) -> tuple[Judgement, Mapping[MemoryType, float]]:
-        kinds = self.judge.kinds(text, embedding)
-        if said.part:  # a statement by itself, whoever says it
-            return self.judge.judged(text, embedding), kinds
-        return self.judge.judged(text, embedding, MessagePosition(said.role, said.conversation, said.later)), kinds
+        place = None if said.part else MessagePosition(said.role, said.conversation, said.later)  # a part stands alone
+        return self.judge.judged(text, embedding, place), self.judge.kinds(text, embedding)
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:

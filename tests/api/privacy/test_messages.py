@@ -107,3 +107,16 @@ async def test_a_secret_in_a_role_is_redacted() -> None:
         (result,) = (await stop(client, TEXTS["password"][0], role=role)).json()["results"]
         assert (result["status"], result["redactions"]["email"]) == ("stored", 1)
         assert role not in await everything(client)
+
+
+async def test_memories_of_excluded_types_are_not_stored() -> None:
+    """If the rules exclude a type, texts that screening finds to be of this type are refused, with their sentences."""
+    text = "On Tuesday the deployment failed because the certificate had expired. Remind me to call Ann."
+    rules = book(Treatment.REDACT, never_keep_types={"episodic"})
+    async with connect(fake_services(lambda: NOW, book=rules)) as client:
+        (result,) = (await stop(client, text)).json()["results"]
+        written = (await client.post("/v1/memories", json={"namespace": "n", "content": text})).json()
+        for answer in (result, written):
+            assert (answer["status"], answer["reason"]) == ("rejected", "memories of type episodic are not stored here")
+        stored = await everything(client)
+        assert not any(sentence in stored for sentence in text.split(". "))

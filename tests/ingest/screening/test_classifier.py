@@ -44,7 +44,7 @@ async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
 
 async def test_a_draft_without_a_type_gets_the_type_of_its_text() -> None:
     """A draft without a type gets the one that its text suggests. A draft with a type is unchanged."""
-    gate = ClassificationGate(Classifier(FakeEmbedder(), Judge.shipped()))
+    gate = ClassificationGate(Classifier(FakeEmbedder(), Judge.shipped()), Redactor())
     screened = await gate.examine(SCOPE, Submission(UntypedDraft(content="remind me to pay Tom", tags=["home"])))
     assert isinstance(screened, Submission)
     assert (screened.draft.type, screened.draft.tags) == ("prospective", ["home"])
@@ -62,7 +62,7 @@ async def test_without_a_classifier_the_type_is_required() -> None:
 async def test_a_classified_text_is_embedded_once() -> None:
     """A text without a type is embedded once: the write uses the embedding that the classifier computed."""
     embedder = CountingEmbedder()
-    bench = Bench(embedder=embedder, gates=(ClassificationGate(Classifier(embedder, Judge.shipped())),))
+    bench = Bench(embedder=embedder, gates=(ClassificationGate(Classifier(embedder, Judge.shipped()), Redactor()),))
     text = "I prefer dark mode"
     outcome = await bench.ingestor.write_one(SCOPE, UntypedDraft(content=text))
     assert outcome.memory is not None

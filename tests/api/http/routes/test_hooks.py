@@ -163,6 +163,24 @@ async def test_large_conversations_are_accepted_up_to_10_000_messages(client: ht
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "The pump in Leer has a spare motor in hall 4.",
+        "Please renew the insurance of the boat by January 5.",
+        "Since our staging cluster is in Frankfurt, can I deploy from here?",
+    ],
+)
+async def test_no_sentence_of_a_repeated_message_is_stored(client: httpx.AsyncClient, before: str) -> None:
+    """A message that another session repeats on the same day is rejected with its sentences, whatever came before."""
+    text = "The migration failed at step two because the disk was full. Remind me to call Ann tomorrow."
+    assert (await _stop(client, [{"role": "user", "content": text}]))["results"][0]["status"] == "stored"
+    said = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
+    (_, repeated) = (await _stop(client, said, session_id="s2"))["results"]
+    assert (repeated["status"], repeated.get("ids")) == ("rejected", None)
+    assert repeated["reason"] == "duplicate of one of the last 100 messages"
+
+
 async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.AsyncClient) -> None:
     """A due task in the context of a prompt is marked as fired. A task that is due later stays pending."""
     for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
