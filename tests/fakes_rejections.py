@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
@@ -32,9 +32,14 @@ class FakeRejections(RejectionStore):
         """Return the rejected text with this id; None if there is none."""
         return self._of(scope).get(rejected_id)
 
-    async def remove(self, scope: Scope, rejected_id: str) -> None:
-        """Remove a rejected text, if it exists."""
-        self._of(scope).pop(rejected_id, None)
+    async def matching(self, scope: Scope, matches: Callable[[RejectedText], bool]) -> list[str]:
+        """Return the ids of the rejected texts for which `matches` is true."""
+        return [text.id for text in self._of(scope).values() if matches(text)]
+
+    async def remove(self, scope: Scope, rejected_ids: Collection[str]) -> None:
+        """Remove the rejected texts with these ids, as far as they exist."""
+        for rejected_id in rejected_ids:
+            self._of(scope).pop(rejected_id, None)
 
     def _of(self, scope: Scope) -> dict[str, RejectedText]:
         return self._texts.setdefault((scope.tenant, scope.namespace), {})

@@ -32,7 +32,7 @@ from retrieval.query.request import RankedRequest, RetrieveRequest, SearchReques
 from retrieval.receipts.model import Receipt
 from retrieval.receipts.service import Receipts
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 _RequestT = TypeVar("_RequestT", bound=RankedRequest)
 
@@ -157,20 +157,14 @@ async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memor
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
     """Delete a memory. A working memory item is deleted from the live store too. Raises NotFound for an unknown id."""
-    memory_id = known_id(memory_id)
-    memory = (await services.store.get(scope, [memory_id])).get(memory_id)
+    memory = await existing_memory(services.store, scope, known_id(memory_id))
     if isinstance(memory, Working) and memory.live:
-        await services.working.forget(replace(scope, session_id=memory.session_id), memory_id)
-    if not await services.ingestor.editor.remove(scope, [memory_id]):
-        raise _unknown()
+        await services.working.forget(replace(scope, session_id=memory.session_id), memory.id)
+    await services.ingestor.editor.remove(scope, [memory.id])
 
 
 def known_id(memory_id: str) -> str:
     """`memory_id` in lower case. Raises NotFound if it is not a UUID, since no memory can have such an id."""
-    if not _UUID.fullmatch(memory_id):
-        raise _unknown()
+    if not re.fullmatch(UUID, memory_id):
+        raise NotFound("no memory of this id in this namespace")
     return memory_id.lower()
-
-
-def _unknown() -> NotFound:
-    return NotFound("no memory of this id in this namespace")

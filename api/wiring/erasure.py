@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
-from memtypes.model.times import Clock, Instant
+from memtypes.model.times import Instant
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.items import ItemStore
 from memtypes.ports.memory_store import MemoryStore
@@ -50,15 +50,20 @@ class ErasableItems(Erasable):
 
 
 class Erased(Answer):
-    """How many entries were erased from each store, and how many were still counted afterwards, by store name."""
+    """Numbers of entries erased and still counted afterwards, by store name; of rejected texts, those of one memory."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
     checked_at: Instant
 
 
-async def erase_everywhere(stores: Mapping[str, Erasable], scope: Scope, memory_id: str | None, clock: Clock) -> Erased:
+async def erase(stores: Mapping[str, Erasable], ingestor: Ingestor, scope: Scope, memory_id: str | None) -> Erased:
     """Erase one memory, or the whole namespace if `memory_id` is None, from every store; count what is left in each."""
+    memories = (await ingestor.store.get(scope, [memory_id] if memory_id else [])).values()
+    rejected = len(await ingestor.editor.repetitions(scope, memories))
     erased = {name: await store.erase(scope, memory_id) for name, store in stores.items()}
     remaining = {name: await store.remaining(scope, memory_id) for name, store in stores.items()}
-    return Erased(erased=erased, remaining=remaining, checked_at=clock())
+    if memory_id is not None:  # the rejected texts of a namespace are in the live store
+        left = remaining["rejected"] = len(await ingestor.editor.repetitions(scope, memories))
+        erased["rejected"] = rejected - left
+    return Erased(erased=erased, remaining=remaining, checked_at=ingestor.clock())

@@ -98,7 +98,6 @@ class Decisions:
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def _decided(self, scope: Scope, kinds: Sequence[DecisionKind], limit: int) -> list[DecidedText]:
-        """The latest decisions of `kinds` about memories: of the last day, or a longer period if these are too few."""
         now, texts = self.clock(), list[DecidedText]()
         marks = AnyOf(tuple(_MARKS[kind] for kind in kinds if kind in _MARKS))
         for days in _DAYS:
@@ -160,11 +159,7 @@ class Decisions:
         return {memory.id: {**end, **undone}}, sources
 
     async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Determine the changes that undo a merge of `memory` into another memory, or of other memories into it.
-
-        Returns the payload fields to set, by memory id, and the ids of the memories that become separate again. Raises
-        Conflict if no memory is merged any more.
-        """
+        """Like `_taken_back`, the changes that undo a merge of `memory` into another memory, or of others into it."""
         into = _into(memory)
         best_id = into or memory.id
         merged_ids = [memory.id] if into else [link.to for link in memory.links]
@@ -179,7 +174,6 @@ class Decisions:
         return changes, [each.id for each in merged]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        """Store a text that had been merged into a memory, as a memory by itself; return its id, None if unknown."""
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None
@@ -209,8 +203,18 @@ class Decisions:
         outcome = await self.ingestor.write_one(scope, Submission(draft_of(text.fields)))
         if outcome.id is None:
             raise Conflict(f"the text was rejected again: {outcome.reason}")
-        await rejections.remove(scope, rejected_id)
+        await rejections.remove(scope, [rejected_id])
         return outcome.id
+
+    async def discard_rejected(self, scope: Scope, kind: MemoryType | None) -> None:
+        """Remove the rejected texts of the scope's session (None: of any) that have no type or `kind` (None: any)."""
+
+        def matches(text: RejectedText) -> bool:
+            of_session = scope.session_id in (None, text.fields.get("session_id"))
+            return of_session and kind in (None, text.fields.get("type", kind)) and _is_reachable(scope, text)
+
+        if (rejections := self.ingestor.rejections) is not None:
+            await rejections.remove(scope, await rejections.matching(scope, matches))
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:

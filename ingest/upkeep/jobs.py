@@ -174,7 +174,6 @@ class Upkeep:
         return memories
 
     async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:
-        """For each memory, the ids of its nearest neighbours of the same type, with their cosines."""
         neighbours: dict[str, list[tuple[str, float]]] = {}
         for start in range(0, len(memories), _PAGE):
             page = memories[start : start + _PAGE]

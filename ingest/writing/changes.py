@@ -16,7 +16,7 @@ success, failure     a procedure: usage_count + 1, success_rate (the mean over i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,12 +32,12 @@ from ingest.identity.states import States, contradicted
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import PendingWrite, Preparer, check_expiry
-from ingest.writing.settling import StateWriter, linked_where
+from ingest.writing.settling import StateWriter, linked_where, versions_of
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext, by_position, text_in_context
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
-from memtypes.model.ids import memory_id
+from memtypes.model.ids import memory_id, normalise
 from memtypes.model.memory import Link, LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
@@ -47,6 +47,7 @@ from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
+from memtypes.ports.rejections import RejectionStore
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
 """The fields that a caller may change in memories of every type; `valid_to` and fields of one type come in addition."""
@@ -72,7 +73,7 @@ _OF_PROCEDURES = frozenset({FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE})
 
 @dataclass(frozen=True, slots=True)
 class MemoryEditor:
-    """Changes stored memories while holding the lock of their namespace. redactor: removes secrets from changes."""
+    """Changes stored memories while holding the lock of their namespace. redactor, rejections: see `Ingestor`."""
 
     store: MemoryStore
     embedder: Embedder
@@ -80,6 +81,7 @@ class MemoryEditor:
     clock: Clock
     locks: ScopeLocks
     redactor: Redactor
+    rejections: RejectionStore | None
 
     @property
     def _states(self) -> StateWriter:
@@ -167,7 +169,6 @@ class MemoryEditor:
         return states
 
     async def _compare_with_successor(self, scope: Scope, states: States, after: Memory) -> None:
-        """Make the edited fact `after` current in `states` if it no longer contradicts the fact that replaced it."""
         if after.superseded_by is None:
             return
         states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
@@ -178,10 +179,7 @@ class MemoryEditor:
             states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Read the memories to which a memory links `before` or `after` an edit, and add them to `states`.
-
-        Raises InvalidRequest if a new link of `after` leads to itself or to an unknown id.
-        """
+        """Add linked memories to `states`. Raises InvalidRequest for a new link to `after` itself or an unknown id."""
         ends = {link.to for memory in (before, after) for link in memory.links}
         states.know(ends, await self.store.get(scope, sorted(ends)))
         for index, link in enumerate(after.links):
@@ -249,12 +247,24 @@ class MemoryEditor:
             return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Delete memories; turns that had them as context are embedded again. Returns how many memories existed."""
+        """Delete memories and rejected texts that repeat them, and embed later turns again; return how many existed."""
         async with self.locks.of(scope):
+            if self.rejections is not None:
+                memories = await self.store.get(scope, ids)
+                await self.rejections.remove(scope, await self.repetitions(scope, memories.values()))
             return await self.remove_locked(scope, ids)
 
+    async def repetitions(self, scope: Scope, memories: Iterable[Memory]) -> list[str]:
+        """The ids of the rejected texts that contain a text which one of `memories` has or had, in any case."""
+        texts = {_folded(text.memory.content) for each in memories for text in versions_of(each, self.clock())}
+        if self.rejections is None or not texts:
+            return []
+        return await self.rejections.matching(
+            scope, lambda rejected: any(map(_folded(rejected.fields["content"]).__contains__, texts))
+        )
+
     async def remove_locked(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove memories as `remove` does, for a caller that already holds the lock of the namespace."""
+        """Remove memories, but no rejected texts, for a caller that already holds the lock of the namespace."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
         await self._states.release(scope, memories, self.clock())
@@ -281,7 +291,6 @@ class MemoryEditor:
             raise Conflict(f"this would say the same as memory {other.id}")
 
     async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite) -> Record:
-        """Embed a changed memory (`pending`), and the turns after it, again; return its record for the store."""
         texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
         (embedding,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
@@ -304,6 +313,10 @@ class MemoryEditor:
         embeddings = await self.embedder.embed_in_context(texts)
         records = [turn.record(embedding) for turn, embedding in zip(pending, embeddings, strict=True)]
         await self.store.upsert(scope, records)
+
+
+def _folded(text: str) -> str:
+    return f" {normalise(text).casefold()} "  # no text begins or ends within a word of another
 
 
 def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:

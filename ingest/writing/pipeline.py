@@ -78,7 +78,9 @@ class Ingestor:
         preparer = Preparer(self.sparse, self.tokenizer)
         writer = MemoryWriter(self.store, self.embedder, self.tokenizer, self.clock, self.locks)
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, self.panel)
-        self.editor = MemoryEditor(self.store, self.embedder, preparer, self.clock, self.locks, self.redactor)
+        self.editor = MemoryEditor(
+            self.store, self.embedder, preparer, self.clock, self.locks, self.redactor, self.rejections
+        )
         self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
@@ -184,7 +186,6 @@ async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[E
 
 
 async def _or_failed(stage: Awaitable[list[_EntryT]], entries: list[Entry]) -> list[_EntryT]:
-    """Return the result of `stage`. If it raises RemembrancerError, give the unfinished `entries` a failed outcome."""
     try:
         return await stage
     except RemembrancerError as error:

@@ -138,7 +138,7 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
         found = {known_id: known.at(now) for known_id, known in (await store.get(scope, sorted(wanted))).items()}
         waiting = {known_id for known_id, known in found.items() if _belongs(known, chain)}
         chain |= {known_id: found[known_id] for known_id in waiting}
-    versions = [version for known in chain.values() for version in _versions(known, now)]
+    versions = [version for known in chain.values() for version in versions_of(known, now)]
     return sorted(versions, key=lambda version: (version.since, version.until is None, version.memory.id))
 
 
@@ -149,7 +149,8 @@ def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
     return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)
 
 
-def _versions(memory: Memory, now: datetime) -> list[Version]:
+def versions_of(memory: Memory, now: datetime) -> list[Version]:
+    """The texts that `memory` had, those in other words that were merged into it, and its own."""
     versions: list[Version] = []
     for text in memory.earlier:
         fields = {"content": text.content, "state": State.REPLACED, "valid_to": text.until, "superseded_by": memory.id}
@@ -168,7 +169,6 @@ def _versions(memory: Memory, now: datetime) -> list[Version]:
 
 
 async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> AsyncIterator[Memory]:
-    """The memories that have a link to a memory in `ids`, without the memories in `ids` themselves."""
     removed = set(ids)
     for few in _pieces(ids):
         listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)
@@ -178,5 +178,4 @@ async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> Asyn
 
 
 def _pieces(ids: Sequence[str]) -> list[tuple[str, ...]]:
-    """`ids` split into tuples that are short enough for a filter."""
     return [tuple(ids[start : start + MAX_LIST]) for start in range(0, len(ids), MAX_LIST)]

@@ -43,9 +43,10 @@ class Op(StrEnum):
 
 
 class Kind(StrEnum):
-    """Type of a field's values in filters. FLAG: true or false. METADATA: text, number, true or false."""
+    """Type of a field's values in filters. ID: text in lower case. METADATA: text, number, true or false."""
 
     TEXT = "text"
+    ID = "id"
     INTEGER = "integer"
     NUMBER = "number"
     FLAG = "flag"
@@ -178,8 +179,8 @@ def _field_kinds() -> dict[str, Kind]:
         for name, field in model.model_fields.items()
         if name not in _HIDDEN and (kind := _kind_of(field.annotation)) is not None
     }
-    links = {"links.to": Kind.TEXT, "links.type": Kind.TEXT, "links.strength": Kind.NUMBER}
-    return kinds | links | {"tokens.count": Kind.INTEGER}
+    links = {"links.to": Kind.ID, "links.type": Kind.TEXT, "links.strength": Kind.NUMBER}
+    return kinds | links | {"tokens.count": Kind.INTEGER, "id": Kind.ID, "superseded_by": Kind.ID}
 
 
 FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
@@ -287,11 +288,11 @@ def _value(kind: Kind, value: object, path: str) -> Any:
     wrong_flag = isinstance(value, bool) and bool not in types
     if wrong_flag or not isinstance(value, types) or (isinstance(value, float) and math.isnan(value)):
         raise InvalidRequest(f"needs {needed}", path=path, got=value)
-    return value
+    return str(value).lower() if kind is Kind.ID else value
 
 
 _ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
-    Kind.TEXT: ((str,), "a text"),
+    **dict.fromkeys((Kind.TEXT, Kind.ID), ((str,), "a text")),
     Kind.INTEGER: ((int, float), "a number"),
     Kind.NUMBER: ((int, float), "a number"),
     Kind.FLAG: ((bool,), "true or false"),

@@ -118,7 +118,7 @@ class LinkType(StrEnum):
 class Link(Model):
     """A link from a memory to `to`, another memory of its namespace. strength: how certain or close the relation is."""
 
-    to: Name
+    to: Annotated[Name, AfterValidator(str.lower)]
     type: LinkType
     strength: Number = Field(default=1.0, ge=0.0, le=1.0)
 

@@ -6,7 +6,7 @@ Callers can list the rejected texts and have them stored as memories after all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,5 +47,9 @@ class RejectionStore(ABC):
         """Return the namespace's rejected text with this id; None if it does not exist."""
 
     @abstractmethod
-    async def remove(self, scope: Scope, rejected_id: str) -> None:
-        """Remove a rejected text, if it exists."""
+    async def matching(self, scope: Scope, matches: Callable[[RejectedText], bool]) -> list[str]:
+        """Return the ids of all the namespace's rejected texts for which `matches` is true, expired ones included."""
+
+    @abstractmethod
+    async def remove(self, scope: Scope, rejected_ids: Collection[str]) -> None:
+        """Remove the rejected texts with these ids, as far as they exist."""

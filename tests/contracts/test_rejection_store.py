@@ -61,10 +61,17 @@ async def test_a_text_that_is_rejected_again_is_listed_once(store: RejectionStor
 async def test_removed_and_expired_texts_are_not_listed(store: RejectionStore, scope: Scope) -> None:
     """A rejected text is not listed after it was removed, or once it is older than REJECTED_TTL."""
     await store.add(scope, [text("a"), text("b"), text("c", REJECTED_TTL + timedelta(minutes=1))])
-    await store.remove(scope, "a")
-    await store.remove(scope, "unknown")
+    await store.remove(scope, ["a", "unknown"])
+    await store.remove(scope, [])
     assert [each.id for each in await store.latest(scope, 10)] == ["b"]
     assert await store.get(scope, "a") is None
+
+
+async def test_matching_texts_are_found_even_if_expired(store: RejectionStore, scope: Scope) -> None:
+    """The ids of the texts that match are returned, also if a text is older than REJECTED_TTL."""
+    await store.add(scope, [text("a"), text("b"), text("c", REJECTED_TTL + timedelta(minutes=1))])
+    assert set(await store.matching(scope, lambda each: each.fields["content"] != "ok \u00fc a")) == {"b", "c"}
+    assert await store.matching(replace(scope, namespace="m"), lambda _: True) == []
 
 
 async def test_the_oldest_texts_beyond_the_limit_are_dropped(store: RejectionStore, scope: Scope) -> None:

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 import msgspec
 from litestar.params import JSONBody, RawBody
 from litestar.response import Stream
+from pydantic import Field
 
 from api.auth.keys import KeyRights, KnownKey, Role
 from api.http.endpoint import Endpoint, Params, PathId
 from api.http.problems import InvalidInput, checked
 from api.http.request import BATCH_BYTES, NDJSON, ApiRequest, InNamespace, parse_body, read_lines
 from api.http.shapes.memories import BatchAnswer
+from api.http.use_cases import UUID
 from api.wiring.container import AppServices, Services
-from api.wiring.erasure import Erased, erase_everywhere
+from api.wiring.erasure import Erased, erase
 from ingest.keyed_items import ExportedItem
 from ingest.upkeep.jobs import JobReport
 from ingest.upkeep.planners import JobRequest, UpkeepJob
@@ -56,15 +58,17 @@ class ReembedAnswer(Answer):
 
 
 class ErasePost(Model):
-    """What to erase. memory_id: the only memory to erase; by default everything in the namespace."""
+    """What to erase. memory_id: the only memory to erase; if it is left out, everything in the namespace."""
 
     namespace: Name
-    memory_id: str | None = None
+    memory_id: str = Field(default="", pattern=UUID)
 
 
 @Endpoint("POST /v1/admin/keys", role=Role.ADMIN, status=201, errors=(503,))
 async def post_key(services: AppServices, data: JSONBody[KeyRights]) -> NewKey:
     """Create an API key, which only this answer shows."""
+    if "agents" in data.model_fields_set and not data.agents:
+        raise InvalidInput.at("agents", "must name an agent; it is left out for a key of all agents")
     key_id, key = await services.keys.create(data, services.clock)
     return NewKey(id=key_id, key=key, **dict(data))
 
@@ -133,7 +137,7 @@ async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[
     """Erase a namespace or one memory from every store."""
     scope = request.scope_in(data.namespace)
     async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
-        return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)
+        return await erase(services.erasable, services.ingestor, scope, data.memory_id.lower() or None)
 
 
 def _item_in(index: int, line: object) -> ExportedItem:

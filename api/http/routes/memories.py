@@ -165,9 +165,9 @@ async def list_memories(request: ApiRequest, services: AppServices, params: Para
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
     """Delete memories of a namespace.
 
-    Turns that wait to be stored as memories are deleted too. These are turns reported by clients' hooks, unless a type
-    is given, and turns removed from threads, unless a session_id or a type other than episodic is given. Raises
-    Unavailable, and deletes nothing, while the store of these turns is away.
+    So are rejected texts, unless of another session or type, and turns that wait to be stored as memories: those
+    reported by clients' hooks, unless a type is given, and those removed from threads, unless a session_id or a type
+    other than episodic is given. Raises Unavailable, and deletes nothing, while the store of these texts is away.
     """
     scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()
@@ -179,6 +179,7 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
             await services.captures.discard(session)
         if params.session_id is None and params.type in (None, MemoryType.EPISODIC):
             await services.threads.evicted_turns.store.discard(scope, None)
+        await services.decisions.discard_rejected(session, params.type)
         deleted = await services.ingestor.editor.remove_where(scope, types, where)
     remaining = await services.store.page(scope, Listing(types, where, limit=1))
     return DeletedAnswer(deleted=deleted, remaining=remaining.total)

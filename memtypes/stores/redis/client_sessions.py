@@ -112,6 +112,5 @@ def _keys(scope: Scope) -> list[str]:
 
 
 def _mark(prompt_id: str | None, turn: Turn) -> str:
-    """A digest of prompt, role, agent and content, which recognises a turn that the client sends a second time."""
     identity = json.dumps([prompt_id, turn.role, turn.agent_id, turn.content])
     return hashlib.sha256(identity.encode()).hexdigest()[:32]

@@ -51,11 +51,7 @@ class LiveState(Erasable):
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run a Redis command with `memory_id` on keys of all sessions in the namespace. Returns the sum of results.
-
-        commands: the command (such as "srem") for each kind of key (such as "working"). It must return 1 if the key
-        contains the memory, else 0.
-        """
+        """Sum of the results, 0 or 1, of `commands` (by kind of key) with `memory_id` on the keys of all sessions."""
         prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
         async for key in self._live.keys_of(scope):
             for prefix, command in prefixes.items():
@@ -94,7 +90,6 @@ class LiveLog(Erasable):
         return await asyncio.to_thread(_count, self._files, text)
 
     async def _wait_for_rewrite(self) -> None:
-        """Return when no rewrite of the append-only file is in progress. Raises Unavailable after REWRITE_S."""
         deadline = time.monotonic() + REWRITE_S
         while True:
             info: dict[str, int] = await self._live.run(lambda redis: redis.info("persistence"), idempotent=True)
@@ -106,7 +101,6 @@ class LiveLog(Erasable):
 
 
 def _count(directory: Path, text: bytes) -> int:
-    """The number of occurrences of `text` in the files of `directory`; 0 for files deleted meanwhile."""
     count = 0
     for path in directory.glob("*.*"):
         try:

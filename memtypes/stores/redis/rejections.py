@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -50,11 +50,17 @@ class RedisRejections(RejectionStore):
         record = await self._live.command("hget", records, rejected_id)
         return None if record is None else _text(record)
 
-    async def remove(self, scope: Scope, rejected_id: str) -> None:
-        """Remove a text that was rejected as a memory; do nothing if no text has this id."""
+    async def matching(self, scope: Scope, matches: Callable[[RejectedText], bool]) -> list[str]:
+        """Return the ids of the rejected texts for which `matches` is true; see `RejectionStore`."""
+        texts = map(_text, await self._live.command("hvals", _keys(scope)[0]))
+        return [text.id for text in texts if matches(text)]
+
+    async def remove(self, scope: Scope, rejected_ids: Collection[str]) -> None:
+        """Remove texts that were rejected as memories; see `RejectionStore`."""
         records, times = _keys(scope)
-        await self._live.command("hdel", records, rejected_id)
-        await self._live.command("zrem", times, rejected_id)
+        if rejected_ids:
+            await self._live.command("hdel", records, *rejected_ids)
+            await self._live.command("zrem", times, *rejected_ids)
 
 
 def _keys(scope: Scope) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -231,9 +232,18 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("body", [{}, {"tenant": "t"}, {"tenant": "", "role": "admin"}, {"tenant": "t", "role": "x"}])
-async def test_invalid_key_requests_are_422(guarded: Services, body: dict[str, str]) -> None:
-    """A request to create a key gets a 422 if its tenant or role is missing or invalid."""
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"tenant": "t"},
+        {"tenant": "", "role": "admin"},
+        {"tenant": "t", "role": "x"},
+        {"tenant": "t", "role": "reader", "agents": []},
+    ],
+)
+async def test_invalid_key_requests_are_422(guarded: Services, body: dict[str, Any]) -> None:
+    """A request to create a key gets a 422 if its tenant or role is missing or invalid, or its list of agents empty."""
     async with connect(guarded) as client:
         answer = await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
     assert answer.status_code == 422

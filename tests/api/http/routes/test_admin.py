@@ -94,6 +94,20 @@ async def test_erase_of_one_memory_leaves_the_others(client: httpx.AsyncClient) 
     assert [item["id"] for item in left] == [listed[1]["id"]]
 
 
+async def test_erase_takes_an_id_in_any_case_and_nothing_else(client: httpx.AsyncClient) -> None:
+    """A memory id in upper case is erased; null, a blank text or what is no UUID is a 422 and erases nothing."""
+    await fill(client, "a")
+    memory_id = (await client.get("/v1/memories?namespace=a")).json()["memories"][0]["id"]
+    malformed = [f" {memory_id}", f"{memory_id}\n", f"{{{memory_id}}}", memory_id.replace("-", ""), memory_id[:8]]
+    for wrong in [*malformed, "", "nope", "a\x00b", None]:
+        refused = problem(await client.post("/v1/admin/erase", json={"namespace": "a", "memory_id": wrong}), 422)
+        assert refused["errors"][0]["path"] == "memory_id"
+    assert (await client.get("/v1/stats?namespace=a")).json()["total"]["count"] == 2
+    erased = await client.post("/v1/admin/erase", json={"namespace": "a", "memory_id": memory_id.upper()})
+    assert erased.json()["erased"]["memories"] == 1
+    assert (await client.get(f"/v1/memories/{memory_id}?namespace=a")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("content", "status", "path"),
     [

@@ -211,6 +211,72 @@ async def test_a_rejected_text_is_listed_and_can_be_stored(client: httpx.AsyncCl
     assert await decisions(client) == {}
 
 
+REPORT = "Mr Thackeray was suspended after the audit found forged overtime sheets."
+
+
+async def repeat(client: httpx.AsyncClient) -> str:
+    """Report the same message in the sessions a and b, and another in c, which are rejected in b and c.
+
+    Returns the id of the memory that was stored in a.
+    """
+    for session, text in (("a", REPORT), ("b", REPORT), ("c", "ok thanks")):
+        body = {**SPACE, "session_id": session, "messages": [{"role": "user", "content": text}]}
+        (await client.post("/v1/hooks/session-stop", json=body)).raise_for_status()
+    assert await rejected(client) == {REPORT, "ok thanks"}
+    listed = await client.get("/v1/memories", params={**SPACE, "session_id": "a"})
+    memory_id: str = listed.json()["memories"][0]["id"]
+    return memory_id
+
+
+async def rejected(client: httpx.AsyncClient) -> set[str]:
+    """The rejected texts that are listed."""
+    return {decision["content"] for decision in (await decisions(client, kind="rejected")).values()}
+
+
+@pytest.mark.parametrize("reworded", [False, True])
+async def test_erasing_a_memory_removes_rejected_texts_that_repeat_it(
+    client: httpx.AsyncClient, *, reworded: bool
+) -> None:
+    """Erasing one memory also erases and counts the rejected texts that contain its text, or its text before an edit.
+
+    Other rejected texts remain.
+    """
+    memory_id = await repeat(client)
+    if reworded:
+        await patch(client, memory_id, content="Mr Thackeray left.")
+    erased = (await client.post("/v1/admin/erase", json={**SPACE, "memory_id": memory_id})).json()
+    assert (erased["erased"]["rejected"], erased["remaining"]["rejected"]) == (1, 0)
+    assert await rejected(client) == {"ok thanks"}
+
+
+async def test_deleting_a_memory_removes_rejected_texts_that_repeat_it(client: httpx.AsyncClient) -> None:
+    """Deleting one memory also removes the rejected texts that contain its text, in any case, but not within a word."""
+    repeated = await repeat(client)
+    within, short = await write(client, "than"), await write(client, "OK")
+    for memory_id, remaining in ((repeated, {"ok thanks"}), (within, {"ok thanks"}), (short, set())):
+        assert (await client.delete(f"/v1/memories/{memory_id}", params=SPACE)).status_code == 204
+        assert await rejected(client) == remaining
+
+
+@pytest.mark.parametrize(
+    ("query", "remaining"),
+    [
+        ({}, set()),
+        ({"session_id": "b"}, {"ok thanks"}),
+        ({"session_id": "a"}, {REPORT, "ok thanks"}),
+        ({"type": "episodic"}, set()),
+    ],
+)
+async def test_deleting_memories_removes_rejected_texts(
+    client: httpx.AsyncClient, query: dict[str, str], remaining: set[str]
+) -> None:
+    """Deleting the memories of a namespace or session removes its rejected texts, so that no undo stores them."""
+    await repeat(client)
+    deleted = await client.delete("/v1/memories", params={**SPACE, "confirm": "true", **query})
+    assert deleted.json()["remaining"] == 0
+    assert await rejected(client) == remaining
+
+
 async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
     """A replaced fact is listed with the id of the newer fact and the reason."""
     old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -272,7 +273,7 @@ async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> Non
     """Erasing a namespace erases the items of every agent. Erasing a single memory erases no item."""
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
-    one = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": "0" * 36})
+    one = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": str(uuid.UUID(int=0))})
     assert one.json()["erased"]["items"] == 0
     everything = (await items.http.post("/v1/admin/erase", json=SPACE)).json()
     assert (everything["erased"]["items"], everything["remaining"]["items"]) == (2, 0)

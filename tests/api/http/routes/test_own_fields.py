@@ -89,6 +89,19 @@ async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient)
     assert await importance_of(client, memory_id) < before
 
 
+async def test_ids_in_links_and_filters_may_be_in_upper_case(client: httpx.AsyncClient) -> None:
+    """The id that a link names is stored in lower case, and a filter finds ids in any case."""
+    known = await store(client, type="semantic", content="Tea is green.")
+    links = [{"to": known.upper(), "type": "extends"}]
+    linked = await store(client, type="semantic", content="Rooibos is red.", links=links)
+    read = (await client.get(f"/v1/memories/{linked}?namespace=n")).json()
+    assert [link["to"] for link in read["links"]] == [known]
+    for filters, found in (({"id": {"any": [known.upper()]}}, known), ({"links.to": {"eq": known.upper()}}, linked)):
+        body = {"namespace": "n", "query": "tea", "filters": filters}
+        hits = (await client.post("/v1/search", json=body)).json()["hits"]
+        assert [hit["id"] for hit in hits] == [found]
+
+
 async def test_a_linked_memory_ranks_right_after_the_hit_that_links_to_it(client: httpx.AsyncClient) -> None:
     """A memory that shares no word with the query ranks right after the best hit if that hit links to it."""
     linked = await store(client, type="procedural", content="Call the tax office first.")

@@ -70,14 +70,15 @@ class Admin(Group[ConnectionT_co]):
         self,
         tenant: str,
         role: Literal["reader", "writer", "admin"],
-        agents: Sequence[str] = (),
+        agents: Sequence[str] | None = None,
         namespace: str | None = None,
     ) -> Description[NewKey]:
-        """Create an API key; only this answer shows its secret. agents: the agents that it may act as; empty for all.
+        """Create an API key; only this answer shows its secret. agents: the agents that it may act as; None for all.
 
         namespace: used for an MCP client's calls that do not name a namespace.
         """
-        body = encode({"tenant": tenant, "role": role, "agents": list(agents), "namespace": namespace})
+        bound = {} if agents is None else {"agents": list(agents)}
+        body = encode({"tenant": tenant, "role": role, "namespace": namespace, **bound})
         return Request("POST", "/v1/admin/keys", NewKey, body=body)
 
     @Call
