@@ -35,15 +35,14 @@ _BESIDE = 5
 _REACH = 80
 """Maximum number of characters between the name of a secret and a word after it for which the name counts."""
 
-_KEYS = compile_re2(
+KEYED = compile_re2(
     f"(?i:(?P<password>{NAMES['password']})|(?P<token>{NAMES['token']})|(?P<weak>{NAMES['weak']}))"
     r"|(?i:(?:^|[^\pL])(?P<short>pass|pw|pwd|psk|pswd)(?:[^\pL]|$))|[a-z](?P<camel>Pass|Pw|Pwd)(?:[^a-z]|$)"
     r"|(?:^|\s)(?P<flag>-{1,2}(?:u|a|k|U|user|auth)\b|-p|/user)"
 )
-_FAMILY = {"short": "password", "camel": "password", "flag": "weak"}
-_GROUPS = {index: name for name, index in _KEYS.groupindex.items()}
-KEYED = _KEYS
 """Matches every text that has the name of a secret, such as "password"."""
+_FAMILY = {"short": "password", "camel": "password", "flag": "weak"}
+_GROUPS = {index: name for name, index in KEYED.groupindex.items()}
 LONG = compile_re2(r"[^\s\"'`<>|]{16,}")
 """Matches every text with a word long enough to be a token although no name of a secret is near it."""
 
@@ -58,6 +57,8 @@ _URL_PARTS = re.compile(r"(?:[?&#;]([\w.\-%\[\]]+)=)?([^/?&#]+)")
 _WORDY = re.compile(r"[\w.\-:/,'\u2019]+")
 _DIGEST = re.compile(r"[0-9a-f\-]+|[0-9A-F\-]+")
 _RULED = re.compile(r"[|\s:=_~*-]*$")
+_LABEL = re.compile(rf"(?:[:=\uff1a]|{COPULA.pattern.removeprefix('(?i)')})[*_]*$", re.IGNORECASE)
+"""The end of a line whose value is on the next line, such as "My PIN is:"."""
 _OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
 
 
@@ -83,8 +84,8 @@ class _Key(NamedTuple):
 class _Line:
     """A line of a text.
 
-    start: its index in the text. keys: names of secrets in the line. above: the line before. head: header line of the
-    table that the line is in; empty outside of tables.
+    start: its index in the text. keys: names of secrets in the line. above: the line before, or a label before blank
+    lines. head: header line of the table that the line is in; empty outside of tables.
     """
 
     text: str
@@ -97,7 +98,7 @@ class _Line:
 def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
     """Yield the words of `text` that may be credentials: near the name of a secret if `keyed`, else all other words."""
     for line in _lines(text):
-        if keyed and not (line.keys or _KEYS.search(line.above + line.head)):
+        if keyed and not (line.keys or KEYED.search(line.above + line.head)):
             continue
         for start, end, quoted, name in _words(line.text, _SHORTEST if keyed else _SHORTEST_ALONE):
             word = line.text[start:end]
@@ -146,13 +147,15 @@ def _lines(text: str) -> Iterator[_Line]:
             yield _Line(part, start, inside, above, head)
         position += len(whole)
         line = whole.strip()
-        if not line or not _RULED.fullmatch(line):
+        if not line or line.startswith("```"):
+            above, head = above if _LABEL.search(above) else "", ""
+        elif not _RULED.fullmatch(line):
             above = line[-200:]
             head = (head or line[:500]) if line.count("|") > 1 or "," in line else ""
 
 
 def _keys(text: str) -> Iterator[_Key]:
-    for match in _KEYS.finditer(text):
+    for match in KEYED.finditer(text):
         group = _GROUPS[match.lastindex]
         start, end = match.span(match.lastindex)
         if group == "weak" and not _stands_alone(text, start, end):
@@ -236,8 +239,12 @@ def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
 def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
     """What stands around the word at `start`, with the nearest name of a secret before it, after it or above it.
 
-    A weak name (see `FAMILIES`), such as "key", counts only right before the word, or if no other name is found.
+    A weak name (see `FAMILIES`), such as "key", counts only right before the word, or if no other name is found. If the
+    line above ends in a label, such as "My PIN is:", the first word of the line is judged as if it stood behind it.
     """
+    if _LABEL.search(line.above) and KEYED.search(line.above) and not line.text[:start].strip(" \t>*-" + _OPENING):
+        joined, start, end = f"{line.above} {line.text[start:]}", len(line.above) + 1, len(line.above) + 1 + end - start
+        line = _Line(joined, 0, list(_keys(joined)))
     before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
     reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]
     reach = [key for key in reach if start <= key.end + _REACH]
@@ -258,10 +265,7 @@ def _name_before(before: str) -> str:
     if left == sign:
         return ""
     left = left.rstrip(" \t\"'`]*>")
-    first = len(left)
-    while first and (left[first - 1].isalnum() or left[first - 1] in "_.-[]$@"):
-        first -= 1
-    name = left[first:]
+    name = re.split(r"[^\w.\-\[\]$@]", left)[-1]
     return "" if COPULA.fullmatch(name) else name
 
 
@@ -283,9 +287,8 @@ def _above(line: _Line, start: int) -> str:
         if len(cells) > 2 and column < len(cells) and line.text.count(sign) == len(cells) - 1:
             return next((key.family for key in _keys(cells[column]) if key.family != "weak"), "")
     keys = list(_keys(line.above))
-    if keys and len(line.above) - keys[-1].end <= 10 and keys[-1].family != "weak":
-        return keys[-1].family
-    return ""
+    near = keys and len(line.above) - keys[-1].end <= 10 and keys[-1].family != "weak"
+    return keys[-1].family if near else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -156,8 +156,11 @@ COPULA = re.compile(
     r"(?i)\b(?:is|was|are|now|as|'s|ist|lautet|war|heißt|es|est|c'est|é|è|sono|to|är|er|on|je|"
     r"\u044f\u0432\u043b\u044f\u0435\u0442\u0441\u044f|\ub294|\uc740)\b|[\u306f\u662f\u4e3a]"
 )
-_SAID_BEFORE_COLON = re.compile(rf"\s*(?:{COPULA.pattern.removeprefix('(?i)')})(?=\s?[:\uff1a])", re.IGNORECASE)
-"""The verb in "my password is: ...", which is dropped because the colon says as much."""
+_SAID_BEFORE_COLON = re.compile(
+    rf"(?i)(?:^ (?:for|of|to|on|at|für|vom|von|zum|pour|du|de|d'|del|della|da|para|per|van|voor)\b[^.:\d]{{1,60}}?)?"
+    rf"\s*(?:{COPULA.pattern.removeprefix('(?i)')})?(?=\s?[:\uff1a])"
+)
+"""The purpose and the verb in "my password for the portal is: ...", dropped because the colon says as much."""
 _HARMLESS_NAME = re.compile(
     r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version|url|uri|host|endpoint|file|"
     r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model|image|resolved|source|repo|"

@@ -71,12 +71,8 @@ class Pattern:
 
     def likely(self, encoded: bytes, lowered: str) -> bool:
         """Whether a text may have this kind of secret. encoded, lowered: the text in UTF-8, and in lower case."""
-        for literal in self.literals:
-            if literal in lowered:
-                break
-        else:
-            if self.literals:
-                return False
+        if self.literals and not any(map(lowered.__contains__, self.literals)):
+            return False
         return self.regex.search(encoded) is not None
 
     def spans(self, text: str) -> Iterator[Span]:
@@ -175,8 +171,7 @@ def _email(span: Span) -> Span | None:
 
 def _token(span: Span) -> Span | None:
     """The span if it looks like a key or token: it has a digit or letters of both cases, and is no placeholder."""
-    digits = _DIGIT.search(span.inside) is not None
-    mixed = digits or (re.search("[a-z]", span.inside) and re.search("[A-Z]", span.inside))
+    mixed = _DIGIT.search(span.inside) or (re.search("[a-z]", span.inside) and re.search("[A-Z]", span.inside))
     return span if mixed and not _PLACEHOLDER.search(span.inside) else None
 
 
@@ -195,6 +190,9 @@ def _basic_credentials(span: Span) -> Span | None:
     return span if b":" in decoded and decoded.isascii() else None
 
 
+_BREAK = r"(?:(?:```[a-z]*)?\s)*(?:[*>-] )?"
+"""Line breaks between a name and its value, with the start of a code block or the mark of a list."""
+_THEN = rf"(?:[ :#=]|(?:[:=]| is| now| est| es| ist| lautet| \x{{e8}}| \x{{e9}})\s{_BREAK})"
 _KEY_BLOCK = (
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?s:.)*?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|(?s:.)*)"
@@ -204,13 +202,14 @@ _PHONE = (
     r"telefon|telefonnummer|handy|handynummer|rufnummer|tel\x{e9}fono|m\x{f3}vil|ll\x{e1}m[ae](?:me|nos|lo|la) al|"
     r"t\x{e9}l\x{e9}phone|t\x{e9}l|portable|num\x{e9}ro|appelle[- ](?:moi|nous) au|telefone|celular|telefono|cellulare)"
     r"|\x{96fb}\x{8a71}(?:\x{756a}\x{53f7})?|\x{643a}\x{5e2f}|\x{7535}\x{8bdd}|\x{624b}\x{673a})"
-    r"(?: number| no\.?)?(?: is| ist| lautet| es| est|\x{306f}|\x{662f})?[.:]? ?(?P<s>\(?[0-9][0-9 ().-]{5,18}[0-9])\b"
+    r"(?: number| no\.?)?(?: ist?| est?| lautet|\x{306f}|\x{662f})?[.:]?[\s`*-]*(?P<s>\(?[0-9][0-9 ().-]{5,18}[0-9])\b"
 )
 
 _NUMBER_NAME = (
     r"(?i)(?:social security|\bssn\b|national insurance|\bni(?:no)?\b|\bnhs\b|steuer-?(?:id|nummer)|\bidnr\b|\bbsn\b|"
     r"burgerservicenummer|\bdni\b|\bnie\b|\bnif\b|\bcpf\b|aadhaar|\bpesel\b|codice fiscale|\bnir\b|"
-    r"s[e\x{e9}]curit[e\x{e9}] sociale|passport|passeport|reisepass|pasaporte|passaporto)[^0-9\n]{0,30}?[ :#=]"
+    r"s[e\x{e9}]curit[e\x{e9}] sociale|passport|passeport|reisepass|pasaporte|passaporto)"
+    rf"[^0-9\n]{{0,30}}?{_THEN}"
 )
 _OFFICIAL = (ssn, nhs, idnr, bsn, dni, nie, cpf, aadhaar, pesel, codicefiscale, nir)
 _INSURANCE = re.compile(r"[A-CEGHJ-PR-TW-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]")
@@ -236,33 +235,37 @@ def _codes(span: Span) -> Span | None:
 
 
 def _numbered(span: Span) -> Span | None:
-    return span if _DIGIT.search(span.inside) else None
+    return span if _DIGIT.search(span.inside) and not _DATE.match(span.text, span.start) else None
 
 
 def _seed(span: Span) -> Span | None:
-    return span if len(span.inside.split()) in (12, 15, 18, 21, 24) else None
+    """The longest part with as many words as a wallet's phrase that ends with the span or a line of it, or None."""
+    breaks = [span.start + line.start() for line in re.finditer("\n", span.inside)]
+    parts = (Span(span.text, span.start, end) for end in (span.end, *reversed(breaks)))
+    return next((part for part in parts if len(re.findall("[A-Za-z]+", part.inside)) in (12, 15, 18, 21, 24)), None)
 
 
 _RECOVERY_CODES = (
     r"(?i)(?:recovery|backup|scratch|one-time|einmal|wiederherstellungs?|notfall|secours|recuperaci[o\x{f3}]n)[- ]?"
-    r"(?:codes?|keys?|c[o\x{f3}]digos?)[^\n0-9]{0,20}?[:\s]"
-    rf"(?P<s>(?:[\s,;*\x{{2022}}-]*\b(?:{_CODE})\b)+)"
+    r"(?:codes?|keys?|c[o\x{f3}]digos?)(?:[^\n0-9]{0,20}?[:\s]|[^\n0-9:.]{0,60}:)"
+    rf"{_BREAK}(?P<s>(?:[\s,;*\x{{2022}}-]*\b(?:{_CODE})\b)+)"
 )
 _AUTHENTICATOR_SEED = (
-    r"(?i)(?:2fa|totp|otp|mfa|authenticator|setup key|seed)[^\n]{0,40}?[ :=]"
+    rf"(?i)(?:2fa|totp|otp|mfa|authenticator|setup key|seed)[^\n]{{0,40}}?{_THEN}"
     r"(?P<s>(?:[A-Z2-7]{4} ){2,}[A-Z2-7]{2,4}\b|[A-Z2-7]{16,64}\b)"
 )
 _WALLET_SEED = (
     r"(?i)(?:(?:wallet|backup|secret)[- ]?(?:phrase|words)|(?:seed|recovery|mnemonic)(?:[- ]?(?:phrase|words))?|"
     r"wiederherstellungs(?:phrase|w\x{f6}rter)|phrase de (?:r\x{e9}cup\x{e9}ration|secours)|herstelzin|"
     r"frase (?:semilla|de recuperaci\x{f3}n|de recupera\x{e7}\x{e3}o|di recupero|seed))"
-    r"(?: is| est| es| ist| \x{e8}| \x{e9})?[^\na-z]{1,6}(?P<s>[a-z]{3,8}(?:,? [a-z]{3,8}){11,23})"
+    rf"(?:(?: [^\n.:]{{1,40}}?)?(?: ist?| est?| \x{{e8}}| \x{{e9}}|:))?(?:[^\na-z]{{1,6}}|\s{_BREAK}(?:[0-9][.)]? )?)"
+    r"(?P<s>[a-z]{3,8}(?:,?\s+(?:[0-9]+[.)]? )?[a-z]{3,8}){11,23})"
 )
 _PIN = (
     r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|\b(?:alarm|safe)[- ]?code|"
     r"\b(?:code|c\x{f3}digo|codice|kod) (?:de |del |della |do |da )?(?:la |l')?"
     r"(?:alarm[aeu]?|allarme|coffre)\b)"
-    r"[^0-9\n]{0,24}?[ :=](?P<s>[0-9]{3,8}#?)\b"
+    rf"[^0-9\n]{{0,24}}?{_THEN}(?P<s>[0-9]{{3,8}}#?)\b"
 )
 _OFFICIAL_NUMBER = _NUMBER_NAME + r"(?P<s>(?:[A-Z]{2} ?)?[0-9][0-9 .-]{5,17}[0-9](?: ?[A-Z]\b)?|[A-Z0-9]{8,9}\b)"
 
@@ -284,10 +287,10 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ("basic_credentials", r"(?i)\bbasic +(?P<s>[A-Za-z0-9+/]{8,}={0,2})", _basic_credentials),
     ("recovery_code", _RECOVERY_CODES, _codes),
     ("recovery_code", _AUTHENTICATOR_SEED, _numbered),
-    ("recovery_code", r"(?i)app(?:-specific)? password[^\n:]{0,8}[ :](?P<s>[a-z]{4}(?:[ -][a-z]{4}){3})\b", _always),
-    ("recovery_code", r"(?i)recovery key[^\n0-9]{0,12}(?P<s>[0-9]{6}(?:-[0-9]{6}){3,7})", _always),
+    ("recovery_code", r"(?i)app(?:-specific)? password[^\n:]{0,8}[ :]\s*(?P<s>[a-z]{4}(?:[ -][a-z]{4}){3})\b", _always),
+    ("recovery_code", r"(?i)recovery key[^0-9]{0,12}(?P<s>[0-9]{6}(?:-[0-9]{6}){3,7})", _always),
     ("recovery_code", _WALLET_SEED, _seed),
-    ("pin", _PIN, _always),
+    ("pin", _PIN, _numbered),
     ("national_id", _OFFICIAL_NUMBER, _official_number),
     ("national_id", r"\b[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]\b", _tax_code),
     ("national_id", r"\b[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}\b", _official_number),

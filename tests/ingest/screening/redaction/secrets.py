@@ -114,6 +114,61 @@ HARMLESS = (
 PLACES = ("", "Note from Tom: ", "In the log of 2026-11-19 08:12:44 it says: ", "As agreed, ", "Fact 12 of 40. ")
 
 
+LABELLED = (
+    ("The wifi password at my parents' place is:", "BlauerElefant77" + "!x"),
+    ("Password for the staging admin account:", "zK9#mm" + "2Lpw4e"),
+    ("**Wifi password (guest network):**", "Lampe!Regal" + "#204"),
+    ("The API key for the weather service:", "7f9c2ba4e88f827d" + "616045507605853e"),
+    ("Das Passwort vom Hafenportal lautet", "Matrose-Kompass" + "-58"),
+    ("Das Passwort vom Hafenportal ist:", "Matrose-Kompass" + "-58"),
+    ("Le mot de passe du portail est :", "Go\u00e9land-Rocher" + "-62"),
+    ("La contrase\u00f1a del router es:", "Pulpo-Faro" + "-83"),
+    ("La password del router \u00e8:", "Gatto-Luna" + "-29"),
+    ("Het wachtwoord van de NAS is:", "Molen-Kaas" + "-47"),
+    ("The PIN of the alarm is:", "4471"),
+    ("My phone number is:", "0176 12" + "34567"),
+    ("Social security number:", "168-71" + "-4994"),
+    ("The 2FA setup key for Hetzner is:", "JBSW Y3DP" + " EHPK 3PXP"),
+    ("Recovery codes for my GitHub account:", "8f3a1-c09de" + " 77b2e-41aac"),
+    ("My recovery phrase is", "velvet orbit crane maple thunder sketch" + " lunar pioneer candle ribbon forest oxygen"),
+)
+"""Pairs of a label and its secret value."""
+
+HARMLESS_LABELS = (
+    "Password rules for the portal:\n- at least 12 characters, one of them a digit",
+    "The password for the guest network:\nsame as last year, see the card behind the router 2",
+    "The password of the NAS is:\n\nkept in the vault under infra/nas-2, ask Paula",
+    "How to rotate the API key of the weather service:\n1. Open https://console.example.net/keys2\n2. Press Rotate.",
+    "API keys for the weather service:\nwe have three of them, one per region",
+    "Token for the CI:\n- created 2026-05-02\n- scope repo:read",
+    "The token for the CI runner is:\nvalid until 2026-12-31T23:59:00Z",
+    'The token is checked here:\n```python\nif not request.headers.get("X-Api-Key"):\n    raise Missing(401)\n```',
+    "Read the API key like this:\n```bash\nexport API_KEY=$(op read op://Infra/weather/key)\n```",
+    'We load the secret from the environment:\nsecret = os.environ["APP_SECRET_2"]',
+    "password:\n  min_length: 12\n  rotate_after: 90d",
+    "secrets:\n  provider: vault-v2\n  path: kv2/orders-db",
+    "The commit that fixed the password reset is:\n9fceb02d0ae598e95dc970b74767f19372d61af8",
+    "The ticket for the leaked token is:\nOPS-2214",
+    "The tests of the password reset are:\ntests/auth/test_reset_v2.py and tests/auth/test_login2.py",
+    "Passwords are hashed with:\nargon2id, m=65536, t=3, p=4",
+    "The model of the token counter is:\n\ngpt-4o-mini-2024-07-18",
+    "The password field in the form is:\n#login-password-2",
+    "The login for the portal is\nhttps://portal.example.net/login?next=%2Fhome2",
+    "The PIN for the garage was changed on:\n2026-11-20",
+    "PIN changes:\n2026-11-20 card, 2026-11-22 phone",
+    "I need a new PIN because:\n2 cards were stolen in 2025",
+    "Recovery codes for my GitHub account:\nprinted on paper, in the drawer since 2024-05-01",
+    "The recovery phrase of my wallet is\non paper, and my sister has the second half of it",
+    "The random seed is:\n```python\ntorch.manual_seed(20261120)\n```",
+    "Das Passwort ist:\nmindestens 12 Zeichen lang, mit 2 Ziffern",
+    "Le mot de passe du portail est :\nrenouvel\u00e9 tous les 90 jours par le service informatique",
+    "La contrase\u00f1a del router es:\nla misma que antes, preg\u00fantale a Eva (sala 3B)",
+    "The phone number is:\nchanged since 2026-01-03",
+    "Passport:\nrenew it before 2027-03-01, office at Room 204",
+)
+"""Texts in which the line after a label is no secret."""
+
+
 def labelled() -> list[tuple[str, str | None]]:
     """300 texts, each with the secret that it contains, or None."""
     with_secret = [(sentence.format(secret), secret) for _, secret in secrets() for sentence in SENTENCES]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.screening.redaction.scan import Redaction, redact, secrets_in
+from tests.ingest.screening.redaction.secrets import HARMLESS_LABELS, LABELLED
 
 MAIL = "nora" + "@" + "example.com"
 
@@ -27,6 +28,32 @@ def test_plain_words_are_unchanged(text: str) -> None:
 def test_a_password_that_is_told_in_a_sentence_is_redacted(verb: str) -> None:
     """A password is redacted if a verb, a colon or both stand between the word "password" and it."""
     assert redact(f"My password{verb} hunter2secret99") == f"My password{verb} [redacted:password]"
+
+
+@pytest.mark.parametrize(("label", "value"), LABELLED)
+@pytest.mark.parametrize("gap", [" ", "\n", "\r\n", "\n\n", "\n    ", "\n- ", "\n```\n", "\n\n```text\n"])
+def test_a_value_is_judged_with_its_label_across_lines(label: str, value: str, gap: str) -> None:
+    """A secret is redacted whether a blank, line breaks, a list mark or a code block stand between its label and it."""
+    redacted = redact(f"{label}{gap}{value}\nAsk Nora.")
+    assert redacted.startswith(f"{label}{gap}[redacted:")
+    assert redacted.endswith("]\nAsk Nora.")
+
+
+@pytest.mark.parametrize("text", HARMLESS_LABELS)
+def test_what_follows_a_label_is_unchanged_if_it_is_no_secret(text: str) -> None:
+    """Prose, lists, code, paths and dates on the line after a label are not redacted."""
+    assert redact(text) is text
+
+
+@pytest.mark.parametrize("mark", ["", "1. "])
+@pytest.mark.parametrize("length", [1, 4, 12])
+def test_the_words_of_a_wallet_are_found_on_several_lines(length: int, mark: str) -> None:
+    """The words of a wallet's recovery phrase are redacted if they stand on several lines, also in a numbered list."""
+    words = ["maple", "orbit", "kitten", "velvet", "ribbon", "cactus"] * 2
+    lines = "\n".join(mark + " ".join(words[start : start + length]) for start in range(0, 12, length))
+    assert redact(f"The seed phrase of my wallet is\n{lines}\nTom has it") == (
+        f"The seed phrase of my wallet is\n{mark}[redacted:recovery_code]\nTom has it"
+    )
 
 
 def test_overlapping_secrets_are_joined() -> None:
