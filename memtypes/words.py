@@ -41,7 +41,7 @@ _PARTS: Final = frozenset(("part",))
 _SHORTEST_COMPOUND: Final = 9
 _RULES: Final = frozenset((
     "stop", "ones_first", "past_endings", "past_prefix", "past_words_before", "past_words_after", "infinitive",
-    "auxiliary", "after_verb",
+    "auxiliary", "after_verb", "abbreviation",
 ))  # fmt: skip
 """Names of the rows in a language's section of the lexicon that do not list phrases."""
 _CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trait"))

@@ -128,7 +128,8 @@ class Places:
 
     def _notes(self, path: Path) -> list[MemoryFiles]:
         folder = path if path.is_dir() else path.parent
-        files = [each for each in _files(path, ".md") if not _is_hidden(each, path)]
+        parts = {each: each.relative_to(path).parts for each in _files(path, ".md")}
+        files = [each for each, names in parts.items() if not any(name.startswith(".") for name in names)]
         project = _claude_project(folder.parent) if folder.name == "memory" else None
         return _by_kind(project or str(folder.absolute()), files)
 
@@ -186,10 +187,6 @@ def _claude_project(folder: Path) -> str | None:
                     if isinstance(cwd := json.loads(line)["cwd"], str) and cwd:
                         return cwd
     return None
-
-
-def _is_hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _files(root: Path, *endings: str) -> Iterator[Path]:

@@ -34,7 +34,8 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
     wins. Type-specific fields that `known` lacks come from `again`. Evidence count, sessions and wordings are not
     included: the caller adds them by `with_evidence` and `with_wording`.
     """
-    source, *sources = [*_distinct([*sources_of(known), *sources_of(again)]), None]
+    both = [*sources_of(known), *sources_of(again)]
+    source, *sources = [*(each for place, each in enumerate(both) if each not in both[:place]), None]
     return {
         "pinned": known.pinned or again.pinned,
         "importance": max(known.importance, again.importance),
@@ -93,10 +94,6 @@ def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
 def sources_of(memory: Memory) -> list[Source]:
     """The sources of a memory: the source of its first write, then those of its repetitions."""
     return [*([memory.source] if memory.source else []), *memory.sources]
-
-
-def _distinct(sources: list[Source]) -> list[Source]:
-    return [source for place, source in enumerate(sources) if source not in sources[:place]]
 
 
 def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,8 @@ EARLY = 2
 _HASHES_WEIGHT, _KINDS_WEIGHT = 4.0, 2.0
 """Factors for the hashed features and for the kinds of words. Regularisation penalises large features less."""
 
-_MACHINES = frozenset(("assistant", "agent", "model", "tool", "function", "system", "developer"))
+TOOLS = frozenset(("tool", "function"))
+_MACHINES = TOOLS | {"assistant", "agent", "model", "system", "developer"}
 """Roles of messages that no person writes."""
 
 _WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
@@ -166,12 +167,13 @@ class Conversation:
     """The messages of a conversation so far, with which the next message is compared.
 
     count: number of messages. last: probability that the last message is worth keeping; None if it was not judged, or
-    must not be stored. last_type: memory type of the last message that was not trivial.
+    must not be stored. last_type: memory type of the last message that was not trivial; last_steps: its steps.
     """
 
     count: int = 0
     last: float | None = None
     last_type: MemoryType | None = None
+    last_steps: Sequence[str] = ()
     _recent: deque[_Heard] = field(default_factory=lambda: deque(maxlen=REACH))
 
     def place(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
@@ -218,15 +220,12 @@ def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
 
 
 def _heard(role: str, text: str, embedding: Embedding | None) -> _Heard:
-    asks = "?" in text or "\uff1f" in text
     dense = None if embedding is None else embedding.dense
-    return _Heard(is_machine(role), frozenset(words_of(text)), asks, len(text), dense)
+    return _Heard(is_machine(role), frozenset(words_of(text)), "?" in text or "\uff1f" in text, len(text), dense)
 
 
 def _cosine(first: _Heard, second: _Heard) -> float:
-    if first.dense is None or second.dense is None:
-        return 0.0
-    return float(first.dense @ second.dense)
+    return 0.0 if first.dense is None or second.dense is None else float(first.dense @ second.dense)
 
 
 def _repeated(message: _Heard, words: frozenset[str]) -> float:

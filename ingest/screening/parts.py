@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
-from memtypes.words import Words, read_words
+from memtypes.words import languages, read_words
 
-_SENTENCE = re.compile(r"[^.!?\n\u3002\uff01\uff1f]*(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?\u3002\uff01\uff1f]?")
-_CLAUSE_MARKS = frozenset(",;\u2013\u2014-")
+_END = re.compile(r"[.!?](?=\s|$)|[\n\u3002\uff01\uff1f]")
+_LANGUAGES = languages().values()
+_LISTED = "|".join(word for each in _LANGUAGES for word in each.listed("abbreviation"))
+_STARTS = "|".join(sorted(word.capitalize() for each in _LANGUAGES for word in each.stops if len(word) > 1))
+_MONTHS = "|".join(", ".join(each.rules["month"]) for each in _LANGUAGES if each.flag("dotted_days")).replace(", ", "|")
+_ABBREVIATION = re.compile(
+    rf"""(?<![^\s("\[\u201c\u201e\u00ab])(?:
+    [B-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{{1,3}}\.  # Dr.
+    |[^\W\d_]{{1,3}}\.(?=[^\S\n]+\d)  # no. 5
+    |(?<=\S\ )\d{{1,2}}\.(?=[^\S\n]+(?:[^\W\d_A-Z\xc0-\xde]|(?i:{_MONTHS})\b))  # 3. und 5. Mai
+    |(?:(?:[^\W\d_][.-]{{1,2}}[^\S\n]?){{1,4}}[^\W\d_]{{1,2}}|(?<!\d\s)[^\W\d_I]|(?i:{_LISTED}))
+     \.(?!(?<=[ap]\.m\.)\s+[A-Z]|\s+(?:{_STARTS})\b)  # z. B. Berlin, J. Smith, approx. ten
+    )""",
+    re.VERBOSE,
+)
+"""A word with a period that ends no sentence. Initials and abbreviations may end one before a capitalised stop word."""
+
 _NUMBER = re.compile(r"(?:^|\s)(?P<number>\d{1,2})[.)]\s+")
 _BULLET = re.compile(r"(?m)^\s*[-*\u2022]\s+(?P<step>\S.*)$")
 _NEXT_SENTENCE = re.compile(r"[.!?]\s+(?=[A-Z])")
@@ -20,8 +36,14 @@ MAX_STEPS = 200
 
 
 def sentences_in(text: str) -> Iterator[str]:
-    """The sentences of `text`, as written. A period within a number or a name does not end a sentence."""
-    return (sentence for match in _SENTENCE.finditer(text) if (sentence := match[0].strip()))
+    """The sentences of `text`, as written. What is numbered 1, 2, 3 ... within one line belongs to one sentence."""
+    steps = _step_numbers(text[:MAX_READ])
+    one_line = steps and "\n" not in text[steps[0].end() : steps[-1].start("number")]
+    within = {at for match in _ABBREVIATION.finditer(text) for at in range(*match.span())}
+    within.update(range(steps[0].start("number"), steps[-1].end("number") + 1) if one_line else ())
+    ends = [end.end() for end in _END.finditer(text) if end.start() not in within]
+    cuts = pairwise([0, *ends, len(text)])
+    return (sentence for start, end in cuts if (sentence := text[start:end].strip()))
 
 
 def reasons_in(sentence: str) -> Iterator[str]:
@@ -32,35 +54,30 @@ def reasons_in(sentence: str) -> Iterator[str]:
     if not sentence.endswith(("?", "\uff1f")):
         return
     words = read_words(sentence)
-    marks = [at for at in range(len(words.tokens)) if _ends_clause(words, at)]
+    signs = ((at, each.text, each.glued) for at, each in enumerate(words.tokens) if each.text in ",;\u2013\u2014-")
+    marks = [at for at, sign, glued in signs if sign in ",;" or not glued]  # a dash only between blanks
     for start, end in zip([0, *(mark + 1 for mark in marks)], [*marks, len(words.tokens) - 1], strict=True):
         reason = words.after("cause", start)
         if start < reason < end:
             yield words.span(reason, end)
 
 
-def _ends_clause(words: Words, at: int) -> bool:
-    """Whether the token at index `at` separates clauses: it is a comma, or a dash between blanks."""
-    token = words.tokens[at]
-    dash = token.text in "\u2013\u2014-" and token.glued
-    return token.kind == "mark" and token.text in _CLAUSE_MARKS and not dash
-
-
 def steps_in(text: str) -> list[str]:
     """The steps numbered 1, 2, 3 ... in `text`, or its bulleted lines if no step is numbered; [] if fewer than two."""
     text = text[:MAX_READ]
-    steps = _numbered(text) or [match["step"].strip() for match in _BULLET.finditer(text)]
+    if marks := _step_numbers(text):
+        ends = [*(mark.start() for mark in marks[1:]), None]
+        steps = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
+        steps[-1] = _NEXT_SENTENCE.split(steps[-1].partition("\n")[0])[0].strip()
+    else:
+        steps = [match["step"].strip() for match in _BULLET.finditer(text)]
     return steps[:MAX_STEPS] if len(steps) >= 2 else []
 
 
-def _numbered(text: str) -> list[str]:
-    """The texts of the steps numbered 1, 2, 3 ...; the last step is cut at the end of its line or first sentence."""
+def _step_numbers(text: str) -> list[re.Match[str]]:
+    """The numbers 1, 2, 3 ... of steps, each with its period or bracket and the blanks around it; [] if only one."""
     marks: list[re.Match[str]] = []
     for match in _NUMBER.finditer(text):
         if int(match["number"]) == len(marks) + 1:
             marks.append(match)
-    if not marks:
-        return []
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    steps = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
-    return [*steps[:-1], _NEXT_SENTENCE.split(steps[-1].partition("\n")[0])[0].strip()]
+    return marks if len(marks) > 1 else []

@@ -3,7 +3,8 @@
 Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After the message,
 each of its sentences is submitted alone, as a part. A part is stored as a fact, task or how-to of its own if it is
 worth keeping and its type differs from that of the message, such as a request within a report. If the message is not
-worth keeping, a part is stored only if the message is a question and the part is not. A repeated message has no parts.
+worth keeping, a part is stored only if the message is a question and the part is not. A repeated message has no parts,
+nor has the output of a tool. The steps of a procedure are no parts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 
-from ingest.screening.features import is_machine
+from ingest.screening.features import TOOLS, is_machine
 from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
 from ingest.screening.parts import steps_in
 from ingest.screening.submission import (
@@ -130,13 +131,15 @@ class Prefilter:
             return Rejection(f"trivial: {judgement.objection}", submission.draft)
         typed = _typed(submission, said, kinds, embedding)
         said.conversation.last_type = typed.draft.type
+        said.conversation.last_steps = getattr(typed.draft, "steps", ())
         return replace(typed, judgement=judgement)
 
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
         """Screen a sentence of the last message. Returns a rejection unless it is stored as a memory by itself."""
         text, whole = submission.draft.content, said.conversation
         kept = whole.last is not None and whole.last >= WORTH_KEEPING
-        if whole.last is None or not (kept or whole.asks):
+        step = any(text.endswith(step) or text in step for step in whole.last_steps)
+        if step or said.role.casefold() in TOOLS or whole.last is None or not (kept or whole.asks):
             return Rejection(NO_PART)
         (embedding,) = await self.embedder.embed_documents([text])
         judgement, kinds = await offload([text], lambda: self._judged(said, text, embedding))
@@ -150,8 +153,7 @@ class Prefilter:
 
     def _repeats(self, scope: Scope, draft: UntypedDraft) -> bool:
         day = (draft.created_at or self.clock()).date()
-        source = draft.source
-        place = (None, ()) if source is None else (source.thread_id, tuple(source.turns))
+        place = (draft.source.thread_id, tuple(draft.source.turns)) if draft.source else (None, ())
         repeated = self.recent.holds(scope, draft.content, day, place)
         if not repeated:
             self.recent.add(scope, draft.content, day, place)

@@ -125,7 +125,8 @@ class Stages:
         rejected turn gets a new context and loses its embedding, so it must be embedded again.
         """
         writes = unfinished(entries)
-        asking = [write for write in writes if _asks_for_review(write) and write.embedding is not None]
+        automatic = [write for write in writes if write.submission and write.submission.review is ReviewMode.AUTO]
+        asking = [write for write in automatic if write.embedding is not None]
         decisions = await self._decide(call.scope, asking)
         reviewed = with_results(entries, [_decided(write, decisions.get(write.memory.id)) for write in writes])
         pairs = zip(entries, reviewed, strict=True)
@@ -198,10 +199,6 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
         classified=submission.classified,
         reviewed=entry.memory.reviewed,
     )
-
-
-def _asks_for_review(write: PendingWrite) -> bool:
-    return write.submission is not None and write.submission.review is ReviewMode.AUTO
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:

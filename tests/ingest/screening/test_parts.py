@@ -28,6 +28,53 @@ def test_a_period_within_a_number_or_file_name_ends_no_sentence(text: str, sente
 
 
 @pytest.mark.parametrize(
+    "sentences",
+    [
+        ["Please ask Dr. Weiss about the knee.", "She is only there on Mondays."],
+        ["Lunch with Mrs. De Luca and Prof. Hahn is on Friday.", "Book a table."],
+        ["Use a strong hash, e.g. argon2.", "Never md5."],
+        ["Order no. 88 is due on Nov. 30.", "The parcel was lost."],
+        ["The U.S. office closes at 6 p.m. on Fridays.", "Nobody is there."],
+        ["The book is by J. R. R. Tolkien and M. Smith.", "I lent it to Ana."],
+        ["Wir nehmen z.B. Argon2 bzw. z. B. Bcrypt.", "MD5 ist verboten."],
+        ["Am 3. und 30. November bin ich bei Hr. Seidel.", "Danach nicht."],
+        ["Le rendez-vous est avec M. Dupont, c.-\u00e0-d. \u00e0 Lyon.", "La porte est verte."],
+        ["La cita con la Sra. D\u00edaz es en la av. Col\u00f3n n\u00fam. 5.", "Lleva el informe."],
+        ["We met at no. 5.", "It rained."],
+        ["Ask Bo.", "He knows."],
+        ["We chose plan B.", "It is cheaper."],
+        ["They live in the U.S.", "They like it."],
+        ["Don't.", "Call me at 6 p.m.", "Bring the cello."],
+        ["The shop opens in May.", "Bring the keys."],
+        ["My son is 5.", "My daughter is 3.", "They like trains."],
+        ["use tabs.", "no mocks in tests.", "line length is 120"],
+        ["Wir treffen uns um 10 Uhr.", "Frag Bo.", "Er wei\u00df es."],
+        ["On part \u00e0 5 h.", "Prends du th\u00e9.", "L\u00e9a dit non.", "Il pleut."],
+        ["Mi hija tiene 5.", "Le gustan los trenes.", "Ya no.", "Vamos a Vigo."],
+    ],
+)
+def test_a_period_after_an_abbreviation_ends_no_sentence(sentences: list[str]) -> None:
+    """Titles, initials, ordinals and abbreviations do not end a sentence; other short words and numbers may end one."""
+    assert list(sentences_in(" ".join(sentences))) == sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (
+            "To release: 1. bump it. 2. tag it 3. push. Tell Ana.",
+            ["To release: 1. bump it. 2. tag it 3. push.", "Tell Ana."],
+        ),
+        ("To release: 1) bump it 2) push it", ["To release: 1) bump it 2) push it"]),
+        ("Decided:\n1. We use Go.\n2. Ana asks Bo.", ["Decided:", "1.", "We use Go.", "2.", "Ana asks Bo."]),
+    ],
+)
+def test_numbered_steps_within_a_line_are_one_sentence(text: str, sentences: list[str]) -> None:
+    """A list within a line is not cut at its numbers or between its steps; the lines of other lists are sentences."""
+    assert list(sentences_in(text)) == sentences
+
+
+@pytest.mark.parametrize(
     ("sentence", "reasons"),
     [
         ("Since we're on Postgres 15, can I use MERGE?", ["we're on Postgres 15"]),
@@ -79,7 +126,7 @@ def test_steps_are_numbered_or_bulleted(text: str, steps: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", ["1. ", "- ", "\n", " \n", "a.", ". "])
+@pytest.mark.parametrize("unit", ["1. ", "- ", "\n", " \n", "a.", ". ", "a. ", "a- ", "z.B. The ", "1. 2. "])
 def test_finding_sentences_and_steps_is_fast_on_any_text(unit: str) -> None:
     """In texts built to slow down the search, sentences and steps are found within five seconds."""
     began = time.process_time()

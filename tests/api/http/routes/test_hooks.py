@@ -151,6 +151,33 @@ async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncC
     assert results[1]["status"] in {"stored", "merged"}
 
 
+@pytest.mark.parametrize(
+    ("role", "content"),
+    [
+        ("user", "We always use Postgres, e.g. remind me to call Ann tomorrow about the bill."),
+        ("user", "Remind me to send order no. 88, the parcel was lost on Tuesday because the label had come off."),
+        ("user", "I'm allergic to peanuts, please tell Mr. Okafor, he must bring the cake to the school on Friday."),
+        ("user", "How to release: 1. remind me to bump the version in Cargo.toml 2. tag it 3. push"),
+        ("user", "How to release:\n1. bump the version in Cargo.toml\n2. tag it\n3. push"),
+        (
+            "user",
+            "How to deploy:\n- build the image\n- renew the certificate before 30 June\n- then restart the service",
+        ),
+        (
+            "tool",
+            "fatal: could not read the repo, the deployment failed.\nPlease renew the certificate before 30 June.",
+        ),
+    ],
+)
+async def test_fragments_steps_and_lines_of_tool_output_are_not_stored_alone(
+    client: httpx.AsyncClient, role: str, content: str
+) -> None:
+    """A text before or after an abbreviation, a step of a how-to or a line of tool output is stored in its message."""
+    await _stop(client, [{"role": role, "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
+    kinds = ("episodic", "semantic", "prospective", "procedural")
+    assert [memory["content"] for kind in kinds for memory in await _listed(client, kind)] == [content]
+
+
 @pytest.mark.slow
 async def test_large_conversations_are_accepted_up_to_10_000_messages(client: httpx.AsyncClient) -> None:
     """A conversation of over 1,000 messages and 3 MiB is accepted. One of over 10,000 messages is refused."""
