@@ -227,7 +227,7 @@ class WorkingMemory:
             stored = await self.copies(scope, Not(Absent("cleared_at")), MAX_CLEARED)
             memories = {memory.id: memory for memory in stored} | unswept | memories
         selected = (memory for memory in memories.values() if todo_id in (None, memory.todo_id))
-        return sorted(selected, key=lambda memory: (memory.created_at, memory.id))
+        return sorted(selected, key=lambda memory: (memory.created_at, memory.seq, memory.id))
 
     async def clear(self, scope: Scope, selection: ItemSelection) -> int:
         """Clear the selected items, in the live store and the memory store; return how many.

@@ -100,7 +100,7 @@ class ContextWriter:
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
         """Choose the context's hits: fill the working and the long-term budget. texts: from `texts_to_count`."""
-        working = _task_first(self.ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
+        working = _task_first(self.ranked, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
         plan = self._long_term_plan()
         long_term = np.flatnonzero(self._kinds != _WORKING)
         long_term = long_term[np.lexsort((long_term, *self._later(long_term, every_task=plan.task_like)))]
@@ -329,12 +329,13 @@ def _has_part(whole: str, text: str) -> bool:
     return False
 
 
-def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
-    """Sort `positions` of working items: items of to-do `todo_id` first, then by priority (5 first), then by score."""
-    columns = candidates.columns.take(positions)
+def _task_first(ranked: RankedCandidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
+    """Sort working items: those of to-do `todo_id` first, then by priority (5 first), by score, and oldest first."""
+    columns = ranked.candidates.columns.take(positions)
     of_todo = columns.where("todo_id", lambda todo: todo == todo_id)
     priorities = columns.wholes("priority", DEFAULT_PRIORITY)
-    return positions[np.lexsort((positions, -priorities, ~of_todo))]
+    created = columns.column("created_at")
+    return positions[np.lexsort((columns.wholes("seq", 0), created, -ranked.scores[positions], -priorities, ~of_todo))]
 
 
 def stored_entries(candidates: Candidates, positions: NDArray[np.intp]) -> BudgetEntries:

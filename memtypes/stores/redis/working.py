@@ -51,7 +51,7 @@ class RedisWorking(LiveItemStore):
             lambda redis: redis.hvals(key), idempotent=not optional, workload=workload, key=key
         )
         items = [item for item in map(_item, records) if scope.reaches(item.memory.agent_id)]
-        return sorted(items, key=lambda item: (item.memory.created_at, item.memory.id))
+        return sorted(items, key=lambda item: (item.memory.created_at, item.memory.seq, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the items' time to live. Call this after the API answer is sent, as it waits for a disk write."""

@@ -8,6 +8,7 @@ import pytest
 
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from retrieval.query.intent import Wish, asks_about_past, asks_for_former, asks_for_latest, asks_for_value, wish_of
+from tests.data.labelled import rows
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,17 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
     for wish, queries in wishes.items():
         for query in queries:
             assert wish_of(query, (await embedder.embed_query(query)).dense) is wish, query
+    await embedder.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("for_tasks", [True, False])
+async def test_questions_about_oneself_seldom_ask_for_tasks(onnx_directory: Path, for_tasks: bool) -> None:  # noqa: FBT001
+    """Of first-person questions, such as "what car do I drive?", .8 are judged right, and so are those for tasks."""
+    queries = [row["text"] for row in rows("wishes") if (row["wish"] == Wish.TASKS) is for_tasks]
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    wishes = [wish_of(query, (await embedder.embed_query(query)).dense) for query in queries]
+    assert sum((wish is Wish.TASKS) is for_tasks for wish in wishes) >= 0.8 * len(queries)
     await embedder.aclose()
 
 

@@ -41,6 +41,14 @@ async def test_new_to_dos_are_created_and_the_one_in_progress_is_first(world: Wo
     assert [item["content"] for item in named["items"]] == ["call Ann", "port it"]
 
 
+async def test_to_dos_are_shown_and_listed_in_the_order_of_the_list(world: WorkingClient) -> None:
+    """Notes of equal priority keep the order in which they were sent; the to-do in progress is shown first."""
+    texts = ["read the spec", "write the schema", "port the parser", "call Ann", "run the benchmark", "open a PR"]
+    answer = await submit(world, todos=[*(todo(text, text) for text in texts), todo("7", "port it", "in_progress")])
+    assert [item["content"] for item in answer["items"]] == ["port it", *texts]
+    assert [item["content"] for item in await world.listed()] == [*texts, "port it"]
+
+
 async def test_completed_to_dos_are_cleared_with_their_notes(world: WorkingClient) -> None:
     """If a prompt's list has a to-do as completed, the to-do and all notes linked to it are no longer shown."""
     await submit(world, todos=[todo("1", "port it", "in_progress"), todo("2", "call Ann")])
