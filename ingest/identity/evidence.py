@@ -79,8 +79,8 @@ class Statement:
 
     lower: the words in lower case, without possessive 's. stems: their stems. kinds: the kind of each word: number,
     time, name or word. verb: index of the first frequent verb after the first word; in a text without one, 3, as if the
-    first three words were the subject, or before that the first number or time after the second word. key: of a "key:
-    value" in lower case, else empty. states: whether the text has such a verb; a text without one may be a title.
+    first three words were the subject. key: of a "key: value" in lower case, else empty. states: whether the text has
+    such a verb; a text without one may be a title.
     """
 
     lower: tuple[str, ...]
@@ -98,9 +98,8 @@ class Statement:
         lower = tuple(_plain_word(word) for word in words)
         kinds = tuple(_kind(word, at) for at, word in enumerate(words))
         verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
-        values = (at for at, kind in enumerate(kinds) if at > 1 and kind in ("number", "time"))
-        end = min(_SUBJECT, len(lower), *values) if verb is None else verb
-        return cls(lower, tuple(map(_stem_word, lower)), kinds, end, key, states=verb is not None)
+        place = min(_SUBJECT, len(lower)) if verb is None else verb
+        return cls(lower, tuple(map(_stem_word, lower)), kinds, place, key, states=verb is not None)
 
     @property
     def tells_an_event(self) -> bool:

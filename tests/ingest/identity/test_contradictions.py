@@ -44,7 +44,6 @@ def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
         ("The server is on port 81", "The server is on port 80"),
         ("The database is Postgres 16", "The database is Postgres 14"),
         ("The build uses version 28.10.7", "The build uses version 28.10.2"),
-        ("Sessions last 90 minutes", "Sessions last 30 minutes"),
         ("Le cours de yoga a lieu le jeudi", "Le cours de yoga a lieu le mardi"),
     ],
 )
@@ -89,6 +88,8 @@ def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer:
         ("The pool is open to 20:00", "The pool is open from 7:00"),
         ("The server crashed at 17:45", "The server crashed at 03:10"),
         ("Rosa ran the marathon in 2024", "Rosa ran the marathon in 2021"),
+        ("Fact number 2 of the list", "Fact number 1 of the list"),
+        ("Ticket 12 closed by Ann", "Ticket 11 closed by Ann"),
     ],
 )
 def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, older: str) -> None:
