@@ -118,7 +118,7 @@ class KeyedItems:
         return await self.store.search(scope, search, self.clock())
 
     async def paths(self, scope: Scope, listing: PathListing) -> list[tuple[str, ...]]:
-        """The paths that have items and that `listing` selects, sorted."""
+        """The paths (folders of items) that `listing` selects, sorted; only paths that hold at least one item."""
         return await self.store.paths(scope, listing, self.clock())
 
     async def count(self, scope: Scope) -> int:

@@ -92,7 +92,7 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context. due: due tasks. memory: other long-term memory, with headings of due tasks."""
+    """The parts of an agent's context. due: due tasks. memory: other memories, and headings of due tasks."""
 
     memory: MemoryPart
     threads: ThreadsPart

@@ -80,7 +80,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return self.reference(field_definition.annotation, mode)
 
     def reference(self, model: type[Any], mode: JsonSchemaMode) -> spec.Schema:
-        """Add the schema of `model` to the document's components and return a reference to it.
+        """Add the JSON schema of `model` to the components of the OpenAPI document; return a `$ref` to this schema.
 
         mode: "validation" for a model of requests, "serialization" for a model of answers.
         """

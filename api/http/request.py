@@ -158,7 +158,7 @@ def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any
 
 
 def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_ModelT]) -> _ModelT:
-    """The query parameters as a `model`. Raises InvalidInput if one is invalid, unknown or repeated."""
+    """Validate the URL's query parameters as a `model`. Raises InvalidInput if one is invalid, unknown or repeated."""
     return checked(model, _query_parameters(connection))
 
 

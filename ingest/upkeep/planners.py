@@ -326,9 +326,10 @@ def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | Non
 
 
 def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
-    """The payload fields of `memory` that change when the memories `repeated`, which say the same, are merged into it.
+    """The payload fields to change in `memory` when the memories `repeated`, which say the same, are merged into it.
 
-    It gets their counts, tags, metadata and sessions, and links to them. Of a metadata key, the newer value is kept.
+    `memory` gets the counts, tags, metadata and sessions of `repeated`, and links to these memories. If memories have
+    different values for one metadata key, the value of the newer memory is kept.
     """
     merged = memory
     for other in sorted(repeated, key=lambda each: (each.created_at, each.id)):

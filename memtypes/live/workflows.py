@@ -98,9 +98,9 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The fields that may contain any text or JSON, such as `output`, so that secrets in them can be masked.
+        """The event's fields with free text or JSON, such as `output`, by name; fields that are None are left out.
 
-        Fields that are None are left out.
+        Callers mask secrets in these fields.
         """
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
         return {name: value for name, value in values.items() if value is not None}

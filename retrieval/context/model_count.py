@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A token budget for a model, divided among the parts of its context window, such as history and memory.
+    """The token budget of a context, divided among the parts of a language model's window, such as history and memory.
 
     total: tokens by the model's own count. margin: share by which this count may exceed the count of `tokenizer`.
     parts: tokens of each part by the count of `tokenizer`, so few that all parts fit `total` by the model's count, too.

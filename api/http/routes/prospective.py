@@ -39,7 +39,7 @@ class DueQuery(InNamespace):
 
 
 class DueAnswer(Answer):
-    """The tasks (prospective memories) that are due, the longest overdue first."""
+    """The due tasks (prospective memories), the longest overdue first."""
 
     due: list[MemoryAnswer]
 

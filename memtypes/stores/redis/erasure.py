@@ -51,7 +51,7 @@ class LiveState(Erasable):
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Sum of the results, 0 or 1, of `commands` (by kind of key) with `memory_id` on the keys of all sessions."""
+        """Run `commands` (by kind of key) with `memory_id` on the keys of all sessions; add up the replies, 0 or 1."""
         prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
         async for key in self._live.keys_of(scope):
             for prefix, command in prefixes.items():

@@ -128,8 +128,8 @@ async def test_ids_differ_by_tenant(guarded: Services) -> None:
     assert len(set(ids)) == 2
 
 
-async def test_rate_limit_is_429_with_retry_after(guarded: Services) -> None:
-    """Calls above a key's limit get a 429 with Retry-After; other keys are not limited."""
+async def test_calls_above_the_rate_limit_get_429_with_retry_after(guarded: Services) -> None:
+    """A call above an API key's rate limit gets a 429 with Retry-After. Calls with other keys still succeed."""
     limited = replace(guarded, rate=RateLimit(2, lambda: 0.0))
     async with connect(limited) as client:
         mine, theirs = bearer("acme", Role.READER), bearer("other", Role.ADMIN)

@@ -78,9 +78,10 @@ def test_install_says_that_the_service_refuses_the_key(service: Process) -> None
 def test_doctor_says_what_to_do_about_each_fault(
     service: Process, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`doctor` says what to do if a client's service is stopped or the client's API key or MCP server is missing.
+    """For each fault of an installed client, such as Claude Code, `doctor` prints what to do.
 
-    It also reports a client that is installed both for the user and for the project.
+    The faults are a stopped service, a missing API key, a missing MCP server, and a client that is installed twice: for
+    the user and for the project.
     """
     call("install", "claude-code", "--project", str(project), "--url", "http://127.0.0.1:1")
     assert "http://127.0.0.1:1 cannot be reached" in checks(service)["claude-code here"][1]

@@ -185,7 +185,7 @@ def test_an_import_of_an_empty_folder_says_what_was_expected(home: Path) -> None
 
 
 def test_an_error_of_the_operating_system_is_printed_with_exit_code_1(home: Path) -> None:
-    """If the operating system refuses to open a file, a command prints its error without a traceback."""
+    """If a file cannot be opened, a command prints the system's error without a traceback and exits with code 1."""
     (home / "data" / "memories" / "opening.lock").mkdir(parents=True)
     done = call("reembed")
     assert (done.exit_code, "Is a directory" in done.stderr) == (1, True)

@@ -23,7 +23,7 @@ _REFUSED = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7
 
 
 def printable(text: str) -> str:
-    """`text` without the control characters that the service refuses, and without whitespace at its ends."""
+    """Remove whitespace at the ends of `text` and control characters, which the service would refuse with an error."""
     return _REFUSED.sub("", text).strip()
 
 

@@ -91,7 +91,7 @@ class SlotFile:
             self._index()
 
     def remove(self, slots: Slots) -> None:
-        """Overwrite the ids of these slots (point numbers) with zeros, so that the ids no longer have a slot."""
+        """Free these slots (numbers of points in the sidecar): overwrite their memory ids in the file with zeros."""
         for memory_id in self.ids(slots).tolist():
             self._recent.pop(memory_id, None)
         self._file.put(slots, np.zeros(len(slots), ID))

@@ -58,7 +58,7 @@ def test_install_says_what_it_wrote_and_uninstall_removes_it(home: Path, client:
     assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
-def test_dry_run_changes_nothing(home: Path) -> None:
+def test_install_and_uninstall_dry_runs_change_no_file(home: Path) -> None:
     """`install --dry-run` and `uninstall --dry-run` print what they would do and change no file."""
     assert "Dry run: nothing was changed." in call("install", "claude-code", "--dry-run").output
     assert tree(home) == {}

@@ -52,8 +52,8 @@ def test_a_member_is_set_and_all_others_stay(members: dict[str, Any], indent: An
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=4), INDENTS, st.data())
-def test_a_removed_member_leaves_the_others(members: dict[str, Any], indent: Any, data: st.DataObject) -> None:
-    """Removing a member of a JSON object leaves all other members."""
+def test_removing_a_member_keeps_all_others(members: dict[str, Any], indent: Any, data: st.DataObject) -> None:
+    """Removing a member from the text of a JSON object keeps all other members and their values."""
     key = data.draw(st.sampled_from(sorted(members)))
     document = JsonText(json.dumps(members, indent=indent))
     document.remove((key,))

@@ -118,8 +118,11 @@ def test_a_write_without_a_key_is_sent_once(run: Run, fault: Reply) -> None:
 
 
 @pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN])
-def test_a_batch_is_repeated_with_its_idempotency_key(run: Run, fault: Reply) -> None:
-    """A repeated batch has the idempotency key and body of its first request. Another call gets another key."""
+def test_a_retried_batch_keeps_its_idempotency_key(run: Run, fault: Reply) -> None:
+    """If sending a batch fails, the client sends it again with the same idempotency key and body.
+
+    A new call of `batch` gets a new key.
+    """
     with scripted(fault, BATCH) as server:
         for _ in range(2):
             assert run(server.url, lambda client: client.batch([{"content": "a"}])).counts.stored == 1

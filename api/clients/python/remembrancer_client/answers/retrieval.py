@@ -18,10 +18,9 @@ class AgentContextAnswer(Answer, frozen=True):
 
 
 class AgentContextParts(Answer, frozen=True):
-    """The parts of an agent's context: the entries that each part shows, and how many tokens they take.
+    """The parts of an agent's context. working: working memory. due: due tasks. memory: all other memories.
 
-    working: working memory. due: tasks that are due. memory: all other memories. The headings above the due tasks count
-    among the tokens of `memory`.
+    The headings above the due tasks count among the tokens of `memory`.
     """
 
     memory: MemoryPart
@@ -38,11 +37,10 @@ class MemoryPart(Answer, frozen=True):
 
 
 class ContextItem(Answer, frozen=True):
-    """A memory that a context shows.
+    """A memory that a context shows. tokens: size of its entry. content: the text that the entry shows.
 
-    tokens: size of the memory's entry. content: the text that the entry shows. cut: whether `content` is only a part of
-    the memory's text. excerpt: whether this part is the most relevant sentences instead of the beginning. state:
-    contested or replaced; None for a current memory.
+    cut: whether `content` is only a part of the memory's text. excerpt: whether this part is the most relevant
+    sentences instead of the beginning. state: contested or replaced; None for a current memory.
     """
 
     id: str
@@ -102,10 +100,7 @@ class AgentContextMetadata(Answer, frozen=True):
 
 
 class Allocation(Answer, frozen=True):
-    """How the context window of a language model is divided among the parts of a call to it, in tokens.
-
-    The parts are, for example, the system prompt and the conversation (history). Together they are at most the window.
-    """
+    """Tokens of a language model's context window for each part of a call; together they are at most the window."""
 
     system: int = 0
     history: int = 0
