@@ -37,14 +37,14 @@ class LeftTurn:
 def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
     """Draft of the event memory that stores `turns` of a thread, one turn after the other as "role: content".
 
-    The last line names the thread and the numbers of the turns, so no two batches count as duplicates.
+    The last line names the thread and the numbers of the first and last turn. No two batches have the same first turn,
+    so none counts as a duplicate of another.
     """
-    numbers = ", ".join(str(turn.index) for turn in turns[:20]) + (" ..." if len(turns) > 20 else "")
     first, last = turns[0].index, turns[-1].index
     lines = [f"{_prefix(turn.role)}{turn.content}" for turn in turns]
     return EpisodicDraft(
         type=MemoryType.EPISODIC,
-        content="\n".join([*lines, f"{_ending(thread_id)}, turns {first} to {last}: {numbers})"]),
+        content="\n".join([*lines, f"{_ending(thread_id)}, turns {first} to {last})"]),
         event_type=EventType.OBSERVATION,
         tags=[_TAG, _thread_tag(thread_id)],
         source=Source(thread_id=thread_id, turns=[turn.index for turn in turns], caller="thread"),
