@@ -23,10 +23,7 @@ OPEN_S = 5.0
 
 
 class BreakerState(StrEnum):
-    """State of a circuit breaker. closed: calls are made. open: calls are refused.
-
-    half_open: one call may be made as a trial, whose success closes the breaker.
-    """
+    """State of a circuit breaker. half_open: one call may be made as a trial; its success closes the breaker."""
 
     CLOSED = "closed"
     OPEN = "open"

@@ -33,10 +33,7 @@ def read_text(path: Path, kind: str) -> str:
 
 
 def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
-    """Parse YAML text and validate it as the pydantic model `shape`. name: what error messages call the file.
-
-    Raises InvalidConfigFile for the first mistake.
-    """
+    """Parse YAML text as the pydantic model `shape`. Raises InvalidConfigFile, which calls the file `name`."""
     try:
         return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506 - a SafeLoader
     except ValidationError as error:

@@ -32,11 +32,7 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """The position of `memory` (session id, sequence number) in its conversation; None if it is not a turn.
-
-    Conversation turns are the events (episodic memories) of a session, and all memories that were made from the
-    session's messages when it ended.
-    """
+    """The position of `memory` if it is a turn: an event, or a message that was stored at its session's end."""
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
         return None
@@ -77,11 +73,7 @@ def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memo
 
 
 def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[Memory, ...]:
-    """The turns just before `memory` in its conversation, oldest first, at most REACH of them.
-
-    turns: conversation turns by position (session id, number), from which the result is taken. If `memory` is visible
-    to the whole namespace, turns that are private to the session are left out.
-    """
+    """The REACH of `turns` just before `memory`, oldest first; only public ones if `memory` itself is public."""
     private = memory.visibility is Visibility.SESSION
     before = [turns[position] for position in positions_before(memory) if position in turns]
     return tuple(turn for turn in before if private or turn.visibility is Visibility.NAMESPACE)
@@ -165,10 +157,7 @@ class ConversationContext:
 
 
 async def in_context_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[InContext]:
-    """Return each memory's text, together with the text of the turns just before it, as input of the embedder.
-
-    The memories may belong to several namespaces, unlike those for `ConversationContext.in_context`.
-    """
+    """Return each memory's text with the text of the turns before it. The memories may belong to several namespaces."""
     scopes: dict[Scope, list[Memory]] = {}
     for memory in memories:
         scopes.setdefault(Scope(memory.tenant, memory.namespace), []).append(memory)

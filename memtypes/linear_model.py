@@ -1,7 +1,4 @@
-"""Small trained classifiers: the score of a class is a weighted sum of features. Weights are int8 package data.
-
-Scripts train them with scikit-learn; at run time they need only numpy.
-"""
+"""Small classifiers whose int8 weights are package data. Scripts train them; at run time they need only numpy."""
 
 from __future__ import annotations
 
@@ -73,10 +70,7 @@ def softmax(scores: FloatArray) -> FloatArray:
 
 
 def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> LinearModel:
-    """Make a model of two classes from the weights of a binary classifier in scikit-learn.
-
-    weights, bias: the classifier's row of coefficients and its intercept, which give the logit of the second class.
-    """
+    """Make a model of two classes from a binary classifier's coefficients and intercept, as scikit-learn has them."""
     rows = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
     return LinearModel(tuple(classes), rows, np.array([0, bias], dtype=np.float32))
 

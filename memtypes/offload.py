@@ -14,11 +14,7 @@ _Result = TypeVar("_Result")
 
 
 async def offload(texts: Iterable[str], work: Callable[[], _Result], short: int = SHORT) -> _Result:
-    """Call `work` and return its result.
-
-    texts: the texts that `work` processes. If they have more than `short` characters together, it runs in a worker
-    thread, else in the event loop.
-    """
+    """The result of `work`, in a worker thread if the `texts` that it processes have over `short` characters."""
     if sum(map(len, texts)) <= short:
         return work()
     return await anyio.to_thread.run_sync(work)

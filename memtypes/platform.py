@@ -23,19 +23,12 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def dies_with_parent(command: Sequence[str]) -> list[str]:
-    """Return a command line that runs `command` as a child process that does not outlive its parent.
-
-    On Linux, the kernel kills the child when the thread that started it ends. On macOS, it runs on.
-    """
+    """Return a command that runs `command` until, on Linux, the thread that started it ends; on macOS, it runs on."""
     return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
 
 
 def is_listening(address: Path) -> bool | None:
-    """Whether the process that listens on the Unix socket `address` is running.
-
-    False if it has ended or a signal has stopped it. None if the system does not tell: on macOS, or for a process of
-    another container.
-    """
+    """Whether the process that listens on `address` runs and is not stopped; None if the system does not tell."""
     if sys.platform != "linux":
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

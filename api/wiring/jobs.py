@@ -1,7 +1,4 @@
-"""Runs background jobs, each at its interval and in one process at a time, and counts their runs.
-
-A run holds a lock named after the job. If another process holds the lock, the run is skipped.
-"""
+"""Runs background jobs at intervals and counts the runs. A run is skipped while another process holds its lock."""
 
 from __future__ import annotations
 

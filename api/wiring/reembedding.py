@@ -25,10 +25,7 @@ def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
 
 
 def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
-    """The settings of the memory store on the Qdrant server at `url`. The API key, shards and such are from `settings`.
-
-    fingerprint: text that identifies the encoders of the store's vectors. dimensions: length of a dense vector.
-    """
+    """Settings of the store on the Qdrant server at `url`. fingerprint, dimensions: of the encoders' vectors."""
     # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 

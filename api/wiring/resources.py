@@ -83,10 +83,7 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
 
 
 async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder:
-    """Open the configured embedder, with a cache for the vectors of `cached_queries` queries.
-
-    Raises SetupRequired if its model is not prepared or its package not installed.
-    """
+    """Open the configured embedder with a cache of `cached_queries` vectors. Raises SetupRequired if it is missing."""
     # OpenBLAS threads busy-wait for their next product, which took as much processor time as the encoder.
     threadpool_limits(1, user_api="blas")
     if settings.embedder == "onnx":

@@ -169,10 +169,7 @@ def local_panel(store: MemoryStore) -> Panel:
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """A panel of the configured reviewers, which vote on whether a text is worth storing.
-
-    An LLM endpoint, if configured, rates importance, relevance or both; built-in reviewers rate the rest and novelty.
-    """
+    """The reviewers that vote on storing a text: an LLM endpoint for what is configured, built-in ones for the rest."""
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
@@ -240,10 +237,7 @@ def erasable_stores(
 
 
 def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:
-    """The job that deletes expired memories and, if so configured, forgets, promotes and compacts others.
-
-    It works for the default tenant and all tenants with an API key. If upkeep is off, no job is returned.
-    """
+    """The upkeep job, with its options, for the default tenant and all tenants with an API key; none if it is off."""
     every_s = settings.upkeep_minutes * 60.0
     if not every_s:
         return ()

@@ -262,10 +262,7 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
 
 
 def _by_write(memory: Memory) -> bool:
-    """Whether the latest decision about `memory` was that a new text replaces or contests it.
-
-    False for a memory that a caller ended: it has the same state as a replaced memory, but no successor.
-    """
+    """Whether a new text replaced or contested `memory`. Not if a caller ended it: it then has no successor."""
     if memory.ended_by_upkeep:
         return False
     return memory.state is State.CONTESTED or (memory.state is State.REPLACED and memory.superseded_by is not None)

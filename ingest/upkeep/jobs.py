@@ -60,11 +60,7 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What a job did, or would do in a dry run.
-
-    ids: the memories that it removed, changed or promoted. counts: the number of memories removed, changed and made.
-    reasons: why, by memory id.
-    """
+    """What a job did, or would do in a dry run. counts: memories removed, changed and made. reasons: by memory id."""
 
     job: UpkeepJob
     dry_run: bool
@@ -92,10 +88,7 @@ class Upkeep:
         return JobReport(job, request.dry_run, ids, counts, reasons)
 
     async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
-        """Run each job of `requests` for each tenant; return how many memories were affected.
-
-        An interrupted round is completed by the next round, which runs all jobs again. Raises Unavailable.
-        """
+        """Run each job of `requests` for each tenant; return how many memories were affected. Raises Unavailable."""
         affected = 0
         for tenant in sorted(tenants):
             for job, request in requests.items():
@@ -216,10 +209,7 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
 
 
 def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
-    """For each of `ids`, the other ids whose vectors have a cosine of at least SAME_MEANING to its own, and the cosine.
-
-    matrix: the unit vectors, one row for each id.
-    """
+    """By id, the other ids with a cosine of at least SAME_MEANING, and the cosine. matrix: unit vectors as rows."""
     near: dict[str, list[tuple[str, float]]] = {}
     for start in range(0, len(ids), _BLOCK):
         cosines = matrix[start : start + _BLOCK] @ matrix.T

@@ -1,7 +1,4 @@
-"""Plans what each upkeep job would do, from memories, options and the time. Nothing is read or written here.
-
-Upkeep jobs promote, forget, expire or merge memories, in regular rounds or on request.
-"""
+"""Plans which memories each upkeep job would promote, forget, expire or merge. Nothing is read or written here."""
 
 from __future__ import annotations
 
@@ -100,11 +97,7 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class UpkeepPlan:
-    """What a job would do in one namespace.
-
-    removed: ids of memories to delete, with the reason. changed: payload fields to set, by memory id, including the
-    record of the job (`mark`). created: facts to store.
-    """
+    """What a job would do: ids to remove and why, fields to set with the job's `mark`, and facts to store."""
 
     removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -179,11 +172,7 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
-    """Groups of `memories` that say the same, possibly in other words; the newest memory of each group comes first.
-
-    Every memory of a group says the same as the newest one, so a chain of similar texts never joins different
-    statements.
-    """
+    """Groups of `memories` that say the same as the newest one, which comes first, perhaps in other words."""
     newest_first = sorted(memories, key=lambda memory: (-memory.created_at.timestamp(), memory.id))
     left = {memory.id: memory for memory in newest_first}
     by_text: dict[str, list[str]] = defaultdict(list)

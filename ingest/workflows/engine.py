@@ -1,7 +1,4 @@
-"""Workflows: append-only logs of events, from which the state of a workflow is computed (event sourcing).
-
-Secrets are removed from what callers send before it is stored.
-"""
+"""Workflows: append-only logs of events, without secrets, from which states are computed (event sourcing)."""
 
 from __future__ import annotations
 
@@ -154,11 +151,7 @@ class Workflows:
         return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
-        """Append an event; return the workflow's new version and, if the event ended it, what was done afterwards.
-
-        A caller whose API key is bound to agents may end only workflows that its agent began; otherwise AccessDenied is
-        raised.
-        """
+        """Append an event, and clean up if it ends the workflow. Raises AccessDenied if another agent began it."""
         agent = new.agent or scope.agent_id
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
         ends = STATUS_AFTER.get(new.type, WorkflowStatus.PENDING).ended
@@ -181,10 +174,7 @@ class Workflows:
             )
 
     async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
-        """The workflow and the ancestors that it continues, oldest first; ancestors that have expired are left out.
-
-        There are no cycles, because a parent is fixed when its child is created.
-        """
+        """The workflow and its ancestors, oldest first, without expired ones. As parents are fixed, it ends."""
 
         async def ancestor(ancestor_id: str) -> WorkflowLog | None:
             try:

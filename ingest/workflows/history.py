@@ -147,10 +147,7 @@ def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHisto
 
 
 def current_resources(chain: Iterable[tuple[str, WorkflowState]]) -> list[ChainResource]:
-    """The newest value of each resource (a named value that events set) in a chain of workflows, latest value first.
-
-    chain: id and state of a workflow's ancestors and of the workflow itself, oldest first.
-    """
+    """The newest value of each resource in `chain` (id and state, oldest workflow first), latest value first."""
     newest: dict[str, ChainResource] = {}
     for workflow_id, state in chain:
         for name, value in state.resources.items():
@@ -256,10 +253,7 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """The text of `event`, and the number of outdated values (replaced by later events) that it shows.
-
-        Of a value that is still current, it has only the name, because the history lists the current values above.
-        """
+        """The text of `event`, with only the names of current values, and how many outdated values it shows."""
         all_versions = self._view.versions is Versions.ALL
         replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
         lines = [event_text(event)]
@@ -271,10 +265,7 @@ class _HistoryWriter:
         return "\n".join(lines), len(replaced) if all_versions else 0
 
     def _fit(self, kind: _Kind, text: str, room: int, limit: int, older: int = 0) -> _Piece | None:
-        """Make a list item of `text` with at most `room` tokens; None if it does not fit.
-
-        A text of more than `limit` tokens is cut to fit. older: the number of outdated values that the text shows.
-        """
+        """A list item of `text` in `room` tokens, cut if over `limit`; None if it does not fit."""
         allowed = min(room, limit)
         if allowed <= 0:
             return None

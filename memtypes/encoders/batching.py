@@ -1,7 +1,4 @@
-"""Base class of the embedders: micro-batches in worker threads, a query cache, and the truncation of long texts.
-
-This module knows no model: the function that embeds a batch is passed in.
-"""
+"""Base class of the embedders, for any model: batches in worker threads, a query cache, truncation of long texts."""
 
 from __future__ import annotations
 

@@ -162,10 +162,7 @@ class _OnnxModel:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _run(self, tokens: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Run the model; return the sentence vector, the tokens' states after the last layer, and after a middle layer.
-
-        The sentence vector and the last layer's states have unit length.
-        """
+        """Run the model; return the sentence vector, the tokens' last states and their middle states."""
         ids = np.array([[self.start, *tokens, self.end]], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         try:

@@ -1,7 +1,4 @@
-"""The alternative embedder: any model of the library sentence-transformers, on the CPU or a GPU.
-
-Only this module uses the library, and imports it when an embedder is opened, because that loads torch.
-"""
+"""The alternative embedder: any model of sentence-transformers. Opening it imports the library, which loads torch."""
 
 from __future__ import annotations
 
@@ -41,10 +38,7 @@ class SentenceTransformersSettings(BatchSettings):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TorchModel:
-    """A loaded model. Its tokenizer is not thread-safe, so only one thread embeds at a time, under `lock`.
-
-    A query may therefore have to wait for one batch of documents.
-    """
+    """A loaded model. Its tokenizer is not thread-safe, so a query may have to wait for one batch of documents."""
 
     model: Any
     batch_size: int
@@ -74,10 +68,7 @@ class _TorchModel:
         return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text. The arrays are read-only, because callers share them.
-
-        The turns before a text are ignored, because these models return no states of single tokens.
-        """
+        """Return one read-only embedding for each text. These models ignore the turns before a text."""
         prefixes = [truncated(text.text, self.max_tokens) for text in texts]
         try:
             with self.lock:

@@ -87,10 +87,7 @@ def _encoding(name: str, file: bytes) -> tiktoken.Encoding:
 
 
 class TiktokenTokenizer(Tokenizer):
-    """Tokenizer of the encoding cl100k_base or o200k_base.
-
-    The first count builds the encoding: 0.2 s and 40 MB for cl100k_base, 0.5 s and 70 MB for o200k_base.
-    """
+    """Tokenizer of cl100k_base or o200k_base. The first count builds the encoding: up to 0.5 s and 70 MB."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -171,10 +168,7 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, size: int) -> Iterator[int]:
-    """Yield positions at which `text` can be cut so that its pieces have, in total, as many tokens as the text.
-
-    They are seams (see `_SEAM`) and the end of the text. Every piece but the last has at least `size` characters.
-    """
+    """Yield the seams (see `_SEAM`) of `text` that are at least `size` characters apart, and the end of the text."""
     start = 0
     while (seam := _SEAM.search(text, start + size)) is not None:
         start = seam.start()

@@ -19,10 +19,7 @@ from memtypes.model.errors import InvalidRequest
 
 MAX_CONDITIONS = 256
 MAX_FACTS = 256
-"""Maximum number of digests that `facts_of` returns for a value.
-
-A value with more members gets the mark MANY in addition, so that filters read the value itself.
-"""
+"""Maximum number of digests of a value. If it has more members, MANY is added, so that filters read the value."""
 
 MANY = "*"
 
@@ -42,10 +39,7 @@ class ItemFilter:
 
     @classmethod
     def parse(cls, filter_: Mapping[str, Any]) -> ItemFilter | None:
-        """Validate a caller's filter; return None if it is empty.
-
-        Raises InvalidRequest, with the path of the error, if the filter is invalid or has too many conditions.
-        """
+        """Validate a caller's filter; return None if it is empty. Raises InvalidRequest with the path of the error."""
         count = sum(_check(condition, f"filter.{name}") for name, condition in filter_.items())
         if count > MAX_CONDITIONS:
             raise InvalidRequest(f"has {count} conditions; at most {MAX_CONDITIONS} are allowed", path="filter")

@@ -1,8 +1,4 @@
-"""Chooses the turns that leave a thread, by the thread's limits and its policy. Does no I/O.
-
-Eviction makes room for a turn that is appended to a full thread. A flush removes many turns at once, before the thread
-is full.
-"""
+"""Chooses the turns that leave a thread, by eviction or in a flush, from its limits and policy. Does no I/O."""
 
 from __future__ import annotations
 
@@ -24,11 +20,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Limits of a thread. tokens: maximum number of tokens; None for no limit.
-
-    messages, turns: limits on the number of turns, by the policy's `max_messages` (or None) and `max_turns` (or a
-    default).
-    """
+    """Limits of a thread, None for no limit. messages, turns: turns by the policy's `max_messages` and `max_turns`."""
 
     tokens: int | None
     messages: int | None

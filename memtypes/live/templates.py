@@ -102,11 +102,7 @@ def is_key_of(template: str, key: str, agent_id: str) -> bool:
 
 
 def _separators(pieces: list[_Piece]) -> list[str]:
-    """For each piece of a template, the character that is percent-encoded in its value; "" if there is none.
-
-    For a placeholder such as {{ user.id }}, it is the first character of the text that follows. Pieces of text and the
-    last placeholder have none.
-    """
+    """For each placeholder, the character after it, which is percent-encoded in its value; "" for the others."""
     last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
     follows = [*pieces[1:], ""]
     return [

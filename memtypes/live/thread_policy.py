@@ -163,10 +163,7 @@ class OperationTimes(Model):
 
 
 class Privacy(Model):
-    """What a thread does not store. redact: RE2 patterns; text that matches one is masked.
-
-    never_keep_roles: appending a turn with one of these roles is refused.
-    """
+    """What a thread does not store: text that matches a pattern in `redact` (RE2), and turns of some roles."""
 
     redact: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(default_factory=list, max_length=256)
     never_keep_roles: list[Role] = Field(default_factory=list, max_length=64)
@@ -282,10 +279,7 @@ class Agent(Model):
 
 
 class Policies(Model):
-    """The contents of a policy file. threads: thread policies by name. A thread names its policy as its `resource`.
-
-    agents: for each agent id, the thread policies whose threads the agent may use.
-    """
+    """The contents of a policy file: thread policies by name, and the policies that each agent may use, by agent id."""
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)

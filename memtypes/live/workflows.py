@@ -1,7 +1,4 @@
-"""Workflows of agents: a log of events for each, and the workflow's state, which is computed from its events.
-
-Events have one class as callers send them and one as the log stores them. This module does no I/O and reads no clock.
-"""
+"""Workflows of agents: logs of events, and the states computed from them. It does no I/O and reads no clock."""
 
 from __future__ import annotations
 
@@ -21,10 +18,7 @@ MAX_EVENT_BYTES = 256 * 1024
 MAX_RESOURCES = 1_000
 
 SNAPSHOT_EVENTS = 50
-"""Default number of events between two snapshots of a workflow's state.
-
-A read of the newest state applies at most as many events to the snapshot, unless storing a snapshot failed.
-"""
+"""Default number of events between two snapshots of a state. A read applies at most as many events to a snapshot."""
 
 MAX_REASON = 400
 """Maximum characters of the reason for a status change; a longer reason is cut."""
@@ -98,10 +92,7 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The event's fields with free text or JSON, such as `output`, by name; fields that are None are left out.
-
-        Callers mask secrets in these fields.
-        """
+        """The event's fields with free text or JSON, such as `output`, if set. Callers mask secrets in them."""
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -298,10 +289,7 @@ _STATE = TypeAdapter(WorkflowState)
 
 
 def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
-    """The workflow's state after `events`, which follow `state` in the log.
-
-    Applying the events in several calls gives the same state as applying them in one call.
-    """
+    """The state after `events`, which follow `state` in the log. They may be applied in one or in several calls."""
     steps, resources, data = dict(state.steps), dict(state.resources), dict(state.data)
     version = state.version
     for event in events:

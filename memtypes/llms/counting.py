@@ -56,10 +56,7 @@ class ProviderCounter:
         return self.models().find(model).endpoint is not None
 
     async def count(self, text: str, model: str, within_s: float = COUNT_S) -> int | None:
-        """Tokens of `text` as the provider of `model` counts them; None if the provider gives no count.
-
-        within_s: seconds to wait for the answer. Failures are logged, not raised.
-        """
+        """Tokens of `text` as the provider of `model` counts them within `within_s` seconds; None if that fails."""
         endpoint = self.models().find(model).endpoint
         if endpoint is None:
             return None

@@ -130,11 +130,7 @@ class ModelEntry(Model):
 
 
 class RegistryFile(Model):
-    """Contents of a registry file: what is known about language models and their providers.
-
-    sources: texts that say where numbers such as context windows come from, by a short name, which may be the `source`
-    of a `ModelEntry`.
-    """
+    """Contents of a registry file. sources: texts by a short name, which the `source` of a `ModelEntry` may be."""
 
     sources: dict[Word, str] = Field(default_factory=dict)
     providers: dict[Word, ProviderEntry] = Field(default_factory=dict)
@@ -262,11 +258,7 @@ class Registry:
         return [self.known(name, entry) for entry in entries for name in entry.names]
 
     def _provider_of(self, name: str) -> str:
-        """The provider of the model `name`, or "unknown".
-
-        It is the part of `name` before the first slash if that is a provider; otherwise the provider whose `detect` has
-        the longest prefix of the name.
-        """
+        """The part of `name` before a slash if it is a provider, else the provider of the longest known prefix."""
         first, _, rest = name.lower().partition("/")
         if rest and first in self.providers:
             return first
@@ -335,10 +327,7 @@ def parse_registry(text: str, file: str) -> RegistryFile:
 
 
 class RegistrySource:
-    """Callable that returns the `Registry`: built-in entries for language models, overridden by an operator's file.
-
-    A call reads the operator's file again if it has changed since the last call.
-    """
+    """Callable that returns the `Registry`: built-in entries, and an operator's file, which is read when it changes."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Read the operator's file. Raises InvalidConfigFile if it is invalid; a later mistake is only logged."""

@@ -111,10 +111,7 @@ def in_view(instant: datetime) -> Filter:
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
-    """The filter `tree`, with each condition on `state` replaced by conditions on the stored times that determine it.
-
-    instant: the time at which a memory must have the state (see `Memory.at`).
-    """
+    """The filter `tree` with each condition on `state` replaced by one on the times that determine it at `instant`."""
     match tree:
         case All(parts):
             return All(tuple(with_states(part, instant) for part in parts))

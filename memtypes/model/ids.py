@@ -13,10 +13,7 @@ _NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
 
 
 def normalise(content: str) -> str:
-    """`content` normalised for comparison: Unicode NFC, each run of white space as one blank, no blanks at the ends.
-
-    Upper and lower case are kept, because `tar -C` and `tar -c` are two instructions.
-    """
+    """`content` in Unicode NFC with single blanks inside. Case is kept: `tar -C` and `tar -c` are two instructions."""
     return " ".join(unicodedata.normalize("NFC", content).split())
 
 

@@ -381,10 +381,7 @@ class Memory(Model):
         return self if state is self.state else self.model_copy(update={"state": state})
 
     def edited(self, content: str, now: datetime) -> Self:
-        """A copy of the memory with the new `content`; the old content is added to its earlier texts.
-
-        At most MAX_EARLIER earlier texts, with MAX_CONTENT characters in total, are kept; the oldest are dropped.
-        """
+        """A copy with the new `content`. The old one is added to the earlier texts; the oldest may be dropped."""
         since = self.earlier[-1].until if self.earlier else self.valid_from
         earlier = [*self.earlier, EarlierText(content=self.content, since=min(since, now), until=now)][-MAX_EARLIER:]
         while sum(len(text.content) for text in earlier) > MAX_CONTENT:

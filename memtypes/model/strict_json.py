@@ -59,10 +59,7 @@ def strict_json(raw: bytes, *, any_integer: bool = False) -> Any:
 
 
 def value_at(text: str, start: int = 0) -> tuple[Any, int]:
-    """The JSON value in `text` that begins at position `start`, and the position after it.
-
-    Raises MalformedJson if there is no JSON value at `start`, or one that is nested too deeply or can't be stored.
-    """
+    """The JSON value at `start` in `text`, and the position after it. Raises MalformedJson if there is none."""
     try:
         return _LENIENT.raw_decode(text, start)
     except json.JSONDecodeError as error:

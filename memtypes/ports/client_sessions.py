@@ -1,8 +1,4 @@
-"""Port of the store for running sessions of clients such as Claude Code.
-
-For each session it records which memories the session was shown, so that they are not shown again, and queues the
-session's prompts and answers, so that they become memories.
-"""
+"""Port of the store for sessions of clients such as Claude Code: what they were shown, and what was said in them."""
 
 from __future__ import annotations
 
@@ -61,10 +57,7 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Clear the session's record of shown memories, so that they may be shown again.
-
-        Does nothing if the record was last cleared less than `pause` before `at`.
-        """
+        """Clear the session's record of shown memories, unless that was done less than `pause` before `at`."""
 
     @abstractmethod
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
@@ -81,7 +74,4 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def discard_prompts(self, scope: Scope) -> None:
-        """Remove the session's prompts that wait for an answer (see `waiting_prompts`), so that they are never queued.
-
-        If the scope names no session, the waiting prompts of all sessions of its namespace are removed.
-        """
+        """Remove the prompts that wait for an answer: the session's or, without one, those of the whole namespace."""

@@ -31,10 +31,7 @@ class Embedder(ABC):
         """Return one embedding for each text, in order. Raises Overloaded if the queue is full."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, which the turns before the text influence if the model supports it.
-
-        A text without turns before it gets the same embedding as from `embed_documents`.
-        """
+        """Return one embedding for each text, which the turns before it influence if the model supports that."""
         return await self.embed_documents([text.text for text in texts])
 
     @abstractmethod

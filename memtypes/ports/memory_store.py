@@ -21,11 +21,7 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vec
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A memory with its vectors, in the form in which stores keep it.
-
-    payload: the memory's fields as a JSON object (see `Memory.to_payload`) and, under the key TERMS, the terms with the
-    highest weights in its sparse vector, which ranking compares.
-    """
+    """A memory with its vectors, as stores keep it. payload: its JSON object, and its heaviest terms under TERMS."""
 
     id: str
     type: MemoryType
@@ -111,10 +107,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """Return the memories with these ids, by id; ids that do not exist are left out.
-
-        ids: a sequence of ids or, if the caller knows their types, a mapping of ids to memory types.
-        """
+        """Return the existing memories by id. ids: a sequence, or a mapping to memory types if these are known."""
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
         """Yield the memories of the page that `listing` requests and of later pages, at most `most` (None: all)."""
@@ -130,10 +123,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """Return the passages (the fields that a context shows) of the memories with these ids, by memory id.
-
-        ids: memory types by memory id. Ids that do not exist are left out.
-        """
+        """Return the passages (the fields that a context shows) of those memories in `ids` that exist, by id."""
 
     @abstractmethod
     async def patch(

@@ -1,7 +1,4 @@
-"""Receipts (records of what a retrieval returned and why), sealed into a hash chain, and the port of their store.
-
-Each tenant has its own chain. This module does not depend on what receipts contain.
-"""
+"""Receipts (records of what a retrieval returned and why), in a hash chain for each tenant, and their store's port."""
 
 from __future__ import annotations
 
@@ -36,10 +33,7 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class UnsealedReceipt:
-    """A receipt encoded as JSON, not yet linked to the previous receipt of its chain.
-
-    before, after: its canonical JSON in two parts, between which `seal` inserts the members that link it.
-    """
+    """A receipt as canonical JSON in two parts, between which `seal` inserts the link to the previous receipt."""
 
     namespace: str
     id: str
@@ -82,10 +76,7 @@ def digest(text: bytes) -> str:
 
 
 def seal(receipt: UnsealedReceipt, head: ChainHead) -> SealedReceipt:
-    """Return `receipt` with a link to `head`, the newest receipt of its chain, and with its own hash.
-
-    The hash is the SHA-256 of the receipt's canonical JSON without the member `sha256`.
-    """
+    """Link `receipt` to `head` and add its hash: the SHA-256 of its canonical JSON without the member `sha256`."""
     link = canonical({"previous_id": head.id, "previous_sha256": head.sha256})[1:-1]
     members = b",".join(part for part in (receipt.before, link, receipt.after) if part)
     sha256 = digest(b"{%b}" % members)
@@ -129,11 +120,7 @@ class ReceiptStore(Erasable):
 
     @abstractmethod
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Add `receipts` to the end of the tenant's hash chain, all or none, in this order; return them sealed.
-
-        Sealing adds the hash of the previous receipt and the receipt's own hash. Concurrent calls never give two
-        receipts of a chain the same predecessor.
-        """
+        """Add `receipts` to the tenant's chain, all or none; return them sealed. No two get the same predecessor."""
 
     @abstractmethod
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
@@ -141,8 +128,4 @@ class ReceiptStore(Erasable):
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """Return the JSON texts of the newest receipts of the scope's namespace, newest first, at most `limit`.
-
-        before: id of a receipt; only older receipts are returned, and no receipts if the id is unknown. None begins
-        with the newest receipt.
-        """
+        """Return the namespace's newest receipts as JSON, newest first. before: only those older than this one."""

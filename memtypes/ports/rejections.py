@@ -1,7 +1,4 @@
-"""Port of the store of rejected texts: texts that a caller sent, but that the service decided not to remember.
-
-Callers can list the rejected texts and have them stored as memories after all.
-"""
+"""Port of the store of rejected texts, which the service decided not to remember; callers may store them after all."""
 
 from __future__ import annotations
 
@@ -20,10 +17,7 @@ MAX_REJECTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RejectedText:
-    """A text that the service decided not to store as a memory. reason: why.
-
-    fields: the fields of the memory that a caller asked to store (its draft), as JSON, without secrets.
-    """
+    """A text that was not stored as a memory. reason: why. fields: of the caller's draft, as JSON without secrets."""
 
     id: str
     at: datetime

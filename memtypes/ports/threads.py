@@ -70,10 +70,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """The idempotency key of a request that appends a turn. digest: hash of the request's body.
-
-    The store remembers both for ANSWER_TTL, so that a repeated request does not append the turn twice.
-    """
+    """The idempotency key of an appended turn, and the hash of the request's body, remembered for ANSWER_TTL."""
 
     key: str
     digest: str
@@ -150,10 +147,7 @@ class ThreadContent:
 
 @dataclass(frozen=True, slots=True)
 class PathMention:
-    """The latest mention of a file or an image in a thread. path: the path of the file or image.
-
-    turn: index of the turn that mentions it; the turn may have left the thread since. at: time of that turn.
-    """
+    """The latest mention of a file or image by a turn, which may have left the thread. at: time of the turn."""
 
     path: str
     turn: int
@@ -252,10 +246,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return the thread with at most `limit` turns, oldest first, from position `offset` on.
-
-        Marks these turns as used now, which delays their eviction if the least recently used turns are evicted first.
-        """
+        """Return the thread with `limit` turns from `offset` on, oldest first, and mark these as used now."""
 
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
@@ -263,10 +254,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Remove turns from the thread, and add them to the `EvictedTurnStore`; return the thread's new version.
-
-        Changes nothing and returns 0 if one of the turns is missing.
-        """
+        """Move turns to the `EvictedTurnStore`; return the thread's new version, or 0 if a turn is missing."""
 
     @abstractmethod
     async def replace(
@@ -281,10 +269,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns of the thread and its summary; return the number of turns.
-
-        backup_id: if not None, the turns are stored under this id for 24 hours (see `backup`).
-        """
+        """Remove all turns and the summary; return the number of turns. backup_id: under which they are kept."""
 
     @abstractmethod
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
@@ -296,11 +281,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def queue_expired(self) -> int:
-        """Queue the turns of expired threads, in all scopes, to be stored as memories; return the number of threads.
-
-        The queue is the `EvictedTurnStore`. Threads that were created without `NewThread.flushes` are left out, as
-        their turns expire with them.
-        """
+        """Queue the turns of expired threads that have `flushes`, in all scopes; return the number of threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,10 +308,7 @@ class EvictedTurns:
 
 @dataclass(frozen=True, slots=True)
 class EvictedBacklog:
-    """Turns that are not stored as memories yet. waiting: number of batches of turns in the namespace's queue.
-
-    set_aside: batches of one thread that were taken out of the queue for some time, because storing them kept failing.
-    """
+    """Turns not stored as memories yet. waiting: batches in the queue. set_aside: batches whose storing failed."""
 
     waiting: int
     set_aside: tuple[EvictedTurns, ...] = ()
@@ -362,26 +340,15 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Remove a batch from the queue after several failed attempts to store it, and keep it apart for a later retry.
-
-        Its `rounds`, the number of times that it was set aside, grows by 1. reason: why storing it failed. retry_at:
-        the time from which `requeue` may put it back in the queue.
-        """
+        """Keep a failed batch out of the queue until `retry_at`; its `rounds` grows by 1. reason: why it failed."""
 
     @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
-        """Put batches that were set aside back in their queues, in all scopes, with 0 tries; return their number.
-
-        at: put back only batches whose `retry_at` is not after this time; None for all batches.
-        """
+        """Queue batches that were set aside again, in all scopes: those due at `at` or all; return how many."""
 
     @abstractmethod
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Return the number of batches in the namespace's queue, and the thread's batches that are set aside.
-
-        A batch is set aside, that is, taken out of the queue for some time, if storing it failed repeatedly. thread_id:
-        if it is None, only the number is returned.
-        """
+        """Return the number of queued batches and, with a `thread_id`, the batches of that thread set aside."""
 
     @abstractmethod
     async def discard(self, scope: Scope, thread_id: str | None) -> None:

@@ -30,10 +30,7 @@ class NewWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer:
-    """An API answer to store with an appended event. A repeated call with the idempotency key `key` gets this answer.
-
-    digest: hash of the request, to detect another request with the same key.
-    """
+    """An API answer to store with an event. digest: hash of the request, to detect another one with the same key."""
 
     key: str
     digest: str
@@ -55,10 +52,7 @@ class AppendEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventAppended:
-    """Result of appending an event. version: the workflow's version afterwards.
-
-    answer: the answer stored by the first call if this call was a repetition, else None.
-    """
+    """Result of appending an event. answer: the first call's answer if this call was a repetition, else None."""
 
     version: int
     answer: str | None = None
@@ -175,11 +169,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of the namespace's workflows.
-
-        A page with fewer workflows than `listing.limit`, or with none, need not be the last: see its `next_cursor`.
-        Raises InvalidRequest for a cursor that the store did not return.
-        """
+        """Return a page of workflows; one that is not full need not be the last. Raises InvalidRequest."""
 
     @abstractmethod
     async def join(
@@ -193,10 +183,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim, for a minute, the right to write the memories of an ended workflow; return whether it was claimed.
-
-        False if another caller holds the claim, or if the memories are written already.
-        """
+        """Claim, for a minute, the right to write an ended workflow's memories. False if claimed or written already."""
 
     @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:

@@ -51,10 +51,7 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class DueNamespace:
-    """A namespace with working items to copy to the memory store, or to delete as cleared or expired.
-
-    due_at: the time at which this work became due, as opaque text that `reschedule` needs.
-    """
+    """A namespace with working items to copy or delete. due_at: opaque text that `reschedule` needs."""
 
     scope: Scope
     due_at: str
@@ -76,10 +73,7 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Return every item of the session, oldest first, also cleared and expired items that are not deleted yet.
-
-        optional: whether the caller can go on without the items; the call then fails fast if the store is slow.
-        """
+        """Return every item of the session, oldest first, ended ones too. optional: fail fast if the store is slow."""
 
     @abstractmethod
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
@@ -87,46 +81,24 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared, so that prompts omit them. Returns the ids of the items marked.
-
-        Items that were already cleared, or have expired at `at`, are left as they are.
-        """
+        """Mark the selected items as cleared, unless cleared or expired before. Returns the ids of the items marked."""
 
     @abstractmethod
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause or resume working items of the session; return how many changed. Prompts leave paused items out.
-
-        paused: True pauses the to-dos and the notes on them, but no other notes; False resumes every paused item. Items
-        that are cleared, or expired at `at`, do not change.
-        """
+        """Pause the to-dos and the notes on them, or resume all items of the session; return how many changed."""
 
     @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return at most `limit` namespaces with working items to copy to the memory store, or to delete as ended.
-
-        An item has ended if it is cleared or expired. Only namespaces are returned for which this work is due at the
-        time `at`; the longest overdue is first.
-        """
+        """Return namespaces with items that are due to be copied, or deleted as ended; the longest overdue first."""
 
     @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return ids of sessions with working items to copy to the memory store, or to delete as cleared or expired.
-
-        At most `limit` sessions of the namespace are returned, only those for which this work is due at the time `at`;
-        the longest overdue is first. The scope need not name a session.
-        """
+        """Return sessions of the namespace with items that are due to be copied or deleted, longest overdue first."""
 
     @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Record that `items` were copied to the memory store, and delete those of them cleared or expired at `at`.
-
-        An item that has changed since the caller read it is left as it is, so that it is copied again.
-        """
+        """Record that unchanged `items` were copied to the memory store; delete those cleared or expired at `at`."""
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when a namespace's working items must next be copied or deleted: the earliest such time of its sessions.
-
-        If no session has such a time, the namespace gets none. due: the namespace as `due_namespaces` returned it; if
-        its time was changed since, nothing is changed.
-        """
+        """Set when the namespace's items are due next, by its sessions, unless that was changed since `due`."""

@@ -1,7 +1,4 @@
-"""The payload fields that ranking needs, as columns: one array for each field, not one dictionary for each memory.
-
-A search returns thousands of candidates, and reading so many dictionaries in Python takes longer than the search.
-"""
+"""The payload fields that ranking needs: an array for each field, as reading thousands of dictionaries is slow."""
 
 from __future__ import annotations
 

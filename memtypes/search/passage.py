@@ -22,10 +22,7 @@ _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
 
 def bullet(text: str) -> str:
-    """`text` as one entry of a Markdown list. Lines after the first are indented, so that they can't look like entries.
-
-    Tags in it that could end the context's section of memories are made harmless.
-    """
+    """`text` as one indented entry of a Markdown list. Tags that could end the memories are made harmless."""
     lines = (_FENCE_TAG.sub(_OPENING, text) if "<" in text else text).splitlines() or [""]
     if len(lines) == 1:
         return f"- {lines[0].strip()}\n"

@@ -29,10 +29,7 @@ TokenStates: TypeAlias = NDArray[np.float16]
 """Hidden states of the first tokens of a text, from a middle layer of the encoder: shape (tokens, dimensions)."""
 
 TokenMaxima: TypeAlias = NDArray[np.float32]
-"""The best cosine, -1..1, of each query token with any token of a memory (MaxSim); shape (memories, query tokens).
-
-NaN in the row of a memory without token vectors.
-"""
+"""The best cosine of each query token with each memory, shape (memories, query tokens); NaN without token vectors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,10 +42,7 @@ def socket_in(directory: Path, name: str) -> Path:
 
 
 def replace_file(path: Path, content: bytes, mode: int | None = PRIVATE) -> None:
-    """Replace the file at `path` atomically: a reader sees the old or the new content, also after a power cut.
-
-    mode: permission bits of the new file; None for the process's default permissions (0o666 without the umask).
-    """
+    """Replace the file at `path` atomically, also in a power cut. mode: permission bits; None for the default."""
     scratch, flags = path.with_name(f"{path.name}.{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
         with os.fdopen(os.open(scratch, flags, 0o666 if mode is None else PRIVATE), "wb") as file:
@@ -89,10 +86,7 @@ def _sync(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Try to lock the file `path` without waiting. Yields True while this process has the lock, else False.
-
-    The owner's process id is written to the file. Raises Unavailable if the file can't be opened.
-    """
+    """Try to lock the file `path` and write this process's id to it. Yields whether it worked. Raises Unavailable."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as error:

@@ -201,10 +201,7 @@ class Renderer:
         return None
 
     def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
-        """Show the sentences of `passage` that share most words with `query`, in at most `allowed` tokens.
-
-        If no sentence fits, show the beginning of `passage`; return None if not even that fits.
-        """
+        """Show the sentences of `passage` that best match `query`, else its beginning; None if neither fits."""
         if not _BOUNDARY.search(passage.line):  # its only sentence is the whole text, which does not fit
             return self.cut(passage, rank, allowed)
         mark = f" [excerpt of {passage.id[:8]}]"
@@ -220,10 +217,7 @@ class Renderer:
         return ShownMemory(passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True)
 
     def block(self, name: str, shown: Sequence[ShownMemory], *, tasks_first: bool = False) -> RenderedBlock:
-        """Render `shown` as the block `name`: a part for each memory type, with events by time, others in given order.
-
-        tasks_first: show the part with the tasks before all others.
-        """
+        """Render the block `name`: events by time, others in given order. tasks_first: whether tasks come first."""
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
         for kind in sorted(TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE):
@@ -275,10 +269,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The sentences of `text` that share most words with `query`, in the order of the text; None if none fits.
-
-    fits: returns whether the sentences chosen so far, joined to a text, are short enough.
-    """
+    """The sentences that share most words with `query`, in text order, as long as the text `fits`; None if none."""
     sentences = split_sentences(text)
     weights = _weights(sentences, query)
     chosen: list[int] = []

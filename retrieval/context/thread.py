@@ -208,10 +208,7 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """Limit the tokens of each part to its share of `room` in a policy's `limits`.
-
-        Returns by part its maximum tokens and its minimum share of `room`. The newest turn's part always gets some.
-        """
+        """By part, the maximum tokens and minimum share of `room` in a policy's `limits`. The newest turn gets some."""
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
         shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}

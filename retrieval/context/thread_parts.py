@@ -45,10 +45,7 @@ class Piece:
 
 @dataclass(slots=True)
 class TurnsPart:
-    """The part of a thread's context that shows turns, newest first. Tokens of a turn are counted only when needed.
-
-    turns: for each, the position of its thread (0 for the oldest ancestor), the thread's id, and the turn.
-    """
+    """The part of a context with turns, newest first, each as (position of its thread, the thread's id, the turn)."""
 
     turns: Sequence[tuple[int, str, Turn]]
     tokenizer: Tokenizer
@@ -89,10 +86,7 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """The part that shows notes of a thread and its ancestors: either summaries, or the contexts given at their start.
-
-    notes: for each note, the position of its thread (0 for the oldest ancestor) and the text.
-    """
+    """The part with the summaries, or the contexts given at the start, each as (position of its thread, text)."""
 
     notes: Sequence[tuple[int, str]]
     tokenizer: Tokenizer

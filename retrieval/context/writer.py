@@ -1,7 +1,4 @@
-"""Writes a retrieval's context from ranked candidates: chooses hits, reads their texts, renders and counts tokens.
-
-The steps in order: `texts_to_count`, `fill`, `chosen_texts`, `answer`.
-"""
+"""Writes the context of ranked candidates, in the steps `texts_to_count`, `fill`, `chosen_texts` and `answer`."""
 
 from __future__ import annotations
 
@@ -85,11 +82,7 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read the hits whose tokens must be counted, by id.
-
-        The result is empty if the token counts stored with the memories are right for this format and tokenizer.
-        Otherwise only due tasks and the best hits, up to about twice the token budget, are read.
-        """
+        """Read the hits whose tokens must be counted: none if the stored counts are right, else the best ones."""
         if self._has_stored_counts():
             return {}
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
@@ -120,10 +113,7 @@ class ContextWriter:
         return {**texts, **await self._fetch(missing)}
 
     async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
-        """Map the id of each chosen hit whose text another chosen hit contains to the id of this other hit.
-
-        Only current memories with the same creation time are compared, such as a message and the facts taken from it.
-        """
+        """Map each chosen hit whose text is part of another current one of the same time to the id of that hit."""
         by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
         for entry in sorted(fills.long_term.chosen):
             passage = texts.get(self._ids[entry.rank - 1])
@@ -209,11 +199,7 @@ class ContextWriter:
         return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self.ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
-        """Describe the hits at `positions` as budget entries, with their token counts.
-
-        If the token counts stored with the memories are not right for this format and tokenizer, the tokens of the hits
-        in `texts` are counted, and other hits are left out.
-        """
+        """The hits at `positions` as budget entries, with stored token counts or else those counted in `texts`."""
         if self._has_stored_counts():
             return stored_entries(self.ranked.candidates, positions)
         rows = []
@@ -300,10 +286,7 @@ class ContextWriter:
 
 
 def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
-    """Yield (id, id of a memory that contains its text) for each such memory; of equal texts, one is kept.
-
-    A group may be large, so a text is compared only with the texts that contain its rarest word.
-    """
+    """Yield (id, id of a memory that contains its text). Only texts that have its rarest word are compared."""
     lines = [" ".join(passage.line.split()) for _, passage in group]
     shown: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for place in sorted(range(len(group)), key=lambda place: -len(lines[place])):

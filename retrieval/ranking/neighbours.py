@@ -44,10 +44,7 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of the turns just before and just after it; 0 if neither is a candidate.
-
-        values: one for each candidate, not negative.
-        """
+        """The larger of `values` (not negative) of the turns just before and after; 0 if there are none."""
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,10 +127,7 @@ def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[
 def _raised(
     least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], factor: float = 1.0
 ) -> NDArray[np.float64]:
-    """Raise each candidate's value in `least`, in place, to `factor` times its neighbour's value in `values` if larger.
-
-    sides: pairs with the neighbour before, and pairs with the neighbour after. Returns `least`.
-    """
+    """Raise `least` in place to `factor` times the neighbours' `values`. sides: pairs before, and pairs after."""
     for pairs in sides:
         if len(pairs.candidates):
             least[pairs.candidates] = np.maximum(least[pairs.candidates], factor * values[pairs.neighbours])

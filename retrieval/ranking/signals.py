@@ -122,10 +122,7 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """When the event in a query ("the move" in "after the move") happened: the UTC time of the best candidate.
-
-    candidates: found by a search for the event's words. None if no candidate matches well enough.
-    """
+    """When the event in a query ("the move" in "after the move") happened, in UTC; None if no candidate matches."""
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)
@@ -191,10 +188,7 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 
 
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
-    """Mask of the open tasks that are shown before other tasks: overdue, or due on the day of `as_of` (UTC).
-
-    asked: whether the query asks for tasks. If not, tasks overdue by more than LONG_OVERDUE do not come first.
-    """
+    """Mask of open tasks due by the day of `as_of` (UTC); unless `asked`, without those overdue by LONG_OVERDUE."""
     due = due_today(candidates, as_of)
     return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
 

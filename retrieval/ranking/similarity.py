@@ -104,10 +104,7 @@ def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[n
 
 
 def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of each query token; the weights add up to 1. cosines: shape (candidates, query tokens).
-
-    A token that few candidates match well weighs more than one that all candidates match alike.
-    """
+    """Weights of the query tokens, together 1: the fewer candidates match it well, the more. cosines: per candidate."""
     spread = np.maximum(cosines.max(axis=0) - cosines.mean(axis=0), 0.0) ** RARITY  # rounding may raise the mean
     total = float(spread.sum())
     if total <= 1e-9:

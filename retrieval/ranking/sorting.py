@@ -11,10 +11,7 @@ _PREFIX = 8
 
 
 def ascending(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Positions of `values` in ascending order; equal values stay in the order of their positions.
-
-    An unstable sort is three times as fast, so the stable sort runs only if there are equal values.
-    """
+    """Positions of `values` in ascending order, equal values by position; the slow stable sort runs only if needed."""
     order = np.argsort(values)
     ordered = values[order]
     return np.argsort(values, kind="stable") if (ordered[1:] == ordered[:-1]).any() else order

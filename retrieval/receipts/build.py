@@ -1,7 +1,4 @@
-"""Builds the body of a retrieval's receipt: plain JSON of bounded size.
-
-A receipt lists some two hundred of well over a thousand candidates. The others are never converted from numpy arrays.
-"""
+"""Builds the body of a retrieval's receipt: plain JSON with only the best two hundred candidates."""
 
 from __future__ import annotations
 
@@ -119,10 +116,7 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """Describe how the budget `part` was filled, as the members of `FillTerms`, so that a check can fill it again.
-
-    listed: for each hit, in order of rank, whether the receipt lists it.
-    """
+    """The `FillTerms` of a budget, by which a check can fill it again. listed: by rank, whether a hit is listed."""
     plan, overheads, entries = part.plan, part.overheads, part.entries
     is_listed = listed[entries.ranks - 1]
     in_window = entries.take(np.flatnonzero(is_listed[: part.window]))

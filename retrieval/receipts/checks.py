@@ -1,8 +1,4 @@
-"""Verifies a receipt, stored or in a file, by computing its values again from what it recorded.
-
-Each check is a function from a receipt to the faults that it found, as messages; a check without faults has passed.
-Verification needs neither store nor network.
-"""
+"""Verifies a receipt without a store, by computing its values again. Each check yields the faults that it found."""
 
 from __future__ import annotations
 
@@ -65,10 +61,7 @@ class ReceiptContents:
 
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """Verify the receipt `raw`: its hash, scores and budgets, and the texts and the previous receipt in `contents`.
-
-    count: counts the tokens of an entry; None if the tokenizer is not available, which skips this check.
-    """
+    """Verify the receipt `raw` against its `contents`. count: counts an entry's tokens; None skips this check."""
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:

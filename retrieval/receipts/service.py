@@ -196,10 +196,7 @@ def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
 def _differences(
     then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (name, earlier value, later value) of each field, such as "score", in which a replay differs.
-
-    A candidate that only one receipt lists counts as different if it was in a context or its memory was removed.
-    """
+    """Yield (name, before, after) of each field that differs. A candidate of one receipt counts if shown or removed."""
     included = CandidateOutcome.INCLUDED
     if then is None or now is None:
         if removed or included in (then and then.outcome, now and now.outcome):

@@ -169,10 +169,7 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the planned changes, and return whether to make them; False for a dry run.
-
-    In a terminal, the user decides, unless `yes` is set or no file would change.
-    """
+    """Print the changes; return whether to make them. In a terminal the user decides; a dry run makes none."""
     for change in changes:
         print(f"{change.kind:>9}  {change.path}")
     if dry_run:

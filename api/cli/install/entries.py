@@ -106,10 +106,7 @@ class JsonEntries:
         return document.text
 
     def _ours(self, document: JsonText) -> Iterator[Steps]:
-        """Yield the paths of the array elements that this program added.
-
-        In a group of hooks that also has hooks of other programs, the path ends at this program's hook.
-        """
+        """Yield the paths of the elements of this program: of its hook only, if others' hooks are in the same group."""
         for name, mark in self.marks.items():
             below = document.get((name,))
             arrays: dict[Steps, Any] = {(name,): below}
@@ -122,20 +119,14 @@ class JsonEntries:
 
 
 def _within(group: Any, mark: str) -> Steps:
-    """The path, inside a group of hooks, of the first hook that contains `mark`.
-
-    Empty if all hooks of the group contain it, because the whole group is then this program's.
-    """
+    """The path of the first hook with `mark` in a group of hooks; empty if all hooks have it."""
     handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
     ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
     return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
 
 
 def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
-    """Remove the object or array at `path` if it is empty and an installation created it; then its parent, likewise.
-
-    prior: tells what the installation created; None to remove every empty object or array.
-    """
+    """Remove `path` and then its parents, if empty and created by an installation (`prior`; None: by anyone)."""
     while path and document.get(path) in ({}, []) and (prior is None or tuple(path) in prior.created):
         document.remove(path)
         path = path[:-1]
@@ -158,10 +149,7 @@ class TomlTable:
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the table added at its end. An existing table of the same name is removed.
-
-        Raises MalformedSettings if the existing table has a form that cannot be removed, such as an inline table.
-        """
+        """`text` with the table at its end instead of an existing one. Raises MalformedSettings if it is inline."""
         document = EditedText(text)
         self._cut(document)
         newline = "\r\n" if "\r\n" in text else "\n"
@@ -177,10 +165,7 @@ class TomlTable:
         return self._table(_toml(text)) is not None
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without the table. If `prior` has an earlier table of the same name, it is put back.
-
-        Raises MalformedSettings if the table has a form that cannot be removed, such as an inline table.
-        """
+        """`text` without the table, or with the earlier one of `prior`. Raises MalformedSettings if it is inline."""
         if self._table(_toml(text)) is None or (prior is not None and not prior.members):
             return text
         document = EditedText(text)
@@ -210,10 +195,7 @@ class TomlTable:
             del lines[first:last]
 
     def _check(self, before: str, after: str, table: Any) -> None:
-        """Raise MalformedSettings unless the edit from the text `before` to the text `after` changed only this table.
-
-        table: content that this table must have in `after`; None if `after` must not have it.
-        """
+        """Raise MalformedSettings unless the edit changed only this table, to the content `table` (None: removed)."""
         try:
             same = self._others(_toml(before)) == self._others(_toml(after)) and self._table(_toml(after)) == table
         except MalformedSettings:

@@ -30,11 +30,7 @@ class MalformedSettings(RemembrancerError):
 
 @dataclass(frozen=True, slots=True)
 class JsonChild:
-    """Where an object's member or an array's element is in a JSON text.
-
-    key: name of the member or index of the element. start: position of its first character. value: position at which
-    its value begins. end: position after its value.
-    """
+    """Where a member or element is in a JSON text: where it begins, where its value begins, and where it ends."""
 
     key: str | int
     start: int
@@ -95,10 +91,7 @@ def undone(text: str, splices: Sequence[Splice]) -> str:
 
 
 class JsonText(EditedText):
-    """A JSON object as text, which may have comments. A path (keys and indices, outermost first) names a place in it.
-
-    Raises MalformedSettings for a text that is no JSON object.
-    """
+    """A JSON object as text, perhaps with comments. A path is a sequence of keys and indices into it."""
 
     def __init__(self, text: str) -> None:
         parse_json(text)
@@ -193,10 +186,7 @@ class JsonText(EditedText):
                 at = _space(plain, at + 1)
 
     def _add(self, position: int, depth: int, prefix: str, value: Any) -> None:
-        """Add a child to the end of the object or array at `position`, in the layout of its other children.
-
-        depth: nesting depth of the object or array. prefix: the key and colon of a member; empty for an element.
-        """
+        """Add a child at the end of the object or array at `position` in nesting `depth`. prefix: a member's key."""
         children = list(self._children(position))
         if not children:
             unit, newline = self._layout()

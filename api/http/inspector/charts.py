@@ -52,10 +52,7 @@ def stacked(parts: Iterable[Part], total: float) -> list[Segment]:
 
 
 def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segment]]:
-    """The segments of each stack from the bottom up, scaled so that the highest stack has `height`.
-
-    The stacks are upright bars: `x` of a segment is the height at which it begins, and `width` is its height.
-    """
+    """The segments of each stack, bottom up; `x` and `width` are start and height. The highest stack has `height`."""
     highest = max((sum(part.value for part in stack) for stack in stacks), default=0.0)
     scaled = [stacked(stack, highest) for stack in stacks]
     return [

@@ -25,10 +25,7 @@ MAX_LOGINS_OF_KEY = 50
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent a request to the inspector. token: CSRF token that the visitor's forms must contain.
-
-    logged_in: False if the service has no API keys, so that nobody needs to log in.
-    """
+    """Who sent a request to the inspector. token: CSRF token of its forms. logged_in: False without API keys."""
 
     caller: Caller
     token: str

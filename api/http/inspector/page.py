@@ -1,7 +1,4 @@
-"""Renders the pages of the inspector, with which users look at memories in a browser.
-
-It has the Jinja templates (with autoescape), the security headers of every page, redirects and error pages.
-"""
+"""Renders the pages of the inspector: templates, security headers, redirects and error pages."""
 
 from __future__ import annotations
 

@@ -98,10 +98,7 @@ def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:
 
 
 async def check_form(request: Request[Any, Any, Any]) -> None:
-    """Raise Forbidden for a form that a page of another site sent, or that lacks the visitor's CSRF token.
-
-    The inspector calls this before every handler. Requests with GET or HEAD, and the login form, need no token.
-    """
+    """Raise Forbidden for a form of another site or without the CSRF token. GET, HEAD and the login form need none."""
     if request.method in (HttpMethod.GET, HttpMethod.HEAD):
         return
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")

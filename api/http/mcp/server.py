@@ -83,11 +83,7 @@ class McpProtocol:
         return types.ListToolsResult(tools=[self._definitions[tool.name] for tool in offered])
 
     async def call_tool(self, context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        """The text that the called tool answers.
-
-        If the call fails, the error becomes a text that is marked as an error, so that the model can read it. Only an
-        unknown tool raises MCPError.
-        """
+        """The text that the tool answers, or the text of its error. Raises MCPError for an unknown tool."""
         if params.name not in self._entries:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
         self._services.metrics.mcp_calls.labels(params.name).inc()
@@ -161,10 +157,7 @@ def _connection(context: _Context) -> McpConnection:
 
 
 def error_text(error: Exception, name: str) -> str:
-    """The text of `error` for a model, with secrets redacted: what the HTTP API would answer, as plain lines.
-
-    name: the tool, prompt or resource that failed. Server errors (status 500 or more) are logged under this name.
-    """
+    """The text of `error` for a model, as the HTTP API would answer it. name: for the log of server errors."""
     problem = problem_of(error, name)
     if problem.status >= 500:
         log_fault(_log, f"mcp {name}", error)

@@ -1,7 +1,4 @@
-"""The functions behind the MCP tools. Each does what the HTTP call of the same purpose does, and answers with text.
-
-Tenant, namespace, agent and role come from the connection, never from a tool's arguments.
-"""
+"""The functions behind the MCP tools, which answer with text. The scope comes from the connection, not the model."""
 
 from __future__ import annotations
 
@@ -50,10 +47,7 @@ SOURCE = "mcp"
 
 @dataclass(frozen=True, slots=True)
 class McpConnection:
-    """The caller, namespace and agent of an MCP call, read from the API key, path and headers of the HTTP call.
-
-    agent_id: the agent that the client names, if any. preset: which tools the connection offers.
-    """
+    """The caller, namespace, agent (if the client names one) and tools of an MCP call, from its key and headers."""
 
     caller: Caller
     namespace: str
@@ -81,10 +75,7 @@ class McpConnection:
 
 
 async def recall(services: Services, connection: McpConnection, arguments: RecallArguments) -> str:
-    """Recall memories that help with a query, as text. Its last line has the id of the receipt, a record of the recall.
-
-    The text with this line fits the requested budget, counted by the tokenizer cl100k_base. Working memory is left out.
-    """
+    """Recall memories as text that ends with the receipt's id. All of it fits the budget by cl100k_base."""
     count = services.tokenizers[DEFAULT_TOKENIZER].count
     fields = {
         **_ranked(connection, arguments),
@@ -109,10 +100,7 @@ def _ranked(connection: McpConnection, arguments: RecallArguments | SearchArgume
 
 
 async def remember(services: Services, connection: McpConnection, arguments: RememberArguments) -> str:
-    """Write a memory and return, as text, how it was stored.
-
-    Raises InvalidInput or InvalidRequest if the memory is invalid, and InvalidRequest if it was rejected.
-    """
+    """Write a memory and return how it was stored. Raises InvalidInput, or InvalidRequest if it was rejected."""
     kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
     if arguments.due and kind != MemoryType.PROSPECTIVE:
         raise InvalidRequest("only a to-do, of type prospective, can be due", path="due")
@@ -167,10 +155,7 @@ async def forget(services: Services, connection: McpConnection, arguments: Forge
 
 
 async def why(services: Services, connection: McpConnection, arguments: WhyArguments) -> str:
-    """Explain a recall (by its receipt), a memory, or what became of a memory in a recall, as text.
-
-    Raises NotFound for an unknown id, and InvalidRequest if the arguments name neither a receipt nor a memory.
-    """
+    """Explain a recall, a memory, or both. Raises NotFound, or InvalidRequest if the arguments name neither."""
     if arguments.receipt_id is not None:
         receipt = Receipt.model_validate_json(await receipt_json(services, connection, arguments.receipt_id))
         if arguments.id is not None:

@@ -79,10 +79,7 @@ class GraphWriter:
         return self.node("Add", [product, self.constant(f"{name}_b", bias)], name)
 
     def entry(self, source: str, name: str) -> tuple[str, ...]:
-        """Prepare the tensor `source` as input of `linear`; return the names of the tensors to pass as its `sources`.
-
-        They are the unchanged tensor or, in an int8 graph, the tensor quantised to uint8, its scale and its zero point.
-        """
+        """The tensors to pass to `linear` for `source`: itself or, if int8, quantised with scale and zero point."""
         if not self.int8:
             return (source,)
         names = (f"{name}_uint8", f"{name}_scale", f"{name}_zero")
@@ -124,10 +121,7 @@ def _width(weights: Weights) -> int:
 
 
 def _embeddings(writer: GraphWriter) -> str:
-    """Add the model's first step: the sum of word, position and token type vectors, normalised.
-
-    The token type is always 0, so its vector is added to the position vectors in advance.
-    """
+    """Add the first step: the sum of word, position and token type vectors (the type is always 0), normalised."""
     word = writer.weights["embeddings.word_embeddings.weight"]
     kind = writer.weights["embeddings.token_type_embeddings.weight"][0]
     positions = writer.constant("positions", writer.weights["embeddings.position_embeddings.weight"] + kind)

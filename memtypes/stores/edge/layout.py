@@ -40,10 +40,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Layout:
-    """Paths of the files in a store's directory. Reads and writes store.json (embedder, current shards).
-
-    Reads engine.json, which names the process that serves the store and its socket.
-    """
+    """Paths in a store's directory. Reads and writes store.json, and reads engine.json, which names the engine."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -1,7 +1,4 @@
-"""Conditions: filters in Qdrant's JSON form, which the server and the embedded engine both understand.
-
-Pure functions without a vendor library. This is the only place where a scope becomes a condition.
-"""
+"""Conditions: filters in Qdrant's JSON form, for both engines. Only here a scope becomes a condition."""
 
 from __future__ import annotations
 
@@ -54,10 +51,7 @@ def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
-    """Split a condition made by `within` into (tenant, namespace) and the list of its other parts.
-
-    For any other condition: None, and a list with the whole condition.
-    """
+    """Split a condition made by `within` into (tenant, namespace) and the rest; any other into None and itself."""
     match where:
         case {
             "must": [
@@ -165,10 +159,7 @@ def _has_any_id(ids: Iterable[Any]) -> Condition:
 
 
 def _equal(key: str, value: Any, *, whole: bool) -> Condition:
-    """The condition that the field `key` equals `value`. Integers are compared exactly, and 1 equals 1.0.
-
-    whole: True for a field of whole numbers.
-    """
+    """The condition that `key` equals `value`: integers exactly, and 1 equals 1.0. whole: for a field of integers."""
     if key == "id":
         return _has_any_id([value])
     if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):

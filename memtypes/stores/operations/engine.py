@@ -72,11 +72,7 @@ class ScrollOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scroll:
-    """A request for the first `limit` memories that meet a condition.
-
-    fields: the top-level payload fields to read; None for all. start_id: with order BY_ID, the first id to return,
-    inclusive; None to begin at the lowest id.
-    """
+    """A request for the first `limit` memories that meet a condition. fields: None for all. start_id: inclusive."""
 
     where: Condition
     limit: int

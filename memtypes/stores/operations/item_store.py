@@ -23,11 +23,7 @@ _EXPORTED = 100
 
 
 class EngineItems(ItemStore):
-    """Stores keyed items (JSON values under a path and a key) in the vector engine of a memory store.
-
-    window: how many items a search with a filter reads first; each further read has twice as many. most_bytes: maximum
-    size in bytes of all values in the answer to a search.
-    """
+    """Stores keyed items in a store's engine. window: how many a filtered search reads first. most_bytes: of one."""
 
     def __init__(self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES) -> None:
         self._store = store
@@ -92,10 +88,7 @@ class EngineItems(ItemStore):
         return total
 
     async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items that a search finds. For a filter, reads ever larger pages until enough items meet the filter.
-
-        Raises InvalidRequest if the values of the items are too large for one answer.
-        """
+        """The items that a search finds, read in ever larger pages. Raises InvalidRequest if they are too large."""
         hits, size, where = list[Item](), 0, _conditions(search)
         skipped, start, window = (search.offset, 0, self._window) if search.filter else (0, search.offset, search.limit)
         while len(hits) < search.limit:

@@ -1,7 +1,4 @@
-"""The `MemoryStore` port implemented by requests to an engine: the common part of the embedded and the Qdrant store.
-
-Checks the caller's arguments, converts them to requests, and converts the engine's answers to memories and results.
-"""
+"""The `MemoryStore` port by requests to an engine, embedded or Qdrant: checks arguments and converts answers."""
 
 from __future__ import annotations
 

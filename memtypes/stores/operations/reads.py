@@ -137,10 +137,7 @@ async def list_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> list[Position]:
-    """Positions of the first `limit` memories that meet `where`, newest first.
-
-    after: created_at and id of a memory; return only memories that follow it in this order.
-    """
+    """Positions of the first `limit` memories that meet `where`, newest first, that follow `after` (created_at, id)."""
     tied: list[Position] = []
     older = where
     if after is not None:

@@ -1,7 +1,4 @@
-"""Requests that write memories of a namespace.
-
-`within` adds the namespace to the condition of each write, so no write changes memories of another namespace.
-"""
+"""Requests that write memories. `within` adds the namespace to the condition of each write."""
 
 from __future__ import annotations
 

@@ -50,10 +50,7 @@ async def _concurrently(
 
 
 class QdrantEngine(EngineOperations):
-    """The engine operations on the collections of a Qdrant server.
-
-    aliases: the name of each collection on the server. local: whether `client` is in local mode, without a server.
-    """
+    """The engine operations on a Qdrant server. aliases: names of the collections. local: without a server."""
 
     def __init__(self, client: AsyncQdrantClient, aliases: Mapping[Collection, str], *, local: bool) -> None:
         self._client = client

@@ -50,11 +50,7 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class QdrantSettings:
-    """Settings of a store on a Qdrant server: the server, the embedder, and the parameters of collections.
-
-    fingerprint, dimensions: of the embedder. timeout_s: seconds for one call. shards, replicas, write_consistency,
-    quantization: apply to new collections only.
-    """
+    """Settings of a store on a Qdrant server. The last four apply to new collections only."""
 
     url: str
     fingerprint: str
@@ -112,10 +108,7 @@ class QdrantStore(MessageStore):
             return await request.run(self._engine)
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
-        """Create a collection if it is missing, and check its embedder. collection: its name; None for a new one.
-
-        The alias of a new collection is created last, when the collection is complete.
-        """
+        """Create a missing collection, its alias last, and check its embedder. collection: None for a new one."""
         wanted = collection or f"{self.aliases[kind]}_{VERSION}"
         if not await self._client.collection_exists(wanted):
             try:
@@ -167,10 +160,7 @@ def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
 
 
 def vectors_config(settings: QdrantSettings, kind: Collection) -> dict[str, models.VectorParams]:
-    """Qdrant's parameters of a collection's dense vectors (one per memory, several per keyed item) and token vectors.
-
-    Token vectors have no HNSW graph, as they are used only for reranking.
-    """
+    """Parameters of a collection's dense vectors, and of its token vectors, which only rerank and need no graph."""
     int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     quantization = models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
     nearest = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)

@@ -40,10 +40,7 @@ def to_filter(where: Condition) -> models.Filter:
 
 
 def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.QueryRequest:
-    """Convert a VectorQuery to the Qdrant client's query, whose hits have no payloads.
-
-    local: whether it is for the client's local mode. texts: whether a point has a dense vector for each of its texts.
-    """
+    """Convert a query for the client. local: for its local mode. texts: a point has a dense vector for each text."""
     if isinstance(query.vector, SparseVector):
         params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
         request = models.QueryRequest(query=_sparse(query.vector), using=SPARSE, params=params)

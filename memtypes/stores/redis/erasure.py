@@ -23,19 +23,13 @@ _BATCH = 500
 
 
 class LiveState(Erasable):
-    """Erases a namespace's live state, such as threads, workflows and working items: all keys with its prefix.
-
-    A single memory is erased from each session's working items, and from the set of memories shown to the session.
-    """
+    """Erases a namespace's keys, or one memory from the working items and shown memories of all sessions."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all Redis keys of the namespace or, with a `memory_id`, only this memory from all sessions.
-
-        Returns how many keys, or entries for the memory, were removed.
-        """
+        """Remove all Redis keys of the namespace, or only the memory. Returns how many keys or entries were removed."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = [key async for key in self._live.keys_of(scope)]
@@ -73,10 +67,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Have Redis rewrite the append-only file. Returns how many occurrences of the erased id or prefix are gone.
-
-        Raises Unavailable if the rewrite can't be started or takes longer than REWRITE_S.
-        """
+        """Rewrite the append-only file; return how many occurrences are gone. Raises Unavailable after REWRITE_S."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()

@@ -1,7 +1,4 @@
-"""Names of Redis keys: all keys of a namespace have one prefix, which also puts them in one cluster slot.
-
-Every part of a key is percent-encoded, so different scopes, kinds or ids never share a key.
-"""
+"""Names of Redis keys, percent-encoded. All keys of a namespace have one prefix and are in one cluster slot."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Locks in Redis or Valkey: the owner's token with a TTL, a first-come queue of waiters, and a fencing number.
-
-The fencing number of a lock grows whenever the lock is acquired.
-"""
+"""Locks in Redis or Valkey: a token with a TTL, a first-come queue of waiters, and a number that grows."""
 
 from __future__ import annotations
 

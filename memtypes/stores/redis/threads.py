@@ -228,10 +228,7 @@ class RedisThreads(ThreadStore):
     async def _run(
         self, script: Script, thread_id: str, keys: Sequence[str], args: Sequence[Argument], *, idempotent: bool = False
     ) -> list[Any]:
-        """Run a Lua script that reads or changes a thread, and return its answer. keys, args: of the script.
-
-        Raises NotFound if the thread does not exist, VersionConflict if it has another version than the caller expects.
-        """
+        """Run a script on a thread and return its answer. Raises NotFound, or VersionConflict for another version."""
         answer: list[Any] = await self._live.script(script, keys, args, idempotent=idempotent)
         if answer[0] == "missing":
             raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")

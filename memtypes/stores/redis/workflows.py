@@ -60,11 +60,7 @@ _CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds for which a workflow is stored after its last event.
-
-    ended_log: time to live of the event log once the workflow has ended. workflow: time to live of all other data, and
-    of the event log of a running workflow.
-    """
+    """Seconds for which a workflow is stored after its last event. ended_log: for the log of an ended workflow."""
 
     workflow: int = 24 * 3_600
     ended_log: int = 24 * 3_600
@@ -255,10 +251,7 @@ def _id_of(member: str) -> str:
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """Summary of the workflow with the index entry `member`. fields: its stored fields, in the order of _SUMMARY.
-
-    None if the workflow has expired, or if a newer workflow has the same id.
-    """
+    """Summary of a workflow by its fields (_SUMMARY). None if it has expired, or if a newer one has the same id."""
     place, parent, status, version, on_end, created, updated = fields
     if place != member or not (status and version and on_end and created and updated):
         return None

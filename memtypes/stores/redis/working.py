@@ -130,10 +130,7 @@ def _member(scope: Scope) -> str:
 
 
 def _record(item: LiveItem) -> str:
-    """The item as the JSON text stored in Redis (format: working_common.lua).
-
-    A reader keeps the text as the item's `revision`. `mark_synced` skips the item if the stored text has changed since.
-    """
+    """The item as JSON (format: working_common.lua). Its text is the `revision` that `mark_synced` compares."""
     memory = item.memory
     return json.dumps(
         {

@@ -48,10 +48,7 @@ class EditForm(MemoryAddress):
     steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
 
     def changes(self, memory: Memory) -> dict[str, Any]:
-        """The fields of `memory` that the user has edited in the form, with their new values.
-
-        Unedited tags are left out: the form joins tags with commas, so a tag that has a comma would be split.
-        """
+        """The edited fields with their new values. Unedited tags are left out: a comma in them would split them."""
         shown: dict[str, Any] = {
             "content": memory.content.replace("\r\n", "\n"),
             "importance": memory.importance,
@@ -150,10 +147,7 @@ async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 async def _links(services: Services, scope: Scope, memory: Memory) -> list[ShownLink]:
-    """The links (such as contradictions) between `memory` and other memories.
-
-    The first are at most MAX_LINKED links from `memory`; then come links to it from at most MAX_LINKED other memories.
-    """
+    """At most MAX_LINKED links (such as contradictions) from `memory`, then links to it from as many other memories."""
     forth = memory.links[:MAX_LINKED]
     others = await services.store.get(scope, [link.to for link in forth])
     listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
@@ -165,10 +159,7 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[Shown
 
 
 async def _conversation(services: Services, scope: Scope, memory: Memory) -> list[Memory]:
-    """The memory and its neighbours in time in its session, oldest first.
-
-    Empty for an item of working memory, and for a memory without a session.
-    """
+    """The memory and its neighbours in its session, oldest first; empty for working memory and without a session."""
     if memory.session_id is None or memory.type is MemoryType.WORKING:
         return []
     session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at

@@ -1,7 +1,4 @@
-"""The inspector's first page: a list of namespaces, or the size, the newest memories and the charts of one namespace.
-
-The charts show growth, the ages of memories, and when the newest memories were used. They are loaded after the page.
-"""
+"""The inspector's first page: a list of namespaces, or one namespace's size, newest memories and charts."""
 
 from __future__ import annotations
 
@@ -54,10 +51,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AgeRow:
-    """The ages of the memories of one type. counts: number of memories in each age range, youngest range first.
-
-    bar: segments that show these numbers. tokens: tokens of all memories of the type.
-    """
+    """The ages of a type's memories. counts: by age range, youngest first. bar: their segments. tokens: of all."""
 
     type: MemoryType
     counts: list[int]
@@ -125,11 +119,7 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """(unit, days, number): name and length of the period that a column of the growth chart covers, and column count.
-
-    All three come from UNITS, chosen by the age of the oldest memory. ages: numbers of memories by type for each age
-    range, youngest first.
-    """
+    """(unit, days, number) from UNITS for the oldest memory. ages: counts by type in each range, youngest first."""
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
     oldest = 36_500 if totals[-1] else oldest

@@ -31,10 +31,7 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """Parameters of a session's page.
-
-    cursor: where the list of its memories begins. before: show only receipts older than the receipt with this id.
-    """
+    """Parameters of a session's page. cursor: start of its memories. before: show receipts older than this one."""
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None

@@ -182,11 +182,7 @@ class EdgeEngine(EngineOperations):
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
     def copy_shard(self, kind: Collection, path: Path) -> Iterator[None]:
-        """Copy the shard of a collection to the directory `path`. Yields after each batch of points.
-
-        Writes made meanwhile go to both shards. When the iterator ends, `use_copy` puts the copy into use. Raises
-        Unavailable if a write failed in the copy.
-        """
+        """Copy a shard to `path`, with the writes made meanwhile; yields after each batch. Raises Unavailable."""
         self._drop_copy(kind)
         engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
         yield from create_indexes(engine, indexes_of(kind))

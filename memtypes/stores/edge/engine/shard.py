@@ -88,10 +88,7 @@ class Shard:
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the shard and to the index files in its directory. Returns the slots of the changed points.
-
-        A slot is a point's row number in these files. Returns None if the change sets or drops fields by a filter.
-        """
+        """Apply a change to the shard and its index files; return the changed points' slots, None if unknown."""
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:
@@ -165,11 +162,7 @@ class Shard:
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the slot file (the memory id of each point number) agree with the engine's points after a power cut.
-
-        Checks only the points after the last slot in the file, and doubtful slots: those without an id, and those that
-        have the same id as another slot.
-        """
+        """Make the slot file agree with the engine after a power cut, in doubtful slots and after the last one."""
         doubtful = self.slots.doubtful()
         payloads = self.reader.payloads(doubtful, (_ID,))
         last = len(self.slots) - 1

@@ -60,10 +60,7 @@ def engine_call(
 
 
 def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, texts: bool = False) -> edge.EdgeShard:
-    """The engine's shard in the directory `path`, created if missing, with indexes on the fields of `indexes`.
-
-    texts: True if a point has several dense vectors, one for each of its texts, and is scored by the nearest of them.
-    """
+    """The engine's shard in `path`, created if missing, with `indexes`. texts: a point has a dense vector per text."""
     several = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if texts else None
     dense = edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, multivector_config=several, hnsw_config=_NO_GRAPH)
     config = edge.EdgeConfig(
@@ -152,11 +149,7 @@ class Translator:
 
 
 def to_point(point: Point, slot: int) -> edge.Point:
-    """The engine's point for a memory or item. Token vectors are left out, as they are in a file beside the shard.
-
-    A memory without terms gets no sparse vector, so that it does not count for IDF. An item without texts gets no dense
-    vector.
-    """
+    """The engine's point, without token vectors, and without those of a memory or item that has no terms or texts."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)

@@ -41,10 +41,7 @@ class ConnectionLostError(Exception):
 
 
 class Connection:
-    """A connection to the engine process. Requests on it are numbered, and a reply has its request's number.
-
-    lost: True once the connection has broken; no more requests can then be sent on it.
-    """
+    """A connection to the engine process. Requests are numbered. lost: it has broken, so no more can be sent."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.lost = False
@@ -59,11 +56,7 @@ class Connection:
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request and return its answer.
-
-        Raises the error that the engine reports, Unavailable if there is no answer within `timeout_s` seconds, and
-        ConnectionLostError if the connection breaks first.
-        """
+        """The answer to a request. Raises the engine's error, Unavailable after `timeout_s`, or ConnectionLostError."""
         if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)
@@ -128,10 +121,7 @@ class EdgeStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: EdgeSettings) -> EdgeStore:
-        """Open the store in `settings.directory`, created if missing, and connect to its engine process.
-
-        Raises EmbedderMismatch, StoreInUse or Unavailable; in that case memories are unchanged.
-        """
+        """Open the store, created if missing, and connect. Raises EmbedderMismatch, StoreInUse or Unavailable."""
         store = cls(settings, await asyncio.to_thread(Layout.create, settings.directory))
         await store._connected()
         return store

@@ -108,10 +108,7 @@ def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
 
 
 def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
-    """Spawn the engine process in its own session, so Ctrl-C in this terminal does not end it. Returns its process id.
-
-    The process outlives this program. So `subprocess.Popen` is not used, which would warn about a running child.
-    """
+    """Spawn the engine in its own session; return its process id. `Popen` would warn, as it outlives this program."""
     root = str(Path(memtypes.__file__).resolve().parent.parent)
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-P", "-m", _SERVER, str(layout.directory), "--linger", str(settings.linger_s)]

@@ -1,7 +1,4 @@
-"""Messages between a client and the engine process. A message is its length in four bytes, then MessagePack.
-
-Vectors are sent as raw bytes, so encoding costs little more than a copy. Uses neither sockets nor the engine.
-"""
+"""Messages between a client and the engine process: the length in four bytes, then MessagePack, arrays as raw bytes."""
 
 from __future__ import annotations
 
@@ -26,10 +23,7 @@ class Hello(Request[None], frozen=True, kw_only=True, tag=True):
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Asks to rewrite, in the background, the shards that contain bytes deleted until `removed_by` (a time in ns).
-
-    The answer is the number of shards still to be rewritten. Send the request again to follow the progress.
-    """
+    """Asks to rewrite, later, the shards with bytes deleted until `removed_by` (ns). Returns how many are left."""
 
     removed_by: int
 

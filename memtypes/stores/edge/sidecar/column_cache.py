@@ -119,10 +119,7 @@ class ColumnCache:
         self._types[kind].known[slots] = True
 
     def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Update the cached fields of memories after a change, or drop them if the change does not give their values.
-
-        slots: the changed memories' slots (point numbers). If None (unknown), all memories of the type are dropped.
-        """
+        """Update the cached fields of the changed `slots` (None: of all), or drop them if the change has no values."""
         if isinstance(change, PutPoints) and slots is not None:
             self.learn(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
         elif isinstance(change, SetFields) and slots is not None and _names_all(change.where):

@@ -82,11 +82,7 @@ class ServerAwayError(Exception):
 async def with_deadline(
     call: Coroutine[Any, Any, T], timeout_s: float, is_away: Callable[[], Awaitable[bool]] | None = None
 ) -> T:
-    """Return the result of `call`. After `timeout_s` seconds, cancels it and raises TimeoutError.
-
-    is_away: called if there is no result after SILENCE_S. If it returns True, cancels `call` and raises
-    ServerAwayError.
-    """
+    """The result of `call`. Raises TimeoutError or, if `is_away` is true after SILENCE_S, ServerAwayError."""
     task = asyncio.ensure_future(call)
     # Its exception counts as retrieved even if the caller is cancelled first; otherwise asyncio would log it.
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -118,10 +114,7 @@ async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
 
 
 class HealthProbe:
-    """Pings a server that did not answer a call, in the background, so that no request waits to find out if it is back.
-
-    ping: returns when the server answers; raises Unavailable if it does not.
-    """
+    """Pings a silent server in the background until it answers, so that no request waits to find out."""
 
     def __init__(self, ping: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:
         self._ping = ping
@@ -144,10 +137,7 @@ class HealthProbe:
         return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
 
     def suspect(self, timeout_s: float) -> None:
-        """Start to ping the server in the background, as a call got no answer for `timeout_s` seconds.
-
-        Does nothing if another call was answered within those seconds, or if the server is being pinged already.
-        """
+        """Start to ping the server in the background, unless it answered a call in the last `timeout_s` seconds."""
         if self.healthy and self._clock() - self._last_success >= timeout_s * _TOLERANCE:
             self._silent_since = self._clock() - timeout_s
             self._probing = asyncio.create_task(self._ping_until_answered(), name="health probe of the live store")
@@ -169,10 +159,7 @@ class HealthProbe:
 
 
 class Bulkhead:
-    """Limits the calls of one workload (kind of call) to one Redis node, and refuses calls while the node is down.
-
-    probe: checks in the background whether the node answers; all bulkheads of the node share it.
-    """
+    """Limits the calls of one workload to one Redis node, and refuses them while `probe` finds it down."""
 
     def __init__(self, workload: Workload, clock: Callable[[], float], probe: HealthProbe) -> None:
         self._workload = workload

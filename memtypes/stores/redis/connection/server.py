@@ -67,10 +67,7 @@ def find_server() -> Path:
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The embedded Redis or Valkey server of one directory. Use it in one event loop, in the main thread.
-
-    On Linux the server process ends with the thread that starts it.
-    """
+    """The embedded server of a directory, for one event loop in the main thread. On Linux it ends with that thread."""
 
     directory: Path
     socket: Path

@@ -79,10 +79,7 @@ async def disconnect(redis: Connection) -> None:
 
 
 async def discover_nodes(redis: Redis) -> None:
-    """Discover the nodes of a cluster unless they are known. Does nothing for a single server.
-
-    If the caller is cancelled, the discovery continues: cancelling it would close the connections to all nodes.
-    """
+    """Discover a cluster's nodes unless known. Goes on if cancelled: stopping would close the connections to all."""
     if isinstance(redis, RedisCluster):
         discovery = asyncio.ensure_future(redis.initialize())
         discovery.add_done_callback(lambda done: done.cancelled() or done.exception())  # every caller may be gone
