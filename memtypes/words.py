@@ -262,7 +262,9 @@ def phrase_kinds() -> Sequence[str]:
 @cache
 def languages() -> Mapping[str, Language]:
     """Each language of the lexicon by its code, English first."""
-    return {name: _language(name, rows) for name, rows in lexicon().items() if name not in ("places", "zones")}
+    return {
+        name: _language(name, rows) for name, rows in lexicon().items() if name not in ("statements", "places", "zones")
+    }
 
 
 def _language(name: str, rows: Mapping[str, Any]) -> Language:

@@ -11,7 +11,7 @@ arrives late takes its place in time between the stored facts, so it may have en
 the whole namespace sees replace or contest each other.
 
 A new fact is stored with links to the facts that it replaces, and these are ended afterwards. If the process dies in
-between, the next write of the same fact completes the work (`possibly_replaced`).
+between, the next write of the same fact completes the work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ingest.identity.evidence import Statement
 from ingest.identity.judgement import Relation, Verdict, update_model
 from ingest.identity.neighbours import Neighbour
 from ingest.identity.states import States
-from memtypes.model.memory import CURRENT_AGAIN, LinkType, Memory, first_line
+from memtypes.model.memory import CURRENT_AGAIN, Memory, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.semantic import Semantic
 
@@ -97,7 +97,9 @@ class Timeline:
             return unrelated
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
-        if verdict.relation is Relation.REPLACES and (older.pinned or not _is_same_scope(newer, older)):
+        said_since = older.restated_at is not None and older.restated_at > newer.valid_from
+        holds = older.pinned or said_since or not _is_same_scope(newer, older)
+        if verdict.relation is Relation.REPLACES and holds:
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict
 
@@ -133,10 +135,10 @@ def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
     states.memories[fact_id] = states.memories[fact_id].model_copy(update={"valid_from": fact.valid_from})
 
 
-def still_contradicts(newer: Memory, edited: Memory, now: datetime) -> bool:
-    """Whether `newer`, which replaced the fact `edited` before its text was edited, contradicts the new text, too."""
-    older = Neighbour(edited.model_copy(update={**CURRENT_AGAIN, "pinned": False}), None)
-    return Timeline(States(now)).verdict(newer, older).relation is not Relation.UNRELATED
+def contradict(newer: Memory, older: Memory, now: datetime) -> bool:
+    """Whether `newer` would replace or contest the fact `older` if nothing had replaced that before."""
+    current = Neighbour(older.model_copy(update=CURRENT_AGAIN), None)
+    return Timeline(States(now)).verdict(newer, current).relation is not Relation.UNRELATED
 
 
 def _is_other_scope(newer: Memory, older: Memory) -> bool:
@@ -191,18 +193,6 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)
     expired = any(fact.expires_at is not None and fact.expires_at <= now for fact in (old, newer))
     return not ended and not expired
-
-
-def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """For each fact in `memories`, by its id, the ids of the facts that it may have replaced.
-
-    These are the targets of its links `contradicts`. A fact without such links has no entry.
-    """
-    return {
-        memory.id: ids
-        for memory in memories
-        if takes_part(memory) and (ids := [link.to for link in memory.links if link.type is LinkType.CONTRADICTS])
-    }
 
 
 def takes_part(memory: Memory) -> bool:

@@ -32,7 +32,7 @@ from ingest.identity.merging import changed_fields, joined, sources_of, with_evi
 from ingest.identity.neighbours import Neighbour, Neighbours, is_public
 from memtypes.conversation_context import CAPTURED
 from memtypes.model.ids import normalise
-from memtypes.model.memory import Memory, Source
+from memtypes.model.memory import Memory, Source, State
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.working import Working
@@ -141,8 +141,15 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
         else:
             reason = _merge_reason(known, memory)
             fields = joined(known, memory) | with_evidence(known, memory) | with_wording(known, memory, reason, now)
-            current[memory.id] = plan.merge(known, fields, reason, now)
+            current[memory.id] = plan.merge(known, fields | _said_again(known, memory), reason, now)
     return plan
+
+
+def _said_again(known: Memory, again: Memory) -> dict[str, Any]:
+    """The change that records when the fact `known` was said again: {"restated_at": time}; {} if that was no later."""
+    said = known.restated_at or known.created_at
+    later = again.created_at > said or (again.created_at == said and known.state is State.CONTESTED)
+    return {"restated_at": again.created_at} if later and known.type is MemoryType.SEMANTIC else {}
 
 
 def _merge_reason(known: Memory, repeated: Memory) -> str:

@@ -49,21 +49,8 @@ _TIMES = frozenset((*MONTHS, *WEEKDAYS, *(f"{day}s" for day in WEEKDAYS))) | {
     for word in names.split(", ")
     if len(word) >= _LONG  # short ones of other languages, such as "do", are English words, too
 }
-_FUNCTION = _words(
-    "the a an and or of to in on at for with by from is are was were be been has have had it its this that i we you he "
-    "she they my our your his her their me us him them do does did not no so as but if now then there here up out off "
-    "all what which who when where how s m re ve ll t der die das ist sind ein eine und le la les est un une de des el "
-    "los las es en y"
-)
-"""Words that say little about the topic."""
-
-_VERBS = _words(
-    "is are was were be has have had runs run lives live works work uses use gets get goes go takes take needs need "
-    "costs cost starts start opens open closes close belongs sits sit does do listens leaves allows holds serves ist "
-    "sind hat est a es"
-)
-"""Frequent verbs. Words before the first verb are the subject; in a text without such a verb, the first three words."""
-
+_FUNCTION = _words(lexicon()["statements"]["function"])
+_VERBS = _words(lexicon()["statements"]["verb"])
 _PAST = frozenset(lexicon()["en"]["past"].split(", "))
 _NOT_PAST = frozenset(lexicon()["en"]["not_past"].split(", "))
 _SENTENCE = _VERBS | _words("i i'm i've i'll i'd we we'll he she you they it it's")

@@ -25,7 +25,7 @@ from typing import Any
 import anyio
 from pydantic import ValidationError
 
-from ingest.identity.contradictions import judge_again, still_contradicts, takes_part
+from ingest.identity.contradictions import contradict, judge_again, takes_part
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
 from ingest.identity.states import States, contradicted
@@ -174,7 +174,7 @@ class MemoryEditor:
         states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
         newer = states.memories.get(after.superseded_by)
         if newer is None or not await offload(
-            [after.content, newer.content], lambda: still_contradicts(newer, after, states.now)
+            [after.content, newer.content], lambda: contradict(newer, after, states.now)
         ):
             states.part(after.id, [after.superseded_by])
 

@@ -27,6 +27,7 @@ from memtypes.ports.encoders import SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import Record
 from memtypes.search.passage import piece
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
+from memtypes.words import lexicon
 
 MAX_AHEAD = timedelta(days=1)
 """How far created_at may be in the future: allows for time zones and clock skew, but not for typing errors."""
@@ -36,13 +37,7 @@ MAX_TRACKED_SESSIONS = 20_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALUE = re.compile(r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|dozen)\b", re.IGNORECASE)
-_CHANGE = re.compile(
-    r"\b(now|no longer|instead|any ?more|recently|new|latest|final(ly|ized)?|(re|un)?schedul(ed|ing)|postpon\w+"
-    r"|updat\w+|chang(ed|es|ing)|mov(ed|ing)|switch(ed|ing)|extend(ed|ing)|increas(ed|es|ing)|decreas(ed|es|ing)"
-    r"|rais(ed|ing)|lower(ed|ing)|reduc(ed|ing)|adjust(ed|ing)|revis(ed|ing)|added|gr[eo]wn?|dropped|reached|bumped|cut"
-    r"|renamed|expanded|upgraded|downgraded|replaced|cancel\w+)\b",
-    re.IGNORECASE,
-)
+_CHANGE = re.compile(rf"\b({lexicon()['statements']['change'].replace(', ', '|')})\b", re.IGNORECASE)
 
 
 def check_draft(draft: Draft, now: datetime) -> None:

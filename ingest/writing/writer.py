@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from ingest.identity.contradictions import place_facts, possibly_replaced
+from ingest.identity.contradictions import contradict, place_facts, takes_part
 from ingest.identity.duplicates import (
     SAME_WORDING,
     SAME_WORDS,
@@ -21,6 +21,7 @@ from ingest.identity.duplicates import (
     originals,
     plan_writes,
     same_place,
+    statement,
 )
 from ingest.identity.neighbours import Neighbour, Neighbours, find_neighbours
 from ingest.identity.states import States, contradicted
@@ -73,8 +74,10 @@ class MemoryWriter:
 
         Raises what the store and the embedder raise.
         """
-        if not pending:
-            return []
+        parts = await offload((entry.memory.content for entry in pending), lambda: _in_turn(pending, self.clock()))
+        return [outcome for part in parts for outcome in await self._write(scope, part)]
+
+    async def _write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
         async with self.locks.of(scope):
             now = self.clock()
             pending, stored = await self._resolve_ids(scope, pending, now)
@@ -208,11 +211,9 @@ class MemoryWriter:
         are left to compare, by the id of the repeated fact.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
-        linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])
-        if not linked:
-            return {}
+        linked = {known: sorted(contradicted(stored[known])) for known in sorted(repeated) if takes_part(stored[known])}
         types = dict.fromkeys((fact for ids in linked.values() for fact in ids), MemoryType.SEMANTIC)
-        facts = {fact.id: fact.at(now) for fact in (await self.store.get(scope, types)).values()}
+        facts = {fact.id: fact.at(now) for fact in (await self.store.get(scope, types)).values()} if types else {}
         return {
             known: [
                 Neighbour(facts[fact], None)
@@ -220,6 +221,7 @@ class MemoryWriter:
                 if fact in facts and facts[fact].superseded_by != known and known not in contradicted(facts[fact])
             ]
             for known, ids in linked.items()
+            if ids
         }
 
     async def _apply(self, scope: Scope, plan: WritePlan, pending: Sequence[PendingWrite]) -> None:
@@ -247,6 +249,21 @@ def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container
     if other.identity() != memory.identity() and not same_place(other, memory):
         return f"namesake {attempt}"
     return f"since {rfc3339(memory.valid_from)}" if is_reasserted(other, memory, arriving) else None
+
+
+def _in_turn(pending: Sequence[PendingWrite], now: datetime) -> list[list[PendingWrite]]:
+    """Cut `pending` before each fact that was said before, but contradicted in between: the last said holds."""
+    parts: list[list[PendingWrite]] = []
+    said: dict[object, int] = {}
+    for entry in pending:
+        key = statement(entry.memory) if takes_part(entry.memory) else entry.memory.id
+        between = parts[-1][said[key] + 1 :] if key in said else []
+        if not parts or any(contradict(other.memory, entry.memory, now) for other in between):
+            parts.append([])
+            said.clear()
+        said[key] = len(parts[-1])
+        parts[-1].append(entry)
+    return parts
 
 
 def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:

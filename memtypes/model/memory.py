@@ -239,9 +239,7 @@ class Draft(Model):
     created_at: Instant | None = None
     expires_at: Instant | None = None
     visibility: Visibility | None = None
-    seq: Whole | None = Field(
-        default=None, ge=0, lt=2**53, description="Order in its session; arrival order if absent."
-    )
+    seq: Whole | None = Field(default=None, ge=0, lt=2**53, description="Order in its session; by arrival if absent.")
 
     @field_validator("source", mode="before")
     @classmethod
@@ -333,6 +331,7 @@ class Memory(Model):
     tokens: TokenCount
     gives_value: Flag | None = None
     evidence_count: Whole = Field(default=1, ge=1)
+    restated_at: Instant | None = Field(default=None, description="When a fact was last said again.")
     source_sessions: list[str] = Field(default_factory=list)
     reviewed: Reviewed | None = None
     upkeep: UpkeepMark | None = None

@@ -53,8 +53,9 @@ class Semantic(SemanticFields, Memory):
     def line(self) -> str:
         """The fact's entry in a prompt context: the concept (unless it is the content's first line) and the content.
 
-        A fact that was replaced ends with "(until DAY)"; a fact that replaced or contests another with "(since DAY)".
+        A replaced fact ends with "(from DAY until DAY)", one that replaced or contests another with "(since DAY)".
         """
         if self.superseded_by is not None and self.valid_to is not None and self.state_until is None:
-            return f"{self.titled(': ')} (until {self.valid_to:%Y-%m-%d})"
-        return f"{self.titled(': ')} (since {self.valid_from:%Y-%m-%d})" if self.dated else self.titled(": ")
+            return f"{self.titled(': ')} (from {self.valid_from:%Y-%m-%d} until {self.valid_to:%Y-%m-%d})"
+        again = f", said again {self.restated_at:%Y-%m-%d}" if self.restated_at is not None else ""
+        return f"{self.titled(': ')} (since {self.valid_from:%Y-%m-%d}{again})" if self.dated else self.titled(": ")

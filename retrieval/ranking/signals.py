@@ -249,7 +249,7 @@ def update_boosts(
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
-    in_session, times, speakers = columns.known("session_id"), columns.column("created_at"), columns.column("speaker")
+    in_session, times, speakers = columns.known("session_id"), _said(columns), columns.column("speaker")
     short = columns.wholes("tokens.count", 0) <= UPDATE_LENGTH
     gives_value = columns.column("gives_value") == 1
     by_time = np.lexsort((columns.column("seq"), times)).tolist()
@@ -265,6 +265,11 @@ def update_boosts(
     return boosted - raised
 
 
+def _said(columns: Columns) -> NDArray[np.datetime64]:
+    """When each memory was last said: the time of a fact's last repetition, else of its creation."""
+    return np.where(columns.known("restated_at"), columns.column("restated_at"), columns.column("created_at"))
+
+
 def newest_first(
     candidates: Candidates, scores: NDArray[np.float64], contested: Sequence[tuple[str, str]]
 ) -> NDArray[np.float64]:
@@ -277,19 +282,20 @@ def newest_first(
     if not contested:
         return scores
     places = {memory_id: place for place, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
-    times = candidates.columns.column("created_at")
-    in_session = candidates.columns.known("session_id")
+    columns, in_session = candidates.columns, candidates.columns.known("session_id")
+    # Of facts said at the same time, such as in one batch, the last to arrive is the newest.
+    order = np.argsort(np.lexsort((columns.column("seq"), columns.known("restated_at"), _said(columns)))).tolist()
     newer_than: defaultdict[int, list[int]] = defaultdict(list)
     for pair in contested:
         if all(memory_id in places for memory_id in pair):
-            older, newer = sorted((places[memory_id] for memory_id in pair), key=times.__getitem__)
+            older, newer = sorted((places[memory_id] for memory_id in pair), key=order.__getitem__)
             near = not (in_session[older] and in_session[newer]) or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]
-            if times[newer] > times[older] and near:
+            if near:
                 newer_than[older].append(newer)
     raised = scores.copy()
-    for older in sorted(newer_than, key=times.__getitem__):
+    for older in sorted(newer_than, key=order.__getitem__):
         level = raised[older]
-        for newer in sorted(newer_than[older], key=times.__getitem__):
+        for newer in sorted(newer_than[older], key=order.__getitem__):
             level = raised[newer] = max(raised[newer], level + _MARGIN)
     return raised
 

@@ -217,9 +217,10 @@ def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
     """
     fact = memory("semantic", dated=True)
     assert fact.line() == f"{fact.content} (since 2023-01-20)"
+    assert fact.replace(restated_at=AT).line() == f"{fact.content} (since 2023-01-20, said again 2023-01-20)"
     assert fact.embedding_text() == memory("semantic").line() == fact.content
     replaced = fact.replace(superseded_by="m-2", valid_to=AT + timedelta(days=1))
-    assert replaced.line() == f"{fact.content} (until 2023-01-21)"
+    assert replaced.line() == f"{fact.content} (from 2023-01-20 until 2023-01-21)"
     assert replaced.replace(state_until=AT + timedelta(days=2)).line() == fact.line()
 
 

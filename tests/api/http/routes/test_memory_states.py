@@ -522,9 +522,9 @@ async def test_history_and_restore_of_an_unknown_memory_are_404(notebook: Notebo
 
 
 async def test_a_context_shows_the_date_from_which_a_changed_fact_holds(notebook: Notebook) -> None:
-    """In a context, a fact that replaced another ends with "(since DATE)", and a replaced fact with "(until DATE)".
+    """In a context, a fact that replaced another ends with "(since DATE)".
 
-    Facts that never changed have no date.
+    A replaced one ends with "(from DATE until DATE)". Facts that never changed have no date.
     """
     old, new = await ports(notebook)
     await notebook.write("The API is written in Go.")
@@ -536,7 +536,8 @@ async def test_a_context_shows_the_date_from_which_a_changed_fact_holds(notebook
         return sorted(line for line in answer["context"].splitlines() if line.startswith("- "))
 
     assert await lines() == ["- The API is written in Go.", "- The port of the API is 81. (since 2026-03-01)"]
-    assert await lines(filters={"state": {"eq": "replaced"}}) == ["- The port of the API is 80. (until 2026-03-01)"]
+    ended = "- The port of the API is 80. (from 2026-03-01 until 2026-03-01)"
+    assert await lines(filters={"state": {"eq": "replaced"}}) == [ended]
     await notebook.restore(old)
     assert [line[-18:] for line in (await lines())[1:]] == ["(since 2026-03-01)"] * 2
     await notebook.delete(new)

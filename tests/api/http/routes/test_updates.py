@@ -144,3 +144,49 @@ async def test_a_batch_can_reword_a_stored_fact_and_then_replace_it(facts: httpx
     assert (first["status"], first["merged_into"], second["supersedes"]) == ("merged", stored, [stored])
     newer = (await facts.get(f"/v1/memories/{second['id']}", params={"namespace": "n"})).json()
     assert [link["to"] for link in newer["links"]] == [stored]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("Port: 8080", "Port: 9090"), ("The database is hosted in Frankfurt.", "The database is hosted in Dublin.")],
+    ids=["replaced", "contested"],
+)
+@pytest.mark.parametrize("times", [(9, 6, 3), (2, 2, 2)], ids=["days apart", "the same time"])
+async def test_a_fact_that_is_said_again_in_a_batch_comes_first(
+    facts: httpx.AsyncClient, first: str, second: str, times: tuple[int, ...]
+) -> None:
+    """Of a batch that states a value, another one and the first again, the first is shown first."""
+    items = [
+        {"type": "semantic", "content": text, "created_at": (NOW - timedelta(days=days)).isoformat()}
+        for text, days in zip((first, second, first), times, strict=True)
+    ]
+    await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})
+    assert (await lines_of(facts, second))[0].startswith(f"- {first}")
+
+
+async def test_a_contested_fact_that_is_said_again_is_shown_first_with_both_days(facts: httpx.AsyncClient) -> None:
+    """If a contested fact is written again, in other punctuation, it comes first, with the day of the repetition."""
+    await write(facts, "The database is hosted in Frankfurt.", 9)
+    await write(facts, "The database is hosted in Dublin.", 6)
+    assert (await lines_of(facts, "Where is the database hosted?"))[0].startswith("- The database is hosted in Dublin.")
+    again = await write(facts, "the database is hosted in Frankfurt", 3)
+    assert (again["status"], "restated_at" in again["changed"]) == ("merged", True)
+    since, said = (f"{NOW - timedelta(days=days):%Y-%m-%d}" for days in (9, 3))
+    shown = await lines_of(facts, "Where is the database hosted?")
+    assert shown[0] == f"- The database is hosted in Frankfurt. (since {since}, said again {said})"
+
+
+async def test_a_late_fact_does_not_replace_one_that_was_said_again_since(facts: httpx.AsyncClient) -> None:
+    """A value dated between two statements of another value is contested, because the other one was said last."""
+    known = await write(facts, "Port: 8080", 9)
+    await write(facts, "Port: 8080", 3)
+    late = await write(facts, "Port: 9090", 6)
+    assert await state_of(facts, known["id"]) == await state_of(facts, late["id"]) == "contested"
+    assert (await lines_of(facts, "Which port?"))[0].startswith("- Port: 8080")
+
+
+async def lines_of(client: httpx.AsyncClient, query: str, **fields: Any) -> list[str]:
+    """The memories in the context for `query`, each as its line, the first that is shown first."""
+    body = {"namespace": "n", "query": query, "floor": 0, **fields}
+    context: str = (await client.post("/v1/retrieve", json=body)).json()["context"]
+    return [line for line in context.splitlines() if line.startswith("- ")]

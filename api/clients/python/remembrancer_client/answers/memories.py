@@ -50,6 +50,7 @@ class Memory(Answer, frozen=True):
     tokens: TokenCount
     gives_value: bool | None
     evidence_count: int
+    restated_at: datetime | None
     source_sessions: list[str]
     reviewed: Reviewed | None
     upkeep: UpkeepMark | None
