@@ -99,8 +99,7 @@ class Settings(BaseSettings):
     )
     compact: bool = Field(False, description="Whether upkeep merges near-duplicates, which embeds every memory again.")
     redaction: Literal["redact", "refuse", "allow"] = Field(
-        "redact",
-        description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them.",
+        "redact", description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them."
     )
     redaction_rules: _Place | None = Field(
         None, description="YAML with redaction rules by kind and tenant, custom patterns, and texts never to store."

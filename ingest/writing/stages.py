@@ -194,10 +194,7 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
     if submission is None:
         return outcome
     return replace(
-        outcome,
-        redactions=submission.redactions,
-        classified=submission.classified,
-        reviewed=entry.memory.reviewed,
+        outcome, redactions=submission.redactions, classified=submission.classified, reviewed=entry.memory.reviewed
     )
 
 

@@ -43,8 +43,7 @@ def install(
     project: _Project = None,
     url: _ServiceUrl = DEFAULT_URL,
     key: Annotated[
-        str | None,
-        typer.Option(help=f"API key; best left out, and exported as {KEY_VARIABLE}.", show_default=False),
+        str | None, typer.Option(help=f"API key; best left out, and exported as {KEY_VARIABLE}.", show_default=False)
     ] = None,
     namespace: Annotated[
         str | None,

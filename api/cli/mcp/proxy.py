@@ -56,11 +56,7 @@ class StdioProxy:
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
         self._url = url
         self._origin = url.partition("/mcp/")[0]
-        self._headers = {
-            **headers,
-            "Accept": "application/json, text/event-stream",
-            "Content-Type": "application/json",
-        }
+        self._headers = {**headers, "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
         self._tools = tools
         self._service = service
         self._version: str | None = None

@@ -170,11 +170,7 @@ async def post_turn(
 
 @Endpoint("PUT /v1/threads/{thread_id}/turns", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def put_turns(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[AsAgent],
-    thread_id: PathId,
-    data: JSONBody[ReplacePost],
+    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ReplacePost]
 ) -> VersionAnswer:
     """Replace all turns of a thread.
 
@@ -199,11 +195,7 @@ async def get_chain(
 
 @Endpoint("POST /v1/threads/{thread_id}/context", errors=_WRITE_ERRORS)
 async def post_context(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[AsAgent],
-    thread_id: PathId,
-    data: JSONBody[ContextPost],
+    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ContextPost]
 ) -> ContextAnswer:
     """Build the context of a thread in a token budget.
 
@@ -267,11 +259,7 @@ def _context_budget(asked: int | None, window: int | None, model: KnownModel | N
 
 @Endpoint("POST /v1/threads/{thread_id}/flush", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_flush(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[AsAgent],
-    thread_id: PathId,
-    data: JSONBody[FlushRequest],
+    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[FlushRequest]
 ) -> FlushAnswer:
     """Flush a thread, which moves turns to memories."""
     scope = await _writable(request, services, params, thread_id)

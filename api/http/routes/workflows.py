@@ -123,10 +123,7 @@ async def get_events(
 
 @Endpoint("GET /v1/workflows/{workflow_id}/history", errors=_READ_ERRORS)
 async def get_workflow_history(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[HistoryQuery],
-    workflow_id: PathId,
+    request: ApiRequest, services: AppServices, params: Params[HistoryQuery], workflow_id: PathId
 ) -> WorkflowHistoryAnswer:
     """Write the history of a workflow and its ancestors as text, in a token budget.
 

@@ -75,14 +75,7 @@ async def search(request: ApiRequest, services: AppServices, page: LivePage) -> 
         answer = await run_search(services, request.scope_in(asked.namespace, asked.session_id), searched)
         best = max((hit.score for hit in answer.hits), default=0.0)
         shown = [shown_hit(hit, answer.weights, best) for hit in answer.hits]
-    return await page.show(
-        "search.html",
-        asked,
-        answer=answer,
-        hits=shown,
-        budget=DEFAULT_BUDGET,
-        errors=errors,
-    )
+    return await page.show("search.html", asked, answer=answer, hits=shown, budget=DEFAULT_BUDGET, errors=errors)
 
 
 @View("POST /context")

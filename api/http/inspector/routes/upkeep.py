@@ -22,10 +22,7 @@ LISTED = 200
 """Maximum number of decisions, or of memories in the report of an upkeep job, that a page lists."""
 
 JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = {
-    UpkeepJob.EXPIRE: (
-        "Delete what has expired.",
-        (("expired_days", "Days that expired memories are kept", "30"),),
-    ),
+    UpkeepJob.EXPIRE: ("Delete what has expired.", (("expired_days", "Days that expired memories are kept", "30"),)),
     UpkeepJob.FORGET: (
         "Take memories out of the view that are old or not used. They can be brought back for 30 days.",
         (
@@ -34,10 +31,7 @@ JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("keep_top", "Keep the best of each type", ""),
         ),
     ),
-    UpkeepJob.PROMOTE: (
-        "Make facts of what was said in several sessions.",
-        (("min_sessions", "Sessions", "3"),),
-    ),
+    UpkeepJob.PROMOTE: ("Make facts of what was said in several sessions.", (("min_sessions", "Sessions", "3"),)),
     UpkeepJob.COMPACT: (
         "Merge memories that say the same.",
         (("similarity", "Cosine from which two are compared, 0.5 to 1", "0.97"),),
