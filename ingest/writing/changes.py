@@ -31,7 +31,7 @@ from ingest.identity.merging import joined_links
 from ingest.identity.states import States, contradicted
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import as_invalid
-from ingest.writing.drafts import PendingWrite, Preparer, check_expiry
+from ingest.writing.drafts import PendingWrite, Preparer, check_expiry, check_links
 from ingest.writing.settling import StateWriter, linked_where, versions_of
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext, by_position, text_in_context
@@ -182,9 +182,7 @@ class MemoryEditor:
         """Add linked memories to `states`. Raises InvalidRequest for a new link to `after` itself or an unknown id."""
         ends = {link.to for memory in (before, after) for link in memory.links}
         states.know(ends, await self.store.get(scope, sorted(ends)))
-        for index, link in enumerate(after.links):
-            if link not in before.links and (link.to == after.id or link.to in states.gone):
-                raise InvalidRequest("is no other memory of this namespace", path=f"links[{index}].to", got=link.to)
+        check_links(after.links, {link.to for link in before.links} | states.memories.keys() - {after.id})
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
         """Set the time at which a memory ends; None makes an ended or replaced memory current again.

@@ -7,7 +7,7 @@ A draft arrives in a `Submission`, in which screening records its results, such 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Container, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from ingest.screening.submission import Submission
 from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
-from memtypes.model.memory import Draft, Memory, TokenCount
+from memtypes.model.memory import Draft, Link, Memory, TokenCount
 from memtypes.model.policy import POLICIES, Visibility
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
@@ -52,6 +52,13 @@ def check_draft(draft: Draft, now: datetime) -> None:
     check_expiry(draft.created_at or now, draft.expires_at)
     if draft.visibility is Visibility.SESSION and draft.session_id is None:
         raise InvalidRequest("session needs a session_id: without one nobody would see it", path="visibility")
+
+
+def check_links(links: Sequence[Link], known: Container[str], path: str = "") -> None:
+    """Raise InvalidRequest for the first of `links` to none of the ids in `known`. path: of the memory, with a dot."""
+    for index, link in enumerate(links):
+        if link.to not in known:
+            raise InvalidRequest("is no other memory of this namespace", path=f"{path}links[{index}].to", got=link.to)
 
 
 def check_expiry(created_at: datetime, expires_at: datetime | None) -> None:

@@ -10,7 +10,7 @@ reviewed, the one after that is embedded and another is prepared. So the encoder
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,7 @@ from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import MemoryEditor
-from ingest.writing.drafts import PendingWrite, Preparer, check_draft
+from ingest.writing.drafts import PendingWrite, Preparer, check_draft, check_links
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, retried
 from ingest.writing.stages import Stages, WriteCall
 from ingest.writing.transfer import Restorer
@@ -124,6 +124,13 @@ class Ingestor:
                 outcomes += await _or_failed(self._stages.write(call, piece), piece)
         await self._keep_rejected(call, outcomes)
         return outcomes
+
+    async def check_links(self, scope: Scope, drafts: Mapping[str, Draft]) -> None:
+        """Raise InvalidRequest for a link to no memory of the namespace. drafts: by their path in the request."""
+        ends = {link.to for draft in drafts.values() for link in draft.links}
+        known = await self.store.get(scope, sorted(ends)) if ends else {}
+        for path, draft in drafts.items():
+            check_links(draft.links, known, path)
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
         rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]

@@ -99,6 +99,7 @@ async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody
     """
     post = data.root
     scope = request.agent_scope(post.namespace, post.session_id, post.agent_id)
+    await services.ingestor.check_links(scope, {"": post})
     outcome = await services.ingestor.write_one(scope, post.submission())
     return Response(
         WriteAnswer.model_validate(outcome, from_attributes=True),
@@ -133,6 +134,7 @@ async def post_batch(
 
 
 async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
+    await services.ingestor.check_links(scope, {f"items[{at}].": item for at, item in enumerate(batch.items)})
     outcomes = await services.ingestor.write(scope, [item.submission() for item in batch.items])
     return BatchAnswer.of(outcomes).model_dump_json().encode()
 

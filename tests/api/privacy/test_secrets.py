@@ -31,7 +31,6 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     [
         ("session_id", SECRET),
         ("agent_id", f"agent {SECRET}"),
-        ("links", [{"to": SECRET, "type": "extends"}]),
         ("source_sessions", ["s", SECRET]),
     ],
 )
@@ -39,6 +38,14 @@ async def test_a_memory_with_a_secret_in_an_id_is_rejected(client: httpx.AsyncCl
     """A memory with a secret in an id field is rejected with the field and the kind of secret, and is not stored."""
     answer = (await client.post("/v1/memories", json={**FACT, field: value})).json()
     assert (answer["status"], answer["reason"]) == ("rejected", f"{field}: {REASON}")
+    assert (await client.get("/v1/memories", params=NS)).json()["memories"] == []
+
+
+async def test_a_link_to_a_secret_is_refused_without_repeating_it(client: httpx.AsyncClient) -> None:
+    """A link whose target is a secret is a link to no memory: the write is a 422 that does not show the secret."""
+    refused = await client.post("/v1/memories", json={**FACT, "links": [{"to": SECRET, "type": "extends"}]})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "links[0].to")
+    assert SECRET.lower() not in refused.text.lower()
     assert (await client.get("/v1/memories", params=NS)).json()["memories"] == []
 
 
