@@ -166,8 +166,8 @@ class MemoryStore(ABC):
         """
 
     @abstractmethod
-    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
-        """Return the numbers of memories and tokens in the scope for every type, also for types without memories."""
+    async def stats(self, scope: Scope, where: Filter | None = None) -> dict[MemoryType, TypeStats]:
+        """Return the numbers of memories in the scope that match `where` and of their tokens, for every type."""
 
     @abstractmethod
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:

@@ -29,6 +29,7 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import Unavailable
+from memtypes.model.filters import Filter
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -64,7 +65,7 @@ class AwayStore(InMemoryStore):
         """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 
-    async def stats(self, _scope: Scope) -> dict[MemoryType, TypeStats]:
+    async def stats(self, _scope: Scope, _where: Filter | None = None) -> dict[MemoryType, TypeStats]:
         """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 

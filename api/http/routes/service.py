@@ -16,6 +16,7 @@ from api.http.openapi import document, page
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices, Ping
 from memtypes.model.errors import RemembrancerError
+from memtypes.model.filters import Not, in_view
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import TypeStats
 from retrieval.answer import Answer, OmittedIfNone
@@ -41,11 +42,15 @@ class HealthAnswer(Answer):
 
 
 class StatsAnswer(Answer):
-    """Numbers of memories and their tokens in a namespace, by type and in total. items: number of keyed items."""
+    """Numbers of a namespace's memories that still hold, and of their tokens, by type and in total.
+
+    past: number of memories that were replaced or have expired. items: number of keyed items.
+    """
 
     namespace: str
     types: dict[MemoryType, TypeStats]
     total: TypeStats
+    past: int
     items: int
 
 
@@ -74,11 +79,12 @@ async def metrics(services: AppServices) -> Response[str]:
 @Endpoint("GET /v1/stats", errors=(503,))
 async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
     """Count the memories, tokens and keyed items of a namespace."""
-    scope = request.scope_in(params.namespace)
-    types = await services.store.stats(scope)
+    scope, current = request.scope_in(params.namespace), in_view(services.clock())
+    types = await services.store.stats(scope, current)
+    past = sum((await services.store.counts(scope, [Not(current)]))[0].values())
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
     items = await services.items.count(scope)
-    return StatsAnswer(namespace=params.namespace, types=types, total=total, items=items)
+    return StatsAnswer(namespace=params.namespace, types=types, total=total, past=past, items=items)
 
 
 @Endpoint("GET /openapi.json", "This document", role=None)

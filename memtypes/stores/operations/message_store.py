@@ -127,9 +127,9 @@ class MessageStore(MemoryStore):
         typed = [self._typed(search, visible) for search in searches]
         return await self.ask(find_candidates(scope=scope, searches=typed))
 
-    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
-        """The number of memories and tokens of every type in the scope."""
-        return await self.ask(reads.count_tokens(scope=scope))
+    async def stats(self, scope: Scope, where: Filter | None = None) -> dict[MemoryType, TypeStats]:
+        """The number of memories of every type in the scope that match `where`, and of their tokens."""
+        return await self.ask(reads.count_tokens(scope=scope, where=to_condition(where)))
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
         """For each filter, the number of memories that match it, by memory type."""

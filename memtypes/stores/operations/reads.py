@@ -74,9 +74,9 @@ async def get_page(
 
 
 @request()
-async def count_tokens(engine: EngineOperations, *, scope: Scope) -> dict[MemoryType, TypeStats]:
-    """The number of memories and the sum of their tokens, by memory type. The engine's facets give the token counts."""
-    counts, facets = await _facets(engine, TOKENS, within(scope))
+async def count_tokens(engine: EngineOperations, *, scope: Scope, where: Condition) -> dict[MemoryType, TypeStats]:
+    """By type, the number of memories that meet `where`, and the sum of their tokens from the engine's facets."""
+    counts, facets = await _facets(engine, TOKENS, within(scope, where))
     return {
         kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
         for kind, count in counts.items()
@@ -131,11 +131,7 @@ def parse_cursor(cursor: str) -> tuple[str, str]:
 
 
 async def list_page(
-    engine: EngineOperations,
-    where: Condition,
-    types: Sequence[MemoryType],
-    limit: int,
-    after: tuple[str, str] | None,
+    engine: EngineOperations, where: Condition, types: Sequence[MemoryType], limit: int, after: tuple[str, str] | None
 ) -> list[Position]:
     """Positions of the first `limit` memories that meet `where`, newest first, that follow `after` (created_at, id)."""
     tied: list[Position] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,7 @@ from memtypes.model.memory import Draft
 from memtypes.model.policy import MemoryType
 from memtypes.model.semantic import SemanticDraft
 from memtypes.model.types import MEMORY_CLASSES
-from tests.api.conftest import FACT, connect
+from tests.api.conftest import FACT, connect, count
 from tests.api.fake_services import AwayStore
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +97,21 @@ async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes:
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["path"] == path
     assert (await client.get(where)).json() == written["memory"]
+
+
+async def test_a_write_with_a_link_to_no_memory_of_the_namespace_is_422(client: httpx.AsyncClient) -> None:
+    """A link to an unknown id, or to a memory of another namespace, is refused as in a PATCH; nothing is stored."""
+    target, elsewhere = (await write(client))["id"], (await write(client, namespace="m"))["id"]
+    good = {"to": target, "type": "extends"}
+    for kind, to in (("extends", elsewhere), ("contradicts", "no-id"), ("extends", str(uuid.uuid4()))):
+        item = {"type": "semantic", "content": "The build takes an hour.", "links": [good, {"to": to, "type": kind}]}
+        refused = await client.post("/v1/memories", json=item | {"namespace": "n"})
+        assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "links[1].to")
+        batch = {"namespace": "n", "items": [{"type": "semantic", "content": "It builds."}, item]}
+        refused = await client.post("/v1/memories/batch", json=batch)
+        assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "items[1].links[1].to")
+    assert await count(client) == 1
+    assert (await write(client, content="The build takes an hour.", links=[good]))["memory"]["links"][0]["to"] == target
 
 
 async def test_empty_patch_is_422(client: httpx.AsyncClient) -> None:
@@ -199,6 +215,16 @@ async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
     assert [stats["types"][kind]["count"] for kind in ("semantic", "episodic", "working")] == [1, 1, 0]
     assert stats["total"]["count"] == 2
     assert stats["total"]["tokens"] == sum(item["tokens"] for item in stats["types"].values()) > 0
+
+
+async def test_stats_count_replaced_and_expired_memories_apart(client: httpx.AsyncClient) -> None:
+    """Counts and tokens are those of the memories that still hold; `past` counts the replaced and the expired ones."""
+    await write(client, content="The port of the API is 80.", created_at="2026-01-01T00:00:00Z")
+    newer = await write(client, content="The port of the API is 81.")
+    await write(client, content="X", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z")
+    stats = (await client.get("/v1/stats?namespace=n")).json()
+    expected = {"count": 1, "tokens": newer["memory"]["tokens"]["count"]}
+    assert (stats["types"]["semantic"], stats["total"], stats["past"]) == (expected, expected, 2)
 
 
 async def test_unavailable_store_is_503_with_retry_after(services: Services) -> None:

@@ -68,7 +68,7 @@ def test_a_request_names_the_type_of_its_answer() -> None:
     assert answer_type(type(find_candidates(scope=SCOPE, searches=[]))) == list[Candidates]
     page = get_page(scope=SCOPE, types=[], where={}, limit=1, after=None)
     assert answer_type(type(page)) is PayloadPage
-    assert answer_type(type(count_tokens(scope=SCOPE))) == dict[MemoryType, TypeStats]
+    assert answer_type(type(count_tokens(scope=SCOPE, where={}))) == dict[MemoryType, TypeStats]
     stored = upsert(scope=SCOPE, kind=MemoryType.EPISODIC, points=[])
     assert decode(encode(None), answer_type(type(stored))) is None
 

@@ -353,11 +353,15 @@ class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
 
 
 class StatsAnswer(Answer, frozen=True):
-    """Number of memories and tokens in a namespace, by type and in total. items: number of JSON values under keys."""
+    """Number of memories that still hold in a namespace, and of their tokens, by type and in total.
+
+    past: number of memories that were replaced or have expired. items: number of JSON values under keys.
+    """
 
     namespace: str
     types: dict[str, TypeStats]
     total: TypeStats
+    past: int = 0
     items: int = 0
 
 
