@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import types as pytypes
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import Memory, State
+from memtypes.model.memory import Link, Memory, Source, State
 from memtypes.model.times import Instant
 from memtypes.model.types import MEMORY_CLASSES
 
@@ -129,7 +129,7 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
 
 
 def _in_state(state: object, instant: datetime) -> Filter:
-    """A filter for memories whose state at `instant` is `state` (see `Memory.at`); for an unknown state, for none."""
+    """A filter for memories whose state at `instant` is `state` (see `Memory.at`)."""
     over = Compare("state_until", Op.LTE, instant)
     replaced = All((Compare("valid_to", Op.LTE, instant), Not(over)))
     contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(over), Not(replaced)))
@@ -138,10 +138,8 @@ def _in_state(state: object, instant: datetime) -> Filter:
             return replaced
         case State.CONTESTED:
             return contested
-        case State.CURRENT:
-            return All((Not(replaced), Not(contested)))
         case _:
-            return AnyOf(())
+            return All((Not(replaced), Not(contested)))
 
 
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
@@ -155,32 +153,47 @@ _RANGES = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN})
 _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
-def _kind_of(annotation: Any) -> Kind | None:
-    """The filter type (`Kind`) of a field with this annotation (for a list, of its elements); None if it has none."""
+def _scalar(annotation: Any) -> Any:
+    """The type of the values of a field with this annotation (for a list, of its elements), None aside."""
     origin = typing.get_origin(annotation)
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
-    if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):
-        return _kind_of(arguments[0])
-    if origin is typing.Literal:
-        return Kind.TEXT
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return Kind.TEXT
-    return _KINDS.get(annotation)
+    wrapped = origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list)
+    return _scalar(arguments[0]) if wrapped else annotation
 
 
-def _field_kinds() -> dict[str, Kind]:
-    models: list[type[BaseModel]] = [Memory, *MEMORY_CLASSES.values()]
-    kinds = {
-        name: kind
-        for model in models
-        for name, field in model.model_fields.items()
-        if name not in _HIDDEN and (kind := _kind_of(field.annotation)) is not None
-    }
-    links = {"links.to": Kind.ID, "links.type": Kind.TEXT, "links.strength": Kind.NUMBER}
-    return kinds | links | {"tokens.count": Kind.INTEGER, "id": Kind.ID, "superseded_by": Kind.ID}
+def _choices(scalar: Any) -> Iterable[str]:
+    """The texts that a field of the type `scalar` can have, if this is an enumeration; else none."""
+    if isinstance(scalar, type) and issubclass(scalar, Enum):
+        return scalar
+    return typing.get_args(scalar) if typing.get_origin(scalar) is typing.Literal else ()
 
 
-FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
+def _field_types() -> Iterator[tuple[str, Any]]:
+    """Yield each field of a memory, its links and its source, by path, with the type of its values."""
+    models: list[type[BaseModel]] = [Memory, *MEMORY_CLASSES.values(), Link, Source]
+    paths = {Link: "links.", Source: "source."}
+    for model in models:
+        for name, field in model.model_fields.items():
+            if name not in _HIDDEN:
+                yield f"{paths.get(model, '')}{name}", _scalar(field.annotation)
+
+
+def _all_choices() -> dict[str, frozenset[str]]:
+    choices: dict[str, frozenset[str]] = {}
+    for name, scalar in _field_types():
+        if texts := frozenset(map(str, _choices(scalar))):
+            choices[name] = choices.get(name, texts) | texts
+    return choices
+
+
+FIELD_CHOICES: Mapping[str, frozenset[str]] = pytypes.MappingProxyType(_all_choices())
+"""For each field that has one of a few texts, such as `status`, these texts, in memories of all types."""
+
+FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(
+    dict.fromkeys(FIELD_CHOICES, Kind.TEXT)
+    | {name: _KINDS[scalar] for name, scalar in _field_types() if scalar in _KINDS}
+    | {"tokens.count": Kind.INTEGER, **dict.fromkeys(("id", "superseded_by", "links.to"), Kind.ID)}
+)
 """The kind of every field that a filter may name, except `metadata.KEY`."""
 
 
@@ -238,38 +251,39 @@ def _member(key: str, value: object, path: str, depth: int) -> Filter:
 
 
 def _comparisons(field: str, value: object, path: str) -> Filter:
-    kind = kind_of_field(field)
     if not isinstance(value, dict) or not value:
         raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=path, got=value)
-    return all_of(*[_compare(field, kind, op, operand, f"{path}.{op}") for op, operand in value.items()])
+    return all_of(*[_compare(field, op, operand, f"{path}.{op}") for op, operand in value.items()])
 
 
-def _compare(field: str, kind: Kind, op_name: str, operand: object, path: str) -> Compare:
+def _compare(field: str, op_name: str, operand: object, path: str) -> Filter:
     if op_name not in Op.__members__.values():
         raise InvalidRequest(f"unknown operator {op_name!r}; known are {', '.join(Op)}", path=path, got=op_name)
-    op = Op(op_name)
+    op, kind = Op(op_name), kind_of_field(field)
+    if operand is None and op in (Op.EQ, Op.NE):
+        return Absent(field) if op is Op.EQ else Not(Absent(field))
     if op in _RANGES and kind not in _ORDERED:
         raise InvalidRequest(f"{op} needs a number or a time; {field} is {kind}", path=path, got=operand)
     if op in (Op.ANY, Op.ALL):
-        return Compare(field, op, _values(kind, operand, path))
+        return Compare(field, op, _values(field, operand, path))
     if op is Op.BETWEEN:
-        return Compare(field, op, _bounds(kind, operand, path))
-    checked = _value(kind, operand, path)
+        return Compare(field, op, _bounds(field, operand, path))
+    checked = _value(field, operand, path)
     if op in _RANGES and isinstance(checked, bool | str):
         raise InvalidRequest(f"{op} needs a number or a time", path=path, got=operand)
     return Compare(field, op, checked)
 
 
-def _values(kind: Kind, operand: object, path: str) -> tuple[Any, ...]:
+def _values(field: str, operand: object, path: str) -> tuple[Any, ...]:
     if not isinstance(operand, list) or not 1 <= len(operand) <= MAX_LIST:
         raise InvalidRequest(f"needs a list of 1 to {MAX_LIST} values", path=path, got=operand)
-    return tuple(_value(kind, value, f"{path}[{index}]") for index, value in enumerate(operand))
+    return tuple(_value(field, value, f"{path}[{index}]") for index, value in enumerate(operand))
 
 
-def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
+def _bounds(field: str, operand: object, path: str) -> tuple[Any, Any]:
     if not isinstance(operand, list) or len(operand) != 2:
         raise InvalidRequest("needs a list of two values, the lower and the upper end", path=path, got=operand)
-    low, high = (_value(kind, value, f"{path}[{index}]") for index, value in enumerate(operand))
+    low, high = (_value(field, value, f"{path}[{index}]") for index, value in enumerate(operand))
     if any(isinstance(end, bool | str) for end in (low, high)):
         raise InvalidRequest("needs two numbers or two times", path=path, got=operand)
     if low > high:
@@ -277,14 +291,17 @@ def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
     return low, high
 
 
-def _value(kind: Kind, value: object, path: str) -> Any:
-    """The operand `value`, as a field of `kind` is compared with it; times are parsed. Raises InvalidRequest."""
+def _value(field: str, value: object, path: str) -> Any:
+    """The operand `value`, as `field` is compared with it; times are parsed. Raises InvalidRequest."""
+    kind = kind_of_field(field)
     if kind is Kind.TIME:
         return parse_time(value, path)
     types, needed = _ALLOWED[kind]
     wrong_flag = isinstance(value, bool) and bool not in types
     if wrong_flag or not isinstance(value, types) or (isinstance(value, float) and math.isnan(value)):
         raise InvalidRequest(f"needs {needed}", path=path, got=value)
+    if value not in FIELD_CHOICES.get(field, (value,)):
+        raise InvalidRequest(f"needs one of {', '.join(sorted(FIELD_CHOICES[field]))}", path=path, got=value)
     return str(value).lower() if kind is Kind.ID else value
 
 

@@ -30,6 +30,8 @@ def _values(payload: dict[str, Any], field: str) -> list[Any]:
         value = payload.get("metadata", {}).get(field.removeprefix("metadata."))
     elif field.startswith("links."):
         value = [link[field.removeprefix("links.")] for link in payload.get("links", [])]
+    elif field.startswith("source."):
+        value = payload.get("source", {}).get(field.removeprefix("source."))
     elif field == "tokens.count":
         value = payload["tokens"]["count"]
     else:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, in_view, parse_filter, with_states
 from memtypes.model.ids import content_hash
-from memtypes.model.memory import Link, LinkType, Memory, State, TokenCount
+from memtypes.model.memory import Link, LinkType, Memory, Source, State, TokenCount
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
@@ -53,6 +53,7 @@ def make_memories(scope: Scope) -> list[Memory]:
             "state": list(State)[n % 3],
             "state_until": [None, LAST, NOW][n % 3],
             "tokens": TokenCount(count=n * 10, tokenizer="t"),
+            "source": [None, Source(caller="wiki"), Source(file="a.md", line=2, turns=[1, 2])][n % 3],
             "visibility": "namespace",
         }
         memories += [
@@ -83,6 +84,9 @@ OPERANDS: dict[str, list[Any]] = {
     "links.to": ["m0", "m1", "m"],
     "links.type": ["extends", "contradicts", "reinforces"],
     "links.strength": [0, 0.25, 0.2],
+    "source.caller": ["wiki", "w"],
+    "source.line": [2, 3],
+    "source.turns": [1, 2, 3],
     "state": ["current", "contested", "replaced", "other"],
     "state_until": [NOW, LAST],
     "metadata.n": [1, 1.0, 1.5, 2, "1", -1e300, float("-inf")],

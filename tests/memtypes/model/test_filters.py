@@ -78,7 +78,12 @@ def test_metadata_takes_any_scalar(value: object) -> None:
         ({"speaker": {"gt": "a"}}, "filters.speaker.gt", "needs a number or a time"),
         ({"metadata.x": {"gt": "a"}}, "filters.metadata.x.gt", "needs a number or a time"),
         ({"metadata.x": {"between": ["a", "b"]}}, "filters.metadata.x.between", "two numbers or two times"),
-        ({"metadata.x": {"eq": None}}, "filters.metadata.x.eq", "a text, a number, true or false"),
+        ({"metadata.x": {"eq": []}}, "filters.metadata.x.eq", "a text, a number, true or false"),
+        ({"importance": {"gt": None}}, "filters.importance.gt", "a number"),
+        ({"tags": {"any": [None]}}, "filters.tags.any[0]", "needs a text"),
+        ({"status": {"eq": "done"}}, "filters.status.eq", "needs one of active, cancelled, completed, pending"),
+        ({"links.type": {"ne": "x"}}, "filters.links.type.ne", "needs one of contradicts"),
+        ({"category": {"any": ["fact", "x"]}}, "filters.category.any[1]", "needs one of domain_knowledge, fact"),
         ({"pinned": {"eq": 1}}, "filters.pinned.eq", "needs true or false"),
         ({"tags": {"any": []}}, "filters.tags.any", "list of 1 to 1000"),
         ({"tags": {"any": "a"}}, "filters.tags.any", "list of 1 to 1000"),
@@ -98,6 +103,17 @@ def test_the_error_for_an_invalid_filter_has_its_path_and_reason(tree: Any, path
     with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")) as caught:
         parse_filter(tree)
     assert caught.value.path == path
+
+
+def test_a_comparison_with_null_is_about_whether_the_field_has_a_value() -> None:
+    """`eq` null is true of memories without a value in the field, `ne` null of those with one."""
+    assert parse_filter({"due_at": {"eq": None}}) == Absent("due_at")
+    assert parse_filter({"metadata.x": {"ne": None}}) == Not(Absent("metadata.x"))
+
+
+def test_a_field_of_several_types_takes_the_values_of_each() -> None:
+    """`category` is a field of facts and of procedures, and can be compared with a category of either."""
+    assert parse_filter({"category": {"any": ["fact", "tool_usage"]}})
 
 
 def test_the_depth_of_a_filter_is_limited() -> None:

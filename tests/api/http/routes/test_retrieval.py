@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from api.auth.keys import Role
 from api.cli.entry import application
 from api.wiring.container import Services
-from tests.api.conftest import ASK, bearer, connect, problem
+from tests.api.conftest import ASK, FACT, bearer, connect, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +39,8 @@ pytestmark = pytest.mark.anyio
         ({"filters": {"importance": {"about": 5}}}, "filters.importance.about"),
         ({"filters": {"importance": {"any": []}}}, "filters.importance.any"),
         ({"filters": {"importance": {"between": [9, 1]}}}, "filters.importance.between"),
+        ({"filters": {"event_type": {"eq": "nonsense"}}}, "filters.event_type.eq"),
+        ({"filters": {"state": {"any": ["current", "gone"]}}}, "filters.state.any[1]"),
         ({"filters": []}, "filters"),
         ({"as_of": "yesterday"}, "as_of"),
         ({"min_similarity": 2}, "min_similarity"),
@@ -71,6 +73,29 @@ async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[s
     """A retrieval with an invalid field is refused with the path of the field."""
     members = problem(await client.post("/v1/retrieve", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("filters", "contents"),
+    [
+        ({"session_id": {"eq": None}}, ["Ann waters the ferns."]),
+        ({"session_id": {"ne": None}}, ["The build runs on Friday."]),
+        ({"metadata.ticket": {"ne": None}}, ["Ann waters the ferns."]),
+        ({"tags": {"eq": None}}, ["Ann waters the ferns."]),
+        ({"source.caller": {"eq": "wiki"}}, ["The build runs on Friday."]),
+        ({"source.line": {"gt": 2}}, ["Ann waters the ferns."]),
+        ({"not": {"source.caller": {"eq": None}}}, ["The build runs on Friday."]),
+    ],
+)
+async def test_filters_find_what_has_a_field_and_what_comes_from_a_source(
+    client: httpx.AsyncClient, filters: dict[str, Any], contents: list[str]
+) -> None:
+    """A filter compares a field with null to find memories with or without a value, and names members of `source`."""
+    await client.post("/v1/memories", json=FACT | {"session_id": "s", "tags": ["ci"], "source": "wiki"})
+    other = {"content": "Ann waters the ferns.", "metadata": {"ticket": 3}, "source": {"file": "a.md", "line": 7}}
+    await client.post("/v1/memories", json=FACT | other)
+    hits = (await client.post("/v1/search", json=ASK | {"filters": filters})).json()["hits"]
+    assert [hit["memory"]["content"] for hit in hits] == contents
 
 
 COFFEE = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}
