@@ -23,6 +23,7 @@ from memtypes.model.filters import (
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
 from retrieval.query.intent import asks_for_former
+from retrieval.query.named_times import time_windows
 from retrieval.query.request import RankedRequest, RetrieveRequest
 
 TypeFilters: TypeAlias = dict[MemoryType, Filter]
@@ -32,8 +33,8 @@ _CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED
 
 def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
     """For each type that a search covers, a filter for its valid memories. Raises InvalidRequest for bad `filters`."""
-    where = _valid_and_wanted(request, as_of)
-    return dict.fromkeys(request.types or MemoryType, where)
+    former = _former(request, as_of) if _names(_callers_filter(request), "state") else None
+    return dict.fromkeys(request.types or MemoryType, _valid_and_wanted(request, as_of, former))
 
 
 def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
@@ -41,11 +42,11 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
     Completed and cancelled intentions are left out unless the request filters by status. Working memory, except items
     that were cleared, is included if include_working is true and working_budget above 0. Memories that newer ones
-    replaced are included if the query asks for a former state ("What was the limit before?"). Raises InvalidRequest for
-    a malformed filter.
+    replaced are included if the query asks for a former state ("What was the limit before?") or names a past time at
+    which they were valid ("Which limit did we have in May?"). Raises InvalidRequest for a malformed filter.
     """
     callers = _callers_filter(request)
-    where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
+    where = _valid_and_wanted(request, as_of, _former(request, as_of))
     filters = dict.fromkeys(_long_term_types(request), where)
     if MemoryType.PROSPECTIVE in filters and not _names(callers, "status"):
         filters[MemoryType.PROSPECTIVE] = all_of(where, Not(_CLOSED))
@@ -55,11 +56,13 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
 
 def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """For each long-term type, a filter for memories that had expired or been replaced by newer ones at `as_of`."""
-    ended: Filter = Compare("expires_at", Op.LTE, as_of)
-    callers = _callers_filter(request)
-    if not (_names(callers, "state") or asks_for_former(request.query)):
-        ended = AnyOf((ended, All((Compare("valid_to", Op.LTE, as_of), Not(Compare("state_until", Op.LTE, as_of))))))
+    """For each long-term type, a filter for memories that had expired or been replaced by newer ones at `as_of`.
+
+    Those that the context may contain (see `context_filters`) are left out.
+    """
+    callers, former = _callers_filter(request), _former(request, as_of)
+    replaced = all_of(Compare("valid_to", Op.LTE, as_of), Not(Compare("state_until", Op.LTE, as_of)))
+    ended = AnyOf((Compare("expires_at", Op.LTE, as_of), all_of(replaced, former and Not(former))))
     return dict.fromkeys(_long_term_types(request), all_of(ended, callers and with_states(callers, as_of)))
 
 
@@ -68,16 +71,23 @@ def valid_at(as_of: datetime) -> Filter:
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 
-def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
-    """Filter for memories that are valid at `as_of` and match the `filters` of the request.
+def _former(request: RankedRequest, as_of: datetime) -> Filter | None:
+    """Filter for the replaced memories that a request asks for: every one, those of a past time, or none (None)."""
+    unexpired = ends_after("expires_at", as_of)
+    if asks_for_former(request.query) or _names(_callers_filter(request), "state"):
+        return unexpired
+    past = [window for window in time_windows(request.query, as_of) if window.end <= as_of]
+    held = [All((Compare("valid_from", Op.LT, each.end), Compare("valid_to", Op.GT, each.start))) for each in past]
+    return All((unexpired, Not(Absent("superseded_by")), AnyOf(tuple(held)))) if held else None
 
-    Memories that newer ones replaced match, too, if with_replaced is true or `filters` has a condition on `state`.
-    """
+
+def _valid_and_wanted(request: RankedRequest, as_of: datetime, former: Filter | None) -> Filter:
+    """Filter for memories that match the `filters` of the request and are valid at `as_of`, or match `former`."""
     callers = _callers_filter(request)
-    if not (with_replaced or _names(callers, "state")):
+    if former is None:
         return all_of(valid_at(as_of), callers)
-    begun = Compare("valid_from", Op.LTE, as_of)
-    return all_of(begun, ends_after("expires_at", as_of), callers and with_states(callers, as_of))
+    begun, shown = Compare("valid_from", Op.LTE, as_of), AnyOf((in_view(as_of), former))
+    return all_of(begun, shown, callers and with_states(callers, as_of))
 
 
 def _names(tree: Filter | None, field: str) -> bool:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import Absent, Compare, Filter, leaves
 from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.ports.memory_store import Listing
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.query.validity import context_filters, ended_filters, search_filters
+from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
+from tests.fakes_memories import InMemoryStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -69,16 +73,43 @@ def test_the_word_status_as_a_value_does_not_include_closed_intentions() -> None
     assert fields_of(where)[-1] == "status"
 
 
-def test_a_filter_on_state_may_find_replaced_memories() -> None:
-    """If the caller filters on `state`, replaced memories may be found, but expired ones are left out.
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("query", "filters", "shown", "ended"),
+    [
+        ("which limit", None, ["now"], ["expired", "former"]),
+        ("which limit", {"state": {"eq": "replaced"}}, ["former"], ["expired"]),
+        ("which limit before", None, ["former", "now"], ["expired"]),
+        ("which limit did we have in November 2025", None, ["former", "now"], ["expired"]),
+        ("which limit did we have in February 2026", None, ["now"], ["expired", "former"]),
+        ("which limit did we have in June 2025", None, ["now"], ["expired", "former"]),
+        ("which limit do we have in March 2026", None, ["now"], ["expired", "former"]),
+    ],
+)
+async def test_a_replaced_memory_is_shown_or_listed_as_ended(
+    query: str, filters: dict[str, Any] | None, shown: list[str], ended: list[str]
+) -> None:
+    """A replaced memory is shown if the request asks for former states, or for a past time at which it was valid.
 
-    The filter that finds ended memories then excludes replaced ones, so that they are not listed twice.
+    Otherwise it is among the ended memories, so that none is listed twice. An expired memory is never shown.
     """
-    replaced = {"state": {"eq": "replaced"}}
-    where = context(filters=replaced)[MemoryType.SEMANTIC]
-    assert fields_of(where) == ["valid_from", "expires_at", "expires_at", "valid_to", "state_until"]
-    ended = ended_filters(SearchRequest(query="what", namespace="n", filters=replaced), NOW)
-    assert fields_of(ended[MemoryType.SEMANTIC]) == ["expires_at", "valid_to", "state_until"]
+    store, begun, changed = (
+        InMemoryStore(DIMENSIONS),
+        datetime(2025, 9, 1, tzinfo=UTC),
+        datetime(2026, 1, 5, tzinfo=UTC),
+    )
+    replaced = {"valid_to": changed, "superseded_by": str(UUID(int=1)), "state": "replaced"}
+    texts: dict[str, dict[str, Any]] = {
+        "former": replaced,
+        "expired": {"expires_at": changed, **replaced},
+        "now": {"valid_from": changed},
+    }
+    made = [make_memory(MemoryType.SEMANTIC, name, **{"valid_from": begun, **more}) for name, more in texts.items()]
+    await store.upsert(SCOPE, [make_record(memory) for memory in made])
+    request = RetrieveRequest(query=query, namespace="n", filters=filters)
+    for where, expected in ((context_filters(request, NOW), shown), (ended_filters(request, NOW), ended)):
+        listing = Listing(types=(MemoryType.SEMANTIC,), filter=where[MemoryType.SEMANTIC])
+        assert sorted([memory.content async for memory in store.list_all(SCOPE, listing)]) == expected
 
 
 def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:

@@ -190,3 +190,15 @@ async def lines_of(client: httpx.AsyncClient, query: str, **fields: Any) -> list
     body = {"namespace": "n", "query": query, "floor": 0, **fields}
     context: str = (await client.post("/v1/retrieve", json=body)).json()["context"]
     return [line for line in context.splitlines() if line.startswith("- ")]
+
+
+async def test_a_question_about_a_past_time_is_shown_what_was_valid_then(facts: httpx.AsyncClient) -> None:
+    """A replaced fact is shown with its days, beside the present one, if the question names a time at which it held."""
+    await write(facts, "The upload limit is 20 MB.", 200)
+    await write(facts, "The upload limit is 50 MB.", 20)
+    begun, changed = (f"{NOW - timedelta(days=days):%Y-%m-%d}" for days in (200, 20))
+    present = f"- The upload limit is 50 MB. (since {changed})"
+    former = f"- The upload limit is 20 MB. (from {begun} until {changed})"
+    assert sorted(await lines_of(facts, "Which upload limit did we have three months ago?")) == [former, present]
+    assert await lines_of(facts, "Which upload limit did we have a week ago?") == [present]
+    assert await lines_of(facts, "Which upload limit did we have two years ago?") == [present]
