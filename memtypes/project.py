@@ -165,8 +165,7 @@ def _address(url: str, common: Path) -> str:
     """A git remote's URL reduced to host and path, so that different URLs of a repository give the same address.
 
     Scheme, user, default port and `.git` are left out. common: the repository's git directory, which its worktrees
-    share. If `url` is a folder, the result is its absolute path; a relative path is resolved against the folder that
-    has `common`.
+    share. If `url` is a folder, the result is its absolute path; relative to the folder of `common`.
     """
     if match := _URL_FORM.fullmatch(url):
         host = match["host"].lower().removesuffix(f":{_DEFAULT_PORTS.get(match['scheme'].lower())}")

@@ -56,8 +56,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     """Build working memory, threads, workflows and client sessions on `resources.live`, without starting their jobs.
 
     ingestor: stores turns that left threads, turns captured from coding agents, and ended workflows as memories.
-    redactor: removes secrets from texts that are written. guard: removes memories that the service itself had shown
-    from captured turns.
+    redactor: removes secrets from texts that are written. guard: removes memories that were shown from captured turns.
     """
     settings = resources.settings
     hours = (settings.workflow_ttl_hours, settings.ended_log_hours)

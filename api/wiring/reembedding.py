@@ -53,9 +53,9 @@ class Reembedding:
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
         """Embed every memory and keyed item (a JSON value under a key) again; return their number by collection.
 
-        stop_engine: whether to stop the engine process of an embedded store first. Raises StoreInUse if this is False
-        and the process runs, Conflict if it is True and the store is on a Qdrant server, InvalidRequest if there is no
-        store, and Unavailable.
+        stop_engine: whether to stop an embedded store's engine first. Raises StoreInUse if this is False and the
+        process runs, Conflict if it is True and the store is on a Qdrant server, InvalidRequest without a store, and
+        Unavailable.
         """
         fingerprint = store_fingerprint(self.embedder, self.sparse)
         if self.settings.qdrant_url is not None:

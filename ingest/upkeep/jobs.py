@@ -12,19 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.identity.paraphrases import SAME_MEANING
-from ingest.upkeep.planners import (
-    MAX_DAYS,
-    JobRequest,
-    Nearest,
-    UpkeepJob,
-    UpkeepPlan,
-    compactions,
-    expiries,
-    expiry_limit,
-    forgettings,
-    mark,
-    promotions,
-)
+from ingest.upkeep import planners
+from ingest.upkeep.planners import JobRequest, Nearest, UpkeepJob, UpkeepPlan
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.settling import StateWriter
@@ -111,13 +100,13 @@ class Upkeep:
         match job:
             case UpkeepJob.PROMOTE:
                 newest = [memory for memory in memories if memory.type is not MemoryType.SEMANTIC][:MAX_COMPARED]
-                plan = partial(promotions, memories, await self._by_meaning(newest), request, now)
+                plan = partial(planners.promotions, memories, await self._by_meaning(newest), request, now)
             case UpkeepJob.COMPACT:
-                plan = partial(compactions, memories, await self._neighbours(scope, memories), request, now)
+                plan = partial(planners.compactions, memories, await self._neighbours(scope, memories), request, now)
             case UpkeepJob.FORGET:
-                plan = partial(forgettings, memories, request, now)
+                plan = partial(planners.forgettings, memories, request, now)
             case UpkeepJob.EXPIRE:
-                plan = partial(expiries, memories, request, now)
+                plan = partial(planners.expiries, memories, request, now)
         return await anyio.to_thread.run_sync(plan)
 
     async def _apply(self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]) -> UpkeepPlan:
@@ -138,7 +127,7 @@ class Upkeep:
             stored = await self.store.get(scope, {known: planned[known].type for known in plan.reasons} | facts)
             plan, now = plan.still_valid(planned, stored), self.clock()
             changed = {
-                fact.id: mark("promote", now, promotion.reason)
+                fact.id: planners.mark("promote", now, promotion.reason)
                 for promotion, fact in made
                 if promotion in plan.created and fact.id in stored and stored[fact.id].upkeep is None
             } | dict(plan.changed)
@@ -198,9 +187,10 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
     """Filter for the memories of type `kind` that `job` must read; None if it must read all of this type."""
     match job:
         case UpkeepJob.EXPIRE:
-            return AnyOf((Compare("expires_at", Op.LTE, expiry_limit(request, now)), Not(Absent("upkeep.job"))))
+            limit = planners.expiry_limit(request, now)
+            return AnyOf((Compare("expires_at", Op.LTE, limit), Not(Absent("upkeep.job"))))
         case UpkeepJob.FORGET if request.keep_top is None:
-            days = min(request.max_age_days or MAX_DAYS, request.inactive_days or MAX_DAYS)
+            days = min(request.max_age_days or planners.MAX_DAYS, request.inactive_days or planners.MAX_DAYS)
             return AnyOf((Compare("created_at", Op.LT, now - timedelta(days=days)), Not(Absent("superseded_by"))))
         case UpkeepJob.PROMOTE if kind is MemoryType.SEMANTIC:
             return Not(Absent("links.to"))  # the events that were promoted before

@@ -146,8 +146,7 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
 
     Intentions (things to do) that are private to a session, and recur in enough sessions, are to be shown to all
     sessions. Statements that say the same in other words count together. An event from which a fact was made, or an
-    intention that a promotion has changed, is not promoted again. neighbours: for each memory, the ids and cosines of
-    memories with similar content.
+    intention that a promotion has changed, is not promoted again. neighbours: ids and cosines by id.
     """
     promoted = {link.to for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
     current = [memory for memory in memories if not has_ended(memory, now)]
@@ -226,8 +225,7 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
 def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
     """Plan to delete memories that expired at least `expired_days` ago, and those forgotten UNDO_DAYS ago or before.
 
-    Memories that upkeep merged into others count as forgotten here. Pinned memories and cleared working-memory items
-    are not deleted when they expire.
+    Merged memories count as forgotten. Pinned memories and cleared working items are not deleted when they expire.
     """
     limit, undo_limit = expiry_limit(request, now), now - timedelta(days=UNDO_DAYS)
     kept = {each.id for each in memories if each.pinned or (isinstance(each, Working) and each.cleared_at is not None)}
@@ -250,8 +248,7 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
     Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar -C`. Each memory is
     compared with the one that it is merged into, so a chain of near-duplicates never merges texts that differ. Two
-    memories whose merge was undone are not merged again. neighbours: for each memory, the ids and cosines of its
-    nearest memories.
+    memories whose merge was undone are not merged again. neighbours: ids and cosines by id.
     """
     by_id = {memory.id: memory for memory in memories if _is_removable(memory) and not has_ended(memory, now)}
     merged_into: dict[str, str] = {}

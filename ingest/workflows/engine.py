@@ -86,8 +86,7 @@ class ResumeRequest(Model):
 
     agent: the agent that continues the workflow. budget: maximum tokens of the history. model: the language model whose
     tokenizer counts them. versions: "newest" shows only the current value of each resource (a named value that events
-    set), "all" also earlier values. idempotency_key: a repeated request with the same key gets the same answer and
-    appends nothing.
+    set), "all" also earlier values. idempotency_key: a repeated request with it gets the same answer.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]

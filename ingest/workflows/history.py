@@ -14,14 +14,7 @@ from datetime import datetime
 from enum import StrEnum, auto
 from typing import Any
 
-from memtypes.live.workflows import (
-    STATUS_AFTER,
-    Event,
-    StepStatus,
-    WorkflowEventType,
-    WorkflowState,
-    value_text,
-)
+from memtypes.live.workflows import STATUS_AFTER, Event, StepStatus, WorkflowEventType, WorkflowState, value_text
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import WorkflowLog
@@ -99,8 +92,8 @@ class LoggedWorkflow:
 class ChainResource:
     """The newest value of a resource (a named value that events set) in a workflow and its ancestors.
 
-    id: the resource's name. workflow_id, version: the workflow whose event set the value, and its version after that
-    event. at: the time of the event.
+    id: its name. workflow_id, version: the workflow whose event set it, and its version then. at: the time of the
+    event.
     """
 
     id: str

@@ -102,8 +102,7 @@ class Batcher(Generic[In, Out]):
         """Wait until the worker thread has processed `inputs`; return one output for each input, in order.
 
         Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error of the function that
-        processes a batch. A call with more inputs than the queue can hold is accepted if the queue is empty. A
-        cancelled call leaves the queue.
+        processes a batch. A call with more inputs than the queue can hold is accepted if the queue is empty.
         """
         if not inputs:
             return []

@@ -4,11 +4,10 @@ The average document length is a constant, so a document's weights never depend 
 
 How a text, in any script, becomes words:
 
-- It is split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" matches "cafe".
-- A compound yields itself and its parts, so that the whole and its parts both match: `getUserName` yields getusername,
-  get, user and name. `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py` are compounds too.
-- Scripts without blanks (Han, kana, Thai and related ones) and Hangul yield every character and every pair of
-  adjacent characters.
+- It is split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" matches "cafe". -
+A compound yields itself and its parts, so that the whole and its parts both match: `getUserName` yields getusername,
+get, user and name. `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py` are compounds too. - Scripts without blanks (such
+as Han, kana and Thai) and Hangul yield every character and every pair of adjacent characters.
 """
 
 from __future__ import annotations

@@ -156,7 +156,9 @@ class _OnnxModel:
             sentence = states.sum(axis=0)
             sentence /= np.linalg.norm(sentence)
         sentence.setflags(write=False)
-        return Embedding(sentence, _project(states, self.projection), _beginning(middle[len(context) :]))
+        beginning: TokenStates = middle[len(context) :][:MAX_STATES].astype(np.float16)
+        beginning.setflags(write=False)
+        return Embedding(sentence, _project(states, self.projection), beginning)
 
     def _tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -170,12 +172,6 @@ class _OnnxModel:
         except _ORT_ERRORS as error:
             raise Unavailable(f"the encoder failed: {error}") from error
         return sentence[0], states[0][1:-1], middle[0][1:-1]
-
-
-def _beginning(states: NDArray[np.float32]) -> TokenStates:
-    beginning = states[:MAX_STATES].astype(np.float16)
-    beginning.setflags(write=False)
-    return beginning
 
 
 def with_output(model: bytes, name: str) -> bytes:

@@ -88,8 +88,7 @@ class Item:
 class ItemSearch:
     """A search for keyed items. prefix: labels (parts of a path) with which the paths of the items must begin.
 
-    vector: embedding of the query; if None, the items updated last come first. refresh: whether to restart the time to
-    live of the items that are returned.
+    vector: of the query; None puts the items updated last first. refresh: whether to restart the TTL of what is found.
     """
 
     prefix: tuple[str, ...] = ()

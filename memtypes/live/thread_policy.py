@@ -58,8 +58,7 @@ def checked_pattern(pattern: str) -> str:
 class PolicyType(StrEnum):
     """What a thread policy must limit: tokens (token_based), messages (message_count_based) or nothing (buffer).
 
-    Other limits that the policy sets apply too. A thread of type buffer is flushed (shortened by moving many turns to
-    the memories) only on request.
+    Other limits that the policy sets apply too. A thread of type buffer is flushed only on request.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -94,8 +93,7 @@ class EvictionPolicy(StrEnum):
 class ContextAllocation(Model):
     """Shares (0-1, in total 1) of a thread context's token budget. custom: for the thread's initial context.
 
-    system: for system turns. long_term: for summaries and for turns of the thread's ancestors. short_term: for the
-    thread's own turns.
+    system: for system turns. long_term: for summaries and the ancestors' turns. short_term: for the thread's own turns.
     """
 
     system: Share = 0.0
@@ -244,9 +242,10 @@ class ResourceReference(Model):
     key: Template | None = None
     mode: AccessMode = AccessMode.READ_WRITE
 
-
-def _by_id(value: object) -> object:
-    return {"id": value} if isinstance(value, str) else value
+    @model_validator(mode="before")
+    @classmethod
+    def _by_id(cls, value: object) -> object:
+        return {"id": value} if isinstance(value, str) else value
 
 
 class Agent(Model):
@@ -257,9 +256,7 @@ class Agent(Model):
     """
 
     memory: Name | None = None
-    memories: list[Annotated[ResourceReference, BeforeValidator(_by_id)]] | None = Field(
-        default=None, min_length=1, max_length=64
-    )
+    memories: list[ResourceReference] | None = Field(default=None, min_length=1, max_length=64)
     key: Template | None = None
 
     @model_validator(mode="after")

@@ -66,8 +66,7 @@ class NewEvent(Model):
     """A workflow event as a caller sends it.
 
     input, output, error: of the step or the workflow, any JSON. resources, data: values to set in the workflow's state,
-    by key, whatever the event's type. reason: why the agent reports the event. expected_version: the event is refused
-    if the workflow has another version.
+    by key. reason: why the agent reports the event. expected_version: the event is refused at another one.
     """
 
     type: WorkflowEventType
@@ -211,8 +210,7 @@ class Step:
 class ResourceValue:
     """The newest value of a resource, that is, of a named value that events of a workflow set.
 
-    version, at: version and time of the event that set the value. values: how many times events have set the resource,
-    this value included.
+    version, at: version and time of the event that set the value. values: how often events have set the resource.
     """
 
     value: Any

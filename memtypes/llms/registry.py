@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
@@ -213,7 +213,11 @@ class Registry:
         providers: dict[str, ProviderEntry] = {}
         for file in files:
             replaced = {name.lower() for entry in file.models for name in entry.names}
-            models = [*map(partial(_with_source, file), file.models), *_without_names(models, replaced)]
+            added = [
+                entry.model_copy(update={"source": file.sources.get(entry.source or "", entry.source)})
+                for entry in file.models
+            ]
+            models = [*added, *_without_names(models, replaced)]
             providers |= file.providers
         return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
@@ -221,8 +225,7 @@ class Registry:
         """Return what is known about the model `name`. For a name that is not listed, return its provider's defaults.
 
         A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20") are ignored. If
-        several names or patterns match, the longest match wins. If these are equally long, the entry of the operator's
-        file wins.
+        several names or patterns match, the longest match wins. If these are equally long, the operator's entry wins.
         """
         if name not in self._found:
             self._found[name] = self._listed(name.lower())
@@ -274,9 +277,8 @@ class Registry:
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
         """The listed name and the entry that match the model `name`; None if no entry matches.
 
-        The entry with the longest match wins. The listed name is the one that matched, or the entry's first name if
-        only its pattern matched. An entry whose names contain slashes is compared with all of `name`, other entries
-        with the part after its last slash.
+        The entry with the longest match wins. The listed name is the one that matched, or the first name if only the
+        pattern did. Entries without slashes in their names are compared with the part of `name` after its last slash.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
@@ -302,10 +304,6 @@ def _compiled(entry: ModelEntry) -> Any:
     options = re2.Options()
     options.longest_match = True
     return re2.compile(f"(?:^|[.:_-])({anything})(?:$|[^a-z0-9])", options)
-
-
-def _with_source(file: RegistryFile, entry: ModelEntry) -> ModelEntry:
-    return entry.model_copy(update={"source": file.sources.get(entry.source or "", entry.source)})
 
 
 def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:

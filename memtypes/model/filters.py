@@ -307,8 +307,7 @@ def _value(field: str, value: object, path: str) -> Any:
 
 _ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
     **dict.fromkeys((Kind.TEXT, Kind.ID), ((str,), "a text")),
-    Kind.INTEGER: ((int, float), "a number"),
-    Kind.NUMBER: ((int, float), "a number"),
+    **dict.fromkeys((Kind.INTEGER, Kind.NUMBER), ((int, float), "a number")),
     Kind.FLAG: ((bool,), "true or false"),
     Kind.METADATA: ((str, int, float, bool), "a text, a number, true or false"),
 }

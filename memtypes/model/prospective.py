@@ -45,8 +45,7 @@ OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
 class ProspectiveFields(BaseModel):
     """The fields that only an intention (a prospective memory) has.
 
-    due_text: the words of the content that state `due_at`, such as "next Friday". fired_at: when the service last
-    reported the intention as due.
+    due_text: the words that state `due_at`, such as "next Friday". fired_at: when it was last reported as due.
     """
 
     intention_type: IntentionType = IntentionType.TODO

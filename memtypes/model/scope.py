@@ -35,10 +35,9 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), Afte
 class Scope:
     """Where a call reads and writes: a tenant's namespace, with the session and agent of the caller.
 
-    tenant and namespace limit every read and write. session_id: the caller's session, whose private memories searches
-    also find. agent_id: the agent that the caller acts as; it is recorded in memories that are written. agents: ids of
-    the agents whose working items (notes on a task) the caller may reach, with None for items that belong to no agent;
-    empty for no limit.
+    tenant and namespace limit every read and write. session_id: the caller's session, whose private memories are also
+    found. agent_id: the agent that the caller acts as, which written memories record. agents: ids of the agents whose
+    working items (notes on a task) the caller may reach, with None for items of no agent; empty for no limit.
     """
 
     tenant: str

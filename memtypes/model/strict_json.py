@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import partial
 from typing import Any, NoReturn
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError
@@ -140,10 +141,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise MalformedJson(f"{name} is not JSON")
 
 
-_STRICT = json.JSONDecoder(
-    object_pairs_hook=unique_keys, parse_int=_int64, parse_float=_finite, parse_constant=_refuse_constant
+_strict_decoder = partial(
+    json.JSONDecoder, object_pairs_hook=unique_keys, parse_float=_finite, parse_constant=_refuse_constant
 )
-_STRICT_ANY_INTEGER = json.JSONDecoder(
-    object_pairs_hook=unique_keys, parse_int=_integer, parse_float=_finite, parse_constant=_refuse_constant
-)
+_STRICT, _STRICT_ANY_INTEGER = _strict_decoder(parse_int=_int64), _strict_decoder(parse_int=_integer)
 _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -30,9 +30,8 @@ class ClientSessionStore(ABC):
     """Records which memories each client session was shown, and queues the session's turns, which become memories.
 
     A session's record expires after SESSION_TTL without events. Scopes must name a session, except in
-    `discard_prompts`. Queued turns wait in an `EvictedTurnStore` of the same database until they are stored as
-    memories. Each call of `queue` adds one batch, with the session id as thread id. Every method raises Unavailable
-    when the store can't be reached.
+    `discard_prompts`. Queued turns wait in an `EvictedTurnStore`. Each call of `queue` adds one batch, with the session
+    id as thread id. Every method raises Unavailable when the store can't be reached.
     """
 
     @abstractmethod
@@ -63,9 +62,8 @@ class ClientSessionStore(ABC):
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
         """Queue a stored prompt, and then `turns`, to become memories, as one batch; return the number of turns queued.
 
-        prompt_id: the id under which `begin` stored the prompt; "" for the prompt without an id, None for no prompt. A
-        turn is left out if one with the same prompt, role, agent and content was queued before. Queued turns are
-        numbered within the session.
+        prompt_id: as for `begin`; "" for that without an id, None for none. A turn is left out if one with the same
+        prompt, role, agent and content was queued before. Queued turns are numbered within the session.
         """
 
     @abstractmethod

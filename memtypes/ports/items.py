@@ -24,9 +24,8 @@ class ItemStore(ABC):
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
         """Store an item, replacing the item at its address; return the stored item.
 
-        vectors: dense vectors of the item's searchable texts. restored: whether the item comes from an export; it then
-        keeps its `created_at`. Otherwise it gets the `created_at` of the item that it replaces, unless that item had
-        expired by `item.updated_at`.
+        vectors: of the item's texts. restored: whether it comes from an export and keeps its `created_at`. Otherwise it
+        gets the `created_at` of the item that it replaces, unless that item had expired by `item.updated_at`.
         """
 
     @abstractmethod

@@ -28,8 +28,7 @@ class LockRequest:
     """A request to acquire a lock. scope: of the data that the lock protects; None for a lock of the whole service.
 
     ttl_s: seconds after which the lock is free unless it is renewed. wait_s: seconds to wait for the lock; 0 tries
-    once. optional: whether the caller can go on without the lock. The request then fails fast if the store is slow or
-    unreachable.
+    once. optional: whether the caller can go on without the lock. The request then fails fast.
     """
 
     name: str

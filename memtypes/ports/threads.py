@@ -159,8 +159,7 @@ class ThreadTail:
     """The part of a thread that a context shows. turns: its newest turns and newest system turns, oldest first.
 
     files, images: at most MAX_PATHS of each, the latest mention first; also files and images mentioned by turns that
-    have left the thread. file_count, image_count: number of distinct files and of distinct images that the thread
-    mentions, at most 1,000 each.
+    have left the thread. file_count, image_count: numbers of those that the thread mentions, at most 1,000 each.
     """
 
     thread: Thread
@@ -262,9 +261,8 @@ class ThreadStore(ABC):
     ) -> int:
         """Replace all turns of the thread, and remove its summary; return the thread's new version.
 
-        turns: each with its eviction rank, which decides when the turn is evicted relative to others (see
-        `eviction_rank`). expected: the version that the thread must have; None for any. Raises VersionConflict if
-        another version is current.
+        turns: each with its eviction rank (see `eviction_rank`). expected: the version that the thread must have; None
+        for any. Raises VersionConflict if another version is current.
         """
 
     @abstractmethod

@@ -128,8 +128,7 @@ class WorkflowStore(ABC):
     """Stores workflows. A workflow expires when it and its descendants had no event for a configured TTL.
 
     The event log of an ended workflow is kept until its descendants have ended too, and then for another configured
-    TTL. A workflow id of another scope is treated as unknown. Every call is atomic. Every method raises Unavailable if
-    the store can't be reached.
+    TTL. Ids of other scopes are unknown. Every call is atomic. Every method raises Unavailable.
     """
 
     @abstractmethod

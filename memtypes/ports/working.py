@@ -60,8 +60,7 @@ class DueNamespace:
 class LiveItemStore(ABC):
     """Stores live working items (notes on the current task) by session. Scopes must name a session, unless noted.
 
-    If `scope.agents` is not empty, a call reaches only these agents' items. Every method raises Unavailable when the
-    store can't be reached.
+    If `scope.agents` is not empty, a call reaches only these agents' items. Methods raise Unavailable.
     """
 
     @abstractmethod

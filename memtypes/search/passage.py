@@ -2,8 +2,7 @@
 
 Every piece of a context (an entry, a heading or a tag) ends with a newline, and begins with "-", "#" or "<". No token
 of cl100k_base or o200k_base extends across such a border, so the tokens of a context are exactly the sum of the tokens
-of its pieces (a property test checks this). A memory is stored with the token count of its piece, so budgets are filled
-without tokenising.
+of its pieces (a property test checks this). Memories are stored with this count, so budgets need no tokenising.
 """
 
 from __future__ import annotations

@@ -52,8 +52,7 @@ class InContext:
 class Embedding:
     """The result of one forward pass: the dense vector of a text and, from some models, its token vectors and states.
 
-    states: hidden states of the tokens in a middle layer. They distinguish, for example, a request from a statement
-    better than those of the last layer.
+    states: of the tokens in a middle layer, which distinguishes a request from a statement better than the last.
     """
 
     dense: DenseVector

@@ -136,8 +136,8 @@ class BudgetFill:
     """Result of filling a budget: its limits, the entries offered, those chosen, and the tokens of each memory type.
 
     used: tokens that the chosen entries take, headings included. initial, shifted: tokens that `initial_shares` and
-    `shifted_shares` gave to each type. final: equal to `used`. room: tokens left over. window: number of best entries
-    from which the demand was computed. demand: tokens that these entries need.
+    `shifted_shares` gave to each type. room: tokens left over. window: number of best entries from which the demand was
+    computed. demand: tokens that these entries need.
     """
 
     plan: BudgetPlan
@@ -147,7 +147,6 @@ class BudgetFill:
     used: TypeTokens
     initial: TypeTokens
     shifted: TypeTokens
-    final: TypeTokens
     room: int
     window: int
     demand: TypeTokens
@@ -183,7 +182,7 @@ def fill(
     used = {TYPES[kind]: tokens for kind, tokens in filling.used.items()}
     room = sum(initial.values()) - sum(used.values())
     chosen = tuple(filling.chosen[index] for index in sorted(filling.chosen))
-    return BudgetFill(plan, entries, overheads, chosen, used, initial, shifted, dict(used), room, first, demand)
+    return BudgetFill(plan, entries, overheads, chosen, used, initial, shifted, room, first, demand)
 
 
 def _wanted(plan: BudgetPlan) -> set[MemoryType]:
@@ -216,19 +215,15 @@ def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
     A query for tasks moves tokens from facts to tasks, a how-to query from events to procedures. If tasks are due, the
     share of tasks grows to the tokens that the due tasks need, but not beyond DUE_SHARE of the total.
     """
-    shifted = dict(shares)
+    shifted, most = dict(shares), min(SHIFT, int(plan.total * SHIFT_SHARE))
     if plan.task_like:
-        _shift(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE)
+        _move(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE, most)
     if plan.how_to:
-        _shift(plan, shifted, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
+        _move(plan, shifted, MemoryType.EPISODIC, MemoryType.PROCEDURAL, most)
     for source in _LARGEST_FIRST if plan.due_tokens else ():
         wanted = min(plan.due_tokens, int(plan.total * DUE_SHARE)) - shifted.get(MemoryType.PROSPECTIVE, 0)
         _move(plan, shifted, source, MemoryType.PROSPECTIVE, wanted)
     return shifted
-
-
-def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType) -> None:
-    _move(plan, shares, source, target, min(SHIFT, int(plan.total * SHIFT_SHARE)))
 
 
 def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:

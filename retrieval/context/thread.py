@@ -21,15 +21,7 @@ from memtypes.live.thread_policy import ContextAllocation
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import PathMention, ThreadTail
 from memtypes.search.passage import bullet
-from retrieval.context.thread_parts import (
-    EarlierPart,
-    FileMention,
-    NotesPart,
-    Piece,
-    ReferencesPart,
-    TurnsPart,
-    allot,
-)
+from retrieval.context.thread_parts import EarlierPart, FileMention, NotesPart, Piece, ReferencesPart, TurnsPart, allot
 
 _HEADINGS = {
     "system": "## Instructions\n",
@@ -139,8 +131,7 @@ def thread_context(
 class _Parts:
     """The parts of a thread's context by name, such as "system": what each may show, and the tokens of its heading.
 
-    all: how many turns, files and images the threads have, shown or not. newest: name of the part that contains the
-    thread's newest turn.
+    all: how many turns, files and images the threads have, shown or not. newest: the part with the newest turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]

@@ -1,8 +1,7 @@
 """Finds candidates that are neighbours: turns, or facts taken from turns, at most two places apart in one session.
 
 Ranking uses them to raise a candidate's value by the values of the turns around it. `seq` is a turn's number in its
-session. A turn that is not a candidate has no effect. Most candidates have no neighbour among the candidates, so only
-pairs of neighbours are stored.
+session. A turn that is not a candidate has no effect. As most candidates have no neighbour, only pairs are stored.
 """
 
 from __future__ import annotations

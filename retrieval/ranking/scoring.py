@@ -34,8 +34,7 @@ class Scoring:
     min_similarity, min_score: a candidate below either is not a hit. floor: minimum probability that a hit helps to
     answer the query; 0 switches this check off. tokens: the query's token vectors, from which the probability is
     computed. include_due: pending tasks that are due count as certain to help. include_tasks: so do all tasks. links:
-    minimum scores, by id, of memories to which hits link. contested: pairs of ids of contradicting memories; the newer
-    of a pair ranks first.
+    minimum scores, by id, of memories to which hits link. contested: pairs of ids; the newer ranks first.
     """
 
     weights: Mapping[str, float]

@@ -49,10 +49,9 @@ def similarity(
 ) -> NDArray[np.float64]:
     """Similarity of each candidate to the query, shape (candidates,), in [0, 1].
 
-    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown.
-    Scores are None for a search that was not made; the weights of the others then add up to 1. This is a convex
-    combination of min-max normalised scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid
-    Retrieval" (2023).
+    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown. Scores
+    are None for a search that was not made. A convex combination of min-max normalised scores, as in Bruch, Gai and
+    Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023).
     """
     parts: list[tuple[float, NDArray[np.float64]]] = []
     shares = SHARES if late is not None else SHARES_WITHOUT_LATE

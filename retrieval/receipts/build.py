@@ -48,8 +48,7 @@ class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
     as_of: the time that the request asks about. weights: of the ranking signals. embedder: fingerprint of the embedder.
-    ended: memories that had expired or were superseded at that time. shown: memories in the context, working memory
-    first.
+    ended: memories that had expired or were superseded at that time. shown: in the context, working memory first.
     """
 
     scope: Scope
@@ -84,7 +83,7 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "embedder": retrieval.embedder,
         "tokenizer": {"name": retrieval.tokenizer.name, "sha256": retrieval.tokenizer.sha256},
         "weights": dict(retrieval.weights),
-        "budgets": {"initial": long_term.initial, "shifted": long_term.shifted, "final": long_term.final},
+        "budgets": {"initial": long_term.initial, "shifted": long_term.shifted, "final": long_term.used},
         "long_term": {**_terms(long_term, hits.listed), "first": _offered_first(long_term.entries.ranks)},
         "working": _terms(retrieval.fills.working, hits.listed),
         "candidates": [

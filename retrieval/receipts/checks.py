@@ -200,7 +200,7 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
     recorded = receipt.budgets
     shares = {"initial": (refilled.initial, recorded.initial), "shifted": (refilled.shifted, recorded.shifted)}
     yield _check("shares", _differing(shares))
-    final = {"final": (refilled.final, recorded.final), "used": (refilled.used, receipt.long_term.used)}
+    final = {"final": (refilled.used, recorded.final), "used": (refilled.used, receipt.long_term.used)}
     yield _check("hand-on", _differing(final))
     yield _check("outcomes", iter([*_wrong(refilled, long_term), *_wrong(refilled_working, working)]))
 

@@ -85,8 +85,7 @@ async def list_receipts(
     """List the newest receipts of a namespace that `wanted` accepts, at most `limit`; None accepts all.
 
     At most MAX_SCANNED receipts are read. before: id of a receipt; only older ones are listed. If the caller may act
-    only as certain agents, only receipts of these agents' retrievals are listed. Raises Unavailable if the store does
-    not respond.
+    only as certain agents, only receipts of these agents' retrievals are listed. Raises Unavailable.
     """
     listed: list[ListedReceipt] = []
     scanned, since = 0, None

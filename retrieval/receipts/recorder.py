@@ -2,8 +2,7 @@
 
 An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. Only if it
 is not certain that the store responds does an answer wait for the write, so that it can report a missing receipt.
-Callers that read a receipt wait until it is written. Queued receipts are lost if the process is killed; the hash chain
-of the others stays valid.
+Callers that read a receipt wait until it is written. Queued receipts are lost if the process is killed.
 """
 
 from __future__ import annotations

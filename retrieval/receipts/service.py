@@ -69,8 +69,7 @@ class Receipts:
     async def replay(self, tenant: str, receipt_id: str, *, bound: bool = False) -> ReplayAnswer:
         """Repeat a receipt's request as of its time, with its recorded access counts, and compare the results.
 
-        bound: whether the caller may act only as certain agents; then only working items of the request's agent are
-        read.
+        bound: whether the caller may act only as certain agents; then only their working items are read.
         """
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)

@@ -59,8 +59,7 @@ class Installation:
 
     project: root folder of the project; None for all projects. url: address of the service. key: API key; stored in the
     client's settings if `stores_key`. authorised: whether the client's calls to the service send an API key, which the
-    client reads from the environment variable REMEMBRANCER_KEY. namespace: namespace of all calls; None if each project
-    has its own.
+    client reads from the environment variable REMEMBRANCER_KEY. namespace: namespace of all calls.
     """
 
     client: ClientName

@@ -1,7 +1,6 @@
 """Edits JSON settings files as text, so that comments, order and layout of everything else stay as they are.
 
-To find positions in the text, the standard JSON parser reads a copy of it in which comments and trailing commas are
-replaced by blanks.
+To find positions in the text, the JSON parser reads a copy with blanks instead of comments and trailing commas.
 """
 
 from __future__ import annotations

@@ -156,8 +156,7 @@ class HtmlPage:
     async def show(self, template: str, asked: InNamespace | None, **context: Any) -> Response[str]:
         """The page that `template` renders, with the navigation and the list of namespaces.
 
-        asked: parameters of the page, with its namespace; None for a page about no namespace. context: further values
-        for the template.
+        asked: parameters of the page, with its namespace; None for a page about no namespace. context: further values.
         """
         names = await self.names.of(self.request.auth.tenant)
         namespace = None if asked is None else asked.namespace

@@ -1,9 +1,8 @@
 """The MCP server: protocol handlers for the tools, prompts and resources of the catalog.
 
-It uses the low-level server of the MCP SDK for two reasons. Arguments are validated and errors reported as in the HTTP
-API. And tools answer with text alone: with structured content, clients would show that to the model instead, and the
-token count in the text would be wrong. Importing the SDK takes half a second, so `api.http.mcp.mount` imports this
-module at the first call.
+It uses the SDK's low-level server for two reasons. Arguments are validated and errors reported as in the HTTP API. And
+tools answer with text alone: with structured content, clients would show that to the model instead, and the token count
+in the text would be wrong. `api.http.mcp.mount` imports this module at the first call, as that takes half a second.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ _log = logging.getLogger(__name__)
 def session_manager(services: Services, max_bytes: int) -> StreamableHTTPSessionManager:
     """The MCP server as an ASGI application that answers in JSON and keeps no sessions.
 
-    max_bytes: largest request body. The SDK's check of the headers Host and Origin is off, because the guards of the
-    HTTP API have checked them before.
+    max_bytes: largest request body. The SDK's check of Host and Origin is off, as the HTTP API has checked them before.
     """
     logging.getLogger("mcp").setLevel(logging.WARNING)  # it logs each start and call at level info
     return StreamableHTTPSessionManager(

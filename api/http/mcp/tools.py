@@ -7,26 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from api.auth.keys import Caller, Role
-from api.http.mcp.catalog import (
-    CorrectArguments,
-    ForgetArguments,
-    RecallArguments,
-    RememberArguments,
-    SearchArguments,
-    ToolPreset,
-    WhyArguments,
-)
-from api.http.mcp.texts import (
-    candidate_text,
-    corrected_text,
-    first_words,
-    footer_tokens,
-    hit_lines,
-    memory_text,
-    recalled_text,
-    receipt_text,
-    written_text,
-)
+from api.http.mcp import catalog, texts
 from api.http.problems import checked
 from api.http.shapes.memories import MemoryAnswer, MemoryPost
 from api.http.use_cases import known_id, read_memory, receipts_with, remove_memory, run_retrieve, run_search
@@ -52,7 +33,7 @@ class McpConnection:
     caller: Caller
     namespace: str
     agent_id: str | None = None
-    preset: ToolPreset = ToolPreset.DEFAULT
+    preset: catalog.ToolPreset = catalog.ToolPreset.DEFAULT
 
     @property
     def may_write(self) -> bool:
@@ -74,32 +55,32 @@ class McpConnection:
         return self.caller.scope(self.namespace, None, self.agent)
 
 
-async def recall(services: Services, connection: McpConnection, arguments: RecallArguments) -> str:
+async def recall(services: Services, connection: McpConnection, arguments: catalog.RecallArguments) -> str:
     """Recall memories as text that ends with the receipt's id. All of it fits the budget by cl100k_base."""
     count = services.tokenizers[DEFAULT_TOKENIZER].count
     fields = {
         **_ranked(connection, arguments),
         "as_of": arguments.as_of,
         "types": arguments.types,
-        "budget": max(0, arguments.budget - footer_tokens(arguments.budget, count)),
+        "budget": max(0, arguments.budget - texts.footer_tokens(arguments.budget, count)),
         "include_working": False,
         "working_budget": 0,
     }
     answer = await run_retrieve(services, connection.scope, checked(RetrieveRequest, fields))
-    return recalled_text(answer, arguments.budget, count)
+    return texts.recalled_text(answer, arguments.budget, count)
 
 
-async def search(services: Services, connection: McpConnection, arguments: SearchArguments) -> str:
+async def search(services: Services, connection: McpConnection, arguments: catalog.SearchArguments) -> str:
     """Search for the best memories for a query. Returns one line of text for each memory."""
     request = checked(SearchRequest, {**_ranked(connection, arguments), "top_k": arguments.limit})
-    return hit_lines((await run_search(services, connection.scope, request)).hits)
+    return texts.hit_lines((await run_search(services, connection.scope, request)).hits)
 
 
-def _ranked(connection: McpConnection, arguments: RecallArguments | SearchArguments) -> dict[str, Any]:
+def _ranked(connection: McpConnection, arguments: catalog.RecallArguments | catalog.SearchArguments) -> dict[str, Any]:
     return {"query": arguments.query, "namespace": connection.namespace, "agent_id": connection.agent}
 
 
-async def remember(services: Services, connection: McpConnection, arguments: RememberArguments) -> str:
+async def remember(services: Services, connection: McpConnection, arguments: catalog.RememberArguments) -> str:
     """Write a memory and return how it was stored. Raises InvalidInput, or InvalidRequest if it was rejected."""
     kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
     if arguments.due and kind != MemoryType.PROSPECTIVE:
@@ -118,10 +99,10 @@ async def remember(services: Services, connection: McpConnection, arguments: Rem
     outcome = await services.ingestor.write_one(connection.scope, post.root.submission())
     if outcome.status is WriteStatus.REJECTED:
         raise InvalidRequest(f"not stored: {outcome.reason}")
-    return written_text(outcome)
+    return texts.written_text(outcome)
 
 
-async def correct(services: Services, connection: McpConnection, arguments: CorrectArguments) -> str:
+async def correct(services: Services, connection: McpConnection, arguments: catalog.CorrectArguments) -> str:
     """Change a memory and return, as text, what changed.
 
     Raises NotFound for an unknown id, Conflict if another memory has the same content, and InvalidRequest if the
@@ -144,28 +125,28 @@ async def correct(services: Services, connection: McpConnection, arguments: Corr
             after = await services.ingestor.editor.revise(scope, before.id, reopened)
     if changes:
         after = await services.ingestor.editor.revise(scope, before.id, changes)
-    return corrected_text(before, after)
+    return texts.corrected_text(before, after)
 
 
-async def forget(services: Services, connection: McpConnection, arguments: ForgetArguments) -> str:
+async def forget(services: Services, connection: McpConnection, arguments: catalog.ForgetArguments) -> str:
     """Delete a memory and return its id and first words. Raises NotFound for an unknown id."""
     memory = await read_memory(services, connection.scope, arguments.id)
     await remove_memory(services, connection.scope, memory.id)
-    return f"deleted {memory.id}: {first_words(memory.content)}"
+    return f"deleted {memory.id}: {texts.first_words(memory.content)}"
 
 
-async def why(services: Services, connection: McpConnection, arguments: WhyArguments) -> str:
+async def why(services: Services, connection: McpConnection, arguments: catalog.WhyArguments) -> str:
     """Explain a recall, a memory, or both. Raises NotFound, or InvalidRequest if the arguments name neither."""
     if arguments.receipt_id is not None:
         receipt = Receipt.model_validate_json(await receipt_json(services, connection, arguments.receipt_id))
         if arguments.id is not None:
-            return candidate_text(receipt, known_id(arguments.id))
+            return texts.candidate_text(receipt, known_id(arguments.id))
         kinds = {candidate.id: candidate.type for candidate in receipt.candidates}
-        return receipt_text(receipt, await services.store.get(connection.scope, kinds))
+        return texts.receipt_text(receipt, await services.store.get(connection.scope, kinds))
     if arguments.id is None:
         raise InvalidRequest("name a receipt_id or the id of a memory")
     memory = await read_memory(services, connection.scope, arguments.id)
-    return memory_text(memory, await history_of(services.store, connection.scope, memory, services.clock()))
+    return texts.memory_text(memory, await history_of(services.store, connection.scope, memory, services.clock()))
 
 
 async def receipt_json(services: Services, connection: McpConnection, receipt_id: str) -> bytes:

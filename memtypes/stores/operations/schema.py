@@ -71,8 +71,7 @@ def indexes_of(kind: Collection) -> Mapping[str, Index]:
     """The payload fields of a collection that have an index, and the kind of each index.
 
     They are the fields by which every call filters, and those of common filters. Each index costs the embedded engine
-    about 10 ms at start. Other fields are compared by reading the payloads of one namespace, in a few milliseconds per
-    thousand.
+    about 10 ms at start. Other fields are compared by reading the payloads of one namespace.
     """
     return _OF_ITEMS if isinstance(kind, ItemCollection) else {**_COMMON, **_BY_TYPE.get(kind, {})}
 

@@ -27,14 +27,7 @@ from memtypes.stores.operations.engine import (
 )
 from memtypes.stores.operations.schema import ITEMS, Collection, Kind
 from memtypes.stores.operations.uuids import Ids, strings_of
-from memtypes.stores.qdrant.translate import (
-    to_filter,
-    to_hits,
-    to_operation,
-    to_query,
-    to_token_maxima,
-    to_token_queries,
-)
+from memtypes.stores.qdrant import translate
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -61,7 +54,7 @@ class QdrantEngine(EngineOperations):
         """For each collection in `wheres`, the exact number of points that meet its condition."""
 
         async def ask(kind: Kind, where: Condition) -> int:
-            return (await self._client.count(self._aliases[kind], to_filter(where), exact=True)).count
+            return (await self._client.count(self._aliases[kind], translate.to_filter(where), exact=True)).count
 
         return await _concurrently(wheres, ask)
 
@@ -70,7 +63,7 @@ class QdrantEngine(EngineOperations):
 
         async def ask(kind: Kind, where: Condition) -> FacetCounts:
             answer = await self._client.facet(
-                self._aliases[kind], field, facet_filter=to_filter(where), limit=limit, exact=True
+                self._aliases[kind], field, facet_filter=translate.to_filter(where), limit=limit, exact=True
             )
             return [(hit.value, hit.count) for hit in answer.hits]
 
@@ -84,9 +77,9 @@ class QdrantEngine(EngineOperations):
         """Run the vector queries of each collection. Returns, by collection, the hits of each query, in query order."""
 
         async def ask(kind: Kind, batch: Sequence[VectorQuery]) -> list[QueryHits]:
-            requests = [to_query(query, local=self._local, texts=kind is ITEMS) for query in batch]
+            requests = [translate.to_query(query, local=self._local, texts=kind is ITEMS) for query in batch]
             answers = await self._client.query_batch_points(self._aliases[kind], requests)
-            return [to_hits(answer.points) for answer in answers]
+            return [translate.to_hits(answer.points) for answer in answers]
 
         return await _concurrently(queries, ask)
 
@@ -107,8 +100,8 @@ class QdrantEngine(EngineOperations):
         """The best cosine of each query token (a column) with any token of each memory (a row); NaN without tokens."""
 
         async def ask(kind: MemoryType, ids: Keys) -> TokenMaxima:
-            answers = await self._client.query_batch_points(self._aliases[kind], to_token_queries(query, ids))
-            return to_token_maxima(ids, answers)
+            answers = await self._client.query_batch_points(self._aliases[kind], translate.to_token_queries(query, ids))
+            return translate.to_token_maxima(ids, answers)
 
         return np.concatenate(list((await _concurrently(keys, ask)).values()))
 
@@ -120,7 +113,7 @@ class QdrantEngine(EngineOperations):
         """Apply the changes of each collection in order, and wait until the server has applied them."""
 
         async def ask(kind: Kind, ordered: Sequence[Change]) -> None:
-            operations = [to_operation(change) for change in ordered]
+            operations = [translate.to_operation(change) for change in ordered]
             await self._client.batch_update_points(self._aliases[kind], operations, wait=True)
 
         await _concurrently(changes, ask)
@@ -128,7 +121,7 @@ class QdrantEngine(EngineOperations):
     async def _scroll(self, kind: Collection, scroll: Scroll) -> dict[str, Payload]:
         records, _ = await self._client.scroll(
             self._aliases[kind],
-            scroll_filter=to_filter(scroll.where),
+            scroll_filter=translate.to_filter(scroll.where),
             limit=scroll.limit,
             offset=scroll.start_id,
             # Without an order a server scrolls by id.

@@ -1,8 +1,7 @@
 """Re-embedding of a server's collections: writes every point to new collections, then changes all aliases at once.
 
 Stop every service that uses the server first. Memories that a service writes meanwhile are copied too, but the service
-would keep using the old embedder. Until the aliases change, services see the old collections. These are not deleted;
-the operator may do so afterwards.
+would keep using the old embedder. Until the aliases change, services see the old collections. These are not deleted.
 """
 
 from __future__ import annotations

@@ -19,20 +19,10 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from memtypes.model.errors import EmbedderMismatch
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import TOKEN_DIMENSIONS
+from memtypes.stores.operations import schema
 from memtypes.stores.operations.message_store import Answer, MessageStore
 from memtypes.stores.operations.messages import EngineRequest
-from memtypes.stores.operations.schema import (
-    COLLECTIONS,
-    DENSE,
-    ITEMS,
-    SPARSE,
-    TOKENS,
-    VERSION,
-    Collection,
-    Index,
-    indexes_of,
-    mismatch,
-)
+from memtypes.stores.operations.schema import Collection, Index
 from memtypes.stores.qdrant.engine import QdrantEngine
 from memtypes.stores.qdrant.translate import translated
 
@@ -72,7 +62,7 @@ class QdrantStore(MessageStore):
         self._settings = settings
         self._client = client
         self._local = settings.url == LOCAL
-        self.aliases: Mapping[Collection, str] = {kind: f"{settings.prefix}_{kind}" for kind in COLLECTIONS}
+        self.aliases: Mapping[Collection, str] = {kind: f"{settings.prefix}_{kind}" for kind in schema.COLLECTIONS}
         self._engine = QdrantEngine(client, self.aliases, local=self._local)
 
     @classmethod
@@ -90,7 +80,7 @@ class QdrantStore(MessageStore):
         """Create missing collections, and check that existing ones have this embedder. Nothing is deleted."""
         with translated(self._settings.url):
             known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
-            for kind in COLLECTIONS:
+            for kind in schema.COLLECTIONS:
                 await self._prepare_collection(kind, known.get(self.aliases[kind]))
 
     async def ping(self) -> None:
@@ -109,7 +99,7 @@ class QdrantStore(MessageStore):
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
         """Create a missing collection, its alias last, and check its embedder. collection: None for a new one."""
-        wanted = collection or f"{self.aliases[kind]}_{VERSION}"
+        wanted = collection or f"{self.aliases[kind]}_{schema.VERSION}"
         if not await self._client.collection_exists(wanted):
             try:
                 await self.create(kind, wanted)
@@ -120,7 +110,8 @@ class QdrantStore(MessageStore):
         built = (str(metadata.get("fingerprint", "unknown")), int(metadata.get("dimensions", 0)))
         configured = (self._settings.fingerprint, self._settings.dimensions)
         if built != configured:
-            raise EmbedderMismatch(mismatch(f"the collection {wanted} at {self._settings.url}", built, configured))
+            where = f"the collection {wanted} at {self._settings.url}"
+            raise EmbedderMismatch(schema.mismatch(where, built, configured))
         await self.index(kind, wanted)
         if collection is None:
             alias = models.CreateAlias(collection_name=wanted, alias_name=self.aliases[kind])
@@ -132,7 +123,7 @@ class QdrantStore(MessageStore):
         await self._client.create_collection(
             collection,
             vectors_config=vectors_config(settings, kind),
-            sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            sparse_vectors_config={schema.SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
             shard_number=settings.shards,
             replication_factor=settings.replicas,
             write_consistency_factor=settings.write_consistency,
@@ -146,7 +137,7 @@ class QdrantStore(MessageStore):
         if self._local:
             return
         present = (await self._client.get_collection(collection)).payload_schema
-        for field, index in indexes_of(kind).items():
+        for field, index in schema.indexes_of(kind).items():
             if field not in present:
                 await self._client.create_payload_index(collection, field, field_schema=_INDEX_PARAMS[index])
 
@@ -165,13 +156,13 @@ def vectors_config(settings: QdrantSettings, kind: Collection) -> dict[str, mode
     quantization = models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
     nearest = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
     return {
-        DENSE: models.VectorParams(
+        schema.DENSE: models.VectorParams(
             size=settings.dimensions,
             distance=models.Distance.COSINE,
             quantization_config=quantization,
-            multivector_config=nearest if kind is ITEMS else None,
+            multivector_config=nearest if kind is schema.ITEMS else None,
         ),
-        TOKENS: models.VectorParams(
+        schema.TOKENS: models.VectorParams(
             size=TOKEN_DIMENSIONS,
             distance=models.Distance.DOT,
             datatype=models.Datatype.FLOAT16,

@@ -42,8 +42,7 @@ class SessionAddress(InNamespace):
 class SessionRow:
     """A session in the list of sessions, which is made from the newest memories and receipts of the namespace.
 
-    memories, contexts: how many of these memories and receipts belong to the session. first, last: time of the earliest
-    and of the latest of them.
+    memories, contexts: how many of these belong to the session. first, last: time of the earliest and of the latest.
     """
 
     id: str

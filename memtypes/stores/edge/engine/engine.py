@@ -2,8 +2,7 @@
 
 Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). No operation awaits anything, so
 each request is atomic. A write is in the write-ahead log before it is acknowledged, so it survives the death of this
-process. To survive a power cut, the log must also be synced. `flush_one` writes logged changes to the shard's files, so
-that the log does not grow forever.
+process; syncing the log makes it survive a power cut. `flush_one` writes logged changes to the shard's files.
 """
 
 from __future__ import annotations

@@ -140,10 +140,9 @@ class Translator:
             ranged = edge.RangeDateTime(**ends) if timed else edge.RangeFloat(**ends)
             return edge.FieldCondition(where["key"], range=ranged)
         if "match" in where:
-            wanted = where["match"]
-            matched = (
-                edge.MatchAny(wanted["any"]) if "any" in wanted else edge.MatchValue(_unambiguous(wanted["value"]))
-            )
+            wanted, value = where["match"], where["match"].get("value")
+            exact: Any = np.bool_(value) if isinstance(value, bool) else value  # the engine would read 1 or 0
+            matched = edge.MatchAny(wanted["any"]) if "any" in wanted else edge.MatchValue(exact)
             return edge.FieldCondition(where["key"], match=matched)
         return self.filter(where)
 
@@ -154,11 +153,6 @@ def to_point(point: Point, slot: int) -> edge.Point:
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
     return edge.Point(slot, vectors, point.payload)
-
-
-def _unambiguous(value: str | int) -> Any:
-    """Convert a bool to np.bool_, as the engine would read it as the integer 1 or 0; return other values unchanged."""
-    return np.bool_(value) if isinstance(value, bool) else value
 
 
 def _sparse(vector: SparseVector) -> edge.SparseVector:

@@ -1,8 +1,7 @@
 """The embedded store: a client of an engine process that all programs with the same directory share.
 
-The first program that opens a directory starts the engine process. The process ends shortly after the last program has
-closed the store. Acknowledged writes are in the write-ahead log, so they survive the death of any process; a power cut
-loses at most the last second.
+The first program that opens a directory starts the engine process, which ends after the last has closed it.
+Acknowledged writes are in the write-ahead log, so they survive the death of any process; a power cut loses a second.
 """
 
 from __future__ import annotations

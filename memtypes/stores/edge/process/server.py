@@ -27,18 +27,7 @@ import msgspec
 from memtypes.model.errors import RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Holder, Layout
-from memtypes.stores.edge.process.wire import (
-    ANY_REQUEST,
-    PROTOCOL,
-    Call,
-    Failure,
-    Hello,
-    Reply,
-    RewriteShards,
-    failure_of,
-    framed,
-    read_message,
-)
+from memtypes.stores.edge.process import wire
 from memtypes.stores.files import locked, replace_file, socket_in, sync_directory
 from memtypes.stores.operations.messages import EngineRequest, decode
 from memtypes.stores.operations.schema import Collection
@@ -105,7 +94,7 @@ class EngineServer:
             self.idle.cancel()
         try:
             while True:
-                call: Call = decode(await read_message(reader), Call)
+                call: wire.Call = decode(await wire.read_message(reader), wire.Call)
                 writer.write(await self._reply(call))
                 await writer.drain()
                 await asyncio.sleep(0)  # the other connections' turn: reading buffered bytes does not yield
@@ -119,28 +108,29 @@ class EngineServer:
             if not self.clients:
                 self._stay(self.linger_s)
 
-    async def _reply(self, call: Call) -> bytearray:
+    async def _reply(self, call: wire.Call) -> bytearray:
         """Run the request of a call. Returns the encoded reply (the answer or a failure) with its length in front."""
         self.requested_at = time.monotonic()
         try:
-            request: Hello | RewriteShards | EngineRequest[Any] = decode(call.request, ANY_REQUEST)
+            request: wire.Hello | wire.RewriteShards | EngineRequest[Any] = decode(call.request, wire.ANY_REQUEST)
         except msgspec.MsgspecError as error:
-            failure = Failure("Unavailable", f"the engine can't read the request: {error}")
-            return framed(Reply(call.number, failure=failure))
+            failure = wire.Failure("Unavailable", f"the engine can't read the request: {error}")
+            return wire.framed(wire.Reply(call.number, failure=failure))
         try:
-            return framed((call.number, await self._answer(request)))
+            return wire.framed((call.number, await self._answer(request)))
         except RemembrancerError as error:
-            return framed(Reply(call.number, failure=failure_of(error)))
+            return wire.framed(wire.Reply(call.number, failure=wire.failure_of(error)))
         except Exception:  # noqa: BLE001 - a bug is logged and reported to the client; others are served
             _log.exception("a request could not be answered")
-            return framed(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
+            failure = wire.Failure("Unavailable", "the embedded engine failed; see its log")
+            return wire.framed(wire.Reply(call.number, failure=failure))
 
-    async def _answer(self, request: Hello | RewriteShards | EngineRequest[Any]) -> object:
+    async def _answer(self, request: wire.Hello | wire.RewriteShards | EngineRequest[Any]) -> object:
         """The answer to a decoded request. Requests to the engine never suspend, so each is atomic."""
         match request:
-            case Hello():
+            case wire.Hello():
                 return None
-            case RewriteShards(removed_by=removed_by):
+            case wire.RewriteShards(removed_by=removed_by):
                 self.rewrite.set()
                 return len(self.engine.with_deleted_bytes(removed_by))
             case _:
@@ -193,7 +183,7 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen(128)
-        replace_file(layout.holder_path, msgspec.json.encode(Holder(os.getpid(), str(path), PROTOCOL)))
+        replace_file(layout.holder_path, msgspec.json.encode(Holder(os.getpid(), str(path), wire.PROTOCOL)))
         try:
             yield listener
         finally:
@@ -230,7 +220,7 @@ def main() -> int:
     try:
         run_engine(Layout(options.directory.resolve()), options.linger)
     except (RemembrancerError, OSError) as error:
-        _report(msgspec.json.encode(failure_of(error)))
+        _report(msgspec.json.encode(wire.failure_of(error)))
         return 1
     return 0
 

@@ -36,8 +36,7 @@ class EdgeSettings:
     """Settings of an embedded store: its directory, its embedder, and timeouts in seconds.
 
     fingerprint, dimensions: of the embedder. timeout_s: for one request. start_timeout_s: for finding or starting the
-    engine process, which first replays its log after a crash. linger_s: how long the process keeps running after its
-    last client has disconnected.
+    engine process, which first replays its log after a crash. linger_s: how long it runs without clients.
     """
 
     directory: Path

@@ -1,9 +1,8 @@
 """Files beside a shard with its passages: the fields of memories that a context shows.
 
-A context shows hundreds of passages. Making one from a payload takes 20 microseconds, reading a stored one less than
-one microsecond. A passage is stored when its memory is written or first shown, and removed before its memory changes,
-so the files stay correct if the process dies. After a power cut they may be wrong. So files without the mark of a
-clean closing are deleted on opening.
+Making a passage from a payload takes 20 microseconds, reading a stored one less than one. A passage is stored when its
+memory is written or first shown, and removed before its memory changes, so the files stay correct if the process dies.
+After a power cut they may be wrong, so without the mark of a clean closing they are deleted.
 """
 
 from __future__ import annotations

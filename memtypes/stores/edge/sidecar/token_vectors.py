@@ -2,8 +2,7 @@
 
 The engine returns vectors as lists of Python floats, and a search needs millions of numbers; here they are rows of a
 mapped file. They are int8, which processors multiply many times faster than floats. onnxruntime has such products,
-numpy does not. Integer sums are exact, so scores do not depend on how the work is divided: memories with equal vectors
-get equal scores.
+numpy does not. Integer sums are exact: memories with equal vectors get equal scores.
 """
 
 from __future__ import annotations
@@ -105,18 +104,16 @@ class Matcher:
         portions = np.cumsum(lengths[filled]) // PORTION
         for memories in np.split(filled, np.flatnonzero(np.diff(portions)) + 1):
             starts = np.cumsum(lengths[memories]) - lengths[memories]
-            vectors = self._room(starts[-1] + lengths[memories[-1]])
+            count = starts[-1] + lengths[memories[-1]]
+            if count > len(self._vectors):
+                self._vectors = np.empty((count, TOKEN_DIMENSIONS), dtype=np.uint8)
+            vectors = self._vectors[:count]
             for owner in np.unique(owners[memories]):
                 own = np.flatnonzero(owners[memories] == owner)
                 parts[owner].read(memories[own] - firsts[owner], vectors[starts[own[0]] :])
             best[memories] = np.maximum.reduceat(self._products(vectors, transposed), starts, axis=0)
         best /= np.float32(_UNIT**2)
         return best
-
-    def _room(self, count: int) -> NDArray[np.uint8]:
-        if count > len(self._vectors):
-            self._vectors = np.empty((count, TOKEN_DIMENSIONS), dtype=np.uint8)
-        return self._vectors[:count]
 
     def _products(self, vectors: NDArray[np.uint8], transposed: TokenVectors) -> NDArray[Any]:
         if not self._exact:

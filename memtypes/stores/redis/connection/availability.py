@@ -2,8 +2,7 @@
 
 Each workload (kind of call) has a bulkhead: its own deadline, circuit breaker and concurrency limit. So a retrieval
 that gives up early does not count as a failure of commands that may take longer. All bulkheads of a node share one
-health probe. A call's deadline starts when the call gets a slot, as waiting for a slot is due to this process, not to
-the server.
+health probe. A call's deadline starts when the call gets a slot.
 """
 
 from __future__ import annotations

@@ -24,19 +24,8 @@ from memtypes.circuit_breaker import BreakerState
 from memtypes.model.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.platform import is_listening
-from memtypes.stores.redis.connection import topology
-from memtypes.stores.redis.connection.availability import (
-    CANCEL_S,
-    COMMAND,
-    JITTER,
-    PING_S,
-    TRIES,
-    Bulkhead,
-    HealthProbe,
-    ServerAwayError,
-    Workload,
-    with_deadline,
-)
+from memtypes.stores.redis.connection import availability, topology
+from memtypes.stores.redis.connection.availability import COMMAND, PING_S, TRIES, Bulkhead, HealthProbe, Workload
 from memtypes.stores.redis.connection.server import EmbeddedServer
 from memtypes.stores.redis.connection.topology import Connection
 from memtypes.stores.redis.keys import scope_prefix
@@ -107,8 +96,7 @@ class LiveClient:
         """Return the result of `call`, which gets the Redis client as its argument.
 
         idempotent: if True, the call is tried TRIES times if the connection breaks. key: a Redis key that the call
-        uses; on a cluster, only the health of that key's node then matters. Raises Unavailable if the server can't be
-        reached or is too slow.
+        uses; on a cluster, only the health of that key's node then matters. Raises Unavailable.
         """
         async with self._bulkhead(workload, key).slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
@@ -185,8 +173,8 @@ class LiveClient:
     ) -> T:
         for attempt in range(1, tries + 1):
             try:
-                answer = await with_deadline(self._call(call), timeout_s, partial(self._is_away, key))
-            except ServerAwayError as error:
+                answer = await availability.with_deadline(self._call(call), timeout_s, partial(self._is_away, key))
+            except availability.ServerAwayError as error:
                 self._answered_at = -math.inf
                 raise Unavailable("the live store is away") from error
             except TimeoutError as error:
@@ -199,7 +187,7 @@ class LiveClient:
                 if attempt == tries:
                     _log.warning("the connection to the live store was lost: %s", error)
                     raise Unavailable("the connection to the live store was lost") from error
-                await asyncio.sleep(JITTER.compute(attempt))
+                await asyncio.sleep(availability.JITTER.compute(attempt))
             else:
                 self._answered_at = self._clock()
                 return answer
@@ -223,9 +211,9 @@ class LiveClient:
         """Whether the Redis node of `key` answers a ping in time. True if this process is too busy to find out."""
         began = self._clock()
         try:
-            await with_deadline(self._call(partial(topology.ping_node, key=key)), self._ping_s)
+            await availability.with_deadline(self._call(partial(topology.ping_node, key=key)), self._ping_s)
         except TimeoutError:
-            return self._clock() - began > self._ping_s + CANCEL_S
+            return self._clock() - began > self._ping_s + availability.CANCEL_S
         except (_ConnectionLostError, Unavailable):
             return False
         self._answered_at = self._clock()

@@ -12,8 +12,16 @@ import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
-from memtypes.encoders.onnx import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, OnnxEmbedder, OnnxSettings, read_manifest
-from memtypes.encoders.setup import prepare as preparing
+from memtypes.encoders.onnx import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    TOKENIZER_FILE,
+    Manifest,
+    OnnxEmbedder,
+    OnnxSettings,
+    read_manifest,
+    sha256_of,
+)
 from memtypes.encoders.setup.prepare import check_sources, encode_model, main, prepare, weights_directory
 from memtypes.model.errors import SetupRequired
 from tests.memtypes.encoders.texts import VARIED
@@ -89,7 +97,9 @@ async def test_a_file_that_is_no_model_is_refused(copy: Path) -> None:
 
 def manifest_text(directory: Path) -> str:
     """A manifest, the JSON file of an encoder's file hashes, that matches the files in the directory."""
-    return preparing._describe(directory).model_dump_json()
+    manifest = Manifest.model_validate_json((directory / MANIFEST_FILE).read_bytes())
+    files = {name: sha256_of(directory / name) for name in manifest.files}
+    return manifest.model_copy(update={"files": files}).model_dump_json()
 
 
 def test_a_manifest_that_is_not_json_is_refused(copy: Path) -> None:
