@@ -22,10 +22,7 @@ class InvalidConfigFile(RemembrancerError):
 
 
 def read_text(path: Path, kind: str) -> str:
-    """Return the text of the configuration file at `path`. kind: what error messages call it, such as "policy file".
-
-    Raises InvalidConfigFile if it can't be read or is not UTF-8.
-    """
+    """The text of the file at `path`, which errors call `kind`. Raises InvalidConfigFile if it is unreadable."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

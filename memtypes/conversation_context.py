@@ -86,10 +86,7 @@ def text_in_context(memory: Memory, before: Iterable[Memory]) -> InContext:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call, which are context for later turns of the same call.
-
-    turns: by position (session id, number). rejected: positions of turns that the service decided not to store.
-    """
+    """The turns of one write call by position, as context for its later turns, and the positions of rejected ones."""
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)

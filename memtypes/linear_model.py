@@ -19,10 +19,7 @@ _INT8_MAX = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearModel:
-    """A logistic regression model. classes: names of the classes that it predicts.
-
-    weights: float32 of shape (classes, features). bias: float32 of shape (classes,).
-    """
+    """A logistic regression model. weights: float32 of shape (classes, features). bias: of shape (classes,)."""
 
     classes: tuple[str, ...]
     weights: FloatArray

@@ -90,10 +90,7 @@ class _Repository:
 
 
 def _normal(cwd: str) -> str:
-    """`cwd` without `.`, `..` and a final slash; a Windows path keeps its backslashes.
-
-    Raises InvalidRequest if `cwd` is not an absolute path, or has control characters.
-    """
+    """`cwd` without `.`, `..` and a final slash. Raises InvalidRequest unless it is an absolute, printable path."""
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in cwd):
         raise InvalidRequest("cwd must not contain control characters", path="cwd", got=cwd)
     if cwd.startswith("/"):
@@ -123,10 +120,7 @@ def _text(file: Path) -> str | None:
 
 
 def _override(text: str) -> str:
-    """The namespace that `text`, the contents of a project's OVERRIDE_FILE, sets by hand.
-
-    Raises InvalidRequest if the file is invalid. The message does not quote the file, which may be a link to any other.
-    """
+    """The namespace that the OVERRIDE_FILE `text` sets. Raises InvalidRequest, which does not quote the file."""
     try:
         return clean_name(tomllib.loads(text)["namespace"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:

@@ -217,10 +217,7 @@ def retriever_parts(
 def erasable_stores(
     resources: Resources, ingestor: Ingestor, screened: Screening, answers: RedisAnswers
 ) -> Mapping[str, Erasable]:
-    """Every store that may contain a part of a memory, by name, in the order in which data is erased from them.
-
-    The files of the embedded stores come last: they contain deleted bytes until they are rewritten after all deletions.
-    """
+    """The stores that may hold parts of a memory, by name. Files come last, as they hold bytes of deletions."""
     stores: dict[str, Erasable] = {
         "memories": ErasableMemories(resources.store, ingestor),
         "items": ErasableItems(EngineItems(resources.store)),

@@ -134,11 +134,7 @@ class Decisions:
             return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Determine the changes that undo upkeep's decision about `memory`, such as to forget it.
-
-        Returns the payload fields to set, by memory id, and the ids of the memories that become current again. Raises
-        Conflict if there is no such decision, or it is older than UNDO_DAYS.
-        """
+        """The fields that undo upkeep's decision about `memory`, and ids that become current again. Raises Conflict."""
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
             raise Conflict(f"there is nothing to undo about memory {memory.id}, or not within {UNDO_DAYS} days")
@@ -227,11 +223,7 @@ def _into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """The payload fields to set in `memory` when the memories `merged` into it become separate again.
-
-    Its counts of repetitions and uses, and its sessions, lose those of `merged`. Its links to them get the strength 0,
-    which means "no duplicates", so that they are not merged again.
-    """
+    """The fields of `memory` without the evidence of `merged`. Links of strength 0 keep them from merging again."""
     brought = {session for each in merged for session in each.source_sessions}
     ids = {each.id for each in merged}
     links = [link.model_copy(update={"strength": 0.0}) if link.to in ids else link for link in memory.links]

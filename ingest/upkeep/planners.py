@@ -104,11 +104,7 @@ class UpkeepPlan:
     created: tuple[Promotion, ...] = ()
 
     def still_valid(self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]) -> UpkeepPlan:
-        """Return the plan without its steps for memories that were changed or deleted since it was made.
-
-        Steps that depend on such a memory, such as merging another memory into it, are left out, too. planned: the
-        memories, by id, from which the plan was made. stored: the memories as they are in the store now.
-        """
+        """The plan without the steps for memories that were changed or deleted since, and those that depend on them."""
         into = {known: str(fields["upkeep"]["into"]) for known, fields in self.changed.items()}
         stale = {
             known
@@ -303,20 +299,13 @@ def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[
 
 
 def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that end `memory`, so that searches no longer find it, and record the job that did (`mark`).
-
-    If the memory had already ended, only the record is set. into: id of the memory that it is merged into, or None.
-    """
+    """The payload fields that end `memory` and record the job (`mark`); only the record if it had ended before."""
     end = {**CURRENT_AGAIN, "valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
     return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
 
 
 def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
-    """The payload fields to change in `memory` when the memories `repeated`, which say the same, are merged into it.
-
-    `memory` gets the counts, tags, metadata and sessions of `repeated`, and links to these memories. If memories have
-    different values for one metadata key, the value of the newer memory is kept.
-    """
+    """The fields to change in `memory` when `repeated` are merged into it. Newer metadata replaces older."""
     merged = memory
     for other in sorted(repeated, key=lambda each: (each.created_at, each.id)):
         fields = joined(merged, other) | with_evidence(merged, other)

@@ -180,10 +180,7 @@ class _HistoryWriter:
             self._data |= workflow.state.data
 
     def write(self) -> WorkflowHistory:
-        """Write the history: values in half of the budget, events in the rest, more values if tokens are left.
-
-        If the finished text is longer than the budget, the oldest events are dropped, then values from the end.
-        """
+        """Write the history. If it is longer than the budget, the oldest events are dropped, then values."""
         room = self._budget - self._count(OPENING) - self._count(CLOSING)
         values = self._values(room // 2)
         events = self._events(room - _tokens(values))

@@ -25,11 +25,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 CHARACTERS_PER_TOKEN = 64
-"""Upper bound for the characters of a token. Real tokens have far fewer: 4 on average, at most 18 in BERT's vocabulary.
-
-The exception is a word of more than 100 characters, which BERT reads as one unknown token. A text of such words may be
-cut although the encoder could read more of it.
-"""
+"""Upper bound for the characters of a token, which has 4 on average and at most 18 in BERT's vocabulary."""
 
 _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 
@@ -73,11 +69,7 @@ class _Call(Generic[In, Out]):
 
 
 class Batcher(Generic[In, Out]):
-    """A worker thread that collects the inputs of many callers in a bounded queue and processes them in batches.
-
-    A batch may contain inputs of several callers. A call with many inputs is split into several batches, so that later
-    calls need not wait for all its inputs.
-    """
+    """A worker thread that processes inputs of many callers in batches. Long calls are split to let others in."""
 
     def __init__(
         self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int

@@ -145,10 +145,7 @@ def _compound(compound: str) -> Iterator[str]:
 
 
 def _unspaced(compound: str) -> Iterator[str]:
-    """The words of `compound`, which has characters of a script without blanks, such as Han.
-
-    They are every such character, every pair of adjacent ones, and the whole words of other scripts between them.
-    """
+    """Each character of `compound` (Han or the like), each adjacent pair, and whole words of other scripts."""
     for piece in _PIECE.finditer(compound):
         run = piece["run"]
         if run is None:

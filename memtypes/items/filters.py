@@ -50,11 +50,7 @@ class ItemFilter:
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Digests of the exact values that the filter requires, by which an index finds the items that may meet it.
-
-        An item that meets the filter has each of these digests, or the marker MANY (see `facts_of`). Other items may
-        have them, too, so search results must be checked with `holds`.
-        """
+        """Digests of exact values that the filter requires. Items with all of them must be checked with `holds`."""
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
 

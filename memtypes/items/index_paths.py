@@ -49,10 +49,7 @@ IndexPaths: TypeAlias = Annotated[
 
 
 def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
-    """The texts to embed that an item's value has at `paths`, without blank and repeated texts.
-
-    paths: index paths; None for the whole value as one text. Raises InvalidRequest for more than MAX_TEXTS texts.
-    """
+    """The distinct texts of a value at `paths` (None: all of it). Raises InvalidRequest for more than MAX_TEXTS."""
     places = [WHOLE] if paths is None else paths
     lazy = (text for path in places for part in _parts([value], path) if (text := text_of(part)).strip())
     texts = list(islice(lazy, MAX_TEXTS + 1))

@@ -122,10 +122,7 @@ class PathMatch(Model):
 
 @dataclass(frozen=True, slots=True)
 class PathListing:
-    """Request for the paths under which items are stored. match: conditions, all of which a path must meet.
-
-    max_depth: longer paths are cut to this number of labels (parts of a path); None leaves them whole.
-    """
+    """Request for paths that meet all conditions of `match`. max_depth: labels to which longer paths are cut."""
 
     match: tuple[PathMatch, ...] = ()
     max_depth: int | None = None

@@ -70,11 +70,7 @@ def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """The largest size of a thread after a flush (the removal of many turns): the share `target` (0-1) of each limit.
-
-    size: the thread's present size. force: whether the result is also at most the share `target` of the present size,
-    so that the flush removes turns even from a thread that is within its limits.
-    """
+    """The largest size after a flush: the share `target` of each limit and, if `force`, of the present size."""
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
     if force:

@@ -1,7 +1,4 @@
-"""Templates for thread keys, such as "{{ user.id }}/{{ session.id }}", in a small part of Jinja's syntax.
-
-A template contains text and placeholders, which name a member of one of the five VARIABLES, but no other syntax.
-"""
+"""Templates for thread keys, such as "{{ user.id }}/{{ session.id }}": text, and members of the VARIABLES."""
 
 from __future__ import annotations
 
@@ -123,10 +120,7 @@ def _encoded(value: str, separator: str) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """`value`, the object that a caller sends for the variable `name`, with the integers in it converted to text.
-
-    Raises InvalidRequest if `value` is not an object, or contains anything but objects, integers and non-empty strings.
-    """
+    """`value` with integers as text. Raises InvalidRequest unless it has only objects, integers and texts."""
     if not isinstance(value, Mapping):
         raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}

@@ -39,10 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts the tokens of a text by asking the endpoint of the model's provider.
-
-    read_variable: returns the value of an environment variable. clock: returns monotonic seconds.
-    """
+    """Counts tokens at the provider of a model. read_variable: of the environment. clock: in monotonic seconds."""
 
     client: httpx.AsyncClient
     models: Models

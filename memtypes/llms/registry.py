@@ -74,10 +74,7 @@ class CountKind(StrEnum):
 
 
 class CountEndpoint(Model):
-    """A provider's endpoint that counts tokens. url: may contain `{model}`, which is replaced by the model's name.
-
-    key_env: name of the environment variable that holds the API key; None for no key.
-    """
+    """An endpoint that counts tokens. url: may contain `{model}`. key_env: variable with the API key, if any."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     kind: CountKind

@@ -85,11 +85,7 @@ class Episodic(EpisodicFields, Memory):
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:
-        """The text to embed for the event, such as "20 January 2023 Friday Gina: I lost my job".
-
-        It has the date, the speaker, the title, the content and the context. Questions name dates and speakers in
-        words, and adding either of them raised the measured recall.
-        """
+        """The text to embed, such as "20 January 2023 Friday Gina: I lost my job", as questions name both in words."""
         when = f"{self.created_at.day} {self.created_at:%B %Y %A}"
         who = f"{self.speaker}: " if self.speaker else ""
         return f"{when} {who}{self.titled('. ')}{self._context()}"

@@ -23,10 +23,6 @@ def content_hash(content: str) -> str:
 
 
 def memory_id(scope: Scope, memory_type: str, identity: tuple[str | None, ...]) -> str:
-    """The id of a memory: a UUIDv5 computed from its scope, its type and its identity.
-
-    identity: the values that distinguish memories of this type, such as the normalised content (see
-    `Memory.identity`). They are encoded as JSON before hashing, so different values never give the same text.
-    """
+    """The id of a memory: a UUIDv5 of its scope, its type and its `identity` (see `Memory.identity`), as JSON."""
     name = json.dumps([scope.tenant, scope.namespace, memory_type, *identity], ensure_ascii=False)
     return str(uuid.uuid5(_NAMESPACE, name))

@@ -352,11 +352,7 @@ class Memory(Model):
         return f"{title}{separator}{self.content}" if title and title != first_line(self.content) else self.content
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values that distinguish two memories of this type in one scope; the memory's id is computed from them.
-
-        They are the normalised content and, for a private memory, its session. So equal texts of two sessions are not
-        merged into one memory, which only one of the sessions could find.
-        """
+        """The values from which the memory's id is computed: its content and, if it is private, its session."""
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
 

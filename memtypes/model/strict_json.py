@@ -26,10 +26,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class MalformedJson(RemembrancerError):
-    """The text is not JSON, or is JSON that two parsers could read differently.
-
-    path: the place of the invalid value in the request. position: index of the character at which parsing failed.
-    """
+    """Text that is no JSON, or that two parsers could read differently. position: of the fault in the text."""
 
     def __init__(self, message: str, *, path: str = "", position: int = 0) -> None:
         super().__init__(message)

@@ -16,10 +16,7 @@ SESSION_TTL = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Memories that a session was shown and is not shown again. statements: hashes of the sentences in their texts.
-
-    ids: their ids. since: when ids and statements were last cleared; None if never.
-    """
+    """Memories, and hashes of statements, that a session was shown. since: when they were last cleared."""
 
     ids: frozenset[str] = frozenset()
     since: datetime | None = None

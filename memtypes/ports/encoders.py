@@ -77,10 +77,7 @@ class Tokenizer(ABC):
         """Return the longest beginning of `text` that has at most `limit` tokens; no character is split."""
 
     def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
-        """Cut `text` to a Markdown list entry of at most `room` tokens; return the entry and its number of tokens.
-
-        The entry ends with CUT_MARK. If not even the mark fits into `room`, the result is ("", 0).
-        """
+        """`text` as a list entry of at most `room` tokens that ends with CUT_MARK, and its tokens; else ("", 0)."""
         limit = room
         while limit > 0:
             entry = bullet(self.truncate(text, limit) + CUT_MARK)

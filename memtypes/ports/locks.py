@@ -49,11 +49,7 @@ class Lease:
 
 @dataclass(slots=True)
 class LockCounts:
-    """Counts of this process's lock requests since it started; the field names are used as metric labels.
-
-    acquired: requests that got the lock. refused: requests that did not get it within `wait_s`. lost: locks that
-    expired while in use. wait_seconds: total time spent waiting.
-    """
+    """Counts of this process's lock requests, by metric label. lost: locks that expired while in use."""
 
     acquired: int = 0
     refused: int = 0

@@ -42,10 +42,7 @@ class UnsealedReceipt:
 
     @classmethod
     def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
-        """Encode `body`, the members of a receipt with its `id`, as JSON that `seal` can link to the chain.
-
-        Encoding is the slow part, so it is done before `seal`, which must wait until the previous receipt is sealed.
-        """
+        """Encode `body`, a receipt's members: the slow part of sealing, which must wait for the previous receipt."""
         before = {name: value for name, value in body.items() if name < _LINK_PREFIX}
         after = {name: value for name, value in body.items() if name not in before}
         return cls(namespace, str(body["id"]), canonical(before)[1:-1], canonical(after)[1:-1])

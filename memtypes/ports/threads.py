@@ -177,10 +177,7 @@ class ThreadTail:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns to remove from a thread, to become memories. indices: numbers of the turns. at: time of the removal.
-
-    summary: the thread's new summary; None keeps the old summary. summary_tokens: tokens of the new summary.
-    """
+    """Turns to remove from a thread, to become memories, and its new summary; None keeps the old one."""
 
     thread_id: str
     indices: tuple[int, ...]

@@ -39,10 +39,7 @@ class IdempotentAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AppendEvent:
-    """An event to append to a workflow. expected: the version that the workflow must have; None for any version.
-
-    once: the answer to store for repetitions of the call; None if the call has no idempotency key.
-    """
+    """An event to append. expected: the version required; None for any. once: the answer for repeated calls."""
 
     workflow_id: str
     event: Event
@@ -92,10 +89,7 @@ class WorkflowMembers:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowListing:
-    """Selects the workflows to list. status, parent_id: list only workflows with this status or parent; None for all.
-
-    limit: maximum number on a page. cursor: `next_cursor` of the page before; None for the first page.
-    """
+    """Selects a page of workflows, by status and parent if set. cursor: `next_cursor` of the page before."""
 
     status: WorkflowStatus | None = None
     parent_id: str | None = None

@@ -65,10 +65,7 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store `item`, replacing a stored item with the same id, and show the session's paused items in prompts again.
-
-        If `item` is a to-do, the session's earlier item for the to-do with this `todo_id` is marked as cleared.
-        """
+        """Store or replace `item`, and resume paused items. A to-do clears an earlier one with the same `todo_id`."""
 
     @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:

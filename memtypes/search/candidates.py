@@ -95,10 +95,7 @@ def _optional(column: NDArray[np.float64] | None, count: int) -> list[float | No
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """Concatenate one column of several `Candidates`. own: this column of each. counts: number of rows of each.
-
-    If a column is None, its rows are filled with NaN. Returns None if all columns are None.
-    """
+    """One column of several `Candidates`, with `counts` rows each; NaN where it is missing. None if all lack it."""
     known = next((column for column in own if column is not None), None)
     if known is None:
         return None

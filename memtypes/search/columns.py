@@ -159,10 +159,7 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Merge the lists of texts (`tables`) of a text column's parts. Returns new codes for each part, and one list.
-
-    A code is the position of a memory's text in the list; -1 means no text.
-    """
+    """The parts' codes in one list of texts, where -1 means no text; and this list, merged from `tables`."""
     places: dict[str, int] = {}
     moved: list[Column] = []
     for own, table in zip(codes, tables, strict=True):

@@ -59,11 +59,7 @@ def replace_file(path: Path, content: bytes, mode: int | None = PRIVATE) -> None
 
 
 def sync_directory(directory: Path) -> None:
-    """Sync a directory and the files in it to the disk. Releases the GIL, so it may run in a thread.
-
-    A file that disappears meanwhile was either deleted, and needs no syncing, or renamed. So the directory is listed
-    again until no further file disappears.
-    """
+    """Sync a directory and its files, also those that were renamed meanwhile. Releases the GIL."""
     with suppress(FileNotFoundError):
         gone: set[Path] = set()
         while lost := {path for path in directory.iterdir() if path not in gone and not _sync(path)}:

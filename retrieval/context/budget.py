@@ -210,11 +210,7 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
 
 
 def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
-    """Return `shares` with tokens moved to the memory types that the query asks for.
-
-    A query for tasks moves tokens from facts to tasks, a how-to query from events to procedures. If tasks are due, the
-    share of tasks grows to the tokens that the due tasks need, but not beyond DUE_SHARE of the total.
-    """
+    """Return `shares` with tokens moved to the types that the query asks for, and to due tasks (DUE_SHARE)."""
     shifted, most = dict(shares), min(SHIFT, int(plan.total * SHIFT_SHARE))
     if plan.task_like:
         _move(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE, most)

@@ -82,11 +82,7 @@ class BuiltContext(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
-    """A context and its size in tokens as the model's provider counts it.
-
-    margin: the share by which the token budget was reduced to build it. model_tokens: the provider's count; None if it
-    was not counted. degraded: names what failed, such as "token_count".
-    """
+    """A context, the margin by which its budget was reduced, and its tokens as the provider counts them."""
 
     value: _Value
     margin: float

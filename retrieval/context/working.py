@@ -51,10 +51,7 @@ async def read_live(items: LiveItemStore | None, scope: Scope, request: Retrieve
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
-    """Add the working items in `view` to `ranked` as hits, and remove the copies that the memory store has of them.
-
-    If Redis did not respond, all working memory is removed. If Redis is not used, `ranked` is returned unchanged.
-    """
+    """Add the items in `view` as hits and remove their copies, or all working memory if Redis did not respond."""
     if not view.exists:
         return ranked
     ranked = ranked.where(_is_no_copy(ranked.candidates, view))

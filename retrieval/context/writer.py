@@ -135,11 +135,7 @@ class ContextWriter:
     async def answer(
         self, fills: Fills, texts: Mapping[str, Passage], degraded: Sequence[str]
     ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
-        """Render the chosen memories; return the answer, and the memories that it shows, working memory first.
-
-        fills: the hits chosen for each budget. texts: these hits by id. degraded: names of the parts of the service
-        that did not respond, which the answer reports.
-        """
+        """Render the chosen memories; return the answer, and what it shows. degraded: parts that did not respond."""
         working, long_term = await offload(
             (passage.content for passage in texts.values()),
             lambda: (self._shown(fills.working.chosen, texts), self._shown(fills.long_term.chosen, texts)),

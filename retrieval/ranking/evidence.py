@@ -58,10 +58,7 @@ class Matches:
 
     @classmethod
     def of(cls, question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """Compute how well `hits` match `question`; None if there are no hits, dense vectors or token vectors.
-
-        similarity, context: the ranking signals of these names, one value for each hit.
-        """
+        """How well `hits` match `question`; None without hits or vectors. similarity, context: ranking signals."""
         if question.tokens is None or hits.late is None or hits.dense is None or not len(hits):
             return None
         late = np.maximum(np.nan_to_num(hits.late, nan=0.0), 0.0).astype(np.float64)

@@ -82,10 +82,7 @@ class Neighbours:
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
-    """Find which of `candidates` are neighbours: in one session, with turn numbers (`seq`) that differ by 1 or 2.
-
-    If several candidates have the same session and number, only the last of them is used as a neighbour of others.
-    """
+    """The neighbours among `candidates`: turns of one session whose numbers (`seq`) differ by 1 or 2."""
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
     ordered = columns.take(positions)
@@ -98,10 +95,7 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Return keys for turns, such that the keys of neighbours differ by 1 or 2, and the number of keys per session.
-
-    numbers: the turns' numbers in their sessions. Larger gaps between them become _GAP, so that no key overflows.
-    """
+    """Keys for turns that differ by 1 or 2 for neighbours, and the keys per session. Large gaps become _GAP."""
     known, ranks = np.unique(numbers, return_inverse=True)
     gaps = np.minimum(np.diff(known).view(np.uint64), _GAP).astype(np.int64)  # a difference may exceed int64
     narrowed = np.concatenate([[0], np.cumsum(gaps)])

@@ -157,11 +157,7 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
 
 
 def importance(columns: Columns) -> NDArray[np.float64]:
-    """Importance of each memory, in [0, 1]: its rating, scaled from 1..10, times its reliability.
-
-    An event's emotional valence, good or bad, is added to the rating. The reliability is the confidence of a fact or
-    the success rate of a procedure; for other memories it is 1.
-    """
+    """Importance in [0, 1]: the rating (1..10, plus emotional valence) times the confidence or success rate."""
     valence = np.abs(columns.wholes("emotional_valence", 0))
     values = np.minimum(columns.wholes("importance", 5) + valence, 10).astype(np.float64)
     return (values - 1.0) / 9.0 * columns.numbers("confidence", 1.0) * columns.numbers("success_rate", 1.0)

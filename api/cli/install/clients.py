@@ -71,10 +71,7 @@ class Installation:
 
     @property
     def stores_key(self) -> bool:
-        """Whether the client's settings hold the API key: True if Claude Code is set up for all projects with a key.
-
-        Other clients have no place for a key, and the settings of a project may be published.
-        """
+        """Whether the settings hold the key: only Claude Code's for all projects. A project's may be published."""
         return self.key is not None and self.client is ClientName.CLAUDE_CODE and self.project is None
 
     @property

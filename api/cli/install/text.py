@@ -1,7 +1,4 @@
-"""Edits JSON settings files as text, so that comments, order and layout of everything else stay as they are.
-
-To find positions in the text, the JSON parser reads a copy with blanks instead of comments and trailing commas.
-"""
+"""Edits JSON settings files as text, so that comments and layout stay. A copy without comments gives the positions."""
 
 from __future__ import annotations
 

@@ -154,10 +154,7 @@ class HtmlPage:
         return self.request.headers.get("hx-request") == "true"
 
     async def show(self, template: str, asked: InNamespace | None, **context: Any) -> Response[str]:
-        """The page that `template` renders, with the navigation and the list of namespaces.
-
-        asked: parameters of the page, with its namespace; None for a page about no namespace. context: further values.
-        """
+        """The page that `template` renders. asked: the page's parameters; None for a page about no namespace."""
         names = await self.names.of(self.request.auth.tenant)
         namespace = None if asked is None else asked.namespace
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)

@@ -115,10 +115,7 @@ async def check_form(request: Request[Any, Any, Any]) -> None:
 
 
 async def form_fields(request: ApiRequest) -> dict[str, str]:
-    """The fields of a form that are not empty, with line breaks as LF. If a name is repeated, its last value counts.
-
-    Raises UnsupportedMedia for a body that is no form, and InvalidInput if the form cannot be decoded.
-    """
+    """A form's fields that are not empty, the last one of each name. Raises UnsupportedMedia or InvalidInput."""
     body = await request.body()
     if body == b"{}" and "content-type" not in request.headers:
         return {}

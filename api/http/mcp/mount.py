@@ -108,11 +108,7 @@ class McpMount:
 
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
-    """The caller, namespace, agent and tools of an HTTP call to /mcp, from its API key, path and headers.
-
-    Raises InvalidInput for an invalid namespace, agent or preset (which selects the tools offered), and InvalidRequest
-    for an invalid project folder in the header.
-    """
+    """The caller, namespace, agent and tools of a call to /mcp. Raises InvalidInput, or InvalidRequest for a folder."""
     caller = connection.auth
     named = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
     if named is None and (folder := connection.headers.get(PROJECT_HEADER)):

@@ -103,11 +103,7 @@ async def remember(services: Services, connection: McpConnection, arguments: cat
 
 
 async def correct(services: Services, connection: McpConnection, arguments: catalog.CorrectArguments) -> str:
-    """Change a memory and return, as text, what changed.
-
-    Raises NotFound for an unknown id, Conflict if another memory has the same content, and InvalidRequest if the
-    arguments ask for no change or an invalid one.
-    """
+    """Change a memory and return what changed. Raises NotFound, Conflict for equal content, or InvalidRequest."""
     scope = connection.scope
     before = await read_memory(services, scope, arguments.id)
     changes = {name: getattr(arguments, name) for name in ("content", "pinned")}

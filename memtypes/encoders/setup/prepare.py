@@ -75,10 +75,7 @@ def check_sources(source: Path) -> None:
 
 
 def encode_model(weights: Path, *, int8: bool) -> bytes:
-    """Return the bytes of an ONNX file of the encoder. weights: file with its weights. int8: whether to quantise it.
-
-    Equal weights give equal bytes. Raises SetupRequired if `onnx` or `safetensors` is not installed.
-    """
+    """The encoder as ONNX bytes, equal for equal `weights`. Raises SetupRequired without `onnx` or `safetensors`."""
     try:  # installed for set-up only, while the service imports this module too
         graph = import_module("memtypes.encoders.setup.bert_graph")
         safetensors = import_module("safetensors.numpy")

@@ -45,10 +45,7 @@ class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
 @dataclass(slots=True, eq=False)
 class _Leg:
-    """One of the two queries of a search (by dense or by sparse vector), in one memory type, with its hits and scores.
-
-    depth: the number of hits that become candidates. limit: the number of hits to ask for.
-    """
+    """One of a search's two queries in one type. depth: hits that become candidates. limit: hits to ask for."""
 
     vector: DenseVector | SparseVector
     depth: int

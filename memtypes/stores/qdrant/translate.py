@@ -68,10 +68,7 @@ def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryReques
 
 
 def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> TokenMaxima:
-    """Convert the answers for the query's tokens to best cosines: a row for each key, a column for each token.
-
-    answers: to the queries that `to_token_queries` made. A memory without token vectors gets NaN.
-    """
+    """The best cosines in the answers to `to_token_queries`: a row for each key, NaN without token vectors."""
     rows = {memory_id: row for row, memory_id in enumerate(strings_of(keys))}
     best = np.full((len(keys), len(answers)), np.nan, dtype=np.float32)
     for column, answer in enumerate(answers):

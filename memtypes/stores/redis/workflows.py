@@ -174,10 +174,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowPage(tuple(workflows), last)
 
     async def _scan(self, scope: Scope, index: str, after: str | None) -> tuple[list[str], list[list[str | None]]]:
-        """The next entries of the index of workflows after the entry `after`, and the summary fields of each workflow.
-
-        The entries of expired workflows are removed from the index, but included in the result.
-        """
+        """The next entries of the index after `after`, and each workflow's summary fields. Removes expired ones."""
         start = "+" if after is None else f"({after}"
 
         async def read(redis: Connection) -> tuple[list[str], list[list[str | None]]]:

@@ -90,11 +90,7 @@ def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Converts conditions and queries to the engine's classes. slots: file with the point number of each memory id.
-
-    shared: caches the filters of one search, so that all shards share them. Filters with ids are not cached, as the
-    same memory id has another point number in each shard.
-    """
+    """Converts conditions and queries. slots: point numbers by id. shared: caches a search's filters without ids."""
 
     slots: SlotFile
     shared: SharedFilters = field(default_factory=dict)

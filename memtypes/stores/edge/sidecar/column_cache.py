@@ -60,10 +60,7 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Cached fields of one memory type. rows: values by slot (point number). known: whether a slot's row is cached.
-
-    used: the fields that have a value in any row.
-    """
+    """Cached fields of a memory type by slot. known: whether a slot is cached. used: fields that have a value."""
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
@@ -170,8 +167,5 @@ class ColumnCache:
 
 
 def _names_all(where: Condition) -> bool:
-    """Whether a condition of a change consists only of a scope and memory ids. All memories with the ids then meet it.
-
-    A request that changes fields first looks up which ids exist in the scope, and lists only these.
-    """
+    """Whether a condition is only a scope and ids. As a request has looked these up, it selects them all."""
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

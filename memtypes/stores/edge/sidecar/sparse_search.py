@@ -159,10 +159,7 @@ class NamespaceCache:
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The slots (point numbers) of all memories in the namespace of `where`; only their number if it is large.
-
-        None if `where` has more conditions than the scope, as it may then select only some of the memories.
-        """
+        """The slots of a namespace's memories; only their number if it is large; None for a narrower condition."""
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None

@@ -89,10 +89,7 @@ class Matcher:
         self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """Return, for each memory (a row) and query token (a column), the highest cosine with any token of the memory.
-
-        The row of a memory without token vectors is NaN. parts: the memories' token vectors, from one or more shards.
-        """
+        """The highest cosine of each query token (a column) with each memory (a row); NaN without token vectors."""
         owners = np.repeat(np.arange(len(parts)), [len(part.lengths) for part in parts])
         firsts = np.searchsorted(owners, np.arange(len(parts)))
         lengths = np.concatenate([part.lengths for part in parts])

@@ -100,11 +100,7 @@ async def with_deadline(
 
 
 async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
-    """Wait up to `within_s` seconds for `task`. Returns whether it is done.
-
-    If the event loop is busy, the time may be over while the answer waits in the socket. So the loop runs a few more
-    rounds before the task is checked. That takes microseconds on an idle loop.
-    """
+    """Whether `task` is done within `within_s` seconds, or a few rounds of the event loop later if that was busy."""
     await asyncio.wait({task}, timeout=within_s)
     for _ in range(GRACE_ROUNDS):
         if not task.done():
@@ -173,10 +169,7 @@ class Bulkhead:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Context manager for one call: holds one of the workload's slots, and records whether the call succeeds.
-
-        Raises Unavailable if the server counts as down, the circuit breaker is open, or no slot is free in MAX_QUEUE_S.
-        """
+        """Context manager that holds a slot for one call. Raises Unavailable if the server is down or all are taken."""
         self._refuse_if_suspected()
         try:
             async with asyncio.timeout(MAX_QUEUE_S):

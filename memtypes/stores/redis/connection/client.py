@@ -194,11 +194,7 @@ class LiveClient:
         raise AssertionError("a call is tried at least once")
 
     async def _is_away(self, key: str | None) -> bool:
-        """Whether the Redis server is down: nothing listens on its unix socket or, if that is unknown, a ping fails.
-
-        A server that is only slow, for example because of its disk, is not away. key: in a cluster, the node of this
-        key is checked. Concurrent callers share a ping.
-        """
+        """Whether nothing listens on the server's socket or, if unknown, a shared ping of the node of `key` fails."""
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
             return not running
