@@ -11,8 +11,7 @@ import typer
 from api.cli.options import FAILED, AsJson, DataDir, present, run
 from api.cli.service import settings_from
 from api.cli.tables import names_table, verdict_view
-from api.wiring.reembedding import Reembedding
-from api.wiring.resources import open_tokenizers, prepared_embedder
+from api.wiring.resources import Reembedding, open_tokenizers, prepared_embedder
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.errors import InvalidRequest
 from memtypes.ports.encoders import Tokenizer

@@ -13,7 +13,7 @@ from api.auth.keys import KeyBook
 from api.http.idempotency import IdempotentCalls
 from api.http.metrics import Metrics
 from api.wiring.jobs import BackgroundJobs
-from api.wiring.reembedding import Reembedding
+from api.wiring.resources import Reembedding
 from ingest.conversations.evicted_turns import CapturedTurnWriter
 from ingest.conversations.threads import Threads
 from ingest.keyed_items import KeyedItems

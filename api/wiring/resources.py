@@ -1,19 +1,19 @@
-"""Opens the resources that the settings name: encoders, tokenizers, memory store, live store, configuration files."""
+"""Opens the encoders, tokenizers, stores and configuration files that the settings name; embeds a store again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 from anyio import to_thread
 from threadpoolctl import threadpool_limits
 
 from api.settings import Settings
-from api.wiring.reembedding import server_settings, store_fingerprint
 from ingest.conversations.policies import PolicyLookup
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
@@ -22,14 +22,20 @@ from memtypes.encoders.setup.prepare import prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.thread_policy import Policies, read_policies
 from memtypes.llms.registry import EXACT_TOKENIZERS, RegistrySource
-from memtypes.model.errors import SetupRequired
+from memtypes.model.errors import Conflict, SetupRequired
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, Tokenizer
+from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.message_store import MessageStore
+from memtypes.stores.operations.schema import Collection
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.recorder import ReceiptQueue
+
+if TYPE_CHECKING:
+    from memtypes.stores.qdrant.store import QdrantSettings
 
 QUERY_CACHE = 4_096
 """Number of query embeddings that the embedder caches, in 6 MB."""
@@ -120,3 +126,62 @@ async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -
     from memtypes.stores.qdrant.store import QdrantStore  # noqa: PLC0415 - see `server_settings`
 
     return await QdrantStore.open(server_settings(settings, settings.qdrant_url, fingerprint, embedder.dimensions))
+
+
+def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
+    """Text that identifies the two encoders, dense and sparse, that make a store's vectors."""
+    return f"{embedder.fingerprint}+{sparse.fingerprint}"
+
+
+def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
+    """Settings of the store on the Qdrant server at `url`. fingerprint, dimensions: of the encoders' vectors."""
+    # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
+    from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
+
+    key = settings.qdrant_api_key
+    return QdrantSettings(
+        url=url,
+        fingerprint=fingerprint,
+        dimensions=dimensions,
+        api_key=key.get_secret_value() if key else None,
+        shards=settings.qdrant_shards,
+        replicas=settings.qdrant_replicas,
+        write_consistency=settings.qdrant_write_consistency,
+        quantization=settings.qdrant_quantization,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reembedding:
+    """Rebuilds the configured memory store with vectors from `embedder` and `sparse`."""
+
+    settings: Settings
+    embedder: Embedder
+    sparse: Bm25Encoder
+
+    async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
+        """Embed every memory and keyed item (a JSON value under a key) again; return their number by collection.
+
+        stop_engine: whether to stop an embedded store's engine first. Raises StoreInUse if this is False and the
+        process runs, Conflict if it is True and the store is on a Qdrant server, InvalidRequest without a store, and
+        Unavailable.
+        """
+        fingerprint = store_fingerprint(self.embedder, self.sparse)
+        if self.settings.qdrant_url is not None:
+            if stop_engine:
+                raise Conflict(
+                    "collections on a server are embedded again by `remembrancer reembed`, while no service runs"
+                )
+            from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `server_settings`
+
+            server = server_settings(self.settings, self.settings.qdrant_url, fingerprint, self.embedder.dimensions)
+            return await rebuild_server(server, self._embed)
+        store = EdgeSettings(self.settings.store_path, fingerprint, self.embedder.dimensions)
+        return await rebuild(store, self._embed, stop_engine=stop_engine)
+
+    async def _embed(self, texts: Sequence[InContext]) -> list[Vectors]:
+        embeddings = await self.embedder.embed_in_context(texts)
+        return [
+            Vectors(embedding.dense, self.sparse.encode_document(text.text), embedding.tokens)
+            for embedding, text in zip(embeddings, texts, strict=True)
+        ]

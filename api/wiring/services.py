@@ -19,8 +19,7 @@ from api.wiring.container import Services
 from api.wiring.erasure import ErasableItems, ErasableMemories
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
-from api.wiring.reembedding import Reembedding
-from api.wiring.resources import Resources, open_resources
+from api.wiring.resources import Reembedding, Resources, open_resources
 from ingest.keyed_items import KeyedItems
 from ingest.screening.classifier import ClassificationGate, Classifier, Examiner
 from ingest.screening.completions import CompletionClient

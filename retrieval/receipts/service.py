@@ -126,14 +126,12 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
             continue
         if (entry := _shown_again(renderer, candidate, memory, request)) is not None:
             shown[candidate.id] = entry
-    included = sorted((one for one in receipt.candidates if one.outcome is _INCLUDED), key=_context_order)
+    shown_before = (one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
+    included = sorted(shown_before, key=_context_order)
     unchanged = {one.id for one in included} <= shown.keys()
     context = _context(renderer, receipt, [shown[one.id] for one in included]) if unchanged else None
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
     return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)
-
-
-_INCLUDED = CandidateOutcome.INCLUDED
 
 
 def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
@@ -187,9 +185,13 @@ def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
             before.get(memory_id), after.get(memory_id), removed=memory_id not in replayed.memories
         )
     ]
-    if replayed.before.context_sha256 == replayed.after.context_sha256:
+    then, now = replayed.before.context_sha256, replayed.after.context_sha256
+    if then == now:
         return ReplayAnswer(identical=True, behind=changes or None)
-    return ReplayAnswer(identical=False, changes=changes or [_context_change(replayed)])
+    if not changes:
+        why = _environment_reason(replayed)
+        changes = [ReceiptChange(id="", what="context", before=then, after=now, why=why)]
+    return ReplayAnswer(identical=False, changes=changes)
 
 
 def _differences(
@@ -238,11 +240,6 @@ def _environment_reason(replayed: ReplayedReceipt) -> str:
         "other memories were added, removed or changed, and with them term statistics or the free budget;"
         " or another version of the service ranks now"
     )
-
-
-def _context_change(replayed: ReplayedReceipt) -> ReceiptChange:
-    before, after = replayed.before.context_sha256, replayed.after.context_sha256
-    return ReceiptChange(id="", what="context", before=before, after=after, why=_environment_reason(replayed))
 
 
 def with_recorded_access(receipt: Receipt) -> Callable[[Candidates], Candidates]:

@@ -7,7 +7,7 @@ from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.erasure import ErasableItems, ErasableMemories
 from api.wiring.jobs import BackgroundJobs
-from api.wiring.reembedding import Reembedding
+from api.wiring.resources import Reembedding
 from api.wiring.services import local_panel, screening_of
 from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWriter
 from ingest.conversations.flushing import Flusher

@@ -100,12 +100,13 @@ class SettingsFiles:
             if record is not None and prior.members == record.prior.members and file.entries.present(before or ""):
                 return FileChange(path, before, before, mode, record)
         old_mode = record.mode if record is not None else mode
+        missing = tuple(str(folder) for folder in reversed(path.parents) if not folder.exists())
         new = InstallRecord(
             path=str(path),
             sha256=_hash(edited.text),
             existed=base is not None,
             mode=old_mode,
-            folders=record.folders if record is not None else tuple(_missing_folders(path)),
+            folders=record.folders if record is not None else missing,
             splices=tuple(edited.splices),
             prior=prior,
         )
@@ -210,9 +211,3 @@ def _mode(path: Path) -> int | None:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _missing_folders(path: Path) -> Iterator[str]:
-    for folder in reversed(path.parents):
-        if not folder.exists():
-            yield str(folder)

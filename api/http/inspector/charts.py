@@ -39,12 +39,12 @@ class SignalRow:
     width: float
 
 
-def stacked(parts: Iterable[Part], total: float) -> list[Segment]:
-    """The parts as adjacent rectangles, scaled so that `total` fills WIDTH. What exceeds WIDTH is cut off."""
+def stacked(parts: Iterable[Part], total: float, full: float = WIDTH) -> list[Segment]:
+    """The parts as adjacent rectangles, scaled so that `total` fills the width `full`. What exceeds it is cut off."""
     segments: list[Segment] = []
     x = 0.0
     for part in parts:
-        width = min(max(part.value, 0.0) / total * WIDTH if total > 0 else 0.0, WIDTH - x)
+        width = min(max(part.value, 0.0) / total * full if total > 0 else 0.0, full - x)
         if width > 0:
             segments.append(Segment(part.name, part.label, round(x, 2), round(width, 2)))
         x += width
@@ -54,11 +54,7 @@ def stacked(parts: Iterable[Part], total: float) -> list[Segment]:
 def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segment]]:
     """The segments of each stack, bottom up; `x` and `width` are start and height. The highest stack has `height`."""
     highest = max((sum(part.value for part in stack) for stack in stacks), default=0.0)
-    scaled = [stacked(stack, highest) for stack in stacks]
-    return [
-        [Segment(s.name, s.label, round(s.x / WIDTH * height, 2), round(s.width / WIDTH * height, 2)) for s in stack]
-        for stack in scaled
-    ]
+    return [stacked(stack, highest, height) for stack in stacks]
 
 
 def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlencode, urlsplit
@@ -98,7 +97,7 @@ def environment() -> Environment:
         "views": VIEWS,
     }
     made.filters |= {
-        "when": when,
+        "when": "{:%Y-%m-%d %H:%M}".format,
         "iso": rfc3339,
         "count": "{:,}".format,
         "share": "{:.0%}".format,
@@ -106,11 +105,6 @@ def environment() -> Environment:
         "plain": plain,
     }
     return made
-
-
-def when(instant: datetime) -> str:
-    """A UTC time as text, such as "2026-11-16 12:00"."""
-    return f"{instant:%Y-%m-%d %H:%M}"
 
 
 def shorten(text: str, most: int = 240) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from api.auth.keys import Caller, Role
 from api.http.mcp import catalog, texts
@@ -159,9 +159,7 @@ async def memory_json(services: Services, connection: McpConnection, memory_id: 
     return MemoryAnswer(await read_memory(services, connection.scope, memory_id)).model_dump_json()
 
 
-Tool: TypeAlias = Callable[[Services, McpConnection, Any], Awaitable[str]]
-
-TOOL_CALLS: Mapping[str, Tool] = {
+TOOL_CALLS: Mapping[str, Callable[[Services, McpConnection, Any], Awaitable[str]]] = {
     "memory_recall": recall,
     "memory_remember": remember,
     "memory_search": search,

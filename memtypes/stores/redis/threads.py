@@ -289,17 +289,9 @@ def _mentions(fields: Sequence[str]) -> tuple[PathMention, ...]:
 
 def _fields(new: NewThread) -> list[Argument]:
     """The fields of a new thread's Redis hash, as script arguments: names and values alternate."""
-    fields: dict[str, Argument | None] = {
-        "resource": new.resource,
-        "key": new.key,
-        "agent_id": new.agent_id,
-        "initial_context": new.initial_context,
-        "ttl": new.ttl_s,
-        "created": rfc3339(new.created_at),
-        "lru": "1" if new.lru else "0",
-        "flushes": "1" if new.flushes else "0",
-        "workflow_id": new.workflow_id,
-    }
+    names = ("resource", "key", "agent_id", "initial_context", "workflow_id")
+    fields: dict[str, Argument | None] = {name: getattr(new, name) for name in names}
+    fields |= {"ttl": new.ttl_s, "created": rfc3339(new.created_at), "lru": int(new.lru), "flushes": int(new.flushes)}
     return [part for name, value in fields.items() if value is not None for part in (name, value)]
 
 

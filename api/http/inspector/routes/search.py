@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -56,7 +55,7 @@ class ShownHit:
 @View("GET /search")
 async def search(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The search page: the best memories for a query with the parts of their scores, or the errors in the form."""
-    answer, shown = None, []
+    answer, shown = None, list[ShownHit]()
     errors: tuple[FieldError, ...] = ()
     try:
         asked = read_address(request, SearchAddress)
@@ -74,7 +73,9 @@ async def search(request: ApiRequest, services: AppServices, page: LivePage) -> 
         )
         answer = await run_search(services, request.scope_in(asked.namespace, asked.session_id), searched)
         best = max((hit.score for hit in answer.hits), default=0.0)
-        shown = [shown_hit(hit, answer.weights, best) for hit in answer.hits]
+        for hit in answer.hits:
+            rows = signal_rows(hit.signals or {}, answer.weights)
+            shown.append(ShownHit(hit, signal_bar(rows, best), rows))
     return await page.show("search.html", asked, answer=answer, hits=shown, budget=DEFAULT_BUDGET, errors=errors)
 
 
@@ -94,9 +95,3 @@ async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
     if answer.receipt_id is None:
         raise Unavailable("the context was built, but its receipt could not be recorded: the live store is away")
     return go("/receipt", namespace=form.namespace, id=answer.receipt_id)
-
-
-def shown_hit(hit: SearchHit, weights: Mapping[str, float], best: float) -> ShownHit:
-    """A search hit for the page, with the terms of its score. best: the score whose bar has the full width."""
-    rows = signal_rows(hit.signals or {}, weights)
-    return ShownHit(hit, signal_bar(rows, best), rows)

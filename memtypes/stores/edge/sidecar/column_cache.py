@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,6 @@ _ROW = np.dtype([(path, kind.dtype) for path, kind in KINDS.items()])
 """Dtype of one memory's fields, side by side: copying a thousand rows is much faster than copying twenty columns."""
 
 _EMPTY_ROW = np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in KINDS.values())], _ROW)
-
-
-ReadPayloads: TypeAlias = Callable[[MemoryType, Slots], Mapping[int, Payload]]
-"""Reads the COLUMN_FIELDS of a type's memories with these slots (point numbers), by slot. Empty slots are left out."""
 
 
 class _Texts:
@@ -86,7 +82,7 @@ class _TypeColumns:
 class ColumnCache:
     """Caches the payload fields that ranking uses. read_payloads: reads the payloads of uncached memories."""
 
-    def __init__(self, read_payloads: ReadPayloads) -> None:
+    def __init__(self, read_payloads: Callable[[MemoryType, Slots], Mapping[int, Payload]]) -> None:
         self._read_payloads = read_payloads
         self._types = {kind: _TypeColumns() for kind in MemoryType}
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -24,10 +24,6 @@ from memtypes.stores.operations.messages import decode, encode
 
 _CLOSED = "closed-2"
 """Name of the file that marks the others as closed. It ends with a format version: raise it if passages change."""
-
-
-ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Payload]]
-"""Reads payloads by slot (point number). Slots without a memory are left out of the answer."""
 
 
 class _Entry(NamedTuple):
@@ -58,12 +54,12 @@ class PassageFile(RaggedFile):
         entries = (_Entry(each["tenant"], each["namespace"], passage_of(memory_of(each))) for each in payloads.values())
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
-    def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
+    def read(self, scope: Scope, slots: Slots, payloads_of: Callable[[Slots], Mapping[int, Payload]]) -> list[Passage]:
         """The passages of the memories in the scope, in the order of `slots`. Missing ones are made and stored."""
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]
         if len(missing):
-            self.put(read_payloads(missing))
+            self.put(payloads_of(missing))
             places = self.places_of(slots)
         content = self.content.data
         parts = [content[start : start + length] for start, length in places.tolist() if length]

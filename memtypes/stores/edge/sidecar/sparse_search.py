@@ -36,15 +36,6 @@ CACHED_TERMS = 2_000_000
 ScopeKey: TypeAlias = tuple[str, str]
 """Tenant and namespace, which identify a cached namespace."""
 
-Matching: TypeAlias = Callable[[Condition, int], Slots]
-"""Reads the slots of the points that meet a condition, ascending, at most the given number of slots."""
-
-Counting: TypeAlias = Callable[[Condition], int]
-"""Counts the points that meet a condition."""
-
-EngineHits: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
-"""Runs queries in the engine, and returns the hits of each query."""
-
 _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 
 _TERM, _WEIGHT = "term", "weight"
@@ -129,14 +120,15 @@ class NamespaceCache:
     """Caches the slots (point numbers) and inverted indexes of a shard's small namespaces, and the sizes of large ones.
 
     The engine process is the only writer, so an entry is valid until a memory of the namespace is written or removed.
-    matching, counting: functions that read from the engine. small: maximum number of memories in a small namespace.
+    matching: reads the ascending slots of at most so many points that meet a condition. counting: counts such points.
+    small: maximum number of memories in a small namespace.
     cached: maximum number of namespaces in the cache. terms: maximum number of terms in all inverted indexes together.
     """
 
     def __init__(
         self,
-        matching: Matching,
-        counting: Counting,
+        matching: Callable[[Condition, int], Slots],
+        counting: Callable[[Condition], int],
         small: int = SMALL,
         cached: int = CACHED,
         terms: int = CACHED_TERMS,
@@ -190,7 +182,10 @@ class NamespaceCache:
 
 
 def shard_hits(
-    queries: Sequence[VectorQuery], namespaces: NamespaceCache, terms: TermFile, engine_hits: EngineHits
+    queries: Sequence[VectorQuery],
+    namespaces: NamespaceCache,
+    terms: TermFile,
+    engine_hits: Callable[[Sequence[VectorQuery]], list[QueryHits]],
 ) -> list[QueryHits]:
     """The hits of each query in one shard, in order: from inverted indexes where possible, else from the engine."""
     hits: dict[int, QueryHits] = {}

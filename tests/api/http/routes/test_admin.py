@@ -14,7 +14,7 @@ import pytest
 from api.auth.keys import Role
 from api.settings import Settings
 from api.wiring.container import Services
-from api.wiring.reembedding import Reembedding
+from api.wiring.resources import Reembedding
 from api.wiring.services import upkeep_jobs
 from ingest.upkeep.jobs import round_requests
 from memtypes.encoders.bm25 import Bm25Encoder
