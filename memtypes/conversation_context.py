@@ -125,11 +125,7 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[tuple[Memory, ...]]:
-        """Return, for each of `memories`, the turns just before it in its session, oldest first, at most REACH.
-
-        They come from the memory store, except at the positions in `turns` (turns by position), which replace stored
-        turns. ignored: ids of stored turns that are not used as context.
-        """
+        """Return, for each memory, the turns just before it, from `turns` or the store, but not those in `ignored`."""
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
         stored = await self._turns_at(scope, [position for position in missing if position not in known])

@@ -187,7 +187,7 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
     """Filter for the memories of type `kind` that `job` must read; None if it must read all of this type."""
     match job:
         case UpkeepJob.EXPIRE:
-            limit = planners.expiry_limit(request, now)
+            limit = now - timedelta(days=request.expired_days)
             return AnyOf((Compare("expires_at", Op.LTE, limit), Not(Absent("upkeep.job"))))
         case UpkeepJob.FORGET if request.keep_top is None:
             days = min(request.max_age_days or planners.MAX_DAYS, request.inactive_days or planners.MAX_DAYS)

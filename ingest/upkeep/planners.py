@@ -223,7 +223,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
     Merged memories count as forgotten. Pinned memories and cleared working items are not deleted when they expire.
     """
-    limit, undo_limit = expiry_limit(request, now), now - timedelta(days=UNDO_DAYS)
+    limit, undo_limit = now - timedelta(days=request.expired_days), now - timedelta(days=UNDO_DAYS)
     kept = {each.id for each in memories if each.pinned or (isinstance(each, Working) and each.cleared_at is not None)}
     removed = {
         memory.id: EXPIRED
@@ -232,11 +232,6 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
         or (memory.upkeep is not None and memory.ended_by_upkeep and memory.upkeep.at <= undo_limit)
     }
     return UpkeepPlan(removed=removed)
-
-
-def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """`now` minus the request's `expired_days`: the expire job deletes memories that expired at this time or before."""
-    return now - timedelta(days=request.expired_days)
 
 
 def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:

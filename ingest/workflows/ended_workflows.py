@@ -64,11 +64,7 @@ class EndedWorkflows:
     working: WorkingMemory
 
     async def record(self, scope: Scope, workflow_id: str) -> EndRecord:
-        """End the threads and items of an ended workflow, and write memories about it; return what was done.
-
-        Does nothing if another process is doing this. If it is repeated, no memory is stored twice. Errors of the
-        stores are logged, not raised; `record_all` tries again later.
-        """
+        """End what belongs to an ended workflow, and write memories about it, once. Errors are logged, not raised."""
         scope = scope.unbound  # whoever ends a workflow, all that belongs to it ends
         try:
             if not await self.store.claim(scope, workflow_id):

@@ -31,11 +31,7 @@ _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 
 
 def truncated(text: str, max_tokens: int) -> str:
-    """Cut a long `text` to a beginning that has at least `max_tokens` tokens, so that the rest need not be tokenized.
-
-    In a text that is cut, each run of white space becomes one blank, which makes no difference to BERT. Lone
-    surrogates, which encoders do not accept, become question marks.
-    """
+    """Cut a long `text` to a beginning that has at least `max_tokens` tokens. Lone surrogates become question marks."""
     limit = max_tokens * CHARACTERS_PER_TOKEN
     if len(text) > limit:
         text = _BLANKS.sub(" ", text)[:limit]
@@ -74,11 +70,7 @@ class Batcher(Generic[In, Out]):
     def __init__(
         self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
     ) -> None:
-        """Start the thread. work: processes a batch, returning one output for each input; only this thread calls it.
-
-        name: of the batcher in error messages. batch_size: maximum inputs in a batch. max_waiting: inputs that the
-        queue can hold; `run` raises Overloaded for more.
-        """
+        """Start the thread, which calls `work` for each batch. `run` raises Overloaded beyond `max_waiting` inputs."""
         self._name = name
         self._work = work
         self._batch_size = batch_size
@@ -167,11 +159,7 @@ class BatchSettings:
 
 
 class BatchedEmbedder(Embedder):
-    """An embedder with separate batchers for queries and documents, so that queries never wait behind documents.
-
-    embed: function that embeds a batch; two threads call it. ping_s: seconds after which a ping gives up. Concurrent
-    calls with the same query share one computation.
-    """
+    """An embedder with a batcher for queries and one for documents. Concurrent calls with one query share its run."""
 
     ping_s = 5.0
 

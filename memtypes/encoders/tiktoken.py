@@ -99,17 +99,9 @@ class TiktokenTokenizer(Tokenizer):
         return _encoding(self._name, _read_ranks(self._name))
 
     @cached_property
-    def _counted(self) -> Callable[[str], int]:
-        encoding = self._encoding
-
-        def counted(text: str) -> int:  # not a method: its cache would keep the encoding until a garbage collection
-            return len(encoding.encode_ordinary(text))
-
-        return counted
-
-    @cached_property
     def _cached_count(self) -> Callable[[str], int]:
-        return lru_cache(maxsize=CACHED_COUNTS)(self._counted)
+        encode = self._encoding.encode_ordinary  # not `self`: the cache would keep it until a garbage collection
+        return lru_cache(maxsize=CACHED_COUNTS)(lambda text: len(encode(text)))
 
     @cached_property
     def _longest(self) -> int:
@@ -127,7 +119,7 @@ class TiktokenTokenizer(Tokenizer):
 
     def count(self, text: str) -> int:
         """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it counts as plain text."""
-        return self._cached_count(text) if len(text) <= SHORT else self._counted(text)
+        return self._cached_count(text) if len(text) <= SHORT else len(self._encoding.encode_ordinary(text))
 
     def truncate(self, text: str, limit: int) -> str:
         """Return the longest prefix of `text` with at most `limit` tokens; no character is split.

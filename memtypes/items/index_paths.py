@@ -107,11 +107,7 @@ def _members(value: Any, step: str) -> Iterator[Any]:
 
 
 def text_of(value: Any) -> str:
-    """A JSON value as text to embed: its texts, numbers and booleans, one on each line.
-
-    A value of at most SHORT words is preceded by the name of its member, as in `color: red`. The JSON itself is not
-    embedded, because searches then found a fifth less, due to its punctuation.
-    """
+    """A JSON value as text to embed: a line for each scalar, with its member's name if it has at most SHORT words."""
     lines, length = [], 0
     for line in _lines(value, ""):
         lines.append(line)

@@ -1,8 +1,4 @@
-"""Keyed items: JSON values that a program stores under a path and a key, and reads back unchanged.
-
-An item is not a memory: retrieval does not find it, and nothing changes its value. Its address is its namespace, its
-agent (or none), its path of labels and its key.
-"""
+"""Keyed items: JSON values that a program stores under a path and a key. Retrieval neither finds nor changes them."""
 
 from __future__ import annotations
 

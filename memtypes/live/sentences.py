@@ -26,11 +26,7 @@ def sentences(text: str) -> list[str]:
 
 
 def most_important(lines: Sequence[str], cost: Callable[[str], int], limit: int) -> tuple[list[str], str]:
-    """The lines with the highest scores that together cost at most `limit`, in the order of `lines`; and the best line.
-
-    cost: the cost of a line, such as its number of tokens. The best line is returned even if it alone costs more than
-    `limit`. Of lines with equal scores, the later is preferred.
-    """
+    """The best lines that cost at most `limit` together, in their order; and the best line, whatever it costs."""
     frequency = Counter(word for line in lines for word in set(_words(line)))
     by_score = sorted(range(len(lines)), key=lambda place: (-_score(lines[place], frequency), -place))
     selected: list[int] = []

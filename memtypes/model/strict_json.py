@@ -1,8 +1,4 @@
-"""JSON decoding: strict for request bodies, and value by value for imported files.
-
-`strict_json` refuses text that two JSON parsers could read differently. `value_at` reads imported files, whose rows are
-validated one by one afterwards. So it accepts numbers of any size and repeated keys, of which the last one counts.
-"""
+"""JSON decoding: strict for request bodies; value by value, with any number and key, for imported files."""
 
 from __future__ import annotations
 

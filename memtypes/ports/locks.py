@@ -77,11 +77,7 @@ class Locks(ABC):
 
     @asynccontextmanager
     async def held(self, request: LockRequest) -> AsyncIterator[Lease]:
-        """Context manager that acquires the lock, renews it while the `async with` block runs, and releases it.
-
-        Raises LockLost at the end of the block if the lock was lost meanwhile. The block's writes may then have been
-        refused, because another holder has a higher fence.
-        """
+        """Context manager that holds and renews the lock. Raises LockLost at its end if the lock was lost meanwhile."""
         lease = await self._counted(request)
         released = False
         renewal = asyncio.create_task(self._renew_until_lost(lease))

@@ -36,11 +36,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Request for a page of memories, the newest first by `created_at`; of equal times, in the order of their ids.
-
-    types: the types of memory to list; empty for all types. limit: maximum number of memories on the page, 1-500.
-    cursor: `next_cursor` of the page before; None for the first page.
-    """
+    """Request for a page of memories of `types` (empty: all), newest first. cursor: from the page before."""
 
     types: tuple[MemoryType, ...] = ()
     filter: Filter | None = None

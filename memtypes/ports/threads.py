@@ -103,11 +103,7 @@ class ThreadPage:
 
 @dataclass(frozen=True, slots=True)
 class AppendTurn:
-    """A turn to append to a thread. rank: when the turn is evicted relative to others (see `eviction_rank`).
-
-    expected: the version that the thread must have, else the append is refused; None for any version. request: the
-    idempotency key; None if the caller will not repeat the request.
-    """
+    """A turn to append to a thread. rank: see `eviction_rank`. expected: the version required; None for any."""
 
     thread_id: str
     turn: Turn
@@ -315,11 +311,7 @@ class EvictedBacklog:
 
 
 class EvictedTurnStore(ABC):
-    """Queue of batches of evicted turns, which wait to be stored as memories.
-
-    A batch stays until it is acknowledged or discarded, even if its thread has expired. A batch that keeps failing is
-    set aside: it leaves the queue for some time, so that it does not block other batches.
-    """
+    """Queue of evicted turns to store as memories. A batch that keeps failing is set aside for some time."""
 
     @abstractmethod
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:

@@ -177,8 +177,8 @@ def fill(
         filling.take_excerpts()
     else:
         filling.take_best()
-        filling.take_in_order()
-        filling.take_rest()
+        filling.take_in_order(reserved=True)
+        filling.take_in_order(reserved=False)
     used = {TYPES[kind]: tokens for kind, tokens in filling.used.items()}
     room = sum(initial.values()) - sum(used.values())
     chosen = tuple(filling.chosen[index] for index in sorted(filling.chosen))
@@ -294,36 +294,26 @@ class _Filling:
                 self._left.remove(index)
                 return
 
-    def take_in_order(self) -> None:
-        """Choose entries, in the order offered, that fit without using tokens that are reserved for other types."""
+    def take_in_order(self, *, reserved: bool) -> None:
+        """Choose entries that fit, in the order offered. reserved: cut others, and leave tokens that are reserved."""
         passed: list[int] = []
-        least = 0 if self._cuts else self._least()
+        cuts = self._cuts and reserved
+        least = 0 if cuts else min(map(self._wanted.__getitem__, self._left), default=0)
         for place, index in enumerate(self._left):
             if least > self._free:
                 passed += self._left[place:]
                 break
-            if self._wanted[index] > self._free and not self._cuts:
+            if self._wanted[index] > self._free and not cuts:
                 passed.append(index)
                 continue
             kind = self._kinds[index]
-            room = min(self._free - self._reserved_for_others(kind), self._caps[kind] - self.used[kind])
+            free = self._free - (self._reserved_for_others(kind) if reserved else 0)
+            room = min(free, self._caps[kind] - self.used[kind])
             if self._wanted[index] + self._overhead(index) <= room:
                 self._take(index, self._wanted[index])
-            elif not (self._cuts and self._cut(index, room)):
+            elif not (cuts and self._cut(index, room)):
                 passed.append(index)
         self._left = passed
-
-    def take_rest(self) -> None:
-        """Choose more entries, in the order offered, that fit into the tokens left, reserved or not."""
-        least = self._least()
-        for index in self._left:
-            if least > self._free:
-                break
-            if self._wanted[index] <= self._free:
-                kind = self._kinds[index]
-                room = min(self._free, self._caps[kind] - self.used[kind])
-                if self._wanted[index] + self._overhead(index) <= room:
-                    self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
         """Choose entries in the order offered, cut so that MIN_EXCERPT tokens are left for each later entry."""
@@ -348,10 +338,6 @@ class _Filling:
             return False
         self._take(index, allowed)
         return True
-
-    def _least(self) -> int:
-        """Tokens of the smallest entry that was not chosen yet; 0 if all were chosen."""
-        return min(map(self._wanted.__getitem__, self._left), default=0)
 
     def _reserved_for_others(self, kind: int) -> int:
         left = 0

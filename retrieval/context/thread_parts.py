@@ -29,11 +29,7 @@ class FileMention:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One entry of a part of the context, such as a turn.
-
-    order: its sort key in the part. place: (thread id, index) of the turn, if it is a turn. mention: the file or image,
-    if it is one. cut: whether only a part of its text is shown.
-    """
+    """One entry of a part. place: (thread id, index) of a turn. mention: of a file. cut: whether a part is left out."""
 
     text: str
     tokens: int
@@ -161,11 +157,7 @@ class ReferencesPart:
 
 
 def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
-    """Divide `room` tokens among parts; return the tokens of each part.
-
-    A part gets the tokens that it wants, up to its share of `room` or, if that is more, up to `least`. Tokens left over
-    then go to parts that want more, in the order of `shares`.
-    """
+    """Divide `room`: a part gets what it wants up to its share or `least`; the rest goes to others, in order."""
     allotted: dict[_Name, int] = {}
     for name, share in shares.items():
         assured = max(math.floor(share * room), least)

@@ -94,13 +94,15 @@ class ContextWriter:
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
         """Choose the context's hits: fill the working and the long-term budget. texts: from `texts_to_count`."""
         working = _task_first(self.ranked, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
+        limit, oversize = self._request.working_budget, self._request.oversize_of(MemoryType.WORKING)
+        working_plan = BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
         plan = self._long_term_plan()
         long_term = np.flatnonzero(self._kinds != _WORKING)
         long_term = long_term[np.lexsort((long_term, *self._later(long_term, every_task=plan.task_like)))]
         return await offload(
             (passage.content for passage in texts.values()),
             lambda: Fills(
-                self._filled(self._working_plan(), self._entries(working, texts), WORKING_BLOCK),
+                self._filled(working_plan, self._entries(working, texts), WORKING_BLOCK),
                 self._filled_with_due(plan, self._entries(long_term, texts)),
             ),
             LONG_TEXT,
@@ -211,11 +213,6 @@ class ContextWriter:
         budget = request.allowance
         intent = (self._wish is Wish.TASKS, self._wish is Wish.HOW_TO)
         return BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, request.oversize_of(MemoryType.SEMANTIC))
-
-    def _working_plan(self) -> BudgetPlan:
-        limit = self._request.working_budget
-        oversize = self._request.oversize_of(MemoryType.WORKING)
-        return BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
 
     def _filled(self, plan: BudgetPlan, entries: BudgetEntries, block: str) -> BudgetFill:
         overheads = Overheads(

@@ -70,11 +70,7 @@ def similarity(
 
 
 def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:
-    """Scale `scores` to [0, 1]: the highest score becomes 1, and scores of `low` or less become 0.
-
-    Candidates of all types are scaled together, so a type whose best match is poor gets low values. If even the highest
-    score is not above `low`, the scores are clipped to [0, 1] and not scaled.
-    """
+    """Scale `scores` to [0, 1], so that `low` becomes 0 and the highest 1; clip them if none is above `low`."""
     high = float(scores.max(initial=-np.inf))
     if high - low <= 1e-9:
         return np.clip(scores, 0.0, 1.0)

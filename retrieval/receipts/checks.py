@@ -288,11 +288,7 @@ def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
-    """Read a receipt, and the texts that were saved with it, from a file.
-
-    Raises InvalidRequest if the file is no receipt, or has a number or escape in a spelling that the service never
-    writes, because that shows that the file was changed.
-    """
+    """Read a receipt and its texts from a file. Raises InvalidRequest for a spelling that the service never writes."""
     if _CAPITAL_ESCAPE.search(raw):
         raise InvalidRequest("an escape has capital digits: the file was changed")
     try:

@@ -96,11 +96,7 @@ class _WaitingReceipt:
 
 
 class ReceiptQueue(ReceiptStore):
-    """A receipt store that queues receipts and writes them to another store in the background.
-
-    in_touch: returns whether that store is known to respond. lost: number of receipts that could not be written
-    although answers with their ids were sent.
-    """
+    """Queues receipts and writes them later. lost: receipts that were promised to callers and could not be written."""
 
     def __init__(
         self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False, room_timeout_s: float = ROOM_TIMEOUT_S

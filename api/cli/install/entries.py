@@ -85,11 +85,7 @@ class JsonEntries:
         return any(document.get(path) is not None for path in self.owned) or any(self._ours(document))
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without this program's entries, and with the values that the entries replaced.
-
-        prior: what the file had before the installation; None if unknown. Objects and arrays that become empty are
-        removed if the installation created them or `prior` is None.
-        """
+        """`text` without this program's entries, and with the values that they replaced (`prior`; None: unknown)."""
         document = JsonText(text)
         touched: list[Steps] = []
         for path in self.owned if prior is None else prior.members:

@@ -148,11 +148,7 @@ class SettingsFiles:
     def _without(
         self, file: SettingsFile, text: str | None, record: InstallRecord | None, prior: Prior | None
     ) -> str | None:
-        """`text` without this program's entries; None if nothing is left, so that the file is to be removed.
-
-        record: record of the last installation, which says how to undo it; None if there is none. prior: used if
-        there is no record: what the entries in the file replaced; None if unknown.
-        """
+        """`text` without this program's entries, as `record` or `prior` says; None if the file is to be removed."""
         if text is None:
             return None
         if record is not None and record.sha256 == _hash(text):

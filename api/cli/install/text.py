@@ -114,7 +114,7 @@ class JsonText(EditedText):
         if not self._plain.strip():
             self.replace(len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n")
             return
-        position = self._root()
+        position = _space(self._plain, 0)
         for depth, key in enumerate(path):
             if self._plain[position] != "{":
                 raise MalformedSettings(f"{'.'.join(path[:depth])} must be an object")
@@ -155,11 +155,8 @@ class JsonText(EditedText):
         else:
             self.replace(start, end, "")
 
-    def _root(self) -> int:
-        return _space(self._plain, 0)
-
     def _at(self, path: Path) -> int:
-        position = self._root()
+        position = _space(self._plain, 0)
         for key in path:
             position = next(child.value for child in self._children(position) if child.key == key)
         return position

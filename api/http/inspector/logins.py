@@ -1,8 +1,4 @@
-"""Logins to the inspector (the service's web pages) by API key, and the CSRF tokens of its forms.
-
-Logins are held in memory. The cookie is a random id, which reveals nothing about the key. A login ends after LOGIN_S
-seconds, at a logout, when its key is revoked, and when the service stops.
-"""
+"""Logins to the inspector by API key, in memory, and CSRF tokens. A login ends after LOGIN_S, or with its key."""
 
 from __future__ import annotations
 

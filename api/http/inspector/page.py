@@ -201,11 +201,7 @@ def _page_before(request: Request[Any, Any, Any]) -> str:
 
 
 def answer_error(templates: Environment, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The answer to a request that raised `error`.
-
-    LoginNeeded redirects to the login page. If the namespace in a page's URL is missing or invalid, the answer
-    redirects to the first page. Any other error is shown as a page or, for htmx, as an HTML fragment.
-    """
+    """The answer to a request that raised `error`: a redirect to the login or the first page, or an error page."""
     part = request.headers.get("hx-request") == "true"
     if isinstance(error, LoginNeeded):
         target = request.scope["path"] if request.method == "GET" else ROOT

@@ -42,11 +42,7 @@ class McpConnection:
 
     @property
     def agent(self) -> str | None:
-        """The agent that the call acts as; None if neither client nor key name one.
-
-        Raises InvalidRequest if the key is bound to several agents and the client names none, and AccessDenied if the
-        client names an agent that the key is not bound to.
-        """
+        """The agent of the call, if any. Raises InvalidRequest if the key has several, AccessDenied for another."""
         return self.caller.required_agent(self.agent_id)
 
     @property

@@ -102,11 +102,7 @@ class Layout:
             return None
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
-        """Record the embedder of a new store in store.json, or check that an existing store has this embedder.
-
-        Raises EmbedderMismatch if it has another, or if store.json is missing but the directory has memories. Nothing
-        is then changed. The caller must hold the lock file `opening_lock`.
-        """
+        """Record the embedder of a new store, or raise EmbedderMismatch, under the lock, if it has another one."""
         alias = self.read_alias()
         if alias is None and any((self.directory / kind).exists() for kind in COLLECTIONS):
             raise EmbedderMismatch(

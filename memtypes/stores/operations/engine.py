@@ -91,11 +91,7 @@ class ExistingColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemPoint:
-    """A keyed item as an engine stores it: a point with an id, a payload and vectors.
-
-    Its payload's `created_at` is the time of the last put, as engines order by that field; see `items.item_of`. The
-    dense vector is a matrix with a row for each of the item's texts.
-    """
+    """A keyed item as a point: its dense vectors are rows, and `created_at` is its last put (see `items.item_of`)."""
 
     id: str
     payload: Payload

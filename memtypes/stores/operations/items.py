@@ -106,11 +106,7 @@ def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_age
 async def put_item(
     engine: EngineOperations, *, scope: Scope, payload: Payload, vectors: DenseVectors, at: datetime, restored: bool
 ) -> str:
-    """Insert a keyed item, or replace the item with the same path and key. Returns its creation time.
-
-    That is the creation time of the replaced item, unless it has expired at the time `at`. restored: True if the item
-    comes from an export; its creation time is then that in `payload`.
-    """
+    """Insert or replace a keyed item; return its creation time: of what it replaces, or its own if `restored`."""
     same = _within(scope, has_ids([payload["id"]]), at=at)
     before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
     first = payload[FIRST_PUT]

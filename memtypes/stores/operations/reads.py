@@ -181,11 +181,7 @@ def in_order(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
-    """Drop the memories with the oldest `created_at`, as the `limit` of the read may have cut off others of that time.
-
-    Returns the remaining positions and the dropped time, whose memories the caller reads again. If there are fewer
-    positions than `limit`, nothing was cut off: returns all positions and None.
-    """
+    """The positions without the oldest time, which the `limit` may have cut, and this time; None if it did not."""
     if len(positions) < limit:
         return positions, None
     oldest = min(position.created for position in positions)

@@ -103,11 +103,6 @@ class _Pool:
             for leg in self.legs:
                 leg.scores = leg.scores[mask]
 
-    def drop_unscored(self) -> None:
-        """Drop candidates that still lack a score: they were removed between the first and the second query."""
-        for leg in self.legs:
-            self.keep(~np.isnan(leg.scores))
-
 
 @request()
 async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]) -> list[Candidates]:
@@ -162,7 +157,8 @@ async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], 
     for (pool, leg), hits in zip(legs, await _search(engine, queries), strict=True):
         leg.add(pool.keys, hits)
     for pool in pools:
-        pool.drop_unscored()
+        for leg in pool.legs:
+            pool.keep(~np.isnan(leg.scores))  # others were removed between the first and the second query
 
 
 async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, VectorQuery]]) -> list[QueryHits]:

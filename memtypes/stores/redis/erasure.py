@@ -55,11 +55,7 @@ class LiveState(Erasable):
 
 
 class LiveLog(Erasable):
-    """Erases a namespace or a memory from the append-only file of the embedded Redis server, by rewriting the file.
-
-    Until then, the file contains every command. Call `LiveState.erase` first: the rewritten file contains all data that
-    the server still has. directory: the server's directory.
-    """
+    """Erases from the embedded server's append-only file, by rewriting it. Call `LiveState.erase` first."""
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
         self._live = live

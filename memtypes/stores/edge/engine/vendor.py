@@ -44,11 +44,7 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 def engine_call(
     operation: Callable[_Arguments, _Answer], *arguments: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Answer:
-    """Call the engine's `operation` and return its result. Its errors are raised as errors of this program.
-
-    The engine raises mostly a bare Exception. Raises StoreInUse if another process has the shard open, InvalidRequest
-    for a TypeError or ValueError, and Unavailable for any other error.
-    """
+    """Call the engine. Raises StoreInUse if another process has the shard, InvalidRequest or else Unavailable."""
     try:
         return operation(*arguments, **named)
     except (TypeError, ValueError) as error:

@@ -207,11 +207,7 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """Removes the bytes of deleted memories from the store's files: rewrites every shard that contains such bytes.
-
-    Shards contain memories of all scopes, so the scope of an erasure is ignored. wait_s: seconds that an erasure waits
-    for the rewrite, which then continues in the background.
-    """
+    """Rewrites every shard with bytes of deleted memories, of all scopes. wait_s: how long an erasure waits for it."""
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:
         self._store = store

@@ -52,11 +52,7 @@ _TOLERANCE = 0.999
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A kind of call to the server, with its own limits.
-
-    timeout_s: deadline of one call. max_concurrent: maximum number of calls in progress on one node. optional: True if
-    callers can do without an answer, so that calls are refused as soon as the server may be unreachable.
-    """
+    """A kind of call with its own limits. optional: callers can do without an answer, so it may be refused early."""
 
     name: str
     timeout_s: float
