@@ -1,7 +1,8 @@
 """Changes stored memories: edits, feedback and removal; updates the other memories that such a change affects.
 
-An edited memory keeps its earlier texts. Facts that it had replaced are compared with its new text. They become current
-again if the new text does not contradict them, or if the memory is removed or ended.
+An edited memory keeps its earlier texts, but rejected texts that repeat them are removed. Facts that it had replaced
+are compared with its new text. They become current again if the new text does not contradict them, or if the memory is
+removed or ended.
 
 A conversation turn is embedded with the turns before it as context. So when a turn is edited or removed, the turns
 after it are embedded again, and nothing of the old text remains in their vectors.
@@ -107,6 +108,7 @@ class MemoryEditor:
             after = revised(before, fields) if fields else before
             await self._refuse_duplicate(scope, before, after)
             if after.content != before.content:
+                await self._forget_rejected(scope, [before])
                 after = after.model_copy(update={"earlier": before.edited(after.content, now).earlier})
             states = await self._restated(scope, before, after, now)
             if _END in changes:
@@ -247,10 +249,12 @@ class MemoryEditor:
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
         """Delete memories and rejected texts that repeat them, and embed later turns again; return how many existed."""
         async with self.locks.of(scope):
-            if self.rejections is not None:
-                memories = await self.store.get(scope, ids)
-                await self.rejections.remove(scope, await self.repetitions(scope, memories.values()))
+            await self._forget_rejected(scope, (await self.store.get(scope, ids)).values())
             return await self.remove_locked(scope, ids)
+
+    async def _forget_rejected(self, scope: Scope, memories: Iterable[Memory]) -> None:
+        if self.rejections is not None:
+            await self.rejections.remove(scope, await self.repetitions(scope, memories))
 
     async def repetitions(self, scope: Scope, memories: Iterable[Memory]) -> list[str]:
         """The ids of the rejected texts that contain a text which one of `memories` has or had, in any case."""

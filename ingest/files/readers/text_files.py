@@ -1,6 +1,7 @@
 """Read plain text and Markdown.
 
-Plain text: one row per paragraph; blank lines separate paragraphs.
+Plain text: one row per paragraph; blank lines separate paragraphs. Paragraphs with a secret between them, such as its
+name in one and its value in the next, become one row, so that it is recognised when the row is stored.
 
 Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
 heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
@@ -17,16 +18,35 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, TextLine, read_lines
+from ingest.screening.redaction.scan import secrets_in
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 _FRONT = re.compile(r"([A-Za-z_][\w.-]*)\s*:\s*(.*)$")
 _MAX_FRONT_LINES = 200
+_WINDOW = 64 * 1024
+"""Characters on each side of a cut that are searched for secrets."""
 
 
 def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per paragraph of a plain-text file."""
-    return _blocks(read_lines(stream, file), file, None)
+    """One row per paragraph of a plain-text file; paragraphs that have a secret between them are one row."""
+    held: Reading | None = None
+    for reading in chain(_blocks(read_lines(stream, file), file, None), [None]):
+        if isinstance(held, FileRow) and isinstance(reading, FileRow) and _share_secret(held, reading):
+            held.fields["content"] += f"\n\n{reading.fields['content']}"
+            continue
+        if held:
+            yield held
+        held = reading
+
+
+def _share_secret(first: FileRow, second: FileRow) -> bool:
+    """Whether two paragraphs as one text have another secret than each alone: the label of one is in the other."""
+    before, after = first.fields["content"][-_WINDOW:], second.fields["content"][:_WINDOW]
+    apart = [(each.start, each.end) for each in secrets_in(before)]
+    apart += [(len(before) + 2 + each.start, len(before) + 2 + each.end) for each in secrets_in(after)]
+    together = secrets_in(f"{before}\n\n{after}")
+    return len(first.fields["content"]) <= MAX_LINE and [(each.start, each.end) for each in together] != apart
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:

@@ -21,7 +21,8 @@ from ingest.screening.redaction.rules import NAMES, compile_re2
 from memtypes.linear_model import LinearModel
 
 _PACKAGE = "ingest.screening.redaction"
-_MAX_LINE = 2_000
+_MAX_LINE, _OVERLAP = 2_000, 240
+"""Characters of a line that are searched at once, and those that are searched again with the next part of the line."""
 _SHORTEST, _SHORTEST_ALONE, _SHORTEST_KEY, _LONGEST = 5, 16, 24, 1_500
 """Limits of length, in characters.
 
@@ -59,7 +60,13 @@ _DIGEST = re.compile(r"[0-9a-f\-]+|[0-9A-F\-]+")
 _RULED = re.compile(r"[|\s:=_~*-]*$")
 _LABEL = re.compile(rf"(?:[:=\uff1a]|{COPULA.pattern.removeprefix('(?i)')})[*_]*$", re.IGNORECASE)
 """The end of a line whose value is on the next line, such as "My PIN is:"."""
+_HEADING = re.compile(r"(?:#{1,6} .{1,80}|[\w*-][\w \-/()'\u2019&*>?:]{1,80})$")
+"""A line that may be the heading of a value below it, such as "## Wifi password"."""
 _OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
+_ITEM = re.compile(r"[\s>+\-\u2022(\[{<*_\"'`]*(?:\d{1,2}[.)]\s+)?")
+"""The marks at the start of an item of a list."""
+_ALONE = re.compile(rf"{_ITEM.pattern}(?:[^\s:=]+(?:(?: [^\s:=]+)?:| /| ->|) +)?[^\s=]+$")
+"""A line that has only one word, or a short name and one word, such as "- guest: tulip93!lake"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +91,22 @@ class _Key(NamedTuple):
 class _Line:
     """A line of a text.
 
-    start: its index in the text. keys: names of secrets in the line. above: the line before, or a label before blank
-    lines. head: header line of the table that the line is in; empty outside of tables.
+    start: its index in the text. keys: names of secrets in the line. head: header line of the table that the line is
+    in; empty outside of tables. label: the heading of the line, or of the list that it is in, if that has the name of a
+    secret; else empty.
     """
 
     text: str
     start: int
     keys: list[_Key]
-    above: str = ""
     head: str = ""
+    label: str = ""
 
 
 def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
     """Yield the words of `text` that may be credentials: near the name of a secret if `keyed`, else all other words."""
     for line in _lines(text):
-        if keyed and not (line.keys or KEYED.search(line.above + line.head)):
+        if keyed and not (line.keys or line.label or KEYED.search(line.head)):
             continue
         for start, end, quoted, name in _words(line.text, _SHORTEST if keyed else _SHORTEST_ALONE):
             word = line.text[start:end]
@@ -107,7 +115,7 @@ def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
                 continue
             near = _surroundings(line, start, end)
             if bool(near.key) == keyed and (keyed or _tokenlike(word, near.before)):
-                assigned = replace(near, quoted=quoted, name=name or _name_before(near.before))
+                assigned = replace(near, quoted=quoted, name=name or _name_before(line.text[:start][-_REACH:]))
                 yield CandidateWord(line.start + start, line.start + end, word, assigned)
 
 
@@ -134,24 +142,35 @@ def _tokenlike(word: str, before: str) -> bool:
 
 
 def _lines(text: str) -> Iterator[_Line]:
-    keys, position, above, head = list(_keys(text)), 0, "", ""
+    keys, position, head, label = list(_keys(text)), 0, "", ""
     starts = [start for _, start, _ in keys]
     public = False
     for whole in text.splitlines(keepends=True) or [text]:
         if "-----" in whole:
             public = "-----BEGIN" in whole and "PRIVATE" not in whole
         for offset in range(0, len(whole), _MAX_LINE):
-            part, start = "" if public else whole[offset : offset + _MAX_LINE], position + offset
+            begin, end = max(0, offset - _OVERLAP), offset + _MAX_LINE
+            part, start = "" if public else whole[begin:end], position + begin
             first, last = bisect_left(starts, start), bisect_left(starts, start + len(part))
             inside = [_Key(key.end - start, key.start - start, key.family) for key in keys[first:last]]
-            yield _Line(part, start, inside, above, head)
+            yield _Line(part, start, inside, head, label)
         position += len(whole)
         line = whole.strip()
         if not line or line.startswith("```"):
-            above, head = above if _LABEL.search(above) else "", ""
+            head = ""
         elif not _RULED.fullmatch(line):
-            above = line[-200:]
             head = (head or line[:500]) if line.count("|") > 1 or "," in line else ""
+            if not (label and _ALONE.match(line)):
+                names = KEYED.search(line) and (_LABEL.search(line) or _HEADING.match(line))
+                label = line[-200:] if names else ""
+
+
+def _labelled(line: _Line, start: int) -> bool:
+    """Whether the label of `line` is the label of the word at `start`: the first word, or the only one but a name."""
+    if not line.label or any(key.start < start for key in line.keys):
+        return False
+    first = not line.text[:start].strip(" \t>*-" + _OPENING) and _LABEL.search(line.label) is not None
+    return first or _ALONE.match(line.text.strip()) is not None
 
 
 def _keys(text: str) -> Iterator[_Key]:
@@ -239,11 +258,13 @@ def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
 def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
     """What stands around the word at `start`, with the nearest name of a secret before it, after it or above it.
 
-    A weak name (see `FAMILIES`), such as "key", counts only right before the word, or if no other name is found. If the
-    line above ends in a label, such as "My PIN is:", the first word of the line is judged as if it stood behind it.
+    A weak name (see `FAMILIES`), such as "key", counts only right before the word, or if no other name is found. A word
+    below a label, such as "My PIN is:" or "## Passwords", is judged as if it stood behind it.
     """
-    if _LABEL.search(line.above) and KEYED.search(line.above) and not line.text[:start].strip(" \t>*-" + _OPENING):
-        joined, start, end = f"{line.above} {line.text[start:]}", len(line.above) + 1, len(line.above) + 1 + end - start
+    headed = _labelled(line, start)
+    if headed:
+        label = line.label if _LABEL.search(line.label) else line.label.strip("#*_ ") + ":"
+        joined, start, end = f"{label} {line.text[start:]}", len(label) + 1, len(label) + 1 + end - start
         line = _Line(joined, 0, list(_keys(joined)))
     before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
     reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]
@@ -255,7 +276,8 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
     left = beside or strong or (reach[-1] if reach else None)
     if left is None:
         return Surroundings(before=before, after=after)
-    return Surroundings(left.family, line.text[left.end : start], "left", before, after)
+    gap = line.text[left.end : start].removeprefix("s" if headed else "")  # the values of "passwords" stand in a list
+    return Surroundings(left.family, gap, "heading" if headed else "left", before, after)
 
 
 def _name_before(before: str) -> str:
@@ -286,9 +308,7 @@ def _above(line: _Line, start: int) -> str:
         column = line.text[:start].count(sign)
         if len(cells) > 2 and column < len(cells) and line.text.count(sign) == len(cells) - 1:
             return next((key.family for key in _keys(cells[column]) if key.family != "weak"), "")
-    keys = list(_keys(line.above))
-    near = keys and len(line.above) - keys[-1].end <= 10 and keys[-1].family != "weak"
-    return keys[-1].family if near else ""
+    return ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

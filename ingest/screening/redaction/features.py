@@ -21,7 +21,7 @@ _HEX = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)")
 _NUMBERS = re.compile(r"[vV]?[\d.,:/+\-TZ_x()%#°]+(?:(?:rc|beta|alpha|ms|px|[smhdkKMG]B?)\d*)?")
 _PLACEHOLDER = re.compile(
     r"(?i)[<\[{$%]|.*(?:x{4,}|\*{3,}|\.{3}|\u2026|example|changeme|placeholder|redacted|your[_-]?|dummy|replace|_here\b)|"
-    r"(?:none|null|true|false|undefined|string|password|secret|token|pass|test|guest|abc\d*)$"
+    r"(?:none|null|true|false|undefined|string|\d?password|secret|token|pass|test|guest|abc\d*)$"
 )
 _TEMPLATE = re.compile(
     r".*(?:\$\{|\{\{|<%|%\()|\$[A-Za-z_]+(?:/|$)|[A-Za-z_]\w*\(\)$|\$\(|%[sdv]$|<|!\w+$|.*process\.env|.*os\.environ|"
@@ -54,7 +54,7 @@ def word_features(word: str, bigrams: BigramTable) -> list[float]:
     lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
     signs = length - lower - upper - digits
     likeness, pairs, longest = _likeness(word, bigrams)
-    kinds = [_kind(letter) for letter in word]
+    kinds = [(letter.islower(), letter.isupper(), letter.isdigit()) for letter in word]
     changes = sum(a != b for a, b in pairwise(kinds)) / max(1, length - 1)
     hexadecimal = _HEX.fullmatch(word) is not None and digits > 0 and length >= 6
     mixed = (upper > 0) + (lower > 0) + (digits > 0) + (signs > 0)
@@ -88,10 +88,6 @@ def word_features(word: str, bigrams: BigramTable) -> list[float]:
     ]
 
 
-def _kind(letter: str) -> int:
-    return 0 if letter.islower() else 1 if letter.isupper() else 2 if letter.isdigit() else 3
-
-
 def _entropy(word: str) -> float:
     """Shannon entropy of the characters of `word`, in bits per character."""
     counts = [word.count(letter) for letter in set(word)]
@@ -117,9 +113,10 @@ class Surroundings:
     """What stands around a word, and the nearest name of a secret, such as "password".
 
     key: family of that name, see `FAMILIES`; empty if there is no such name. gap: text between the name and the word.
-    side: where the name stands: "left", "right", or "above" (on the line above or in the head of the column). before:
-    up to 80 characters before the word. after: the two characters after the word. quoted: whether the word is in
-    quotes. name: what the word is assigned to, as in `name = "word"`; empty if there is no assignment.
+    side: where the name stands: "left", "right", "above" (in the head of the column), or "heading" (in the heading of
+    the line or list; the word is then judged as if it stood right of that heading). before: up to 80 characters before
+    the word. after: the two characters after the word. quoted: whether the word is in quotes. name: what the word is
+    assigned to, as in `name = "word"`; empty if there is no assignment.
     """
 
     key: str = ""
@@ -134,7 +131,7 @@ class Surroundings:
 CONTEXT: tuple[str, ...] = (
     "adjacent", "assigned", "near", "far", "right", "above", "harmless_suffix", "harmless_before", "quoted",
     "named", "in_url", "joined_words", "name_harmless", "name_id", "call_after", "sentence_gap", "flag",
-    "bracketed", "copula", "pair",
+    "bracketed", "copula", "pair", "headed",
 )  # fmt: skip
 """Names of the features of a word's surroundings."""
 
@@ -172,7 +169,7 @@ _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]I
 
 def context_features(near: Surroundings) -> list[float]:
     """The values of the features `CONTEXT`, which describe the surroundings of a word; each is from 0 to 1."""
-    gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side == "left"
+    gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side in ("left", "heading")
     words = len(gap.split())
     assigned = re.fullmatch(
         r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*", gap
@@ -198,6 +195,7 @@ def context_features(near: Surroundings) -> list[float]:
         float(re.search(r"(?:[<{\[$%]|\{\{ ?\.?)$", near.before[-4:]) is not None),
         float(near.side != "above" and COPULA.search(gap if left else gap[:12]) is not None),
         float(re.search(r"\w ?/ $", near.before[-4:]) is not None),
+        float(near.side == "heading"),
     ]
 
 

@@ -195,8 +195,10 @@ _BREAK = r"(?:(?:```[a-z]*)?\s)*(?:[*>-] )?"
 _THEN = rf"(?:[ :#=]|(?:[:=]| is| now| est| es| ist| lautet| \x{{e8}}| \x{{e9}})\s{_BREAK})"
 _KEY_BLOCK = (
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:(?s:.)*?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|(?s:.)*)"
+    r"(?:(?s:.)*?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|"
+    r"(?:[^A-Za-z]*(?:[A-Z][A-Za-z-]+: .*|[A-Za-z0-9+/=]{20,}))*)"
 )
+"""A private key. Without an end, it is the lines of headers and of base64 that follow its first line."""
 _PHONE = (
     r"(?i)(?:\b(?:phone|tel|telephone|mobile|cell|fax|whatsapp|call (?:me|him|her|us|them) (?:at|on)|"
     r"telefon|telefonnummer|handy|handynummer|rufnummer|tel\x{e9}fono|m\x{f3}vil|ll\x{e1}m[ae](?:me|nos|lo|la) al|"
@@ -222,10 +224,6 @@ def _official_number(span: Span) -> Span | None:
     shaped = _INSURANCE.fullmatch(number) or re.fullmatch(r"[A-Z0-9]{8,9}", number)
     confirmed = shaped or any(office.is_valid(number) for office in _OFFICIAL)
     return span if confirmed and _DIGIT.search(number) else None
-
-
-def _tax_code(span: Span) -> Span | None:
-    return span if codicefiscale.is_valid(span.inside) else None
 
 
 def _codes(span: Span) -> Span | None:
@@ -292,7 +290,7 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ("recovery_code", _WALLET_SEED, _seed),
     ("pin", _PIN, _numbered),
     ("national_id", _OFFICIAL_NUMBER, _official_number),
-    ("national_id", r"\b[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]\b", _tax_code),
+    ("national_id", r"\b[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]\b", _official_number),
     ("national_id", r"\b[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}\b", _official_number),
     ("iban", r"(?i)\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _iban),
     ("card", r"\b[0-9](?:[ -]?[0-9]){12,18}\b", _card),

@@ -214,7 +214,8 @@ class Redactor:
         Raises SecretsRefused if the tenant's rules refuse a kind found, or an id contains a token or key. Raises
         Unavailable if redaction cannot run.
         """
-        self.check_ids(tenant, _ids(draft))
+        ids = {name: getattr(draft, name, None) for name in _SCREENED_IDS}
+        self.check_ids(tenant, {**ids, "links": [link.to for link in draft.links]})
         texts = _texts(draft)
         cleaned = self.clean(tenant, texts)
         if not cleaned.counts:
@@ -239,11 +240,6 @@ def _fail_closed() -> Iterator[None]:
     except (re2.error, ArithmeticError, LookupError, TypeError, UnicodeError, ValueError) as error:
         # Only the class of the error: its message may quote the text.
         raise Unavailable(f"not stored: redaction could not run ({type(error).__name__})") from error
-
-
-def _ids(draft: Draft | Memory) -> dict[str, str | Sequence[str] | None]:
-    ids = {name: getattr(draft, name, None) for name in _SCREENED_IDS}
-    return ids | {"links": [link.to for link in draft.links]}
 
 
 def _texts(draft: Draft | Memory) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from ingest.screening.redaction.patterns import BUILT_IN, Pattern
 
 _MAX_PASSWORD = 200
 """Maximum length of a value that may be a password because of its key alone, as in {"password": ...}."""
+_TITLES = ("name", "key", "label", "title", "heading", "concept", "procedure_name", "question")
+_TEXTS = ("value", "answer", "text", "content")
+"""Members of an object that name what its other members `_TEXTS` say, as in {"name": "DB_PASSWORD", "value": ...}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,11 @@ def _lines(value: Any) -> Iterator[str]:
         case int() if not isinstance(value, bool | Enum):
             yield str(value)
         case list():
+            yield "\n".join(place[key] for place, key in _series(value))
             for element in value:
                 yield from _lines(element)
         case dict():
+            yield "\n".join(place[key] for place, key in _series(value))
             for key, member in value.items():
                 yield from (key, *_lines(member))
                 if isinstance(member, str) and len(member) <= _MAX_PASSWORD:
@@ -92,6 +97,21 @@ def replace_leaves(value: Any, replace: Callable[[Any, str | None], Any], key: s
     return members
 
 
+def _series(value: Any) -> list[tuple[Any, Any]]:
+    """The texts in `value`, a list or object, that are read as one text, each as the container and its index or key.
+
+    So a secret is known by what stands before it: in a list of sentences or messages, or below a title.
+    """
+    if isinstance(value, dict):
+        return [(value, key) for key in (*_TITLES, *_TEXTS) if isinstance(value.get(key), str)]
+    if not isinstance(value, list) or not any(isinstance(each, dict) or " " in str(each) for each in value):
+        return []
+    inside = [
+        [(value, place)] if isinstance(value[place], str) else _series(value[place]) for place in range(len(value))
+    ]
+    return [text for texts in inside for text in texts]
+
+
 def redact(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> str:
     """`text` with a marker in place of each secret; the same object if there is none."""
     return Redaction(patterns).text(text)
@@ -110,19 +130,39 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """`text` with a marker in place of each secret; the same object if there is none."""
-        secrets = secrets_in(text, self.patterns)
-        if not secrets:
-            return text
+        return self._parts([text])[0]
+
+    def _parts(self, texts: Sequence[str]) -> list[str]:
+        """`texts`, read as lines of one text, with a marker in each for every secret that it has a part of."""
+        secrets = secrets_in("\n".join(texts), self.patterns)
         self.counts.update(secret.kind for secret in secrets)
-        pieces, last = [], 0
-        for secret in secrets:
-            pieces += [text[last : secret.start], _marker(secret.kind)]
-            last = secret.end
-        return "".join([*pieces, text[last:]])
+        redacted, start = [], 0
+        for text in texts:
+            pieces, last = [], 0
+            for secret in secrets:
+                first, end = max(0, secret.start - start), min(len(text), secret.end - start)
+                if first < end:
+                    pieces += [text[last:first], _marker(secret.kind)]
+                    last = end
+            redacted.append("".join([*pieces, text[last:]]) if pieces else text)
+            start += len(text) + 1
+        return redacted
 
     def value(self, value: Any) -> Any:
         """`value`, any JSON, with secrets in its texts, keys and integers (as card numbers are) replaced by markers."""
-        return replace_leaves(value, self._leaf)
+        return replace_leaves(self._together(value), self._leaf)
+
+    def _together(self, value: Any) -> Any:
+        """A copy of `value` with markers for the secrets that texts before them tell of; see `_series`."""
+        if isinstance(value, dict):
+            value = {key: self._together(member) for key, member in value.items()}
+        elif isinstance(value, list):
+            value = [self._together(element) for element in value]
+        series = _series(value)
+        if len(series) > 1:
+            for (place, key), text in zip(series, self._parts([place[key] for place, key in series]), strict=True):
+                place[key] = text
+        return value
 
     def _leaf(self, leaf: Any, key: str | None) -> Any:
         if isinstance(leaf, Enum | bool) or not isinstance(leaf, str | int):

@@ -233,17 +233,28 @@ async def rejected(client: httpx.AsyncClient) -> set[str]:
     return {decision["content"] for decision in (await decisions(client, kind="rejected")).values()}
 
 
-@pytest.mark.parametrize("reworded", [False, True])
+async def test_editing_a_memory_removes_rejected_texts_that_repeat_its_old_text(client: httpx.AsyncClient) -> None:
+    """An edit of a memory's content removes rejected texts that contain its old text; an edit of its tags does not."""
+    memory_id = await repeat(client)
+    await patch(client, memory_id, tags=["audit"])
+    assert await rejected(client) == {REPORT, "ok thanks"}
+    await patch(client, memory_id, content="Mr Thackeray left.")
+    assert await rejected(client) == {"ok thanks"}
+
+
+@pytest.mark.parametrize("before_edit", [False, True])
 async def test_erasing_a_memory_removes_rejected_texts_that_repeat_it(
-    client: httpx.AsyncClient, *, reworded: bool
+    client: httpx.AsyncClient, *, before_edit: bool
 ) -> None:
     """Erasing one memory also erases and counts the rejected texts that contain its text, or its text before an edit.
 
     Other rejected texts remain.
     """
     memory_id = await repeat(client)
-    if reworded:
+    if before_edit:
         await patch(client, memory_id, content="Mr Thackeray left.")
+        again = {**SPACE, "session_id": "d", "messages": [{"role": "user", "content": REPORT}]}
+        (await client.post("/v1/hooks/session-stop", json=again)).raise_for_status()
     erased = (await client.post("/v1/admin/erase", json={**SPACE, "memory_id": memory_id})).json()
     assert (erased["erased"]["rejected"], erased["remaining"]["rejected"]) == (1, 0)
     assert await rejected(client) == {"ok thanks"}

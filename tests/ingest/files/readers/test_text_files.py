@@ -7,6 +7,7 @@ import pytest
 from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow
 from ingest.files.readers.text_files import read_markdown, read_text
 from tests.ingest.files.readers.reading import bad, read, rows
+from tests.ingest.screening.redaction.secrets import filler
 
 MARKDOWN = """---
 type: semantic
@@ -76,3 +77,16 @@ def test_a_too_long_paragraph_is_skipped() -> None:
     readings = read(read_text, long + b"\nnext\n")
     assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters")
     assert readings[1] == FileRow({"content": "next"}, "f", 11)
+
+
+def test_paragraphs_with_a_secret_between_them_are_one_row() -> None:
+    """A private key with blank lines, and a label and its value, are one row each; other paragraphs stay rows."""
+    line = "-" * 5
+    head, end = f"{line}BEGIN RSA PRIVATE" + f" KEY{line}\nProc-Type: 4,ENCRYPTED", f"{line}END RSA PRIVATE KEY{line}"
+    key = f"{head}\n\n{filler(64)}\n\n{filler(64, 5)}\n{end}"
+    label, listed = (
+        "The API key of the shop is:\n\n" + filler(32),
+        "passwords:\n\n- " + filler(9) + "\n\n- " + filler(11, 4),
+    )
+    parts = ["First.", key, "Restart the proxy.", label, "Password rules are in the wiki.", listed, "Version 2.14.3"]
+    assert [fields["content"] for _, fields in rows(read_text, "\n\n\n".join(parts))] == parts

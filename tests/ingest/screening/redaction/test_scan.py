@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.screening.redaction.scan import Redaction, redact, secrets_in
-from tests.ingest.screening.redaction.secrets import HARMLESS_LABELS, LABELLED
+from tests.ingest.screening.redaction.secrets import HARMLESS_LABELS, HEADED, LABELLED, filler
 
 MAIL = "nora" + "@" + "example.com"
 
@@ -39,9 +42,17 @@ def test_a_value_is_judged_with_its_label_across_lines(label: str, value: str, g
     assert redacted.endswith("]\nAsk Nora.")
 
 
+@pytest.mark.parametrize(("text", "values"), HEADED)
+def test_values_below_a_heading_or_in_a_list_are_redacted(text: str, values: list[str]) -> None:
+    """A secret that stands alone below a heading, or in a list, is redacted; so are the others of the list."""
+    redacted = redact(text.format(*values))
+    assert [value for value in values if value in redacted] == []
+    assert redacted.count("[redacted:") == len(values)
+
+
 @pytest.mark.parametrize("text", HARMLESS_LABELS)
 def test_what_follows_a_label_is_unchanged_if_it_is_no_secret(text: str) -> None:
-    """Prose, lists, code, paths and dates on the line after a label are not redacted."""
+    """Prose, lists, code, paths, versions and dates below a label or heading are not redacted."""
     assert redact(text) is text
 
 
@@ -87,3 +98,45 @@ def test_keys_that_become_equal_are_numbered() -> None:
     """Two keys of an object that are redacted to the same marker get different numbers, so no value is lost."""
     other = "tom" + "@" + "example.com"
     assert sorted(Redaction().value({MAIL: 1, other: 2}).values()) == [1, 2]
+
+
+@pytest.mark.parametrize("place", range(1_900, 2_060, 8))
+def test_a_password_is_found_anywhere_in_a_long_line(place: int) -> None:
+    """A password in a line of thousands of characters is redacted wherever it stands."""
+    value = "Tulip93" + "!lake"
+    assert value not in redact("word " * (place // 5) + f"the password is {value} " + "word " * 300)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"content": "{}", "concept": "Database password"},
+        {"env": [{"name": "DB_PASSWORD", "value": "{}"}]},
+        {"turns": [{"speaker": "Ann", "text": "What is the wifi password?"}, {"speaker": "Tom", "text": "{}"}]},
+        {"steps": ["Open the admin page", "The password is:", "{}"]},
+    ],
+)
+def test_a_secret_is_judged_with_the_texts_before_it(value: dict[str, Any]) -> None:
+    """A secret is redacted if the title of its object, or the text before it in a list, says what it is."""
+    secret = "zK9#mm" + "2Lpw4e"
+    redaction = Redaction()
+    assert secret not in json.dumps(redaction.value(json.loads(json.dumps(value).replace("{}", secret))))
+    assert redaction.counts == {"password": 1}
+
+
+def test_lists_of_names_are_no_labels() -> None:
+    """Single words in a list, such as names of fields, are not taken for labels of the texts after them."""
+    names = {
+        "fields": ["username", "password", "email-2"],
+        "tags": ["token", "gpt-4o"],
+        "name": "token_limit",
+        "value": "128k",
+    }
+    assert Redaction().value(names) == names
+
+
+def test_a_private_key_without_an_end_is_redacted_up_to_the_prose_after_it() -> None:
+    """Of a private key without its last line, headers and data are redacted, and what is written below it stays."""
+    head = "-----BEGIN RSA PRIVATE" + " KEY-----"
+    key = f"{head}\nProc-Type: 4,ENCRYPTED\n\n{filler(64)}\n{filler(40, 3)}"
+    assert redact(f"{key}\n\nThen restart the proxy.") == "[redacted:private_key]\n\nThen restart the proxy."
