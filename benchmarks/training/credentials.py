@@ -3,8 +3,7 @@
     python -m benchmarks.training.credentials --data ../shared/data/behaviour [--save] [--letters]
 
 Labelled texts come from tests/data/training/secrets.jsonl, and from secrets.jsonl.gz in the `--data` folder. --save
-trains on both files and writes credentials.npz to ingest/screening/redaction; with --letters also bigrams.npz, from the
-pairs of letters in this repository's files. Needs scikit-learn.
+trains on both, and writes credentials.npz to PACKAGE (with --letters bigrams.npz, too, counted again). Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -112,10 +111,9 @@ def main() -> None:
     for flag in ("--save", "--letters", "--verbose"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
-    bigrams = credential_model().bigrams
-    if options.letters:
-        sources = [*ROOT.glob("*/**/*.py"), *ROOT.glob("tests/data/*.jsonl"), *ROOT.glob("**/*.md")]
-        bigrams = letter_pairs(path for path in sources if "secrets" not in path.name and ".venv" not in path.parts)
+    sources = [*ROOT.glob("*/**/*.py"), *ROOT.glob("tests/data/*.jsonl"), *ROOT.glob("**/*.md")]
+    texts = (path for path in sources if "secrets" not in path.name and ".venv" not in path.parts)
+    bigrams = letter_pairs(texts) if options.letters else credential_model().bigrams
     authored, scored = marked_texts("training/secrets"), read_scored(options.data)
     print("| trained on | authored: caught, altered | scored: caught, altered |\n|---|---|---|")
     print("| rules alone | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(*score(authored, RULES), *score(scored, RULES)))
