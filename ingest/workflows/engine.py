@@ -173,7 +173,7 @@ class Workflows:
             )
 
     async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
-        """The workflow and its ancestors, oldest first, without expired ones. As parents are fixed, it ends."""
+        """The workflow and its ancestors, oldest first, without expired ones; a chain of parents has no cycles."""
 
         async def ancestor(ancestor_id: str) -> WorkflowLog | None:
             try:

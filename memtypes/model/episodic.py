@@ -85,7 +85,7 @@ class Episodic(EpisodicFields, Memory):
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:
-        """The text to embed, such as "20 January 2023 Friday Gina: I lost my job", as questions name both in words."""
+        """Text to embed, such as "20 January 2023 Friday Gina: I lost my job": questions name dates and speakers."""
         when = f"{self.created_at.day} {self.created_at:%B %Y %A}"
         who = f"{self.speaker}: " if self.speaker else ""
         return f"{when} {who}{self.titled('. ')}{self._context()}"

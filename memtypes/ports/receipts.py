@@ -125,4 +125,4 @@ class ReceiptStore(Erasable):
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """Return the namespace's newest receipts as JSON, newest first. before: only those older than this one."""
+        """Return the newest receipts as JSON, newest first. before: only those older; none if this id is unknown."""

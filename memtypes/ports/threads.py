@@ -260,7 +260,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns and the summary; return the number of turns. backup_id: under which they are kept."""
+        """Remove all turns and the summary; return how many. backup_id: keeps them for a day (see `backup`)."""
 
     @abstractmethod
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:

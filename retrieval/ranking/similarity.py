@@ -99,7 +99,7 @@ def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[n
 
 
 def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of the query tokens, together 1: the fewer candidates match it well, the more. cosines: per candidate."""
+    """Weight of each query token, together 1: rare matches weigh more. cosines: shape (candidates, query tokens)."""
     spread = np.maximum(cosines.max(axis=0) - cosines.mean(axis=0), 0.0) ** RARITY  # rounding may raise the mean
     total = float(spread.sum())
     if total <= 1e-9:

@@ -96,7 +96,7 @@ class _WaitingReceipt:
 
 
 class ReceiptQueue(ReceiptStore):
-    """Queues receipts and writes them later. lost: receipts that were promised to callers and could not be written."""
+    """Queues receipts and writes them later. in_touch: whether the store responds. lost: promised, but not written."""
 
     def __init__(
         self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False, room_timeout_s: float = ROOM_TIMEOUT_S

@@ -102,7 +102,7 @@ class Layout:
             return None
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
-        """Record the embedder of a new store, or raise EmbedderMismatch, under the lock, if it has another one."""
+        """Record the embedder of a new store. Raises EmbedderMismatch if the store has, or may have, another one."""
         alias = self.read_alias()
         if alias is None and any((self.directory / kind).exists() for kind in COLLECTIONS):
             raise EmbedderMismatch(

@@ -106,7 +106,7 @@ def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_age
 async def put_item(
     engine: EngineOperations, *, scope: Scope, payload: Payload, vectors: DenseVectors, at: datetime, restored: bool
 ) -> str:
-    """Insert or replace a keyed item; return its creation time: of what it replaces, or its own if `restored`."""
+    """Insert or replace a keyed item. Returns its creation time: that of what it replaces, unless `restored`."""
     same = _within(scope, has_ids([payload["id"]]), at=at)
     before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
     first = payload[FIRST_PUT]

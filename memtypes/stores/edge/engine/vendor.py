@@ -140,7 +140,7 @@ class Translator:
 
 
 def to_point(point: Point, slot: int) -> edge.Point:
-    """The engine's point, without token vectors, and without those of a memory or item that has no terms or texts."""
+    """The engine's point, without token vectors. Without terms it has no sparse vector, without texts no dense one."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
