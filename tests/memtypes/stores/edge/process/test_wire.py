@@ -23,7 +23,7 @@ from tests.builders import SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
 
-FORMAT = (12, "8698db6a782bba53")
+FORMAT = (13, "871e45611c0be37e")
 """The protocol, and a hash of the format of its messages."""
 
 
