@@ -59,9 +59,11 @@ class Timeline:
         """
         facts = self.states.memories
         facts[newer.id] = newer
-        if not takes_part(newer):
+        if newer.type is not MemoryType.EPISODIC and not takes_part(newer):
             return
-        distinct = {other.memory.id: other for other in near if other.memory.id != newer.id}
+        distinct = {
+            other.memory.id: other for other in near if other.memory.id != newer.id and takes_part(other.memory)
+        }
         others = [Neighbour(facts.setdefault(known, other.memory), other.cosine) for known, other in distinct.items()]
         ends = {end.id: end for known in distinct for end in [*self.states.chain(known)][-1:]}
         others += [Neighbour(end, None) for known, end in ends.items() if known not in {*distinct, newer.id}]
@@ -98,7 +100,7 @@ class Timeline:
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
         said_since = older.restated_at is not None and older.restated_at > newer.valid_from
-        holds = older.pinned or said_since or not _is_same_scope(newer, older)
+        holds = older.pinned or said_since or not (takes_part(newer) and _is_same_scope(newer, older))
         if verdict.relation is Relation.REPLACES and holds:
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict
@@ -188,7 +190,8 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """
     if old.id == newer.id or old.valid_from > newer.valid_from:
         return False
-    if not (takes_part(old) and takes_part(newer)):
+    told = newer.type is MemoryType.EPISODIC and newer.visibility is Visibility.NAMESPACE
+    if not (takes_part(old) and (told or takes_part(newer))):
         return False
     ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)
     expired = any(fact.expires_at is not None and fact.expires_at <= now for fact in (old, newer))

@@ -27,6 +27,13 @@ SAME_KEY = 0.9
 """Cosine assumed at least for texts with the same key: in texts as short as "Port: 80" the value decides the cosine."""
 
 
+TELLS_CHANGE = -1.0
+"""Minimum of the feature "telling" of an event that is compared with facts. Few events below it tell of a change."""
+
+MAX_EVENT = 200
+"""Maximum characters of an event that is compared with facts. A longer one tells of many things besides a change."""
+
+
 class Relation(StrEnum):
     """How a newer statement affects an older one."""
 
@@ -110,6 +117,11 @@ class UpdateModel:
         if strength >= self.replaces and has_same_form(evidence) and not newer.tells_an_event:
             return Verdict(Relation.REPLACES, strength)
         return Verdict(Relation.CONTESTS if strength >= self.contests else Relation.UNRELATED, strength)
+
+
+def tells_change(event: str) -> bool:
+    """Whether the text of an event is a short report of a change, such as "We moved the API to port 8443"."""
+    return len(event) <= MAX_EVENT and update_model().telling(Statement.of(event)) >= TELLS_CHANGE
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ingest.identity.judgement import tells_change
 from memtypes.model.filters import Filter, in_view
 from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
@@ -56,7 +57,8 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
 
     Returns them by the index of the arriving memory, with the states that they have at `now`. For a fact there is no
     minimum cosine, because facts that contradict each other may be less similar than duplicates. Facts that come
-    earlier in `arriving` are included for it, too. Raises the errors of the store.
+    earlier in `arriving` are included for it, too. Facts are found for an event as well if it tells of a change. Raises
+    the errors of the store.
     """
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
@@ -77,12 +79,15 @@ async def _nearest(
     store: MemoryStore, scope: Scope, searched: Arriving, now: datetime, where: Filter | None = None
 ) -> dict[int, list[Neighbour]]:
     """The stored memories nearest to each memory of `searched`, by its index. where: filter for stored memories."""
-    candidates = await store.candidates(scope, [_search(*each, where) for each in searched.values()])
-    cosines = {
-        index: _same_words(vectors, hits) if memory.type is MemoryType.EPISODIC else _cosines(memory.type, hits)
-        for (index, (memory, vectors)), hits in zip(searched.items(), candidates, strict=True)
-    }
-    types = {near_id: searched[index][0].type for index, near in cosines.items() for near_id in near}
+    searches = [(index, search) for index, each in searched.items() for search in _searches(*each, where)]
+    candidates = await store.candidates(scope, [search for _, search in searches])
+    cosines: dict[int, dict[str, float | None]] = {index: {} for index in searched}
+    types: dict[str, MemoryType] = {}
+    for (index, search), hits in zip(searches, candidates, strict=True):
+        [kind] = search.filters
+        near = _cosines(kind, hits) if search.sparse is None else _same_words(searched[index][1], hits)
+        cosines[index] |= near
+        types |= dict.fromkeys(near, kind)
     stored = await store.get(scope, types)
     return {
         index: [Neighbour(stored[near_id].at(now), cosine) for near_id, cosine in near.items() if near_id in stored]
@@ -90,15 +95,21 @@ async def _nearest(
     }
 
 
-def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> CandidateSearch:
-    """The search for stored memories that are similar to `memory`. where: filter for stored memories.
+def _searches(memory: Memory, vectors: Vectors, where: Filter | None) -> list[CandidateSearch]:
+    """The searches for stored memories that are similar to `memory`. where: filter for stored memories.
 
     Events are searched by their words only. An event written again may have another dense vector, because the vector
     of an event depends on its day, and that of a conversation turn on the turns before it.
     """
-    if memory.type is MemoryType.EPISODIC:
-        return CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
-    return CandidateSearch({memory.type: where}, vectors.dense, None, DEPTH, columns=False)
+    kind = MemoryType.SEMANTIC if memory.type is MemoryType.EPISODIC else memory.type
+    alike = CandidateSearch({kind: where}, vectors.dense, None, DEPTH, columns=False)
+    same = CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
+    return [alike] if kind is memory.type else [same, *([alike] if _is_compared(memory) else [])]
+
+
+def _is_compared(memory: Memory) -> bool:
+    """Whether facts are looked for that `memory` may contradict: it is a fact, or an event that tells of a change."""
+    return memory.type is MemoryType.SEMANTIC or (memory.type is MemoryType.EPISODIC and tells_change(memory.content))
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
@@ -121,14 +132,15 @@ def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
 
 
 def _earlier_facts(arriving: Arriving) -> dict[int, list[Neighbour]]:
-    """The most similar facts that come before each fact in the list `arriving`, by the index of the latter fact."""
-    facts = [index for index, (memory, _) in arriving.items() if memory.type is MemoryType.SEMANTIC]
-    if not facts:
+    """The facts in `arriving` most similar to each compared memory (`_is_compared`) that comes after them, by index."""
+    compared = [index for index, (memory, _) in arriving.items() if _is_compared(memory)]
+    if not compared:
         return {}
-    matrix = np.vstack([arriving[index][1].dense for index in facts])
-    cosines = matrix @ matrix.T
+    matrix = np.vstack([arriving[index][1].dense for index in compared])
+    is_fact = np.array([arriving[index][0].type is MemoryType.SEMANTIC for index in compared])
+    cosines = np.where(is_fact, matrix @ matrix.T, -np.inf)
     earlier: dict[int, list[Neighbour]] = {}
-    for row, index in enumerate(facts):
-        best = np.argsort(-cosines[row, :row], kind="stable")[:DEPTH]
-        earlier[index] = [Neighbour(arriving[facts[at]][0], float(cosines[row, at])) for at in best.tolist()]
+    for row, index in enumerate(compared):
+        best = [at for at in np.argsort(-cosines[row, :row], kind="stable")[:DEPTH].tolist() if is_fact[at]]
+        earlier[index] = [Neighbour(arriving[compared[at]][0], float(cosines[row, at])) for at in best]
     return earlier
