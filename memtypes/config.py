@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from memtypes.model.errors import RemembrancerError
+from memtypes.model.policy import MemoryType
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -67,6 +68,7 @@ _MESSAGES = {
     "extra_forbidden": "unknown field",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be an object"),
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    "union_tag_invalid": f"unknown type; known are {', '.join(MemoryType)}",
     "too_short": "must have {min_length} or more entries, has {actual_length}",
     "too_long": "must have at most {max_length} entries, has {actual_length}",
 }

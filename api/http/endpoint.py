@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from api.auth.keys import Role
 from api.http.problems import PROBLEM_JSON, ProblemAnswer
-from api.http.request import JSON, ApiRequest, InNamespace, read_query
+from api.http.request import JSON, ApiRequest, InNamespace, read_query, refuse_body
 from memtypes.model.scope import Scope
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
@@ -78,6 +78,7 @@ class Endpoint:
         method, path = self.route.replace("}", ":str}").split()
         methods = [HttpMethod.GET, HttpMethod.HEAD] if method == "GET" and self.head else [HttpMethod(method)]
         hints = get_type_hints(handler)
+        has_body = "data" in hints or self.raw is not None
         params: type[BaseModel] | None = InNamespace if "namespace" in hints else hints.get("params")
         decorate = route(
             path,
@@ -88,7 +89,8 @@ class Endpoint:
             description="No key needed." if self.role is None else f"Role: {self.role}.",
             security=None if self.role is None else SECURITY,
             response_description=_phrase(self.status),
-            responses=self._responses(has_body="data" in hints or self.raw is not None),
+            responses=self._responses(has_body=has_body),
+            before_request=None if has_body else refuse_body,
             dependencies={"params": _query_dependency(hints["params"])} if "params" in hints else {},
             request_max_body_size=self.max_bytes or Empty,
             opt={"endpoint": self, "params": params},

@@ -9,7 +9,9 @@ from __future__ import annotations
 import http
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from difflib import get_close_matches
+from inspect import isclass
+from typing import Any, Self, TypeVar, get_args
 from urllib.parse import unquote
 
 from litestar import Request, Response
@@ -29,7 +31,6 @@ from memtypes.model.errors import (
     Unavailable,
     VersionConflict,
 )
-from memtypes.model.policy import MemoryType
 from memtypes.model.strict_json import MalformedJson
 from retrieval.answer import Answer, OmittedIfNone
 
@@ -223,24 +224,37 @@ def checked(model: type[_ModelT], value: object) -> _ModelT:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False)[:MAX_FIELD_ERRORS]
-        raise InvalidInput([_field_error(details, value) for details in found]) from error
+        raise InvalidInput([_field_error(model, details, value) for details in found]) from error
 
 
-def _field_error(details: Mapping[str, Any], value: object) -> FieldError:
+def _field_error(model: type[BaseModel], details: Mapping[str, Any], value: object) -> FieldError:
     steps = list(_real_steps(details["loc"], value, names_key=details["type"] in _ABOUT_A_KEY))
-    if details["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return _type_error(steps, details["input"])
-    got = None if details["type"] == "missing" else shown(details["input"])
-    return FieldError(path=path_text(steps), message=message_of(details), got=got)
+    message, sent = message_of(details), None if details["type"] == "missing" else details["input"]
+    if details["type"] == "union_tag_invalid":
+        steps, sent = [*steps, "type"], details["input"]["type"]
+    if details["type"] == "extra_forbidden":
+        *loc, name = details["loc"]
+        known = sorted(_known_fields(model, loc))
+        near = get_close_matches(str(name), known, n=1)
+        message += f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+    return FieldError(path=path_text(steps), message=message, got=shown(sent))
 
 
-def _type_error(steps: list[str | int], sent: object) -> FieldError:
-    """The error for a memory whose `type` is missing or unknown. steps: path of the memory. sent: the memory."""
-    known = ", ".join(MemoryType)
-    path = path_text([*steps, "type"])
-    if not isinstance(sent, dict) or "type" not in sent:
-        return FieldError(path=path, message=f"type is required: one of {known}")
-    return FieldError(path=path, message=f"must be one of {known}", got=shown(sent["type"]))
+def _known_fields(kind: Any, loc: Sequence[str | int]) -> Iterator[str]:
+    """Yield the names of the fields that the object at pydantic's error path `loc` in a value of type `kind` has."""
+    fields = kind.model_fields if isclass(kind) and issubclass(kind, BaseModel) else {}
+    if "root" in fields:
+        yield from _known_fields(fields["root"].annotation, loc)
+    elif fields and not loc:
+        yield from (field.alias or name for name, field in fields.items())
+    elif loc and loc[0] in fields:
+        yield from _known_fields(fields[loc[0]].annotation, loc[1:])
+    else:  # a list, or a union, whose branch pydantic names by its tag
+        parts = get_args(kind)
+        tagged = [part for part in parts if any(getattr(mark, "tag", None) in loc[:1] for mark in get_args(part))]
+        inner = loc[1:] if tagged or (loc and isinstance(loc[0], int)) else loc
+        for part in tagged or parts:
+            yield from _known_fields(part, inner)
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:

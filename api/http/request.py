@@ -169,6 +169,12 @@ def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         raise InvalidInput([FieldError(path=shown(name), message=message) for name in sent])
 
 
+async def refuse_body(request: Request[Any, Any, Any]) -> None:
+    """Raise InvalidInput if the request has a body other than `{}`. For calls that take none."""
+    if (await Request.body(request)).strip() not in (b"", b"{}"):  # not MalformedJson for an empty body
+        raise InvalidInput.at("", "this call takes no body: send it without one")
+
+
 def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[str, str]:
     query: bytes = connection.scope["query_string"]
     if not query:

@@ -68,7 +68,11 @@ class Upkeep:
     clock: Clock
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in the namespace that `request` names, or in every namespace of the tenant if it names none."""
+        """Run `job` in the namespace that `request` names, or in every namespace of the tenant if it names none.
+
+        Raises InvalidRequest if `request` has an option of another job.
+        """
+        request.check_for(job)
         names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)

@@ -15,6 +15,7 @@ from ingest.identity.duplicates import has_ended, same_statement, told_apart
 from ingest.identity.merging import MAX_SESSIONS, changed_fields, joined, joined_links, joined_metadata, with_evidence
 from ingest.identity.paraphrases import says_the_same
 from memtypes.model.episodic import Episodic
+from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import normalise
 from memtypes.model.memory import (
     CURRENT_AGAIN,
@@ -64,7 +65,7 @@ Days = Annotated[Whole, Field(ge=1, le=MAX_DAYS)]
 
 
 class JobRequest(Model):
-    """The options of an upkeep job.
+    """The options of an upkeep job. One that only a certain job has is annotated with this job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories,
     None for all. Options of promote: min_sessions, the number of sessions in which an event must occur to become a
@@ -77,13 +78,20 @@ class JobRequest(Model):
     namespace: Name | None = None
     dry_run: Flag = True
     types: list[MemoryType] | None = Field(default=None, min_length=1, max_length=len(MemoryType))
-    min_sessions: Annotated[Whole, Field(ge=2, le=1_000)] = 3
-    min_uses: Annotated[Whole, Field(ge=2, le=1_000)] = 3
-    max_age_days: Days | None = None
-    inactive_days: Days | None = None
-    keep_top: Annotated[Whole, Field(ge=0, le=MAX_KEPT)] | None = None
-    expired_days: Annotated[Whole, Field(ge=0, le=MAX_DAYS)] = 0
-    similarity: Annotated[Number, Field(ge=0.5, le=1.0)] = 0.97
+    min_sessions: Annotated[Whole, Field(ge=2, le=1_000), UpkeepJob.PROMOTE] = 3
+    min_uses: Annotated[Whole, Field(ge=2, le=1_000), UpkeepJob.PROMOTE] = 3
+    max_age_days: Annotated[Days | None, UpkeepJob.FORGET] = None
+    inactive_days: Annotated[Days | None, UpkeepJob.FORGET] = None
+    keep_top: Annotated[Annotated[Whole, Field(ge=0, le=MAX_KEPT)] | None, UpkeepJob.FORGET] = None
+    expired_days: Annotated[Whole, Field(ge=0, le=MAX_DAYS), UpkeepJob.EXPIRE] = 0
+    similarity: Annotated[Number, Field(ge=0.5, le=1.0), UpkeepJob.COMPACT] = 0.97
+
+    def check_for(self, job: UpkeepJob) -> None:
+        """Raise InvalidRequest if an option of another job than `job` is set."""
+        for name, info in type(self).model_fields.items():
+            owner = next((mark for mark in info.metadata if isinstance(mark, UpkeepJob)), job)
+            if owner is not job and name in self.model_fields_set and getattr(self, name) is not None:
+                raise InvalidRequest(f"is an option of {owner}, not of {job}", path=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,18 @@ async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.A
             ASK | {"as_of": "2026-11-21T24:00:00Z"},
             "as_of: must be RFC 3339 text with date, time and offset",
         ),
-        ("/v1/search", ASK | {"top": 3}, "top: unknown field"),
+        ("/v1/search", ASK | {"topk": 3}, "topk: unknown field; did you mean top_k?"),
+        (
+            "/v1/memories",
+            FACT | {"zzz": 3},
+            "zzz: unknown field; known are agent_id, category, concept, confidence, co",
+        ),
+        ("/v1/memories", FACT | {"source": {"lines": 3}}, "source.lines: unknown field; did you mean line?"),
+        (
+            "/v1/memories/batch",
+            {"namespace": "n", "items": [{"type": "episodic", "content": "x", "speeker": "Ann"}]},
+            "items[0].speeker: unknown field; did you mean speaker?",
+        ),
         ("/v1/memories/batch", {"namespace": "n", "items": [1]}, "items[0]: must be an object"),
         ("/v1/memories", FACT | {"expires_at": "2001-01-01T00:00:00Z"}, "expires_at: must be after created_at"),
     ],
@@ -180,6 +191,26 @@ async def test_detail_names_field_and_reason(
     detail = problem(await client.post(path, json=body), 422)["detail"]
     assert detail.startswith(said)
     assert "more)" not in detail
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/memories/5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11/complete?namespace=n"),
+        ("POST", "/v1/memories/5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11/restore?namespace=n"),
+        ("DELETE", "/v1/memories?namespace=n&confirm=true"),
+        ("GET", "/v1/memories?namespace=n"),
+    ],
+)
+async def test_a_body_of_a_call_that_takes_none_is_refused(client: httpx.AsyncClient, method: str, path: str) -> None:
+    """A call without a body refuses one, since the sender expects it to matter. An empty object is let pass."""
+    await client.post("/v1/memories", json=FACT)
+    refused = problem(await client.request(method, path, json={"type": "episodic"}), 422)
+    assert "takes no body" in refused["detail"]
+    assert await count(client) == 1
+    for body in (b"", b" {} "):
+        answer = await client.request(method, path, content=body, headers=JSON)
+        assert answer.status_code not in (400, 422)
 
 
 async def test_bad_ndjson_line_is_named_with_its_column(client: httpx.AsyncClient) -> None:

@@ -157,7 +157,7 @@ async def test_invalid_arguments_are_explained(client: Client) -> None:
     text = await refused(client, "memory_recall", querry="x", budget=99)
     assert set(text.splitlines()) == {
         "query: is required",
-        "querry: unknown field",
+        "querry: unknown field; did you mean query?",
         "budget: Input should be greater than or equal to 100",
     }
     assert "blank" in await refused(client, "memory_recall", query="  ")

@@ -330,8 +330,11 @@ async def test_a_job_changes_what_its_dry_run_listed(client: httpx.AsyncClient, 
 
 
 async def test_invalid_job_requests_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
-    """An unknown upkeep job is a 404, and an invalid limit is a 422. For a writer every job is a 403."""
+    """An unknown upkeep job is a 404; an invalid limit or an option of another job is a 422. A writer gets a 403."""
     assert (await client.post("/v1/admin/jobs/tidy", json={"namespace": "ann"})).status_code == 404
+    other = await client.post("/v1/admin/jobs/expire", json={"namespace": "ann", "keep_top": 3, "expired_days": 1})
+    detail = problem(other, 422)["detail"]
+    assert detail == "keep_top: is an option of forget, not of expire"
     broken = await client.post("/v1/admin/jobs/forget", json={"namespace": "ann", "max_age_days": 0})
     assert broken.status_code == 422
     async with connect(guarded, headers=bearer("acme", Role.WRITER)) as writer:
