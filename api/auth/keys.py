@@ -54,14 +54,14 @@ class Role(StrEnum):
 
 
 class KeyRights(Model):
-    """What an API key gives access to. agents: the agents that its caller may act as; empty for any agent.
+    """What an API key gives access to. agents: the agents that its caller may act as; left out for any agent.
 
     namespace: default for an MCP client's calls that name no namespace; the caller may use other namespaces too.
     """
 
     tenant: Name
     role: Role
-    agents: list[Name] = Field(default_factory=list, max_length=64)
+    agents: list[Name] = Field(default_factory=list, min_length=1, max_length=64)
     namespace: Name | None = None
 
     @model_validator(mode="after")
@@ -132,6 +132,7 @@ class KnownKey(KeyRights):
     """
 
     id: str
+    agents: list[Name] = Field(default_factory=list)
     created_at: Instant | None = None
 
 

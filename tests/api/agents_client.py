@@ -77,7 +77,8 @@ async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.A
     wired = replace(wired, retriever=Retriever(parts), receipts=Receipts(services.receipts.queue, parts))
     threads = threads_over(live, POLICIES, ingestor=ingestor_over(services.store))
     entries = [
-        KeyEntry(key=f"key-of-{name}", tenant="t", role=Role.WRITER, agents=agents) for name, agents in KEYS.items()
+        KeyEntry(key=f"key-of-{name}", tenant="t", role=Role.WRITER, **({"agents": agents} if agents else {}))
+        for name, agents in KEYS.items()
     ]
     admin = KeyEntry(key="key-of-admin", tenant="t", role=Role.ADMIN)
     keys = KeyBook(hashed([*entries, admin]))

@@ -67,8 +67,6 @@ class ErasePost(Model):
 @Endpoint("POST /v1/admin/keys", role=Role.ADMIN, status=201, errors=(503,))
 async def post_key(services: AppServices, data: JSONBody[KeyRights]) -> NewKey:
     """Create an API key, which only this answer shows."""
-    if "agents" in data.model_fields_set and not data.agents:
-        raise InvalidInput.at("agents", "must name an agent; it is left out for a key of all agents")
     key_id, key = await services.keys.create(data, services.clock)
     return NewKey(id=key_id, key=key, **dict(data))
 

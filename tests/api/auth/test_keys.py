@@ -76,6 +76,7 @@ def test_each_role_includes_the_lower_ones() -> None:
         ('[{"key": "abcdefgh", "role": "reader"}]', "entry 0, tenant: is required"),
         ('[{"key": "abcdefgh", "tenant": " t", "role": "reader"}]', "entry 0, tenant"),
         ('[{"key": "abcdefgh", "tenant": "t", "role": "reader", "x": 1}]', "entry 0, x"),
+        ('[{"key": "abcdefgh", "tenant": "t", "role": "reader", "agents": []}]', "entry 0, agents: must have 1"),
         (json.dumps([{"key": "abcdefgh", "tenant": "t", "role": "reader"}] * 2), "same key"),
     ],
 )  # fmt: skip
