@@ -175,7 +175,7 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
     """
     here = " --project ." if project else ""
     wanted = _written(client, project)
-    if twice and _written(client, None) is not None:
+    if twice and _set_up_for_user(client):
         raise MalformedSettings(
             f"it is set up for all projects and for this one, so everything is remembered twice: "
             f"run `remembrancer uninstall {client}{here}`"
@@ -189,6 +189,14 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
                 f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{here}`"
             )
     return await _call(wanted, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
+
+
+def _set_up_for_user(client: ClientName) -> bool:
+    """Whether the user's settings name a service; if they cannot be read, their own check says so, so False."""
+    try:
+        return _written(client, None) is not None
+    except MalformedSettings:
+        return False
 
 
 async def _call(wanted: Installation, key: str | None) -> str:

@@ -128,4 +128,5 @@ def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *
     found = json.loads(done.stdout)["checks"]
     assert {"namespace here", "claude-code", "claude-code here"} <= found.keys()
     assert f"{settings}: it is not UTF-8" in found["claude-code" if everywhere else "claude-code here"]["detail"]
+    assert str(settings) not in found["claude-code here" if everywhere else "claude-code"]["detail"]
     assert "twice" not in str(found)
