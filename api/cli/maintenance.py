@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.options import FAILED, AsJson, DataDir, present, run
-from api.cli.service import settings_from
+from api.cli.service import require_store, settings_from
 from api.cli.tables import names_table, verdict_view
 from api.wiring.resources import Reembedding, open_tokenizers, prepared_embedder
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -66,6 +66,7 @@ def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     async def work() -> dict[Collection, int]:
         settings = settings_from({"data_dir": data_dir})
+        require_store(settings)
         embedder = await prepared_embedder(settings)
         try:
             return await Reembedding(settings, embedder, Bm25Encoder()).run(stop_engine=False)

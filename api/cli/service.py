@@ -78,16 +78,24 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def require_store(settings: Settings) -> None:
+    """Raise InvalidRequest if the data folder has no embedded store, which a command that only reads must not make."""
+    if settings.qdrant_url is None and not settings.store_path.exists():
+        raise InvalidRequest(f"there is no store in {settings.data_dir}: name the data folder of one with --data-dir")
+
+
 async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Send `body`, without its members that are None, to POST `path` and return the answer.
 
-    Raises the service's errors. For an embedded store, the body is validated first, because opening it takes seconds.
+    Raises the service's errors. For an embedded store, which must exist, the body is validated first, because opening
+    the store takes seconds.
     """
     sent = {name: value for name, value in body.items() if value is not None}
     if not where.url:
         from api.cli.embedded import check_body  # noqa: PLC0415 - imports the whole service
 
         check_body(path, sent)
+        require_store(where.settings)
     async with connect(where) as client:
         return await client.post(path, sent)
 

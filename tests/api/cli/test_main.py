@@ -136,6 +136,25 @@ def test_invalid_arguments_are_explained_with_exit_code_2(home: Path, arguments:
     assert "Traceback" not in done.output
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["search", "x", "-n", "work"], ["retrieve", "x", "-n", "work"], ["jobs", "expire"], ["reembed"]],
+)
+def test_a_command_that_reads_makes_no_store(home: Path, arguments: list[str]) -> None:
+    """Where the data folder has no store, such as after a typing error, a reading command says so and makes none."""
+    done = call(*arguments, "--data-dir", str(home / "typo"))
+    assert (done.exit_code, (home / "typo").exists()) == (2, False)
+    assert f"there is no store in {home / 'typo'}" in done.stderr
+
+
+@pytest.mark.usefixtures("home")
+def test_a_row_of_an_unknown_type_is_rejected_in_plain_words() -> None:
+    """The reason why a row with an unknown type is rejected lists the types, without names of the program's classes."""
+    done = call("ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent='{"content": "x", "type": "luck"}\n')
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert problem["reason"] == "unknown type; known are episodic, semantic, prospective, procedural, working"
+
+
 @pytest.mark.usefixtures("home")
 def test_unreachable_service_is_exit_code_1() -> None:
     """If the service at --url does not answer, the message contains the URL."""

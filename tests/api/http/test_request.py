@@ -174,6 +174,7 @@ async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.A
             FACT | {"zzz": 3},
             "zzz: unknown field; known are agent_id, category, concept, confidence, co",
         ),
+        ("/v1/memories", FACT | {"type": "luck"}, "type: unknown type; known are episodic, semantic, prospective, pro"),
         ("/v1/memories", FACT | {"source": {"lines": 3}}, "source.lines: unknown field; did you mean line?"),
         (
             "/v1/memories/batch",
