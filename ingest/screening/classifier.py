@@ -11,7 +11,7 @@ from ingest.screening.prefilter import SURE
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.submission import Classification, Rejection, Submission, UntypedDraft, with_type
-from memtypes.model.memory import Reviewed
+from memtypes.model.memory import Decision, Reviewed, Tier
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -87,11 +87,18 @@ class Examiner:
         typed = [(await self.classifier.classify(sentence), sentence) for sentence in sentences]
         return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
-    async def review(self, scope: Scope, content: str) -> RedactedValue[Reviewed]:
-        """Let the reviewers vote on `content` without its secrets. Raises Overloaded or Unavailable."""
+    async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> RedactedValue[Reviewed]:
+        """Let the reviewers vote on `content` without its secrets. Raises Overloaded or Unavailable.
+
+        kind: its memory type; None to find it. A type that the tenant's rules exclude is rejected without a vote.
+        """
         cleaned = await self._clean(scope.tenant, content)
-        (embedding,) = await self.classifier.embedder.embed_documents([cleaned.value])
-        reviewed = await self.panel.review(ReviewRequest(scope, cleaned.value, embedding))
+        classified = await self.classifier.classify(cleaned.value)
+        kind = kind or classified.type
+        if kind in self.redactor.rules(scope.tenant).never_keep_types:
+            reason = f"memories of type {kind} are not stored here"
+            return RedactedValue(Reviewed(decision=Decision.REJECT, reason=reason, tier=Tier.CONSENSUS), cleaned.counts)
+        reviewed = await self.panel.review(ReviewRequest(scope, cleaned.value, classified.embedding))
         return RedactedValue(reviewed, cleaned.counts)
 
     async def _clean(self, tenant: str, content: str) -> RedactedValue[str]:

@@ -22,7 +22,10 @@ class ClassifyBody(Model):
 
 
 class ReviewBody(Model):
-    """A text to review as a possible memory of a namespace. type: its memory type; the review does not use it."""
+    """A text to review as a possible memory of a namespace.
+
+    type: its memory type, which the service finds if it is left out. A type that the rules exclude is rejected.
+    """
 
     content: Text
     namespace: Name
@@ -58,6 +61,6 @@ async def post_classify(request: ApiRequest, services: AppServices, data: JSONBo
 async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
     """Review whether a text is worth storing as a memory."""
     scope = request.scope_in(data.namespace)
-    examined = await services.examiner.review(scope, data.content)
+    examined = await services.examiner.review(scope, data.content, data.type)
     redactions = dict(examined.counts)
     return ReviewAnswer(**dict(examined.value), redacted=bool(redactions), redactions=redactions)

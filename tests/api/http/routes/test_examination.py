@@ -14,7 +14,10 @@ import pytest
 from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.services import panel_of
-from tests.api.conftest import connect
+from ingest.screening.redaction.redactor import RedactionRules, RuleBook
+from memtypes.model.policy import MemoryType
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
 from tests.ingest.model_server import Answer, says, serving
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +53,19 @@ async def test_classify_reads_a_state_of_current_work_as_working_memory(client: 
     """A text such as "Currently at row 40 of 90" is classified as working memory."""
     answer = (await client.post("/v1/classify", json={"content": "Currently at row 40 of 90, two still open"})).json()
     assert answer["type"] == "working"
+
+
+async def test_review_rejects_a_type_that_the_rules_exclude_as_a_write_does() -> None:
+    """A review rejects the type that the body names, or that the text has, with the reason that a write would give."""
+    rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.PROSPECTIVE})))
+    task = {"content": "Remind me to call Tom tomorrow about the ledger.", "namespace": "n"}
+    async with connect(fake_services(lambda: NOW, book=rules)) as client:
+        for body in (task, task | {"type": "prospective"}, {**task, "content": DECISION, "type": "prospective"}):
+            answer = (await client.post("/v1/review", json=body)).json()
+            written = (await client.post("/v1/memories", json=body)).json()
+            assert (answer["decision"], answer["votes"]) == ("reject", [])
+            assert answer["reason"] == written["reason"] == "memories of type prospective are not stored here"
+        assert (await client.post("/v1/review", json=task | {"type": "semantic"})).json()["votes"]
 
 
 async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -> None:
