@@ -29,9 +29,7 @@ UNKNOWN_WINDOW = 8_192
 """Context window, in tokens, that is assumed for an unknown model, so that a share of the window is still a limit."""
 
 _DEFAULT = ThreadPolicy(
-    type=PolicyType.MESSAGE_COUNT_BASED,
-    max_messages=DEFAULT_TURNS,
-    flush=Flush(strategy=FlushStrategy.HYBRID_SUMMARY),
+    type=PolicyType.MESSAGE_COUNT_BASED, max_messages=DEFAULT_TURNS, flush=Flush(strategy=FlushStrategy.HYBRID_SUMMARY)
 )
 """Policy of threads without a resource, or with a resource that the policy file does not define."""
 

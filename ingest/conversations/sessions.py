@@ -99,11 +99,7 @@ class SessionWriter:
     shown: Collection[str] = ()
 
     async def write(
-        self,
-        scope: Scope,
-        messages: Sequence[SessionMessage],
-        review: ReviewMode,
-        before: SaidBefore = NOTHING_BEFORE,
+        self, scope: Scope, messages: Sequence[SessionMessage], review: ReviewMode, before: SaidBefore = NOTHING_BEFORE
     ) -> list[MessageOutcome]:
         """Write messages as memories; return an outcome for each message, in order.
 

@@ -29,15 +29,7 @@ from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFou
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.threads import (
-    AppendTurn,
-    NewThread,
-    RequestKey,
-    Thread,
-    ThreadStore,
-    ThreadTail,
-    TurnAppended,
-)
+from memtypes.ports.threads import AppendTurn, NewThread, RequestKey, Thread, ThreadStore, ThreadTail, TurnAppended
 from memtypes.ports.workflows import WorkflowStore
 
 _ThreadT = TypeVar("_ThreadT")

@@ -20,15 +20,7 @@ from cachetools import LRUCache
 from ingest.screening.features import TOOLS, is_machine
 from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
 from ingest.screening.parts import steps_in
-from ingest.screening.submission import (
-    Classification,
-    Rejection,
-    ReviewMode,
-    Said,
-    Submission,
-    UntypedDraft,
-    with_type,
-)
+from ingest.screening.submission import Classification, Rejection, ReviewMode, Said, Submission, UntypedDraft, with_type
 from memtypes.model.episodic import EventType
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility

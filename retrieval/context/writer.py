@@ -64,12 +64,7 @@ class ContextWriter:
     """Writes the context of one request: chooses hits of `ranked`, reads and renders their texts, counts tokens."""
 
     def __init__(
-        self,
-        store: MemoryStore,
-        renderer: Renderer,
-        scope: Scope,
-        question: ContextQuestion,
-        ranked: RankedCandidates,
+        self, store: MemoryStore, renderer: Renderer, scope: Scope, question: ContextQuestion, ranked: RankedCandidates
     ) -> None:
         self._store = store
         self._scope = scope
