@@ -67,12 +67,11 @@ Days = Annotated[Whole, Field(ge=1, le=MAX_DAYS)]
 class JobRequest(Model):
     """The options of an upkeep job. One that only a certain job has is annotated with this job.
 
-    namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories,
-    None for all. Options of promote: min_sessions, the number of sessions in which an event must occur to become a
-    fact, and min_uses, the number in which an intention must occur to be shown to all sessions. Of forget:
-    max_age_days, inactive_days, keep_top (how many memories of each type a namespace keeps), each of which applies only
-    if it is set. Of compact: similarity, the minimum cosine at which memories are merged. Of expire: expired_days, the
-    days for which expired memories are kept to answer questions about the past.
+    namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: of memories; None
+    for all. min_sessions, min_uses: sessions in which an event must occur to become a fact, and an intention to be
+    shown to all sessions. max_age_days, inactive_days, keep_top (memories that are kept of each type in a namespace):
+    each applies only if it is set. similarity: minimum cosine at which memories are merged. expired_days: days for
+    which expired memories are kept to answer questions about the past.
     """
 
     namespace: Name | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,9 @@ from ingest.writing.drafts import Preparer
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
+from memtypes.ports.rejections import RejectedText
 from memtypes.search.vectors import Embedding, InContext
+from tests.fakes_rejections import FakeRejections
 from tests.ingest.doubles import (
     NOW,
     SCOPE,
@@ -31,6 +34,14 @@ from tests.ingest.doubles import (
 )
 
 pytestmark = pytest.mark.anyio
+
+
+class AwayRejections(FakeRejections):
+    """A store of rejected texts that is unavailable."""
+
+    async def matching(self, _scope: Scope, _matches: Callable[[RejectedText], bool]) -> list[str]:
+        """Raise Unavailable."""
+        raise Unavailable("the live server is away")
 
 
 async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: Any) -> Memory:
@@ -71,6 +82,16 @@ async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
     assert after.to_payload()["expires_at"] == "2026-12-31T23:00:00Z"
     assert after.model_dump()["confidence"] == 0.5
     assert len(bench.embedder.texts) == 1
+
+
+async def test_no_memory_is_removed_while_its_rejected_repetitions_cannot_be() -> None:
+    """While rejected texts cannot be read, removing a memory is Unavailable and keeps it, to be removed with them."""
+    bench = Bench()
+    memory = await stored(bench, "Mill packs ten.")
+    editor = replace(bench.ingestor.editor, rejections=AwayRejections(bench.clock))
+    with pytest.raises(Unavailable):
+        await editor.remove(SCOPE, [memory.id])
+    assert await bench.store.get(SCOPE, [memory.id])
 
 
 async def test_null_clears_optional_fields() -> None:
