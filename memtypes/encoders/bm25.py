@@ -120,7 +120,9 @@ def _vector(weights: Mapping[int, float]) -> SparseVector:
 
 def words(text: str) -> Iterator[str]:
     """The words of `text` in lower case, in order, with repetitions (see the module's description)."""
-    text = _POSSESSIVE.sub("", text if text.isascii() else _folded(text))
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))
+    text = _POSSESSIVE.sub("", text)
     humps = _HUMP.search(text) is not None  # checked once: few texts have one
     for compound in _COMPOUND.findall(text):
         if compound.isalnum() and compound.isascii() and not (humps and _HUMP.search(compound)):
@@ -129,10 +131,6 @@ def words(text: str) -> Iterator[str]:
             yield from _unspaced(compound)
         else:
             yield from _compound(compound)
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))
 
 
 def _compound(compound: str) -> Iterator[str]:
