@@ -140,10 +140,13 @@ def length_at(words: Words, i: int) -> tuple[Length, int] | None:
 def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
     """The unit of time at token `i`, such as "week", as a `Length`, and the position after it; None if none."""
     found = words.get("unit", i)
-    if found is None:
-        return None
-    letters, count = found[0].rstrip("0123456789"), float(found[0].lstrip("dmo"))
-    return Length(**{{"m": "minutes", "d": "days", "mo": "months"}[letters]: count}), found[1]
+    return (length_of(found[0]), found[1]) if found else None
+
+
+def length_of(unit: str) -> Length:
+    """The length of a unit of time, such as "d7" for a week; the head of `lexicon.toml` explains these names."""
+    letters, count = unit.rstrip("0123456789"), float(unit.lstrip("dmo"))
+    return Length(**{{"m": "minutes", "d": "days", "mo": "months"}[letters]: count})
 
 
 def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:

@@ -34,7 +34,7 @@ _STOP_WEIGHT: Final = 0.6
 """Weight of a stop word when the language of a text is detected. A word about times has weight 1."""
 _TELLING: Final = frozenset((
     "weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "ordinal", "holiday", "by", "next",
-    "start", "mid", "end", "task", "oclock",
+    "start", "mid", "end", "task", "oclock", "season",
 ))  # fmt: skip
 _DAYS: Final = frozenset(("weekday", "day"))
 _PARTS: Final = frozenset(("part",))
@@ -46,6 +46,8 @@ _RULES: Final = frozenset((
 """Names of the rows in a language's section of the lexicon that do not list phrases."""
 _CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trait"))
 """Kinds of phrases in the lexicon that say nothing about times."""
+_DUE_ONLY: Final = frozenset(("in_month", "season", "early", "late", "event", "adnominal"))
+"""Kinds of phrases that only the reader of due times looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,10 @@ class Words:
     def after_any(self, kinds: Sequence[str], position: int) -> int:
         """The position after the longest phrase of one of `kinds` at token `position`; `position` if there is none."""
         return max(self.after(kind, position) for kind in kinds)
+
+    def start_of(self, kind: str, end: int) -> int:
+        """Start of the longest phrase of `kind`, such as "det", that ends before token `end`; `end` if none does."""
+        return next((i for i in range(max(0, end - _LONGEST_PHRASE), end) if self.after(kind, i) == end), end)
 
     def has(self, kind: str) -> bool:
         """Whether the text contains a phrase of `kind`, such as "weekday"."""
@@ -255,8 +261,9 @@ def lexicon() -> Mapping[str, Any]:
 
 @cache
 def phrase_kinds() -> Sequence[str]:
-    """The kinds of phrases in the lexicon, such as weekday, ago and cause, in all languages together, sorted."""
-    return sorted({kind for each in languages().values() for known in each.phrases.values() for kind, _, _ in known})
+    """The kinds of phrases in the lexicon, such as weekday, ago and cause, in all languages, sorted; not _DUE_ONLY."""
+    known = {kind for each in languages().values() for found in each.phrases.values() for kind, _, _ in found}
+    return sorted(known - _DUE_ONLY)
 
 
 @cache

@@ -7,9 +7,10 @@ what to expect of other texts. Each minimum is the latest measured value, rounde
 from __future__ import annotations
 
 import statistics
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -155,8 +156,26 @@ def test_due_times_are_read_from_held_out_texts() -> None:
 
     Each text has a time and a time zone at which it is read. Of some due times, only the day is compared.
     """
+    exact, none = _read_as_meant(rows("due_heldout"))
+    assert exact >= 0.95
+    assert none >= 0.92
+
+
+@pytest.mark.parametrize(("half", "exact", "none"), [("seen", 0.96, 0.9), ("unseen", 0.85, 0.92)])
+def test_due_times_are_read_from_varied_texts(half: str, exact: float, none: float) -> None:
+    """Months, documents of a date, timetables, zones and moved appointments are read in eight languages.
+
+    Gaps that the seen half showed were mended. The unseen half was looked at when the rules were done.
+    """
+    read = _read_as_meant(row for row in rows("due_varied") if row["half"] == half)
+    assert read[0] >= exact
+    assert read[1] >= none
+
+
+def _read_as_meant(texts: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
+    """Share of due times that are read, and share of the texts without one that give none."""
     exact, none = [], []
-    for row in rows("due_heldout"):
+    for row in texts:
         zone = ZoneInfo(row["tz"])
         due = due_in(row["text"], datetime.fromisoformat(row["now"]).replace(tzinfo=zone), zone)
         if row["due"] is None:
@@ -164,8 +183,7 @@ def test_due_times_are_read_from_held_out_texts() -> None:
             continue
         length = len("2026-03-05" if row.get("day_only") else "2026-03-05T09:00")
         exact.append(due is not None and due.at.astimezone(zone).isoformat()[:length] == row["due"][:length])
-    assert sum(exact) / len(exact) >= 0.95
-    assert sum(none) / len(none) >= 0.92
+    return sum(exact) / len(exact), sum(none) / len(none)
 
 
 def _due(text: str, label: str) -> tuple[str, set[str], set[str]]:

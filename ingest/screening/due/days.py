@@ -2,7 +2,7 @@
 
 A date without a year, or a weekday, means the next such day to come; "next Friday" is the first Friday after today. The
 end of a week is its Friday. "Next week" and "next month" mean today's day in that week or month. Holidays are known if
-a rule gives their date.
+a rule gives their date. A month or season alone means its first day, and while it runs its last day.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from memtypes.calendar import Length, holiday, length_at, months_later, unit_at, weekdays_of
+from memtypes.calendar import Length, holiday, length_at, length_of, months_later, unit_at, weekdays_of
 from memtypes.words import Words
 
 DASHES = ("-", "\u2013", "\u2014")
@@ -57,7 +57,7 @@ class Days:
             return None
         readers = (
             self._offset, self._digits, self._day_and_month, self._month_and_day, self._day_of_month, self._holiday,
-            self._nth_weekday, self._edge, self._next_period, self._weekend, self._weekday, self._near,
+            self._nth_weekday, self._in_month, self._edge, self._next_period, self._weekend, self._weekday, self._near,
         )  # fmt: skip
         best: Day | None = None
         for read in readers:
@@ -81,20 +81,17 @@ class Days:
             bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) in ("of", "or")
             return None if bounded else self._ahead(length[0], end)
         weekday = words.get("weekday", i)
-        if weekday and (length := self._length_ahead(weekday[1])):
+        j = weekday[1] if weekday else near[1] if near else i
+        length = length_at(words, words.after("in", j)) if i < j < words.after("in", j) else None
+        if length and weekday:
             return Day(length[1], "weekday", length[0].later(self._following(weekday[0])))
-        if near and (length := self._length_ahead(near[1])):
+        if length and near:
             return self._ahead(length[0].plus(Length(days=float(near[0]))), length[1])
         length = length_at(words, i)
         for kind, sign in (("ago", -1), ("later", 1)):
-            if length and words.is_a(kind, length[1]):
+            if length and length[1] < words.after(kind, length[1]) >= words.after("after", length[1]):
                 return self._ahead(length[0].times(sign), words.after(kind, length[1]))
         return None
-
-    def _length_ahead(self, i: int) -> tuple[Length, int] | None:
-        """The length of time in words such as "in two weeks" at token `i`, and the position after them; or None."""
-        start = self.words.after("in", i)
-        return length_at(self.words, start) if start > i else None
 
     def _ahead(self, length: Length, end: int) -> Day:
         at = self.now.astimezone(UTC) + timedelta(minutes=length.minutes) if length.minutes else None
@@ -207,7 +204,9 @@ class Days:
         of_month = month is not None and month[0] == "mo1" and month[1] > 0
         closed = self.ends(j) or of_month or words.is_a("by", j) or words.is_a("part", words.after("link", j))
         bare = words.language.flag("bare_day_number") and words.is_a("on", i - 1) and closed
-        if not (bare or (marked and led) or (unit and unit[0] == "d1")):
+        named = words.start_of("weekday", i) if closed and words.plain(j) not in DASHES else i
+        weekday = words.get("weekday", named)
+        if not (bare or (marked and led) or (unit and unit[0] == "d1") or weekday):
             return None
         if month and month[0] == "mo1":
             return Day(month[2], "dom", months_later(self.today.replace(day=1), month[1]).replace(day=day))
@@ -216,6 +215,8 @@ class Days:
         first = self.today.replace(day=1)
         while day > monthrange(first.year, first.month)[1] or first.replace(day=day) <= self.today:
             first = months_later(first, 1)
+        if weekday and not marked and first.replace(day=day).weekday() != weekday[0]:  # "Monday 9" is a time
+            return None
         return Day(j, "dom", first.replace(day=day))
 
     def ends(self, i: int) -> bool:
@@ -236,9 +237,9 @@ class Days:
         """The period at token `i`, such as "next week": its unit, its distance (-1: last week) and where it ends."""
         words = self.words
         i = words.after("det", i)
-        short = words.get("next_unit", i)
-        if short:
-            return short[0], 1, short[1]
+        for kind, ahead in (("next_unit", 1), ("abbreviated_end", 0)):
+            if found := words.get(kind, i):
+                return found[0], ahead, found[1]
         j = words.after_any(("next", "next2", "this", "previous"), i)
         unit = words.get("unit", j)
         if unit is None:
@@ -249,17 +250,39 @@ class Days:
         second = words.is_a("next2", i) or words.is_a("next2", unit[1])
         return unit[0], 2 if second else int(words.is_a("next", i) or later > unit[1]), later
 
-    def _month(self, i: int) -> tuple[date, int] | None:
-        """First day of the month named at token `i` (without a year, the next such month), and where the name ends."""
+    def _month(self, i: int) -> tuple[date, int, int] | None:
+        """First day of the month, season or period at token `i`, its length in months, and where its words end.
+
+        Without a year, the month or season is the present or else the next one.
+        """
         words, period, named = self.words, self._period(i), self.words.get("month", i)
+        if season := words.get("season", i):
+            january, july = (self.now.replace(month=month, day=1).utcoffset() or timedelta(0) for month in (1, 7))
+            southern = 6 * (january > july)  # summer time is in January
+            named = ((int(season[0]) - 1 + southern) % 12, season[1])
         if named:
-            month, k = named[0] + 1, self.words.after("of", named[1])
+            length, k = 3 if season else 1, words.after("of", named[1])
             if len(words.plain(k)) == 4 and words.plain(k).isdecimal():
-                return date(int(words.plain(k)), month, 1), k + 1
-            return date(self.today.year + (month < self.today.month), month, 1), named[1]
-        if period is None or period[0] != "mo1":
+                return date(int(words.plain(k)), named[0] + 1, 1), length, k + 1
+            first = date(self.today.year - 1, named[0] + 1, 1)
+            while months_later(first, length) <= self.today:
+                first = months_later(first, 12)
+            return first, length, named[1]
+        if period is None or not period[0].startswith("mo"):
             return None
-        return months_later(self.today.replace(day=1), period[1]), period[2]
+        length = int(period[0][2:])
+        months = period[1] * length - (self.today.month - 1) % length
+        return months_later(self.today.replace(day=1), months), length, period[2]
+
+    def _in_month(self, i: int) -> Day | None:
+        """The first day of the month or season at token `i`, as in "in June" and "by spring"; its last if it is now."""
+        words, start = self.words, self.words.start_of("det", i)
+        led = any(words.start_of(kind, start) < start for kind in ("in_month", "by", "this", "next"))
+        month = self._month(i) if led and (words.is_a("month", i) or words.is_a("season", i)) else None
+        if month is None:
+            return None
+        first, length, end = month
+        return Day(end, "month", first if first > self.today else months_later(first, length) - timedelta(days=1))
 
     def _nth_weekday(self, i: int) -> Day | None:
         """The day in words such as "the last Monday of March" or "the 2nd Friday of May"; None for other words."""
@@ -267,83 +290,65 @@ class Days:
         nth, j = (int(found[0]), found[1]) if found else (number[0], number[1]) if number and number[2] else (0, i)
         weekday = words.get("weekday", j) if nth else None
         month = weekday and self._month(words.after("of", weekday[1]))
-        if not weekday or not month:
-            return None
-        first, end = month
-        days = weekdays_of(first, weekday[0])
-        return Day(end, "nth", days[nth - (nth > 0)]) if nth <= len(days) else None
+        days = weekdays_of(month[0], weekday[0]) if weekday and month and month[1] == 1 else []
+        return Day(month[2], "nth", days[nth - (nth > 0)]) if month and days and nth <= len(days) else None
 
     def _edge(self, i: int) -> Day | None:
         """The day that "end of June", "mid next week" or the like at token `i` means; None for other words."""
-        words = self.words
-        short = words.get("abbreviated_end", i)
-        edge = next((kind for kind in ("end", "start", "mid") if words.is_a(kind, i)), None)
-        if short:
-            return Day(short[1], "edge", self._edge_of(short[0], 0, "end"))
+        words, kinds = self.words, ("abbreviated_end", "end", "late", "start", "early", "mid")
+        edge = next((kind for kind in kinds if words.is_a(kind, i)), None)
         if edge is None:
             return None
         j = words.after(edge, i)
-        k = words.after("of", j + (words.plain(j) == "-"))
-        month, period = self._month(k), self._period(k)
-        if month and words.kind(month[1]) != "number":  # "start June 19" is a date
-            first, end = month
-            day = {"start": 1, "mid": 15}.get(edge, monthrange(first.year, first.month)[1])
-            return Day(end, "edge", first.replace(day=day))
-        if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1"):
+        k = i if edge == "abbreviated_end" else words.after("of", j + (words.plain(j) == "-"))
+        month, period, starts = self._month(k), self._period(k), edge in ("start", "early")
+        over = period is not None and period[1] < 0
+        if month and words.kind(month[2]) != "number":  # "start June 19" is a date
+            first, length, end = month
+            if starts and period and not over and first < self.today:
+                first = months_later(first, length)
+            middle = months_later(first, length // 2) + timedelta(days=14 * (length % 2))
+            last = months_later(first, length) - timedelta(days=1)
+            return Day(end, "edge", first if starts else middle if edge == "mid" else last, over=over)
+        if period is None or period[0] not in ("d7", "d14"):
             return None
-        return Day(period[2], "edge", self._edge_of(period[0], period[1], edge), over=period[1] < 0)
+        day = self._in_week(0 if starts else 2 if edge == "mid" else 4, period[1])
+        return Day(period[2], "edge", day if day >= self.today else day + timedelta(days=7), over=over)
 
-    def _edge_of(self, unit: str, ahead: int, edge: str) -> date:
-        if unit.startswith("d"):
-            day = self.monday + timedelta(days=7 * ahead + {"start": 0, "mid": 2}.get(edge, 4))
-            return day if day >= self.today else day + timedelta(days=7)
-        months = int(unit[2:])
-        first = months_later(self.today.replace(day=1), ahead * months - (self.today.month - 1) % months)
-        if edge == "mid":
-            return months_later(first, months // 2) + timedelta(days=14 * (months == 1))
-        end = months_later(first, months) - timedelta(days=1)
-        return end if edge == "end" else first if first >= self.today else months_later(first, months)
-
-    @property
-    def monday(self) -> date:
-        """The Monday of the current week."""
-        return self.today - timedelta(days=self.today.weekday())
+    def _in_week(self, day: int, ahead: int) -> date:
+        """A day, 0 for Monday, of the week that is `ahead` weeks after the current one."""
+        return self.today + timedelta(days=7 * ahead + day - self.today.weekday())
 
     def _next_period(self, i: int) -> Day | None:
         """The day in "next week on Tuesday" and the like. "Next month" alone means today's day of the month."""
         words, period = self.words, self._period(i)
-        if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1") or words.is_a("end", i):
+        if period is None or length_of(period[0]).minutes or period[0] == "d1" or words.is_a("end", i):
             return None
         unit, ahead, end = period
         j = end + (words.plain(end) == ",")
         j = words.after("det", words.after_any(("on", "link"), j))
         weekday, number = words.get("weekday", j), self._day_number(j)
         if unit == "d7" and weekday and (ahead or words.after("this", words.after("det", i)) > i):
-            return Day(weekday[1], "weekday", self.monday + timedelta(days=7 * ahead + weekday[0]))
+            return Day(weekday[1], "weekday", self._in_week(weekday[0], ahead))
         if ahead < 1:
             return None
         if unit == "mo1" and number and number[2]:
             return Day(number[1], "dom", months_later(self.today.replace(day=1), ahead).replace(day=number[0]))
-        length = unit_at(words, words.after_any(("next", "next2"), words.after("det", i)))
-        if length is None:
-            return Day(end, "period", self.today + timedelta(days=7 * ahead))
-        return Day(end, "period", length[0].times(ahead).later(self.today))
+        return Day(end, "period", length_of(unit).times(ahead).later(self.today))
 
     def _weekend(self, i: int) -> Day | None:
         words = self.words
         found = words.get("weekend", words.after_any(("next", "this", "det", "on"), i))
         if found is None:
             return None
-        ahead = 7 * (words.is_a("next", i) or words.is_a("next", found[1]))
-        return Day(words.after("next", found[1]), "weekday", self.monday + timedelta(days=5 + ahead))
+        ahead = words.is_a("next", i) or words.is_a("next", found[1])
+        return Day(words.after("next", found[1]), "weekday", self._in_week(5, ahead))
 
     def _weekday(self, i: int) -> Day | None:
-        """The day that a weekday at token `i` means: the first such day after today, or the one of another week.
-
-        "Friday", "next Friday" and "lundi prochain" mean the former, "Friday of next week" means the latter.
-        """
+        """The day of a weekday at token `i`: the first after today, also for "next Friday", or that of another week."""
         words = self.words
-        found = words.get("weekday", words.after_any(("next", "this", "previous"), i))
+        second = words.is_a("next2", i) and not words.is_a("after", i)  # not "after next Friday"
+        found = words.get("weekday", words.after_any(("next", "this", "previous", "next2")[: 3 + second], i))
         verb = words.is_a("past", i) and words.plain(i - 1) in words.language.stops and not words.kinds_at(i - 1)
         if found is None or verb:  # "we sat"
             return None
@@ -356,20 +361,20 @@ class Days:
             return counted
         week = None if words.is_a("previous", i) else self._period(words.after("of", end))
         if week and week[0] == "d7" and week[1] and not words.is_a("weekday", week[2]):
-            return Day(week[2], "weekday", self.monday + timedelta(days=7 * week[1] + number))
+            return Day(week[2], "weekday", self._in_week(number, week[1]))
         past = words.is_a("previous", i) or (words.is_a("previous", end) and not words.is_a("next", end))
         to = end + 1 if words.plain(end) in DASHES else words.after("to", end)
         last = words.get("weekday", to) if to > end else None
         if last and last[0] != number and words.has("moved"):  # "from Thursday to Friday": the latter counts
             return None
         end = last[1] if last else words.after_any(("next", "this", "previous"), end)
-        return Day(end, "weekday", self._following(number) - timedelta(days=7 * past), over=past, spread=bool(last))
+        day = self._following(number) + timedelta(days=7 * (second - past))
+        return Day(end, "weekday", day, over=past, spread=bool(last))
 
     def _counted(self, weekday: int, end: int) -> Day | None:
-        """The day that a weekday means together with the words after it; None if these do not change its meaning.
+        """The day in "Sunday week", "the Monday after next" or "the Friday before 20 March"; else None.
 
-        Examples: "Sunday week", "the Monday after next", "the Friday before 20 March". weekday: 0 is Monday. end: index
-        of the token after the weekday.
+        weekday: 0 is Monday. end: index of the token after the weekday.
         """
         words, unit, day = self.words, unit_at(self.words, end), self._following(weekday)
         if unit and unit[0].days >= 7:

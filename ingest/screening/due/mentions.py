@@ -4,7 +4,7 @@ A mention may be relative to another mention: "two hours before the show on Frid
 hour: 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the start, middle or end of a period such
 as a month, and 9 in all other cases. If the day is today and this hour has passed, the next of 17:00, 20:00 and 23:59
 is taken. A length of days ("in two days") keeps the current time of day. "Midnight" is the end of the day that is named
-with it. "Before Friday" means Friday.
+with it. "Before Friday" means Friday. A near word such as "dinner" or "flight" tells the half of the day.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _DATES = ("date", "monthday", "dom")
 """Values of `Day.kind` for days that are named by a date."""
 _MOST = 20
 """Maximum number of times that are read from one text; bounds the work."""
+_NEAR = 8
+"""Maximum number of tokens between a time of day and the word for an event, such as "dinner", that goes with it."""
 _FURTHEST_ANCHOR = 6
 """Maximum number of tokens between "two hours before" and the time that it refers to."""
 
@@ -94,17 +96,27 @@ class MentionReader:
         if clock is None:
             return self._usual_time(mention)
         to_seven = self.words.language.flag("afternoon_to_seven")
-        hour = clock.hour_of_day(mention.part, to_seven=to_seven, now=self.now.hour)
+        part = mention.part or self._part_of_event(mention.first, clock)
+        hour = clock.hour_of_day(part, to_seven=to_seven, now=self.now.hour)
+        late, wall = timedelta(days=hour // 24), time(hour % 24, clock.minute)
         if mention.day:
-            day = mention.day.date + timedelta(days=hour // 24)
-            return datetime.combine(day, time(hour % 24, clock.minute), zone).astimezone(UTC)
-        first = self.now.astimezone(zone).date() + timedelta(days=hour // 24)
-        at = [
-            datetime.combine(first + timedelta(days=ahead), time(hour % 24, clock.minute), zone) for ahead in range(3)
-        ]
+            return datetime.combine(mention.day.date + late, wall, zone).astimezone(UTC)
+        first = self.now.astimezone(zone).date() + late
+        at = [datetime.combine(first + timedelta(days=ahead), wall, zone) for ahead in range(3)]
         # In UTC: datetimes of the same zone compare by their wall clocks, which a doubled hour shows twice.
         instants = (day.replace(fold=fold).astimezone(UTC) for day in at for fold in (0, 1))
         return next(instant for instant in instants if instant > self.now.astimezone(UTC))
+
+    def _part_of_event(self, at: int, clock: TimeOfDay) -> str | None:
+        """The part of the day that the nearest event implies: "dinner at 8", "the train at 6:40" (not "at 6"); or None.
+
+        Only hours from 5 to 11 are in doubt.
+        """
+        near = sorted(range(at - _NEAR, at + _NEAR), key=lambda i: abs(i - at))
+        event = next((found[0] for i in near if (found := self.words.get("event", i))), None)
+        if not 5 <= clock.hour < 12 or (event == "timetable" and not clock.digital):
+            return None
+        return "morning" if event == "timetable" else event
 
     def _usual_time(self, mention: Mention) -> datetime:
         day = mention.day.date if mention.day else self.now.date()
@@ -142,10 +154,7 @@ class MentionReader:
         return replace(mention, last=until.end) if until and until.kind in _DATES else mention
 
     def _connected(self, i: int) -> tuple[int, bool]:
-        """Skip up to four connecting words at token `i`, such as "on the". Returns the position after them.
-
-        Also returns whether the last of them is a preposition of clock times, such as "at".
-        """
+        """The position after up to four connecting words at token `i` ("on the"), and whether the last is like "at"."""
         words, led = self.words, False
         for _ in range(4):
             kind = next((each for each in ("link", "on", "by", "of", "det") if words.is_a(each, i)), None)
@@ -212,10 +221,7 @@ class MentionReader:
         return replace(mention, clock=clock, last=until.end, moved=moved, hours=not moved)
 
     def _zoned(self, mention: Mention, j: int) -> Mention | None:
-        """`mention` with the time zone at token `j` or right after it; None if no zone is there.
-
-        None, too, if the mention has no time of day or has a zone already.
-        """
+        """`mention` with the zone at token `j` or right after it; None if none is there, or it cannot take one."""
         if mention.clock is None or mention.zone is not None:
             return None
         last = mention.last
@@ -264,7 +270,9 @@ class MentionReader:
         noun = words.after_any(("det", "on"), i)
         unit = unit_at(words, noun) if noun > i else None
         amount = length_at(words, i) or (unit if unit and unit[0].days in (1, 7) else None)
-        if amount is None or words.is_a("later", amount[1]) or words.is_a("next2", amount[1]):
+        if amount is None or words.is_a("next2", amount[1]):
+            return None
+        if amount[1] < words.after("later", amount[1]) >= words.after("after", amount[1]):  # not "después del"
             return None
         for kind, sign in (("before", -1), ("after", 1), ("from", 1)):
             if words.is_a(kind, amount[1]) and not (kind == "from" and amount[0].minutes):

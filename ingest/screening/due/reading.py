@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from math import exp
@@ -127,8 +127,11 @@ def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, fl
     today = reader.now.date()
     open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
     for mention in open_:
-        elapsed = {"elapsed": 1.0} if reader.instant_of(mention) < reader.now else {}
-        yield mention, {**features(reader.words, open_, mention), **elapsed}
+        present = {**features(reader.words, open_, mention)}
+        present |= {"elapsed": 1.0} if reader.instant_of(mention) < reader.now else {}
+        if mention.kind == "monthday" and mention.day and mention.day.date - today > timedelta(days=183):
+            present |= {"nearer last year": 1.0, "of last year": float("monthday of a noun" in present)}
+        yield mention, present
 
 
 def probability(present: Mapping[str, float]) -> float:
@@ -151,77 +154,53 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
     """
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
-    lead = _lead(words, mention)
+    first, clock, lead = mention.first, mention.clock, _lead(words, mention)
+    others = [m for m in mentions if m is not mention]
     names = {f"kind {mention.kind}", f"lead {lead}"}
     names |= {f"clause {cue}" for cue in _CLAUSE_CUES if _has(words, cue, *clause, mention)}
     names |= {f"sentence {cue}" for cue in _SENTENCE_CUES if _has(words, cue, *sentence, mention)}
-    names |= {f"text {cue}" for cue in ("task", "heed") if words.has(cue)}
-    names |= {f"{cue} before" for cue in ("past", "negation") if _has(words, cue, clause[0], mention.first, mention)}
-    article_habit = words.language.flag("article_is_habit") and words.is_a("det", mention.first - 1)
+    article_habit = words.language.flag("article_is_habit") and words.is_a("det", first - 1)
     if (mention.day and mention.day.spread) or (article_habit and mention.kind == "weekday"):
         names |= {"clause habit", "sentence habit"}
     if "sentence cancel" in names:
-        names -= {"clause task", "sentence task", "text task"}
-    opens = all(words.is_a("det", i) or words.is_a("on", i) for i in range(sentence[0], mention.first))
-    signs = {
-        **_form(words, mentions, mention, lead),
+        names -= {"clause task", "sentence task"}
+    opens = all(words.is_a("det", i) or words.is_a("on", i) for i in range(sentence[0], first))
+    signs: Mapping[str, object] = {
+        "habit before": _has(words, "habit", clause[0], first, mention),
         "negated task": names >= {"clause negation", "clause task"},
-        "past without a clock": mention.clock is None and names & {"clause past", "clause participle"},
+        "another negated": others and "sentence negation" in names and "clause negation" not in names,
         "as a subject": opens and words.is_a("copula", mention.last),
-        "begins with an article": not opens and words.is_a("det", sentence[0]),
-        "infinitive": _infinitive(words, *sentence),
+        "infinitive": _infinitive(words, mention, *sentence),
         "opening hours": mention.hours and "clause opening" in names,
-        "question": words.plain(sentence[1]) == "?",
-        "nothing else": mention.last - mention.first >= len(words.tokens) - 1,
-    }
-    names |= {name for name, holds in signs.items() if holds}
-    return dict.fromkeys(sorted(names), 1.0)
-
-
-def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features of a mention's form and of its place among the text's mentions. Those with a true value are present."""
-    first, clock, others = mention.first, mention.clock, [m for m in mentions if m is not mention]
-    moved = words.has("moved")
-    signs = {
-        "another follows": bool(others) and all(m.first > first for m in others),
-        "follows another": any(m.first < first for m in others),
+        "nothing else": mention.last - first >= len(words.tokens) - 1,
+        "another follows": others and all(m.first > first for m in others),
         "alone with a clock": clock and others and not any(m.clock for m in others),
         "with clock": clock,
-        "with zone": mention.zone,
-        "moved to": moved and (mention.moved or lead == "to"),
-        "moved from": moved and not mention.moved and lead == "from",
-        "end of a range": lead == "to" and any(m.last == first - 1 for m in others),
+        "lone clock": clock and not mention.day and not others,
+        "sure clock": clock and clock.sure,
+        "loose clock": clock and not mention.day and not clock.sure and lead != "at",  # "Psalm 23:4"
+        "moved to": words.has("moved") and (mention.moved or lead == "to"),
         "quoted": words.plain(first - 1) in _QUOTES or words.plain(mention.last) in _QUOTES,
     }
-    if clock and not mention.day:
-        return {**signs, **_lone_clock(words, mention, lead)}
-    named = not clock and mention.kind in _NAMED_KINDS
-    return {**signs, **_as_name(words, mention, lead)} if named else signs
-
-
-def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features that tell a time of day from other numbers ("Psalm 23:4"). lead: what stands before it, see `_lead`."""
-    alone, before = lead in ("start", "none"), mention.first - 1
-    return {
-        "loose clock": mention.clock and not mention.clock.sure and lead != "at",
-        "clock without preposition": lead == "none",
-        "clock after a name": lead == "none" and words.is_capital(before),
-        "clock before a noun": _is_noun(words, mention.last) and (words.is_a("det", before) or alone),
-    }
+    if not clock and mention.kind in _NAMED_KINDS:
+        signs = {**signs, **_as_name(words, mention, lead)}
+    return dict.fromkeys(sorted(names | {name for name, holds in signs.items() if holds}), 1.0)
 
 
 def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
     """Features that tell a day from a part of a name ("Ruby Tuesday"). lead: what stands before it, see `_lead`."""
     before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
+    start = words.start_of("det", mention.first)
+    link = words.start_of("adnominal", start)  # "the letter of 3 May"
+    timed = any(words.is_a(kind, link - 1) for kind in ("end", "part", "weekday"))  # "by the close of Friday"
+    noun = _is_noun(words, after) and not _infinitive(words, mention, after, after + 1)
     capitals = not words.language.flag("capital_nouns")  # where only names have them
     verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
     return {
         "after a name": capitals and lead == "none" and words.is_capital(before) and words.is_capital(mention.first),
         "before a name": capitals and words.is_capital(after),
-        "joined": words.glued(after) and words.plain(after) in ("-", "'", "_", "/"),
-        "before a noun": alone and not verb_second and _is_noun(words, after),
-        "before a copula": alone and words.is_a("copula", after),
-        "after an article": words.is_a("det", before),
+        "before a noun": alone and noun and not verb_second,
+        f"{mention.kind} of a noun": link < start and _is_noun(words, link - 1) and not timed,
     }
 
 
@@ -233,20 +212,15 @@ def _lead(words: Words, mention: Mention) -> str:
     """What stands before a mention of a time: a preposition such as "by", "start" (of a clause), or "none"."""
     i = mention.first
     for _ in range(4):
-        kind = next((kind for kind in _LEADS if _ends_at(words, kind, i)), None)
+        kind = next((kind for kind in _LEADS if words.start_of(kind, i) < i), None)
         if kind:
             return kind
-        if not any(_ends_at(words, filler, i) for filler in ("det", "about", "link")):
+        if not any(words.start_of(filler, i) < i for filler in ("det", "about", "link")):
             break
         i -= 1
     if i == 0 or words.plain(i - 1) in _CLAUSE_ENDS:
         return "start"
     return "in" if mention.kind == "offset" else "none"
-
-
-def _ends_at(words: Words, kind: str, end: int) -> bool:
-    """Whether a phrase of the kind `kind`, such as "det" (an article), ends right before token `end`."""
-    return any(words.after(kind, start) == end for start in range(max(0, end - 5), end))
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
@@ -299,11 +273,14 @@ def _is_participle(words: Words, i: int) -> bool:
     )
 
 
-def _infinitive(words: Words, start: int, end: int) -> bool:
-    """Whether a clause in the range begins (German and Dutch: ends) with an infinitive or imperative, as tasks do."""
+def _infinitive(words: Words, mention: Mention, start: int, end: int) -> bool:
+    """Whether a clause in the range, or what follows `mention`, begins with an infinitive or imperative, as tasks do.
+
+    German and Dutch clauses end with it.
+    """
     language = words.language
     endings, beside = language.listed("infinitive"), 1 if "past_prefix" in language.rules else -1
-    edges = [i for i in range(start, end) if words.plain(i + beside) in ("", *_CLAUSE_ENDS)]
+    edges = [i for i in range(start, end) if i == mention.last or words.plain(i + beside) in ("", *_CLAUSE_ENDS)]
     if "after_verb" in language.rules:
         return any(_is_noun(words, i) and words.plain(i + 1) in language.listed("after_verb") for i in edges)
     return any(words.kind(i) == "word" and words.tokens[i].text.casefold().endswith(endings) for i in edges)

@@ -52,6 +52,9 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
         ("Don't remind me tomorrow", None),
         ("The deadline was last Friday", None),
         ("The roadmap lives on Monday.com", None),
+        ("Renew the passport in January", "2027-01-01T08:00:00Z"),
+        ("My flight leaves tomorrow at 6:40", "2026-03-02T05:40:00Z"),
+        ("Answer the letter of February 20", None),
     ],
 )
 async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
@@ -59,7 +62,7 @@ async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
 ) -> None:
     """A text sets the due time in the time zone that it names, else in that of the metadata.
 
-    A negation, a past time or a product name (Monday.com) sets none.
+    A negation, a past time, a product name (Monday.com) or the date of a letter sets none.
     """
     memory = await _write(client, content, metadata={"timezone": "Europe/Berlin"})
     assert memory["due_at"] == due_at

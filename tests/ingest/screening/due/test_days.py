@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -74,11 +75,55 @@ def _day(text: str, *, month_first: bool = False) -> date | None:
         ("koniec miesiąca", "2026-03-31"),
         ("vorige week dinsdag", "2026-02-24"),
         ("el martes de la semana pasada", "2026-02-24"),
+        ("übernächsten Samstag", "2026-03-14"),
+        ("来月", "2026-04-04"),
     ],
 )
 def test_dates_weekdays_distances_and_holidays_are_read_as_days(text: str, day: str) -> None:
     """Dates, weekdays, distances from now, starts and ends of periods, and holidays are read in several languages."""
     assert _day(text) == date.fromisoformat(day)
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("Renew the passport in January", "2027-01-01"),
+        ("by June 2028", "2028-06-01"),
+        ("in March", "2026-03-31"),
+        ("in the summer", "2026-06-01"),
+        ("this spring", "2026-05-31"),
+        ("im Oktober", "2026-10-01"),
+        ("au printemps 2027", "2027-03-01"),
+        ("en verano", "2026-06-01"),
+        ("a maggio", "2026-05-01"),
+        ("em novembro", "2026-11-01"),
+        ("voor de zomer", "2026-06-01"),
+        ("we wrześniu", "2026-09-01"),
+        ("late June", "2026-06-30"),
+        ("early next month", "2026-04-01"),
+        ("end of summer", "2026-08-31"),
+        ("at the start of the month", "2026-04-01"),
+    ],
+)
+def test_a_month_or_season_means_its_first_day(text: str, day: str) -> None:
+    """A month or season after "in", "by" or the like means its first day; while it runs, its last day."""
+    assert _day(text) == date.fromisoformat(day)
+
+
+@pytest.mark.parametrize(
+    "text", ["May is a friend", "March of Dimes", "the June issue", "since April", "Spring is here"]
+)
+def test_a_month_without_a_preposition_is_no_day(text: str) -> None:
+    """Names of months and seasons are often other names, so they name a day only after "in", "by", "this" or "next"."""
+    assert _day(text) is None
+
+
+def test_seasons_are_those_of_the_zone() -> None:
+    """In a zone whose summer time is in January, spring begins in September."""
+    days = Days(read_words("in spring"), NOW.astimezone(ZoneInfo("Australia/Sydney")), month_first=False)
+    found = days.at(1)
+    assert found is not None
+    assert found.date == date(2026, 9, 1)
 
 
 @pytest.mark.parametrize(

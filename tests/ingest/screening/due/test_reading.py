@@ -143,6 +143,14 @@ def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
         "Op woensdag is het loket open van 9 tot 12 uur",
         "Poczta jest czynna w sobotę do 13",
         "W zeszły czwartek o 15 byliśmy u dentysty",
+        "Answer the letter of February 20",
+        "Sign the minutes of 2 March",
+        "Send round the notes from Friday",
+        "Die Rechnung vom 27. Februar bezahlen",
+        "Responder al correo del 2 de marzo",
+        "Rispondere alla mail del 27 febbraio",
+        "Strawberries were cheap in May",
+        "Every May we go to Corfu",
     ],
 )
 def test_times_of_other_things_give_no_due_time(text: str) -> None:
@@ -164,6 +172,12 @@ def test_times_of_other_things_give_no_due_time(text: str) -> None:
         ("Lunch tomorrow is at 12:15, not the usual 12:00, don't be slow", "2026-03-05 12:15"),
         ("W piątek o wpół do dziewiątej rano badanie krwi", "2026-03-06 08:30"),
         ("Dziś o dziewiętnastej próba chóru", "2026-03-04 19:00"),
+        ("Answer the letter of February 20 tomorrow at 10", "2026-03-05 10:00"),
+        ("Jeudi 12 à 14h, visite de l'appartement", "2026-03-12 14:00"),
+        ("Not Thursday: bring the keys on Friday", "2026-03-06 09:00"),
+        ("Prepare the meeting of 12 March", "2026-03-12 09:00"),
+        ("Diez días después del 20 de marzo llamar al banco", "2026-03-30 09:00"),
+        ("Due settimane dopo il 15 marzo chiamare il notaio", "2026-03-29 09:00"),
     ],
 )
 def test_the_time_of_the_task_is_chosen(text: str, expected: str) -> None:
@@ -171,6 +185,27 @@ def test_the_time_of_the_task_is_chosen(text: str, expected: str) -> None:
 
     A time zone in the text is respected.
     """
+    due = due_in(text, NOW, BERLIN)
+    assert due is not None
+    assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Call Ann tomorrow at 7", "2026-03-05 19:00"),
+        ("Call Ann tomorrow at 8", "2026-03-05 08:00"),
+        ("My flight leaves tomorrow at 6:40", "2026-03-05 06:40"),
+        ("The train at 7:10 tomorrow, platform 3", "2026-03-05 07:10"),
+        ("Wake me at 6 tomorrow", "2026-03-05 06:00"),
+        ("Breakfast with Lee tomorrow at 7:30", "2026-03-05 07:30"),
+        ("Dinner with Lee tomorrow at 8", "2026-03-05 20:00"),
+        ("Konzert morgen um acht", "2026-03-05 20:00"),
+        ("Cena con Marta mañana a las 9", "2026-03-05 21:00"),
+    ],
+)
+def test_the_kind_of_event_tells_the_half_of_the_day(text: str, expected: str) -> None:
+    """Flights and trains at 6:40, and breakfasts, are in the morning; dinners and concerts at 8 are in the evening."""
     due = due_in(text, NOW, BERLIN)
     assert due is not None
     assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected
