@@ -87,8 +87,7 @@ def require_store(settings: Settings) -> None:
 async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Send `body`, without its members that are None, to POST `path` and return the answer.
 
-    Raises the service's errors. For an embedded store, which must exist, the body is validated first, because opening
-    the store takes seconds.
+    Raises the service's errors. An embedded store must exist; it is opened, which takes seconds, for a valid body only.
     """
     sent = {name: value for name, value in body.items() if value is not None}
     if not where.url:

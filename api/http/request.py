@@ -98,13 +98,9 @@ class ApiRequest(Request[Any, Caller, State]):
         Raises MalformedJson if the body is empty although its Content-Type is JSON.
         """
         raw = await super().body()
-        if raw:
-            return raw
-        if "content-type" not in self.headers:
-            return b"{}"
-        if _media_type(self) == JSON:
+        if not raw and _media_type(self) == JSON:
             raise MalformedJson("not JSON: the body is empty")
-        return raw
+        return raw if raw or "content-type" in self.headers else b"{}"
 
     async def json(self) -> Any:
         """The body, validated as the model that is the type of the handler's `data` parameter.
