@@ -26,10 +26,14 @@ MAX_WORDS = 80
 _WORD = re.compile(r"[#@]?\d+(?:[.,:/-]\d+)*[%\w]*|[#@]?[^\W\d](?:[\w'\u2019./@_-]*\w)?|[?%\u20ac$\u00a3]")
 _CLOCK = re.compile(r"\d{1,2}:\d\d")
 _CODE = re.compile(r"[_/.@#\d]|[a-z][A-Z]")
+_RESULT = re.compile(r"\d+(?::\d|/\d+)")
 _POSSESSIVE = re.compile(r"['\u2019]s$")
 _DIGITS = re.compile(r"^[\d.,]+")
 _MARKUP = re.compile(r"^\s*(?:(?:[-*+>]|\d+[.)]|#{1,6})\s+)?(?:\[[ xX]\]\s+)?|[*`\"]|__")
-_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d.,]*\d)")
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d{1,2})(?![\d.,]*\d)")
+_SIGN_FIRST = re.compile(r"(?:\bUS)?([\u20ac$\u00a3]) ?(\d[\d.,]*)")
+_HOUR = re.compile(r"(?<![\d:.])(?:(\d{1,2})(?::(\d\d))? ?(?:([ap])\.?m\b\.?|Uhr\b)|(\d):(?=\d\d\b))", re.IGNORECASE)
 _KEY_VALUE = re.compile(r"\s*(\w\S*(?: \S+){0,3}?)\s*(?::\s|=)\s*(\S+(?: \S+){0,5})\s*")
 
 
@@ -41,6 +45,17 @@ _LONG = 5
 """Letters from which words with the same beginning count as forms of one word."""
 
 _PRONOUN = _words("I I'm I've I'll I'd")
+_DIGITS_OF = {
+    word: digits for digits, words in lexicon()["en"]["number"].items() for word in words.split(", ") if " " not in word
+}
+_NUMBER_WORD = re.compile(rf"\b({'|'.join(_DIGITS_OF)})\b", re.IGNORECASE)
+_UNITS = {
+    unit: (base, float(factor))
+    for base, factors in lexicon()["statements"]["unit"].items()
+    for factor, units in factors.items()
+    for unit in units.split(", ")
+}
+_QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:\.\d+)?)[ -]?({'|'.join(map(re.escape, _UNITS))})(?!\w)", re.IGNORECASE)
 _NUMBERS = frozenset(", ".join(lexicon()["en"]["number"].values()).split(", ")) | _words("hundred thousand")
 _TIMES = frozenset((*MONTHS, *WEEKDAYS, *(f"{day}s" for day in WEEKDAYS))) | {
     word
@@ -80,9 +95,9 @@ class Statement:
     @classmethod
     def of(cls, text: str) -> Statement:
         """The statement made of the first MAX_WORDS words of `text`."""
-        key, plain = _key_and_text(_MARKUP.sub("", text))
+        key, plain = _key_and_text(_with_plain_quantities(_MARKUP.sub("", text)))
         words = _WORD.findall(plain)[:MAX_WORDS]
-        lower = tuple(_plain_word(word) for word in words)
+        lower = tuple(_POSSESSIVE.sub("", word.lower()) for word in words)
         kinds = tuple(_kind(word, at) for at, word in enumerate(words))
         verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
         place = min(_SUBJECT, len(lower)) if verb is None else verb
@@ -90,10 +105,13 @@ class Statement:
 
     @property
     def tells_an_event(self) -> bool:
-        """Whether its verb is in the English past tense, as in "The server crashed at 3:10"; it may happen again."""
-        if self.states:
-            return self.lower[self.verb] in _PAST
-        return any(word in _PAST or (word.endswith("ed") and word not in _NOT_PAST) for word in self.lower[1:])
+        """Whether its verb or key is in the English past tense, or its value is a result; it may happen again.
+
+        So it is in "The server crashed at 3:10", "Paid: 40 euros" and "Score: 3:1".
+        """
+        if self.key:
+            return _is_past(self.lower[self.verb - 1]) or any(map(_RESULT.fullmatch, self.lower))
+        return self.lower[self.verb] in _PAST if self.states else any(map(_is_past, self.lower[1:]))
 
     @property
     def weights(self) -> list[float]:
@@ -115,6 +133,10 @@ class Statement:
         return {*terms, *(f"{first} {second}" for first, second in pairwise(terms))}
 
 
+def _is_past(word: str) -> bool:
+    return word in _PAST or (word.endswith("ed") and word not in _NOT_PAST)
+
+
 def _key_and_text(text: str) -> tuple[str, str]:
     """The key in lower case of a short "key: value" or "key = value", and the text with "is" in place of ":" or "=".
 
@@ -127,10 +149,29 @@ def _key_and_text(text: str) -> tuple[str, str]:
     return found[1].lower(), f"{found[1]} is {found[2]}"
 
 
-def _plain_word(word: str) -> str:
-    """`word` in lower case, without possessive 's and commas between groups of digits: 40,000 becomes 40000."""
-    lower = _POSSESSIVE.sub("", word.lower())
-    return lower.replace(",", "") if _GROUPED.fullmatch(lower) else lower
+def _with_plain_quantities(text: str) -> str:
+    """`text` with its numbers in digits, decimal points, 24 hours and base units, so that equal values look alike.
+
+    "8 PM" becomes 20:00, 12,50 becomes 12.50, "three" 3, and 1 GB becomes 1024 mb.
+    """
+    if not any(character.isdigit() for character in text) and _NUMBER_WORD.search(text) is None:
+        return text
+    text = _NUMBER_WORD.sub(lambda found: _DIGITS_OF[found[0].lower()], text)
+    text = _DECIMAL_COMMA.sub(r"\1.\2", _GROUPED.sub(lambda found: found[0].replace(",", ""), text))
+    text = _HOUR.sub(_in_24_hours, _SIGN_FIRST.sub(r"\2 \1", text))
+    return _QUANTITY.sub(_in_base_unit, text)
+
+
+def _in_24_hours(hour: re.Match[str]) -> str:
+    if hour[4]:
+        return f"0{hour[4]}:"
+    of_day = int(hour[1]) if hour[3] is None else int(hour[1]) % 12 + 12 * (hour[3] in "pP")
+    return f"{of_day:02}:{hour[2] or '00'}"
+
+
+def _in_base_unit(quantity: re.Match[str]) -> str:
+    base, factor = _UNITS[quantity[2].lower()]
+    return f"{float(quantity[1]) * factor:.6f}".rstrip("0").rstrip(".") + f" {base}"
 
 
 def _kind(word: str, at: int) -> str:

@@ -119,15 +119,15 @@ async def test_a_change_told_as_an_event_contests_the_fact_that_it_changes(onnx_
 
 
 def test_statements_in_many_forms_are_judged_right() -> None:
-    """Of pairs of statements, at least 74 % are judged as labelled, and at most 4 % of the others as replaced.
+    """Of pairs of statements, at least 76 % are judged as labelled, and at most 2 % of the others as replaced.
 
     The pairs include short forms, keys with values, settings, Markdown, past events, negations and other languages. All
     are judged as if their vectors had the cosine COSINE.
     """
     pairs = [(set(row["expected"]), str(_judged(row["newer"], row["older"]))) for row in rows("statement_pairs")]
     hidden = [relation == Relation.REPLACES for expected, relation in pairs if Relation.REPLACES not in expected]
-    assert sum(relation in expected for expected, relation in pairs) / len(pairs) >= 0.74
-    assert sum(hidden) / len(hidden) <= 0.04
+    assert sum(relation in expected for expected, relation in pairs) / len(pairs) >= 0.76
+    assert sum(hidden) / len(hidden) <= 0.02
 
 
 def _judged(newer: str, older: str) -> Relation:

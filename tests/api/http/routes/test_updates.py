@@ -228,3 +228,39 @@ async def test_an_event_never_contests_a_fact_that_is_newer(facts: httpx.AsyncCl
     other = await write(facts, "The cat eats dry food.", 20)
     await write(facts, "We moved the API to port 8443.", 9, type="episodic")
     assert await state_of(facts, newer["id"]) == await state_of(facts, other["id"]) == "current"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("The ticket costs 12.50 euros.", "The ticket costs \u20ac12,50."),
+        ("The worker has 1 GB of memory.", "The worker has 1024 MB of memory."),
+        ("The cluster has 3 nodes.", "The cluster has three nodes."),
+        ("The shop closes at 8 PM.", "The shop closes at 20:00."),
+        ("Der Laden schlie\u00dft um 20 Uhr.", "Der Laden schlie\u00dft um 20:00."),
+        ("The discount is 10%.", "The discount is 10 percent."),
+        ("Timeout: 90 seconds", "Timeout: 1.5 min"),
+    ],
+)
+async def test_the_same_value_written_otherwise_is_no_change(facts: httpx.AsyncClient, older: str, newer: str) -> None:
+    """A fact stays current if a newer one has the same quantity in other digits, words or units."""
+    old, new = await write(facts, older, 9), await write(facts, newer, 2)
+    assert await state_of(facts, old["id"]) == await state_of(facts, new["id"]) == "current"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "state"),
+    [
+        ("The worker has 1 GB of memory.", "The worker has 2048 MB of memory.", "replaced"),
+        ("Python: 3.1", "Python: 3.10", "replaced"),
+        ("Paid: 40 euros", "Paid: 55 euros", "contested"),
+        ("Score: 3:1", "Score: 2:0", "contested"),
+    ],
+)
+async def test_another_quantity_replaces_a_value_but_no_entry_of_a_log(
+    facts: httpx.AsyncClient, older: str, newer: str, state: str
+) -> None:
+    """Another quantity replaces the older one. It only contests it if the key is in the past tense, or of a result."""
+    old = await write(facts, older, 9)
+    await write(facts, newer, 2)
+    assert await state_of(facts, old["id"]) == state
