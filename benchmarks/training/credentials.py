@@ -3,7 +3,7 @@
     python -m benchmarks.training.credentials --data ../shared/data/behaviour [--save] [--letters]
 
 Labelled texts come from tests/data/training/secrets.jsonl, and from secrets.jsonl.gz in the `--data` folder. --save
-trains on both, and writes credentials.npz to PACKAGE (with --letters bigrams.npz, too, counted again). Needs scikit-learn.
+trains on both, and writes credentials.npz (with --letters bigrams.npz, too, counted again). Needs scikit-learn.
 """
 
 from __future__ import annotations
