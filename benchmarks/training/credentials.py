@@ -112,8 +112,8 @@ def main() -> None:
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     sources = [*ROOT.glob("*/**/*.py"), *ROOT.glob("tests/data/*.jsonl"), *ROOT.glob("**/*.md")]
-    texts = (path for path in sources if "secrets" not in path.name and ".venv" not in path.parts)
-    bigrams = letter_pairs(texts) if options.letters else credential_model().bigrams
+    files = (path for path in sources if "secrets" not in path.name and ".venv" not in path.parts)
+    bigrams = letter_pairs(files) if options.letters else credential_model().bigrams
     authored, scored = marked_texts("training/secrets"), read_scored(options.data)
     print("| trained on | authored: caught, altered | scored: caught, altered |\n|---|---|---|")
     print("| rules alone | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(*score(authored, RULES), *score(scored, RULES)))

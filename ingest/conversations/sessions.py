@@ -40,6 +40,8 @@ MAX_PARTS = 12
 MIN_PART = 12
 """Minimum characters of a sentence that may become a memory by itself."""
 
+_ASKED = 500
+"""Characters of the message before a message in which the name of a secret is looked for, such as a question's."""
 _ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.REJECTED)
 """Statuses by precedence: if a message's text and sentences end differently, the first of these is its status."""
 
@@ -109,7 +111,7 @@ class SessionWriter:
         """
         given = [*before.messages, *messages]
         contents = [message.content for message in given]
-        cleaned = await offload(contents, lambda: [self._cleaned(scope.tenant, message) for message in given])
+        cleaned = await offload(contents, lambda: self._cleaned_in_turn(scope.tenant, given))
         earlier = [text.value for text in cleaned[: len(before.messages)] if isinstance(text, RedactedValue)]
         screened = cleaned[len(before.messages) :]
         readable = [text.value.content if isinstance(text, RedactedValue) else "" for text in screened]
@@ -137,21 +139,37 @@ class SessionWriter:
             for drafts, content, rest in zip(prepared, readable, rests, strict=True)
         ]
 
-    def _cleaned(self, tenant: str, message: SessionMessage) -> RedactedValue[SessionMessage] | MessageOutcome:
-        """`message` without secrets, which may span sentences; if its text or role must not be stored, its outcome."""
+    def _cleaned_in_turn(
+        self, tenant: str, messages: Sequence[SessionMessage]
+    ) -> list[RedactedValue[SessionMessage] | MessageOutcome]:
+        """`messages` without secrets, as `_cleaned` returns them: a question may say that its answer is a password."""
+        cleaned: list[RedactedValue[SessionMessage] | MessageOutcome] = []
+        for message in messages:
+            asked = cleaned[-1].value.content if cleaned and isinstance(cleaned[-1], RedactedValue) else ""
+            cleaned.append(self._cleaned(tenant, message, asked[-_ASKED:]))
+        return cleaned
+
+    def _cleaned(
+        self, tenant: str, message: SessionMessage, asked: str
+    ) -> RedactedValue[SessionMessage] | MessageOutcome:
+        """`message` without secrets, which may span sentences; if its text or role must not be stored, its outcome.
+
+        asked: the end of the message before it, without secrets.
+        """
         redactor = self.ingestor.redactor
         if not message.content.strip():
             return MessageOutcome(WriteStatus.REJECTED, EMPTY)
         if message.role.casefold() in redactor.rules(tenant).never_keep_roles:
             return MessageOutcome(WriteStatus.REJECTED, "texts of this role are not stored here")
         try:
-            clean = redactor.clean(tenant, {"role": message.role, "content": printable(message.content)})
+            fields = {"role": message.role, "content": printable(message.content)}
+            clean = redactor.clean(tenant, [{"text": asked}, fields])
         except SecretsRefused as error:
             return MessageOutcome(WriteStatus.REJECTED, str(error))
         except (ValueError, Unavailable) as error:
             return MessageOutcome(WriteStatus.FAILED, f"content: {error}")
-        role = clean.value["role"][:MAX_LABEL]  # a marker may be longer than the secret
-        return RedactedValue(message.model_copy(update={**clean.value, "role": role}), clean.counts)
+        role = clean.value[1]["role"][:MAX_LABEL]  # a marker may be longer than the secret
+        return RedactedValue(message.model_copy(update={**clean.value[1], "role": role}), clean.counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,20 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
     return memories
 
 
+async def test_an_answer_is_redacted_if_the_question_before_it_asks_for_a_password(client: httpx.AsyncClient) -> None:
+    """A message that is only a password is redacted if the message before it asks for one, also if it is rejected."""
+    secret = "Lampe!" + "Regal204"
+    messages = [("user", "What is the wifi password?"), ("assistant", secret), ("user", "Our office is in Kiel.")]
+    body = {"namespace": "n", "session_id": "s", "messages": [{"role": who, "content": text} for who, text in messages]}
+    sent = await client.post("/v1/hooks/session-stop", json={**body, "review": "skip"})
+    decisions = await client.get("/v1/decisions", params={"namespace": "n"})
+    listed = await client.get("/v1/memories", params={"namespace": "n"})
+    stored = f"{sent.text} {decisions.text} {listed.text}"
+    assert "Kiel" in stored
+    assert "[redacted:password]" in stored
+    assert secret not in stored
+
+
 async def test_session_stop_stores_each_message_under_its_type(client: httpx.AsyncClient) -> None:
     """Session-stop stores an event and a task, each under its type. It rejects a message that repeats another."""
     answer = await _stop(client, TALK)
