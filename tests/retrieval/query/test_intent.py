@@ -45,13 +45,17 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("for_tasks", [True, False])
-async def test_questions_about_oneself_seldom_ask_for_tasks(onnx_directory: Path, for_tasks: bool) -> None:  # noqa: FBT001
-    """Of first-person questions, such as "what car do I drive?", .8 are judged right, and so are those for tasks."""
+@pytest.mark.parametrize(("for_tasks", "right"), [(True, 0.85), (False, 0.92)])
+async def test_questions_about_oneself_seldom_ask_for_tasks(
+    onnx_directory: Path,
+    for_tasks: bool,  # noqa: FBT001
+    right: float,
+) -> None:
+    """Of questions such as "what car do I drive?", .92 are not taken for tasks; of those for tasks, .85 are found."""
     queries = [row["text"] for row in rows("wishes") if (row["wish"] == Wish.TASKS) is for_tasks]
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     wishes = [wish_of(query, (await embedder.embed_query(query)).dense) for query in queries]
-    assert sum((wish is Wish.TASKS) is for_tasks for wish in wishes) >= 0.8 * len(queries)
+    assert sum((wish is Wish.TASKS) is for_tasks for wish in wishes) >= right * len(queries)
     await embedder.aclose()
 
 
