@@ -8,21 +8,23 @@ memory with the id of a stored memory is handled in one of four ways:
 - If it comes from the same write or message again, it is merged but adds no evidence. That is so if both sources name
   the same place (file and line, or thread and turns), or if both are messages captured from the same session at about
   the same time.
-- If the stored memory has expired, is done or was cleared, the arriving memory is stored in its place, with the
-  evidence of both.
-- If the stored memory is a fact that was replaced earlier, the arriving memory is stored as a new memory with another
-  id, and the replaced fact stays as it is.
+- If the stored memory has expired or was cleared, the arriving memory is stored in its place, with the evidence of
+  both.
+- If the stored memory is a fact that was replaced earlier, or a task that was completed or cancelled earlier, the
+  arriving memory is stored as a new memory with another id, and the stored one stays as it is.
 
 A rewording has another id than the memory that it repeats: its text differs in case, spacing, punctuation, articles or
 contractions. Vector search finds candidates, and `wording` decides whether the words are the same. A changed number,
 date, name or negation is a changed word, so it never makes a duplicate. Equality of words is transitive, so no chain of
 near-duplicates merges texts that differ. In procedures and working memory a single character may matter, so there only
-case and spacing are ignored.
+case and spacing are ignored. A task with a due time and the same task without one are the same; with two due times they
+are two tasks.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -96,9 +98,13 @@ class WritePlan:
 
     def insert(self, index: int, memory: Memory) -> None:
         """Add to this plan that `memory` is stored. index: position of the arriving memory that it was made from."""
+        self.renew(index, memory)
+        self.writes.append(PlannedWrite(memory.id))
+
+    def renew(self, index: int, memory: Memory) -> None:
+        """Add to this plan that the merged `memory` gets the vectors of the arriving memory at `index`."""
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
-        self.writes.append(PlannedWrite(memory.id))
 
     def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
         """Add to this plan that `fields` of the existing memory `known` are set. Returns `known` with these fields."""
@@ -142,6 +148,8 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
             reason = _merge_reason(known, memory)
             fields = joined(known, memory) | with_evidence(known, memory) | with_wording(known, memory, reason, now)
             current[memory.id] = plan.merge(known, fields | _said_again(known, memory), reason, now)
+            if _due(known) != _due(current[memory.id]) and known.id not in plan.inserts:
+                plan.renew(index, current[memory.id])
     return plan
 
 
@@ -199,12 +207,20 @@ def has_ended(memory: Memory, now: datetime) -> bool:
 
 
 def is_over(memory: Memory, now: datetime) -> bool:
-    """Whether `memory` has ended, is a closed task or a cleared working memory, so that a repetition replaces it."""
-    if has_ended(memory, now):
-        return True
-    if isinstance(memory, Prospective):
-        return memory.status not in OPEN
-    return isinstance(memory, Working) and memory.cleared_at is not None
+    """Whether `memory` has ended or is a cleared working memory, so that a repetition replaces it."""
+    return has_ended(memory, now) or (isinstance(memory, Working) and memory.cleared_at is not None)
+
+
+def is_new_task(known: Memory, again: Memory) -> bool:
+    """Whether `again`, an open task, repeats the task `known` after this was completed or cancelled."""
+    if not isinstance(known, Prospective) or _is_open(known) or not _is_open(again) or _is_sent_again(known, again):
+        return False
+    return again.created_at >= (known.completed_at or known.updated_at)
+
+
+def lacks_due(memory: Memory, other: Memory) -> bool:
+    """Whether `memory` states the same task as `other` without the due time that `other` has."""
+    return _due(memory) is None and memory.identity() == other.model_copy(update={"due_at": None}).identity()
 
 
 def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> bool:
@@ -236,18 +252,39 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
     """
     ids = {memory.id for memory in arriving}
     near = {each.memory.id: each.memory for others in neighbours.values() for each in others if _is_close(each)}
-    known = {statement(memory): memory for memory in near.values() if memory.id not in ids}
+    known: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)
+    for memory in sorted((each for each in near.values() if each.id not in ids), key=_is_open):
+        known[_undated(memory)][_due(memory)] = memory  # of tasks that say the same, the open one
     around = {arriving[index].id: near_it for index, near_it in neighbours.items()}
     repeated: dict[int, Memory] = {}
     for index, memory in enumerate(arriving):
         if memory.id in stored or not is_public(memory):
             continue
-        original = known.setdefault(statement(memory), memory)
-        if original.id != memory.id and same_statement(original, memory) and not told_apart(original, memory):
+        alike, due = known[_undated(memory)], _due(memory)
+        same = {at: other for at, other in alike.items() if not is_new_task(other, memory)}
+        original = same.get(due) or same.get(None) or (next(iter(same.values()), None) if due is None else None)
+        if original is None:
+            original = alike[due] = memory
+        if original.id != memory.id and _same_options(original, memory) and not told_apart(original, memory):
             repeated[index] = original
+            if due is not None and due not in same:
+                alike[due] = alike.pop(None)  # the merge gives it the due time
         elif resent := _resent(memory, around.get(memory.id, ())):
             repeated[index] = resent
     return repeated
+
+
+def _due(memory: Memory) -> datetime | None:
+    return memory.due_at if isinstance(memory, Prospective) else None
+
+
+def _is_open(memory: Memory) -> bool:
+    return isinstance(memory, Prospective) and memory.status in OPEN
+
+
+def _undated(memory: Memory) -> _Statement:
+    """The `statement` of `memory`, for a task without its due time."""
+    return statement(memory if _due(memory) is None else memory.model_copy(update={"due_at": None}))
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
@@ -288,8 +325,10 @@ def statement(memory: Memory) -> _Statement:
 
 def same_statement(memory: Memory, other: Memory) -> bool:
     """Whether both memories make the same statement. Texts that differ in a command option, as -c and -C, do not."""
-    if statement(memory) != statement(other):
-        return False
+    return statement(memory) == statement(other) and _same_options(memory, other)
+
+
+def _same_options(memory: Memory, other: Memory) -> bool:
     first, second = normalise(memory.content), normalise(other.content)
     return first == second or _OPTION.sub("-", first) != _OPTION.sub("-", second)
 

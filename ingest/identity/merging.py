@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from memtypes.model.ids import memory_id
@@ -25,20 +26,22 @@ from memtypes.model.scope import Scope
 MAX_SESSIONS = 1_000
 """Maximum number of source sessions that a memory lists."""
 
+_RATINGS = ("importance", "priority")
+
 
 def joined(known: Memory, again: Memory) -> dict[str, Any]:
     """The fields to change in the stored memory `known` because the memory `again` repeats it.
 
     The merged memory is pinned if either memory is. It has the later expiry (none if either never expires), the higher
-    importance, and all tags, links, sources and metadata up to their limits. Where a metadata key differs, `again`
-    wins. Type-specific fields that `known` lacks come from `again`. Evidence count, sessions and wordings are not
-    included: the caller adds them by `with_evidence` and `with_wording`.
+    importance and priority, and all tags, links, sources and metadata up to their limits. Where a metadata key differs,
+    `again` wins. Type-specific fields that `known` lacks, or in which it has the default kind, come from `again`.
+    Evidence count, sessions and wordings are not included: the caller adds them by `with_evidence` and `with_wording`.
     """
     both = [*sources_of(known), *sources_of(again)]
     source, *sources = [*(each for place, each in enumerate(both) if each not in both[:place]), None]
     return {
         "pinned": known.pinned or again.pinned,
-        "importance": max(known.importance, again.importance),
+        **{name: max(getattr(known, name), getattr(again, name)) for name in _RATINGS if hasattr(known, name)},
         "expires_at": None if None in (ends := (known.expires_at, again.expires_at)) else max(filter(None, ends)),
         "tags": list(dict.fromkeys([*known.tags, *again.tags]))[:MAX_TAGS],
         "links": [link for link in joined_links(known.links, again.links) if link.to != known.id],
@@ -113,12 +116,16 @@ def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, A
 
 
 def _lacking(known: Memory, again: Memory) -> dict[str, Any]:
-    """Type-specific fields that `again` sets and `known` lacks; a title derived from the content counts as missing."""
+    """Type-specific fields that `again` sets and `known` lacks.
+
+    A title derived from the content, and the default of a field with named values, count as missing.
+    """
     fields: dict[str, Any] = {}
     for name in sorted(known.own_fields - {"evidence_count", "source_sessions"}):
         value, other = getattr(known, name), getattr(again, name)
+        default = type(known).model_fields[name].default if isinstance(value, StrEnum) else None
         derived = name == known.title_field and value == first_line(known.content)
-        if (value in (None, []) or derived) and other not in (None, []):
+        if (value in (None, [], default) or derived) and other not in (None, []):
             fields[name] = other
     title = known.title_field
     if title in fields and fields[title] == first_line(again.content):

@@ -13,17 +13,20 @@ from typing import TypeAlias
 import numpy as np
 
 from ingest.identity.judgement import tells_change
-from memtypes.model.filters import Filter, in_view
+from memtypes.model.filters import Compare, Filter, Not, Op, all_of, in_view
 from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
+from memtypes.model.prospective import OPEN, Prospective, Status
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import CandidateSearch, MemoryStore
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import TERMS
 from memtypes.search.vectors import Vectors, heaviest, term_column
 
 DEPTH = 8
 """Number of nearest neighbours to fetch per memory: enough to include a statement that differs in one value."""
+
+_PAGE = 500
 
 SHARED_TERMS = 0.5
 """Minimum share of an event's terms that its neighbours must contain.
@@ -65,14 +68,34 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
         return {}
     neighbours = await _nearest(store, scope, searched, now)
     full = [index for index, near in neighbours.items() if len(near) >= DEPTH]
-    crowded = {index: searched[index] for index in full if any(each.memory.superseded_by for each in neighbours[index])}
-    if crowded:  # earlier values of a fact may have taken the place of its current one
-        for index, in_view_now in (await _nearest(store, scope, crowded, now, in_view(now))).items():
+    crowded = {index: searched[index] for index in full if any(_is_past(each.memory) for each in neighbours[index])}
+    if crowded:  # earlier values of a fact, or ended tasks, may have taken the place of the current one
+        current = all_of(in_view(now), Not(Compare("status", Op.ANY, (Status.COMPLETED, Status.CANCELLED))))
+        for index, in_view_now in (await _nearest(store, scope, crowded, now, current)).items():
             known = {other.memory.id for other in neighbours[index]}
             neighbours[index] += [other for other in in_view_now if other.memory.id not in known]
+    for index, same in (await _same_tasks(store, scope, searched, now)).items():
+        known = {other.memory.id for other in neighbours[index]}
+        neighbours[index] += [Neighbour(task, None) for task in same if task.id not in known]
     for index, earlier in _earlier_facts(searched).items():
         neighbours[index] += earlier
     return {index: [other for other in near if is_public(other.memory)] for index, near in neighbours.items()}
+
+
+def _is_past(memory: Memory) -> bool:
+    return memory.superseded_by is not None or (isinstance(memory, Prospective) and memory.status not in OPEN)
+
+
+async def _same_tasks(store: MemoryStore, scope: Scope, searched: Arriving, now: datetime) -> dict[int, list[Memory]]:
+    """The stored tasks with the text of each task of `searched`, by its index. Due times make their vectors differ."""
+    hashes = {
+        index: memory.content_hash for index, (memory, _) in searched.items() if memory.type is MemoryType.PROSPECTIVE
+    }
+    if not hashes:
+        return {}
+    same = Compare("content_hash", Op.ANY, tuple(sorted(set(hashes.values()))))
+    tasks = [task.at(now) async for task in store.list_all(scope, Listing((MemoryType.PROSPECTIVE,), same, _PAGE))]
+    return {index: [task for task in tasks if task.content_hash == text] for index, text in hashes.items()}
 
 
 async def _nearest(

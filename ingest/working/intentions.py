@@ -113,14 +113,13 @@ class Intentions:
             intention = check(await existing_memory(self.store, scope, memory_id))
             if intention.status is status:
                 return intention
-            changes = {"status": status, "completed_at": self.clock() if status is Status.COMPLETED else None}
-            return await self.ingestor.editor.revise(scope, memory_id, changes, check)
+            return await self.ingestor.editor.revise(scope, memory_id, {"status": status}, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """Open an intention again, due at `until`. Raises InvalidRequest if this is past, and NotFound or Conflict."""
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
-        due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}
+        due = {"due_at": until, "trigger_type": TriggerType.TIME}
         changes = {**due, "status": Status.PENDING, "fired_at": None}
         check = partial(_changeable, status=Status.PENDING)
         async with self._process_lock(scope):

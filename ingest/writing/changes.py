@@ -42,6 +42,7 @@ from memtypes.model.ids import memory_id, normalise
 from memtypes.model.memory import Link, LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
+from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.model.types import DRAFT, AnyDraft
@@ -105,7 +106,7 @@ class MemoryEditor:
                 check(stored)
             before = stored.at(now)
             fields = {name: value for name, value in changes.items() if name != _END}
-            after = revised(before, fields) if fields else before
+            after = revised(before, fields, now) if fields else before
             await self._refuse_duplicate(scope, before, after)
             if after.content != before.content:
                 await self._forget_rejected(scope, [before])
@@ -344,8 +345,8 @@ async def existing_memory(store: MemoryStore, scope: Scope, memory_id: str) -> M
     return memory
 
 
-def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
-    """Return `memory` with the fields in `changes`, validated like a new draft.
+def revised(memory: Memory, changes: dict[str, Any], now: datetime) -> Memory:
+    """Return `memory` with the fields in `changes`, validated like a new draft, and with those that follow from them.
 
     None clears an optional field. The memory's heading (title, concept or name, by type) is derived from the new
     content if it is cleared or was never set by the caller. Raises InvalidRequest with the field's name.
@@ -363,7 +364,11 @@ def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
     check_expiry(memory.created_at, draft.expires_at)
     dumped = draft.model_dump(include=set(old))
     defaults = {name: value for name, value in memory.defaults(draft).items() if dumped.get(name) is None}
-    return memory.replace(**{**dumped, **defaults})
+    after = memory.replace(**{**dumped, **defaults})
+    if isinstance(memory, Prospective) and isinstance(after, Prospective):
+        following = after.following(memory, now)
+        after = after.model_copy(update={name: value for name, value in following.items() if name not in changes})
+    return after
 
 
 def _draft(fields: dict[str, Any]) -> AnyDraft:

@@ -16,8 +16,10 @@ from ingest.identity.duplicates import (
     SAME_WRITE,
     PlannedWrite,
     WritePlan,
+    is_new_task,
     is_over,
     is_reasserted,
+    lacks_due,
     originals,
     plan_writes,
     same_place,
@@ -41,6 +43,8 @@ from memtypes.ports.memory_store import MemoryStore
 
 NOT_READ_BACK = "the store accepted it but did not return it when it was read back"
 _MAX_NAMESAKES = 16
+_IN_LINE = frozenset({"due_at", "status"})
+"""Fields that the line of a task shows in a context, so that its tokens are counted again if a merge changes them."""
 
 
 class ScopeLocks:
@@ -102,8 +106,8 @@ class MemoryWriter:
         """Return `pending` with ids that belong to no other statement, and the stored memories with these ids, by id.
 
         The id of a memory is derived from its identity (such as its text). Another id is derived, by adding a suffix to
-        the identity, if a stored memory with this id says something else because it was edited, or is a fact that was
-        replaced and is now stated again. Raises Conflict if no free id is found.
+        the identity, if a stored memory with this id says something else because it was edited, or is a replaced fact
+        or an ended task that is now stated again. Raises Conflict if no free id is found.
         """
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
@@ -179,6 +183,7 @@ class MemoryWriter:
         # Those with links of a caller, or with a life that a merge made longer, are settled, too.
         written = (*plan.merged.values(), *plan.inserts.values())
         states.changed |= {memory.id for memory in written if contradicted(memory)}
+        states.changed |= {each.id for each in plan.writes if not _IN_LINE.isdisjoint(each.changed)}
         await StateWriter(self.store, self.tokenizer).settle(scope, states)
         for changed_id in states.changed - states.gone:
             if changed_id in plan.inserts:
@@ -240,25 +245,30 @@ class MemoryWriter:
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
     """The text to add to the identity of `memory`, so that another id is derived; None if it can keep its id.
 
-    It cannot if a stored memory with this id was edited and says something else now, or is a replaced fact that is now
-    stated again. arriving: ids of all memories in this write. attempt: number of this attempt to find a free id.
+    It cannot if a stored memory with this id was edited and says something else now, or is a replaced fact or an ended
+    task that is now stated again. arriving: ids of all memories in this write. attempt: number of this attempt.
     """
     other = stored.get(memory.id)
     if other is None:
         return None
-    if other.identity() != memory.identity() and not same_place(other, memory):
+    if other.identity() != memory.identity() and not same_place(other, memory) and not lacks_due(memory, other):
         return f"namesake {attempt}"
-    return f"since {rfc3339(memory.valid_from)}" if is_reasserted(other, memory, arriving) else None
+    is_new = is_reasserted(other, memory, arriving) or is_new_task(other, memory)
+    return f"since {rfc3339(memory.valid_from)}" if is_new else None
 
 
 def _in_turn(pending: Sequence[PendingWrite], now: datetime) -> list[list[PendingWrite]]:
-    """Cut `pending` before each fact that was said before, but contradicted in between: the last said holds."""
+    """Cut `pending` before each fact that was said before, but contradicted in between: the last said holds.
+
+    Also before each task that comes before as an ended one, so that it is written as a new task.
+    """
     parts: list[list[PendingWrite]] = []
     said: dict[object, int] = {}
     for entry in pending:
         key = statement(entry.memory) if takes_part(entry.memory) else entry.memory.id
-        between = parts[-1][said[key] + 1 :] if key in said else []
-        if not parts or any(contradict(other.memory, entry.memory, now) for other in between):
+        before, *between = parts[-1][said[key] :] if key in said else [entry]
+        contradicted_since = any(contradict(other.memory, entry.memory, now) for other in between)
+        if not parts or contradicted_since or is_new_task(before.memory, entry.memory):
             parts.append([])
             said.clear()
         said[key] = len(parts[-1])

@@ -32,7 +32,8 @@ class TypePolicy:
 
     share: share (0-1) that memories of the type get of a context's token budget for long-term memories. half_life: age
     at which the recency score of a memory is halved; None if it does not fall with age. near: two memories whose
-    embeddings have at least this cosine may state the same, so they are compared word by word.
+    embeddings have at least this cosine may state the same, so they are compared word by word. It is lower for tasks: a
+    due time is part of what is embedded.
     """
 
     visibility: Visibility
@@ -45,7 +46,7 @@ POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(
     {
         MemoryType.EPISODIC: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=7)),
         MemoryType.SEMANTIC: TypePolicy(Visibility.NAMESPACE, 0.375, timedelta(days=90)),
-        MemoryType.PROSPECTIVE: TypePolicy(Visibility.NAMESPACE, 0.125, timedelta(days=3)),
+        MemoryType.PROSPECTIVE: TypePolicy(Visibility.NAMESPACE, 0.125, timedelta(days=3), near=0.65),
         MemoryType.PROCEDURAL: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=90)),
         MemoryType.WORKING: TypePolicy(Visibility.SESSION, 0.0, None),
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -79,6 +80,23 @@ class Prospective(ProspectiveFields, Memory):
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 
+    def following(self, before: Prospective, now: datetime) -> dict[str, Any]:
+        """The fields to set as well when a caller changed the intention `before` to this one at the time `now`.
+
+        A new due time, trigger or open status makes it due again. `completed_at` follows the status.
+        """
+        rescheduled = _schedule(self) != _schedule(before)
+        fields: dict[str, Any] = {}
+        if self.status in OPEN and (rescheduled or self.status is not before.status):
+            fields["fired_at"] = None
+        if rescheduled and self.status in OPEN and before.fired_at is not None:
+            fields["status"] = Status.PENDING
+        if self.due_at != before.due_at:
+            fields["due_text"] = None
+        if Status.COMPLETED in (self.status, before.status) and self.status is not before.status:
+            fields["completed_at"] = now if self.status is Status.COMPLETED else None
+        return fields
+
     def embedding_text(self) -> str:
         """The text to embed: title (unless it is the content's first line), content, trigger and due day."""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
@@ -90,3 +108,7 @@ class Prospective(ProspectiveFields, Memory):
         due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         return f"[{self.status}] {self.content}{due}{when}"
+
+
+def _schedule(intention: Prospective) -> tuple[datetime | None, TriggerType, str | None]:
+    return intention.due_at, intention.trigger_type, intention.trigger_condition

@@ -113,8 +113,7 @@ async def correct(services: Services, connection: McpConnection, arguments: cata
         if arguments.done:
             after = await services.intentions.end(scope, before.id, Status.COMPLETED)
         else:
-            reopened = {"status": Status.PENDING, "completed_at": None}
-            after = await services.ingestor.editor.revise(scope, before.id, reopened)
+            after = await services.ingestor.editor.revise(scope, before.id, {"status": Status.PENDING})
     if changes:
         after = await services.ingestor.editor.revise(scope, before.id, changes)
     return texts.corrected_text(before, after)

@@ -53,7 +53,8 @@ async def list_decisions(request: ApiRequest, services: AppServices, params: Par
 async def post_undo(services: AppServices, namespace: QueryScope, memory_id: PathId) -> UndoneAnswer:
     """Undo an automatic decision about a memory.
 
-    Decisions of upkeep jobs, such as forgetting, can be undone for 30 days. The answer has the ids of the memories that
-    came back: memories that were merged, replaced, forgotten or not stored, or the events from which a fact was made.
+    Decisions of upkeep jobs, such as forgetting, can be undone for 30 days. A forgotten memory is pinned, so that it is
+    not forgotten again. The answer has the ids of the memories that came back: memories that were merged, replaced,
+    forgotten or not stored, or the events from which a fact was made.
     """
     return UndoneAnswer(restored=await services.decisions.undo(namespace, known_id(memory_id)))
