@@ -121,16 +121,16 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
         timeline.add(fact, near.get(fact.id, ()))
 
 
-def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
-    """Decide which of `others` the fact `fact_id` replaces or contests, for example after its text was edited.
+def judge_again(states: States, fact_id: str, linked: Sequence[Memory], similar: Sequence[Neighbour]) -> None:
+    """Decide which facts the fact `fact_id` replaces or contests after its text was edited.
 
-    The fact is judged as the newest, whenever it began. A replaced fact ends at the beginning of the fact `fact_id`, or
-    now if the replaced fact began later.
+    It is judged as the newest, whenever it began. linked: facts that it contradicted before; those that it still
+    replaces end at its beginning, or now if they began later. similar: other facts; those that it replaces end now.
     """
-    fact = states.memories[fact_id]
-    near = [Neighbour(other, None) for other in others]
+    fact, before = states.memories[fact_id], {other.id for other in linked}
+    near = [*(Neighbour(other, None) for other in linked), *(each for each in similar if each.memory.id not in before)]
     Timeline(states).add(fact.model_copy(update={"valid_from": states.now}), near)
-    for old in others:
+    for old in linked:
         judged = states.memories[old.id]
         if judged.superseded_by == fact_id and judged.valid_from <= fact.valid_from:
             states.memories[old.id] = judged.model_copy(update={"valid_to": fact.valid_from})

@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from ingest.identity.contradictions import contradict, judge_again, takes_part
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
+from ingest.identity.neighbours import find_neighbours
 from ingest.identity.states import States, contradicted
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import as_invalid
@@ -50,6 +51,7 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.ports.rejections import RejectionStore
+from memtypes.search.vectors import Embedding, Vectors
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
 """The fields that a caller may change in memories of every type; `valid_to` and fields of one type come in addition."""
@@ -110,11 +112,14 @@ class MemoryEditor:
             await self._refuse_duplicate(scope, before, after)
             if after.content != before.content:
                 await self._forget_rejected(scope, [before])
-                after = after.model_copy(update={"earlier": before.edited(after.content, now).earlier})
-            states = await self._restated(scope, before, after, now)
+                edited = before.edited(after.content, now).earlier
+                after = after.model_copy(update={"earlier": edited, "restated_at": now if takes_part(after) else None})
+            stated = after.content != before.content and takes_part(after)
+            embedding = (await self.embedder.embed_in_context([text_in_context(after, ())]))[0] if stated else None
+            states = await self._restated(scope, before, after, now, embedding)
             if _END in changes:
                 await self._set_end(scope, states, known_id, changes[_END])
-            return await self._write(scope, stored, states, pinned="pinned" not in changes)
+            return await self._write(scope, stored, states, embedding, pinned="pinned" not in changes)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
         """Make a replaced, ended or expired memory current again. If another memory replaced it, both are contested.
@@ -153,7 +158,9 @@ class MemoryEditor:
             states.part(known_id, others)
             return await self._write(scope, stored, states)
 
-    async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
+    async def _restated(
+        self, scope: Scope, before: Memory, after: Memory, now: datetime, embedding: Embedding | None
+    ) -> States:
         states = States(now, {after.id: after})
         if after == before:
             return states
@@ -161,11 +168,14 @@ class MemoryEditor:
         if after.links != before.links or after.content != before.content:
             await self._learn_ends(scope, states, before, after)
         states.part(after.id, contradicted(before) - contradicted(after))
-        if after.content != before.content and takes_part(after):
+        if embedding is not None:
             await self._compare_with_successor(scope, states, after)
             # The new text is a statement of now, whatever the time from which the fact holds.
-            others = states.release(after.id)
-            await offload([after.content], lambda: judge_again(states, after.id, others))
+            linked = states.release(after.id)
+            vectors = Vectors(embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens)
+            arriving = {} if has_ended(after, now) else {0: (after, vectors)}
+            similar = (await find_neighbours(self.store, scope, arriving, now)).get(0, ())
+            await offload([after.content], lambda: judge_again(states, after.id, linked, similar))
             asked = [link for link in after.links if link not in before.links]
             judged = states.memories[after.id]
             states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, asked)})
@@ -208,7 +218,9 @@ class MemoryEditor:
             await self._set_end(scope, states, known_id, None)
         states.end(known_id, ended_at)
 
-    async def _write(self, scope: Scope, stored: Memory, states: States, *, pinned: bool = True) -> Memory:
+    async def _write(
+        self, scope: Scope, stored: Memory, states: States, embedding: Embedding | None = None, *, pinned: bool = True
+    ) -> Memory:
         """Write a changed memory and the memories whose state changes with it; return the memory as read back.
 
         stored: the memory before the change. states: it and the other memories after the change. The memories that it
@@ -223,7 +235,8 @@ class MemoryEditor:
             updated = _without_upkeep(updated, pinned=pinned)
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
-        records = [] if same_vectors else [await self._embedded(scope, stored, pending)]
+        fresh = [] if embedding is None else [pending.record(embedding)]
+        records = [] if same_vectors else fresh or [await self._embedded(scope, stored, pending)]
         following = {stored.superseded_by} | {
             known for known, memory in states.memories.items() if memory.superseded_by == stored.id
         }

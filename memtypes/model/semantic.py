@@ -55,7 +55,9 @@ class Semantic(SemanticFields, Memory):
 
         A replaced fact ends with "(from DAY until DAY)", one that replaced or contests another with "(since DAY)".
         """
+        since = self.earlier[-1].until if self.earlier else self.valid_from
         if self.superseded_by is not None and self.valid_to is not None and self.state_until is None:
-            return f"{self.titled(': ')} (from {self.valid_from:%Y-%m-%d} until {self.valid_to:%Y-%m-%d})"
-        again = f", said again {self.restated_at:%Y-%m-%d}" if self.restated_at is not None else ""
-        return f"{self.titled(': ')} (since {self.valid_from:%Y-%m-%d}{again})" if self.dated else self.titled(": ")
+            since = min(since, self.valid_to)
+            return f"{self.titled(': ')} (from {since:%Y-%m-%d} until {self.valid_to:%Y-%m-%d})"
+        days = dict.fromkeys(f"{day:%Y-%m-%d}" for day in (since, self.restated_at) if day is not None)
+        return f"{self.titled(': ')} (since {', said again '.join(days)})" if self.dated else self.titled(": ")

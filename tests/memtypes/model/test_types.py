@@ -217,7 +217,9 @@ def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
     """
     fact = memory("semantic", dated=True)
     assert fact.line() == f"{fact.content} (since 2023-01-20)"
-    assert fact.replace(restated_at=AT).line() == f"{fact.content} (since 2023-01-20, said again 2023-01-20)"
+    again = fact.replace(restated_at=AT + timedelta(days=2))
+    assert again.line() == f"{fact.content} (since 2023-01-20, said again 2023-01-22)"
+    assert fact.edited("it is new", AT + timedelta(days=3)).line() == "it is new (since 2023-01-23)"
     assert fact.embedding_text() == memory("semantic").line() == fact.content
     replaced = fact.replace(superseded_by="m-2", valid_to=AT + timedelta(days=1))
     assert replaced.line() == f"{fact.content} (from 2023-01-20 until 2023-01-21)"

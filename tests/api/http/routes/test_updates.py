@@ -264,3 +264,29 @@ async def test_another_quantity_replaces_a_value_but_no_entry_of_a_log(
     old = await write(facts, older, 9)
     await write(facts, newer, 2)
     assert await state_of(facts, old["id"]) == state
+
+
+@pytest.mark.parametrize(
+    ("other", "edited", "state"),
+    [
+        ("The upload limit is 20 MB.", "The upload limit is 50 MB.", "replaced"),
+        ("The database is hosted in Frankfurt.", "The database is hosted in Dublin.", "contested"),
+        ("The cat eats dry food.", "The bird sings.", "current"),
+    ],
+)
+async def test_an_edited_fact_is_compared_with_all_facts(
+    facts: httpx.AsyncClient, other: str, edited: str, state: str
+) -> None:
+    """An edit that contradicts another fact replaces or contests it from the day of the edit, and is shown first.
+
+    If the edit is taken back, the other fact is current again.
+    """
+    known = await write(facts, other, 5)
+    fact = await write(facts, "The web server is old.", 9)
+    url, params = f"/v1/memories/{fact['id']}", {"namespace": "n"}
+    await facts.patch(url, params=params, json={"content": edited})
+    assert await state_of(facts, known["id"]) == state
+    since = "" if state == "current" else f" (since {NOW:%Y-%m-%d})"
+    assert (await lines_of(facts, edited))[0] == f"- {edited}{since}"
+    await facts.patch(url, params=params, json={"content": "The web server is old."})
+    assert await state_of(facts, known["id"]) == "current"
