@@ -13,12 +13,12 @@ memory with the id of a stored memory is handled in one of four ways:
 - If the stored memory is a fact that was replaced earlier, or a task that was completed or cancelled earlier, the
   arriving memory is stored as a new memory with another id, and the stored one stays as it is.
 
-A rewording has another id than the memory that it repeats: its text differs in case, spacing, punctuation, articles or
-contractions. Vector search finds candidates, and `wording` decides whether the words are the same. A changed number,
-date, name or negation is a changed word, so it never makes a duplicate. Equality of words is transitive, so no chain of
-near-duplicates merges texts that differ. In procedures and working memory a single character may matter, so there only
-case and spacing are ignored. A task with a due time and the same task without one are the same; with two due times they
-are two tasks.
+A rewording has another id than the memory that it repeats: its text differs in case, spacing, punctuation, articles,
+contractions, or marks of lists and emphasis. Vector search finds candidates, and `wording` decides whether the words
+are the same. A changed number, date, name or negation is a changed word, so it never makes a duplicate. Equality of
+words is transitive, so no chain of near-duplicates merges texts that differ. In procedures and working memory a single
+character may matter, so there only case and spacing are ignored. A task with a due time and the same task without one
+are the same; with two due times they are two tasks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ingest.identity.neighbours import Neighbour, Neighbours, is_public
 from memtypes.conversation_context import CAPTURED
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory, Source, State
-from memtypes.model.policy import POLICIES, MemoryType
+from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.working import Working
 
@@ -48,6 +48,8 @@ SAME_TIME = timedelta(hours=1)
 """Maximum difference between the time of a message's live capture and its time in the session's transcript."""
 
 _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
+_LINE_MARK = re.compile(r"^\s*(?:[-*+>\u2022]|#{1,6})\s+", re.MULTILINE)
+_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,2})(?=\w)([^*\n]*[^\s*])\1(?![\w*])")
 _VERBATIM = re.compile(r"[`{}<>=\\|@#*_~^/\[\]&]|(?<!\S)-{1,2}\w|\b(?:no|not|never)\s*[,.;:!\u2013\u2014-]")
 _CONTRACTIONS = (
     (re.compile(r"\bcan't\b"), "can not"),
@@ -251,9 +253,10 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
     neighbours: similar stored memories for each arriving memory, by its index.
     """
     ids = {memory.id for memory in arriving}
-    near = {each.memory.id: each.memory for others in neighbours.values() for each in others if _is_close(each)}
+    near = {each.memory.id: each.memory for others in neighbours.values() for each in others}
     known: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)
-    for memory in sorted((each for each in near.values() if each.id not in ids), key=_is_open):
+    holding = (each for each in near.values() if each.superseded_by is None and each.id not in ids)
+    for memory in sorted(holding, key=_is_open):
         known[_undated(memory)][_due(memory)] = memory  # of tasks that say the same, the open one
     around = {arriving[index].id: near_it for index, near_it in neighbours.items()}
     repeated: dict[int, Memory] = {}
@@ -307,11 +310,6 @@ def _is_sent_again(memory: Memory, other: Memory) -> bool:
     return same_place(memory, other) or _said_once(memory, other)
 
 
-def _is_close(near: Neighbour) -> bool:
-    similar = near.cosine is None or near.cosine >= POLICIES[near.memory.type].near
-    return similar and near.memory.superseded_by is None
-
-
 def statement(memory: Memory) -> _Statement:
     """A key that is equal for memories that make the same statement.
 
@@ -341,10 +339,12 @@ def told_apart(memory: Memory, other: Memory) -> bool:
 def wording(text: str) -> tuple[str, ...]:
     """The words of `text` in order, case-folded, with contractions spelled out, without "the", "an" and punctuation.
 
-    A question mark is kept as a word. If the text has signs of code ("{", "=") or options ("-c"), or "no", "not" or
-    "never" before a punctuation mark, the tuple has one element: the whole text, case-folded.
+    Marks of list items and headings at the start of a line, and asterisks of emphasis are left out. A question mark is
+    kept as a word. If the text has signs of code ("{", "=") or options ("-c"), or "no", "not" or "never" before a
+    punctuation mark, the tuple has one element: the whole text, case-folded.
     """
-    folded = normalise(text).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
+    unmarked = _EMPHASIS.sub(r"\2", _LINE_MARK.sub("", text))
+    folded = normalise(unmarked).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     if _VERBATIM.search(folded):
         return (folded,)
     if "'" in folded or "cannot" in folded:

@@ -290,3 +290,20 @@ async def test_an_edited_fact_is_compared_with_all_facts(
     assert (await lines_of(facts, edited))[0] == f"- {edited}{since}"
     await facts.patch(url, params=params, json={"content": "The web server is old."})
     assert await state_of(facts, known["id"]) == "current"
+
+
+@pytest.mark.parametrize("marked", ["* {}", "- {}", "\u2022 {}", "# {}", "> {}", "**{}**", "*{}*", "- **{}**"])
+async def test_a_fact_with_other_marks_of_lists_or_emphasis_is_merged(facts: httpx.AsyncClient, marked: str) -> None:
+    """A fact that is written again as a list item, a heading or with emphasis is merged into the first."""
+    text = "The staging server is in Frankfurt"
+    first = await write(facts, text, 9)
+    assert (await write(facts, marked.format(text), 2)).get("merged_into") == first["id"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("All *.py files are old", "All .py files are old"), ("a*b", "ab")])
+async def test_an_asterisk_that_is_no_emphasis_makes_another_fact(
+    facts: httpx.AsyncClient, first: str, second: str
+) -> None:
+    """Texts that differ in an asterisk are two memories if it may belong to code."""
+    await write(facts, first, 9)
+    assert (await write(facts, second, 2))["status"] == "stored"
