@@ -99,8 +99,7 @@ class MemoryEditor:
         check: called with the memory before the change; may raise to prevent it. Raises NotFound, InvalidRequest for
         invalid changes, Conflict if another memory already says the same, and what `check` raises.
         """
-        redacted = await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))
-        changes = redacted.value
+        changes = (await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))).value
         async with self.locks.of(scope):
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
@@ -114,9 +113,8 @@ class MemoryEditor:
                 await self._forget_rejected(scope, [before])
                 edited = before.edited(after.content, now).earlier
                 after = after.model_copy(update={"earlier": edited, "restated_at": now if takes_part(after) else None})
-            stated = after.content != before.content and takes_part(after)
-            embedding = (await self.embedder.embed_in_context([text_in_context(after, ())]))[0] if stated else None
-            states = await self._restated(scope, before, after, now, embedding)
+            states = States(now, {known_id: after})
+            embedding = await self._restate(scope, states, before)
             if _END in changes:
                 await self._set_end(scope, states, known_id, changes[_END])
             return await self._write(scope, stored, states, embedding, pinned="pinned" not in changes)
@@ -133,9 +131,8 @@ class MemoryEditor:
             expired = memory.expires_at is not None and memory.expires_at <= now
             if memory.state is not State.REPLACED and not expired:
                 raise Conflict(f"memory {known_id} is {memory.state}: there is nothing to restore")
-            states = States(
-                now, {known_id: memory.model_copy(update={"expires_at": None}) if expired else memory}, {known_id}
-            )
+            memory = memory.model_copy(update={"expires_at": None}) if expired else memory
+            states = States(now, {known_id: memory}, {known_id})
             await self._set_end(scope, states, known_id, None)
             return await self._write(scope, stored, states)
 
@@ -158,37 +155,36 @@ class MemoryEditor:
             states.part(known_id, others)
             return await self._write(scope, stored, states)
 
-    async def _restated(
-        self, scope: Scope, before: Memory, after: Memory, now: datetime, embedding: Embedding | None
-    ) -> States:
-        states = States(now, {after.id: after})
+    async def _restate(self, scope: Scope, states: States, before: Memory) -> Embedding | None:
+        """Add to `states` what follows from the change of `before`; return the embedding of a fact's new text."""
+        after = states.memories[before.id]
         if after == before:
-            return states
+            return None
         states.changed.add(after.id)
         if after.links != before.links or after.content != before.content:
             await self._learn_ends(scope, states, before, after)
         states.part(after.id, contradicted(before) - contradicted(after))
-        if embedding is not None:
-            await self._compare_with_successor(scope, states, after)
-            # The new text is a statement of now, whatever the time from which the fact holds.
-            linked = states.release(after.id)
-            vectors = Vectors(embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens)
-            arriving = {} if has_ended(after, now) else {0: (after, vectors)}
-            similar = (await find_neighbours(self.store, scope, arriving, now)).get(0, ())
-            await offload([after.content], lambda: judge_again(states, after.id, linked, similar))
-            asked = [link for link in after.links if link not in before.links]
-            judged = states.memories[after.id]
-            states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, asked)})
-        return states
+        if after.content == before.content or not takes_part(after):
+            return None
+        await self._compare_with_successor(scope, states, after)
+        # The new text is a statement of now, whatever the time from which the fact holds.
+        linked = states.release(after.id)
+        (embedding,) = await self.embedder.embed_in_context([text_in_context(after, ())])
+        vectors = Vectors(embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens)
+        arriving = {} if has_ended(after, states.now) else {0: (after, vectors)}
+        similar = (await find_neighbours(self.store, scope, arriving, states.now)).get(0, ())
+        await offload([after.content], lambda: judge_again(states, after.id, linked, similar))
+        asked = [link for link in after.links if link not in before.links]
+        judged = states.memories[after.id]
+        states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, asked)})
+        return embedding
 
     async def _compare_with_successor(self, scope: Scope, states: States, after: Memory) -> None:
         if after.superseded_by is None:
             return
         states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
         newer = states.memories.get(after.superseded_by)
-        if newer is None or not await offload(
-            [after.content, newer.content], lambda: contradict(newer, after, states.now)
-        ):
+        if newer is None or not contradict(newer, after, states.now):
             states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
@@ -235,11 +231,9 @@ class MemoryEditor:
             updated = _without_upkeep(updated, pinned=pinned)
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
-        fresh = [] if embedding is None else [pending.record(embedding)]
-        records = [] if same_vectors else fresh or [await self._embedded(scope, stored, pending)]
-        following = {stored.superseded_by} | {
-            known for known, memory in states.memories.items() if memory.superseded_by == stored.id
-        }
+        records = [] if same_vectors else [await self._embedded(scope, stored, pending, embedding)]
+        replaced = {known for known, memory in states.memories.items() if memory.superseded_by == stored.id}
+        following = {stored.superseded_by, *replaced}
         await self._states.write(scope, states, but=[stored.id, *following])
         if same_vectors:
             old, new = stored.to_payload(), pending.memory.to_payload()
@@ -306,11 +300,12 @@ class MemoryEditor:
         if other is not None and other.id != after.id and other.identity() == after.identity():
             raise Conflict(f"this would say the same as memory {other.id}")
 
-    async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite) -> Record:
-        texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
-        (embedding,) = await self.embedder.embed_in_context(texts)
+    async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite, made: Embedding | None) -> Record:
+        if made is None:
+            texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
+            (made,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
-        return pending.record(embedding)
+        return pending.record(made)
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
         """Embed the conversation turns after the turns `removed` again, because these were part of their context.
