@@ -38,6 +38,7 @@ from memtypes.model.memory import Memory, Source, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.working import Working
+from memtypes.words import lexicon
 
 SAME_WRITE = "already stored from the same place"
 SAME_CONTENT = "same content"
@@ -51,17 +52,7 @@ _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
 _LINE_MARK = re.compile(r"^\s*(?:[-*+>\u2022]|#{1,6})\s+", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,2})(?=\w)([^*\n]*[^\s*])\1(?![\w*])")
 _VERBATIM = re.compile(r"[`{}<>=\\|@#*_~^/\[\]&]|(?<!\S)-{1,2}\w|\b(?:no|not|never)\s*[,.;:!\u2013\u2014-]")
-_CONTRACTIONS = (
-    (re.compile(r"\bcan't\b"), "can not"),
-    (re.compile(r"\bwon't\b"), "will not"),
-    (re.compile(r"\bcannot\b"), "can not"),
-    (re.compile(r"n't\b"), " not"),
-    (re.compile(r"\b(i)'m\b"), r"\1 am"),
-    (re.compile(r"\b(you|we|they)'re\b"), r"\1 are"),
-    (re.compile(r"\b(i|you|we|they)'ve\b"), r"\1 have"),
-    (re.compile(r"\b(i|you|we|they|he|she|it)'ll\b"), r"\1 will"),
-    (re.compile(r"\b(he|she|it|that|there)'s\b"), r"\1 is"),
-)
+_CONTRACTIONS = [(re.compile(short), long) for short, long in lexicon()["statements"]["contractions"]]
 _WORD = re.compile(
     r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
 )

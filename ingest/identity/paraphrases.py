@@ -11,6 +11,7 @@ import re
 from difflib import SequenceMatcher
 
 from ingest.identity.duplicates import wording
+from memtypes.words import lexicon
 
 SAME_MEANING = 0.74
 """Cosine from which two texts of different form count as saying the same.
@@ -25,10 +26,7 @@ _SAME_FORM = 0.45
 _CONTENT = 4
 """Minimum number of letters of a word that counts as carrying content."""
 
-_NEGATIONS = frozenset(
-    ["no", "not", "never", "without", "nicht", "kein", "keine", "nie", "pas", "jamais", "sans", "nunca", "sin", "não",
-     "nem", "non", "mai", "niet", "geen"]
-)  # fmt: skip
+_NEGATIONS = frozenset(lexicon()["statements"]["negation"].split(", "))
 _SUFFIX = re.compile(r"(?:'s|ing|ed|s)$")
 _NUMBER = re.compile(r"\d[\d.,:]*")
 
