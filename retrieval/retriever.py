@@ -31,6 +31,7 @@ from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
 from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
+from retrieval.context.budget import due_room
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
@@ -368,6 +369,7 @@ async def _filled(
 
 def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...], wish: Wish) -> Scoring:
     request = ranking.request
+    budget = request.allowance.total if isinstance(request, RetrieveRequest) and request.include_due else 0
     return Scoring(
         ranking.weights,
         ranking.as_of,
@@ -378,7 +380,7 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
         request.min_score,
         floor=request.floor,
         tokens=vectors.tokens,
-        include_due=isinstance(request, RetrieveRequest) and request.include_due,
+        due_tokens=due_room(budget),
         include_tasks=wish is Wish.TASKS,
     )
 

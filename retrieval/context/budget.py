@@ -217,9 +217,14 @@ def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
     if plan.how_to:
         _move(plan, shifted, MemoryType.EPISODIC, MemoryType.PROCEDURAL, most)
     for source in _LARGEST_FIRST if plan.due_tokens else ():
-        wanted = min(plan.due_tokens, int(plan.total * DUE_SHARE)) - shifted.get(MemoryType.PROSPECTIVE, 0)
+        wanted = min(plan.due_tokens, due_room(plan.total)) - shifted.get(MemoryType.PROSPECTIVE, 0)
         _move(plan, shifted, source, MemoryType.PROSPECTIVE, wanted)
     return shifted
+
+
+def due_room(total: int) -> int:
+    """Tokens of a context of `total` tokens that due tasks may take before better matches."""
+    return int(total * DUE_SHARE)
 
 
 def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:

@@ -21,12 +21,12 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
-from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, fill
+from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, due_room, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
 from retrieval.query.intent import Wish
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.signals import comes_first
+from retrieval.ranking.signals import comes_first, first_due
 
 DEFAULT_PRIORITY = 3
 """Priority of a working item that has no priority of its own."""
@@ -225,10 +225,11 @@ class ContextWriter:
         return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of the hits that are tasks to show first (see `comes_first`)."""
-        tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
-        asked = self._request.include_due or self._wish is Wish.TASKS
-        return tasks[comes_first(self.ranked.candidates.take(tasks), self._as_of, asked=asked)]
+        """Positions of the hits that are tasks to show first (see `comes_first`), in `due_room` unless asked for."""
+        positions = np.flatnonzero(self._kinds == _PROSPECTIVE)
+        tasks, for_tasks = self.ranked.candidates.take(positions), self._wish is Wish.TASKS
+        due = comes_first(tasks, self._as_of, asked=self._request.include_due or for_tasks)
+        return positions[due if for_tasks else first_due(tasks, due, due_room(self._request.allowance.total))]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Sort keys for `lexsort`: due tasks first, then (with `every_task`) other tasks, then all other hits.

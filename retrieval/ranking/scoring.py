@@ -33,8 +33,8 @@ class Scoring:
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
     min_similarity, min_score: a candidate below either is not a hit. floor: minimum probability that a hit helps to
     answer the query; 0 switches this check off. tokens: the query's token vectors, from which the probability is
-    computed. include_due: pending tasks that are due count as certain to help. include_tasks: so do all tasks. links:
-    minimum scores, by id, of memories to which hits link. contested: pairs of ids; the newer ranks first.
+    computed. due_tokens: so many tokens of pending due tasks count as certain to help. include_tasks: so do all tasks.
+    links: minimum scores, by id, of memories to which hits link. contested: pairs of ids; the newer ranks first.
     """
 
     weights: Mapping[str, float]
@@ -47,7 +47,7 @@ class Scoring:
     links: Mapping[str, float] = field(default_factory=dict)
     floor: float = 0.0
     tokens: TokenVectors | None = None
-    include_due: bool = False
+    due_tokens: int = 0
     include_tasks: bool = False
     contested: tuple[tuple[str, str], ...] = ()
 
@@ -103,8 +103,8 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
 def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer; None if no floor is set or vectors are missing.
 
-    It is 1 for working memory, for pending due tasks with `include_due`, and for all tasks with `include_tasks`: a
-    question like "what is left to do?" shares no word with the tasks.
+    It is 1 for working memory, for `due_tokens` of the pending due tasks below the floor, and for all tasks with
+    `include_tasks`: a question like "what is left to do?" shares no word with the tasks.
     """
     if not scoring.floor:
         return None
@@ -117,8 +117,9 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
     exempt = hits.kinds == _WORKING
     if scoring.include_tasks:
         exempt |= hits.kinds == _PROSPECTIVE
-    if scoring.include_due:
-        exempt |= signals.due_today(hits, scoring.as_of) & hits.columns.where("status", Status.PENDING.__eq__)
+    if scoring.due_tokens:
+        due = signals.due_today(hits, scoring.as_of) & hits.columns.where("status", Status.PENDING.__eq__)
+        exempt |= signals.first_due(hits, due & (certainty < scoring.floor), scoring.due_tokens)
     return np.where(exempt, 1.0, certainty)
 
 

@@ -189,6 +189,17 @@ def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDAr
     return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
 
 
+def first_due(candidates: Candidates, due: NDArray[np.bool_], room: int) -> NDArray[np.bool_]:
+    """Mask of the candidates in the mask `due`, the longest overdue first, until they take `room` tokens."""
+    positions = np.flatnonzero(due)
+    columns = candidates.columns.take(positions)
+    order = np.lexsort((-columns.wholes("priority", 3), columns.column("due_at")))
+    tokens = columns.wholes("tokens.line", 0)[order]
+    mask = np.zeros(due.shape, dtype=np.bool_)
+    mask[positions[order[np.cumsum(tokens) - tokens < room]]] = True
+    return mask
+
+
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
     """UTC times from which candidates' ages count: due time of a task, last use of a procedure, else the creation."""
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")

@@ -75,6 +75,20 @@ async def test_due_tasks_are_not_crowded_out_of_a_small_budget(client: httpx.Asy
     assert answer["metadata"]["total_tokens"] <= 150
 
 
+@pytest.mark.parametrize("fields", [NO_FLOOR, {"include_due": True}])
+async def test_many_due_tasks_leave_room_for_better_matches(client: httpx.AsyncClient, fields: dict[str, Any]) -> None:
+    """Tasks that are due today and do not match the query take a quarter of the budget, the earliest first."""
+    for fact in FACTS:
+        await write(client, "semantic", fact)
+    for minute in range(40):
+        await write(client, "prospective", f"pay bill {minute}", due_at=(NOW + timedelta(minutes=minute)).isoformat())
+    answer = await ask(client, "deploy service build server", budget=400, **fields)
+    tokens = answer["metadata"]["per_type"]
+    assert 50 <= tokens["prospective"] <= 130
+    assert tokens["semantic"] >= 200
+    assert -1 not in places(answer, "pay bill 0 ", "pay bill 1 ")
+
+
 async def test_long_overdue_tasks_are_not_shown_in_every_context(client: httpx.AsyncClient) -> None:
     """A task that was due weeks ago is not shown for questions about other things."""
     for fact in FACTS:
