@@ -249,9 +249,12 @@ class Retriever:
         windows = await self._windows(ranking)
         with ranking.timings.stage("embed"):
             vectors = await self._vectors(ranking.request.query)
+        wish = wish_of(ranking.request.query, vectors.dense)
+        if wish is Wish.DONE and isinstance(ranking.request, RetrieveRequest):
+            filters = context_filters(ranking.request, ranking.as_of, with_completed=True)
+            ranking = replace(ranking, filters=filters)
         with ranking.timings.stage("candidates"):
             candidates, ended = await self._candidates(ranking, vectors)
-        wish = wish_of(ranking.request.query, vectors.dense)
         scoring = _scoring(ranking, vectors, windows, wish)
         with ranking.timings.stage("score"):
             measured = SignalTable.of(candidates, scoring)

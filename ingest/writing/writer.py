@@ -43,7 +43,7 @@ from memtypes.ports.memory_store import MemoryStore
 
 NOT_READ_BACK = "the store accepted it but did not return it when it was read back"
 _MAX_NAMESAKES = 16
-_IN_LINE = frozenset({"due_at", "status"})
+_IN_LINE = frozenset({"due_at", "status", "completed_at"})
 """Fields that the line of a task shows in a context, so that its tokens are counted again if a merge changes them."""
 
 

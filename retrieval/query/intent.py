@@ -1,4 +1,4 @@
-"""What a query asks for: tasks or how-tos, by a trained model; the latest state or a present value, by plain rules."""
+"""What a query asks for: tasks, what was done, how-tos, by a trained model; the latest or a present value, by rules."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from memtypes.search.vectors import DenseVector
 
 
 class Wish(StrEnum):
-    """What a query asks for: open tasks, how something is done, or anything else."""
+    """What a query asks for: open tasks, whether something was done, how something is done, or anything else."""
 
     TASKS = "tasks"
+    DONE = "done"
     HOW_TO = "how_to"
     OTHER = "other"
 
@@ -54,7 +55,7 @@ _FORMER = re.compile(
 
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """Whether `query` asks for tasks, for how something is done, or for anything else, by a trained model.
+    """Whether `query` asks for tasks, whether or how something is done, or for anything else, by a trained model.
 
     Returns OTHER if there is no vector, or if it is from an encoder for which the model was not trained.
     """

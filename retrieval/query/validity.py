@@ -28,7 +28,8 @@ from retrieval.query.request import RankedRequest, RetrieveRequest
 
 TypeFilters: TypeAlias = dict[MemoryType, Filter]
 
-_CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED)))
+_CANCELLED = (str(Status.CANCELLED),)
+_CLOSED = (*_CANCELLED, str(Status.COMPLETED))
 
 
 def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
@@ -37,19 +38,21 @@ def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
     return dict.fromkeys(request.types or MemoryType, _valid_and_wanted(request, as_of, former))
 
 
-def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
+def context_filters(request: RetrieveRequest, as_of: datetime, *, with_completed: bool = False) -> TypeFilters:
     """For each memory type that a context may contain, the filter of its memories.
 
-    Completed and cancelled intentions are left out unless the request filters by status. Working memory, except items
-    that were cleared, is included if include_working is true and working_budget above 0. Memories that newer ones
-    replaced are included if the query asks for a former state ("What was the limit before?") or names a past time at
-    which they were valid ("Which limit did we have in May?"). Raises InvalidRequest for a malformed filter.
+    Unless the request filters by status, cancelled intentions are left out, and so are completed ones unless
+    `with_completed`. Working memory, except items that were cleared, is included if include_working is true and
+    working_budget above 0. Memories that newer ones replaced are included if the query asks for a former state ("What
+    was the limit before?") or names a past time at which they were valid ("Which limit did we have in May?"). Raises
+    InvalidRequest for a malformed filter.
     """
     callers = _callers_filter(request)
     where = _valid_and_wanted(request, as_of, _former(request, as_of))
     filters = dict.fromkeys(_long_term_types(request), where)
     if MemoryType.PROSPECTIVE in filters and not _names(callers, "status"):
-        filters[MemoryType.PROSPECTIVE] = all_of(where, Not(_CLOSED))
+        left_out = Compare("status", Op.ANY, _CANCELLED if with_completed else _CLOSED)
+        filters[MemoryType.PROSPECTIVE] = all_of(where, Not(left_out))
     if request.include_working and request.working_budget > 0:
         filters[MemoryType.WORKING] = all_of(valid_at(as_of), Absent("cleared_at"))
     return filters

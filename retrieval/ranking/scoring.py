@@ -178,14 +178,15 @@ def _passes(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: 
 
 
 def _first_occurrences(kinds: NDArray[np.int8], columns: Columns) -> NDArray[np.intp]:
-    """For each memory, the position of the first memory with the same content, type, speaker and due time."""
+    """For each memory, the position of the first memory with the same content, type, speaker, due time and status."""
     first = np.arange(len(kinds), dtype=np.intp)
     hashes = columns.column("content_hash")
     suspects = duplicate_positions(text_prefixes(hashes))
     if not len(suspects):
         return first
     columns = columns.take(suspects)
-    identity_columns = (kinds[suspects], hashes[suspects], columns.column("speaker"), columns.column("due_at"))
+    fields = (columns.column(path) for path in ("speaker", "due_at", "status"))
+    identity_columns = (kinds[suspects], hashes[suspects], *fields)
     seen: dict[tuple[object, ...], int] = {}
     for position, *identity in zip(suspects.tolist(), *(column.tolist() for column in identity_columns), strict=True):
         first[position] = seen.setdefault(tuple(identity), position)

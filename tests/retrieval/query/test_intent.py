@@ -30,13 +30,14 @@ def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -
 async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory: Path) -> None:
     """Queries such as "what is left to do?" ask for tasks, and queries such as "how do I deploy?" for instructions.
 
-    A question that merely contains the word "task" or "deploy" asks for neither.
+    "Did Tom do the task?" asks whether something was done, and a question such as "who is Ana?" for none of these.
     """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     wishes = {
         Wish.TASKS: ("what is left to do?", "any reminders for Monday?", "do I still owe anybody an answer?"),
         Wish.HOW_TO: ("how do I deploy the service?", "steps to roll back a migration", "how are orders cancelled?"),
-        Wish.OTHER: ("who is Ana?", "when did we deploy?", "did Tom do the task?", "how old is the installer?"),
+        Wish.DONE: ("did Tom do the task?", "is the passport renewed?", "haben wir den Dachdecker angerufen?"),
+        Wish.OTHER: ("who is Ana?", "how old is the installer?", "which editor does Tom use?"),
     }
     for wish, queries in wishes.items():
         for query in queries:

@@ -135,3 +135,28 @@ async def test_a_question_for_tasks_is_not_answered_by_tasks_alone(onnx_director
         assert set(types) == {"prospective", "episodic"}
         assert types[0] == "prospective"
     await embedder.aclose()
+
+
+async def test_a_question_whether_something_was_done_finds_the_completed_task(onnx_directory: Path) -> None:
+    """A completed task is shown, with the day of its completion, to a question whether it was done, and to no other."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    async with connect(services) as client:
+        for content in ("Call the roofer about the gutter", "Call the roofer about the bill", "Book the flights"):
+            await write(client, "prospective", content)
+        listed = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
+        ids = {memory["content"]: memory["id"] for memory in listed}
+        for content, verb in (("Call the roofer about the gutter", "complete"), ("Book the flights", "cancel")):
+            await client.post(f"/v1/memories/{ids[content]}/{verb}", params={"namespace": "ann"})
+        await write(client, "prospective", "Call the roofer about the gutter")
+        for query in ("Did we call the roofer?", "Has the roofer been called?", "Haben wir den roofer angerufen?"):
+            answer = await ask(client, query, **NO_FLOOR)
+            done = places(answer, "- [completed 2026-03-01] Call the roofer about the gutter")
+            still_open = places(
+                answer, "- [pending] Call the roofer about the gutter", "- [pending] Call the roofer about"
+            )
+            assert -1 not in (*done, *still_open)
+            assert "flights" not in answer["context"]
+        for query in ("What is left to do?", "call the roofer about the gutter", "what haven't we done yet?"):
+            assert "[completed" not in (await ask(client, query, **NO_FLOOR))["context"]
+    await embedder.aclose()
