@@ -162,7 +162,9 @@ class Retriever:
         ranking = _Ranking(scope, request, search_filters(request, as_of), weights, as_of, depth, timings)
         ranked = await self._ranked(ranking)
         with timings.stage("texts"):
-            memories = await self._best_memories(scope, ranked.candidates, request.top_k)
+            ids = ranked.candidates.hit_ids[: request.top_k]
+            kinds = [TYPES[kind] for kind in ranked.candidates.candidates.kinds[: len(ids)].tolist()]
+            memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}
         with timings.stage("render"):
             now = self._parts.clock()
             shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
@@ -251,8 +253,7 @@ class Retriever:
             vectors = await self._vectors(ranking.request.query)
         wish = wish_of(ranking.request.query, vectors.dense)
         if wish is Wish.DONE and isinstance(ranking.request, RetrieveRequest):
-            filters = context_filters(ranking.request, ranking.as_of, with_completed=True)
-            ranking = replace(ranking, filters=filters)
+            ranking = replace(ranking, filters=context_filters(ranking.request, ranking.as_of, with_completed=True))
         with ranking.timings.stage("candidates"):
             candidates, ended = await self._candidates(ranking, vectors)
         scoring = _scoring(ranking, vectors, windows, wish)
@@ -326,11 +327,6 @@ class Retriever:
         if not ranking.with_copies:  # here, because the engine would read a field of every working memory
             candidates = candidates.take(np.flatnonzero(candidates.columns.column("live") != 1))
         return candidates, ended[0] if ended else Candidates.of([])
-
-    async def _best_memories(self, scope: Scope, ranked: RankedCandidates, top_k: int) -> dict[str, Memory]:
-        ids = ranked.hit_ids[:top_k]
-        kinds = [TYPES[kind] for kind in ranked.candidates.kinds[: len(ids)].tolist()]
-        return await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}
 
     def _as_of(self, request: RankedRequest) -> datetime:
         return request.as_of or to_utc(self._parts.clock())
