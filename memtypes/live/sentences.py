@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
-_WORD = re.compile(r"\b[^\W\d]\w{2,}")
-_IMPORTANT = re.compile(
-    r"\b(decid|agree|must|should|error|fail|fix|because|need|want|prefer|deadline|todo|never|always)", re.IGNORECASE
-)
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")  # a Chinese or Japanese character counts as a word
+_ROLE = re.compile(r"^\w+: ")
 
-_MOST = 5
-"""Maximum frequency of a word that counts for the score of a line; the frequency is the number of lines with it."""
-
-_BONUS = float(_MOST)
-"""Added to the score of a line about a decision, requirement or error, so that it ranks above all other lines."""
+_LEAST = 0.5
+"""Part of the mean score below which a line is left out even if there is room for it."""
 
 
 def sentences(text: str) -> list[str]:
@@ -27,26 +23,27 @@ def sentences(text: str) -> list[str]:
 
 def most_important(lines: Sequence[str], cost: Callable[[str], int], limit: int) -> tuple[list[str], str]:
     """The best lines that cost at most `limit` together, in their order; and the best line, whatever it costs."""
-    frequency = Counter(word for line in lines for word in set(_words(line)))
-    by_score = sorted(range(len(lines)), key=lambda place: (-_score(lines[place], frequency), -place))
+    scores = _scores(lines)
+    least = _LEAST * math.fsum(scores) / len(lines)
+    by_score = sorted(range(len(lines)), key=lambda place: (-scores[place], -place))
     selected: list[int] = []
     for place in by_score:
         needed = cost(lines[place])
-        if needed <= limit:
+        if needed <= limit and scores[place] >= least:
             selected.append(place)
             limit -= needed
     return [lines[place] for place in sorted(selected)], lines[by_score[0]]
 
 
-def _words(line: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(line)]
+def _scores(lines: Sequence[str]) -> list[float]:
+    """Importance of each line: how rare its words are among the lines, so that "Ok." and "Thanks!" weigh little.
 
-
-def _score(line: str, frequency: Counter[str]) -> float:
-    """Importance of `line`: mean frequency of its words, plus _BONUS if it has a decision, requirement or error."""
-    words = set(_words(line))
-    if not words:
-        return 0.0
-    return sum(min(frequency[word], _MOST) for word in words) / len(words) + (
-        _BONUS if _IMPORTANT.search(line) else 0.0
-    )
+    The formula is sum(log((N + 1) / df)) / (words + mean words), where N is the number of lines and df that of lines
+    with a word (Spärck Jones 1972); the divisor is the pivoted length normalisation of Singhal, Buckley and Mitra 1996
+    with slope 1/2. Words include numbers, but not a role ("user: ") at the start of the line.
+    """
+    words = [_WORD.findall(_ROLE.sub("", line).lower()) for line in lines]
+    frequency = Counter(word for each in words for word in set(each))
+    mean = max(1.0, sum(map(len, words)) / len(lines))
+    weight = {word: math.log((len(lines) + 1) / count) for word, count in frequency.items()}
+    return [math.fsum(map(weight.__getitem__, set(each))) / (len(each) + mean) for each in words]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,11 +18,14 @@ from memtypes.llms.registry import Registry, default_file
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.thread_client import begun, say, served, words
 
+CONVERSATIONS = Path(__file__).parents[3] / "data" / "summaries.jsonl"
+
 pytestmark = pytest.mark.anyio
 
 POLICIES = """
 threads:
   brief: {type: token_based, max_tokens: 400, flush: {strategy: hybrid_summary, summary_tokens: 100}}
+  talk: {type: message_count_based, max_messages: 100, flush: {strategy: hybrid_summary, target: 0.1, keep_first: 0}}
   modelled: {model: gpt-4o}
   long: {max_turns: 2000}
   divided: {allocation: {system: 0.1, long_term: 0.3, short_term: 0.6}}
@@ -94,6 +100,29 @@ async def test_a_summary_keeps_the_newest_of_equally_important_sentences(client:
     first = (await client.get(f"/v1/threads/{thread}", params={"limit": 2})).json()
     oldest = first["turns"][1]["content"].split()[1]
     assert f"Ticket {int(oldest) - 1} was closed" in first["thread"]["summary"]
+
+
+async def test_a_summary_keeps_facts_rather_than_acknowledgements(client: httpx.AsyncClient) -> None:
+    """A summary by rule has most facts of a conversation and few lines such as "Ok." or "Danke!", in each language.
+
+    The conversations are in English, German, Spanish and Japanese. A summary has half the tokens of the conversation.
+    """
+    kept: Counter[str] = Counter()
+    facts: Counter[str] = Counter()
+    lines: Counter[str] = Counter()
+    for conversation in map(json.loads, CONVERSATIONS.read_text(encoding="utf-8").splitlines()):
+        thread, language = (await begun(client, resource="talk"))["id"], conversation["id"][:2]
+        for turn in conversation["turns"]:
+            await say(client, thread, turn["content"], role=turn["role"])
+        await client.post(f"/v1/threads/{thread}/flush", json={"force": True})
+        shown = (await client.get(f"/v1/threads/{thread}")).json()["thread"]["summary"].splitlines()
+        stated = {f"{turn['role']}: {turn['content']}" for turn in conversation["turns"] if turn["fact"]}
+        kept[language] += len(stated.intersection(shown))
+        facts[language] += len(stated)
+        lines[language] += len(shown)
+    for language in ("en", "de", "es", "ja"):
+        assert kept[language] >= 0.4 * facts[language], language
+        assert kept[language] >= 0.6 * lines[language], language
 
 
 async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
