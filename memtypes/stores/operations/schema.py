@@ -61,7 +61,9 @@ _OF_ITEMS: Mapping[str, Index] = MappingProxyType(
 _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
     {
         MemoryType.EPISODIC: MappingProxyType({"seq": Index.INTEGER}),
-        MemoryType.PROSPECTIVE: MappingProxyType({"status": Index.KEYWORD, "due_at": Index.TIME}),
+        MemoryType.PROSPECTIVE: MappingProxyType(
+            {"status": Index.KEYWORD, "due_at": Index.TIME, "content_hash": Index.KEYWORD}
+        ),
         MemoryType.WORKING: MappingProxyType({"cleared_at": Index.TIME}),
     }
 )
