@@ -127,7 +127,9 @@ def _signals(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:
     if not len(candidates):
         return np.empty((len(SIGNALS), 0))
     neighbours = neighbours_of(candidates)
-    similar = similarity(_leg(candidates.dense), _leg(candidates.sparse), late_similarity(candidates, neighbours))
+    lengths = candidates.columns.wholes("tokens.count", 0)
+    late = late_similarity(candidates, neighbours)
+    similar = similarity(_leg(candidates.dense), _leg(candidates.sparse), late, lengths)
     table = {
         "similarity": similar,
         "context": signals.context(similar, neighbours),

@@ -25,6 +25,9 @@ class LegShares(NamedTuple):
 SHARES = LegShares(dense=0.3, sparse=0.3, late=0.4)
 SHARES_WITHOUT_LATE = LegShares(dense=0.5, sparse=0.5, late=0.0)
 
+ENCODED = 256
+"""Tokens at the beginning of a text that the default encoder reads. Keyword search reads all of it."""
+
 SHARPNESS = 2.0
 """Exponent applied to token cosines, so that 0.9 counts more than twice as much as 0.45."""
 
@@ -45,13 +48,19 @@ with a good match of half the tokens; the minimum keeps one missing token from u
 
 
 def similarity(
-    dense: NDArray[np.float64] | None, sparse: NDArray[np.float64] | None, late: NDArray[np.float64] | None = None
+    dense: NDArray[np.float64] | None,
+    sparse: NDArray[np.float64] | None,
+    late: NDArray[np.float64] | None = None,
+    tokens: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """Similarity of each candidate to the query, shape (candidates,), in [0, 1].
 
     dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown. Scores
-    are None for a search that was not made. A convex combination of min-max normalised scores, as in Bruch, Gai and
-    Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023).
+    are None for a search that was not made. tokens: the number of tokens of each text; the similarity of a text that is
+    longer than ENCODED is at least the cube of its normalised BM25 score, the only score that counts all its words.
+
+    A convex combination of min-max normalised scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for
+    Hybrid Retrieval" (2023).
     """
     parts: list[tuple[float, NDArray[np.float64]]] = []
     shares = SHARES if late is not None else SHARES_WITHOUT_LATE
@@ -66,7 +75,9 @@ def similarity(
         raise ValueError("similarity needs the scores of at least one leg")
     weights = np.array([share for share, _ in parts])
     fused: NDArray[np.float64] = (weights / weights.sum()) @ np.vstack([scores for _, scores in parts])
-    return fused
+    if sparse is None or tokens is None:
+        return fused
+    return np.where(tokens > ENCODED, np.maximum(fused, normalised(sparse, 0.0) ** 3), fused)
 
 
 def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:

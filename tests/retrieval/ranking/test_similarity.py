@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from memtypes.model.policy import MemoryType
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.similarity import (
+    ENCODED,
     IN_SESSION,
     NEXT,
     SHARES,
@@ -39,6 +40,18 @@ def test_each_search_counts_by_its_share() -> None:
     assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
     late = similarity(np.array([0.9, 0.0, 0.0]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
     assert late.tolist() == pytest.approx(list(SHARES))
+
+
+def test_a_word_in_the_unread_part_of_a_long_text_counts_in_full() -> None:
+    """If only one text has the query's words and is longer than the encoder reads, its similarity is 1.
+
+    A text of a length that the encoder reads in whole gets no more than the sparse search's share.
+    """
+    dense, sparse, late = np.array([0.9, 0.0]), np.array([0.0, 12.0]), np.array([0.4, 0.1])
+    lengths = np.array([20, ENCODED + 1])
+    assert similarity(dense, sparse, late, lengths).tolist() == pytest.approx([SHARES.dense + SHARES.late, 1.0])
+    whole = similarity(dense, sparse, late, np.array([20, ENCODED]))
+    assert whole[1] == pytest.approx(SHARES.sparse)
 
 
 def test_a_single_search_has_the_full_weight() -> None:
