@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from memtypes.live.turns import MAX_TURN, Turn
@@ -37,14 +38,11 @@ class LeftTurn:
 def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
     """Draft of the event memory that stores `turns` of a thread, one turn after the other as "role: content".
 
-    The last line names the thread and the numbers of the first and last turn. No two batches have the same first turn,
-    so none counts as a duplicate of another.
+    Its identity has the thread and its first turn (see `Episodic.identity`), so that equal batches do not become one.
     """
-    first, last = turns[0].index, turns[-1].index
-    lines = [f"{_prefix(turn.role)}{turn.content}" for turn in turns]
     return EpisodicDraft(
         type=MemoryType.EPISODIC,
-        content="\n".join([*lines, f"{_ending(thread_id)}, turns {first} to {last})"]),
+        content="\n".join(f"{_prefix(turn.role)}{turn.content}" for turn in turns),
         event_type=EventType.OBSERVATION,
         tags=[_TAG, _thread_tag(thread_id)],
         source=Source(thread_id=thread_id, turns=[turn.index for turn in turns], caller="thread"),
@@ -66,12 +64,16 @@ def turns_of(memory: Memory) -> Iterator[Turn]:
     """
     if not isinstance(memory, Episodic) or not memory.turns or memory.source is None:
         return
+    first, last = memory.turns[0]["index"], memory.turns[-1]["index"]
     content = memory.earlier[0].content if memory.earlier else memory.content
-    ends = [f"\n{_prefix(turn['role'])}" for turn in memory.turns[1:]] + [f"\n{_ending(memory.source.thread_id)}"]
+    content = content.removesuffix(
+        f"\n(thread {memory.source.thread_id}, turns {first} to {last})"
+    )  # of earlier versions
     position = 0
-    for turn, end in zip(memory.turns, ends, strict=True):
+    for turn, following in zip_longest(memory.turns, memory.turns[1:]):
         start = position + len(_prefix(turn["role"]))
-        position = _nearest(content, end, start, start + turn["characters"])
+        end = None if following is None else f"\n{_prefix(following['role'])}"
+        position = len(content) if end is None else _nearest(content, end, start, start + turn["characters"])
         fields: dict[str, Any] = {**turn, "content": content[start:position]}
         del fields["characters"], fields["index"]
         yield Turn.from_json(json.dumps(fields), turn["index"])
@@ -102,10 +104,6 @@ def _fields(turn: Turn) -> Any:
 
 def _prefix(role: str) -> str:
     return f"{role}: "
-
-
-def _ending(thread_id: str | None) -> str:
-    return f"(thread {thread_id}"
 
 
 def _thread_tag(thread_id: str) -> str:

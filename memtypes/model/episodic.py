@@ -81,8 +81,9 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values of an event that determine its id: content, speaker, day and, if private, the session."""
-        return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
+        """The values that determine an event's id: content, session if private, speaker, day, and first thread turn."""
+        turn = (self.source.thread_id, str(self.turns[0]["index"])) if self.turns and self.source else ()
+        return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}", *turn)
 
     def embedding_text(self) -> str:
         """Text to embed, such as "20 January 2023 Friday Gina: I lost my job": questions name dates and speakers."""

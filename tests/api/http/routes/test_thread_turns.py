@@ -14,17 +14,20 @@ import pytest
 from redis.asyncio import Redis
 
 from api.wiring.container import Services
+from ingest.conversations.transcript import draft_of_turns
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
+from memtypes.live.turns import Turn
 from memtypes.llms.registry import Registry, default_file
 from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
-from tests.api.thread_client import begun, say, served, words
+from tests.api.thread_client import begun, kept_turns, say, served, words
 from tests.api.working_client import with_live_workflows
 from tests.fakes_memories import InMemoryStore
-from tests.ingest.conversations.builders import ingestor_over, threads_over
+from tests.ingest.conversations.builders import NOW, ingestor_over, threads_over
 
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
@@ -42,6 +45,7 @@ POLICIES = "threads:\n" + "\n".join(
     for limit, policy in LIMITS.items()
     for strategy in STRATEGIES
 )
+POLICIES += "\n  single: {max_messages: 1}"
 README = Path(__file__).parents[4] / "ingest" / "conversations" / "README.md"
 
 
@@ -248,3 +252,31 @@ async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClien
         headers={"Idempotency-Key": "k" * 257},
     )
     assert long.status_code == 422
+
+
+async def test_equal_turns_that_leave_one_by_one_stand_in_a_context_once(client: httpx.AsyncClient) -> None:
+    """Equal turns that leave a thread one by one are stored each, but shown once, without a line about the thread."""
+    thread = (await begun(client, resource="single"))["id"]
+    for _ in range(7):
+        await say(client, thread, "Restarted the billing worker.", role="assistant")
+    assert await kept_turns(client) == [0, 1, 2, 3, 4, 5]
+    assert [turn["content"] for turn in await all_turns(client, thread)] == ["Restarted the billing worker."] * 7
+    body = {"namespace": client.params["namespace"], "query": "billing worker", "budget": 300}
+    client.params = httpx.QueryParams()
+    answer = (await client.post("/v1/retrieve", json=body)).raise_for_status().json()
+    assert answer["context"].count("Restarted the billing worker.") == 1
+    assert thread not in answer["context"]
+
+
+async def test_turns_of_memories_with_a_line_about_the_thread_are_read(
+    client: httpx.AsyncClient, services: Services
+) -> None:
+    """Turns are also read back from memories of earlier versions, whose last line names the thread and the turns."""
+    thread = (await begun(client))["id"]
+    turns = [Turn("user", "a\nuser: b", 3, NOW, index=0), Turn("tool", f"(thread {thread}, turns", 3, NOW, index=1)]
+    draft = draft_of_turns(thread, tuple(turns))
+    old = draft.model_copy(update={"content": f"{draft.content}\n(thread {thread}, turns 0 to 1)"})
+    assert isinstance(services.store, InMemoryStore)
+    await ingestor_over(services.store).write_one(Scope("default", client.params["namespace"]), old)
+    read = await all_turns(client, thread)
+    assert [(turn["role"], turn["content"]) for turn in read] == [(turn.role, turn.content) for turn in turns]
