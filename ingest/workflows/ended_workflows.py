@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.conversations.threads import Threads
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflows import OnEnd, Step, StepStatus, WorkflowState, WorkflowStatus, value_text
+from memtypes.live.workflows import (
+    Event,
+    OnEnd,
+    Step,
+    StepStatus,
+    WorkflowEventType,
+    WorkflowState,
+    WorkflowStatus,
+    value_text,
+)
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.errors import NotFound, RemembrancerError
 from memtypes.model.memory import MAX_LABEL, Source
@@ -33,7 +42,13 @@ MAX_SHOWN = 400
 MAX_STEPS = 200
 """Maximum number of steps in the memories of a workflow; later steps are left out."""
 
+MAX_TROUBLES = 50
+"""Maximum number of failed attempts and notes in the memories of a workflow; later ones are left out."""
+
+_PAGE = 500
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+_TROUBLES = (WorkflowEventType.STEP_FAILED, WorkflowEventType.NOTE)
 
 _NAMES = ("name", "title", "goal", "task")
 """Keys of a workflow's data, the first of which that has a text as value gives the workflow its name."""
@@ -72,7 +87,8 @@ class EndedWorkflows:
             log = await self.store.load(scope, workflow_id)
             await self.store.snapshot(scope, workflow_id, log.state)  # outlives the log
             threads, items = await self._clean_up(scope, log)
-            memory_ids = await self._write(scope, workflow_id, log.state)
+            troubles = () if log.lost else await self._troubles(scope, log)
+            memory_ids = await self._write(scope, drafts(workflow_id, log.state, troubles))
             await self.store.recorded(scope, workflow_id)
         except NotFound:
             await self.store.recorded(scope, workflow_id)
@@ -101,9 +117,20 @@ class EndedWorkflows:
             items += await self.working.end_workflow(session_scope, log.workflow_id, delete=delete)
         return threads, items
 
-    async def _write(self, scope: Scope, workflow_id: str, state: WorkflowState) -> dict[str, str]:
+    async def _troubles(self, scope: Scope, log: WorkflowLog) -> Sequence[Event]:
+        """The first MAX_TROUBLES events of the log that its last state does not show: failed attempts, and notes."""
+        troubles: list[Event] = []
+        for after in range(0, log.version, _PAGE):
+            page = await self.store.events(scope, log.workflow_id, after, _PAGE)
+            troubles += [event for event in page if event.type in _TROUBLES]
+        ended = _steps(log.state, StepStatus.FAILED)
+        last = {event.step_id: event for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
+        shown = [last[step_id].version for step_id in ended.keys() & last.keys()]
+        return [event for event in troubles if event.version not in shown][:MAX_TROUBLES]
+
+    async def _write(self, scope: Scope, record: Sequence[AnyDraft]) -> dict[str, str]:
         memory_ids: dict[str, str] = {}
-        for draft in drafts(workflow_id, state):
+        for draft in record:
             outcome = await self.ingestor.write_one(scope, draft)
             memory_id = outcome.merged_into or outcome.id
             if memory_id is not None:
@@ -111,16 +138,19 @@ class EndedWorkflows:
         return memory_ids
 
 
-def drafts(workflow_id: str, state: WorkflowState) -> list[AnyDraft]:
-    """Drafts of the memories about an ended workflow: an episode, and a procedure if a complex task succeeded."""
-    record: list[AnyDraft] = [episode(workflow_id, state)]
+def drafts(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = ()) -> list[AnyDraft]:
+    """Drafts of the memories about an ended workflow: an episode, and a procedure if a complex task succeeded.
+
+    troubles: failed attempts at steps, and notes, in the order of the log.
+    """
+    record: list[AnyDraft] = [episode(workflow_id, state, troubles)]
     if state.status is WorkflowStatus.COMPLETED and len(_steps(state, StepStatus.COMPLETED)) > COMPLEX:
-        record.append(procedure(workflow_id, state))
+        record.append(procedure(workflow_id, state, troubles))
     return record
 
 
-def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
-    """Draft of the memory of what happened in a workflow: its status, its steps, and its output or error."""
+def episode(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = ()) -> EpisodicDraft:
+    """Draft of the memory of what happened in a workflow: its status, troubles and steps, and its output or error."""
     name = _name(state)
     counts = f"{len(_steps(state, StepStatus.COMPLETED))} of {len(state.steps)} steps completed"
     values = (("output", state.output), ("error", state.error))
@@ -130,6 +160,7 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
         results["reason"] = reason
     lines = [
         f"Workflow {workflow_id}{f' ({name})' if name else ''} {state.status}: {counts}",
+        *map(_trouble, troubles),
         *(f"{step_id}: {step.status}{_details(step)}" for step_id, step in list(state.steps.items())[:MAX_STEPS]),
         *(f"{label}: {value}" for label, value in results.items()),
     ]
@@ -144,17 +175,27 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
     )
 
 
-def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
-    """Draft of a procedure (how-to memory) from a workflow's completed steps in order, with the steps that failed."""
+def procedure(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = ()) -> ProceduralDraft:
+    """Draft of a procedure (how-to memory) from a workflow's completed steps in order, with the steps that failed.
+
+    A failed attempt is listed with the notes that follow it, which may say how it was fixed.
+    """
     completed, failed = _steps(state, StepStatus.COMPLETED), _steps(state, StepStatus.FAILED)
     name = _one_line(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
+    failures: list[str] = []
+    for event in troubles:
+        if event.type is WorkflowEventType.STEP_FAILED:
+            failures.append(_trouble(event))
+        elif failures:
+            failures[-1] += f"; {_trouble(event)}"
+    failures += [f"{step_id}{_details(step)}" for step_id, step in failed.items()]
     names = [*list(completed)[:MAX_STEPS], *(["..."] if len(completed) > MAX_STEPS else [])]
     return ProceduralDraft(
         type=MemoryType.PROCEDURAL,
         content=f"{name}\n" + _one_line(f"Done in {len(completed)} steps: {', '.join(names)}"),
         procedure_name=name,
         steps=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(completed.items())[:MAX_STEPS]],
-        failure_patterns=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(failed.items())[:100]],
+        failure_patterns=[_one_line(failure)[: 10 * MAX_SHOWN] for failure in failures[:100]],
         tags=["workflow"],
         source=_source(workflow_id, state),
         created_at=state.ended_at,
@@ -166,10 +207,15 @@ def _steps(state: WorkflowState, status: StepStatus) -> dict[str, Step]:
     return {name: step for name, step in state.steps.items() if step.status is status}
 
 
-def _details(step: Step) -> str:
-    agent = f" by {step.agent}" if step.agent else ""
-    values = (("input", step.input), ("output", step.output), ("error", step.error))
-    details = "; ".join(f"{label} {_short(value)}" for label, value in values if value is not None)
+def _trouble(event: Event) -> str:
+    step = f"{event.step_id}: " if event.step_id else ""
+    return f"{step}{event.type.removeprefix('step_')}{_details(event)}"
+
+
+def _details(told: Step | Event) -> str:
+    agent = f" by {told.agent}" if told.agent else ""
+    values = [(label, getattr(told, label, None)) for label in ("input", "output", "error", "reason", "data")]
+    details = "; ".join(f"{label} {_short(value)}" for label, value in values if value not in (None, {}))
     return agent + (f" ({details})" if details else "")
 
 

@@ -139,6 +139,45 @@ async def items(client: httpx.AsyncClient, scope: Scope) -> list[dict[str, Any]]
     return list(answer.json()["items"])
 
 
+async def test_memories_of_a_workflow_say_what_failed_and_how_it_was_fixed(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
+    """The memories of a workflow have the errors of failed attempts, and the reasons and data of notes.
+
+    The procedure lists each failed attempt with the notes that follow it.
+    """
+    await begin(client, scope)
+    events: list[dict[str, Any]] = [
+        {"type": "step_failed", "step_id": "load", "error": "certificate of db.example expired"},
+        {"type": "note", "step_id": "load", "reason": "renewed it with certbot", "data": {"valid_days": 90}},
+        *({"type": "step_completed", "step_id": name, "output": "ok"} for name in ("load", "b", "c", "d", "e", "f")),
+        {"type": "completed"},
+    ]
+    for event in events:
+        assert (await post(client, scope, "w/events", event)).status_code == 201
+    (episode,), (procedure,) = await memories(client, scope, "episodic"), await memories(client, scope, "procedural")
+    failed, note = (
+        "load: failed (error certificate of db.example expired)",
+        'load: note (reason renewed it with certbot; data {"valid_days": 90})',
+    )
+    assert episode["content"].splitlines()[1:4] == [failed, note, "load: completed (output ok)"]
+    assert procedure["failure_patterns"] == [f"{failed}; {note}"]
+    wanted = {"namespace": scope.namespace, "query": "which job had an expired certificate, how was it fixed?"}
+    answer = (await client.post("/v1/retrieve", json={**wanted, "budget": 500})).json()
+    assert "renewed it with certbot" in answer["context"]
+
+
+async def test_a_failure_in_which_a_step_ended_is_told_once(client: httpx.AsyncClient, scope: Scope) -> None:
+    """If a step's last attempt failed, the memory of the workflow has this failure once, as the state of the step."""
+    await begin(client, scope)
+    for error in ("disk full", "disk still full"):
+        await post(client, scope, "w/events", {"type": "step_failed", "step_id": "load", "error": error})
+    await post(client, scope, "w/events", {"type": "failed", "error": "gave up"})
+    (episode,) = await memories(client, scope, "episodic")
+    lines = episode["content"].splitlines()[1:3]
+    assert lines == ["load: failed (error disk full)", "load: failed (error disk still full)"]
+
+
 async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: httpx.AsyncClient, scope: Scope) -> None:
     """By default, the end of a workflow turns its threads into memories and clears its notes in working memory."""
     await begin(client, scope)
