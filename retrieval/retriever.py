@@ -36,7 +36,7 @@ from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextQuestion, ContextWriter, Fills
-from retrieval.query.intent import Wish, asks_about_past, wish_of
+from retrieval.query.intent import WHOLE_TYPES, Wish, asks_about_past, wish_of
 from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
@@ -380,7 +380,7 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
         floor=request.floor,
         tokens=vectors.tokens,
         due_tokens=due_room(budget),
-        include_tasks=wish is Wish.TASKS,
+        whole_type=WHOLE_TYPES.get(wish),
     )
 
 

@@ -53,7 +53,7 @@ class Fills(NamedTuple):
 
 
 class ContextQuestion(NamedTuple):
-    """What a context answers: a request, the time that it asks about, and whether it asks for tasks or how-tos."""
+    """What a context answers: a request, the time that it asks about, and what it asks for."""
 
     settled: SettledRequest
     as_of: datetime
@@ -88,12 +88,15 @@ class ContextWriter:
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
         """Choose the context's hits: fill the working and the long-term budget. texts: from `texts_to_count`."""
-        working = _task_first(self.ranked, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
-        limit, oversize = self._request.working_budget, self._request.oversize_of(MemoryType.WORKING)
+        request, budget, limit = self._request, self._request.allowance, self._request.working_budget
+        working = _task_first(self.ranked, np.flatnonzero(self._kinds == _WORKING), request.todo_id)
+        oversize = request.oversize_of(MemoryType.WORKING)
         working_plan = BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
-        plan = self._long_term_plan()
+        kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
+        intent = (self._wish is Wish.TASKS, self._wish in {Wish.HOW_TO, Wish.PROCEDURES})
+        oversize = request.oversize_of(MemoryType.SEMANTIC)
+        plan = BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, oversize)
         long_term = np.flatnonzero(self._kinds != _WORKING)
-        long_term = long_term[np.lexsort((long_term, *self._later(long_term, every_task=plan.task_like)))]
         return await offload(
             (passage.content for passage in texts.values()),
             lambda: Fills(
@@ -139,6 +142,9 @@ class ContextWriter:
             LONG_TEXT,
         )
         shown = (*working, *long_term)
+        shown_ids = {memory.passage.id for memory in shown}
+        repeated = zip(self.ranked.candidates.ids[self.ranked.hits :].tolist(), self.ranked.duplicate_of, strict=False)
+        of_working = [self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist()]
         working_block = self._renderer.block(WORKING_BLOCK, working)
         block = self._renderer.block(BLOCK, long_term, tasks_first=fills.long_term.plan.task_like)
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
@@ -152,8 +158,8 @@ class ContextWriter:
             per_type=dict(block.per_type),
             working_tokens=working_block.tokens,
             working_excerpted=[memory.passage.id for memory in working if memory.cut],
-            working_left_out=self._left_out(working),
-            duplicates=self._duplicates(shown),
+            working_left_out=[memory_id for memory_id in of_working if memory_id not in shown_ids],
+            duplicates=[memory_id.decode() for memory_id, hit in repeated if hit in shown_ids],
             trimmed_count=self.ranked.hits - len(shown),
             candidates=self.ranked.hits,
             tokenizer=self._renderer.tokenizer.name,
@@ -166,21 +172,6 @@ class ContextWriter:
         )
         context = context_of(self._renderer.layout, (working_block, block), self._request.format)
         return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
-
-    def _left_out(self, shown: Sequence[ShownMemory]) -> list[str]:
-        """Ids of the working items among the hits that are not in `shown`."""
-        ids = {memory.passage.id for memory in shown}
-        working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
-        return [memory_id for memory_id in working if memory_id not in ids]
-
-    def _duplicates(self, shown: Sequence[ShownMemory]) -> list[str]:
-        ids = {memory.passage.id for memory in shown}
-        duplicates = self.ranked.candidates.ids[self.ranked.hits :].tolist()
-        return [
-            memory_id.decode()
-            for memory_id, hit in zip(duplicates, self.ranked.duplicate_of, strict=False)
-            if hit in ids
-        ]
 
     async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         return await self._store.passages(self._scope, ids) if ids else {}
@@ -202,13 +193,6 @@ class ContextWriter:
                 rows.append((position + 1, passage.type, tokens, self._renderer.layout.group(passage)))
         return BudgetEntries.of(rows)
 
-    def _long_term_plan(self) -> BudgetPlan:
-        request = self._request
-        kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
-        budget = request.allowance
-        intent = (self._wish is Wish.TASKS, self._wish is Wish.HOW_TO)
-        return BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, request.oversize_of(MemoryType.SEMANTIC))
-
     def _filled(self, plan: BudgetPlan, entries: BudgetEntries, block: str) -> BudgetFill:
         overheads = Overheads(
             self._renderer.wrapper_tokens(block),
@@ -218,11 +202,18 @@ class ContextWriter:
         return fill(plan, entries, overheads)
 
     def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
-        """Fill the long-term budget with `entries`; the tokens that due tasks need are reserved for them."""
-        due = entries.tokens[np.isin(entries.ranks, self._due() + 1)]
+        """Fill the long-term budget with `entries`, which are in order of rank.
+
+        Tokens that due tasks need are reserved for them. They are offered first, then, if the query asks for tasks,
+        other tasks until all tasks take TASKS_SHARE of the budget, then all other entries.
+        """
+        is_due = np.isin(entries.ranks, self._due() + 1)
         heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
-        due_tokens = int(due.sum()) + heading if len(due) else 0
-        return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
+        due_tokens = int(entries.tokens[is_due].sum()) + heading if is_due.any() else 0
+        is_task = (entries.kinds == _PROSPECTIVE) & plan.task_like
+        is_first = is_task & (np.cumsum(entries.tokens * is_task) <= TASKS_SHARE * plan.total)
+        offered = np.lexsort((entries.ranks, ~is_first, ~is_due))
+        return self._filled(replace(plan, due_tokens=due_tokens), entries.take(offered), BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
         """Positions of the hits that are tasks to show first (see `comes_first`), in `due_room` unless asked for."""
@@ -230,16 +221,6 @@ class ContextWriter:
         tasks, for_tasks = self.ranked.candidates.take(positions), self._wish is Wish.TASKS
         due = comes_first(tasks, self._as_of, asked=self._request.include_due or for_tasks)
         return positions[due if for_tasks else first_due(tasks, due, due_room(self._request.allowance.total))]
-
-    def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Sort keys for `lexsort`: due tasks first, then (with `every_task`) other tasks, then all other hits.
-
-        The other tasks come first only until all tasks take TASKS_SHARE of the budget; the rest keep their rank.
-        """
-        is_task = self._kinds[positions] == _PROSPECTIVE
-        counts = self.ranked.candidates.columns.take(positions).wholes("tokens.count", 0)
-        is_first = is_task & (np.cumsum(counts * is_task) <= TASKS_SHARE * self._request.allowance.total)
-        return ~(is_first & every_task), ~np.isin(positions, self._due())
 
     def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:
         shown = [self._part(entry, texts.get(self._ids[entry.rank - 1])) for entry in chosen]

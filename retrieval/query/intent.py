@@ -1,4 +1,4 @@
-"""What a query asks for: tasks, what was done, how-tos, by a trained model; the latest or a present value, by rules."""
+"""What a query asks for, by a trained model, and whether for the latest state or a present value, by plain rules."""
 
 from __future__ import annotations
 
@@ -10,19 +10,31 @@ from itertools import pairwise
 import numpy as np
 
 from memtypes.linear_model import FloatArray, LinearModel, hashed
+from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import DenseVector
 
 
 class Wish(StrEnum):
-    """What a query asks for: open tasks, whether something was done, how something is done, or anything else."""
+    """What a query asks for: open tasks, whether or how something is done, all procedures or facts, anything else."""
 
     TASKS = "tasks"
     DONE = "done"
     HOW_TO = "how_to"
+    PROCEDURES = "procedures"
+    FACTS = "facts"
     OTHER = "other"
 
 
-_BUCKETS = 512
+WHOLE_TYPES = {
+    Wish.TASKS: MemoryType.PROSPECTIVE,
+    Wish.PROCEDURES: MemoryType.PROCEDURAL,
+    Wish.FACTS: MemoryType.SEMANTIC,
+}
+"""For a query that asks for an overview, the memory type all of whose memories answer it."""
+
+_SURE = 0.45
+_BUCKETS = 8_192
+_READ = 1_000
 _WORD = re.compile(r"\w+")
 
 _LATEST = re.compile(
@@ -55,22 +67,28 @@ _FORMER = re.compile(
 
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """Whether `query` asks for tasks, whether or how something is done, or for anything else, by a trained model.
+    """What `query` most likely asks for, by a trained model; all of a type only if that is rather sure (_SURE).
 
     Returns OTHER if there is no vector, or if it is from an encoder for which the model was not trained.
     """
     model = _model()
     if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:
         return Wish.OTHER
-    best = int(model.probabilities(features(query, vector)[np.newaxis])[0].argmax())
-    return Wish(model.classes[best])
+    probabilities = model.probabilities(features(query, vector)[np.newaxis])[0]
+    best = Wish(model.classes[int(probabilities.argmax())])
+    return Wish.OTHER if best in WHOLE_TYPES and probabilities.max() < _SURE else best
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:
-    """Features that tell a model what a query asks for: its vector, and counts of hashed words and word pairs."""
-    words = ["^", *_WORD.findall(query.lower()), "$"]
-    terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words))]
-    return np.concatenate([vector, hashed(terms, _BUCKETS)]).astype(np.float32)
+    """Features that tell a model what a query asks for: its vector, and hashed words, word pairs and parts of words.
+
+    Only the first 1,000 characters are hashed. The parts have 3 to 5 letters; with them, forms of a word are alike.
+    """
+    words = ["^", *_WORD.findall(query[:_READ].lower()), "$"]
+    text = f" {' '.join(words[1:-1])} "
+    parts = (text[start : start + size] for size in (3, 4, 5) for start in range(len(text) - size + 1))
+    terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words)), *(f"/{part}" for part in parts)]
+    return np.concatenate([vector, 2 * hashed(terms, _BUCKETS)]).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,7 @@ from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
 from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
 
-_WORKING, _PROSPECTIVE = TYPES.index(MemoryType.WORKING), TYPES.index(MemoryType.PROSPECTIVE)
+_WORKING = TYPES.index(MemoryType.WORKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Scoring:
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
     min_similarity, min_score: a candidate below either is not a hit. floor: minimum probability that a hit helps to
     answer the query; 0 switches this check off. tokens: the query's token vectors, from which the probability is
-    computed. due_tokens: so many tokens of pending due tasks count as certain to help. include_tasks: so do all tasks.
+    computed. due_tokens: so many tokens of pending due tasks count as certain to help. whole_type: so does this type.
     links: minimum scores, by id, of memories to which hits link. contested: pairs of ids; the newer ranks first.
     """
 
@@ -48,7 +48,7 @@ class Scoring:
     floor: float = 0.0
     tokens: TokenVectors | None = None
     due_tokens: int = 0
-    include_tasks: bool = False
+    whole_type: MemoryType | None = None
     contested: tuple[tuple[str, str], ...] = ()
 
 
@@ -103,8 +103,8 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
 def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer; None if no floor is set or vectors are missing.
 
-    It is 1 for working memory, for `due_tokens` of the pending due tasks below the floor, and for all tasks with
-    `include_tasks`: a question like "what is left to do?" shares no word with the tasks.
+    It is 1 for working memory, for `due_tokens` of the pending due tasks below the floor, and for the type
+    `whole_type`: a question like "what is left to do?" shares no word with the tasks.
     """
     if not scoring.floor:
         return None
@@ -115,8 +115,8 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
     # What contests a hit is about the same, however it is told.
     certainty = np.minimum(signals.newest_first(hits, certainty, scoring.contested), 1.0)
     exempt = hits.kinds == _WORKING
-    if scoring.include_tasks:
-        exempt |= hits.kinds == _PROSPECTIVE
+    if scoring.whole_type:
+        exempt |= hits.kinds == TYPES.index(scoring.whole_type)
     if scoring.due_tokens:
         due = signals.due_today(hits, scoring.as_of) & hits.columns.where("status", Status.PENDING.__eq__)
         exempt |= signals.first_due(hits, due & (certainty < scoring.floor), scoring.due_tokens)

@@ -79,6 +79,23 @@ async def test_a_floor_of_0_shows_all_memories(floored: httpx.AsyncClient) -> No
     assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
 
 
+@pytest.mark.parametrize(
+    ("query", "kind"), [("what do you remember about us?", "semantic"), ("which how-to guides exist?", "procedural")]
+)
+async def test_an_overview_of_one_type_has_memories_below_the_floor(
+    floored: httpx.AsyncClient, query: str, kind: str
+) -> None:
+    """A question for all facts, or for all procedures, is answered by all memories of this type."""
+    procedures = ["Bleed the radiators from the ground floor up.", "Prune the vines in February."]
+    if kind == "procedural":
+        for content in procedures:
+            await write(floored, kind, content, "guides")
+        await write(floored, "semantic", MEMORIES[1], "guides")
+    answer = await retrieve(floored, query, namespace="guides" if kind == "procedural" else "home")
+    shown = {item["content"] for item in answer["items"] if item["type"] == kind}
+    assert shown == set(procedures if kind == "procedural" else MEMORIES)
+
+
 async def test_a_higher_floor_shows_fewer_memories(floored: httpx.AsyncClient) -> None:
     """A higher relevance floor shows fewer memories, in the same order. A floor of 1 shows none."""
     shown = [

@@ -159,4 +159,21 @@ async def test_a_question_whether_something_was_done_finds_the_completed_task(on
             assert "flights" not in answer["context"]
         for query in ("What is left to do?", "call the roofer about the gutter", "what haven't we done yet?"):
             assert "[completed" not in (await ask(client, query, **NO_FLOOR))["context"]
+
+
+async def test_tasks_leave_most_of_the_budget_to_better_hits(onnx_directory: Path) -> None:
+    """For a question for tasks, tasks come first in three tenths of the budget, then all hits by their scores."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    async with connect(services) as client:
+        for number in range(40):
+            due = (NOW + timedelta(days=2 + number)).isoformat()
+            await write(client, "prospective", f"Post parcel {number}", due_at=due)
+        notes = [f"On the roof of the boathouse, gutter {number} is still open to the rain." for number in range(8)]
+        for note in notes:
+            await write(client, "semantic", note)
+        answer = await ask(client, "what do we still have to do on the roof of the boathouse?", budget=500)
+        types = [item["type"] for item in answer["items"]]
+        assert types[0] == "prospective"
+        assert all(note in answer["context"] for note in notes)
     await embedder.aclose()
