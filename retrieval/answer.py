@@ -136,7 +136,7 @@ class RetrieveAnswer(Answer):
         return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
 
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
-        """Append a thread's context to that of the memories, and add its `tokens` to the total and to the budget."""
+        """A copy with a thread's context after its own. Total and budget are larger by the thread's `tokens`."""
         whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]
         budget = self.metadata.budget + tokens
         changes = {

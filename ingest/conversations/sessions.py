@@ -200,9 +200,9 @@ class _Session:
             return self.now.date()
 
     def prepare(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> list[Submission] | MessageOutcome:
-        """Make the drafts to write for a message; if there is nothing to write, return the message's outcome instead.
+        """Return the drafts to write for message number `index`; the message's outcome if there is nothing to write.
 
-        clean: the message without secrets. rest: its text, without what repeats memories that the agent was shown.
+        clean: the message without secrets. rest: its text, without the passages that repeat what the agent was shown.
         """
         if not rest.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)

@@ -115,7 +115,10 @@ class States:
         return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
 
     def settle(self) -> None:
-        """Compute the states that the changes affect, except those that depend on a memory that is not loaded."""
+        """Compute the state (such as replaced) of each memory that the changes affect.
+
+        A memory whose state depends on a memory that is not loaded keeps its state for now.
+        """
         settled: set[str] = set()
         while waiting := self._affected() - self.gone - settled:
             settled |= waiting

@@ -180,7 +180,7 @@ class _HistoryWriter:
             self._data |= workflow.state.data
 
     def write(self) -> WorkflowHistory:
-        """Write the history. If it is longer than the budget, the oldest events are dropped, then values."""
+        """Return the history as text. To fit the budget, the oldest events are left out first, then values."""
         room = self._budget - self._count(OPENING) - self._count(CLOSING)
         values = self._values(room // 2)
         events = self._events(room - _tokens(values))

@@ -20,7 +20,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Limits of a thread, None for no limit. messages, turns: turns by the policy's `max_messages` and `max_turns`."""
+    """Limits of a thread, None for no limit. messages, turns: the policy's `max_messages` and `max_turns`, of turns."""
 
     tokens: int | None
     messages: int | None

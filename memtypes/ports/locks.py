@@ -49,7 +49,7 @@ class Lease:
 
 @dataclass(slots=True)
 class LockCounts:
-    """Counts of this process's lock requests, by metric label. lost: locks that expired while in use."""
+    """How many locks this process acquired, was refused and lost (expired while in use), and how long it waited."""
 
     acquired: int = 0
     refused: int = 0

@@ -162,7 +162,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of workflows; one that is not full need not be the last. Raises InvalidRequest."""
+        """Return a page of workflows. More may follow one that is not full. Raises InvalidRequest for a bad cursor."""
 
     @abstractmethod
     async def join(

@@ -48,7 +48,8 @@ class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
     as_of: the time that the request asks about. weights: of the ranking signals. embedder: fingerprint of the embedder.
-    ended: memories that had expired or were superseded at that time. shown: in the context, working memory first.
+    ended: memories that had expired or were superseded at `as_of`. shown: memories in the context, those of working
+    memory first.
     """
 
     scope: Scope

@@ -288,7 +288,7 @@ def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
-    """Read a receipt and its texts from a file. Raises InvalidRequest for a spelling that the service never writes."""
+    """Read a receipt and its texts from JSON. Raises InvalidRequest for forms that the service never writes."""
     if _CAPITAL_ESCAPE.search(raw):
         raise InvalidRequest("an escape has capital digits: the file was changed")
     try:

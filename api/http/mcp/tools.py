@@ -28,7 +28,7 @@ SOURCE = "mcp"
 
 @dataclass(frozen=True, slots=True)
 class McpConnection:
-    """The caller, namespace, agent (if the client names one) and tools of an MCP call, from its key and headers."""
+    """What an MCP call's key and headers say: its caller, namespace, agent (None if not named) and set of tools."""
 
     caller: Caller
     namespace: str

@@ -62,7 +62,7 @@ async def live() -> HealthAnswer:
 
 @Endpoint("GET /health/ready", role=None, also={503: HealthAnswer})
 async def ready(services: AppServices) -> Response[HealthAnswer]:
-    """Check whether all resources that the service needs respond."""
+    """Whether all parts of the service respond, such as its stores; 503 if one does not. The answer names each part."""
     checks = await ping_all(services.pings)
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))

@@ -65,10 +65,10 @@ def convert(*arguments: str) -> Result:
 
 
 def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> None:
-    """Limits, flushing, lifetimes, redaction patterns and keys of memory resources are converted to thread policies.
+    """`policies convert` makes thread policies of a YAML project's memory resources.
 
-    Agents keep their references to the resources, in each of the three notations. Fields without an equivalent are
-    named.
+    Fields without an equivalent are listed on stderr. Agents refer to the same resources as before, whichever of the
+    three ways to name a resource they use.
     """
     resource, output = tmp_path / "user.yaml", tmp_path / "policies.yaml"
     resource.write_text(RESOURCE, encoding="utf-8")

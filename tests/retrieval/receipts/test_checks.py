@@ -93,7 +93,7 @@ async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
 
 
 async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
-    """The check of a receipt's context succeeds if the context shows working items by priority, and not by rank."""
+    """A receipt is valid although its context shows working items in the order of their priority, not of their rank."""
     world = await shop(3)
     for priority in (1, 5, 3):
         await world.add("working", f"importer note of priority {priority}", priority=priority)

@@ -45,7 +45,7 @@ class ContextForm(InNamespace):
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A search hit as the page shows it. signals: the terms of its score. bar: how much each term adds to the score."""
+    """A search hit as the page shows it. signals: the parts of its score. bar: the share of each part, as a bar."""
 
     hit: SearchHit
     bar: list[Segment]

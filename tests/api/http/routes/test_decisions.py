@@ -461,8 +461,7 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
 ) -> None:
     """Upkeep jobs restore no forgotten fact.
 
-    If a fact and its successor are both restored by undos, in either order, the fact is replaced by the successor or
-    contested.
+    If undos restore a fact and its successor, in either order, the fact is not current: it is replaced or contested.
     """
     ids = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)

@@ -157,7 +157,7 @@ async def test_the_same_context_is_counted_once(services: Services) -> None:
 
 
 async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(services: Services) -> None:
-    """The contexts of a thread and of an agent fit the budget by the provider's count, which the metadata report."""
+    """A thread's and an agent's context fit the budget by the provider's token count, which is in their metadata."""
     async with counted(services, length_of) as client:
         thread = (await client.post("/v1/threads", json={"namespace": "n"})).json()["id"]
         for number in range(10):

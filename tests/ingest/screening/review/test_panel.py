@@ -120,7 +120,7 @@ def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
 
 @given(st.lists(st.booleans(), max_size=3))
 def test_the_tier_depends_on_how_many_reviewers_answered(answered: list[bool]) -> None:
-    """The tier of a panel's decision is `fallback` if no reviewer answered, and `partial` if one of several did.
+    """The tier of a panel's decision is `fallback` if no reviewer answered, and `partial` if only one of several did.
 
     Otherwise it is `consensus`.
     """

@@ -114,7 +114,7 @@ def test_rounded_bounds_match_the_same_integers(value: int, op: Op, end: float) 
     ],
 )
 def test_filters_become_conditions(tree: Filter | None, where: Condition) -> None:
-    """Each kind of filter is translated to the expected condition."""
+    """Each kind of filter becomes the store condition that selects the same memories."""
     assert to_condition(tree) == where
 
 
