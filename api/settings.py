@@ -97,7 +97,9 @@ class Settings(BaseSettings):
     promote: bool = Field(
         False, description="Whether upkeep turns what was said in at least three sessions into facts."
     )
-    compact: bool = Field(False, description="Whether upkeep merges near-duplicates, which embeds every memory again.")
+    compact: bool = Field(
+        False, description="Whether upkeep merges memories of the same wording, which embeds each again."
+    )
     redaction: Literal["redact", "refuse", "allow"] = Field(
         "redact", description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them."
     )

@@ -106,7 +106,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     answers = RedisAnswers(resources.live, system_clock)
     items = KeyedItems(EngineItems(store), embedder, system_clock)
     item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, items.delete_expired)
-    upkeep = Upkeep(store, embedder, ingestor, system_clock)
+    upkeep = Upkeep(store, embedder, ingestor, system_clock, settings.expired_days)
     return Services(
         store=store,
         ingestor=ingestor,

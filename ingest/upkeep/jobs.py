@@ -60,12 +60,16 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """Runs upkeep jobs (promote, forget, expire, compact) on the memories of a namespace or tenant."""
+    """Runs upkeep jobs (promote, forget, expire, compact) on the memories of a namespace or tenant.
+
+    expired_days: days for which expired memories are kept if a request does not say.
+    """
 
     store: MemoryStore
     embedder: Embedder
     ingestor: Ingestor
     clock: Clock
+    expired_days: int
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` in the namespace that `request` names, or in every namespace of the tenant if it names none.
@@ -90,6 +94,8 @@ class Upkeep:
 
     async def run(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` on the memories of one namespace; a dry run only reports what would be done."""
+        if request.expired_days is None:
+            request = request.model_copy(update={"expired_days": self.expired_days})
         memories = await self._read(scope, job, request)
         plan = await self._plan(scope, job, request, memories)
         if not request.dry_run:
@@ -191,7 +197,7 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
     """Filter for the memories of type `kind` that `job` must read; None if it must read all of this type."""
     match job:
         case UpkeepJob.EXPIRE:
-            limit = now - timedelta(days=request.expired_days)
+            limit = now - timedelta(days=request.expired_days or 0)
             return AnyOf((Compare("expires_at", Op.LTE, limit), Not(Absent("upkeep.job"))))
         case UpkeepJob.FORGET if request.keep_top is None:
             days = min(request.max_age_days or planners.MAX_DAYS, request.inactive_days or planners.MAX_DAYS)

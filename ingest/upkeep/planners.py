@@ -71,7 +71,7 @@ class JobRequest(Model):
     for all. min_sessions, min_uses: sessions in which an event must occur to become a fact, and an intention to be
     shown to all sessions. max_age_days, inactive_days, keep_top (memories that are kept of each type in a namespace):
     each applies only if it is set. similarity: minimum cosine at which memories are merged. expired_days: days for
-    which expired memories are kept to answer questions about the past.
+    which expired memories are kept to answer questions about the past; None for those of the service's settings.
     """
 
     namespace: Name | None = None
@@ -82,7 +82,7 @@ class JobRequest(Model):
     max_age_days: Annotated[Days | None, UpkeepJob.FORGET] = None
     inactive_days: Annotated[Days | None, UpkeepJob.FORGET] = None
     keep_top: Annotated[Annotated[Whole, Field(ge=0, le=MAX_KEPT)] | None, UpkeepJob.FORGET] = None
-    expired_days: Annotated[Whole, Field(ge=0, le=MAX_DAYS), UpkeepJob.EXPIRE] = 0
+    expired_days: Annotated[Annotated[Whole, Field(ge=0, le=MAX_DAYS)] | None, UpkeepJob.EXPIRE] = None
     similarity: Annotated[Number, Field(ge=0.5, le=1.0), UpkeepJob.COMPACT] = 0.97
 
     def check_for(self, job: UpkeepJob) -> None:
@@ -230,7 +230,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
     Merged memories count as forgotten. Pinned memories and cleared working items are not deleted when they expire.
     """
-    limit, undo_limit = now - timedelta(days=request.expired_days), now - timedelta(days=UNDO_DAYS)
+    limit, undo_limit = now - timedelta(days=request.expired_days or 0), now - timedelta(days=UNDO_DAYS)
     kept = {each.id for each in memories if each.pinned or (isinstance(each, Working) and each.cleared_at is not None)}
     removed = {
         memory.id: EXPIRED

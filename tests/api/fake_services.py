@@ -116,7 +116,7 @@ def fake_services(
     return Services(
         store=stored,
         ingestor=ingestor,
-        upkeep=Upkeep(stored, embedder, ingestor, clock),
+        upkeep=Upkeep(stored, embedder, ingestor, clock, 0),
         decisions=Decisions(stored, ingestor, clock),
         intentions=Intentions(stored, embedder, ingestor, ingestor.locks, clock, locks),
         retriever=Retriever(retrieving),

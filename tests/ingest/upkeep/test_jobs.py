@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 def upkeep_of(bench: Bench) -> Upkeep:
     """The upkeep service over the bench's store and ingestor."""
-    return Upkeep(bench.store, bench.embedder, bench.ingestor, bench.clock)
+    return Upkeep(bench.store, bench.embedder, bench.ingestor, bench.clock, 0)
 
 
 async def write_expiring(bench: Bench, scope: Scope = SCOPE) -> str:

@@ -22,7 +22,7 @@ LISTED = 200
 """Maximum number of decisions, or of memories in the report of an upkeep job, that a page lists."""
 
 JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = {
-    UpkeepJob.EXPIRE: ("Delete what has expired.", (("expired_days", "Days that expired memories are kept", "30"),)),
+    UpkeepJob.EXPIRE: ("Delete what has expired.", (("expired_days", "Days that expired memories are kept", ""),)),
     UpkeepJob.FORGET: (
         "Take memories out of the view that are old or not used. They can be brought back for 30 days.",
         (

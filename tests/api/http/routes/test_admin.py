@@ -239,6 +239,16 @@ async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> Non
     assert await _total(client) == 1
 
 
+async def test_expire_keeps_memories_for_the_days_of_the_settings(services: Services) -> None:
+    """The expire job deletes what expired before REMEMBRANCER_EXPIRED_DAYS, unless the request says another number."""
+    async with connect(replace(services, upkeep=replace(services.upkeep, expired_days=30))) as client:
+        past = {"created_at": "2026-01-01T00:00:00Z"}
+        old = await _write(client, "expired long ago", **past, expires_at="2026-01-02T00:00:00Z")
+        recent = await _write(client, "expired yesterday", **past, expires_at="2026-02-28T12:00:00Z")
+        assert (await _job(client, "expire", dry_run=False))["ids"] == [old]
+        assert (await _job(client, "expire", dry_run=False, expired_days=0))["ids"] == [recent]
+
+
 async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None:
     """The compact job merges facts that differ only in a final period, but not facts with different numbers."""
     await _repeat(client)

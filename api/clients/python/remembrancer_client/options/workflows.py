@@ -148,5 +148,5 @@ class JobOptions(TypedDict, total=False):
     max_age_days: int | None
     inactive_days: int | None
     keep_top: int | None
-    expired_days: int
+    expired_days: int | None
     similarity: float
