@@ -247,8 +247,7 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
     if mark is not None and not mark.undone and (memory.ended_by_upkeep or mark.job == "promote"):
         decided.append(DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into))
     if _by_write(memory):
-        ended = memory.valid_to if memory.state is State.REPLACED else None
-        kind, at, reason = DecisionKind(str(memory.state)), ended or memory.updated_at, memory.state_reason or ""
+        kind, at, reason = DecisionKind(str(memory.state)), memory.updated_at, memory.state_reason or ""
         decided.append(DecidedText(memory.id, kind, at, reason, memory.content, memory.superseded_by))
     return decided
 

@@ -141,6 +141,22 @@ async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Servi
         assert await decisions(client) == {}
 
 
+async def test_decisions_about_back_dated_facts_are_listed_by_the_time_of_the_decision() -> None:
+    """Replacements are listed latest first by the time at which they were decided, whatever times the facts have."""
+    clock = Clock()
+    async with connect(fake_services(clock)) as client:
+        replaced = []
+        for name, month in (("billing", 2), ("search", 1)):
+            for value in (10, 20):
+                clock.now += timedelta(hours=1)
+                content = f"The {name} limit is {value} requests per minute."
+                fact = await write(client, content, created_at=f"2026-0{month}-{value}T00:00:00Z")
+                replaced += [fact] if value == 10 else []
+        listed = await decisions(client, kind="replaced")
+        assert list(listed) == replaced[::-1]
+        assert listed[fact_id := replaced[-1]]["at"] == (await read(client, fact_id))["updated_at"]
+
+
 async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
     """The promote job lists the fact that it made of three events. An undo hides the fact, and it is not made again."""
     clock = Clock()
