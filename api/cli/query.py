@@ -11,7 +11,7 @@ from rich.text import Text
 
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, present, run
 from api.cli.service import ask, place
-from api.cli.tables import context_view, first_lines, hits_table
+from api.cli.tables import context_view, first_lines, hits_table, shortened
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import DEFAULT_TENANT
 from memtypes.model.strict_json import MalformedJson, whole_value
@@ -130,4 +130,5 @@ def jobs(
 def _job_view(answer: Mapping[str, Any]) -> RenderableType:
     counts = ", ".join(f"{name} {count}" for name, count in answer["counts"].items())
     note = " (dry run: nothing was changed; use --apply)" if answer["dry_run"] else ""
-    return Group(Text(f"{answer['job']}{note}: {counts}"), *first_lines(answer["ids"], MAX_LISTED))
+    lines = [shortened(f"{memory_id}: {answer['reasons'][memory_id]}") for memory_id in answer["ids"]]
+    return Group(Text(f"{answer['job']}{note}: {counts}"), *first_lines(lines, MAX_LISTED))

@@ -163,7 +163,10 @@ def test_unreachable_service_is_exit_code_1() -> None:
 
 
 def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
-    """A dry run of an upkeep job counts memories of all namespaces, or with -n of the given namespace only."""
+    """A dry run of an upkeep job counts memories of all namespaces, or with -n of the given namespace only.
+
+    It prints the id of each memory with the reason.
+    """
     rows = home / "rows.jsonl"
     past = {"created_at": "2020-01-01T00:00:00Z", "type": "semantic"}
     rows.write_text(json.dumps({"content": "The kiln is lit on Fridays.", **past}))
@@ -171,6 +174,9 @@ def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
         as_json("ingest", str(rows), "-n", namespace)
     assert as_json("jobs", "forget", "--max-age-days", "30")["counts"]["removed"] == 2
     assert as_json("jobs", "forget", "--max-age-days", "30", "-n", "one")["counts"]["removed"] == 1
+    (memory_id,) = as_json("jobs", "forget", "--max-age-days", "30", "-n", "one")["ids"]
+    shown = call("jobs", "forget", "--max-age-days", "30", "-n", "one").stdout.splitlines()
+    assert shown[1:] == [f"{memory_id}: older than 30 days"]
 
 
 def test_the_embedded_store_has_tenants_and_no_limit_of_calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
