@@ -65,8 +65,8 @@ class OmittedParts:
         """The line that says what was left out; empty if nothing was."""
         counts = [(self.turns, "turn"), (self.files, "file"), (self.images, "image")]
         parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
-        parts += ["part of the summary"] if self.summary else []
-        parts += ["part of the given context"] if self.initial_context else []
+        parts += ["text of the summary"] if self.summary else []
+        parts += ["text of the given context"] if self.initial_context else []
         return f"- [left out: {', '.join(parts)}]\n" if parts else ""
 
 

@@ -174,7 +174,7 @@ def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocat
     assert "You must never delete anything." in context.text
     assert context.omitted == OmittedParts(90 - len(context.turns), summary=True, initial_context=True)
     assert (
-        f"- [left out: {context.omitted.turns} turns, part of the summary, part of the given context]" in context.text
+        f"- [left out: {context.omitted.turns} turns, text of the summary, text of the given context]" in context.text
     )
     assert context.text.count("[cut]") == 2
 

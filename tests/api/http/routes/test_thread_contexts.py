@@ -137,6 +137,15 @@ async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(clie
     assert shown["metadata"]["total_tokens"] <= 40
 
 
+async def test_a_given_context_that_is_left_out_is_not_called_shown_in_part(client: httpx.AsyncClient) -> None:
+    """If the budget has no room for any of a thread's initial context, the mark names it without "part of"."""
+    thread = (await begun(client, resource="nothing_given", initial_context="Given. " * 40))["id"]
+    await say(client, thread, words(200))
+    shown = await context(client, thread, budget=100)
+    assert "Given." not in shown["context"]
+    assert "- [left out: text of the given context]\n" in shown["context"]
+
+
 async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.AsyncClient) -> None:
     """A summary or initial context above the budget is cut to its most important sentences. The answer says so."""
     given = f"{'The sky is blue. ' * 60}You must never delete anything."
@@ -148,7 +157,7 @@ async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.Asy
     assert shown["omitted"]["initial_context"]
     assert "You must never delete anything." in shown["context"]
     assert "## Earlier\n- user: We decided on" in shown["context"]
-    assert "part of the summary, part of the given context]" in shown["context"]
+    assert "text of the summary, text of the given context]" in shown["context"]
 
 
 async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> None:
