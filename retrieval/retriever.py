@@ -198,8 +198,7 @@ class Retriever:
     async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
         """Retrieve a context without recording its receipt or the uses of its memories.
 
-        If the model's provider counts tokens, and the request names no tokenizer, the context fits the budget by the
-        provider's count, too.
+        If the model's provider counts tokens and the request names no tokenizer, it fits the budget by that count, too.
         """
         with_ended = self._parts.receipts is not None and request.receipt
 
