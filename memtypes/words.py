@@ -30,6 +30,8 @@ _TOKEN: Final = re.compile(
 )
 _JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _LONGEST_PHRASE: Final = 6
+_REACH: Final = 40
+"""Number of tokens before a participle in which its auxiliary is looked for."""
 _STOP_WEIGHT: Final = 0.6
 """Weight of a stop word when the language of a text is detected. A word about times has weight 1."""
 _TELLING: Final = frozenset((
@@ -46,8 +48,8 @@ _RULES: Final = frozenset((
 """Names of the rows in a language's section of the lexicon that do not list phrases."""
 _CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trait"))
 """Kinds of phrases in the lexicon that say nothing about times."""
-_DUE_ONLY: Final = frozenset(("in_month", "season", "early", "late", "event", "adnominal"))
-"""Kinds of phrases that only the reader of due times looks at."""
+_DUE_ONLY: Final = frozenset(("in_month", "season", "early", "late", "event", "adnominal", "ahead"))
+"""Kinds of phrases that only the readers of due times and of questions look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,33 @@ class Words:
         if ones and float(ones[0]) < 10 and (ones_at > end or self.language.flag("adjacent_ones")):
             return value + float(ones[0]), ones[1]
         return value, end
+
+    def is_participle(self, position: int) -> bool:
+        """Whether the word at `position` has the ending of a past form: asked, wurde bezahlt, a payé, llegaron."""
+        language, token = self.language, self.tokens[position]
+        if (
+            token.kind != "word"
+            or self.is_a("not_past", position)
+            or len(token.plain) < 4
+            or self.plain(position - 1) in ("be", "get")
+        ):
+            return False
+        word = token.text.casefold()
+        if "past_prefix" in language.rules:
+            auxiliary = any(
+                self.plain(j) in language.listed("auxiliary") for j in range(max(0, position - _REACH), position)
+            )
+            last = self.kind(position + 1) in ("", "mark") or self.is_a("conj", position + 1)
+            return (
+                auxiliary
+                and last
+                and word.startswith(language.listed("past_prefix"))
+                and word.endswith(("t", "en", "d"))
+            )
+        auxiliary = any(self.plain(j) in language.listed("past_words_before") for j in (position - 1, position - 2))
+        return word.endswith(language.listed("past_endings")) or (
+            auxiliary and word.endswith(language.listed("past_words_after"))
+        )
 
     def span(self, first: int, last: int) -> str:
         """The text from the token at position `first` up to but not including the token at position `last`."""

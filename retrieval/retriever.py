@@ -37,7 +37,7 @@ from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextQuestion, ContextWriter, Fills
 from retrieval.query.intent import WHOLE_TYPES, Wish, asks_about_past, wish_of
-from retrieval.query.named_times import event_reference, time_windows
+from retrieval.query.named_times import event_reference, names_past, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
@@ -157,7 +157,7 @@ class Retriever:
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
         """Return the `top_k` memories that match the query best, best first."""
         timings, as_of = StageTimings(), self._as_of(request)
-        profile, weights = weights_for(request)
+        profile, weights = weights_for(request, as_of)
         depth = max(self._parts.depth, request.top_k)
         ranking = _Ranking(scope, request, search_filters(request, as_of), weights, as_of, depth, timings)
         ranked = await self._ranked(ranking)
@@ -225,7 +225,7 @@ class Retriever:
         timings, as_of = StageTimings(), self._as_of(request)
         settled = settle(request, self._parts.models(), least_margin)
         request, renderer = settled.request, self._renderer(settled.request)
-        _, weights = weights_for(request)
+        _, weights = weights_for(request, as_of)
         filters, depth, with_copies = context_filters(request, as_of), self._parts.depth, self._parts.live is None
         ended = ended_filters(request, as_of) if with_ended else None
         result, live = await asyncio.gather(
@@ -266,7 +266,8 @@ class Retriever:
             links = linked_scores(scores, linking)
             joined = await self._with_linked(ranking, vectors, candidates, links)
             with ranking.timings.stage("score"):
-                contested = () if asks_about_past(ranking.request.query) else contested_pairs(linking)
+                past = asks_about_past(scoring.query) or names_past(scoring.query, scoring.as_of)
+                contested = () if past else contested_pairs(linking)
                 measured = measured if joined is candidates else SignalTable.of(joined, scoring)
                 ranked = rank(measured, replace(scoring, links=links, contested=contested))
         return _Ranked(ranked, ended, wish, vectors.degraded)

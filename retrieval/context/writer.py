@@ -24,6 +24,7 @@ from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, Retrieve
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, due_room, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
 from retrieval.query.intent import Wish
+from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.signals import comes_first, first_due
@@ -146,7 +147,9 @@ class ContextWriter:
         repeated = zip(self.ranked.candidates.ids[self.ranked.hits :].tolist(), self.ranked.duplicate_of, strict=False)
         of_working = [self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist()]
         working_block = self._renderer.block(WORKING_BLOCK, working)
-        block = self._renderer.block(BLOCK, long_term, tasks_first=fills.long_term.plan.task_like)
+        task_like = fills.long_term.plan.task_like
+        listed = self._by_due(long_term) if task_like else long_term
+        block = self._renderer.block(BLOCK, listed, tasks_first=task_like)
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
         if (self._kinds != _WORKING).any():
             outcome = "ok" if block.text else "nothing_fits"
@@ -216,11 +219,19 @@ class ContextWriter:
         return self._filled(replace(plan, due_tokens=due_tokens), entries.take(offered), BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of the hits that are tasks to show first (see `comes_first`), in `due_room` unless asked for."""
+        """Positions of tasks to show first: of the time that a query for tasks names, else due ones, in `due_room`."""
         positions = np.flatnonzero(self._kinds == _PROSPECTIVE)
         tasks, for_tasks = self.ranked.candidates.take(positions), self._wish is Wish.TASKS
+        named: NDArray[np.bool_] = self.ranked.signals[SIGNALS.index("time"), positions] == 1.0
         due = comes_first(tasks, self._as_of, asked=self._request.include_due or for_tasks)
-        return positions[due if for_tasks else first_due(tasks, due, due_room(self._request.allowance.total))]
+        if for_tasks:
+            return positions[named if named.any() else due]
+        return positions[first_due(tasks, due, due_room(self._request.allowance.total))]
+
+    def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
+        """`shown` by due time, those without one last."""
+        due = self.ranked.candidates.columns.column("due_at")[[memory.rank - 1 for memory in shown]]
+        return [shown[place] for place in np.argsort(due, kind="stable").tolist()]
 
     def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:
         shown = [self._part(entry, texts.get(self._ids[entry.rank - 1])) for entry in chosen]

@@ -1,26 +1,27 @@
 """The times that a query names, as windows: "in March 2023", "two weeks ago", "the week before 3 May".
 
-Only English is read, in UTC, relative to the instant at which the query is asked. A time relative to an event ("two
-weeks before the move") needs the event's date, which only memories can tell: see `event_reference`.
+Times are read in UTC, relative to the instant at which the query is asked. Words that relate to a time ("two weeks
+before", "since") are read in English only. A time relative to an event ("two weeks before the move") needs the event's
+date, which only memories can tell: see `event_reference`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from memtypes.calendar import DAY, DAYS_PER_UNIT, WEEKDAY, midnight, number_of, weekday_of
-from retrieval.query.windows import COUNT, READERS, Window
+from memtypes.calendar import COUNT_WORD, DAY, DAYS_PER_UNIT, WEEKDAY, midnight, number_of, weekday_of
+from retrieval.query.windows import TimeReader, Window
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 1, 1, tzinfo=UTC)
 _ANY_INSTANT = datetime(2024, 2, 29, tzinfo=UTC)
 _LEAD_LENGTH = 80
 """Number of characters before a named time that are searched for words such as "two weeks after"; bounds the work."""
 
 _OPEN_END = re.compile(r"\b(since|after|before|until|till|by|as of)\s+(?:the\s+)?$")
-_LENGTH = rf"{COUNT}\s+(?P<unit>day|week|month|year)s?"
+_LENGTH = rf"(?P<count>\d{{1,3}}|{COUNT_WORD})\s+(?P<unit>day|week|month|year)s?"
 _PERIOD = rf"(?P<period>day|night|morning|evening|week|weekend|month|year|{WEEKDAY})"
 _SIDE = r"(?P<side>before|prior to|after|following)"
 _RELATION = re.compile(
@@ -50,9 +51,23 @@ class EventReference:
 
 
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
-    """Every time that `query` names, as a window, in the order of its words; empty for most queries. as_of: in UTC."""
-    placed = sorted(_read(query.casefold(), as_of), key=lambda match: match[0])
-    return tuple(window for _, window in placed)
+    """Every time that `query` names, as windows, in the order of its words; empty for most queries. as_of: in UTC."""
+    reader, found = TimeReader.of(query, as_of), list[tuple[int, tuple[Window, ...]]]()
+    for start, windows in reader.times():
+        before = reader.words.text[max(0, start - _LEAD_LENGTH) : start].casefold()
+        try:
+            length, changed = _with_lead(before, windows, reader)
+        except (ValueError, OverflowError):  # not in the calendar
+            continue
+        while found and found[-1][0] >= start - length:  # "last week before 5 March" is one time
+            found.pop()
+        found.append((start, changed))
+    return tuple(window for _, windows in found for window in windows)
+
+
+def names_past(query: str, as_of: datetime) -> bool:
+    """Whether `query` names a time that is over at `as_of`, so that it asks about the past."""
+    return any(window.end <= as_of for window in time_windows(query, as_of))
 
 
 def event_reference(query: str) -> EventReference | None:
@@ -65,45 +80,30 @@ def event_reference(query: str) -> EventReference | None:
     return EventReference(query[slice(*relation.span("event"))] if same_length else relation["event"], relation)
 
 
-def names_time(query: str) -> bool:
-    """Whether `query` names a time, either absolute or relative to an event."""
-    return bool(time_windows(query, _ANY_INSTANT)) or event_reference(query) is not None
-
-
-def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
-    """Yield (position, window) for each time named in `text`. Later patterns skip the words that earlier ones read."""
-    for pattern, reader in READERS:
-        spans: list[tuple[int, int]] = []
-        for match in pattern.finditer(text):
-            start = match.end("lead") if "lead" in pattern.groupindex else match.start()
-            try:
-                length, window = _with_lead(text[max(0, start - _LEAD_LENGTH) : start], reader(match, as_of), as_of)
-            except (ValueError, OverflowError):  # not in the calendar
-                continue
-            spans.append((min(match.start(), start - length), match.end()))
-            yield match.start(), window
-        for start, end in spans:
-            text = text[:start] + " " * (end - start) + text[end:]
-
-
-def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """Change the window of a named time by words before it in the query, such as "two weeks after" or "since".
+def _with_lead(before: str, windows: tuple[Window, ...], reader: TimeReader) -> tuple[int, tuple[Window, ...]]:
+    """Change the windows of a named time by words before it in the query, such as "two weeks after" or "since".
 
     before: the text before the named time. Returns the length of words such as "two weeks after", or 0 for all others,
-    and the changed window.
+    and the changed windows.
     """
     relation = _RELATION.search(before)
     if relation is not None:
-        return len(before) - relation.start(), _related(relation, window)
+        return len(before) - relation.start(), tuple(_related(relation, window) for window in windows)
     word = _OPEN_END.search(before)
-    return 0, window if word is None else _opened(word[1], window, as_of)
+    return 0, windows if word is None else (_opened(word[1], windows, reader),)
 
 
-def _opened(word: str, window: Window, as_of: datetime) -> Window:
-    """The time from `window` to now for "since" and "after"; for "before" and its like, from the year 1 to `window`."""
+def _opened(word: str, windows: tuple[Window, ...], reader: TimeReader) -> Window:
+    """The time from the first of `windows` on for "since" and "after"; for "before" and its like, up to the last one.
+
+    It ends now, or begins with the year 1. Where a question looks ahead, it begins today, or ends with the calendar.
+    """
+    first, last, now = windows[0], windows[-1], reader.now
     if word in ("since", "after"):
-        return Window(window.start if word == "since" else window.end, max(window.end, as_of))
-    return Window(_BEGINNING, window.start if word == "before" else window.end)
+        start = first.start if word == "since" else first.end
+        return Window(start, max(first.end, now) if start <= now else _END)
+    end = last.start if word == "before" else last.end
+    return Window(midnight(now) if reader.ahead and end > now else _BEGINNING, end)
 
 
 def _related(relation: re.Match[str], anchor: Window) -> Window:

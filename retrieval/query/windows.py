@@ -1,37 +1,28 @@
-"""Windows of time named in calendar words: dates, months, seasons, years, weekdays and "two weeks ago", in UTC.
+"""Windows of time named in words of any language of the lexicon: dates, months, weekdays, "two weeks ago", in UTC.
 
-Each reader makes a window of a regular expression's match. Readers raise ValueError for dates that do not exist, such
-as 31 June.
+A question may look ahead ("what is due on Friday?"), back ("what broke on Friday?"), or tell nothing of it. A weekday,
+or a month without a year, is then the next one, the latest one, or either, which gives two windows.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from memtypes.calendar import (
-    COUNT_WORD,
-    DAY,
-    DAYS_PER_UNIT,
-    MONTH,
-    ORDINAL,
-    WEEKDAY,
-    midnight,
-    month_of,
-    number_of,
-    weekday_of,
-)
+from memtypes.calendar import DAY, holiday, length_at, midnight
+from memtypes.words import Words, read_words
 
-_FIRST_MONTH = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
-_SEASON = rf"(?P<season>{'|'.join(_FIRST_MONTH)})"
-_MONTH = rf"(?P<month>{MONTH})\b\.?"
-_NTH = rf"(?P<day>\d{{1,2}}){ORDINAL}\b"
-_YEAR = r"(?P<year>(?:19|20)\d\d)\b"
-COUNT = rf"(?P<count>\d{{1,3}}|{COUNT_WORD})"
-_UNIT = rf"(?P<unit>{'|'.join(DAYS_PER_UNIT)})"
+_LEADS = ("in_month", "in", "of", "on", "by", "before", "after", "from", "this", "next", "previous", "early", "late")
+"""Kinds of words before a month, season or year. Without one of them, "may", "march" and "fall" are verbs."""
+_PARTS = {
+    "morning": (0, 12), "lunch": (11, 14), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 30),
+    "dawn": (0, 6), "eod": (15, 24),
+}  # fmt: skip
+"""The hours of each part of the day. A night ends at 6 on the next day."""
+_MOST = 999
+"""Highest count of a distance such as "12 days ago"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,106 +37,363 @@ class Window:
         """The day that contains `instant`, which must be in UTC."""
         return cls(midnight(instant), midnight(instant) + DAY)
 
-
-def _month(year: int, month: int) -> Window:
-    following = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    return Window(datetime(year, month, 1, tzinfo=UTC), following)
-
-
-def _year(year: int) -> Window:
-    return Window(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+    def part(self, first: float, last: float) -> Window:
+        """The part of the window between two shares of its length: from 0 to 1/2 is its first half."""
+        length = self.end - self.start
+        return Window(self.start + first * length, self.start + last * length)
 
 
-def _iso_date(match: re.Match[str], _: datetime) -> Window:
-    return Window.day_of(datetime(int(match["year"]), int(match["month"]), int(match["day"]), tzinfo=UTC))
+Windows: TypeAlias = tuple[Window, ...]
+Found: TypeAlias = tuple[Windows, int]
+"""The windows of a time, and the position after its words. There are several if the words may mean either."""
 
 
-def _date(match: re.Match[str], as_of: datetime) -> Window:
-    """The day of a date such as "3 May"; without a year, the latest such day that is not after today."""
-    month, day = month_of(match["month"]), int(match["day"])
-    past = (month, day) <= (as_of.month, as_of.day)
-    year = int(match["year"]) if match["year"] else as_of.year - (not past)
+@dataclass(frozen=True, slots=True)
+class TimeReader:
+    """Reads the times that `words` name. now: in UTC. ahead: whether they speak of what is to come; None if unclear."""
+
+    words: Words
+    now: datetime
+    ahead: bool | None
+
+    @classmethod
+    def of(cls, text: str, now: datetime) -> TimeReader:
+        """The reader of `text`, said at `now` (in UTC), in the language of most of its words."""
+        words, position, cues = read_words(text), 0, set[bool]()
+        while position < len(words.tokens):
+            if words.is_a("ahead", position):
+                cues.add(True)
+            elif words.is_a("past", position) or words.is_participle(position):
+                cues.add(False)
+            position = max(words.after("ahead", position), position + 1)
+        return cls(words, now, cues.pop() if len(cues) == 1 else None)
+
+    def times(self) -> Iterator[tuple[int, Windows]]:
+        """Yield each named time: the offset of its first character in the text of `words`, and its windows."""
+        position = 0
+        while position < len(self.words.tokens):
+            found = self._at(position)
+            if found and found[0]:
+                yield self.words.tokens[position].start, found[0]
+            position = found[1] if found else position + 1
+
+    def _at(self, i: int) -> Found | None:
+        """The time whose words begin at token `i`, or None. Of several readings, the longest counts."""
+        readers = (
+            self._digits, self._day_and_month, self._month_and_day, self._edge, self._span, self._distance,
+            self._weekday, self._near, self._holiday,
+        )  # fmt: skip
+        best: Found | None = None
+        for read in readers:
+            try:
+                found = read(i)
+            except (ValueError, OverflowError):  # not in the calendar
+                continue
+            if found and (best is None or found[1] > best[1]):
+                best = found
+        return best
+
+    # What stands around a time
+
+    def _led(self, i: int, *more: str) -> bool:
+        """Whether a word such as "in" stands before token `i`, or before its article. more: other kinds that count."""
+        start = self.words.start_of("det", i)
+        return any(self.words.start_of(kind, at) < at for kind in (*_LEADS, *more) for at in {i, start})
+
+    def _which(self, i: int, end: int) -> tuple[str | None, int]:
+        """The kind of "last" or "next" around the tokens from `i` to `end` ("mardi dernier"), and where all end."""
+        for kind in ("previous", "next"):
+            if self.words.start_of(kind, i) < i:
+                return kind, end
+            if not self.words.language.flag("minutes_first") and self.words.is_a(kind, end):
+                return kind, self.words.after(kind, end)
+        return None, end
+
+    def _chosen(self, past: Window | None, coming: Window | None) -> Windows:
+        """The window that the question speaks of: `past`, `coming`, or both if it is unclear."""
+        chosen = {True: (coming,), False: (past,), None: (past, coming)}[self.ahead]
+        return tuple(dict.fromkeys(window for window in chosen if window))
+
+    def _placed(self, of_year: Callable[[int], Window], i: int, end: int) -> Found:
+        """The latest or next of the windows that `of_year` makes for each year, for the words from `i` to `end`."""
+        which, end = self._which(i, end)
+        windows: list[Window] = []
+        for year in range(self.now.year - 8, self.now.year + 9):
+            try:
+                windows.append(of_year(year))
+            except (ValueError, OverflowError):  # 29 February, or beyond the calendar
+                continue
+        begun = [window for window in windows if (window.end if which == "previous" else window.start) <= self.now]
+        to_come = [window for window in windows if (window.start if which == "next" else window.end) > self.now]
+        past, coming = begun[-1] if begun else None, to_come[0] if to_come else None
+        if which:
+            return tuple(window for window in (past if which == "previous" else coming,) if window), end
+        return self._chosen(past, coming), end
+
+    def _year_at(self, i: int) -> tuple[int, int] | None:
+        """The year from 1900 to 2099 at token `i`, after words such as ", of", and the position after it; or None."""
+        j = self.words.after("of", i + (self.words.plain(i) == ","))
+        text = self.words.plain(j)
+        return (int(text), j + 1) if len(text) == 4 and text.isdecimal() and text[:2] in ("19", "20") else None
+
+    def _in_years(self, of_year: Callable[[int], Window], i: int, end: int, *, led: bool) -> Found | None:
+        """The window of the year named at `end`; without one the latest or next, if words such as "in" lead to it."""
+        if year := self._year_at(end):
+            return (of_year(year[0]),), year[1]
+        return self._placed(of_year, i, end) if led or self._which(i, end)[0] else None
+
+    # Dates
+
+    def _digits(self, i: int) -> Found | None:
+        """The day at token `i` in digits: 2026-11-03, 3.11.2026, 3/11. A date with slashes may have either order."""
+        words, text, kind = self.words, self.words.plain(i), self.words.kind(i)
+        if kind == "iso":
+            return (_day(*(int(part) for part in text[:10].split("-"))),), i + 1
+        slashed = kind == words.kind(i + 2) == "number" and words.plain(i + 1) == "/"
+        if kind not in ("date", "day") and not slashed:
+            return None
+        whole = words.span(i, i + 3) if slashed else text
+        numbers = [int(part) for part in whole.replace("/", ".").replace("-", ".").strip(".").split(".")]
+        if numbers[0] > 31:
+            return (_day(*numbers),), i + 1
+        orders = [(numbers[1], numbers[0])] if numbers[1] <= 12 else []  # month, day
+        if numbers[0] <= 12 and ("/" in whole or not orders):
+            orders.append((numbers[0], numbers[1]))
+        if kind == "date":
+            year = numbers[2] + 2000 * (numbers[2] < 100)
+            return tuple(_day(year, month, day) for month, day in sorted(orders)), i + 1
+        found = [self._placed(lambda year, at=order: _day(year, *at), i, i + 1)[0] for order in sorted(orders)]  # type: ignore[misc]
+        return (sum(found, ()), i + 1 + 2 * slashed) if self._led(i) else None
+
+    def _day_number(self, i: int) -> tuple[int, int] | None:
+        """The day of the month at token `i` ("3", "3rd", "3.", "third"), and the position after it; None if none."""
+        words, ordinal = self.words, self.words.get("ordinal", i)
+        if ordinal:
+            return (int(ordinal[0]), ordinal[1]) if 0 < int(ordinal[0]) <= 31 else None
+        text = words.plain(i)
+        if words.kind(i) != "number" or not text.isdecimal() or not 0 < int(text) <= 31:
+            return None
+        return int(text), i + 1 + (
+            words.glued(i + 1) and words.plain(i + 1) in ("st", "nd", "rd", "th", ".", "er", "º")
+        )
+
+    def _day_and_month(self, i: int) -> Found | None:
+        """The day at token `i` ("3 May", "3rd of May 2027"), or the days of a range such as "3 to 8 May"; or None."""
+        words, number = self.words, self._day_number(i)
+        if number is None:
+            return None
+        joint = (
+            number[1] + 1 if words.plain(number[1]) in ("-", "\u2013") else words.after_any(("to", "and"), number[1])
+        )
+        last = (self._day_number(joint) if joint > number[1] else None) or number
+        month = words.get("month", words.after("of", last[1]))
+        if month is None:
+            return None
+
+        def of_year(year: int) -> Window:
+            return Window(_day(year, month[0] + 1, number[0]).start, _day(year, month[0] + 1, last[0]).end)
+
+        return self._in_years(of_year, i, month[1], led=True)
+
+    def _month_and_day(self, i: int) -> Found | None:
+        words, month = self.words, self.words.get("month", i)
+        number = self._day_number(words.after("det", month[1] + (words.plain(month[1]) == "."))) if month else None
+        if month is None or number is None or any(words.is_a(kind, number[1]) for kind in ("am", "pm", "unit")):
+            return None
+        return self._in_years(lambda year: _day(year, month[0] + 1, number[0]), i, number[1], led=True)
+
+    def _holiday(self, i: int) -> Found | None:
+        found = self.words.get("holiday", i)
+        led = found is not None and (self._led(i, "at", "link") or self.words.is_a("this", i - 1))
+        return found and self._in_years(
+            lambda year: Window.day_of(datetime(*holiday(found[0], year).timetuple()[:3], tzinfo=UTC)),
+            i,
+            found[1],
+            led=led,
+        )
+
+    # Months, weeks and years
+
+    def _span(self, i: int) -> Found | None:
+        """The month, season, quarter, numbered week, year or period ("last week") at token `i`; None if none."""
+        led = self._led(i, "link")
+        return self._named_span(i, led=led) or self._period(i, bare=False) or self._whole_year(i, led=self._led(i))
+
+    def _named_span(self, i: int, *, led: bool) -> Found | None:
+        """The month, season, quarter ("Q3") or week ("week 46") at token `i`. led: whether no year must follow."""
+        words = self.words
+        for kind, length in (("month", 1), ("season", 3)):
+            found = None if words.number(i) else words.get(kind, i)
+            if found:
+                first = found[0] + 1 if kind == "month" else int(found[0])
+                end = found[1] + (
+                    words.plain(found[1]) == "." and words.glued(found[1]) and self._year_at(found[1] + 1) is not None
+                )
+                return self._in_years(lambda year: _months(year, first, length), i, end, led=led)  # noqa: B023 - called at once
+        ordinal = words.get("ordinal", i)
+        unit = words.get("unit", ordinal[1] if ordinal else i)
+        nth = int(ordinal[0]) if ordinal else 0
+        if words.plain(i) == "q" and words.glued(i + 1) and words.plain(i + 1) in ("1", "2", "3", "4"):
+            nth, unit = int(words.plain(i + 1)), ("mo3", i + 2)
+        if unit and unit[0] == "mo3" and 1 <= nth <= 4:
+            return self._in_years(lambda year: _months(year, 3 * nth - 2, 3), i, unit[1], led=True)
+        week = i + 1 if words.plain(i) == "kw" or (unit and unit[0] == "d7") else 0
+        if ordinal or not week or words.kind(week) != "number" or not words.plain(week).isdecimal():
+            return None
+        number = int(words.plain(week))
+        return self._in_years(lambda year: _week(datetime.fromisocalendar(year, number, 1)), i, week + 1, led=True)
+
+    def _whole_year(self, i: int, *, led: bool) -> Found | None:
+        year = self._year_at(i) if self.words.kind(i) == "number" else None
+        after_unit = self.words.get("unit", i - 1)
+        return (
+            ((_months(year[0], 1, 12),), year[1])
+            if year and (led or (after_unit and after_unit[0] == "mo12"))
+            else None
+        )
+
+    def _period(self, i: int, *, bare: bool) -> Found | None:
+        """The week, weekend, month, quarter or year in words such as "last week". bare: whether "week" alone is one."""
+        words = self.words
+        which = next((kind for kind in ("previous", "next2", "next", "this") if words.is_a(kind, i)), None)
+        j = words.after(which, i) if which else i
+        unit, weekend = words.get("unit", j), words.get("weekend", j)
+        later = words.get("next_unit", i)
+        unit = later or (("weekend", weekend[1]) if weekend else unit)
+        if unit is None or unit[0] not in ("d7", "mo1", "mo3", "mo12", "weekend") or words.plain(i) == "past":
+            return None
+        end = unit[1]
+        if which is None and not later:
+            which, end = self._which(i, end)
+        ahead = {"previous": -1, "next": 1, "next2": 2}.get(which or "", int(bool(later)))
+        if which is None and not later and not bare:
+            if not weekend or not self._led(i):
+                return None
+            this = _period(self.now, "weekend", 0)
+            return self._chosen(this if this.start <= self.now else _period(self.now, "weekend", -1), this), end
+        window = _period(self.now, unit[0], ahead)
+        weekday = words.get("weekday", words.after_any(("on", "link"), end)) if unit[0] == "d7" else None
+        if weekday:  # "next week on Tuesday"
+            return (Window.day_of(window.start + weekday[0] * DAY),), weekday[1]
+        return (window,), end
+
+    def _edge(self, i: int) -> Found | None:
+        """The third or half of a span in words such as "the end of June", "mid-April" or "the first half of 2026"."""
+        words = self.words
+        shares = {
+            "start": (0, 1 / 3),
+            "early": (0, 1 / 3),
+            "mid": (1 / 3, 2 / 3),
+            "late": (2 / 3, 1),
+            "end": (2 / 3, 1),
+        }
+        kind = next((kind for kind in shares if words.is_a(kind, i)), None)
+        ordinal, short = words.get("ordinal", i), words.get("abbreviated_end", i)
+        if short:
+            return (_period(self.now, short[0], 0).part(2 / 3, 1),), short[1]
+        share, j = (shares[kind], words.after(kind, i)) if kind else ((0, 0), i)
+        if ordinal and words.is_a("half", ordinal[1]) and int(ordinal[0]) in (1, 2, -1):
+            share, j = ((0, 1 / 2) if int(ordinal[0]) == 1 else (1 / 2, 1)), words.after("half", ordinal[1])
+        if j == i:
+            return None
+        k = words.after("of", j + (words.plain(j) == "-"))
+        at = words.after("det", k)
+        inner = self._named_span(at, led=True) or self._period(at, bare=k > j) or self._whole_year(at, led=k > j)
+        return inner and (tuple(window.part(*share) for window in inner[0]), inner[1])
+
+    # Days and distances
+
+    def _distance(self, i: int) -> Found | None:
+        """The time in "two weeks ago", "vor zwei Tagen", "in three days" or "the last ten days"; None for other words.
+
+        A time at a distance has a tolerance of half a unit, at least a day, to each side.
+        """
+        words = self.words
+        which = next((kind for kind in ("previous", "next") if words.is_a(kind, i)), None)
+        before = which or next((kind for kind in ("ago_before", "in") if words.is_a(kind, i)), None)
+        j = words.after(before, i) if before else i
+        if before == "in" and words.is_a("next", words.after("det", j)):
+            return self._distance(words.after("det", j))
+        count, length = words.number(j), length_at(words, j)
+        if length is None or length[0].minutes or (count and count[0] > _MOST) or (which and not count):
+            return None
+        end, unit = length[1], words.get("unit", length[1] - 1)
+        years, months = divmod(length[0].months, 12)
+        span = timedelta(days=length[0].days + 30 * months + 365 * years)
+        if which:
+            return (
+                (Window(self.now - span, self.now) if which == "previous" else Window(self.now, self.now + span)),
+            ), end
+        if before == "in" and (self.ahead is False or words.is_a("of", end)):
+            return None
+        if before is None and not words.is_a("ago", end):
+            return None
+        middle = self.now + span if before == "in" else self.now - span
+        units = {"d1": 1.0, "mo1": 15.0, "mo3": 45.0, "mo12": 182.5}
+        half = timedelta(days=units.get(unit[0] if unit else "d1", 3.5))
+        return (Window(middle - half, middle + half),), words.after("ago", end)
+
+    def _weekday(self, i: int) -> Found | None:
+        """The weekday at token `i`, if "on" or the like leads to it, or a clause ends with it ("appelle-moi lundi")."""
+        words, found = self.words, self.words.get("weekday", i)
+        if found is None or len(words.plain(i)) < 4 or words.start_of("habit", i) < i:
+            return None
+        which, end = self._which(i, found[1])
+        last = words.kind(end) in ("", "mark") and not words.is_a("ordinal", i)
+        if not (which or last or self._led(i, "link") or words.is_a("part", end)):
+            return None
+        past = Window.day_of(self.now - ((self.now.weekday() - found[0]) % 7 or 7) * DAY)
+        coming = Window.day_of(self.now + ((found[0] - self.now.weekday()) % 7 or 7) * DAY)
+        windows = {"previous": (past,), "next": (coming,)}.get(which or "") or self._chosen(past, coming)
+        week = self._period(words.after("of", end), bare=False)
+        if week and week[0][0].end - week[0][0].start == 7 * DAY:  # "Friday of last week"
+            windows, end = (Window.day_of(week[0][0].start + found[0] * DAY),), week[1]
+        return self._in_part(windows, end)
+
+    def _near(self, i: int) -> Found | None:
+        """The day or part of a day at token `i`: "yesterday", "hier soir", "this morning", "last night"."""
+        words, today = self.words, Window.day_of(self.now)
+        if tonight := words.get("tonight", i):
+            return (_hours(today, tonight[0]),), tonight[1]
+        night = words.get("part", words.after("previous", i)) if words.is_a("previous", i) else None
+        if night:
+            return (_hours(Window.day_of(self.now - DAY), night[0]),), night[1]
+        found = words.get("day", i)
+        if found is None or any(words.start_of(kind, found[1]) < i for kind in ("part", "greeting")):  # "por la mañana"
+            return None
+        return self._in_part((Window.day_of(self.now + int(found[0]) * DAY),), found[1])
+
+    def _in_part(self, days: Windows, end: int) -> Found:
+        """The part of the day that is named at token `end`, of each of `days`; the whole days if none is named."""
+        part = self.words.get("part", end)
+        return (tuple(_hours(day, part[0]) for day in days), part[1]) if part else (days, end)
+
+
+def _day(year: int, month: int, day: int) -> Window:
     return Window.day_of(datetime(year, month, day, tzinfo=UTC))
 
 
-def _bare_month(match: re.Match[str], as_of: datetime) -> Window:
-    """The latest month with this name that has begun; after the word "last", the latest that is over."""
-    month = month_of(match["month"])
-    begun = month < as_of.month or (month == as_of.month and match["which"] != "last")
-    return _month(as_of.year - (not begun), month)
+def _hours(day: Window, part: str) -> Window:
+    first, last = (timedelta(hours=hour) for hour in _PARTS[part])
+    return Window(day.start + first, day.start + last)
 
 
-def _season(match: re.Match[str], as_of: datetime) -> Window:
-    """A northern season. Without a year, the latest that has begun; after the word "last", the latest that is over."""
-    first, last = _FIRST_MONTH[match["season"]], match["which"] == "last"
-    if match["year"]:
-        return _three_months(int(match["year"]), first)
-    year = as_of.year
-    while (season := _three_months(year, first)).start > as_of or (last and season.end > as_of):
-        year -= 1
-    return season
+def _months(year: int, first: int, length: int) -> Window:
+    """The window of `length` months from the month `first` (1 to 12, or beyond, of the years after) of `year`."""
+    months = (year * 12 + first - 1, year * 12 + first - 1 + length)
+    start, end = (datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in months)
+    return Window(start, end)
 
 
-def _three_months(year: int, first: int) -> Window:
-    return Window(_month(year, first).start, _month(year + (first + 2) // 13, (first + 1) % 12 + 1).end)
+def _week(monday: datetime) -> Window:
+    start = midnight(monday.replace(tzinfo=UTC))
+    return Window(start, start + 7 * DAY)
 
 
-def _near_day(match: re.Match[str], as_of: datetime) -> Window:
-    today = Window.day_of(as_of)
-    return today if match["day"] in ("today", "tonight") else Window(today.start - DAY, today.start)
-
-
-def _weekday(match: re.Match[str], as_of: datetime) -> Window:
-    """The latest day before today that has the weekday's name."""
-    return Window.day_of(as_of - ((as_of.weekday() - weekday_of(match["day"])) % 7 or 7) * DAY)
-
-
-def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
-    """The current week, weekend, month or year; after the word "last" or "previous", the one before it."""
-    last, unit = match["which"] != "this", match["unit"]
-    if unit.startswith("week"):
-        monday = midnight(as_of) - (as_of.weekday() + 7 * last) * DAY
-        return Window(monday + 5 * DAY * (unit == "weekend"), monday + 7 * DAY)
-    if unit == "year":
-        return _year(as_of.year - last)
-    months = as_of.year * 12 + as_of.month - 1 - last
-    return _month(months // 12, months % 12 + 1)
-
-
-def _ago(match: re.Match[str], as_of: datetime) -> Window:
-    """The window around "two weeks ago": half a week (in general half a unit, at least a day) to each side."""
-    length = timedelta(days=DAYS_PER_UNIT[match["unit"]])
-    middle = as_of - int(number_of(match["count"])) * length
-    half = max(length / 2, DAY)
-    return Window(middle - half, middle + half)
-
-
-def _past(match: re.Match[str], as_of: datetime) -> Window:
-    return Window(as_of - int(number_of(match["count"])) * timedelta(days=DAYS_PER_UNIT[match["unit"]]), as_of)
-
-
-Reader: TypeAlias = Callable[[re.Match[str], datetime], Window]
-"""Makes a window from a match of its pattern and the instant at which the query is asked."""
-
-_PREPOSITIONS = "in|during|since|until|before|after|by|of|early|late|mid"
-
-READERS: tuple[tuple[re.Pattern[str], Reader], ...] = tuple(
-    (re.compile(pattern), reader)
-    for pattern, reader in (
-        (r"\b(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?!\d)", _iso_date),
-        (rf"\b{_NTH}\s+(?:of\s+)?{_MONTH}(?:,?\s+(?:of\s+)?{_YEAR})?", _date),
-        (rf"\b{_MONTH}\s+(?:the\s+)?{_NTH}(?:,?\s+{_YEAR})?", _date),
-        (rf"\b{_MONTH},?\s+(?:of\s+)?{_YEAR}", lambda match, _: _month(int(match["year"]), month_of(match["month"]))),
-        (rf"\b{_SEASON}(?:\s+of)?,?\s+{_YEAR}(?P<which>)", _season),
-        (rf"\b(?P<which>last|this)\s+{_SEASON}(?P<year>)\b", _season),
-        # A month without a year needs a word before it: "may" and "march" are verbs as well.
-        (rf"\b(?P<lead>(?:{_PREPOSITIONS}|(?P<which>last|this))\s+){_MONTH}", _bare_month),
-        (rf"\b(?P<lead>(?:{_PREPOSITIONS})\s+){_YEAR}", lambda match, _: _year(int(match["year"]))),
-        (r"\b(?P<day>yesterday|today|tonight|last night)\b", _near_day),
-        (rf"\b(?P<lead>(?:last|on|this past|since)\s+)(?P<day>{WEEKDAY})\b", _weekday),
-        (rf"\b{COUNT}\s+{_UNIT}s?\s+ago\b", _ago),
-        (rf"\b(?:past|last)\s+{COUNT}\s+{_UNIT}s?\b", _past),
-        (r"\b(?P<which>last|this|previous)\s+(?P<unit>week(?:end)?|month|year)\b", _calendar_period),
-    )
-)
-"""Patterns of case-folded text with their readers, the most specific first."""
+def _period(now: datetime, unit: str, ahead: int) -> Window:
+    """The calendar period that is `ahead` periods after the present one. unit: "weekend", or one of the lexicon."""
+    if not unit.startswith("mo"):
+        week = _week(now + (7 * ahead - now.weekday()) * DAY)
+        return Window(week.start + 5 * DAY, week.end) if unit == "weekend" else week
+    length = int(unit[2:])
+    return _months(now.year, (now.month - 1) // length * length + 1 + ahead * length, length)

@@ -248,29 +248,11 @@ def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool
     """
     outside = (i for i in range(start, end) if not mention.first <= i < mention.last)
     if cue == "participle":
-        return any(_is_participle(words, i) for i in outside)
+        return any(words.is_participle(i) for i in outside)
     if cue in ("negation", "cancel"):
         heeded = {i for first in range(start, end) for i in range(first, words.after("heed", first))}
         return any(words.is_a(cue, i) and i not in heeded for i in outside)
     return any(words.is_a(cue, i) for i in outside)
-
-
-def _is_participle(words: Words, i: int) -> bool:
-    """Whether the word at token `i` has the ending of a past form: asked, wurde bezahlt, a payé, llegaron."""
-    language, token = words.language, words.tokens[i]
-    if token.kind != "word" or words.is_a("not_past", i) or len(token.plain) < 4 or words.plain(i - 1) in ("be", "get"):
-        return False
-    word = token.text.casefold()
-    if "past_prefix" in language.rules:
-        auxiliary = any(words.plain(j) in language.listed("auxiliary") for j in range(max(0, i - _REACH), i))
-        last = words.kind(i + 1) in ("", "mark") or words.is_a("conj", i + 1)
-        return (
-            auxiliary and last and word.startswith(language.listed("past_prefix")) and word.endswith(("t", "en", "d"))
-        )
-    auxiliary = any(words.plain(j) in language.listed("past_words_before") for j in (i - 1, i - 2))
-    return word.endswith(language.listed("past_endings")) or (
-        auxiliary and word.endswith(language.listed("past_words_after"))
-    )
 
 
 def _infinitive(words: Words, mention: Mention, start: int, end: int) -> bool:
