@@ -1,4 +1,4 @@
-"""The English words of the calendar: months, weekdays, numbers and units, as patterns and as values.
+"""The English words of the calendar: weekdays, numbers and units, as patterns and as values.
 
 They are used to find times in queries (`retrieval.query.named_times`) and in statements. The words come from
 `lexicon.toml`, which the parser of due times uses too. The patterns have no groups and are in lower case, so compile
@@ -22,12 +22,7 @@ _ENGLISH: Mapping[str, Any] = lexicon()["en"]
 MONTHS: tuple[str, ...] = tuple(names.split(",")[0] for names in _ENGLISH["month"])
 WEEKDAYS: tuple[str, ...] = tuple(names.split(",")[0] for names in _ENGLISH["weekday"])
 
-MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)"
-)
 WEEKDAY = r"(?:mon|tues?|wednes|thurs?|fri|satur|sun)day"
-ORDINAL = r"(?:st|nd|rd|th)?"
 
 _NUMBERS: Mapping[str, float] = MappingProxyType(
     {"half a": 0.5, "half an": 0.5, "a": 1, "an": 1, "forty-five": 45}
@@ -45,11 +40,6 @@ def number_of(words: str) -> float:
     """The number that English `words` state, such as "12", "a couple of" or "half an". Raises KeyError for others."""
     plain = " ".join(words.lower().split())
     return float(plain) if plain[0].isdigit() else _NUMBERS[plain]
-
-
-def month_of(name: str) -> int:
-    """Number of a month, 1 to 12. name: its English name or abbreviation, as the pattern MONTH matches it."""
-    return next(number for number, month in enumerate(MONTHS, start=1) if month.startswith(name[:3].lower()))
 
 
 def weekday_of(name: str) -> int:

@@ -48,7 +48,9 @@ _RULES: Final = frozenset((
 """Names of the rows in a language's section of the lexicon that do not list phrases."""
 _CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trait"))
 """Kinds of phrases in the lexicon that say nothing about times."""
-_DUE_ONLY: Final = frozenset(("in_month", "season", "early", "late", "event", "adnominal", "ahead"))
+_DUE_ONLY: Final = frozenset(
+    ("in_month", "season", "early", "late", "event", "adnominal", "ahead", "previous_some", "next_some")
+)
 """Kinds of phrases that only the readers of due times and of questions look at."""
 
 

@@ -262,8 +262,7 @@ class Retriever:
             ranked = rank(measured, scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
-            scores = dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False))
-            links = linked_scores(scores, linking)
+            links = linked_scores(dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False)), linking)
             joined = await self._with_linked(ranking, vectors, candidates, links)
             with ranking.timings.stage("score"):
                 past = asks_about_past(scoring.query) or names_past(scoring.query, scoring.as_of)

@@ -298,7 +298,7 @@ class TimeReader:
             return None
         k = words.after("of", j + (words.plain(j) == "-"))
         at = words.after("det", k)
-        inner = self._named_span(at, led=True) or self._period(at, bare=k > j) or self._whole_year(at, led=k > j)
+        inner = self._named_span(at, led=True) or self._period(at, bare=k > j) or self._whole_year(at, led=True)
         return inner and (tuple(window.part(*share) for window in inner[0]), inner[1])
 
     # Days and distances
@@ -309,7 +309,7 @@ class TimeReader:
         A time at a distance has a tolerance of half a unit, at least a day, to each side.
         """
         words = self.words
-        which = next((kind for kind in ("previous", "next") if words.is_a(kind, i)), None)
+        which = next((kind for kind in ("previous", "next", "previous_some", "next_some") if words.is_a(kind, i)), None)
         before = which or next((kind for kind in ("ago_before", "in") if words.is_a(kind, i)), None)
         j = words.after(before, i) if before else i
         if before == "in" and words.is_a("next", words.after("det", j)):
@@ -321,9 +321,8 @@ class TimeReader:
         years, months = divmod(length[0].months, 12)
         span = timedelta(days=length[0].days + 30 * months + 365 * years)
         if which:
-            return (
-                (Window(self.now - span, self.now) if which == "previous" else Window(self.now, self.now + span)),
-            ), end
+            coming = Window(self.now, Window.day_of(self.now + span).end)
+            return (coming if which.startswith("next") else Window(self.now - span, self.now),), end
         if before == "in" and (self.ahead is False or words.is_a("of", end)):
             return None
         if before is None and not words.is_a("ago", end):

@@ -127,6 +127,7 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "types": list(plan.types),
         "caps": dict(plan.caps),
         "task_like": plan.task_like,
+        "by_due": plan.task_like,
         "how_to": plan.how_to,
         "cut": plan.oversize == "cut",
         "excerpt": plan.oversize == "excerpt",

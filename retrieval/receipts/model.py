@@ -44,7 +44,8 @@ class FillTerms(ReceiptPart):
 
     The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
     unlisted: tokens, by type, that the rest of these need. due_tokens: tokens of due tasks. first: ranks of the
-    candidates offered to the budget first, up to the last that comes before a better one, as a due task may.
+    candidates offered to the budget first, up to the last that comes before a better one, as a due task may. by_due:
+    whether the context lists tasks by due time.
     """
 
     total: int
@@ -62,6 +63,7 @@ class FillTerms(ReceiptPart):
     sight: int
     unlisted: dict[MemoryType, int]
     first: list[int] = Field(default_factory=list)
+    by_due: bool = False
 
 
 class ReceiptCandidate(ReceiptPart):

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ GRACE_S = 0.5
 """Seconds after a receipt's id was issued in which another process may still be writing the receipt."""
 
 _POLL_S = 0.02
+
+_NO_DUE_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
     shown_before = (one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
     included = sorted(shown_before, key=_context_order)
     unchanged = {one.id for one in included} <= shown.keys()
+    if unchanged and receipt.long_term.by_due:
+        included.sort(key=lambda one: getattr(memories[one.id], "due_at", None) or _NO_DUE_TIME)
     context = _context(renderer, receipt, [shown[one.id] for one in included]) if unchanged else None
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
     return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)

@@ -9,15 +9,12 @@ import pytest
 
 from memtypes.calendar import (
     COUNT_WORD,
-    MONTH,
-    MONTHS,
     WEEKDAY,
     WEEKDAYS,
     Length,
     easter,
     holiday,
     length_at,
-    month_of,
     months_later,
     number_of,
     weekday_of,
@@ -25,12 +22,9 @@ from memtypes.calendar import (
 from memtypes.words import read_words
 
 
-def test_names_of_months_and_weekdays_have_their_number() -> None:
-    """Full and short English names in any case are converted to numbers: January is 1, Monday is 0."""
-    assert [month_of(name) for name in MONTHS] == list(range(1, 13))
-    assert [month_of(name[:3].title()) for name in MONTHS] == list(range(1, 13))
+def test_names_of_weekdays_have_their_number() -> None:
+    """English names in any case are converted to numbers: Monday is 0."""
     assert [weekday_of(name.upper()) for name in WEEKDAYS] == list(range(7))
-    assert all(re.fullmatch(MONTH, name) for name in (*MONTHS, "sept", "jun"))
     assert all(re.fullmatch(WEEKDAY, name) for name in (*WEEKDAYS, "tueday", "thurday"))
 
 

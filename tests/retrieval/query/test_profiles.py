@@ -7,6 +7,7 @@ import pytest
 from memtypes.model.errors import InvalidRequest
 from retrieval.query.profiles import CURRENT_SHARE, LATEST_RECENCY, PROFILES, SIGNALS, TIME_SHARE, weights_for
 from retrieval.query.request import SearchRequest
+from tests.builders import NOW
 
 NO_WEIGHTS = dict.fromkeys(SIGNALS, 0.0)
 
@@ -29,12 +30,12 @@ def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
 def test_the_balanced_profile_has_the_documented_weights() -> None:
     """The weights of the profile "balanced" are similarity 0.4, importance 0.3, recency 0.2 and access 0.1."""
     expected = NO_WEIGHTS | {"similarity": 0.4, "recency": 0.2, "importance": 0.3, "access": 0.1}
-    assert weights_for(request(profile="balanced")) == ("balanced", expected)
+    assert weights_for(request(profile="balanced"), NOW) == ("balanced", expected)
 
 
 def test_weights_in_the_request_replace_those_of_the_profile() -> None:
     """If a request has weights, each signal that it does not name has the weight 0."""
-    name, weights = weights_for(request(weights={"recency": 2.0}))
+    name, weights = weights_for(request(weights={"recency": 2.0}), NOW)
     assert name == "default"
     assert weights == NO_WEIGHTS | {"recency": 2.0}
 
@@ -44,28 +45,30 @@ def test_a_query_for_the_latest_raises_recency() -> None:
 
     A profile that the request names is not changed.
     """
-    _, plain = weights_for(request("the plan"))
-    _, latest = weights_for(request("the latest plan"))
+    _, plain = weights_for(request("the plan"), NOW)
+    _, latest = weights_for(request("the latest plan"), NOW)
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)
     assert sum(latest.values()) - latest["link"] == pytest.approx(1.0)
-    assert weights_for(request("the latest plan", profile="balanced"))[1] == dict(PROFILES["balanced"])
+    assert weights_for(request("the latest plan", profile="balanced"), NOW)[1] == dict(PROFILES["balanced"])
 
 
 def test_an_unknown_profile_is_refused() -> None:
     """The error for an unknown profile lists the known profiles."""
     with pytest.raises(InvalidRequest, match="unknown profile 'best'; known are balanced, default, recent, relevance"):
-        weights_for(request(profile="best"))
+        weights_for(request(profile="best"), NOW)
 
 
 def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
     """For "When is the review?", the signal `current` (which raises updates) gets a share of the weights.
 
-    For "Where did we go?", its weight is 0.
+    For "Where did we go?", its weight is 0, as for each question that names a past time.
     """
-    _, weights = weights_for(request("When is the review?"))
+    _, weights = weights_for(request("When is the review?"), NOW)
     assert weights["current"] == CURRENT_SHARE
     assert sum(weights.values()) - weights["link"] == pytest.approx(1.0)
-    assert weights_for(request("Where did we go?"))[1]["current"] == 0.0
+    assert weights_for(request("Where did we go?"), NOW)[1]["current"] == 0.0
+    assert weights_for(request("What happened?"), NOW)[1]["current"] == CURRENT_SHARE
+    assert weights_for(request("What happened yesterday?"), NOW)[1]["current"] == 0.0
 
 
 def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
@@ -74,10 +77,10 @@ def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
     If the request names a profile or weights, they are not changed.
     """
     request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
-    _, weights = weights_for(request)
+    _, weights = weights_for(request, NOW)
     assert weights["time"] == TIME_SHARE
     assert weights["similarity"] == pytest.approx(PROFILES["default"]["similarity"] * (1 - TIME_SHARE))
     assert sum(weights.values()) - weights["link"] == pytest.approx(1.0)
-    assert weights_for(request.model_copy(update={"profile": "balanced"}))[1]["time"] == 0.0
-    assert weights_for(request.model_copy(update={"query": "what did we decide"}))[1]["time"] == 0.0
-    assert weights_for(request.model_copy(update={"weights": {"recency": 1.0}}))[1]["time"] == 0.0
+    assert weights_for(request.model_copy(update={"profile": "balanced"}), NOW)[1]["time"] == 0.0
+    assert weights_for(request.model_copy(update={"query": "what did we decide"}), NOW)[1]["time"] == 0.0
+    assert weights_for(request.model_copy(update={"weights": {"recency": 1.0}}), NOW)[1]["time"] == 0.0

@@ -1,46 +1,94 @@
-"""Time windows read from single phrases, such as "last week" or "in March"."""
+"""Time windows read from single phrases, such as "last week" or "im März"."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from retrieval.query.windows import READERS, Window
+from retrieval.query.windows import TimeReader, Window
 
 WEDNESDAY = datetime(2026, 3, 18, 12, tzinfo=UTC)
 
 
-def read(text: str) -> Window:
-    """The window that the first matching pattern reads from `text`."""
-    return next(reader(match, WEDNESDAY) for pattern, reader in READERS if (match := pattern.search(text)))
+def read(text: str) -> list[Window]:
+    """The windows of all times in `text`, asked on WEDNESDAY."""
+    return [window for _, windows in TimeReader.of(text, WEDNESDAY).times() for window in windows]
+
+
+def window(bounds: str) -> Window:
+    """The window of two ISO times without a zone, which are separated by a blank."""
+    start, end = (datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in bounds.split())
+    return Window(start, end)
 
 
 @pytest.mark.parametrize(
-    ("text", "start", "end"),
+    ("text", "bounds"),
     [
-        ("2025-11-03", "2025-11-03", "2025-11-04"),
-        ("19 march", "2025-03-19", "2025-03-20"),
-        ("winter 2025", "2025-12-01", "2026-03-01"),
-        ("since december", "2025-12-01", "2026-01-01"),
-        ("on wednesday", "2026-03-11", "2026-03-12"),
-        ("last weekend", "2026-03-14", "2026-03-16"),
-        ("previous year", "2025-01-01", "2026-01-01"),
-        ("forty days ago", "2026-02-05T12:00", "2026-02-07T12:00"),
+        ("what broke on 2025-11-03", "2025-11-03 2025-11-04"),
+        ("what broke on 19 march", "2025-03-19 2025-03-20"),
+        ("winter 2025", "2025-12-01 2026-03-01"),
+        ("what broke in december", "2025-12-01 2026-01-01"),
+        ("what broke on wednesday", "2026-03-11 2026-03-12"),
+        ("last weekend", "2026-03-14 2026-03-16"),
+        ("previous year", "2025-01-01 2026-01-01"),
+        ("forty days ago", "2026-02-05T12:00 2026-02-07T12:00"),
+        ("what did we see from 3 to 8 February", "2026-02-03 2026-02-09"),
+        ("the meeting on Friday of last week", "2026-03-13 2026-03-14"),
+        ("next week on Tuesday", "2026-03-24 2026-03-25"),
+        ("what broke last night", "2026-03-17T18:00 2026-03-18T06:00"),
+        ("what did we do at Christmas", "2025-12-25 2025-12-26"),
+        ("in the second quarter of 2025", "2025-04-01 2025-07-01"),
+        ("Was war am 3. Februar", "2026-02-03 2026-02-04"),
+        ("Was wurde Ende Februar entschieden", "2026-02-19T16:00 2026-03-01"),
+        ("Qu'est-ce qu'on a fait l'été dernier", "2025-06-01 2025-09-01"),
+        ("¿Qué pasó ayer por la tarde?", "2026-03-17T12:00 2026-03-17T18:00"),
+        ("Wat heb ik vorige week gekocht", "2026-03-09 2026-03-16"),
+        ("los próximos tres días", "2026-03-18T12:00 2026-03-22"),
+        ("gli ultimi due giorni", "2026-03-16T12:00 2026-03-18T12:00"),
+        ("the plans of early 2025", "2025-01-01 2025-05-02T16:00"),
+        ("O que comprei na semana passada", "2026-03-09 2026-03-16"),
     ],
 )
-def test_a_phrase_gives_the_window_of_its_most_specific_time(text: str, start: str, end: str) -> None:
-    """Without a year, a date or month is the latest that has begun, and a weekday the latest that has passed."""
-    bounds = (datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in (start, end))
-    assert read(text) == Window(*bounds)
+def test_a_phrase_gives_the_window_of_its_most_specific_time(text: str, bounds: str) -> None:
+    """Each phrase is read once, as the narrowest time that it names, in each of several languages."""
+    assert read(text) == [window(bounds)]
 
 
-def test_a_date_that_no_calendar_has_is_an_error() -> None:
-    """Reading "31 June" raises ValueError."""
-    with pytest.raises(ValueError, match="day is out of range"):
-        read("31 june 2025")
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ("what did we decide on Friday", ["2026-03-13 2026-03-14"]),
+        ("what is due on Friday", ["2026-03-20 2026-03-21"]),
+        ("what have I got to do on Friday", ["2026-03-20 2026-03-21"]),
+        ("the notes on Friday", ["2026-03-13 2026-03-14", "2026-03-20 2026-03-21"]),
+        ("what was decided in May", ["2025-05-01 2025-06-01"]),
+        ("what will be decided in May", ["2026-05-01 2026-06-01"]),
+        ("what must I do in March", ["2026-03-01 2026-04-01"]),
+        ("Was müssen wir am Freitag abgeben", ["2026-03-20 2026-03-21"]),
+        ("Was haben wir am Freitag gemacht", ["2026-03-13 2026-03-14"]),
+    ],
+)
+def test_the_words_of_a_question_tell_whether_it_looks_ahead(text: str, windows: list[str]) -> None:
+    """A weekday or month is the latest one in a question about the past, and the next one in a question for tasks.
+
+    If the words tell neither, both are read.
+    """
+    assert read(text) == [window(bounds) for bounds in windows]
+
+
+def test_a_date_with_slashes_may_have_either_order() -> None:
+    """In "3/11/2025" either number may be the month; in "15/11/2025" only the second one."""
+    assert read("the bill of 3/11/2025") == [window("2025-03-11 2025-03-12"), window("2025-11-03 2025-11-04")]
+    assert read("the bill of 15/11/2025") == [window("2025-11-15 2025-11-16")]
+
+
+@pytest.mark.parametrize("text", ["31/31/2025", "every Friday", "am Morgen", "por la mañana", "30 February 2025"])
+def test_habits_and_dates_that_no_calendar_has_are_no_days(text: str) -> None:
+    """A habit such as "every Friday", a part of any day, or a day such as 31/31 names no day."""
+    assert timedelta(days=1) not in {each.end - each.start for each in read(text)}
 
 
 def test_the_day_of_an_instant_is_a_window() -> None:
     """`Window.day_of` returns the UTC day that contains an instant, from midnight to midnight."""
-    assert Window.day_of(WEDNESDAY) == Window(datetime(2026, 3, 18, tzinfo=UTC), datetime(2026, 3, 19, tzinfo=UTC))
+    assert Window.day_of(WEDNESDAY) == window("2026-03-18 2026-03-19")

@@ -177,3 +177,27 @@ async def test_tasks_leave_most_of_the_budget_to_better_hits(onnx_directory: Pat
         assert types[0] == "prospective"
         assert all(note in answer["context"] for note in notes)
     await embedder.aclose()
+
+
+async def test_tasks_of_the_time_that_a_question_names_are_shown(onnx_directory: Path) -> None:
+    """Of many tasks, those of a future time that a question names are shown in a small context, the earliest first."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    async with connect(services) as client:
+        await write(client, "prospective", "Sort the photos")
+        for day in (10, 8, 4, 33, 1, 5, 40, 70, 90, 12):
+            await write(client, "prospective", f"Mow lawn {day}.", due_at=(NOW + timedelta(days=day)).isoformat())
+        await write(client, "prospective", "Mow lawn 0.", due_at=(NOW - timedelta(days=1)).isoformat())
+        for query, days in (
+            ("what is due tomorrow?", (1,)),
+            ("what do I have to do in the next five days?", (1, 4, 5)),
+            ("what is due in April?", (33, 40)),
+            ("was muss ich nächste Woche erledigen?", (1, 4, 5)),
+        ):
+            wanted = places(await ask(client, query, budget=100), *(f"Mow lawn {day}." for day in days))
+            assert -1 not in wanted, query
+            assert wanted == sorted(wanted), query
+        listed = places(await ask(client, "what is left to do?"), "Mow lawn 0.", "Mow lawn 1.", "Mow lawn 90.", "Sort")
+        assert -1 not in listed
+        assert listed == sorted(listed)
+    await embedder.aclose()
