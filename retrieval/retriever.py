@@ -258,8 +258,7 @@ class Retriever:
             candidates, ended = await self._candidates(ranking, vectors)
         scoring = _scoring(ranking, vectors, windows, wish)
         with ranking.timings.stage("score"):
-            measured = SignalTable.of(candidates, scoring)
-            ranked = rank(measured, scoring)
+            ranked = rank(measured := SignalTable.of(candidates, scoring), scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
             links = linked_scores(dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False)), linking)
