@@ -31,24 +31,32 @@ class Classifier:
     embedder: Embedder
     judge: Judge
 
-    async def classify(self, text: str) -> Classification:
-        """The memory type of `text`, with its embedding, which writing can reuse. Raises Overloaded or Unavailable."""
+    async def classify(self, text: str, *, lasting: bool = False) -> Classification:
+        """The memory type of `text`, with its embedding, which writing can reuse. Raises Overloaded or Unavailable.
+
+        lasting: never as working memory.
+        """
         (embedding,) = await self.embedder.embed_documents([text])
         kinds = await offload([text], lambda: self.judge.kinds(text, embedding))
-        return Classification.likeliest(kinds, embedding)
+        return Classification.lasting(kinds, embedding) if lasting else Classification.likeliest(kinds, embedding)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassificationGate:
-    """Screening step that sets the memory type of drafts without one. Rejects types that the tenant's rules exclude."""
+    """Screening step that sets the memory type of drafts without one. Rejects types that the tenant's rules exclude.
+
+    A text without a session never becomes working memory, which no session's end would remove.
+    """
 
     classifier: Classifier
     redactor: Redactor
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
         """The submission with a typed draft; a rejection if memories of its type are not stored."""
-        if isinstance(submission.draft, UntypedDraft):
-            submission = with_type(submission, await self.classifier.classify(submission.draft.content), {})
+        if isinstance(draft := submission.draft, UntypedDraft):
+            lasting = draft.session_id is None and scope.session_id is None
+            found = await self.classifier.classify(draft.content, lasting=lasting)
+            submission = with_type(submission, found, {})
         objection, said = self.redactor.rules(scope.tenant).objection(submission.draft), submission.said
         if objection and said and not said.part:
             said.conversation.last = None  # so that no sentence of it is stored

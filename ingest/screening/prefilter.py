@@ -158,8 +158,7 @@ class Prefilter:
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
     """`submission` with the likeliest memory type of `kinds` (probability by type) in its draft; never WORKING."""
-    lasting: dict[MemoryType, float] = {kind: share for kind, share in kinds.items() if kind is not MemoryType.WORKING}
-    classified = Classification.likeliest(lasting, embedding)
+    classified = Classification.lasting(kinds, embedding)
     return with_type(submission, classified, _own_fields(classified, said, submission.draft.content))
 
 

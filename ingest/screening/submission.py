@@ -81,6 +81,11 @@ class Classification:
         reason = f"it reads most like {kind} texts, then like {others[0][0]} ones"
         return cls(kind, confidence, reason, tuple(others), embedding)
 
+    @classmethod
+    def lasting(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
+        """The same as `likeliest`, but never WORKING: for a text that belongs to no session that could end it."""
+        return cls.likeliest({kind: share for kind, share in shares.items() if kind != MemoryType.WORKING}, embedding)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:

@@ -101,6 +101,20 @@ async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> Non
     assert "classified" not in batch["results"][1]
 
 
+@pytest.mark.parametrize("session", [None, "s"])
+async def test_a_text_without_a_session_does_not_become_working_memory(
+    client: httpx.AsyncClient, session: str | None
+) -> None:
+    """A note on the current task is working memory in a session, and gets another type without one.
+
+    `POST /v1/classify` calls it working memory in both cases.
+    """
+    note = "Right now: fixing the parser, tests are red"
+    assert (await client.post("/v1/classify", json={"content": note})).json()["type"] == "working"
+    answer = await client.post("/v1/memories", json={"namespace": "n", "content": note, "session_id": session})
+    assert (answer.json()["classified"]["type"] == "working") is (session is not None)
+
+
 async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
     """In writes and changes, secrets become markers such as [redacted:email]. Error answers do not quote them."""
     body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
