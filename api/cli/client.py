@@ -14,6 +14,7 @@ TIMEOUT = httpx.Timeout(10.0, read=120.0)
 """Timeouts of a call. The read timeout is long, because a batch of 1,000 texts is embedded before it is answered."""
 
 PROBE_S = 2.0
+RETRYABLE = (Overloaded, Unavailable)
 
 
 class Refused(RemembrancerError):
@@ -77,7 +78,7 @@ class ApiClient:
         # Readiness answers 503 with its checks, which the caller reads.
         if response.is_success or (response.status_code == 503 and "checks" in members):
             return members
-        raise _error(response.status_code, members)
+        raise _error(response, members)
 
     def _request(self, method: str, path: str, sent: Mapping[str, Any]) -> httpx.Request:
         try:
@@ -114,13 +115,15 @@ def _members(response: httpx.Response) -> dict[str, Any]:
     return members
 
 
-def _error(status: int, members: Mapping[str, Any]) -> RemembrancerError:
-    if status == httpx.codes.UNAUTHORIZED:
+def _error(response: httpx.Response, members: Mapping[str, Any]) -> RemembrancerError:
+    if response.status_code == httpx.codes.UNAUTHORIZED:
         return Refused("the service needs a key that it knows; give one with --key or as REMEMBRANCER_KEY")
     detail = str(members.get("detail", "no detail"))
     faults = [f"{fault['path']}: {fault['message']}" for fault in members.get("errors") or [] if fault.get("path")]
     text = "\n  ".join([detail, *(fault for fault in faults if fault not in detail)])
-    return _ERRORS.get(status, ServiceFault)(text)
+    kind = _ERRORS.get(response.status_code, ServiceFault)
+    wait = response.headers.get("retry-after", "")
+    return kind(text, retry_after_s=int(wait)) if wait.isdecimal() and issubclass(kind, RETRYABLE) else kind(text)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ingest.files.readers.rows import BadLine, Reading
 from ingest.files.readers.sources import READERS, Format, SourceFile, Sources, find_sources
 from ingest.files.report import ImportReport, ProgressBar, RowProblem
 from ingest.files.row_to_item import RowOptions, check_mapping, to_item
+from ingest.files.sessions import PATIENCE_S
 from ingest.screening.redaction.scan import redact
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses, retried
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
@@ -26,8 +27,6 @@ from memtypes.model.times import Clock, system_clock
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024 * 1024
 """Characters of content from which a batch is full; sent as JSON, it stays below the limit of a request body."""
-
-_DELIVERY_ATTEMPTS = 3
 
 _MAX_FAILED_BATCHES = 3
 """Number of consecutive batches, every row of which failed, after which the import stops."""
@@ -155,14 +154,14 @@ class _Import:
 async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """Write `items`; return the outcome of each, in order. An item that was not delivered is failed, with the reason.
 
-    If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless. A
+    While the service is busy, limits calls or is unavailable, the write is retried: writing items twice is harmless. A
     batch that is refused as invalid was not stored at all. It is then halved again and again, until each invalid item
     is alone and rejected.
     """
     if not items:
         return []
     try:
-        return [*await retried(_DELIVERY_ATTEMPTS, lambda: write(items), Overloaded, Unavailable)]
+        return [*await retried(lambda: write(items), Overloaded, Unavailable, patience_s=PATIENCE_S)]
     except InvalidRequest as error:
         if len(items) == 1:
             return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]

@@ -6,7 +6,6 @@ messages are written to the journal. A part that was stored but is not in the jo
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,11 +25,9 @@ from ingest.files.readers.rows import in_utc
 from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, spoken
 from ingest.files.report import ProgressBar, SessionReport
 from ingest.screening.features import REACH
-from ingest.writing.outcome import WriteStatus
+from ingest.writing.outcome import WriteStatus, retried
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.scope import MAX_NAME
-
-_log = logging.getLogger(__name__)
 
 PART_MESSAGES = 64
 PART_CHARS = 1_000_000
@@ -40,7 +37,7 @@ HEARD_CHARS = 2_000
 """Maximum characters that are sent of an earlier message as context: twice what the judging of messages reads."""
 
 PATIENCE_S = 120.0
-"""Seconds for which a part is sent again and again while the service is unavailable, such as during a restart."""
+"""Seconds for which rows or messages are sent again while the service is unavailable, such as during a restart."""
 
 QUIET_S = 10.0
 """Seconds without a change of a transcript after which its last answer counts as complete."""
@@ -294,17 +291,7 @@ class SessionImport:
 
     async def _write(self, part: SessionPart) -> Sequence[MessageOutcome]:
         assert self.write is not None  # noqa: S101 - a plan is made without, and sends nothing
-        deadline, attempt = anyio.current_time() + self.patience_s, 0
-        while True:
-            try:
-                return await self.write(part)
-            except (Overloaded, Unavailable) as error:
-                if anyio.current_time() + error.retry_after_s > deadline:
-                    raise
-                attempt += 1
-                if attempt == 1:
-                    _log.warning("%s; trying again", error)
-                await anyio.sleep(error.retry_after_s)
+        return await retried(partial(self.write, part), Overloaded, Unavailable, patience_s=self.patience_s)
 
 
 def parts_of(

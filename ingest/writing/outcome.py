@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +60,7 @@ Entry: TypeAlias = PendingWrite | WriteOutcome
 """One draft in the pipeline: still to be written, or ended with an outcome."""
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 def unfinished(entries: Iterable[Entry]) -> list[PendingWrite]:
@@ -77,14 +80,24 @@ def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:
     return {status: counts[status] for status in WriteStatus}
 
 
-async def retried(attempts: int, work: Callable[[], Awaitable[_T]], *errors: type[Overloaded | Unavailable]) -> _T:
-    """Call `work` until it succeeds, at most `attempts` times, and return its result.
+async def retried(
+    work: Callable[[], Awaitable[_T]],
+    *errors: type[Overloaded | Unavailable],
+    attempts: float = math.inf,
+    patience_s: float = math.inf,
+) -> _T:
+    """The result of `work`, which after each of `errors` is called again once its `retry_after_s` have passed.
 
-    After one of `errors`, it waits for the error's `retry_after_s` and calls `work` again. The last error is raised.
+    The error is raised after as many attempts, or if waiting would take longer than `patience_s` seconds in all.
     """
-    for _ in range(attempts - 1):
+    deadline, attempt = anyio.current_time() + patience_s, 1
+    while True:
         try:
             return await work()
         except errors as error:
+            if attempt >= attempts or anyio.current_time() + error.retry_after_s > deadline:
+                raise
+            if attempt == 1:
+                _log.warning("%s; trying again", error)
+            attempt += 1
             await anyio.sleep(error.retry_after_s)
-    return await work()

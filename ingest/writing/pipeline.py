@@ -163,7 +163,7 @@ class Ingestor:
         return await _or_failed(self._embedded(reviewed), reviewed)
 
     async def _embedded(self, entries: list[Entry]) -> list[Entry]:
-        return await retried(_EMBED_ATTEMPTS, lambda: self._stages.embed(entries), Overloaded)
+        return await retried(lambda: self._stages.embed(entries), Overloaded, attempts=_EMBED_ATTEMPTS)
 
 
 def _rejected(call: WriteCall, outcome: WriteOutcome) -> RejectedText:

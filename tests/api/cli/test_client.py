@@ -45,6 +45,17 @@ async def test_error_responses_are_raised_as_domain_errors(status: int, kind: ty
         await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("header", "seconds"), [("8", 8), ("Fri, 31 Dec 1999 23:59:59 GMT", 1)])
+async def test_the_wait_that_the_service_asks_for_is_kept(status: int, header: str, seconds: int) -> None:
+    """A busy or unavailable service's Retry-After in seconds is the error's wait; a date there counts as 1 second."""
+    response = httpx.Response(status, json={"detail": "later"}, headers={"Retry-After": header})
+    with pytest.raises((Overloaded, Unavailable)) as caught:
+        await answered(response)
+    assert isinstance(caught.value, Overloaded | Unavailable)
+    assert caught.value.retry_after_s == seconds
+
+
 async def test_a_refused_key_is_explained_for_the_command_line() -> None:
     """If the service refuses the key, the error names the command-line option, not the HTTP header."""
     with pytest.raises(Refused, match="give one with --key or as REMEMBRANCER_KEY"):
