@@ -89,7 +89,7 @@ def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
             fields[name] = str(default)
     if row.heading is not None:
         _set_heading(fields, row.heading)
-    if options.extra_to_metadata:
+    if options.extra_to_metadata or row.extra_to_metadata:
         allowed = _COMMON_FIELDS | _class_of(fields).own_fields
         extra = {name: fields.pop(name) for name in list(fields) if name not in allowed}
         _add_metadata(fields, as_metadata(extra))
@@ -131,7 +131,7 @@ def _parsed_cell(name: str, value: Any) -> Any:
     """The text `value` parsed as field `name` requires, such as a number or a list; unchanged if that is impossible."""
     kind = _FIELDS.get(name)
     if not isinstance(value, str):
-        return value
+        return str(value) if kind is str and isinstance(value, int | float) else value
     text = value.strip()
     if kind is list:
         return _parsed_list(text)
@@ -155,14 +155,17 @@ def _parsed_list(text: str) -> Any:
 
 
 def _set_heading(fields: dict[str, Any], heading: str) -> None:
-    """Make `heading` the title of the memory, or put it before the content if memories of this type have no title."""
+    """Make `heading` the title of the memory, or put it before the content if memories of this type have no title.
+
+    Other titles in `fields` become metadata.
+    """
     title_field = _class_of(fields).title_field
     if title_field is None:
         if "content" in fields:  # else validation reports that it is missing
             fields["content"] = f"{heading}: {fields['content']}"
         return
-    for name in _TITLE_FIELDS & fields.keys():
-        del fields[name]
+    titles = {name: fields.pop(name) for name in _TITLE_FIELDS & fields.keys()}
+    _add_metadata(fields, {name: title for name, title in titles.items() if title != heading})
     fields[title_field] = heading[:MAX_LABEL].strip()
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
@@ -23,11 +24,13 @@ from memtypes.config import YAML_ERRORS
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, MAX_TAGS
 
 MAX_NOTE = 8 * 1024 * 1024
+MAX_FRONT = 201
+"""Maximum lines of front matter, with the two `---` lines."""
+
 LONG_NOTE = 4_000
 """Characters above which a note is cut into several rows at its headings."""
 
 _DATES = ("created", "created_at", "date", "updated", "modified")
-_KNOWN = frozenset({"title", "tags", "tag", *_DATES})
 
 _CODE = re.compile(r"(^```.*?^```|^~~~.*?^~~~|`[^`\n]*`)", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"%%.*?%%", re.DOTALL)
@@ -47,29 +50,52 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
         yield text
         return
     lines = text.splitlines()
-    start, front = 0, dict[str, Any]()
+    front = front_matter(lines, file)
+    if front.fault:
+        yield front.fault
+    fields = {"type": "semantic", "concept": str(front.extra.pop("title", None) or "")[:MAX_LABEL], **front.fields}
+    for first, content in _parts(lines, front.end):
+        yield row(file, first, {**fields, "metadata": as_metadata(front.extra), "content": content})
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """YAML between two `---` lines at the top of a note. end: number of its lines. fault: why it could not be read.
+
+    fields: `tags` and `created_at` of a memory, from its tags and dates. extra: the rest of it, as plain JSON.
+    """
+
+    end: int = 0
+    fields: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    fault: BadLine | None = None
+
+
+def front_matter(lines: Sequence[str], file: str) -> FrontMatter:
+    """The front matter in the first lines of a note; an empty one if there is none or it is not YAML."""
+    ends = (index for index, line in enumerate(lines[1:MAX_FRONT], 1) if line.rstrip() in ("---", "..."))
+    if not lines or lines[0].rstrip() != "---" or (end := next(ends, None)) is None:
+        return FrontMatter()
     try:
-        start, front = _front_matter(lines)
+        front = _mapping("\n".join(lines[1:end]))
     except YAML_ERRORS as error:
-        yield BadLine(file, 1, f"the front matter is not YAML: {' '.join(str(error).split())[:200]}")
-    for first, content in _parts(lines, start):
-        yield row(file, first, {**_fields(front), "content": content})
+        reason = f"the front matter is not YAML: {' '.join(str(error).split())[:200]}"
+        return FrontMatter(fault=BadLine(file, 1, reason))
+    tags = _tags(front.pop("tags", None) or front.pop("tag", None))
+    times = {name: in_utc(str(front[name])) for name in _DATES if name in front}
+    dated = next((name for name, time in times.items() if time), None)
+    created_at = times[dated] if dated else None
+    extra = {name: _plain(value) for name, value in front.items() if name != dated}
+    return FrontMatter(end + 1, {"tags": tags, "created_at": created_at}, extra)
 
 
-def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
-    """Index of the line after the front matter, and its fields; (0, {}) if there is none. Raises YAML_ERRORS."""
-    if not lines or lines[0].rstrip() != "---":
-        return 0, {}
-    end = next((index for index, line in enumerate(lines[1:201], 1) if line.rstrip() in ("---", "...")), None)
-    if end is None:
-        return 0, {}
-    head = "\n".join(lines[1:end])
+def _mapping(head: str) -> dict[str, Any]:
     if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(head)):
         raise ValueError("aliases are not supported")  # a few of them can expand to gigabytes
     front = yaml.safe_load(head)
     if front is not None and not isinstance(front, dict):
         raise ValueError("it is no mapping")
-    return end + 1, {str(name): value for name, value in (front or {}).items()}
+    return {str(name): value for name, value in (front or {}).items()}
 
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
@@ -80,17 +106,6 @@ def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
         text = "\n".join(lines[first:end]).strip()
         if text:
             yield first + 1, text
-
-
-def _fields(front: dict[str, Any]) -> dict[str, Any]:
-    dates = (in_utc(str(front[name])) for name in _DATES if name in front)
-    return {
-        "type": "semantic",
-        "concept": str(front.get("title") or "")[:MAX_LABEL],
-        "tags": _tags(front.get("tags") or front.get("tag")),
-        "created_at": next(filter(None, dates), None),
-        "metadata": as_metadata({name: _plain(value) for name, value in front.items() if name not in _KNOWN}),
-    }
 
 
 def _tags(value: Any) -> list[str]:
@@ -106,6 +121,8 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_plain(member) for member in value]
+    if isinstance(value, date):
+        return value.isoformat()
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

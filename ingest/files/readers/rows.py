@@ -21,8 +21,9 @@ _UTF16 = "is UTF-16 text; convert it to UTF-8"
 class FileRow:
     """One entry that a reader found in a file: its fields, file and line.
 
-    heading: the title that the file's structure gives the row, such as a Markdown heading. textual: True if all values
-    are text (CSV, front matter), so numbers, lists and objects are still to be parsed.
+    heading: the title that the file's structure gives the row, such as a Markdown heading. textual: True if values may
+    be text that is still to be parsed as a number, list or object. extra_to_metadata: True if fields that memories do
+    not have become metadata, whatever the import's options say.
     """
 
     fields: dict[str, Any]
@@ -30,6 +31,7 @@ class FileRow:
     line: int
     heading: str | None = None
     textual: bool = False
+    extra_to_metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True)

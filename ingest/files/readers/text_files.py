@@ -5,8 +5,7 @@ name in one and its value in the next, become one row, so that it is recognised 
 
 Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
 heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
-(between two `---` lines at the top) gives fields that every section has: one `name: value` per line, or a bare `name:`
-and below it a list of `- value` lines. Other YAML is not supported here; the module `notes` reads all of it.
+(YAML between two `---` lines at the top) gives fields that every section has.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
-from typing import Any, BinaryIO
+from itertools import chain, islice
+from typing import BinaryIO
 
-from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, TextLine, read_lines
+from ingest.files.readers.notes import MAX_FRONT, front_matter
+from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, TextLine, as_metadata, read_lines, row
 from ingest.screening.redaction.scan import secrets_in
+from memtypes.model.policy import MemoryType
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
-_FRONT = re.compile(r"([A-Za-z_][\w.-]*)\s*:\s*(.*)$")
-_MAX_FRONT_LINES = 200
 _WINDOW = 64 * 1024
 """Characters on each side of a cut that are searched for secrets."""
 
@@ -50,13 +49,26 @@ def _share_secret(first: FileRow, second: FileRow) -> bool:
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per section of a Markdown file that has text; the fields of the front matter are added to every row."""
+    """One row per section of a Markdown file that has text; the front matter is added to every row.
+
+    Its title is the heading of sections without one. Its fields of a memory become those of the rows, and others become
+    metadata, such as a type that is not one of a memory.
+    """
     lines = read_lines(stream, file)
-    head, front = _front_matter(lines)
-    for reading in _blocks(chain(head, lines), file, _Outline()):
+    head = list(islice(lines, 1))
+    if head and isinstance(head[0], TextLine) and head[0].text.rstrip() == "---":
+        head += islice(lines, MAX_FRONT - 1)
+    front = front_matter([line.text if isinstance(line, TextLine) else "" for line in head], file)
+    if front.fault:
+        yield front.fault
+    fields = {**front.extra, **front.fields}
+    if fields.get("type") not in tuple(MemoryType):
+        fields |= as_metadata({"type": fields.pop("type", None)})
+    for reading in _blocks(chain(head[front.end :], lines), file, _Outline()):
         if isinstance(reading, FileRow):
-            # Front matter is text, parsed like CSV cells, and never replaces the content.
-            yield replace(reading, fields={**front, **reading.fields}, textual=True)
+            found = row(file, reading.line, {**fields, **reading.fields})
+            heading = reading.heading or str(fields.get("title") or "") or None
+            yield replace(found, heading=heading, textual=True, extra_to_metadata=True)
         else:
             yield reading
 
@@ -83,42 +95,6 @@ class _TextBlock:
             yield BadLine(file, self.line, f"the text from here on is longer than {MAX_LINE} characters")
         elif content.strip():
             yield FileRow({"content": content}, file, self.line, heading=self.heading)
-
-
-def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
-    """Read the front matter from `lines`; return no lines, and its fields.
-
-    If there is no front matter, return the lines that were read to find out, which belong to the text, and no fields.
-    """
-    seen: list[TextLine | BadLine] = []
-    for line in lines:
-        seen.append(line)
-        text = line.text.rstrip() if isinstance(line, TextLine) else ""
-        if len(seen) == 1 and text != "---":
-            break
-        if len(seen) > 1 and text in ("---", "..."):
-            return [], _front_fields(part.text for part in seen[1:-1] if isinstance(part, TextLine))
-        if len(seen) > _MAX_FRONT_LINES:
-            break
-    return seen, {}
-
-
-def _front_fields(texts: Iterator[str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    name = ""
-    for text in texts:
-        if match := _FRONT.match(text):
-            name = match[1]
-            fields[name] = _unquoted(match[2].strip())
-        elif name and text.strip().startswith("- "):
-            values = fields[name] if isinstance(fields[name], list) else []
-            fields[name] = [*values, _unquoted(text.strip()[2:].strip())]
-    return {name: value for name, value in fields.items() if value}
-
-
-def _unquoted(text: str) -> str:
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    return text[1:-1] if quoted else text
 
 
 def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | None) -> Iterator[Reading]:

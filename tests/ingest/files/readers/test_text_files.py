@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow
 from ingest.files.readers.text_files import read_markdown, read_text
+from ingest.files.row_to_item import RowOptions, to_item
+from memtypes.model.policy import MemoryType
 from tests.ingest.files.readers.reading import bad, read, rows
 from tests.ingest.screening.redaction.secrets import filler
 
@@ -44,6 +48,51 @@ def test_markdown_has_one_row_per_section() -> None:
         == {"type": "semantic", "tags": ["ops", "db"], "note": "quoted"}
         for reading in readings
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        ("title: 'Rollback: how'", {"concept": "Rollback: how"}),
+        ("date: 2026-01-02", {"created_at": "2026-01-02T00:00:00+00:00"}),
+        ("created: soon", {"metadata": {"created": "soon"}}),
+        ("author: Ann\ncategory:\nlayout: post", {"metadata": {"author": "Ann", "layout": "post"}}),
+        ("type: [a, b]", {"metadata": {"original_type": ["a", "b"]}}),
+        ("type: note\nstatus: pending", {"metadata": {"original_type": "note", "status": "pending"}}),
+        ("type: episodic\nspeaker: Ann", {"type": "episodic", "speaker": "Ann"}),
+        (
+            "tags: [ops, db]\nimportance: 7\nsession_id: 12",
+            {"tags": ["ops", "db"], "importance": 7, "session_id": "12"},
+        ),
+        ("expires_at: 2027-01-02T03:04:05Z", {"expires_at": "2027-01-02T03:04:05+00:00"}),
+    ],
+)
+def test_front_matter_never_makes_a_markdown_file_invalid(header: str, fields: dict[str, object]) -> None:
+    """Front matter's fields of a memory become those of the row; all others, also those of other types, metadata.
+
+    A date becomes the creation time, and a title the title of text without heading.
+    """
+    (reading,) = read(read_markdown, f"---\n{header}\n---\nRestore the database first.\n")
+    assert isinstance(reading, FileRow)
+    item = to_item(reading, RowOptions(type=MemoryType.SEMANTIC), datetime(2026, 3, 1, tzinfo=UTC))
+    expected = {"type": "semantic", "content": "Restore the database first.", **fields}
+    assert {name: value for name, value in item.items() if name != "source"} == expected
+
+
+def test_the_title_of_a_markdown_file_is_kept_beside_its_headings() -> None:
+    """A section's heading is its title; the title in the front matter then becomes metadata."""
+    readings = read(read_markdown, "---\ntitle: Runbook\n---\n# Restore\nThe database first.\n")
+    assert isinstance(readings[0], FileRow)
+    item = to_item(readings[0], RowOptions(type=MemoryType.SEMANTIC), datetime(2026, 3, 1, tzinfo=UTC))
+    assert (item["concept"], item["metadata"]) == ("Restore", {"title": "Runbook"})
+
+
+def test_markdown_with_broken_front_matter_is_reported_and_read() -> None:
+    """If the front matter of a Markdown file is not YAML, the line and the reason are reported and the text is read."""
+    fault, text = read(read_markdown, "---\ntitle: a: b\n---\nText.\n")
+    assert isinstance(fault, BadLine)
+    assert fault.reason.startswith("the front matter is not YAML: ")
+    assert isinstance(text, FileRow)
 
 
 def test_headings_include_those_above_them() -> None:
