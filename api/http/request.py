@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -132,13 +133,13 @@ async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
 
 
 def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any]:
-    """The JSON values in a newline-delimited JSON body, one for each line that is not blank.
+    """The JSON values in a newline-delimited JSON body, one for each line that is not blank, without byte order mark.
 
     any_integer: accept integers beyond 64 bits. Raises MalformedJson for a line that is not JSON, and InvalidInput for
     more than `limit` values or a value that is not allowed, such as an integer that is too large.
     """
     values: list[Any] = []
-    for number, line in enumerate(raw.split(b"\n"), 1):
+    for number, line in enumerate(raw.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         if not line.strip():
             continue
         path = f"items[{len(values)}]"

@@ -17,8 +17,7 @@ from ingest.writing.outcome import WriteStatus
 MAX_PROBLEMS = 10_000
 """Maximum number of bad rows that a report lists; the rest are only counted."""
 
-_DETAIL = re.compile(r" \([^()]*\)")
-_FIGURES = re.compile(r"\b\d+\.\d+\b")
+_DETAIL = re.compile(r" \([^()]*\)|: \d+\.\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,8 @@ class SessionReport:
 
 
 def _in_general(reason: str | None) -> str:
-    """`reason` without decimals and text in brackets, so that reasons that differ only in these are counted as one."""
-    return _FIGURES.sub("…", _DETAIL.sub("", reason)) if reason else "no reason was given"
+    """`reason` without text in brackets and decimals after a colon, so that reasons that differ only there are one."""
+    return _DETAIL.sub("", reason) if reason else "no reason was given"
 
 
 class ProgressBar:

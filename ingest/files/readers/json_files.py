@@ -2,8 +2,9 @@
 
 JSON Lines: one object per line; blank lines are skipped.
 
-JSON: a list of objects, an object that has such a list under "memories" or "items", or a single object. The list is
-parsed value by value, so that each row has its line number, and rows before a syntax error are still read.
+JSON: a list of objects, an object that has such a list under "memories" or "items", or one or more objects that follow
+each other, such as one per line. The file is parsed value by value, so that each row has its line number, and rows
+before a syntax error are still read.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
 def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> Iterator[Reading]:
     """Read a JSON file with a list of objects: one row per object.
 
-    The list is the whole file or, if this is an object, a member with one of `list_names`. An object that has no such
-    member is read as one row.
+    The list is the whole file or, in an object, a member with one of `list_names`. An object that has no such member is
+    read as one row. Objects may follow each other, as in JSON Lines.
     """
     text = read_utf8(stream, file, MAX_FILE, "; split it, or make it JSON Lines")
     if isinstance(text, BadLine):
@@ -108,7 +109,8 @@ class _JsonWalk:
             if first == "[":
                 yield from self._list()
             elif first == "{":
-                yield from self._object()
+                while self._peek() == "{":
+                    yield from self._object()
             else:
                 names = " or ".join(f'"{name}"' for name in self._list_names)
                 yield BadLine(self._file, self._line, f"must be a list, or an object with {names}")

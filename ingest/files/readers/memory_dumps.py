@@ -1,7 +1,7 @@
 """Read exports of other memory services and stores: each memory, fact or item becomes a row.
 
-As JSON: the answer of mem0's get_all, and Zep's facts (edges of its graph) and episodes. As JSON Lines: the items of a
-LangGraph store, and the graph of the MCP memory server.
+As JSON or JSON Lines: the answer of mem0's get_all, and Zep's facts (edges of its graph) and episodes. As JSON Lines
+only: the items of a LangGraph store, and the graph of the MCP memory server.
 """
 
 from __future__ import annotations

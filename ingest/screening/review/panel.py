@@ -172,14 +172,14 @@ def _objection(votes: Sequence[Vote], means: dict[str, float | None]) -> str | N
     if len(trivial) >= 2:
         return f"{len(trivial)} reviewers find it trivial: {trivial[0].reason}"
     if importance is not None and importance < MIN_IMPORTANCE:
-        return f"importance {importance:g} is below {MIN_IMPORTANCE:g}"
+        return f"importance is below {MIN_IMPORTANCE:g} ({importance:g})"
     if relevance is not None and relevance < MIN_RELEVANCE:
-        return f"relevance {relevance:g} is below {MIN_RELEVANCE:g}"
+        return f"relevance is below {MIN_RELEVANCE:g} ({relevance:g})"
     return None
 
 
 def _objection_alone(votes: Sequence[Vote], means: dict[str, float | None], prefilter: str | None) -> str | None:
     importance = means[IMPORTANCE]
     if importance is not None and importance < MIN_IMPORTANCE_ALONE:
-        return f"importance {importance:g} is below {MIN_IMPORTANCE_ALONE:g}, with a single reviewer"
+        return f"importance is below {MIN_IMPORTANCE_ALONE:g} with a single reviewer ({importance:g})"
     return prefilter or next((vote.reason for vote in votes if vote.trivial), None)

@@ -6,8 +6,11 @@ import io
 
 from rich.console import Console
 
-from ingest.files.report import MAX_PROBLEMS, ImportReport, ProgressBar, RowProblem
+from ingest.conversations.sessions import MessageOutcome
+from ingest.files.report import MAX_PROBLEMS, ImportReport, ProgressBar, RowProblem, SessionReport
+from ingest.screening.review.panel import decide
 from ingest.writing.outcome import WriteStatus
+from memtypes.model.memory import Tier, Vote
 
 
 def test_problems_are_listed_up_to_a_limit() -> None:
@@ -17,6 +20,16 @@ def test_problems_are_listed_up_to_a_limit() -> None:
     report.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
     assert (len(report.problems), report.omitted, report.read) == (MAX_PROBLEMS, 5, MAX_PROBLEMS + 5)
     assert str(RowProblem("f", None, WriteStatus.FAILED, "no")) == "f: failed: no"
+
+
+def test_reasons_that_differ_in_figures_are_counted_as_one() -> None:
+    """A report of an import of sessions counts rejections by their reason without the scores that led to them."""
+    report = SessionReport()
+    for score in (3.0, 4.5):
+        vote = Vote(reviewer="any", ok=True, scores={"relevance": score}, reason="because")
+        found = decide([vote] * 3, Tier.CONSENSUS)
+        report.add("shop", [MessageOutcome(WriteStatus.REJECTED, f"review: {found.reason}")])
+    assert report.reasons[WriteStatus.REJECTED] == {"review: relevance is below 5": 2}
 
 
 def shown(*, terminal: bool) -> str:

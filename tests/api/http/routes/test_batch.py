@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
@@ -82,8 +83,8 @@ async def test_more_than_a_thousand_items_are_refused(client: httpx.AsyncClient)
 
 
 async def test_ndjson_lines_are_items(client: httpx.AsyncClient) -> None:
-    """Each line of newline-delimited JSON is an item; blank lines are ignored."""
-    body = b"\n" + lines(items(3)).replace(b"\n", b"\r\n\n") + b"\n"
+    """Each line of newline-delimited JSON is an item; blank lines and a byte order mark are ignored."""
+    body = codecs.BOM_UTF8 + b"\n" + lines(items(3)).replace(b"\n", b"\r\n\n") + b"\n"
     answer = (await client.post(f"{BATCH}?namespace=n", content=body, headers=NDJSON)).json()
     assert answer["counts"]["stored"] == len(answer["results"]) == 3
 

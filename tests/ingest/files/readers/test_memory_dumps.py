@@ -31,6 +31,16 @@ MCP = "\n".join(
 )
 
 
+def test_mem0_and_zep_exports_may_be_json_lines() -> None:
+    """An export of mem0 or Zep may have an object on each line; a broken line is reported with its number."""
+    memories = "".join(json.dumps(memory) + "\n" for memory in (*MEM0["results"][:1], {"memory": "Lives in Bonn"}))
+    items, bad = read_items(read_mem0, memories + "{")
+    assert [(item["content"], item["source"]["line"]) for item in items] == [("Likes tea", 1), ("Lives in Bonn", 2)]
+    assert [each.line for each in bad] == [3]
+    items, bad = read_items(read_zep, '{"fact": "Ann drinks tea."}\n{"fact": "Ann is nine."}\n')
+    assert ([item["content"] for item in items], bad) == (["Ann drinks tea.", "Ann is nine."], [])
+
+
 def test_zep_facts_keep_their_start_and_end() -> None:
     """A Zep fact has its start as its creation time and its end as its expiry.
 

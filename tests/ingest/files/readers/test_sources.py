@@ -47,10 +47,18 @@ def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
     assert find_sources((str(tmp_path),), Format.TEXT).skipped == ()
 
 
-@pytest.mark.parametrize(("name", "reason"), [("missing.md", "there is no file or folder"), ("notes", "can't be told")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.md", "there is no file or folder"),
+        ("notes", "can't be told"),
+        ("chatgpt.zip", r"chatgpt\.zip is an archive; .* `import chatgpt` or `import claude`"),
+    ],
+)
 def test_missing_paths_and_unknown_formats_are_refused(tmp_path: Path, name: str, reason: str) -> None:
     """A path that does not exist or has an unknown format is refused before any file is read."""
-    (tmp_path / "notes").write_text("x")
+    for file in ("notes", "chatgpt.zip"):
+        (tmp_path / file).write_text("x")
     with pytest.raises(InvalidRequest, match=reason):
         find_sources((str(tmp_path / name),), None)
 
