@@ -1,10 +1,10 @@
 """Trains the screening models on the texts of this repository, and prints their quality on texts of other authors.
 
-    python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--save]
+    python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--save MODEL ...]
 
 The models judge a text's memory type, its importance and whether to keep it. They learn from types.jsonl,
 conversations.jsonl and importance.jsonl in tests/data/training, and are measured on types*.jsonl and capture*.jsonl in
-the `--data` folder. --save writes the models to ingest/screening. Needs scikit-learn and torch.
+the `--data` folder. --save writes the named models to ingest/screening. Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ TEXTS = ROOT / "tests" / "data" / "training"
 OURS = "ours"
 KINDS = sorted(MemoryType)
 CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
+MODELS = ("types", "first", "worth", "importance", "states")
 
 TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.2, 0.2, 0.1
 """Inverses of the L2 penalty. Values of 0.1 to 0.5 make little difference on other authors."""
@@ -146,7 +147,7 @@ class Examples:
             if keep is None:
                 continue
             for position in (place, replace(place, before=Conversation())):  # a conversation may begin anywhere
-                if position.later.count or position.before.count:
+                if not position.is_alone:
                     features = position.features(reading.features, text, self.known[text])
                     self.worth.append(Example(features, ("keep" if keep else "noise",)))
             answers = {BY_MACHINE if machine else BY_PERSON: keep}
@@ -242,10 +243,10 @@ def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Itera
 
 
 def main() -> None:
-    """Train the screening models. --data prints their quality on texts of other authors. --save writes the models."""
+    """Train the screening models. --data prints their quality on texts of other authors. --save writes those named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--save", action="store_true")
+    parser.add_argument("--save", nargs="+", choices=MODELS, default=())
     parsed = parser.parse_args()
     texts = [text for *_, text in type_rows(parsed.data)]
     texts += [message.text for *_, messages in conversations(parsed.data) for message in messages]
@@ -258,9 +259,8 @@ def main() -> None:
     if parsed.data:
         for report in (type_report, worth_report):
             print("\n".join(report(judge, parsed.data, examples.known)))
-    if parsed.save:
-        for name in ("types", "first", "worth", "importance", "states"):
-            getattr(judge, name).save(ROOT / "ingest" / "screening" / f"{name}.npz")
+    for name in parsed.save:
+        getattr(judge, name).save(ROOT / "ingest" / "screening" / f"{name}.npz")
 
 
 if __name__ == "__main__":

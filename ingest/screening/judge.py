@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ingest.screening.attention import AttentionModel
-from ingest.screening.features import Conversation, Later, Reading, form_of, is_machine, read, words_of
+from ingest.screening.features import TOOLS, Conversation, Later, Reading, form_of, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, softmax
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
@@ -23,7 +23,7 @@ STATES_FILE = "states.npz"
 ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
 """Names of the attention model's scores for whether to keep a text: said alone, by a person, or by a machine."""
 
-WORTH_KEEPING = 0.53
+WORTH_KEEPING = 0.55
 """Minimum probability of being worth keeping at which a message is kept.
 
 Measured on messages of authors that were not trained on: 3 % of the messages that they marked to keep are lost, and 15
@@ -55,10 +55,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class MessagePosition:
-    """The position of a text in a conversation. role: who said it. before, later: the messages before and after it.
-
-    With neither earlier nor later messages, the text is judged as standing alone.
-    """
+    """The position of a text in a conversation. role: who said it. before, later: the messages before and after it."""
 
     role: str = "user"
     before: Conversation = field(default_factory=Conversation)
@@ -66,8 +63,8 @@ class MessagePosition:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the conversation has no messages before the text and none after it."""
-        return not self.before.count and not self.later.count
+        """Whether the text is judged as standing alone: it has no neighbours, and is not the output of a tool."""
+        return not (self.before.count or self.later.count or self.role.casefold() in TOOLS)
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
         """The features of a message: those of its text, `by_text`, and those of its position in the conversation.

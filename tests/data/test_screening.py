@@ -84,7 +84,7 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
         ("captured", 0.95, 0.95),
         ("captured_multilingual", 0.82, 0.8),
         ("captured_heldout", 0.85, 0.85),
-        ("captured_short", 0.93, 0.8),
+        ("captured_short", 0.92, 0.82),
     ],
 )
 async def test_the_judge_recognises_trivial_texts(
@@ -107,14 +107,20 @@ async def test_the_judge_recognises_trivial_texts(
 
 @pytest.mark.slow
 @pytest.mark.anyio
-async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -> None:
-    """In conversations about other things, the judge keeps 90 % of the lasting statements and drops 92 % of the noise.
+@pytest.mark.parametrize(
+    ("name", "kept", "dropped", "typed"), [("conversations", 0.9, 0.92, 0.86), ("talk", 0.95, 0.93, 0.87)]
+)
+async def test_short_statements_in_unrelated_talk_are_kept(
+    embedder: Embedder, name: str, kept: float, dropped: float, typed: float
+) -> None:
+    """The judge keeps the lasting statements of a conversation, drops its noise and finds the types of what it keeps.
 
-    No model was trained on texts by the author of these conversations.
+    kept, dropped, typed: minimum shares that are right. No model was trained on these conversations, nor on any of the
+    author of "conversations"; the author of "talk" wrote a part of the training texts, too.
     """
     judge = Judge.shipped()
-    right: dict[bool, list[bool]] = {True: [], False: []}
-    for row in rows("conversations"):
+    right: dict[str, list[bool]] = {"kept": [], "dropped": [], "typed": []}
+    for row in rows(name):
         messages, before = row["messages"], Conversation()
         embeddings = await embedder.embed_documents([message["content"] for message in messages])
         typical = statistics.median(len(message["content"]) for message in messages)
@@ -124,10 +130,15 @@ async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -
             place = MessagePosition(message["role"], before, later)
             keeps = judge.judged(message["content"], embedding, place).worth >= WORTH_KEEPING
             if message["keep"] is not None:
-                right[message["keep"]].append(keeps is message["keep"])
+                right["kept" if message["keep"] else "dropped"].append(keeps is message["keep"])
+            if message["keep"] and keeps:
+                kinds = judge.kinds(message["content"], embedding)
+                right["typed"].append(str(max(kinds, key=kinds.__getitem__)) in message["types"])
             before.add(*said[at], embedding)
-    assert sum(right[True]) / len(right[True]) >= 0.9
-    assert sum(right[False]) / len(right[False]) >= 0.92
+    shares = {name: sum(hits) / len(hits) for name, hits in right.items()}
+    assert shares["kept"] >= kept, shares
+    assert shares["dropped"] >= dropped, shares
+    assert shares["typed"] >= typed, shares
 
 
 @pytest.mark.anyio

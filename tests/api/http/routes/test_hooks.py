@@ -105,6 +105,20 @@ async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "total 16\ndrwxr-xr-x 2 ann ann 4096 Mar 3 09:12 .\n-rw-r--r-- 1 ann ann 812 Mar 3 09:12 Makefile",
+        '{"page": 1, "items": [{"id": 1, "state": "running"}, {"id": 2, "state": "stopped"}], "cached": true}',
+        "2026-02-28 02:00:01 INFO starting\n2026-02-28 02:00:04 ERROR timeout\n2026-02-28 02:00:04 INFO stopped",
+    ],
+)
+async def test_raw_output_of_a_tool_is_not_stored_even_alone(client: httpx.AsyncClient, content: str) -> None:
+    """A directory listing, JSON or a log from a tool is rejected, even as the only message of its session."""
+    result = (await _stop(client, [{"role": "tool", "content": content}]))["results"][0]
+    assert result["status"] == "rejected", result
+
+
+@pytest.mark.parametrize(
     ("content", "kind"),
     [
         ("We always use spaces, never tabs, in this repository.", "semantic"),
