@@ -54,9 +54,9 @@ async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None
 
 
 async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World) -> None:
-    """With a key bound to several agents, a request that can name its agent gets a 422 if it names none.
+    """With a key bound to several agents, a request that acts as an agent gets a 422 if it names none.
 
-    Requests without such a field, such as a list of memories, succeed.
+    Other requests, such as a list of memories or of due tasks and the end of a session, succeed without.
     """
     box = await world.thread("both", resource="boxes", variables=SESSION, agent_id="cat")
     missing = problem(await world.on_thread("both", "GET", f"/{box}"), 422)
@@ -68,6 +68,14 @@ async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World
     fact = {"type": "semantic", "content": "The build runs on Friday."}
     for body in (fact, {"items": [fact]}):
         problem(await world.call("both", "POST", f"/v1/memories{'/batch' if 'items' in body else ''}", body), 422)
+    for path, asked in (
+        ("/v1/search", {"query": "x"}), ("/v1/retrieve", {"query": "x"}), ("/v1/items/paths", {}),
+        ("/v1/hooks/prompt-submit", {"session_id": "s", "prompt": "x"}), ("/v1/workflows", {"workflow_id": "w"}),
+    ):  # fmt: skip
+        assert problem(await world.call("both", "POST", path, asked), 422)["errors"][0]["path"] == "agent_id"
+    ended = {"session_id": "s", "messages": [{"role": "user", "content": "hello"}]}
+    assert (await world.call("both", "POST", "/v1/hooks/session-stop", ended)).status_code == 200
+    assert (await world.call("both", "GET", "/v1/prospective/due")).status_code == 200
     stored = await world.call("both", "POST", "/v1/memories", {**fact, "agent_id": "cat"})
     assert stored.json()["memory"]["agent_id"] == "cat"
     listed = await world.call("both", "GET", "/v1/memories")
