@@ -21,9 +21,8 @@ _UTF16 = "is UTF-16 text; convert it to UTF-8"
 class FileRow:
     """One entry that a reader found in a file: its fields, file and line.
 
-    heading: the title that the file's structure gives the row, such as a Markdown heading. textual: True if values may
-    be text that is still to be parsed as a number, list or object. extra_to_metadata: True if fields that memories do
-    not have become metadata, whatever the import's options say.
+    heading: the title that the file's structure gives the row, such as a Markdown heading. textual: whether text in it
+    is still to be parsed as numbers, lists or objects. extra_to_metadata: whether unknown fields become metadata.
     """
 
     fields: dict[str, Any]

@@ -151,11 +151,9 @@ def _named_file(path: Path, form: Format | None) -> SourceFile:
     if not path.exists():
         raise InvalidRequest(f"there is no file or folder {name}", path="paths", got=name)
     if form is None:
-        if path.suffix.lower() == ".zip":
-            message = f"{name} is an archive; import an export of chats with `import chatgpt` or `import claude`"
-            raise InvalidRequest(f"{message}, or unpack it", path="paths", got=name)
-        known = ", ".join(SUFFIXES)
-        message = f"the format of {name} can't be told from its name (known: {known}); name it with --format"
+        is_archive, known = path.suffix.lower() == ".zip", ", ".join(SUFFIXES)
+        advice = "import chats with `import chatgpt` or `import claude`" if is_archive else "name it with --format"
+        message = f"the format of {name} can't be told from its name (known: {known}); {advice}"
         raise InvalidRequest(message, path="paths", got=name)
     return _file(path, form)
 

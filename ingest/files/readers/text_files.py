@@ -49,11 +49,7 @@ def _share_secret(first: FileRow, second: FileRow) -> bool:
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per section of a Markdown file that has text; the front matter is added to every row.
-
-    Its title is the heading of sections without one. Its fields of a memory become those of the rows, and others become
-    metadata, such as a type that is not one of a memory.
-    """
+    """One row per section that has text, with the fields of the front matter; unknown ones are metadata."""
     lines = read_lines(stream, file)
     head = list(islice(lines, 1))
     if head and isinstance(head[0], TextLine) and head[0].text.rstrip() == "---":
