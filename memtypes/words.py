@@ -218,7 +218,10 @@ def plain(word: str) -> str:
 
 
 def read_words(text: str) -> Words:
-    """The tokens of `text` and their meanings in the language that most of its words belong to; English if unclear."""
+    """The tokens of `text`, each with what the lexicon says of it, such as the weekday that it names.
+
+    They are read in the language to which most words belong; English if unclear.
+    """
     text = unicodedata.normalize("NFC", text.replace("\u2019", "'"))
     tokens = _tokens(text)
     japanese = _JAPANESE.search(text) is not None

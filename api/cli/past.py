@@ -250,7 +250,7 @@ def plan_view(plan: SessionPlan) -> RenderableType:
 
 
 def report_view(report: SessionReport) -> RenderableType:
-    """Render an import's report for the terminal: number of messages by outcome, why, and new memories by type."""
+    """Render an import's report for the terminal: messages by outcome and reason, new memories by type."""
     rows: dict[str, object] = {str(status): report.counts[status] for status in WriteStatus}
     rate = report.sent / report.seconds if report.seconds else 0.0
     rows["sent"] = f"{report.sent} messages in {report.seconds:.1f} s, {rate:.0f}/s"

@@ -236,7 +236,7 @@ class Threads:
         return await self._chain(scope, tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
 
     async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
-        """The current policy of the thread, looked up by the thread's resource (policy name)."""
+        """The current policy of the thread. The thread keeps the policy's name, as its resource."""
         resource, _ = await self._place(scope, thread_id)
         return self.policies.of(resource)
 
@@ -290,7 +290,7 @@ class Threads:
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise NotFound, or AccessDenied or ReadOnly if the agent may not read or (with `write`) change the thread."""
+        """Raise NotFound for no such thread, AccessDenied if the agent may not read it, ReadOnly if it may not `write`."""
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 

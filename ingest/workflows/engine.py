@@ -99,7 +99,7 @@ class ResumeRequest(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventResult(EndRecord):
-    """Result of appending an event to a workflow. If the event ended the workflow, it also says what was done then.
+    """Result of appending an event to a workflow. If it ended the workflow, also what was stored and deleted then.
 
     version: the workflow's version after the event. redactions: number of secrets removed from the event, by kind.
     """

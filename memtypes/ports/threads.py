@@ -173,7 +173,7 @@ class ThreadTail:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns to remove from a thread, to become memories, and its new summary; None keeps the old one."""
+    """Turns to move out of a thread, into memories, and the thread's new summary (None: keep the old one)."""
 
     thread_id: str
     indices: tuple[int, ...]

@@ -100,7 +100,7 @@ async def within_model_budget(
 
     build: makes a context in a budget reduced by a margin. It is called with `margin`, then with larger margins until
     the context fits. All counts together may take COUNT_S seconds. If counting fails, the last context is returned,
-    marked as degraded; if the provider counts no tokens for the model, the first is.
+    marked as degraded. If the provider cannot count for the model, the first is returned, unmarked.
     """
     built = await build(margin)
     if counter is None or model is None or not counter.counts(model):

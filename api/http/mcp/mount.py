@@ -73,7 +73,7 @@ class McpMount:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Context manager inside which the first call starts the MCP server. Leaving it stops the server."""
+        """Context manager: the first MCP request inside it starts the server, and leaving it stops the server."""
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()

@@ -67,7 +67,10 @@ class GraphWriter:
         return self.node("LayerNormalization", [source, scale, shift], name, axis=-1, epsilon=EPSILON)
 
     def linear(self, sources: tuple[str, ...], matrix: NDArray[Any], bias: NDArray[Any], name: str) -> str:
-        """Multiply an input by `matrix` and add `bias`. sources: the input's tensors, as `entry` returned them."""
+        """Add the nodes that multiply an input by `matrix` and add `bias`; return the name of their output.
+
+        sources: names of the input's tensors, as `entry` returned them (three of them in int8).
+        """
         if self.int8:
             values, scales = quantised(matrix, axis=0)
             source, scale, zero = sources

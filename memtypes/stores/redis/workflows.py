@@ -222,7 +222,7 @@ class RedisWorkflows(WorkflowStore):
         return await self._live.run(take, idempotent=False, key=claim)
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Note that the memories of an ended workflow have been written; see `WorkflowStore`."""
+        """Mark an ended workflow as stored as memories; see `WorkflowStore`."""
 
         async def remove(redis: Connection) -> None:
             await redis.srem(live_key(scope, _UNRECORDED), _member(scope, workflow_id))

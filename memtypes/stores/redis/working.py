@@ -68,7 +68,7 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's to-dos and their notes, or resume all items. Returns how many items changed."""
+        """Pause the session's to-dos and their notes, or resume all of its items; return how many changed."""
         arguments = (_milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed

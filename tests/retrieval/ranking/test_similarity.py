@@ -43,9 +43,9 @@ def test_each_search_counts_by_its_share() -> None:
 
 
 def test_a_word_in_the_unread_part_of_a_long_text_counts_in_full() -> None:
-    """If only one text has the query's words and is longer than the encoder reads, its similarity is 1.
+    """If only one text has the query's words, and it is too long for the encoder, its similarity is 1.
 
-    A text of a length that the encoder reads in whole gets no more than the sparse search's share.
+    A text that the encoder reads in whole gets at most the weight of the sparse search.
     """
     dense, sparse, late = np.array([0.9, 0.0]), np.array([0.0, 12.0]), np.array([0.4, 0.1])
     lengths = np.array([20, ENCODED + 1])
