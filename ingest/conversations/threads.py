@@ -290,7 +290,7 @@ class Threads:
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise NotFound without such a thread, AccessDenied if the agent may not read it, ReadOnly if not `write` it."""
+        """Raise NotFound if it is missing, AccessDenied if the agent may not read it, ReadOnly if it may not write."""
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 
