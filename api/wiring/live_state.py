@@ -82,20 +82,16 @@ def threads_of(
     resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor, workflows: WorkflowStore
 ) -> Threads:
     """Build the service for threads, with the policies of the policy file and the configured summariser."""
-    store, tokenizer, clock = RedisThreads(resources.live), resources.tokenizer, system_clock
-    ttl_s = resources.settings.thread_ttl_hours * 3_600
+    settings, tokenizer, clock = resources.settings, resources.tokenizer, system_clock
+    ttl_s = settings.thread_ttl_hours * 3_600
     policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers, ttl_s)
     screen = TurnScreen(redactor, policies, tokenizer, clock)
-    flusher = Flusher(store, policies, summariser_of(resources), tokenizer, locks, clock)
+    summariser: Summariser = RuleSummariser()
+    if settings.summariser_url is not None:
+        key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
+        model = CompletionClient(resources.http, settings.summariser_url, settings.summariser_model, key, TIME_LIMIT_S)
+        summariser = EndpointSummariser(model)
+    store = RedisThreads(resources.live)
+    flusher = Flusher(store, policies, summariser, tokenizer, locks, clock)
     evicted_turns = EvictedTurnWriter(RedisEvictedTurns(resources.live), ingestor, clock)
     return Threads(store, policies, screen, flusher, evicted_turns, clock, workflows)
-
-
-def summariser_of(resources: Resources) -> Summariser:
-    """The summariser for threads: the configured endpoint of a model or, if there is none, one that works by rules."""
-    settings = resources.settings
-    if settings.summariser_url is None:
-        return RuleSummariser(resources.tokenizer)
-    key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
-    model = CompletionClient(resources.http, settings.summariser_url, settings.summariser_model, key, TIME_LIMIT_S)
-    return EndpointSummariser(model, resources.tokenizer)

@@ -120,24 +120,21 @@ class EvictedTurnWriter:
         A batch that fails stays in the queue; after several rejections it is set aside and retried later. Service
         errors are logged, not raised. Calls for the same namespace run one after the other.
         """
-        async with self._runs.of(scope):
-            return await self._persist_waiting(scope)
-
-    async def _persist_waiting(self, scope: Scope) -> dict[str, list[str]]:
         memory_ids: dict[str, list[str]] = {}
-        try:
-            left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
-            for _ in range(left):
-                if self._closing:
-                    return memory_ids
-                async with self.locks.of(scope):
-                    for batch in await self.store.pending(scope, 1):
-                        memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
-            self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
-        except RemembrancerError as error:
-            _log.warning("%s are not stored yet: %s", self.name, type(error).__name__)
-        if not self._waiting.get((scope.tenant, scope.namespace)):
-            self._waiting.pop((scope.tenant, scope.namespace), None)
+        async with self._runs.of(scope):
+            try:
+                left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
+                for _ in range(left):
+                    if self._closing:
+                        return memory_ids
+                    async with self.locks.of(scope):
+                        for batch in await self.store.pending(scope, 1):
+                            memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
+                self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
+            except RemembrancerError as error:
+                _log.warning("%s are not stored yet: %s", self.name, type(error).__name__)
+            if not self._waiting.get((scope.tenant, scope.namespace)):
+                self._waiting.pop((scope.tenant, scope.namespace), None)
         return memory_ids
 
     async def persist_all(self) -> int:
@@ -213,7 +210,7 @@ class EvictedTurnWriter:
             await self.store.postpone(scope, batch, tries)
             self.counts.postponed += 1
             return
-        retry_at = to_utc(self._clock()) + pause(batch.rounds)
+        retry_at = to_utc(self._clock()) + min(FIRST_PAUSE * 2 ** min(batch.rounds, 20), LONGEST_PAUSE)
         await self.store.set_aside(scope, batch, reason, retry_at)
         self.counts.set_aside += 1
         what = f"{len(batch.turns)} {self.name} of {batch.thread_id}"
@@ -288,9 +285,3 @@ class CapturedTurnWriter(EvictedTurnWriter):
         outcome = await self.ingestor.write_one(session, draft)
         memory_id = outcome.merged_into or outcome.id
         return [] if memory_id is None else [memory_id]
-
-
-def pause(rounds: int) -> timedelta:
-    """How long a batch that was set aside `rounds` times before waits until it is queued again, at most a day."""
-    doubled: int = 2 ** min(rounds, 20)
-    return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 
 from ingest.conversations.policies import PolicyLookup, time_limit
-from ingest.conversations.summary import RuleSummariser, Summariser
+from ingest.conversations.summary import RuleSummariser, Summariser, SummaryRequest
 from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, flush_goal, turns_to_flush
 from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
@@ -27,6 +27,9 @@ _ATTEMPTS = 5
 
 _SUMMARY_SHARE = 4
 """A summary has at most a quarter of the tokens that a flush leaves, so that it does not fill the space it freed."""
+
+_SENTENCE = 30
+"""Tokens that every flush may add to a summary, so that a sentence fits in even if few short turns are flushed."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,20 +91,15 @@ class FlushPlan:
     limits: ThreadLimits
     force: bool = False
 
-    @property
-    def summarises(self) -> bool:
-        """Whether a summary replaces the flushed turns."""
-        return self.settings.strategy is FlushStrategy.HYBRID_SUMMARY
-
     def select(self, content: ThreadContent) -> list[Turn]:
         """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
         thread = content.thread
-        due = flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold)
-        if not self.force and not due:
+        if not self.force and not flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold):
             return []
         size = ThreadSize(thread.tokens, thread.turns)
         goal = flush_goal(size, self.limits, self.settings.target, force=self.force)
-        summary = min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE) if self.summarises else 0
+        summarises = self.settings.strategy is FlushStrategy.HYBRID_SUMMARY
+        summary = min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE) if summarises else 0
         reserved = max(summary, thread.summary_tokens)
         goal = ThreadSize(goal.tokens - reserved, goal.messages)
         return turns_to_flush(self.settings, content.turns, content.used, goal)
@@ -109,14 +107,16 @@ class FlushPlan:
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
         """Maximum tokens of the new summary, which replaces `turns` and the old summary.
 
-        This is the smaller of the policy's limit for summaries and half the tokens of what is replaced. If the thread
-        has a token limit, it is also at most a quarter of the tokens that the thread should have after a flush.
+        This is the old summary and half the tokens of `turns`, but room for a sentence at least, and at most the
+        policy's limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread
+        should have after a flush, and the thread becomes no longer than that, or than it was.
         """
-        replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
-        limit = min(self.settings.summary_tokens, replaced // 2)
+        before, removed = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
+        limit = min(self.settings.summary_tokens, before + max(removed // 2, _SENTENCE))
         if self.limits.tokens is None:
             return limit
-        return min(limit, max(int(self.settings.target * self.limits.tokens) // _SUMMARY_SHARE, 1))
+        goal, staying = int(self.settings.target * self.limits.tokens), content.thread.tokens - before - removed
+        return min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - staying))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Flusher:
                 return FlushResult(0, before, before)
             # A language model is asked once: while it answers, the thread may change again.
             use_model = plan.settings.llm and attempt == 0
-            summariser = self.summariser if use_model else RuleSummariser(self.tokenizer)
+            summariser = self.summariser if use_model else RuleSummariser()
             removal = await self._removal(plan, content, turns, summariser)
             version = 0 if request.dry_run else await self.store.remove(scope, removal)
             if request.dry_run or version:
@@ -194,10 +194,11 @@ class Flusher:
     async def _removal(
         self, plan: FlushPlan, content: ThreadContent, turns: list[Turn], summariser: Summariser
     ) -> Removal:
-        thread, indices = content.thread, tuple(turn.index for turn in turns)
-        now = to_utc(self.clock())
-        if not plan.summarises:
-            return Removal(thread.id, indices, now)
-        summary = await summariser.summary(thread.summary, turns, plan.max_summary_tokens(content, turns))
+        thread, leaving, now = content.thread, dict.fromkeys(turn.index for turn in turns), to_utc(self.clock())
+        if plan.settings.strategy is not FlushStrategy.HYBRID_SUMMARY:
+            return Removal(thread.id, tuple(leaving), now)
+        staying = [turn for turn in content.turns if turn.index not in leaving]
+        limit = plan.max_summary_tokens(content, turns)
         tokenizer = self.policies.tokenizer(self.policies.of(thread.resource), self.tokenizer)
-        return Removal(thread.id, indices, now, summary, tokenizer.count(summary))
+        summary = await summariser.summary(SummaryRequest(thread.summary, turns, staying, limit, tokenizer))
+        return Removal(thread.id, tuple(leaving), now, summary, tokenizer.count(summary))

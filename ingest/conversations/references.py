@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest.conversations.threads import OpenRequest, Threads, thread_key
-from memtypes.live.thread_policy import AccessMode, ResourceReference
+from memtypes.live.thread_policy import AccessMode
 from memtypes.live.workflows import JsonObject
 from memtypes.model.scope import Scope
 from memtypes.ports.threads import ThreadQuery
@@ -42,14 +42,11 @@ async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject
     found = []
     for reference in threads.policies.references(agent_id):
         key = thread_key(reference.key or threads.policies.of(reference.id).key, request)
-        thread_id = await _thread_id(threads, scope, reference, key)
+        if key is not None:
+            thread_id = await threads.store.find(scope, reference.id, key)
+        else:
+            page = await threads.store.page_of_threads(scope, ThreadQuery(1, resource=reference.id, agent_id=agent_id))
+            thread_id = page.threads[0].id if page.threads else None
         if thread_id is not None:
             found.append(AgentThread(reference.id, reference.mode, key, thread_id))
     return found
-
-
-async def _thread_id(threads: Threads, scope: Scope, reference: ResourceReference, key: str | None) -> str | None:
-    if key is not None:
-        return await threads.store.find(scope, reference.id, key)
-    query = ThreadQuery(limit=1, resource=reference.id, agent_id=scope.agent_id)
-    return next((thread.id for thread in (await threads.store.page_of_threads(scope, query)).threads), None)

@@ -371,8 +371,7 @@ def thread_key(template: str | None, request: OpenRequest) -> str | None:
 
     `agent.id` stands for the request's agent, unless the variables set it.
     """
-    agent = request.variables.get("agent", {})
-    if request.agent_id is None or not isinstance(agent, Mapping):
-        return None if template is None else rendered_key(template, request.variables)
-    variables = {**request.variables, "agent": {"id": request.agent_id, **agent}}
+    variables, agent = request.variables, request.variables.get("agent", {})
+    if request.agent_id is not None and isinstance(agent, Mapping):
+        variables = {**variables, "agent": {"id": request.agent_id, **agent}}
     return None if template is None else rendered_key(template, variables)

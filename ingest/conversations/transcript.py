@@ -42,7 +42,7 @@ def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
     """
     return EpisodicDraft(
         type=MemoryType.EPISODIC,
-        content="\n".join(f"{_prefix(turn.role)}{turn.content}" for turn in turns),
+        content="\n".join(f"{turn.role}: {turn.content}" for turn in turns),
         event_type=EventType.OBSERVATION,
         tags=[_TAG, _thread_tag(thread_id)],
         source=Source(thread_id=thread_id, turns=[turn.index for turn in turns], caller="thread"),
@@ -66,13 +66,11 @@ def turns_of(memory: Memory) -> Iterator[Turn]:
         return
     first, last = memory.turns[0]["index"], memory.turns[-1]["index"]
     content = memory.earlier[0].content if memory.earlier else memory.content
-    content = content.removesuffix(
-        f"\n(thread {memory.source.thread_id}, turns {first} to {last})"
-    )  # of earlier versions
+    content = content.removesuffix(f"\n(thread {memory.source.thread_id}, turns {first} to {last})")  # an earlier form
     position = 0
     for turn, following in zip_longest(memory.turns, memory.turns[1:]):
-        start = position + len(_prefix(turn["role"]))
-        end = None if following is None else f"\n{_prefix(following['role'])}"
+        start = position + len(f"{turn['role']}: ")
+        end = None if following is None else f"\n{following['role']}: "
         position = len(content) if end is None else _nearest(content, end, start, start + turn["characters"])
         fields: dict[str, Any] = {**turn, "content": content[start:position]}
         del fields["characters"], fields["index"]
@@ -100,10 +98,6 @@ def _fields(turn: Turn) -> Any:
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}
-
-
-def _prefix(role: str) -> str:
-    return f"{role}: "
 
 
 def _thread_tag(thread_id: str) -> str:

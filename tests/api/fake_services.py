@@ -108,7 +108,7 @@ def fake_services(
     live, logs, policies = FakeThreads(), FakeWorkflows(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
     locks = FakeLocks()
-    flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, locks, clock)
+    flusher = Flusher(live, policies, RuleSummariser(), tokenizer, locks, clock)
     threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs)
     working = WorkingMemory(items, ingestor, stored, clock, logs, locks)
     ended = EndedWorkflows(logs, ingestor, threads, working)

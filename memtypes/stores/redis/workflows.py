@@ -163,8 +163,8 @@ class RedisWorkflows(WorkflowStore):
         for _ in range(_MAX_SCANNED // _CHUNK):
             members, fields = await self._scan(scope, index, last)
             for member, stored in zip(members, fields, strict=True):
-                summary = _summary(member, stored)
-                if summary is not None and _is_listed(summary, listing):
+                summary = _summary(member, stored, listing)
+                if summary is not None:
                     if len(workflows) == listing.limit:
                         return WorkflowPage(tuple(workflows), last)
                     workflows.append(summary)
@@ -247,17 +247,15 @@ def _id_of(member: str) -> str:
     return unquote(member[_PLACE + 1 :], errors="surrogatepass")
 
 
-def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """Summary of a workflow by its fields (_SUMMARY). None if it has expired, or if a newer one has the same id."""
+def _summary(member: str, fields: list[str | None], listing: WorkflowListing) -> WorkflowSummary | None:
+    """Summary of a workflow by its fields (_SUMMARY). None if expired, not in `listing`, or a newer one has its id."""
     place, parent, status, version, on_end, created, updated = fields
     if place != member or not (status and version and on_end and created and updated):
         return None
+    if listing.status not in (None, status) or listing.parent_id not in (None, parent):
+        return None
     times = (datetime.fromisoformat(created), datetime.fromisoformat(updated))
     return WorkflowSummary(_id_of(member), parent or None, WorkflowStatus(status), int(version), OnEnd(on_end), *times)
-
-
-def _is_listed(workflow: WorkflowSummary, listing: WorkflowListing) -> bool:
-    return listing.status in (None, workflow.status) and listing.parent_id in (None, workflow.parent_id)
 
 
 def _members_key(scope: Scope, workflow_id: str) -> str:

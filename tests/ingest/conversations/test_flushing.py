@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import Summariser, extract
+from ingest.conversations.summary import RuleSummariser, Summariser, SummaryRequest, extract
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.thread_policy import parse_policies
 from memtypes.live.turns import Turn
-from memtypes.llms.registry import Registry
+from memtypes.llms.registry import Registry, default_file
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.threads import AppendTurn, NewThread, Removal
@@ -52,7 +50,7 @@ class CountingSummariser(Summariser):
     def __init__(self) -> None:
         self.calls = 0
 
-    async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
+    async def summary(self, _request: SummaryRequest) -> str:
         """A fixed summary of two tokens, whatever the turns are."""
         self.calls += 1
         return "by model"
@@ -79,7 +77,8 @@ async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> No
     result = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
     assert result.flushed == 2
     assert model.calls == 1
-    assert result.summary == extract("", (await store.pending(SCOPE, 1))[0].turns, 4, FakeTokenizer())
+    left, staying = (await store.pending(SCOPE, 1))[0].turns, (await store.read(SCOPE, "t")).turns
+    assert result.summary == extract(SummaryRequest("", left, staying, 5, FakeTokenizer()))
 
 
 async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
@@ -88,6 +87,36 @@ async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
     with pytest.raises(Overloaded):
         await (await flusher(store, CountingSummariser())).flush(SCOPE, "t", FlushRequest())
     assert len((await store.read(SCOPE, "t")).turns) == 4
+
+
+class FineTokenizer(FakeTokenizer):
+    """A tokenizer with three tokens for each token of FakeTokenizer."""
+
+    def count(self, text: str) -> int:
+        """Three times the tokens that FakeTokenizer counts."""
+        return 3 * super().count(text)
+
+    def truncate(self, text: str, limit: int) -> str:
+        """The beginning of the text with at most `limit` of these tokens."""
+        return super().truncate(text, limit // 3)
+
+
+async def test_a_summary_is_within_its_limit_as_the_tokenizer_of_the_policy_counts() -> None:
+    """If a policy's model has a tokenizer of its own, it counts the tokens of the summary too."""
+    models = Registry.of(default_file())
+    policies = parse_policies("threads: {r: {max_messages: 9, model: gpt-4o, flush: {strategy: hybrid_summary}}}", "p")
+    lookup = PolicyLookup(lambda: models, policies, {"o200k_base": FineTokenizer()})
+    store = FakeThreads()
+    await store.create(SCOPE, NewThread("t", 60, NOW, resource="r", key="k"))
+    for number in range(9):
+        content = f"We decided on the plan number {number}, whose author is Agent {number}."
+        turn = Turn("user", content, FineTokenizer().count(content), NOW)
+        await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 9, 9)))
+    flushing = Flusher(store, lookup, RuleSummariser(), FakeTokenizer(), FakeLocks(), lambda: NOW)
+    result = await flushing.flush(SCOPE, "t", FlushRequest(force=True))
+    removed = (await store.pending(SCOPE, 1))[0].turns
+    assert result.summary
+    assert FineTokenizer().count(result.summary) <= sum(turn.tokens for turn in removed) // 2
 
 
 @pytest.mark.parametrize(("resource", "calls"), [("by_model", 1), ("by_rule", 0)])

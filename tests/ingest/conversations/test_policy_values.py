@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +15,11 @@ from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher, FlushRequest
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import Summariser
+from ingest.conversations.summary import Summariser, SummaryRequest
 from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.live.thread_policy import ThreadPolicy, parse_policies
-from memtypes.live.turns import NewTurn, Turn
+from memtypes.live.turns import NewTurn
 from memtypes.llms.registry import Registry, default_file
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import Scope
@@ -120,7 +120,7 @@ async def test_a_slow_change_is_cancelled_after_its_lock_time(setting: str) -> N
 class FixedSummariser(Summariser):
     """A summariser that always returns the same text."""
 
-    async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
+    async def summary(self, _request: SummaryRequest) -> str:
         """The text "by model", whatever the turns are."""
         return "by model"
 

@@ -68,7 +68,7 @@ def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
     lookup = PolicyLookup(Registry, Policies(threads={"r": policy}))
     tokenizer = FakeTokenizer()
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
-    flusher = Flusher(store, lookup, RuleSummariser(tokenizer), tokenizer, FakeLocks(), lambda: NOW)
+    flusher = Flusher(store, lookup, RuleSummariser(), tokenizer, FakeLocks(), lambda: NOW)
     writer = EvictedTurnWriter(FakeThreads(), ingestor_over(InMemoryStore()), lambda: NOW)
     return Threads(store, lookup, screen, flusher, writer, lambda: NOW, FakeWorkflows())
 

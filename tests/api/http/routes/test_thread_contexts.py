@@ -17,6 +17,7 @@ from api.wiring.container import Services
 from memtypes.llms.registry import Registry, default_file
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.thread_client import begun, say, served, words
+from tests.fakes import FakeTokenizer
 
 CONVERSATIONS = Path(__file__).parents[3] / "data" / "summaries.jsonl"
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.anyio
 POLICIES = """
 threads:
   brief: {type: token_based, max_tokens: 400, flush: {strategy: hybrid_summary, summary_tokens: 100}}
+  drop: {max_messages: 12, type: message_count_based, flush: {strategy: hybrid_summary, target: 0.75, oldest: 0.01}}
   talk: {type: message_count_based, max_messages: 100, flush: {strategy: hybrid_summary, target: 0.1, keep_first: 0}}
   modelled: {model: gpt-4o}
   long: {max_turns: 2000}
@@ -125,6 +127,33 @@ async def test_a_summary_keeps_facts_rather_than_acknowledgements(client: httpx.
         assert kept[language] >= 0.6 * lines[language], language
 
 
+async def test_old_facts_stay_in_a_summary_however_often_the_thread_is_flushed(client: httpx.AsyncClient) -> None:
+    """A thread that loses a turn or two at a time has most of its facts in its summary, the oldest ones too.
+
+    All conversations of a language are one thread. The summary is never longer than its limit of 500 tokens.
+    """
+    conversations = [json.loads(line) for line in CONVERSATIONS.read_text(encoding="utf-8").splitlines()]
+    for language in ("en", "de", "es", "ja"):
+        turns = [turn for each in conversations if each["id"].startswith(language) for turn in each["turns"]]
+        thread, flushes, summary = (await begun(client, resource="drop"))["id"], 0, ""
+        for turn in turns:
+            flushes += (await say(client, thread, turn["content"], role=turn["role"]))["flushed"] > 0
+            summary = (await client.get(f"/v1/threads/{thread}")).json()["thread"]["summary"] or ""
+            assert FakeTokenizer().count(summary) <= 500
+        stated = [f"{turn['role']}: {turn['content']}" for turn in turns[:-12] if turn["fact"]]
+        assert flushes >= 5, language
+        assert len(set(stated).intersection(summary.splitlines())) >= 0.75 * len(stated), (language, summary, stated)
+
+
+async def test_a_date_stays_whole_in_a_summary(client: httpx.AsyncClient) -> None:
+    """A summary does not take the point of an ordinal number, as in "12. Juni", for the end of a sentence."""
+    thread = (await begun(client, resource="talk"))["id"]
+    for content in ("Ja. " * 30, "Oma Gerti kommt am 12. Juni mit dem Zug aus Porto. Danke!", "Gut.", "Ja.", "Ok."):
+        await say(client, thread, content)
+    answer = await client.post(f"/v1/threads/{thread}/flush", json={"force": True})
+    assert "user: Oma Gerti kommt am 12. Juni mit dem Zug aus Porto." in answer.json()["summary"].splitlines()
+
+
 async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
     """If the budget has no room to count what is left out, the context has the short line "[more is left out]"."""
     thread = (await begun(client, initial_context="Given. " * 40))["id"]
@@ -151,7 +180,7 @@ async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.Asy
     given = f"{'The sky is blue. ' * 60}You must never delete anything."
     thread = (await begun(client, resource="brief", initial_context=given))["id"]
     for number in range(60):
-        await say(client, thread, f"step {number}. We decided on {number}. {words(3)}.")
+        await say(client, thread, f"step {number} ends. We decided on {number} of them. {words(3)}.")
     shown = await context(client, thread, budget=150)
     assert shown["omitted"]["summary"]
     assert shown["omitted"]["initial_context"]
