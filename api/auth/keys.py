@@ -104,11 +104,11 @@ class Caller:
             raise AccessDenied(f"this key acts as {_listed(self.agents)}, not as {agent_id!r}")
         return agent_id
 
-    def required_agent(self, agent_id: str | None) -> str | None:
-        """The agent that a call acts as (see `agent`). Raises InvalidRequest if the call must name one and does not."""
+    def required_agent(self, agent_id: str | None, field: str = "agent_id") -> str | None:
+        """The agent that a call acts as (see `agent`). Raises InvalidRequest if the call must name one in `field`."""
         acting = self.agent(agent_id)
         if self.agents and acting is None:
-            raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path="agent_id")
+            raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path=field)
         return acting
 
     def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:

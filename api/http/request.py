@@ -85,13 +85,14 @@ class ApiRequest(Request[Any, Caller, State]):
         """
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
-    def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope of a call that must name its agent if the API key is bound to several agents.
+    def agent_scope(
+        self, namespace: str, session_id: str | None = None, agent_id: str | None = None, field: str = "agent_id"
+    ) -> Scope:
+        """The scope of a call that must name its agent, in its field `field`, if the API key is bound to several.
 
-        Raises InvalidRequest if such a call names none (`agent_id` is None), and AccessDenied if the key is bound to
-        agents and `agent_id` is not among them.
+        Raises InvalidRequest if `agent_id` is None then, AccessDenied if the key is bound to other agents only.
         """
-        return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
+        return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id, field))
 
     async def body(self) -> bytes:
         """The raw body, or `{}` if there is neither body nor Content-Type: Litestar would not parse an empty body.

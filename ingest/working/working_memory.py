@@ -335,7 +335,7 @@ def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
     if outcome.status is WriteStatus.FAILED:
         raise Unavailable(f"the item was not stored: {outcome.reason}")
     if outcome.status is WriteStatus.REJECTED or not isinstance(outcome.memory, Working):
-        raise InvalidRequest(f"not stored: {outcome.reason}", path="content")
+        raise InvalidRequest(f"not stored: {outcome.reason}")
     fields = {name: getattr(draft, name) for name in _DRAFTED}
     fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
     return outcome.memory.model_copy(update=fields)

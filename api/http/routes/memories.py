@@ -123,8 +123,8 @@ async def post_batch(
     key = idempotency_key(request)
     batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
     scope = request.scope_in(batch.namespace)
-    for agent_id in {item.agent_id for item in batch.items}:
-        request.auth.required_agent(agent_id)
+    for index, item in enumerate(batch.items):
+        request.auth.required_agent(item.agent_id, f"items[{index}].agent_id")
     if key is None:
         answer = await _write(services, scope, batch)
     else:

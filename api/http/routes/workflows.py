@@ -49,7 +49,7 @@ async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBo
 
     An API key that is bound to agents can end the workflow later only if the key's agent began it.
     """
-    scope = request.agent_scope(data.namespace, agent_id=data.agent)
+    scope = request.agent_scope(data.namespace, agent_id=data.agent, field="agent")
     workflow_id, redactions = await services.workflows.create(scope, data)
     return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
 
@@ -75,7 +75,7 @@ async def post_event(
     An event that ends the workflow also stores a record of the workflow as memories. An event that names no agent gets
     the agent that the API key is bound to.
     """
-    scope = request.agent_scope(params.namespace, agent_id=data.agent)
+    scope = request.agent_scope(params.namespace, agent_id=data.agent, field="agent")
     reported = await services.workflows.append(scope, workflow_id, data)
     return EventAnswer.model_validate(reported, from_attributes=True)
 
@@ -87,10 +87,9 @@ async def get_workflow(
     """Read a workflow and its state."""
     scope = request.scope_in(params.namespace)
     log = await services.workflows.store.load(scope, workflow_id, params.at_version)
-    state = log.state
-    answer = WorkflowStateAnswer(**state.members())
+    state, version = WorkflowStateAnswer(**log.state.members()), log.state.version
     return WorkflowAnswer(
-        workflow_id=workflow_id, parent_id=log.parent_id, on_end=log.on_end, version=state.version, state=answer
+        workflow_id=workflow_id, parent_id=log.parent_id, on_end=log.on_end, version=version, state=state
     )
 
 
@@ -145,7 +144,7 @@ async def post_continue(
     data: JSONBody[ResumeRequest],
 ) -> ContinueAnswer:
     """Continue a workflow: append the input as its next event, and return its history in a token budget."""
-    scope = request.agent_scope(params.namespace, agent_id=data.agent)
+    scope = request.agent_scope(params.namespace, agent_id=data.agent, field="agent")
     view, counted = _view(services, data), None
     if services.counter is not None and data.model is not None and services.counter.counts(data.model):
         counted = await _counted(services, data.model, view, partial(services.workflows.history, scope, workflow_id))

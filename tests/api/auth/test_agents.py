@@ -68,11 +68,12 @@ async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World
     fact = {"type": "semantic", "content": "The build runs on Friday."}
     for body in (fact, {"items": [fact]}):
         problem(await world.call("both", "POST", f"/v1/memories{'/batch' if 'items' in body else ''}", body), 422)
-    for path, asked in (
-        ("/v1/search", {"query": "x"}), ("/v1/retrieve", {"query": "x"}), ("/v1/items/paths", {}),
-        ("/v1/hooks/prompt-submit", {"session_id": "s", "prompt": "x"}), ("/v1/workflows", {"workflow_id": "w"}),
+    for path, asked, field in (
+        ("/v1/search", {"query": "x"}, "agent_id"), ("/v1/retrieve", {"query": "x"}, "agent_id"),
+        ("/v1/items/paths", {}, "agent_id"), ("/v1/workflows", {"workflow_id": "w"}, "agent"),
+        ("/v1/hooks/prompt-submit", {"session_id": "s", "prompt": "x"}, "agent_id"),
     ):  # fmt: skip
-        assert problem(await world.call("both", "POST", path, asked), 422)["errors"][0]["path"] == "agent_id"
+        assert problem(await world.call("both", "POST", path, asked), 422)["errors"][0]["path"] == field
     ended = {"session_id": "s", "messages": [{"role": "user", "content": "hello"}]}
     assert (await world.call("both", "POST", "/v1/hooks/session-stop", ended)).status_code == 200
     assert (await world.call("both", "GET", "/v1/prospective/due")).status_code == 200
