@@ -27,6 +27,9 @@ from memtypes.stores.operations.schema import COLLECTIONS, Collection
 STOP_S = 60.0
 """Seconds that an engine process has to flush its shards and end after SIGTERM."""
 
+ENDING_S = 3.0
+"""Seconds, beyond those that it lingers, in which an engine ends whose last client has just left."""
+
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
     """Re-embed every memory and every keyed item of a store. Returns the number of points of each collection.
@@ -41,23 +44,16 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
         if not opening:
             raise StoreInUse(f"process {holder_of(layout.opening_lock)} is opening the store; try again")
         if stop_engine:
-            await _stop(layout)
-        with locked(layout.engine_lock) as alone:
+            with locked(layout.engine_lock) as gone:
+                engine = None if gone else layout.read_holder()
+            if engine is not None:  # else no engine runs, or one is ending
+                os.kill(engine.pid, signal.SIGTERM)
+        wait_s = STOP_S if stop_engine else settings.linger_s + ENDING_S
+        async with locked_by(layout.engine_lock, time.monotonic() + wait_s) as alone:
             if not alone:
                 holder = holder_of(layout.engine_lock)
                 raise StoreInUse(f"process {holder} serves the store in {layout.directory}; stop the service first")
             return await _rebuilt(layout, settings, embed)
-
-
-async def _stop(layout: Layout) -> None:
-    """Send SIGTERM to the store's engine process, if one runs. Raises StoreInUse if it runs on after STOP_S."""
-    with locked(layout.engine_lock) as gone:
-        holder = None if gone else layout.read_holder()
-    if holder is not None:  # else no engine runs, or one is ending
-        os.kill(holder.pid, signal.SIGTERM)
-    async with locked_by(layout.engine_lock, time.monotonic() + STOP_S) as gone:
-        if not gone:
-            raise StoreInUse(f"the engine in {layout.directory} did not end in time")
 
 
 async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:

@@ -92,6 +92,21 @@ def test_doctor_reports_a_bad_keys_file(home: Path) -> None:
     assert (done.exit_code, check["ok"], "has no keys" in check["detail"]) == (1, False, True)
 
 
+@pytest.mark.parametrize(("mode", "is_private"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
+def test_doctor_reports_a_keys_file_that_others_can_read(home: Path, mode: int, *, is_private: bool) -> None:
+    """`doctor` fails if users other than the owner can read the keys file, and says how to change that."""
+    file = home / "keys.json"
+    file.write_text(json.dumps([{"key": "k" * 32, "tenant": "default", "role": "writer"}]))
+    file.chmod(mode)
+    done = call("doctor", "--keys", str(file), "--port", "0", "--json")
+    check = json.loads(done.stdout)["checks"]["keys"]
+    assert (done.exit_code == 0, check["ok"], f"chmod 600 {file}" in check["detail"]) == (
+        is_private,
+        is_private,
+        not is_private,
+    )
+
+
 @pytest.mark.usefixtures("home")
 def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """If Redis does not answer, `doctor` shows its address without the password."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -91,6 +92,15 @@ async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
         await rebuild(settings_for(tmp_path), same, stop_engine=False)
     await store.ping()
     await store.aclose()
+
+
+async def test_a_store_that_was_closed_just_now_is_rebuilt(tmp_path: Path) -> None:
+    """A rebuild waits for the engine of a store to end, which lingers for a moment after its last client left."""
+    store = await EdgeStore.open(replace(settings_for(tmp_path), linger_s=1.0))
+    await store.upsert(SCOPE, [make_record(one) for one in facts(3)])
+    await store.aclose()
+    counts = await rebuild(replace(settings_for(tmp_path), linger_s=1.0), same, stop_engine=False)
+    assert counts[MemoryType.SEMANTIC] == 3
 
 
 async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
