@@ -32,8 +32,10 @@ LONG_NOTE = 4_000
 
 _DATES = ("created", "created_at", "date", "updated", "modified")
 
+HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 _CODE = re.compile(r"(^```.*?^```|^~~~.*?^~~~|`[^`\n]*`)", re.DOTALL | re.MULTILINE)
-_COMMENT = re.compile(r"%%.*?%%", re.DOTALL)
+_COMMENT = re.compile(r"%%.*?%%|<!--.*?-->", re.DOTALL)
 _EMBED = re.compile(r"!\[\[[^\[\]\n]*\]\]")
 _LINK = re.compile(r"\[\[([^\[\]|\n]+)(?:\|([^\[\]\n]*))?\]\]")
 _BLOCK_ID = re.compile(r"[ \t]\^[A-Za-z0-9-]+[ \t]*$", re.MULTILINE)
@@ -100,19 +102,21 @@ def _mapping(head: str) -> dict[str, Any]:
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
     """Divide a long note at its headings; yield each part (of a short note, the whole) with its line number from 1."""
-    is_long = len("\n".join(lines[start:])) > LONG_NOTE
-    headings = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if is_long else []
-    for first, end in itertools.pairwise(sorted({start, *headings, len(lines)})):
-        text = "\n".join(lines[first:end]).strip()
-        if text:
+    outline, cuts, is_bare = Outline(), [start], True
+    for index in range(start, len(lines)):
+        if is_heading := outline.enters_section(lines[index]):
+            cuts += [] if is_bare else [index]  # a heading alone is no part
+        is_bare = is_heading or (is_bare and not lines[index].strip())
+    later = cuts[1 : len(cuts) - is_bare] if len("\n".join(lines[start:])) > LONG_NOTE else []
+    for first, end in itertools.pairwise([start, *later, len(lines)]):
+        if text := "\n".join(lines[first:end]).strip():
             yield first + 1, text
 
 
 def _tags(value: Any) -> list[str]:
     words = value if isinstance(value, list) else str(value or "").replace(",", " ").split()
-    return list(dict.fromkeys(str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# ")))[
-        :MAX_TAGS
-    ]
+    tags = dict.fromkeys(str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# "))
+    return [*tags][:MAX_TAGS]
 
 
 def _plain(value: Any) -> Any:
@@ -161,3 +165,32 @@ def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
     tagged = {"tags": [*tags][:MAX_TAGS]} if tags else {}
     concept = fields.get("concept") or title[:MAX_LABEL]
     return {**fields, **tagged, "content": content, "concept": concept, "metadata": metadata}
+
+
+class Outline:
+    """The headings above the current line of a Markdown file, and whether it is in a fenced block or a comment."""
+
+    def __init__(self) -> None:
+        self._fence: str | None = None
+        self._is_comment = False
+        self._headings: dict[int, str] = {}
+
+    def enters_section(self, text: str) -> bool:
+        """Whether the line `text` is a heading, at which a section begins. Must be called for every line, in order."""
+        if not self._is_comment and (fence := _FENCE.match(text)):
+            closes = self._fence is not None and fence[1].startswith(self._fence) and not fence[2].strip()
+            self._fence = None if closes else self._fence or fence[1]
+            return False
+        heading = None if self._fence or self._is_comment else HEADING.match(text)
+        begins = not self._fence and text.lstrip().startswith("<!--")
+        self._is_comment = (begins or self._is_comment) and "-->" not in text
+        if heading is None:
+            return False
+        level = len(heading[1])
+        self._headings = {other: name for other, name in self._headings.items() if other < level}
+        self._headings[level] = (heading[2] or "").strip()
+        return True
+
+    def path(self) -> str | None:
+        """The headings above the current line as a path ("Deploying > Rolling back"); None before the first heading."""
+        return " > ".join(name for _, name in sorted(self._headings.items()) if name) or None

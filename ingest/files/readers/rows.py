@@ -87,7 +87,8 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
             yield BadLine(file, None, _UTF16)
             return
         if len(chunk) > MAX_LINE and not chunk.endswith(b"\n"):
-            _skip_to_end_of_line(stream)
+            while chunk and not chunk.endswith(b"\n"):
+                chunk = stream.readline(MAX_LINE)
             yield BadLine(file, number, f"the line is longer than {MAX_LINE} bytes")
             continue
         yield _decoded(chunk, file, number)
@@ -115,8 +116,3 @@ def _decoded(chunk: bytes, file: str, number: int) -> TextLine | BadLine:
     except UnicodeDecodeError as error:
         return BadLine(file, number, f"is not UTF-8 (byte {error.start + 1} of the line); convert the file")
     return TextLine(number, text.rstrip("\r\n"))
-
-
-def _skip_to_end_of_line(stream: BinaryIO) -> None:
-    while (chunk := stream.readline(MAX_LINE)) and not chunk.endswith(b"\n"):
-        continue

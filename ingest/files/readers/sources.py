@@ -116,7 +116,8 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: b
                 skipped += [_name(entry) for entry, form in formats.items() if form is None]
         except OSError as error:
             raise InvalidRequest(f"{_name(path):.200} can't be read: {error}", path="paths") from error
-    return Sources(tuple(files), tuple(skipped))
+    distinct = {file.path and file.path.resolve(): file for file in reversed(files)}  # links may lead to one file
+    return Sources(tuple(reversed(distinct.values())), tuple(skipped))
 
 
 def format_of(path: Path) -> Format | None:

@@ -1,7 +1,7 @@
 """Read plain text and Markdown.
 
-Plain text: one row per paragraph; blank lines separate paragraphs. Paragraphs with a secret between them, such as its
-name in one and its value in the next, become one row, so that it is recognised when the row is stored.
+Plain text: one row per paragraph; blank lines separate paragraphs. A heading is in one row with the paragraph below it,
+and paragraphs with a secret between them, such as its name in one and its value in the next, are one row, to find it.
 
 Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
 heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
@@ -10,28 +10,25 @@ heading begins with `#` outside fenced blocks. Text before the first heading is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from typing import BinaryIO
 
-from ingest.files.readers.notes import MAX_FRONT, front_matter
+from ingest.files.readers.notes import HEADING, MAX_FRONT, Outline, front_matter
 from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, TextLine, as_metadata, read_lines, row
 from ingest.screening.redaction.scan import secrets_in
 from memtypes.model.policy import MemoryType
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 _WINDOW = 64 * 1024
 """Characters on each side of a cut that are searched for secrets."""
 
 
 def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per paragraph of a plain-text file; paragraphs that have a secret between them are one row."""
+    """One row per paragraph of a plain-text file; a heading, or one half of a secret, is in a row with the next one."""
     held: Reading | None = None
     for reading in chain(_blocks(read_lines(stream, file), file, None), [None]):
-        if isinstance(held, FileRow) and isinstance(reading, FileRow) and _share_secret(held, reading):
+        if isinstance(held, FileRow) and isinstance(reading, FileRow) and _belong_together(held, reading):
             held.fields["content"] += f"\n\n{reading.fields['content']}"
             continue
         if held:
@@ -39,8 +36,10 @@ def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
         held = reading
 
 
-def _share_secret(first: FileRow, second: FileRow) -> bool:
-    """Whether two paragraphs as one text have another secret than each alone: the label of one is in the other."""
+def _belong_together(first: FileRow, second: FileRow) -> bool:
+    """Whether a paragraph is the heading of the next, or both have a secret together, the label of one in the other."""
+    if HEADING.match(first.fields["content"].rpartition("\n\n")[2]):
+        return True
     before, after = first.fields["content"][-_WINDOW:], second.fields["content"][:_WINDOW]
     apart = [(each.start, each.end) for each in secrets_in(before)]
     apart += [(len(before) + 2 + each.start, len(before) + 2 + each.end) for each in secrets_in(after)]
@@ -60,7 +59,7 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
     fields = {**front.extra, **front.fields}
     if fields.get("type") not in tuple(MemoryType):
         fields |= as_metadata({"type": fields.pop("type", None)})
-    for reading in _blocks(chain(head[front.end :], lines), file, _Outline()):
+    for reading in _blocks(chain(head[front.end :], lines), file, Outline()):
         if isinstance(reading, FileRow):
             found = row(file, reading.line, {**fields, **reading.fields})
             heading = reading.heading or str(fields.get("title") or "") or None
@@ -93,7 +92,7 @@ class _TextBlock:
             yield FileRow({"content": content}, file, self.line, heading=self.heading)
 
 
-def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | None) -> Iterator[Reading]:
+def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: Outline | None) -> Iterator[Reading]:
     """Divide a text into rows: at its headings with `outline` (for Markdown), otherwise at its blank lines."""
     block: _TextBlock | None = None
     for line in lines:
@@ -108,34 +107,3 @@ def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | 
             block.add(line.text)
     if block:
         yield from block.readings(file)
-
-
-class _Outline:
-    """The headings above the current line of a Markdown file, and whether the line is inside a fenced block."""
-
-    def __init__(self) -> None:
-        self._fence: str | None = None
-        self._headings: dict[int, str] = {}
-
-    def enters_section(self, text: str) -> bool:
-        """Whether the line `text` is a heading, at which a section begins. Must be called for every line, in order."""
-        if fence := _FENCE.match(text):
-            self._open_or_close(fence[1], fence[2])
-            return False
-        heading = None if self._fence else _HEADING.match(text)
-        if heading is None:
-            return False
-        level = len(heading[1])
-        self._headings = {other: name for other, name in self._headings.items() if other < level}
-        self._headings[level] = (heading[2] or "").strip()
-        return True
-
-    def path(self) -> str | None:
-        """The headings above the current line as a path ("Deploying > Rolling back"); None before the first heading."""
-        return " > ".join(name for _, name in sorted(self._headings.items()) if name) or None
-
-    def _open_or_close(self, fence: str, rest: str) -> None:
-        if self._fence is None:
-            self._fence = fence
-        elif fence[0] == self._fence[0] and len(fence) >= len(self._fence) and not rest.strip():
-            self._fence = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ingest.files.readers.notes import LONG_NOTE, read_notes
+from ingest.files.readers.rows import FileRow
 from tests.ingest.files.readers.reading import read, read_items
 
 NOTE = """---
@@ -46,3 +47,11 @@ def test_a_long_note_is_cut_at_its_headings() -> None:
     """A long note becomes several rows, cut at its headings. Each row has its line number."""
     readings = read(read_notes, "# A\n" + "x" * LONG_NOTE + "\n# B\nend\n")
     assert [reading.line for reading in readings] == [1, 3]
+
+
+def test_a_long_note_is_not_cut_in_code_or_after_a_heading_alone() -> None:
+    """A part of a long note has the text below its headings; a comment in a fenced block is no heading."""
+    code = "```sh\n# no heading\n```\n"
+    readings = read(read_notes, f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}# C\n\n## D\nend\n\n## Open questions\n")
+    parts = [reading.fields["content"] for reading in readings if isinstance(reading, FileRow)]
+    assert parts == [f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}".strip(), "# C\n\n## D\nend\n\n## Open questions"]

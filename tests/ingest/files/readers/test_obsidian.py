@@ -17,7 +17,8 @@ NOTE = """---
 tags: [work]
 due: 2026-04-01
 ---
-# Locks %% draft, ask [[Bo]] %%
+# Locks %% draft, ask [[Bo]] %% <!-- hidden
+remark -->
 We use [[Advisory locks#Postgres|advisory locks]], see [[Stock counter]] and [[#Costs]]. #db/postgres (#locks) ^a1b2
 ![[diagram.png]]
 Not a tag: C#, #12, a#b, https://x/#y.
@@ -42,7 +43,7 @@ def test_links_become_texts_and_embeds_and_comments_are_removed() -> None:
     (item,) = notes(NOTE)
     assert "advisory locks, see Stock counter and Costs." in item["content"]
     assert 'echo "[[not a link]]" #no-tag' in item["content"]
-    assert not [word for word in ("diagram", "draft", "a1b2", "%%") if word in item["content"]]
+    assert not [word for word in ("diagram", "draft", "a1b2", "%%", "<!--", "remark") if word in item["content"]]
     assert item["tags"] == ["work", "db/postgres", "locks"]
     assert item["metadata"] == {"due": "2026-04-01", "linked_notes": ["Advisory locks", "Stock counter"]}
     assert (item["concept"], item["type"]) == ("Locks", "semantic")

@@ -33,6 +33,16 @@ def test_folders_are_walked_in_order(tmp_path: Path) -> None:
     assert sources.size == 12
 
 
+def test_a_file_with_several_names_is_read_once(tmp_path: Path) -> None:
+    """A file that is named twice, or to which links in a folder lead, is read once, under its first name."""
+    (tmp_path / "CLAUDE.md").write_text("Run the tests.")
+    (tmp_path / "AGENTS.md").symlink_to("CLAUDE.md")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "loop").symlink_to("..")
+    sources = find_sources((str(tmp_path), str(tmp_path / "CLAUDE.md")), None)
+    assert [Path(file.name).name for file in sources.files] == ["AGENTS.md"]
+
+
 def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
     """A chosen format applies to all files, also to names without a suffix.
 

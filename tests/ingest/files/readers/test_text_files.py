@@ -95,6 +95,12 @@ def test_markdown_with_broken_front_matter_is_reported_and_read() -> None:
     assert isinstance(text, FileRow)
 
 
+def test_a_line_in_a_comment_is_no_heading() -> None:
+    """No section begins at a line in an HTML comment; comments in code and closed ones change nothing."""
+    text = "# A\n<!-- one --> x\n<!-- two\n# no heading\n--> y\n```\n<!--\n```\n# B\nz\n"
+    assert [line for line, _ in rows(read_markdown, text)] == [1, 9]
+
+
 def test_headings_include_those_above_them() -> None:
     """A section's heading is the path of all headings above it; a higher heading ends the lower ones."""
     text = "# A\n## B\nb\n### C\nc\n## D\nd\n# E\ne\n"
@@ -118,6 +124,16 @@ def test_text_has_one_row_per_paragraph() -> None:
     """Any number of blank lines separates paragraphs; single line breaks are part of the text."""
     assert rows(read_text, "\na\nb\n\n \n\nc") == [(2, {"content": "a\nb"}), (7, {"content": "c"})]
     assert bad(read_text, b"a\n\xff\n") == [(2, "is not UTF-8 (byte 1 of the line); convert the file")]
+
+
+def test_a_heading_in_plain_text_is_in_a_row_with_the_next_paragraph() -> None:
+    """A paragraph that is a Markdown heading makes no row of its own; what is no heading does."""
+    found = rows(read_text, "# Plan\n\n## Open questions\n\nWho pays?\n\n#42 is fixed\n\nThe end.\n")
+    assert [fields["content"] for _, fields in found] == [
+        "# Plan\n\n## Open questions\n\nWho pays?",
+        "#42 is fixed",
+        "The end.",
+    ]
 
 
 def test_a_too_long_paragraph_is_skipped() -> None:
