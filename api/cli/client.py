@@ -63,6 +63,10 @@ class ApiClient:
         """The JSON object that the service answers to POST `path`. body: sent as JSON."""
         return await self._call("POST", path, json=body)
 
+    async def patch(self, path: str, query: Mapping[str, str], body: object) -> dict[str, Any]:
+        """The JSON object that the service answers to PATCH `path`. query: query parameters. body: sent as JSON."""
+        return await self._call("PATCH", path, params=query, json=body)
+
     async def delete(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The JSON object that the service answers to DELETE `path`. query: query parameters."""
         return await self._call("DELETE", path, params=query)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,16 +60,27 @@ def ingest(
         request = ImportRequest(
             tuple(paths), namespace, where.destination, rows,
             format=form or _origin(origin), by_content=origin == AUTO, strict=strict, stdin=sys.stdin.buffer,
-            journal=None if no_resume else journal or where.journal,
+            journal=journal or where.journal, resume=not no_resume,
         )  # fmt: skip
         request.sources()  # report unreadable files before opening anything, which takes seconds
         async with connect(where) as client:
             await client.is_empty(namespace)  # an unknown key, namespace or service ends the command here
-            return await run_import(request, partial(write_items, client, namespace), ProgressBar(quiet=as_json))
+            return await import_rows(request, client, quiet=as_json)
 
     report = run(work)
     present(report.to_json(), lambda _: report_view(report), as_json=as_json)
     raise typer.Exit(report.exit_code)
+
+
+async def import_rows(request: ImportRequest, client: ApiClient, *, quiet: bool) -> ImportReport:
+    """Import the files of `request` into the service that `client` calls. quiet: show no progress bar."""
+
+    def call(memory_id: str, changes: Mapping[str, Any] | None) -> Awaitable[dict[str, Any]]:
+        path, query = f"/v1/memories/{memory_id}", {"namespace": request.namespace}
+        return client.get(path, query) if changes is None else client.patch(path, query, changes)
+
+    write = partial(write_items, client, request.namespace)
+    return await run_import(request, write, ProgressBar(quiet=quiet), call=call)
 
 
 async def write_items(client: ApiClient, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
@@ -111,7 +123,11 @@ def report_view(report: ImportReport) -> RenderableType:
         rows["resumed"] = f"{report.resumed} of them by an earlier run"
     if report.types:
         rows["new memories"] = ", ".join(f"{kind} {count}" for kind, count in sorted(report.types.items()))
+    if report.former:
+        changes = Counter(row.change for row in report.former)
+        rows["former texts"] = ", ".join(f"{change} {count}" for change, count in sorted(changes.items()))
+    former = first_lines(list(map(str, report.former)), MAX_LISTED)
     listed = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
     skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
     stopped = [Text(report.stopped)] if report.stopped else []
-    return Group(names_table(rows), *listed, *skipped, *stopped)
+    return Group(names_table(rows), *former, *listed, *skipped, *stopped)

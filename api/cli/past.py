@@ -153,7 +153,9 @@ async def _import_planned(
 
 def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
     places = Places(Path.home(), Path.cwd(), os.environ)
-    template = ImportRequest((), "", destination=asked.where.destination, journal=asked.journal)
+    template = ImportRequest(
+        (), "", destination=asked.where.destination, journal=asked.where.journal, resume=asked.journal is not None
+    )
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
         groups = places.memory_files(asked.source, asked.path)

@@ -6,7 +6,6 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.client import ApiClient
-from api.cli.importing import write_items
+from api.cli.importing import import_rows
 from ingest.files.places import MemoryFiles
-from ingest.files.report import ImportReport, ProgressBar
+from ingest.files.report import ImportReport
 from ingest.files.row_to_item import RowOptions
-from ingest.files.run import ImportRequest, open_readings, read_batches, run_import
+from ingest.files.run import ImportRequest, open_readings, read_batches
 from ingest.files.sessions import Destination
 from memtypes.model.times import system_clock
 
@@ -93,8 +92,7 @@ async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) 
     """
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
-        write = partial(write_items, client, request.namespace)
-        report = await run_import(request, write, ProgressBar(quiet=quiet))
+        report = await import_rows(request, client, quiet=quiet)
         reports.append((request.namespace, report))
         if report.stopped:
             break

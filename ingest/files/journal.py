@@ -8,7 +8,7 @@ without failures deletes its journal.
 
 All imports of sessions into one destination share a journal, which is kept. It lists the keys of all messages that were
 sent. So an import sends only new messages, from whatever file it reads them, and memories that were forgotten since do
-not come back.
+not come back. Imports of rows likewise share a list of the rows that their files name by keys, which is kept.
 """
 
 from __future__ import annotations
@@ -35,12 +35,24 @@ _HEAD = 64 * 1024
 _Entry = TypeVar("_Entry")
 
 
+class WrittenRow(msgspec.Struct, frozen=True, array_like=True):
+    """A row that its file names by a key, such as a heading or an id, and the memory `id` that it was written to.
+
+    is_new: whether the import made this memory; otherwise the row was merged into it. ends: `expires_at` of the row.
+    """
+
+    key: str
+    id: str
+    is_new: bool
+    ends: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FinishedRows:
     """A range of rows of one file that an import has finished: from row `first` (counted from 0) to before row `end`.
 
     file: hash of the file (`file_identity`). counts: how many rows ended with each status. problems: rows that were not
-    stored, and why.
+    stored, and why. written: the rows that have a key.
     """
 
     file: str
@@ -48,6 +60,7 @@ class FinishedRows:
     end: int
     counts: Mapping[WriteStatus, int]
     problems: tuple[RowProblem, ...] = ()
+    written: tuple[WrittenRow, ...] = ()
 
 
 def file_identity(source: SourceFile) -> str | None:
@@ -122,9 +135,7 @@ class SentMessages:
     @classmethod
     def open(cls, directory: Path | None, destination: str) -> SentMessages:
         """Read the keys that were sent to `destination`. directory, errors: as in `ImportJournal.open`."""
-        if directory is None:
-            return cls(None)
-        path = directory / f"sessions-{hashlib.sha256(destination.encode()).hexdigest()[:24]}.jsonl"
+        path = _shared("sessions", directory, destination)
         sent = cls(path)
         for part in _entries(path, _SentPart):
             sent.keys[part.namespace].update(part.keys)
@@ -138,6 +149,46 @@ class SentMessages:
             _append(self.path, part)
 
 
+class ImportedFile(msgspec.Struct, frozen=True):
+    """A line of the list of imported files: the keys of a file's rows, by the id of the memory made of each.
+
+    names: of the file, in the sources of these memories. ended: memories that it or imports of it ended.
+    """
+
+    namespace: str
+    file: str
+    names: list[str] = []
+    rows: dict[str, str] = {}
+    ended: list[str] = []
+
+
+@dataclass(slots=True)
+class ImportedFiles:
+    """The files whose rows were imported into one destination. path: the list on disk; None keeps it in memory only."""
+
+    path: Path | None
+    files: dict[tuple[str, str], ImportedFile] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, directory: Path | None, destination: str) -> ImportedFiles:
+        """Read which files were imported into `destination`. directory, errors: as in `ImportJournal.open`."""
+        path = _shared("files", directory, destination)
+        return cls(path, {(entry.namespace, entry.file): entry for entry in _entries(path, ImportedFile)})
+
+    def with_memory(self, namespace: str, memory_id: str) -> list[ImportedFile]:
+        """The files that have a row of this memory."""
+        files = (entry for (name, _), entry in self.files.items() if name == namespace)
+        return [entry for entry in files if memory_id in entry.rows]
+
+    def add(self, entry: ImportedFile) -> None:
+        """List `entry` in place of what was listed for its file; it is on disk when this returns."""
+        place = (entry.namespace, entry.file)
+        if self.files.get(place) != entry:
+            self.files[place] = entry
+            if self.path is not None:
+                _append(self.path, entry)
+
+
 def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
     """The row ranges of `entries` as (first, end), sorted; adjacent and overlapping ranges are joined."""
     joined: list[tuple[int, int]] = []
@@ -147,6 +198,11 @@ def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
         else:
             joined.append((first, end))
     return joined
+
+
+def _shared(kind: str, directory: Path | None, destination: str) -> Path | None:
+    name = hashlib.sha256(destination.encode()).hexdigest()[:24]
+    return None if directory is None else directory / f"{kind}-{name}.jsonl"
 
 
 @contextmanager
@@ -167,12 +223,12 @@ def _append(path: Path, entry: object) -> None:
             os.fsync(stream.fileno())
 
 
-def _entries(path: Path, kind: type[_Entry]) -> list[_Entry]:
-    """The entries of the journal at `path`; none if there is no such file.
+def _entries(path: Path | None, kind: type[_Entry]) -> list[_Entry]:
+    """The entries of the journal at `path`; none if that is None or there is no such file.
 
     An incomplete last line is cut off the file. A damaged line is skipped, so what it lists is imported again.
     """
-    if not path.exists():
+    if path is None or not path.exists():
         return []
     with _as_invalid_request(path):
         data = path.read_bytes()

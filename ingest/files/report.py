@@ -34,12 +34,31 @@ class RowProblem:
         return f"{place}: {self.status}: {self.reason}"
 
 
+@dataclass(frozen=True, slots=True)
+class FormerRow:
+    """What an import did about a memory made of a row that its file no longer has, and why. text: its first line.
+
+    change: "replaced", "ended", "kept", or "restored" if the file has the row again. fields: those that it set.
+    """
+
+    file: str
+    id: str
+    change: str
+    why: str
+    fields: dict[str, str | None] = field(default_factory=dict)
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.change}, {self.why}: {self.text:.80} ({self.id})"
+
+
 @dataclass(slots=True)
 class ImportReport:
     """The counts of an import of rows, added up while it runs.
 
     counts: rows by status. types: stored memories by type. problems: the first bad rows. omitted: number of further bad
-    rows. resumed: rows that an earlier, interrupted run had finished. skipped: files in folders whose format is
+    rows. former: memories of rows that a file has no more. resumed: rows that an earlier, interrupted run had
+    finished. skipped: files in folders whose format is
     unknown. stopped: why the import ended before the last row; None if it did not. seconds: how long it took.
     """
 
@@ -48,6 +67,7 @@ class ImportReport:
     types: dict[str, int] = field(default_factory=dict)
     problems: list[RowProblem] = field(default_factory=list)
     omitted: int = 0
+    former: list[FormerRow] = field(default_factory=list)
     resumed: int = 0
     stopped: str | None = None
     seconds: float = 0.0

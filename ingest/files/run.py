@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, TypeAlias
 
 import anyio
 
-from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
+from ingest.files.journal import FinishedRows, ImportedFiles, ImportJournal, WrittenRow, file_identity, spans
 from ingest.files.readers.rows import BadLine, Reading
 from ingest.files.readers.sources import READERS, Format, SourceFile, Sources, find_sources
+from ingest.files.reimport import MemoryCall, Reimport, written_rows
 from ingest.files.report import ImportReport, ProgressBar, RowProblem
 from ingest.files.row_to_item import RowOptions, check_mapping, to_item
 from ingest.files.sessions import PATIENCE_S
@@ -45,8 +46,8 @@ class ImportRequest:
     paths: files, folders, or - for stdin. destination: name of the service or store that is written to. Imports into
     different destinations or namespaces have different journals. rows: options for turning rows into memories. format:
     the format of all files; None detects it for each file by its name. by_content: detect it by the file's contents
-    first. strict: stop at the first bad row. journal: the folder of the journals; None means no journal, so an
-    interrupted import starts from the beginning.
+    first. strict: stop at the first bad row. journal: the folder of the journals; None means no journals. resume:
+    whether an interrupted import goes on where it stopped.
     """
 
     paths: tuple[str, ...]
@@ -57,6 +58,7 @@ class ImportRequest:
     by_content: bool = False
     strict: bool = False
     journal: Path | None = None
+    resume: bool = True
     stdin: BinaryIO | None = None
 
     def sources(self) -> Sources:
@@ -71,13 +73,24 @@ class ImportRequest:
 
 
 async def run_import(
-    request: ImportRequest, write: WriteItems, progress: ProgressBar | None = None, clock: Clock = system_clock
+    request: ImportRequest,
+    write: WriteItems,
+    progress: ProgressBar | None = None,
+    clock: Clock = system_clock,
+    call: MemoryCall | None = None,
 ) -> ImportReport:
-    """Import the files of `request`, storing rows with `write`. Raises InvalidRequest for a bad request or journal."""
+    """Import the files of `request`, storing rows with `write`. Raises InvalidRequest for a bad request or journal.
+
+    call: by which memories of rows that a file no longer has are replaced or ended; None leaves them as they are.
+    """
     sources = request.sources()
-    journal = ImportJournal.open(request.journal, request.identity())
+    journal = ImportJournal.open(request.journal if request.resume else None, request.identity())
     report = ImportReport(sources.skipped)
-    await _Import(request, write, progress or ProgressBar(quiet=True), journal, clock, report).run(sources)
+    running = _Import(request, write, progress or ProgressBar(quiet=True), journal, clock, report)
+    if call is not None:
+        files = ImportedFiles.open(request.journal, request.destination)
+        running.reimport = Reimport(request.namespace, files, call, clock)
+    await running.run(sources)
     return report
 
 
@@ -89,6 +102,7 @@ class _Import:
     journal: ImportJournal
     clock: Clock
     report: ImportReport
+    reimport: Reimport | None = None
     bytes_before: int = 0
     failed_batches: int = 0
 
@@ -106,22 +120,27 @@ class _Import:
         self.report.seconds = anyio.current_time() - started
 
     async def _import_file(self, source: SourceFile) -> None:
-        identity = file_identity(source)
-        finished = self.journal.finished(identity)
+        identity, problems = file_identity(source), len(self.report.problems) + self.report.omitted
+        finished, written = self.journal.finished(identity), list[WrittenRow]()
         for rows in finished:
             self.report.add(rows.counts, rows.problems)
+            written += rows.written
             self.report.resumed += rows.end - rows.first
         with open_readings(source, self.request.stdin) as (readings, stream):
             batches = read_batches(readings, self.request.rows, self.clock, spans(finished), strict=self.request.strict)
             next_batch = partial(next, batches, None)
             # A pipe may block the reader, so it runs in a worker thread.
             while not self.report.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):
-                await self._import_batch(batch, identity)
+                written += await self._import_batch(batch, identity)
                 position = stream.tell() if source.size is not None else 0
                 self.progress.advance(self.bytes_before + position, self.report.read)
         self.bytes_before += source.size or 0
+        if self.reimport is not None and not self.report.stopped:
+            whole = len(self.report.problems) + self.report.omitted == problems
+            self.report.former += await self.reimport.finish(source, written, whole=whole)
 
-    async def _import_batch(self, batch: ItemBatch, identity: str | None) -> None:
+    async def _import_batch(self, batch: ItemBatch, identity: str | None) -> list[WrittenRow]:
+        """Write a batch, record how it ended in report and journal, and return its rows that have a key."""
         outcomes = await deliver(self.write, batch.items)
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
@@ -135,10 +154,12 @@ class _Import:
             if outcome.status is WriteStatus.STORED:
                 kind = str(outcome.classified.type if outcome.classified else item.get("type") or "of unknown type")
                 self.report.types[kind] = self.report.types.get(kind, 0) + 1
+        written = written_rows(batch.keys, batch.items, outcomes)
         if identity is not None and not counts[WriteStatus.FAILED]:
-            rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems))
+            rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems), tuple(written))
             await anyio.to_thread.run_sync(self.journal.add, rows)
         self._stop_if_hopeless(outcomes, problems)
+        return written
 
     def _stop_if_hopeless(self, outcomes: Sequence[WriteOutcome], problems: Sequence[RowProblem]) -> None:
         if outcomes:
@@ -175,14 +196,15 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
 class ItemBatch:
     """Rows `first` to `end` (exclusive) of a file, to be written together.
 
-    items: one for each valid row. places: file and line of each item. problems: the invalid rows. size: characters of
-    the items' contents.
+    items: one for each valid row. places: file and line of each item. keys: of each item (see `FileRow.key`). problems:
+    the invalid rows. size: characters of the items' contents.
     """
 
     first: int
     end: int
     items: list[dict[str, Any]] = field(default_factory=list)
     places: list[tuple[str, int]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     size: int = 0
 
@@ -199,6 +221,8 @@ class ItemBatch:
             return
         self.items.append(item)
         self.places.append((reading.file, reading.line))
+        field_id = reading.fields.get("id") if reading.key is None else reading.key
+        self.keys.append(str(field_id) if isinstance(field_id, str | int) else None)
         self.size += len(item["content"])
 
     def _reject(self, reading: Reading, reason: str) -> None:

@@ -6,13 +6,6 @@ removed or ended.
 
 A conversation turn is embedded with the turns before it as context. So when a turn is edited or removed, the turns
 after it are embedded again, and nothing of the old text remains in their vectors.
-
-Feedback sets:
-
-used                 access_count + 1, accessed_at
-helpful, unhelpful   importance + 1 or - 1, within 1 to 10
-success, failure     a procedure: usage_count + 1, success_rate (the mean over its uses), last_used_at
-                     any other type: the same as helpful and unhelpful
 """
 
 from __future__ import annotations
@@ -24,7 +17,6 @@ from enum import StrEnum
 from typing import Any
 
 import anyio
-from pydantic import ValidationError
 
 from ingest.identity.contradictions import contradict, judge_again, takes_part
 from ingest.identity.duplicates import has_ended
@@ -32,8 +24,7 @@ from ingest.identity.merging import joined_links
 from ingest.identity.neighbours import find_neighbours
 from ingest.identity.states import States, contradicted
 from ingest.screening.redaction.redactor import Redactor
-from ingest.screening.submission import as_invalid
-from ingest.writing.drafts import PendingWrite, Preparer, check_expiry, check_links
+from ingest.writing.drafts import END, SUCCESSOR, PendingWrite, Preparer, check_links, revised
 from ingest.writing.settling import StateWriter, linked_where, versions_of
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext, by_position, text_in_context
@@ -43,26 +34,23 @@ from memtypes.model.ids import memory_id, normalise
 from memtypes.model.memory import Link, LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
-from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
-from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.ports.rejections import RejectionStore
 from memtypes.search.vectors import Embedding, Vectors
 
-CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
-"""The fields that a caller may change in memories of every type; `valid_to` and fields of one type come in addition."""
-
-RESTORED = "restored by a caller"
-
-_END = "valid_to"
+RESTORED, SUPERSEDED = "restored by a caller", "replaced by a caller"
 
 
 class FeedbackOutcome(StrEnum):
-    """What a caller reports about a recalled memory: that it was used, or how useful it was."""
+    """What a caller reports about a recalled memory: that it was used, or how useful it was.
+
+    For success and failure, a procedure counts its uses and the mean of their success; other memories change as with
+    helpful and unhelpful.
+    """
 
     USED = "used"
     HELPFUL = "helpful"
@@ -71,8 +59,7 @@ class FeedbackOutcome(StrEnum):
     FAILURE = "failure"
 
 
-_POSITIVE = frozenset({FeedbackOutcome.HELPFUL, FeedbackOutcome.SUCCESS})
-_OF_PROCEDURES = frozenset({FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE})
+_POSITIVE = (FeedbackOutcome.HELPFUL, FeedbackOutcome.SUCCESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +92,7 @@ class MemoryEditor:
             stored = await existing_memory(self.store, scope, known_id)
             if check is not None:
                 check(stored)
-            before = stored.at(now)
-            fields = {name: value for name, value in changes.items() if name != _END}
+            before, fields = stored.at(now), {name: changes[name] for name in changes.keys() - {END, SUCCESSOR}}
             after = revised(before, fields, now) if fields else before
             await self._refuse_duplicate(scope, before, after)
             if after.content != before.content:
@@ -115,8 +101,10 @@ class MemoryEditor:
                 after = after.model_copy(update={"earlier": edited, "restated_at": now if takes_part(after) else None})
             states = States(now, {known_id: after})
             embedding = await self._restate(scope, states, before)
-            if _END in changes:
-                await self._set_end(scope, states, known_id, changes[_END])
+            if END in changes:
+                await self._set_end(scope, states, known_id, changes[END])
+            if SUCCESSOR in changes:
+                await self._set_successor(scope, states, known_id, changes[SUCCESSOR])
             return await self._write(scope, stored, states, embedding, pinned="pinned" not in changes)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
@@ -196,8 +184,7 @@ class MemoryEditor:
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
         """Set the time at which a memory ends; None makes an ended or replaced memory current again.
 
-        If `end` is in the future and the memory is replaced, it is made current until then. Raises InvalidRequest if
-        `end` is not a time or is before the memory begins.
+        A replaced memory with an `end` in the future is current until then. Raises InvalidRequest for a bad `end`.
         """
         memory = states.memories[known_id]
         if end is None and memory.valid_to is None:
@@ -207,12 +194,28 @@ class MemoryEditor:
             await self._states.settle(scope, states)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
             return
-        ended_at = parse_time(end, _END)
+        ended_at = parse_time(end, END)
         if ended_at < memory.valid_from:
-            raise InvalidRequest(f"must not be before valid_from, {rfc3339(memory.valid_from)}", path=_END, got=end)
+            raise InvalidRequest(f"must not be before valid_from, {rfc3339(memory.valid_from)}", path=END, got=end)
         if memory.superseded_by is not None and ended_at > states.now:
             await self._set_end(scope, states, known_id, None)
         states.end(known_id, ended_at)
+
+    async def _set_successor(self, scope: Scope, states: States, known_id: str, newer_id: object) -> None:
+        """Mark a memory as replaced by the memory `newer_id`, which is current afterwards.
+
+        Raises InvalidRequest if `newer_id` is not the id of another memory of the namespace.
+        """
+        if not isinstance(newer_id, str) or not (newer := await self.store.get(scope, [*{newer_id} - {known_id}])):
+            raise InvalidRequest("must be the id of another memory of the namespace", path=SUCCESSOR, got=newer_id)
+        states.know(newer, newer)
+        states.touched |= {known_id, newer_id}
+        await self._states.settle(scope, states)  # knows both chains afterwards
+        if states.memories[newer_id].state is State.REPLACED:
+            states.bring_back(newer_id, RESTORED)
+        states.replace(known_id, newer_id, SUPERSEDED)
+        if states.memories[newer_id].valid_from <= states.memories[known_id].valid_from:
+            states.end(known_id, states.now)  # else it would never have been valid
 
     async def _write(
         self, scope: Scope, stored: Memory, states: States, embedding: Embedding | None = None, *, pinned: bool = True
@@ -293,12 +296,11 @@ class MemoryEditor:
             return await self.store.delete_where(scope, types, where)
 
     async def _refuse_duplicate(self, scope: Scope, before: Memory, after: Memory) -> None:
-        if after.identity() == before.identity():
-            return
-        duplicate_id = memory_id(scope, after.type, after.identity())
-        other = (await self.store.get(scope, [duplicate_id])).get(duplicate_id)
-        if other is not None and other.id != after.id and other.identity() == after.identity():
-            raise Conflict(f"this would say the same as memory {other.id}")
+        if after.identity() != before.identity():
+            others = await self.store.get(scope, [memory_id(scope, after.type, after.identity())])
+            for other in others.values():
+                if other.id != after.id and other.identity() == after.identity():
+                    raise Conflict(f"this would say the same as memory {other.id}")
 
     async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite, made: Embedding | None) -> Record:
         if made is None:
@@ -353,45 +355,12 @@ async def existing_memory(store: MemoryStore, scope: Scope, memory_id: str) -> M
     return memory
 
 
-def revised(memory: Memory, changes: dict[str, Any], now: datetime) -> Memory:
-    """Return `memory` with the fields in `changes`, validated like a new draft, and with those that follow from them.
-
-    None clears an optional field. The memory's heading (title, concept or name, by type) is derived from the new
-    content if it is cleared or was never set by the caller. Raises InvalidRequest with the field's name.
-    """
-    allowed = CHANGEABLE | memory.own_fields
-    for name, value in changes.items():
-        if name not in allowed:
-            reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
-            known = ", ".join(sorted({*allowed, _END}))
-            raise InvalidRequest(f"{reason}; may be changed: {known}", path=name, got=value)
-    old = {"type": memory.type, **memory.model_dump(include=set(allowed))}
-    derived = {name for name, value in memory.defaults(_draft(old)).items() if old.get(name) == value}
-    fields = {name: value for name, value in {**old, **changes}.items() if name in changes or name not in derived}
-    draft = _draft(fields)
-    check_expiry(memory.created_at, draft.expires_at)
-    dumped = draft.model_dump(include=set(old))
-    defaults = {name: value for name, value in memory.defaults(draft).items() if dumped.get(name) is None}
-    after = memory.replace(**{**dumped, **defaults})
-    if isinstance(memory, Prospective) and isinstance(after, Prospective):
-        following = after.following(memory, now)
-        after = after.model_copy(update={name: value for name, value in following.items() if name not in changes})
-    return after
-
-
-def _draft(fields: dict[str, Any]) -> AnyDraft:
-    try:
-        return DRAFT.validate_python(fields)
-    except ValidationError as error:
-        raise as_invalid(error) from error
-
-
 def feedback_changes(memory: Memory, outcome: FeedbackOutcome, now: datetime) -> dict[str, Any]:
     """The payload fields of `memory` to set for the feedback `outcome`, by name."""
     at = rfc3339(now)
     if outcome is FeedbackOutcome.USED:
         return {"access_count": memory.access_count + 1, "accessed_at": at}
-    if isinstance(memory, Procedural) and outcome in _OF_PROCEDURES:
+    if isinstance(memory, Procedural) and outcome in (FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE):
         uses = 0 if memory.success_rate is None else memory.usage_count  # those before a rate was known do not count
         rate = ((memory.success_rate or 0.0) * uses + float(outcome in _POSITIVE)) / (uses + 1)
         used = {"usage_count": memory.usage_count + 1, "last_used_at": at, "updated_at": at}

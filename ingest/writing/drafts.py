@@ -13,16 +13,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cachetools import LRUCache
+from pydantic import ValidationError
 
-from ingest.screening.submission import Submission
+from ingest.screening.submission import Submission, as_invalid
 from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
 from memtypes.model.memory import Draft, Link, Memory, TokenCount
 from memtypes.model.policy import POLICIES, Visibility
+from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.model.types import MEMORY_CLASSES, AnyDraft
+from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
 from memtypes.ports.encoders import SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import Record
 from memtypes.search.passage import piece
@@ -34,6 +36,12 @@ MAX_AHEAD = timedelta(days=1)
 
 MAX_TRACKED_SESSIONS = 20_000
 """Maximum number of sessions whose last sequence number is remembered: the most recently written ones."""
+
+CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
+"""The fields that a caller may change in memories of every type; `valid_to` and fields of one type come in addition."""
+
+END, SUCCESSOR = "valid_to", "superseded_by"
+"""Fields that a caller may set although no draft has them: when a memory ends, and the id of what replaces it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALUE = re.compile(r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|dozen)\b", re.IGNORECASE)
@@ -181,3 +189,36 @@ class Preparer:
 def gives_value(text: str) -> bool:
     """Whether `text` has a number or a word such as "moved" or "no longer", so it may update an earlier statement."""
     return _VALUE.search(text) is not None or _CHANGE.search(text) is not None
+
+
+def revised(memory: Memory, changes: dict[str, Any], now: datetime) -> Memory:
+    """Return `memory` with the fields in `changes`, validated like a new draft, and with those that follow from them.
+
+    None clears an optional field. The memory's heading (title, concept or name, by type) is derived from the new
+    content if it is cleared or was never set by the caller. Raises InvalidRequest with the field's name.
+    """
+    allowed = CHANGEABLE | memory.own_fields
+    for name, value in changes.items():
+        if name not in allowed:
+            reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
+            known = ", ".join(sorted({*allowed, END, SUCCESSOR}))
+            raise InvalidRequest(f"{reason}; may be changed: {known}", path=name, got=value)
+    old = {"type": memory.type, **memory.model_dump(include=set(allowed))}
+    derived = {name for name, value in memory.defaults(_draft(old)).items() if old.get(name) == value}
+    fields = {name: value for name, value in {**old, **changes}.items() if name in changes or name not in derived}
+    draft = _draft(fields)
+    check_expiry(memory.created_at, draft.expires_at)
+    dumped = draft.model_dump(include=set(old))
+    defaults = {name: value for name, value in memory.defaults(draft).items() if dumped.get(name) is None}
+    after = memory.replace(**{**dumped, **defaults})
+    if isinstance(memory, Prospective) and isinstance(after, Prospective):
+        following = after.following(memory, now)
+        after = after.model_copy(update={name: value for name, value in following.items() if name not in changes})
+    return after
+
+
+def _draft(fields: dict[str, Any]) -> AnyDraft:
+    try:
+        return DRAFT.validate_python(fields)
+    except ValidationError as error:
+        raise as_invalid(error) from error

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 from api.http.request import InNamespace, QueryFlag, QueryWhole
 from ingest.conversations.sessions import MessageOutcome
 from ingest.screening.submission import Classification, ReviewMode, Submission, UntypedDraft
-from ingest.writing.changes import CHANGEABLE
+from ingest.writing.drafts import CHANGEABLE
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
@@ -202,6 +202,7 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
             "description": "When the memory ends; null brings back one that was replaced or ended.",
         }
+        properties["superseded_by"] = {"type": "string", "description": "Id of the memory that replaces this one."}
         return {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
 
 

@@ -23,7 +23,7 @@ _LIST_NAMES = ("memories", "items")
 _TYPE_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
 Exported: TypeAlias = dict[str, Any] | BadLine
-"""The fields of one row made from an export's object; or a BadLine that says which part of the object is wrong."""
+"""The fields of one row made from an export's object, with its `key`; or a BadLine that says what is wrong with it."""
 
 
 def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -72,8 +72,9 @@ def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Ex
                     yield reading
                     continue
                 try:
-                    for exported in convert(reading):
-                        yield exported if isinstance(exported, BadLine) else row(file, reading.line, exported)
+                    line = reading.line
+                    for each in convert(reading):
+                        yield each if isinstance(each, BadLine) else row(file, line, each, each.pop("key", None))
                 except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                     yield BadLine(file, reading.line, _other_form(error))
 

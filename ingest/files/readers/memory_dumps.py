@@ -25,6 +25,7 @@ def read_mem0(line: FileRow) -> Iterator[Exported]:
     memory = line.fields
     ids = {f"mem0_{name}": memory[name] for name in ("id", "user_id") if memory.get(name)}
     yield {
+        "key": ids.get("mem0_id"),
         "type": "semantic",
         "content": memory["memory"] if "memory" in memory else memory["data"]["memory"],
         "created_at": _as_utc(memory.get("created_at") or memory.get("updated_at")),
@@ -41,15 +42,16 @@ def read_zep(line: FileRow) -> Iterator[Exported]:
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
-    created = _as_utc(record.get("created_at"))
+    created, key = _as_utc(record.get("created_at")), metadata.get("zep_uuid")
     if "fact" in record:
         ended = _as_utc(record.get("invalid_at") or record.get("expired_at"))
         began = _before(ended, _as_utc(record.get("valid_at")) or created)
-        fact = {"type": "semantic", "content": record["fact"], "metadata": metadata}
+        fact = {"key": key, "type": "semantic", "content": record["fact"], "metadata": metadata}
         yield {**fact, "created_at": began, "expires_at": ended}
         return
     role = record.get("role") if record.get("role") in _SPEAKERS else None
     yield {
+        "key": key,
         "type": "episodic",
         "content": record["content"],
         "session_id": record.get("thread_uuid") or record.get("session_id"),
@@ -74,6 +76,7 @@ def read_langgraph(line: FileRow) -> Iterator[Exported]:
     item = line.fields
     path = [str(label) for label in item["namespace"]]
     yield {
+        "key": json.dumps([path, item["key"]]),
         "content": _text_of(item["value"]),
         "created_at": _as_utc(item.get("created_at")),
         "metadata": {"langgraph_path": path, "langgraph_key": str(item["key"])},

@@ -57,7 +57,8 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
         yield front.fault
     fields = {"type": "semantic", "concept": str(front.extra.pop("title", None) or "")[:MAX_LABEL], **front.fields}
     for first, content in _parts(lines, front.end):
-        yield row(file, first, {**fields, "metadata": as_metadata(front.extra), "content": content})
+        heading = content.partition("\n")[0] if first > front.end + 1 and content.startswith("#") else ""
+        yield row(file, first, {**fields, "metadata": as_metadata(front.extra), "content": content}, heading)
 
 
 @dataclass(frozen=True, slots=True)

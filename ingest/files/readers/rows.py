@@ -22,7 +22,8 @@ class FileRow:
     """One entry that a reader found in a file: its fields, file and line.
 
     heading: the title that the file's structure gives the row, such as a Markdown heading. textual: whether text in it
-    is still to be parsed as numbers, lists or objects. extra_to_metadata: whether unknown fields become metadata.
+    is still to be parsed as numbers, lists or objects. extra_to_metadata: whether unknown fields become metadata. key:
+    what names the row also after its text changes, such as its headings; None if nothing but a field `id` does.
     """
 
     fields: dict[str, Any]
@@ -31,6 +32,7 @@ class FileRow:
     heading: str | None = None
     textual: bool = False
     extra_to_metadata: bool = False
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ Reader: TypeAlias = Callable[[BinaryIO, str], Iterator[Reading]]
 """A function that reads a binary stream into rows and bad lines. Its second argument is the file's name in reports."""
 
 
-def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
+def row(file: str, line: int, fields: dict[str, Any], key: str | None = None) -> FileRow:
     """A FileRow with those of `fields` that are neither None nor empty."""
-    return FileRow({name: value for name, value in fields.items() if value not in (None, "", [], {})}, file, line)
+    present = {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+    return FileRow(present, file, line, key=key)
 
 
 def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
         fields |= as_metadata({"type": fields.pop("type", None)})
     for reading in _blocks(chain(head[front.end :], lines), file, Outline()):
         if isinstance(reading, FileRow):
-            found = row(file, reading.line, {**fields, **reading.fields})
+            found = row(file, reading.line, {**fields, **reading.fields}, reading.heading or "")
             heading = reading.heading or str(fields.get("title") or "") or None
             yield replace(found, heading=heading, textual=True, extra_to_metadata=True)
         else:

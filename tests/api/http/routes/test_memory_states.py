@@ -316,6 +316,40 @@ async def test_the_end_of_a_memory_can_be_set_and_taken_back(notebook: Notebook)
     assert await notebook.states(old, new) == ["contested", "contested"]
 
 
+async def test_a_caller_may_name_the_memory_that_replaces_another(notebook: Notebook, times: list[datetime]) -> None:
+    """A memory with `superseded_by` is replaced; its history and the decisions say by what, and it can be undone."""
+    old = (await notebook.write("The office is in Rome."))["id"]
+    times.append(NOW + timedelta(hours=1))
+    new = (await notebook.write("We call the printer Bob.", type="episodic"))["id"]
+    changed = await notebook.patch(old, superseded_by=new)
+    assert (changed["state"], changed["superseded_by"]) == ("replaced", new)
+    assert changed["valid_to"] == (await notebook.read(new))["valid_from"]
+    assert [version["memory"]["id"] for version in await notebook.history(new)] == [old, new]
+    decisions = (await notebook.client.get("/v1/decisions", params={"namespace": "n"})).json()["decisions"]
+    assert [(each["kind"], each["by"]) for each in decisions] == [("replaced", new)]
+    await notebook.client.post(f"/v1/memories/{old}/undo", params={"namespace": "n"})
+    assert await notebook.states(old, new) == ["current", "current"]
+
+
+async def test_a_memory_replaced_by_its_former_successor_takes_its_place(notebook: Notebook) -> None:
+    """If a replaced memory is to replace its successor, it is current again, and its successor is replaced."""
+    old, new = [(await notebook.write(text))["id"] for text in ("The office is in Rome.", "The printer is called Bob.")]
+    await notebook.patch(old, superseded_by=new)
+    await notebook.patch(new, superseded_by=old)
+    assert await notebook.states(old, new) == ["current", "replaced"]
+    assert [version["memory"]["id"] for version in await notebook.history(old)] == [new, old]
+
+
+@pytest.mark.parametrize("newer", [None, 7, "no-id", "00000000-0000-4000-8000-000000000000", "itself"])
+async def test_a_successor_that_is_no_other_memory_is_refused(notebook: Notebook, newer: object) -> None:
+    """The field superseded_by takes nothing but the id of another memory of the namespace."""
+    known = (await notebook.write("The office is in Rome."))["id"]
+    body = {"superseded_by": known if newer == "itself" else newer}
+    response = await notebook.client.patch(f"/v1/memories/{known}", params={"namespace": "n"}, json=body)
+    assert (response.status_code, response.json()["errors"][0]["path"]) == (422, "superseded_by")
+    assert (await notebook.read(known))["state"] == "current"
+
+
 async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook: Notebook) -> None:
     """A memory whose valid_to is tomorrow is current until then, and has the state `replaced` afterwards."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]

@@ -103,10 +103,14 @@ class RememberOptions(MemoryFields, Scoped, total=False):
 
 
 class UpdateOptions(MemoryChanges, Scoped, total=False):
-    """Options for `update`. valid_to: time until which the memory is valid; None makes an expired one valid again."""
+    """Options for `update`. valid_to: time until which the memory is valid; None makes an expired one valid again.
+
+    superseded_by: id of the memory that replaces this one.
+    """
 
     content: str
     valid_to: datetime | None
+    superseded_by: str
 
 
 class BatchOptions(Scoped, total=False):

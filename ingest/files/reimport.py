@@ -1,0 +1,143 @@
+"""Ends the memories of rows that a file no longer has when it is imported again. Nothing is deleted.
+
+Rows are told apart by keys that they keep while their texts change: the headings of a section, or the id in an export.
+The memory of a former text is replaced by that of the text that now has its key. If a note has no such section any
+more, the memory is ended; an export may be a part, so what it lacks is left alone. So is what other sources say, too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ingest.files.journal import ImportedFile, ImportedFiles, WrittenRow
+from ingest.files.readers.sources import Format, SourceFile
+from ingest.files.report import FormerRow
+from ingest.files.sessions import PATIENCE_S
+from ingest.identity.duplicates import SAME_WRITE
+from ingest.writing.outcome import WriteOutcome, WriteStatus, retried
+from memtypes.model.errors import NotFound, Overloaded, Unavailable
+from memtypes.model.memory import State, first_line
+from memtypes.model.prospective import OPEN, Status
+from memtypes.model.times import Clock, rfc3339
+
+_NOTES = (Format.MARKDOWN, Format.NOTES, Format.OBSIDIAN)
+"""Formats of files that are edited by hand, so that a missing section was removed."""
+
+_GLOBAL_IDS = (Format.MEM0, Format.ZEP, Format.LANGGRAPH)
+"""Formats with ids that are the same in every export, whatever the name of its file."""
+
+
+MemoryCall: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[dict[str, Any]]]
+"""Sets fields of the memory with an id, or none of them for None; returns the memory as plain JSON.
+
+Raises NotFound, and Overloaded or Unavailable, after which it is called again.
+"""
+
+
+def written_rows(
+    keys: Iterable[str | None], items: Iterable[Mapping[str, Any]], outcomes: Iterable[WriteOutcome]
+) -> list[WrittenRow]:
+    """The rows that have a key and were stored or merged."""
+    return [
+        WrittenRow(key, done.id, done.status is WriteStatus.STORED or done.reason == SAME_WRITE, item.get("expires_at"))
+        for key, item, done in zip(keys, items, outcomes, strict=True)
+        if key is not None and done.id is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Reimport:
+    """Compares the rows of a file with those that it had when it was last imported into `namespace`."""
+
+    namespace: str
+    files: ImportedFiles
+    call: MemoryCall
+    clock: Clock
+
+    async def finish(self, source: SourceFile, rows: Sequence[WrittenRow], *, whole: bool) -> list[FormerRow]:
+        """Replace or end the memories of former rows of `source`, and list its rows. Returns what was done.
+
+        rows: all that have a key. whole: whether every row of the file was stored; otherwise no memory is ended.
+        """
+        if source.path is None:
+            return []
+        file = str(source.format if source.format in _GLOBAL_IDS else source.path.resolve())
+        known = self.files.files.get((self.namespace, file)) or ImportedFile(self.namespace, file)
+        written = {row.id for row in rows}
+        ours = {row.id: row.key for row in rows if row.is_new or self.files.with_memory(self.namespace, row.id)}
+        ends = {row.id: row.ends for row in rows if row.ends is not None}
+        again = written.intersection(known.ended) - ends.keys()
+        expired = (ends.keys() & known.rows.keys()).difference(known.ended)
+        change = partial(FormerRow, source.name)
+        former = [change(each, "restored", "in the file again", {"valid_to": None}) for each in again]
+        former += [change(each, "ended", "expired there", {"expires_at": ends[each]}) for each in expired]
+        for each, key, newer in _former(known.rows, rows):
+            if newer is not None:
+                former.append(change(each, "replaced", f"by {newer}", {"superseded_by": newer}))
+            elif whole and rows and source.format in _NOTES:
+                former.append(change(each, "ended", "no longer in the file"))
+            else:
+                ours[each] = key  # the next import looks at it again
+        done = [row for each in former if (row := await self._change(each, file)) is not None]
+        names = [*dict.fromkeys([*known.names, source.name])]
+        ended = {*known.ended, *(row.id for row in done if row.change in ("replaced", "ended"))} - written | ends.keys()
+        self.files.add(ImportedFile(self.namespace, file, names, ours, sorted(ended)))
+        return done
+
+    async def _change(self, row: FormerRow, file: str) -> FormerRow | None:
+        """Change a memory as `row` says. Returns what was done; None if that is nothing. file: of the row."""
+        try:
+            memory = await self._call(row.id)
+        except NotFound:
+            return None  # deleted meanwhile
+        row, newer = replace(row, text=first_line(memory["content"])), row.fields.get("superseded_by")
+        if (memory["state"] == State.REPLACED) != (row.change == "restored"):
+            return row if row.change != "restored" and memory["superseded_by"] == newer else None
+        holders = self.files.with_memory(self.namespace, row.id)
+        if row.change != "restored":
+            if any(map(_exists, {each.file for each in holders} - {file})):
+                return None
+            names = {row.file, *(each for holder in holders for each in holder.names)}
+            if (reason := _reason_to_keep(memory, names, newer)) is not None:
+                return replace(row, change="kept", why=reason)
+        began = datetime.fromisoformat(memory["valid_from"])  # by the service's clock
+        await self._call(row.id, row.fields or {"valid_to": rfc3339(max(began, self.clock()))})
+        if newer is not None and memory["pinned"]:
+            await self._call(newer, {"pinned": True})
+        return row
+
+    async def _call(self, memory_id: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        call = partial(self.call, memory_id, changes)
+        return await retried(call, Overloaded, Unavailable, patience_s=PATIENCE_S)
+
+
+def _exists(file: str) -> bool:
+    return file in _GLOBAL_IDS or Path(file).exists()
+
+
+def _former(known: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable[tuple[str, str, str | None]]:
+    """The memories in `known` that no row has any more, each with its key and the new memory with this key, or None."""
+    written, fresh = {row.id for row in rows}, defaultdict[str, dict[str, None]](dict)
+    for row in rows:
+        if row.id not in known:
+            fresh[row.key][row.id] = None
+    for former in [each for each in known if each not in written]:
+        newer = next(iter(fresh[known[former]]), None)
+        fresh[known[former]].pop(newer or "", None)
+        yield former, known[former], newer
+
+
+def _reason_to_keep(memory: Mapping[str, Any], names: set[str], newer: str | None) -> str | None:
+    """Why a memory is not replaced by `newer`, or not ended. names: those that its file has, or had, in sources."""
+    sources = [each for each in (memory["source"], *memory["sources"]) if each is not None]
+    if memory["evidence_count"] > len(sources) or any(each.get("file") not in names for each in sources):
+        return "another source says it, too"
+    if memory.get("status", Status.PENDING) not in OPEN:
+        return f"it is {memory['status']}"
+    return "it is pinned" if newer is None and memory["pinned"] else None
