@@ -92,10 +92,7 @@ class Caller:
     namespace: str | None = None
 
     def agent(self, agent_id: str | None) -> str | None:
-        """The agent that a call acts as: `agent_id` if the call names it, else the key's only agent, else None.
-
-        Raises AccessDenied if the key names agents and `agent_id` is not among them.
-        """
+        """The agent of a call: `agent_id`, else the key's only agent. Raises AccessDenied for one that it lacks."""
         if not self.agents:
             return agent_id
         if agent_id is None:

@@ -69,10 +69,7 @@ def doctor(
 
 
 class Diagnosis:
-    """Collects the results of checks, in the order in which they ran.
-
-    checks: by name, with the fields `ok`, `ms` (duration in milliseconds) and `detail`, as in GET /health/ready.
-    """
+    """Collects results of checks in order: `checks` has `ok`, `ms` and `detail` by name, as in GET /health/ready."""
 
     def __init__(self) -> None:
         self.checks: dict[str, dict[str, Any]] = {}
@@ -112,10 +109,7 @@ async def _diagnose_service(url: str, key: str | None, diagnosis: Diagnosis) -> 
 
 
 async def round_trip(client: ApiClient) -> str:
-    """Write, find and delete a memory in a temporary namespace. Returns what was done, for the report.
-
-    Raises Unavailable if a step has the wrong result, and the service's error if a call fails.
-    """
+    """Write, find and delete a memory in a temporary namespace; return a report. Raises Unavailable if a step fails."""
     namespace = f"doctor-{uuid.uuid4()}"
     try:
         items = [{"type": "episodic", "content": _PROBE}]

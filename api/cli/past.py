@@ -204,8 +204,8 @@ async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcom
 async def _send(importing: SessionImport, plan: SessionPlan, find: Callable[[], list[SessionFile]] | None) -> None:
     """Send the messages in `plan`. The signals SIGINT (Ctrl-C) and SIGTERM stop the sending.
 
-    find: returns the session files. If it is given, wait for messages that are added to these files, and send them,
-    too, until a signal comes.
+    find: if given, it returns session files; messages that are added to these files are then sent, too, until a signal
+    comes.
     """
     console = Console(stderr=True)
     ended = False

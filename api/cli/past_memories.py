@@ -86,10 +86,7 @@ def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
 
 
 async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) -> list[tuple[str, ImportReport]]:
-    """Run the plan's import requests in order. Returns (namespace, report) for each request that was run.
-
-    If an error stops a request before its last row, the requests after it are not run.
-    """
+    """Run the plan's import requests until an error stops one. Returns (namespace, report) for each that was run."""
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
         report = await import_rows(request, client, quiet=quiet)

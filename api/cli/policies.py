@@ -116,10 +116,7 @@ def converted_policies(
 
 
 def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapping[str, Any]]:
-    """Compozy resources of one kind ("memory" or "agent") in a document.
-
-    If the document is itself a resource, only this resource; else the entries of its list `plural`, such as "agents".
-    """
+    """A document's resources of one kind: itself if it is a resource, else the entries of its list `plural`."""
     if document.get("resource") in {"memory", "agent"}:
         return [document] if document["resource"] == kind else []
     value = document.get(plural)
@@ -146,10 +143,7 @@ def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted path, value) for each field of a nested object.
-
-    The mapping `token_allocation.user_defined` is yielded whole, because a policy takes the sum of its values.
-    """
+    """Yield (dotted path, value) of each nested field; `token_allocation.user_defined` whole, for its sum."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping) and path != "token_allocation.user_defined":

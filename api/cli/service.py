@@ -25,10 +25,7 @@ _FOLDER_VARIABLE = "REMEMBRANCER_DATA_DIR"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The service at `url` that a command calls, or the embedded store of `settings` if `url` is None.
-
-    key: API key for the service. tenant: tenant to act for on the embedded store.
-    """
+    """The service at `url` with the API key `key`; if `url` is None, the embedded store of `settings` for `tenant`."""
 
     settings: Settings
     url: str | None = None

@@ -164,9 +164,8 @@ class AgentContexts:
     async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
         """Build the context that `asked` describes. Due tasks in the context stay due: they are not marked as fired.
 
-        Raises InvalidRequest for an invalid request, for example if `variables` has no value for a placeholder in the
-        key of a thread, and Unavailable if memories cannot be read. If threads cannot be read, the context has none,
-        and its `degraded` lists "threads".
+        Raises InvalidRequest, such as for a placeholder in a thread's key that `variables` has no value for, and
+        Unavailable if memories cannot be read. If threads cannot be read, `degraded` lists "threads".
         """
         model = None if asked.model is None else self.services.models().find(asked.model)
 
@@ -226,10 +225,7 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """Render the threads in at most `budget` tokens.
-
-        Each thread may use an equal share of the tokens that are still free, and leaves the rest to the later threads.
-        """
+        """Render the threads in at most `budget` tokens. Each gets an equal share of what earlier ones left free."""
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"

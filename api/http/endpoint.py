@@ -117,10 +117,7 @@ def _query_dependency(model: type[BaseModel]) -> Provide:
 
 
 def query_scope(request: ApiRequest) -> Scope:
-    """The caller's scope in the namespace that the URL's query names.
-
-    Raises InvalidInput if the query does not name one, or has other parameters.
-    """
+    """The caller's scope in the query's namespace. Raises InvalidInput if it names none, or has other parameters."""
     return request.scope_in(read_query(request, InNamespace).namespace)
 
 

@@ -57,10 +57,7 @@ class Metrics(Collector):
         )
 
     def note_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
-        """Add an answer to the counts: the tokens of its context, and each part of the service that did not respond.
-
-        kind: the call that was answered, such as `search` or `thread`. degraded: names of those parts.
-        """
+        """Count an answer's tokens and missing parts. kind: the call, such as `search`. degraded: the parts' names."""
         self.tokens.labels(kind).inc(tokens)
         for part in degraded:
             self.degraded.labels(part).inc()

@@ -203,10 +203,7 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def log_fault(log: logging.Logger, call: str, error: Exception) -> None:
-    """Log that `call` failed, with the class names of `error` and its causes.
-
-    Messages are left out, because they may quote stored content; the debug log has the traceback.
-    """
+    """Log that `call` failed, by class names: messages may quote stored content. The debug log has the traceback."""
     cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
     log.error("%s: %s%s", call, type(error).__name__, cause)
     log.debug("traceback", exc_info=error)

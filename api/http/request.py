@@ -79,10 +79,7 @@ class ApiRequest(Request[Any, Caller, State]):
     """Litestar's request with strict parsing of its body. `auth` is the Caller that the API key identifies."""
 
     def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope (tenant, namespace, session and agents) that the call may read and write.
-
-        Raises AccessDenied if the key is bound to agents and `agent_id` is none of them.
-        """
+        """The scope that the call may read and write. Raises AccessDenied if the key may not act as `agent_id`."""
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(
@@ -105,11 +102,7 @@ class ApiRequest(Request[Any, Caller, State]):
         return raw if raw or "content-type" in self.headers else b"{}"
 
     async def json(self) -> Any:
-        """The body, validated as the model that is the type of the handler's `data` parameter.
-
-        Raises UnsupportedMedia if it is not plain JSON, MalformedJson if it cannot be parsed, and InvalidInput if it is
-        invalid for the model.
-        """
+        """The body as the model that `data` is typed with. Raises UnsupportedMedia, MalformedJson or InvalidInput."""
         raw = await self.body()
         if "content-type" in self.headers or await super().body():
             self.require_media_type(JSON)
@@ -191,10 +184,7 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
 
 
 def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> str | None:
-    """The value of the request header `header`, which must be the name of a namespace or an agent.
-
-    None if the header is missing or empty. Raises InvalidInput if the value is not a valid name.
-    """
+    """The namespace or agent that a request header names; None without one. Raises InvalidInput for a bad name."""
     value = connection.headers.get(header)
     return name_of(value.encode("latin-1"), header) if value else None
 

@@ -37,10 +37,7 @@ def check_exposure(host: str, keys: Sequence[HashedKey]) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address. Raises BadSettings if it cannot be bound, for example because the port is in use.
-
-    It is made before the stores are opened, so that the error comes early.
-    """
+    """A socket bound to the address, before the stores are opened, so that errors come early. Raises BadSettings."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets named as TCP; without it an answer waits 40 ms for an acknowledgement.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -23,10 +23,7 @@ BODY_S = 120.0
 
 
 class BodyDeadline(ASGIMiddleware):
-    """Middleware that limits how long the body of a request may take to arrive.
-
-    Reading the body raises TooSlow after the limit, and MalformedJson if the client disconnects before the end.
-    """
+    """Middleware that limits the time for a body. Reading it raises TooSlow, or MalformedJson after a disconnect."""
 
     scopes = (ScopeType.HTTP,)
 

@@ -38,22 +38,14 @@ _RequestT = TypeVar("_RequestT", bound=RankedRequest)
 
 
 async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
-    """Search memories. Secrets in the query are redacted first.
-
-    The metrics count the parts of the service that did not respond. Raises InvalidRequest for an invalid filter or a
-    secret in an id, and Unavailable if the search cannot run.
-    """
+    """Search without the secrets in the query. Raises InvalidRequest (filter, or secret in an id) and Unavailable."""
     answer = await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
     services.metrics.note_context("search", 0, answer.degraded)
     return answer
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-    """Retrieve a context. Secrets in the query are redacted first.
-
-    The metrics count the context's tokens and the parts of the service that did not respond. Raises InvalidRequest for
-    an invalid filter or a secret in an id, and Unavailable if the retrieval cannot run.
-    """
+    """Retrieve without the secrets in the query. Raises InvalidRequest (filter, or secret in an id) and Unavailable."""
     answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
     services.metrics.note_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
     return answer
@@ -89,10 +81,7 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The texts that the filter `value` compares with fields that hold ids.
-
-    inside: whether `value` is not a whole filter, but what a filter compares such a field with.
-    """
+    """The texts that a filter compares with ids. inside: whether `value` is what it compares such a field with."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))

@@ -65,10 +65,7 @@ class Resources:
 
 
 async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
-    """Open all resources; the exit stack `opened` closes them.
-
-    Raises InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable; each message says what to do.
-    """
+    """Open all resources, which `opened` closes. Errors such as SetupRequired or StoreInUse say what to do."""
     models, policies = RegistrySource(settings.models), read_policies(settings.policies)
     for warning in PolicyLookup(models, policies).warnings():
         _log.warning("policy file %s: %s", settings.policies, warning)

@@ -110,10 +110,7 @@ class ClientContexts:
     client: HookClient
 
     async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
-        """Answer the hook of a prompt with memories that help with the prompt.
-
-        Memories that the session was shown before are left out. The answer is empty if none remain.
-        """
+        """Answer a prompt's hook with helpful memories that the session was not shown yet; empty if there are none."""
         frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -133,10 +130,7 @@ class ClientContexts:
         return await self._answer(scope, frame, request, shown)
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
-        """Answer the hook of a session's start with open tasks and recent memories.
-
-        Memories that the session was shown before are left out. The answer is empty if none remain.
-        """
+        """Answer the hook of a session's start with open tasks and recent memories that it was not shown, if any."""
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -262,10 +256,7 @@ def _statements(text: str) -> set[str]:
 
 
 def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """A filter that excludes memories created by the session since its last compaction (summary of its history).
-
-    The client's history still contains what these memories say.
-    """
+    """A filter that excludes what the session said since its last compaction: its history still contains that."""
     said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
         said["created_at"] = {"gte": rfc3339(shown.since)}

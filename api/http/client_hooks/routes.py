@@ -136,10 +136,7 @@ async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: 
 async def _turn(
     services: Services, scope: Scope, role: str, text: str | None, agent_id: str | None = None
 ) -> Turn | None:
-    """A turn (message) with the text, without secrets; None without a text.
-
-    Also None if the text contains a secret of a kind for which the tenant's rules refuse to store the rest of a text.
-    """
+    """A turn without secrets; None without a text, or if the tenant's rules refuse to store a text with one."""
     if text is None:
         return None
     redactor = services.ingestor.redactor

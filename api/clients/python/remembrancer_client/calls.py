@@ -69,10 +69,7 @@ class Pages(Generic[T]):
 
 
 def by_cursor(first: Request[T], entries: Callable[[T], list[EntryT]]) -> Pages[EntryT]:
-    """The pages of a list whose answers name the next page by `next_cursor`.
-
-    first: request for the first page. entries: returns the list's entries in the answer with a page.
-    """
+    """The pages of a list that names its next page by `next_cursor`. entries: returns the entries in a page."""
 
     def turn(page: Any) -> tuple[list[EntryT], Request[T] | None]:
         query = {**first.query, "cursor": page.next_cursor}
@@ -110,10 +107,7 @@ class Upload(Description[UploadAnswer]):
         self._refused: list[BatchItem] = []
 
     def add(self, line: Line) -> Request[BatchAnswer] | None:
-        """Add a line to the current part. Returns None, or a request to send if the part had no room for the line.
-
-        The request sends the full part; the line is then the first of a new part.
-        """
+        """Add a line to the current part. A full part is ended first; returns the request that sends it, else None."""
         text = encode(line) if isinstance(line, Mapping) else line.encode() if isinstance(line, str) else line
         text = text.strip()
         if not text:

@@ -38,10 +38,7 @@ class RemembrancerSession:
         self._path = ["openai-agents", session_id.replace("%", "%25").replace(".", "%2E")]
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """The latest `limit` items of the conversation, oldest first; all items if `limit` is negative.
-
-        limit: by default the limit of `session_settings`; if that is None too, all items are returned.
-        """
+        """The latest `limit` items, oldest first; all if negative. By default, the limit of the session settings."""
         limit = resolve_session_limit(limit, self.session_settings)
         return [entry.value for entry in await self._entries(limit)]
 

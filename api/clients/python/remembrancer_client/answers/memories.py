@@ -310,10 +310,7 @@ class DeletedAnswer(Answer, frozen=True):
 
 
 class HistoryAnswer(Answer, frozen=True):
-    """The history of a memory: its own texts and the texts of related memories, oldest first.
-
-    A memory is related if it replaced this memory, was replaced by it, or contests (contradicts) it.
-    """
+    """The history of a memory, oldest first: its texts, and those of memories that replaced, preceded or contest it."""
 
     versions: list[HistoryVersion]
 

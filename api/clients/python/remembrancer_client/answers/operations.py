@@ -76,10 +76,7 @@ class ReembedAnswer(Answer, frozen=True):
 
 
 class Erased(Answer, frozen=True):
-    """Result of an erasure: entries erased and entries remaining, by the name of the store, cache or log file.
-
-    checked_at: time at which the remaining entries were counted.
-    """
+    """Entries erased and remaining, by name of the store, cache or log file. checked_at: time of the latter count."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
@@ -87,18 +84,14 @@ class Erased(Answer, frozen=True):
 
 
 class ItemStored(Answer, frozen=True):
-    """The times of a stored item (a JSON value under a path and key).
-
-    created_at: when a value was first stored under this key. updated_at: when the newest value was stored. expires_at:
-    None if the item does not expire.
-    """
+    """When an item's first and newest values were stored under its key, and when it expires; None if it does not."""
 
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = None
 
 
-class ItemAnswer(Answer, frozen=True):
+class ItemAnswer(ItemStored, frozen=True, kw_only=True):
     """A JSON value stored under a path and a key.
 
     score: cosine similarity of the query and the nearest of the value's texts; None without a query or texts.
@@ -107,9 +100,6 @@ class ItemAnswer(Answer, frozen=True):
     path: list[str]
     key: str
     value: Any
-    created_at: datetime
-    updated_at: datetime
-    expires_at: datetime | None = None
     agent_id: str | None = None
     score: float | None = None
 

@@ -186,10 +186,7 @@ class ResourcesAnswer(Answer, frozen=True):
 
 
 class ResourceAnswer(Answer, frozen=True):
-    """The latest value of a resource (a named value of a workflow).
-
-    workflow_id: the workflow whose event set the value. version: number of this event in the workflow's log.
-    """
+    """The latest value of a resource (a named value). workflow_id, version: the workflow and the event that set it."""
 
     id: str
     value: Any

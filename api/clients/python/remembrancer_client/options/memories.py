@@ -162,10 +162,7 @@ class SearchOptions(RankOptions, total=False):
 
 
 class BudgetParts(TypedDict, total=False):
-    """Limits of a context, in tokens, not counting working memory.
-
-    total: maximum of the whole context. per_type: maximum of each memory type; 0 leaves out memories of this type.
-    """
+    """Maximum tokens of a context without working memory: in total, and by type; 0 leaves out a type's memories."""
 
     total: int
     per_type: dict[MemoryType, int] | None

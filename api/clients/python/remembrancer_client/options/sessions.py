@@ -28,10 +28,7 @@ class WorkingListOptions(Scoped, total=False):
 
 
 class ClearOptions(Scoped, total=False):
-    """Options for clearing a session's working memory. With neither `todo_id` nor `id`, all its items are cleared.
-
-    todo_id: clear only the items that belong to this to-do. id: clear only this item; not together with `todo_id`.
-    """
+    """Options for clearing the working items of a to-do, the item `id`, or with neither, all of the session."""
 
     agent_id: str | None
     todo_id: str | None
