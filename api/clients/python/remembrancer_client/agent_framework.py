@@ -17,12 +17,7 @@ class RemembrancerContext(ContextProvider):
     """
 
     def __init__(
-        self,
-        memory: AsyncRemembrancer,
-        *,
-        budget: int = 1000,
-        captures: bool = True,
-        source_id: str = "remembrancer",
+        self, memory: AsyncRemembrancer, *, budget: int = 1000, captures: bool = True, source_id: str = "remembrancer"
     ) -> None:
         super().__init__(source_id)
         self._memory = memory

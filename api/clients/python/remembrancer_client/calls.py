@@ -29,7 +29,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 EntryT = TypeVar("EntryT")
 ConnectionT_co = TypeVar("ConnectionT_co", covariant=True)
-NDJSON = "application/x-ndjson"
 Line: TypeAlias = Mapping[str, Any] | str | bytes
 
 
@@ -88,18 +87,19 @@ class Lines(Generic[T]):
 class Upload(Description[UploadAnswer]):
     """An upload of lines in parts of at most MAX_LINES lines and MAX_BYTES bytes. Adds up the results of the parts.
 
-    lines: each is a JSON object, as a mapping or as text; blank lines are skipped. request: function from the body of a
-    part to the request that sends it.
+    lines: each is a JSON object, as a mapping or as text; blank lines are skipped. path, query: of the call that takes
+    them. keyed: whether each part has an idempotency key.
     """
 
     MAX_LINES = 1_000
     MAX_BYTES = 8 * 1024 * 1024
 
     def __init__(
-        self, lines: Iterable[Line] | AsyncIterable[Line], request: Callable[[bytes], Request[BatchAnswer]]
+        self, lines: Iterable[Line] | AsyncIterable[Line], path: str, query: Mapping[str, Any], *, keyed: bool = False
     ) -> None:
         self.lines = lines
-        self._request = request
+        self._keyed = keyed
+        self._call = Request("POST", path, BatchAnswer, query, media_type="application/x-ndjson")
         self._part: list[bytes] = []
         self._size = 0
         self._sent = 0
@@ -121,7 +121,8 @@ class Upload(Description[UploadAnswer]):
     def rest(self) -> Request[BatchAnswer] | None:
         """The request for the lines that are not sent yet; None if there are none. Begins a new part."""
         part, self._part, self._size = self._part, [], 0
-        return self._request(b"\n".join(part)) if part else None
+        key = fresh_key() if self._keyed else None
+        return replace(self._call, body=b"\n".join(part), key=key) if part else None
 
     def take(self, answer: BatchAnswer) -> None:
         """Add the service's answer to a part to the counts and to the list of refused lines."""

@@ -124,17 +124,13 @@ class ProblemDocument(msgspec.Struct, frozen=True):
 
 
 _BY_STATUS: dict[int, type[Problem]] = {
-    400: InvalidRequest,
-    413: InvalidRequest,
-    422: InvalidRequest,
+    **dict.fromkeys((400, 413, 422), InvalidRequest),
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
     409: Conflict,
     429: RateLimited,
-    502: Unavailable,
-    503: Unavailable,
-    504: Unavailable,
+    **dict.fromkeys((502, 503, 504), Unavailable),
 }
 
 

@@ -60,11 +60,7 @@ class RemembrancerMemoryService(BaseMemoryService):
     ) -> None:
         """Remember the texts of `memories` as facts (semantic memories)."""
         items: list[NewMemory] = [
-            {
-                "type": "semantic",
-                "content": text,
-                "metadata": {**entry.custom_metadata, **(custom_metadata or {})},
-            }
+            {"type": "semantic", "content": text, "metadata": {**entry.custom_metadata, **(custom_metadata or {})}}
             for entry in memories
             for text in contents_of(_text(entry.content))
         ]

@@ -42,11 +42,7 @@ class RemembrancerStore(BaseStore):
     supports_ttl = True
 
     def __init__(
-        self,
-        memory: Remembrancer | AsyncRemembrancer,
-        *,
-        fields: list[str] | None = None,
-        ttl: TTLConfig | None = None,
+        self, memory: Remembrancer | AsyncRemembrancer, *, fields: list[str] | None = None, ttl: TTLConfig | None = None
     ) -> None:
         self._memory = memory
         self._fields = fields

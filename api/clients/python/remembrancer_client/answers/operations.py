@@ -91,7 +91,7 @@ class ItemStored(Answer, frozen=True):
     expires_at: datetime | None = None
 
 
-class ItemAnswer(ItemStored, frozen=True, kw_only=True):
+class ItemAnswer(Answer, frozen=True):
     """A JSON value stored under a path and a key.
 
     score: cosine similarity of the query and the nearest of the value's texts; None without a query or texts.
@@ -100,6 +100,9 @@ class ItemAnswer(ItemStored, frozen=True, kw_only=True):
     path: list[str]
     key: str
     value: Any
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None = None
     agent_id: str | None = None
     score: float | None = None
 

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
-from remembrancer_client.answers.memories import BatchAnswer, UploadAnswer
+from remembrancer_client.answers.memories import UploadAnswer
 from remembrancer_client.answers.operations import Erased, JobReport, KeysAnswer, NewKey, ReembedAnswer
 from remembrancer_client.calls import (
-    NDJSON,
     Call,
     ConnectionT_co,
     Description,
@@ -46,13 +45,7 @@ class Admin(Group[ConnectionT_co]):
         lines: the objects that `export` yields, or the lines of a file with them. Memories that are stored already are
         not stored twice, so a failed import may be repeated from the beginning.
         """
-        query = self._query(options)
-
-        def part(body: bytes) -> Request[BatchAnswer]:
-            path = "/v1/admin/import"
-            return Request("POST", path, BatchAnswer, query=query, body=body, media_type=NDJSON)
-
-        return Upload(lines, part)
+        return Upload(lines, "/v1/admin/import", self._query(options))
 
     @Call
     def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:

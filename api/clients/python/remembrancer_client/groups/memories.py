@@ -35,7 +35,6 @@ from remembrancer_client.answers.retrieval import (
     SearchAnswer,
 )
 from remembrancer_client.calls import (
-    NDJSON,
     Call,
     ConnectionT_co,
     Description,
@@ -97,13 +96,7 @@ class Memories(Group[ConnectionT_co]):
         items: memories as dictionaries or as JSON texts, such as the lines of a file. Each part has an idempotency key.
         Raises UploadFailed if a part is refused.
         """
-        query = self._query(options)
-
-        def part(body: bytes) -> Request[BatchAnswer]:
-            path = "/v1/memories/batch"
-            return Request("POST", path, BatchAnswer, query=query, body=body, media_type=NDJSON, key=fresh_key())
-
-        return Upload(items, part)
+        return Upload(items, "/v1/memories/batch", self._query(options), keyed=True)
 
     @Call
     def recall(self, query: str, **options: Unpack[RecallOptions]) -> Description[RetrieveAnswer[str]]:
@@ -215,10 +208,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def review(
-        self,
-        content: str,
-        type: MemoryType | None = None,
-        **options: Unpack[Scoped],
+        self, content: str, type: MemoryType | None = None, **options: Unpack[Scoped]
     ) -> Description[ReviewAnswer]:
         """Let models (reviewers) vote whether a text is worth storing. Stores nothing."""
         return self._ask("/v1/review", ReviewAnswer, options, content=content, type=type)
