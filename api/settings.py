@@ -125,7 +125,6 @@ class Settings(BaseSettings):
     qdrant_replicas: int = Field(1, ge=1, le=64, description="Replicas of each new collection.")
     qdrant_write_consistency: int = Field(1, ge=1, le=64, description="Replicas that must acknowledge a write.")
     qdrant_quantization: Literal["none", "int8"] = Field("none", description="Quantization of dense vectors.")
-
     redis_url: str | None = Field(
         None,
         description="URL of a Redis or Valkey server instead of the embedded one; also `redis+sentinel://`, `redis+cluster://`.",
@@ -153,9 +152,11 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     Raises BadSettings, also for a variable that begins with REMEMBRANCER_ but is no setting: it is probably misspelt.
     """
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
-    for name in unknown_variables(os.environ):
-        nearest = difflib.get_close_matches(name.upper(), _VARIABLES, n=1, cutoff=0.0)[0]
-        raise BadSettings(f"{name} is not a setting; the nearest is {nearest}; unset or correct it")
+    for name in sorted(os.environ):
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in _KNOWN and not upper.startswith(_TEST_PREFIX):
+            nearest = difflib.get_close_matches(upper, _VARIABLES, n=1, cutoff=0.0)[0]
+            raise BadSettings(f"{name} is not a setting; the nearest is {nearest}; unset or correct it")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -181,15 +182,8 @@ def is_loopback(host: str) -> bool:
 
 
 _VARIABLES = tuple(PREFIX + name.upper() for name in Settings.model_fields)
-_CLIENT_VARIABLES = tuple(PREFIX + name for name in ("KEY", "URL", "NAMESPACE"))
+_KNOWN = {*_VARIABLES, *(PREFIX + name for name in ("KEY", "URL", "NAMESPACE"))}
 _TEST_PREFIX = PREFIX + "TEST_"
-
-
-def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Sorted names in `environment` that begin with REMEMBRANCER_ but that no service, client or test reads."""
-    ours = (name for name in environment if name.upper().startswith(PREFIX))
-    known = {*_VARIABLES, *_CLIENT_VARIABLES}
-    return sorted(name for name in ours if name.upper() not in known and not name.upper().startswith(_TEST_PREFIX))
 
 
 def settings_table() -> str:

@@ -132,21 +132,14 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
     yield "namespace here", partial(_namespace, folder)
     for client in ClientName:
         places = [None] if folder.resolve() == Path.home().resolve() else [None, folder]
-        places = [place for place in places if _is_installed(client, place)]
+        places = [place for place in places if any(map(_has_entries, files_of(Installation(client, place, ""))))]
         for place in places:
             twice = len(places) > 1 and place is not None
             yield client if place is None else f"{client} here", partial(_check, client, place, key, twice=twice)
 
 
-def _is_installed(client: ClientName, project: Path | None) -> bool:
-    """Whether the client's settings files have entries of Remembrancer, or name it in a file that cannot be parsed.
-
-    True also for a file that cannot be read, so that the client's check says why.
-    """
-    return any(_has_entries(file) for file in files_of(Installation(client, project, "")))
-
-
 def _has_entries(file: SettingsFile) -> bool:
+    """Whether a settings file has entries of Remembrancer; True for an unreadable one, so that its check says why."""
     try:
         text = settings_text(file.path)
     except MalformedSettings:

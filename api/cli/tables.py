@@ -16,7 +16,9 @@ MAX_TEXT = 160
 
 def hits_table(answer: Mapping[str, Any]) -> RenderableType:
     """A table with a row for each hit of a search. If the answer has signals (the parts of a score), they are shown."""
-    table = Table(title=_title(answer), title_justify="left")
+    weights = ", ".join(f"{name} {value:g}" for name, value in answer["weights"].items() if value)
+    title = escape(f"profile {answer['profile']}: {weights}" + _degraded(answer["degraded"]))
+    table = Table(title=title, title_justify="left")
     for name, justify in (("rank", "right"), ("score", "right"), ("type", "left"), ("memory", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal in rich
     for hit in answer["hits"]:
@@ -25,11 +27,6 @@ def hits_table(answer: Mapping[str, Any]) -> RenderableType:
             text += "\n" + "  ".join(f"{name} {value:.2f}" for name, value in hit["signals"].items())
         table.add_row(str(hit["rank"]), f"{hit['score']:.4f}", hit["type"], escape(text))
     return table if answer["hits"] else Text("Nothing found.")
-
-
-def _title(answer: Mapping[str, Any]) -> str:
-    weights = ", ".join(f"{name} {value:g}" for name, value in answer["weights"].items() if value)
-    return escape(f"profile {answer['profile']}: {weights}" + _degraded(answer["degraded"]))
 
 
 def context_view(answer: Mapping[str, Any]) -> RenderableType:

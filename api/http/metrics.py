@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from litestar.enums import ScopeType
@@ -30,31 +31,16 @@ class Metrics(Collector):
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        counter = partial(Counter, registry=self._registry)
         self.in_flight = Gauge("remembrancer_requests_in_flight", "Calls under way.", registry=self._registry)
-        self.requests = Counter(
-            "remembrancer_requests", "Finished calls.", ("method", "route", "status"), registry=self._registry
-        )
-        self.seconds = Histogram(
-            "remembrancer_request_seconds",
-            "How long calls took.",
-            ("method", "route"),
-            buckets=BUCKETS_S,
-            registry=self._registry,
-        )
-        self.degraded = Counter(
-            "remembrancer_degraded_answers",
-            "Answers without a part that did not respond.",
-            ("part",),
-            registry=self._registry,
-        )
-        self.tokens = Counter(
-            "remembrancer_context_tokens", "Tokens of contexts in answers.", ("kind",), registry=self._registry
-        )
-        self.mcp_calls = Counter("remembrancer_mcp_calls", "Calls of MCP tools.", ("tool",), registry=self._registry)
-
-        self.hook_events = Counter(
-            "remembrancer_hook_events", "Events of clients' hooks.", ("client", "event"), registry=self._registry
-        )
+        self.requests = counter("remembrancer_requests", "Finished calls.", ("method", "route", "status"))
+        name, labels = "remembrancer_request_seconds", ("method", "route")
+        self.seconds = Histogram(name, "How long calls took.", labels, buckets=BUCKETS_S, registry=self._registry)
+        incomplete = "Answers without a part that did not respond."
+        self.degraded = counter("remembrancer_degraded_answers", incomplete, ("part",))
+        self.tokens = counter("remembrancer_context_tokens", "Tokens of contexts in answers.", ("kind",))
+        self.mcp_calls = counter("remembrancer_mcp_calls", "Calls of MCP tools.", ("tool",))
+        self.hook_events = counter("remembrancer_hook_events", "Events of clients' hooks.", ("client", "event"))
 
     def note_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
         """Count an answer's tokens and missing parts. kind: the call, such as `search`. degraded: the parts' names."""

@@ -122,7 +122,6 @@ _HINTS = {
     500: "The service failed on this request; its log names the cause.",
 }
 
-
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
 
 
@@ -204,15 +203,11 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 def log_fault(log: logging.Logger, call: str, error: Exception) -> None:
     """Log that `call` failed, by class names: messages may quote stored content. The debug log has the traceback."""
-    cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
-    log.error("%s: %s%s", call, type(error).__name__, cause)
+    names, cause = type(error).__name__, error.__cause__
+    while cause is not None:
+        names, cause = f"{names} <- {type(cause).__name__}", cause.__cause__
+    log.error("%s: %s", call, names)
     log.debug("traceback", exc_info=error)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    while (cause := error.__cause__) is not None:
-        yield cause
-        error = cause
 
 
 def checked(model: type[_ModelT], value: object) -> _ModelT:

@@ -75,7 +75,9 @@ def install(
                 files.apply(change)
             print(*_after_install(wanted), sep="\n")
             if service:
-                _report_systemd(start_unit(running=is_live(wanted.url)), "started at login from now on")
+                start = [] if is_live(wanted.url) else ["--now"]
+                refused = _systemctl("daemon-reload") or _systemctl("enable", *start, UNIT)
+                _report_systemd(refused, "started at login from now on")
     except RemembrancerError as error:
         end(error)
 
@@ -97,7 +99,7 @@ def uninstall(
         if service:
             changes.append(files.plan_uninstall(unit_file(DEFAULT_URL, Path.home())))
         if _agreed(changes, dry_run=dry_run, yes=yes):
-            refused = stop_unit() if service else None
+            refused = _systemctl("disable", "--now", UNIT) if service else None
             for change in changes:
                 files.apply(change)
             if service:
@@ -263,17 +265,8 @@ def check_systemd() -> None:
         )
 
 
-def start_unit(*, running: bool) -> str | None:
-    """Enable the service's unit, and start it unless `running`. Returns None, or systemd's message if it refuses."""
-    return _systemctl("daemon-reload") or _systemctl("enable", *([] if running else ["--now"]), UNIT)
-
-
-def stop_unit() -> str | None:
-    """Stop and disable the service's unit. Returns None, or systemd's message if it refuses."""
-    return _systemctl("disable", "--now", UNIT)
-
-
 def _systemctl(*arguments: str) -> str | None:
+    """Run systemctl for this user. Returns None, or systemd's message if it refuses."""
     command = ["systemctl", "--user", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
     return None if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")

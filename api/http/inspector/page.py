@@ -58,18 +58,8 @@ NOTICES: Mapping[str, str] = {
 NAMES_S = 20.0
 MAX_TENANTS = 1_000
 
-VIEWS: tuple[tuple[str, str], ...] = (
-    ("Overview", "/"),
-    ("Search", "/search"),
-    ("Memories", "/memories"),
-    ("Receipts", "/receipts"),
-    ("Sessions", "/sessions"),
-    ("Due", "/due"),
-    ("Threads", "/threads"),
-    ("Workflows", "/workflows"),
-    ("Decisions", "/decisions"),
-    ("Upkeep", "/upkeep"),
-)
+_TITLES = ("Search", "Memories", "Receipts", "Sessions", "Due", "Threads", "Workflows", "Decisions", "Upkeep")
+VIEWS = (("Overview", "/"), *((title, f"/{title.lower()}") for title in _TITLES))
 """(title, path) of each page about a namespace, in the order of the navigation."""
 
 

@@ -213,7 +213,10 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     unavailable, the context has neither working memory nor thread, and `degraded` in the answer's metadata says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    await _submit_todos(services, scope, data.todos)
+    try:
+        await submit_todos(services.working, scope, data.todos)
+    except Unavailable as error:
+        _log.warning("the list of to-dos is taken over with the next prompt: %s", error)
     thread, degraded = await _thread_part(services, scope, data)
     query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
     answer = await services.retriever.retrieve(scope, query)
@@ -221,13 +224,6 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     whole = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
     services.metrics.note_context("prompt", whole.metadata.total_tokens, whole.metadata.degraded)
     return whole
-
-
-async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
-    try:
-        await submit_todos(services.working, scope, todos)
-    except Unavailable as error:
-        _log.warning("the list of to-dos is taken over with the next prompt: %s", error)
 
 
 async def _thread_part(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import anyio
@@ -63,7 +62,8 @@ async def live() -> HealthAnswer:
 @Endpoint("GET /health/ready", role=None, also={503: HealthAnswer})
 async def ready(services: AppServices) -> Response[HealthAnswer]:
     """Whether all parts of the service respond, such as its stores; 503 if one does not. The answer names each part."""
-    checks = await ping_all(services.pings)
+    results = await asyncio.gather(*map(_check, services.pings.values()))
+    checks = dict(zip(services.pings, results, strict=True))
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))
     unavailable = HealthAnswer(status="unavailable", checks=checks)
@@ -97,11 +97,6 @@ async def openapi_json(request: ApiRequest) -> dict[str, Any]:
 async def docs(request: ApiRequest) -> Response[str]:
     """The OpenAPI document as an HTML page."""
     return Response(page(document(request.app)), media_type="text/html")
-
-
-async def ping_all(pings: Mapping[str, Ping]) -> dict[str, HealthCheck]:
-    """Ping all resources at the same time. Returns whether each one answered, by name."""
-    return dict(zip(pings, await asyncio.gather(*map(_check, pings.values())), strict=True))
 
 
 async def _check(ping: Ping) -> HealthCheck:

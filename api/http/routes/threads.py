@@ -5,7 +5,6 @@ They also flush threads (move turns to memories), clear them, and read backups.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -274,7 +273,8 @@ async def post_clear(
     """Remove all turns of a thread."""
     scope = await _writable(request, services, params, thread_id)
     cleared, backup_id = await services.threads.clear(scope, thread_id, backup=data.backup)
-    return ThreadCleared(cleared=cleared, backup_id=backup_id and public_backup_id(scope.namespace, backup_id))
+    coded = urlsafe_b64encode(scope.namespace.encode()).decode().rstrip("=")  # so that the id alone finds it
+    return ThreadCleared(cleared=cleared, backup_id=backup_id and f"{backup_id}.{coded}")
 
 
 @Endpoint("GET /v1/threads/{thread_id}/stats", errors=_READ_ERRORS)
@@ -311,28 +311,15 @@ async def get_backup(
     request: ApiRequest, services: AppServices, params: Params[BackupQuery], backup_id: PathId
 ) -> BackupAnswer:
     """Read the backup of a cleared thread."""
-    namespace, local_id = _backup_place(backup_id)
+    local_id, _, coded = backup_id.rpartition(".")
+    unknown = NotFound("there is no such backup; one is kept for 24 hours")
+    try:
+        namespace = clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode())
+    except ValueError as error:  # malformed Base64 too
+        raise unknown from error
     if not local_id or params.namespace not in (None, namespace):
-        raise _no_backup()
+        raise unknown
     scope = request.agent_scope(namespace, agent_id=params.agent_id)
     await services.threads.check_access(scope, local_id.rpartition(".")[0], write=False)
     turns = await services.threads.store.backup(scope, local_id)
     return BackupAnswer(turns=turns)
-
-
-def public_backup_id(namespace: str, backup_id: str) -> str:
-    """The id of a thread's backup as callers see it: the stored id, a dot, and the namespace in URL-safe Base64."""
-    return f"{backup_id}.{urlsafe_b64encode(namespace.encode()).decode().rstrip('=')}"
-
-
-def _backup_place(public_id: str) -> tuple[str, str]:
-    """(namespace, stored backup id) from a public backup id. Raises NotFound if the public id is malformed."""
-    backup_id, _, coded = public_id.rpartition(".")
-    try:
-        return clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()), backup_id
-    except (binascii.Error, ValueError) as error:
-        raise _no_backup() from error
-
-
-def _no_backup() -> NotFound:
-    return NotFound("there is no such backup; one is kept for 24 hours")
