@@ -110,7 +110,6 @@ class ToolEntry:
     """
 
     name: str
-    title: str
     description: str
     arguments: type[Model]
     writes: bool = False
@@ -121,7 +120,7 @@ class ToolEntry:
         """The tool as the MCP method `tools/list` returns it."""
         entry: dict[str, Any] = {
             "name": self.name,
-            "title": self.title,
+            "title": self.name.removeprefix("memory_").capitalize(),
             "description": self.description,
             "inputSchema": _short_schema(self.arguments),
             "annotations": {
@@ -137,7 +136,6 @@ class ToolEntry:
 TOOLS: tuple[ToolEntry, ...] = (
     ToolEntry(
         "memory_recall",
-        "Recall",
         "What is remembered that helps with a question or task, as text within a token budget. Use at the start of a "
         "task, before asking the user, and whenever the past matters. The last line names the receipt.",
         RecallArguments,
@@ -145,7 +143,6 @@ TOOLS: tuple[ToolEntry, ...] = (
     ),
     ToolEntry(
         "memory_remember",
-        "Remember",
         "Store one statement for later sessions: a fact, preference, decision, event, to-do or how-to. What it "
         "duplicates is merged, what it updates is replaced. Answers with the id.",
         RememberArguments,
@@ -153,14 +150,12 @@ TOOLS: tuple[ToolEntry, ...] = (
     ),
     ToolEntry(
         "memory_search",
-        "Search",
         "List the memories that match best, one line each: id, type, date, score, first words. Use it to find the id "
         "of a memory; use memory_recall to read what is known.",
         SearchArguments,
     ),
     ToolEntry(
         "memory_correct",
-        "Correct",
         "Change a memory: its text, whether it is pinned, or whether a to-do is done. The earlier text stays in its "
         "history.",
         CorrectArguments,
@@ -168,7 +163,6 @@ TOOLS: tuple[ToolEntry, ...] = (
     ),
     ToolEntry(
         "memory_forget",
-        "Forget",
         "Delete a memory for good. To change one, use memory_correct.",
         ForgetArguments,
         writes=True,
@@ -176,7 +170,6 @@ TOOLS: tuple[ToolEntry, ...] = (
     ),
     ToolEntry(
         "memory_why",
-        "Why",
         "Explain: with receipt_id, which memories were recalled, which were left out and why; with id, where a memory "
         "comes from, what it said before and what replaced it; with both, the signals of that memory in that recall.",
         WhyArguments,
