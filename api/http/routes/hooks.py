@@ -190,10 +190,8 @@ class TodoCompletedAnswer(Answer):
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
     """Store the messages of a session as memories, each with the memory type that fits its text.
 
-    With `review: auto`, the default, a message is stored only if filters and automatic reviewers accept it. With
-    `review: skip`, they are not asked. Text that repeats recalled memories is cut from a message first, and the
-    `reason` of the message's result says so. A repeated call stores only messages that are not stored yet. If `ended`
-    is true, the session's to-dos are paused.
+    Text that repeats recalled memories is cut from a message first, and the `reason` of the message's result says so. A
+    repeated call stores only messages that are not stored yet.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:
@@ -207,10 +205,9 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     """Build the context for a prompt that is about to be sent.
 
     Due tasks in the context are marked as fired, so that they are not due again. The list of to-dos is stored first:
-    new to-dos are created, completed to-dos are closed, and to-dos with a changed text are replaced. A stored to-do
-    that is missing from the list stays. With a thread_id, the context of this thread (conversation) follows the
-    memories, in at most half of the budget, and the receipt records only the memories. If the live store is
-    unavailable, the context has neither working memory nor thread, and `degraded` in the answer's metadata says so.
+    new to-dos are created, completed to-dos are closed, and to-dos with a changed text are replaced. The context of a
+    thread follows the memories; the receipt records only the memories. If the live store is unavailable, the context
+    has neither working memory nor thread, and `degraded` in the answer's metadata says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     try:
@@ -265,10 +262,7 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
 async def todo_completed(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
-    """Clear the items of working memory for a completed to-do.
-
-    If the call reports more than 5 steps, they are stored as a procedural memory, which says how the to-do was done.
-    """
+    """Clear the items of working memory for a completed to-do."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     completed = await complete_todo(services.working, scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)

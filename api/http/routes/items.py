@@ -166,10 +166,7 @@ async def get_item(request: ApiRequest, services: AppServices, params: Params[It
 
 @Endpoint("DELETE /v1/items", role=Role.WRITER, status=204, errors=(503,))
 async def delete_item(request: ApiRequest, services: AppServices, params: Params[ItemParams]) -> None:
-    """Remove the item under a path and a key.
-
-    The answer is the same if there is no such item, so that a call can be repeated.
-    """
+    """Remove the item under a path and a key."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
     await services.items.delete(scope, params.address)
 

@@ -107,10 +107,7 @@ async def post_thread(
 
 @Endpoint("GET /v1/threads", errors=_READ_ERRORS)
 async def list_threads(request: ApiRequest, services: AppServices, params: Params[ThreadsQuery]) -> ThreadsAnswer:
-    """List the threads that the caller may read, the last changed first.
-
-    With `agent_id`, only threads that this agent opened are listed.
-    """
+    """List the threads that the caller may read, the last changed first."""
     scope, threads = request.agent_scope(params.namespace, agent_id=params.agent_id), services.threads
     page = await threads.store.page_of_threads(scope, ThreadQuery(**params.model_dump(exclude={"namespace"})))
     readable = [each for each in page.threads if threads.policies.access(scope, each.resource, each.key) is not None]
@@ -137,8 +134,7 @@ async def get_turns(
 ) -> TurnsAnswer:
     """List the turns of a thread, oldest first.
 
-    With `include_flushed`, turns that were moved to memories are listed too. The call does not count as use of the
-    turns, which would delay their removal under an LRU policy.
+    The call does not count as use of the turns, which would delay their removal under an LRU policy.
     """
     scope = await _readable(request, services, params, thread_id)
     turns = await services.threads.turns(scope, thread_id, include_flushed=params.include_flushed)
@@ -171,10 +167,7 @@ async def post_turn(
 async def put_turns(
     request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ReplacePost]
 ) -> VersionAnswer:
-    """Replace all turns of a thread.
-
-    The status is 403 if a turn names an agent that the API key is not bound to.
-    """
+    """Replace all turns of a thread."""
     for turn in data.turns:
         request.auth.agent(turn.agent_id)
     scope = await _writable(request, services, params, thread_id)
@@ -198,10 +191,9 @@ async def post_context(
 ) -> ContextAnswer:
     """Build the context of a thread in a token budget.
 
-    The thread's turns in the context are marked as used, so that LRU policies keep them longer. The default budget is
-    the maximum that the thread's policy sets, or else the part of the model's context window that is meant for history.
-    A larger budget than the policy's maximum is reduced to it.
-    If the tokenizer only approximates the model's count, the context stays smaller by the margin known for the model.
+    The thread's turns in the context are marked as used, so that LRU policies keep them longer. A larger budget than
+    the policy's maximum is reduced to it. If the tokenizer only approximates the model's count, the context stays
+    smaller by the margin known for the model.
     """
     scope = await _readable(request, services, params, thread_id)
     policy = await services.threads.policy(scope, thread_id)

@@ -126,8 +126,7 @@ async def get_workflow_history(
 ) -> WorkflowHistoryAnswer:
     """Write the history of a workflow and its ancestors as text, in a token budget.
 
-    The text has the current values of the workflow's data and resources, and the newest events. Unlike the call
-    `continue`, this call appends no event.
+    The text has the current values of the workflow's data and resources, and the newest events.
     """
     view = _view(services, params)
     read = partial(services.workflows.history, request.scope_in(params.namespace), workflow_id)
