@@ -10,7 +10,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +34,13 @@ COUNT_WORD = "|".join(sorted((word for word in _NUMBERS if not word.startswith("
 
 DAYS_PER_UNIT: Mapping[str, int] = MappingProxyType({"day": 1, "week": 7, "month": 30, "year": 365})
 """Length of each unit of time in days, for uses in which the exact calendar does not matter."""
+
+
+_PARTS = {
+    "morning": (0, 12), "lunch": (11, 14), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 30),
+    "dawn": (0, 6), "eod": (15, 24),
+}  # fmt: skip
+"""The hours of each part of the day. A night ends at 6 on the next day."""
 
 
 def number_of(words: str) -> float:
@@ -160,3 +167,41 @@ def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Lengt
 def _and_a(words: Words, kind: str, i: int) -> int | None:
     j = words.after("article", words.after("and", i))
     return words.after(kind, j) if j > i and words.is_a(kind, j) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time from `start` up to but not including `end`, both in UTC."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def day_of(cls, instant: datetime) -> Window:
+        """The day that contains `instant`, which must be in UTC."""
+        return cls(midnight(instant), midnight(instant) + DAY)
+
+    @classmethod
+    def months(cls, year: int, first: int, length: int) -> Window:
+        """The `length` months from the month `first` (1 to 12, or beyond, of the years after) of `year`."""
+        months = (year * 12 + first - 1, year * 12 + first - 1 + length)
+        return cls(*(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in months))
+
+    @classmethod
+    def period(cls, now: datetime, unit: str, ahead: int) -> Window:
+        """The calendar period `ahead` periods after the present one. unit: "weekend", or one of the lexicon."""
+        if not unit.startswith("mo"):
+            monday = midnight(now).replace(tzinfo=UTC) + (7 * ahead - now.weekday()) * DAY
+            return cls(monday + 5 * DAY * (unit == "weekend"), monday + 7 * DAY)
+        length = int(unit[2:])
+        return cls.months(now.year, (now.month - 1) // length * length + 1 + ahead * length, length)
+
+    def part(self, first: float, last: float) -> Window:
+        """The part of the window between two shares of its length: from 0 to 1/2 is its first half."""
+        length = self.end - self.start
+        return Window(self.start + first * length, self.start + last * length)
+
+    def hours(self, part: str) -> Window:
+        """The hours of a part of the day, such as "morning", in a window that is a day."""
+        first, last = (timedelta(hours=hour) for hour in _PARTS[part])
+        return Window(self.start + first, self.start + last)

@@ -48,9 +48,10 @@ _RULES: Final = frozenset((
 """Names of the rows in a language's section of the lexicon that do not list phrases."""
 _CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trait"))
 """Kinds of phrases in the lexicon that say nothing about times."""
-_DUE_ONLY: Final = frozenset(
-    ("in_month", "season", "early", "late", "event", "adnominal", "ahead", "previous_some", "next_some")
-)
+_DUE_ONLY: Final = frozenset((
+    "in_month", "season", "early", "late", "event", "adnominal", "ahead", "previous_some", "next_some", "range",
+    "range_to", "previous_unit", "this_unit",
+))  # fmt: skip
 """Kinds of phrases that only the readers of due times and of questions look at."""
 
 

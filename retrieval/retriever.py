@@ -9,39 +9,38 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeAlias
 
 import numpy as np
 
+from memtypes.calendar import Window
 from memtypes.llms.counting import ProviderCounter
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
-from memtypes.model.filters import Compare, Op, all_of
+from memtypes.model.filters import Absent, All, AnyOf, Compare, Not, Op, all_of
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
-from memtypes.ports.memory_store import CandidateSearch, MemoryStore
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
-from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
+from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, search_hits
 from retrieval.context.budget import due_room
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextQuestion, ContextWriter, Fills
-from retrieval.query.intent import WHOLE_TYPES, Wish, asks_about_past, wish_of
+from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish, asks_about_past, wish_of
 from retrieval.query.named_times import event_reference, names_past, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
-from retrieval.query.windows import Window
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import LINKING_HITS, contested_pairs, event_time, linked_scores
@@ -58,9 +57,6 @@ ENDED_DEPTH = 8
 MAX_FILLS = 8
 """Maximum times that a context's budget is filled. A long message and its facts may need more than two."""
 
-OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
-"""Called with the milliseconds of each stage of one retrieval, by the stage's name."""
-
 
 @dataclass(frozen=True, slots=True)
 class RetrieverParts:
@@ -68,7 +64,7 @@ class RetrieverParts:
 
     tokenizers: by name. counter: asks a model's provider for token counts. live: store of live working memory, if any.
     use_counts, receipts: queue use counts and receipts, which are written later. on_timings: called at the end of each
-    retrieval. adjust: changes the candidates before they are ranked, to replay a receipt.
+    retrieval with milliseconds by stage. adjust: changes the candidates before they are ranked, to replay a receipt.
     """
 
     store: MemoryStore
@@ -82,7 +78,7 @@ class RetrieverParts:
     live: LiveItemStore | None = None
     use_counts: UseCounts | None = None
     receipts: ReceiptRecorder | None = None
-    on_timings: OnTimings = lambda _: None
+    on_timings: Callable[[Mapping[str, float]], None] = lambda _: None
     adjust: Callable[[Candidates], Candidates] | None = None
 
 
@@ -168,7 +164,7 @@ class Retriever:
         with timings.stage("render"):
             now = self._parts.clock()
             shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
-            hits = _search_hits(ranked.candidates, shown, explain=request.explain)
+            hits = search_hits(ranked.candidates, shown, explain=request.explain)
         self._parts.on_timings(timings.milliseconds)
         return SearchAnswer(
             hits=hits,
@@ -252,17 +248,19 @@ class Retriever:
         with ranking.timings.stage("embed"):
             vectors = await self._vectors(ranking.request.query)
         wish = wish_of(ranking.request.query, vectors.dense)
-        if wish is Wish.DONE and isinstance(ranking.request, RetrieveRequest):
+        if wish in (Wish.DONE, Wish.FINISHED) and isinstance(ranking.request, RetrieveRequest):
             ranking = replace(ranking, filters=context_filters(ranking.request, ranking.as_of, with_completed=True))
         with ranking.timings.stage("candidates"):
             candidates, ended = await self._candidates(ranking, vectors)
+            newest = await self._newest(ranking, windows, wish)
+        candidates = await self._with(ranking, vectors, candidates, newest)
         scoring = _scoring(ranking, vectors, windows, wish)
         with ranking.timings.stage("score"):
             ranked = rank(measured := SignalTable.of(candidates, scoring), scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
             links = linked_scores(dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False)), linking)
-            joined = await self._with_linked(ranking, vectors, candidates, links)
+            joined = await self._with(ranking, vectors, candidates, links)
             with ranking.timings.stage("score"):
                 past = asks_about_past(scoring.query) or names_past(scoring.query, scoring.as_of)
                 contested = () if past else contested_pairs(linking)
@@ -279,18 +277,29 @@ class Retriever:
         with ranking.timings.stage("links"):
             return await self._parts.store.get(ranking.scope, ids)
 
-    async def _with_linked(
-        self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, links: Mapping[str, float]
+    async def _with(
+        self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, ids: Iterable[str]
     ) -> Candidates:
-        """Add to `candidates` the missing memories whose ids are keys of `links`, if the filters accept them."""
-        missing = set(links) - set(candidates.ids.astype(np.str_).tolist())
+        """Add to `candidates` the missing memories with these `ids`, if the filters accept them."""
+        missing = set(ids) - set(candidates.ids.astype(np.str_).tolist())
         if not missing:
             return candidates
-        ids = Compare("id", Op.ANY, tuple(sorted(missing)))
-        filters = {kind: all_of(where, ids) for kind, where in ranking.filters.items()}
+        wanted = Compare("id", Op.ANY, tuple(sorted(missing)))
+        filters = {kind: all_of(where, wanted) for kind, where in ranking.filters.items()}
         with ranking.timings.stage("links"):
-            linked, _ = await self._candidates(replace(ranking, filters=filters, ended=None), vectors)
-        return Candidates.joined([candidates, linked])
+            added, _ = await self._candidates(replace(ranking, filters=filters, ended=None), vectors)
+        return Candidates.joined([candidates, added])
+
+    async def _newest(self, ranking: _Ranking, windows: Sequence[Window], wish: Wish) -> list[str]:
+        """Ids of the newest events or finished tasks, of the `windows` if there are any; none for any other `wish`."""
+        kind = WHOLE_TYPES.get(wish)
+        if wish not in NEWEST or kind not in ranking.filters or isinstance(ranking.request, SearchRequest):
+            return []
+        path = "completed_at" if wish is Wish.FINISHED else "created_at"
+        times = [All((Compare(path, Op.GTE, each.start), Compare(path, Op.LT, each.end))) for each in windows]
+        where = all_of(ranking.filters[kind], AnyOf(tuple(times)) if times else Not(Absent(path)))
+        page = await self._parts.store.page(ranking.scope, Listing((kind,), where, ranking.depth))
+        return [memory.id for memory in page.memories]
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
         """The times that the query names. For "after the move", the memory that best matches "move" gives the date."""
@@ -367,7 +376,8 @@ async def _filled(
 
 def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...], wish: Wish) -> Scoring:
     request = ranking.request
-    budget = request.allowance.total if isinstance(request, RetrieveRequest) and request.include_due else 0
+    budget = request.allowance.total if isinstance(request, RetrieveRequest) else 0
+    due_budget = budget if isinstance(request, RetrieveRequest) and request.include_due else 0
     return Scoring(
         ranking.weights,
         ranking.as_of,
@@ -378,22 +388,7 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
         request.min_score,
         floor=request.floor,
         tokens=vectors.tokens,
-        due_tokens=due_room(budget),
-        whole_type=WHOLE_TYPES.get(wish),
+        due_tokens=due_room(due_budget),
+        wish=wish,
+        budget=budget,
     )
-
-
-def _search_hits(ranked: RankedCandidates, memories: Mapping[str, Memory], *, explain: bool) -> list[SearchHit]:
-    """The hits whose memory is in `memories`, ranked without gaps. explain: include the signals."""
-    found = [(place, memories[memory_id]) for place, memory_id in enumerate(ranked.hit_ids) if memory_id in memories]
-    return [
-        SearchHit(
-            rank=rank,
-            id=memory.id,
-            type=memory.type,
-            score=float(ranked.scores[place]),
-            signals=ranked.signals_at(place) if explain else None,
-            memory=memory.model_dump(mode="json", exclude={"tenant", "earlier"}),
-        )
-        for rank, (place, memory) in enumerate(found, 1)
-    ]

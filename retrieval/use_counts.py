@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
 
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
@@ -27,9 +26,6 @@ MAX_WAITING = 100_000
 PAUSE_FACTOR = 19.0
 """Pause after each write as a multiple of the write's duration, so that writes take a twentieth of the store's time."""
 
-_Uses: TypeAlias = tuple[MemoryType, int, datetime]
-"""Memory type, number of uses, and time of the last use."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +36,7 @@ class UseCounts:
     store: MemoryStore
     period_s: float = PERIOD_S
     lost: int = 0
-    _waiting: dict[tuple[str, str], dict[str, _Uses]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, str], dict[str, tuple[MemoryType, int, datetime]]] = field(default_factory=dict)
     _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:

@@ -37,7 +37,7 @@ TERMS = "terms"
 
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
-        **dict.fromkeys(("created_at", "restated_at", "due_at", "last_used_at"), ColumnKind.TIME),
+        **dict.fromkeys(("created_at", "restated_at", "due_at", "completed_at", "last_used_at"), ColumnKind.TIME),
         **dict.fromkeys(("valid_to", "state_until", "expires_at"), ColumnKind.TIME),
         **dict.fromkeys(("access_count", "usage_count", "seq", "tokens.count", "tokens.line"), ColumnKind.WHOLE),
         **dict.fromkeys(("importance", "emotional_valence", "priority"), ColumnKind.WHOLE),

@@ -1,8 +1,7 @@
 """Chooses the hits that go into a context, within a total number of tokens and a limit for each memory type.
 
-The best-ranked hit that fits is taken first, whatever its type, then the other hits in order of rank. A hit that does
-not fit is skipped. If the query asks for tasks or how-tos, tokens are reserved for this memory type: as many as its
-best hits need, but at most the type's share.
+The best-ranked hit that fits is taken first, then the others in order of rank. If the query asks for tasks or how-tos,
+tokens are reserved for this memory type: as many as its best hits need, but at most the type's share.
 """
 
 from __future__ import annotations
@@ -159,11 +158,9 @@ class BudgetFill:
 def fill(
     plan: BudgetPlan, entries: BudgetEntries, overheads: Overheads, basis: DemandBasis | None = None
 ) -> BudgetFill:
-    """Choose the entries that go into the context, best first.
+    """Choose the entries that go into the context, best first, in plan.total tokens and the caps of their types.
 
-    The context, with headings and wrapper, takes at most plan.total tokens, and a type with a cap at most its cap.
-    Tokens are reserved for the types that the query asks for; the rest goes to the next entries of any type. basis:
-    which entries are counted to compute the tokens that each type needs; by default as many as `demand_window` returns.
+    basis: which entries are counted to compute the tokens that each type needs; by default `demand_window` tells.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)

@@ -1,7 +1,6 @@
 """Token budgets for a language model, and contexts that fit them by the token count of the model's provider.
 
-A context is built with a local tokenizer, in a budget reduced by a margin. If the provider's count exceeds the budget,
-the context is built again with a larger margin, computed from that count.
+A context is built with a local tokenizer and a margin; again with a larger margin if the provider counts too many.
 """
 
 from __future__ import annotations

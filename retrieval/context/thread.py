@@ -1,14 +1,10 @@
 """The context of a thread within an exact token budget: selected newest first, shown oldest first.
 
 The parts are system turns, custom (the initial context), long_term (summaries and turns of ancestors), short_term (the
-thread's own turns), files and images. Each part has a share of the budget, heading included; tokens that it does not
-need go to other parts. If the thread's policy has an allocation, its shares are limits; a part that it does not name,
-such as files, gets a small share.
-
-Turns are shown from the newest back, until one does not fit. If the newest turn of a part does not fit, its beginning
-is shown. A summary or an initial context that does not fit is cut to its most important sentences. A line at the
-beginning says what was left out. Every piece ends with a newline and begins with a character that no tokenizer merges
-with it, so token counts add up; see `memtypes.search.passage`.
+thread's own turns), files and images. Each has a share of the budget, heading included; tokens that it does not need go
+to other parts. The shares of a policy's allocation are limits. Of the newest turn of a part that does not fit, the
+beginning is shown; of a summary or an initial context, the most important sentences. Every piece begins with a
+character that no tokenizer merges with a newline, so tokens add up.
 """
 
 from __future__ import annotations

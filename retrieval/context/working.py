@@ -1,8 +1,7 @@
 """Adds a session's working memory (live notes in Redis) to the hits of a retrieval, whatever the query.
 
-The notes are read during the search, unless the request excludes them. Each is a hit with score 0 and no signals. A
-note is also copied to the memory store; this copy is removed from the hits, so that no note appears twice. If Redis
-does not respond, the answer has no working memory and reports that it is degraded.
+Each note is a hit with score 0 and no signals. Its copy in the memory store is removed from the hits. If Redis does not
+respond, the answer has no working memory and reports that it is degraded.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
@@ -54,14 +52,9 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
     """Add the items in `view` as hits and remove their copies, or all working memory if Redis did not respond."""
     if not view.exists:
         return ranked
-    ranked = ranked.where(_is_no_copy(ranked.candidates, view))
+    live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
+    is_working = ranked.candidates.kinds == TYPES.index(MemoryType.WORKING)
+    ranked = ranked.where(~(is_working if view.away else np.isin(ranked.candidates.ids, live_ids)))
     if not view.memories:
         return ranked
     return ranked.with_unscored_hits(Candidates.of(list(view.memories.values())))
-
-
-def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
-    """Mask that is False for copies of live working items and, if Redis did not respond, for all working memory."""
-    live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
-    is_copy: NDArray[np.bool_] = np.isin(candidates.ids, live_ids)
-    return ~is_copy if not view.away else candidates.kinds != TYPES.index(MemoryType.WORKING)

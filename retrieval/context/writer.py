@@ -23,11 +23,11 @@ from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, due_room, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
-from retrieval.query.intent import Wish
+from retrieval.query.intent import NEWEST, Wish
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.signals import comes_first, first_due
+from retrieval.ranking.signals import comes_first, first_due, newest, overview
 
 DEFAULT_PRIORITY = 3
 """Priority of a working item that has no priority of its own."""
@@ -76,6 +76,7 @@ class ContextWriter:
         self.ranked = ranked
         self._ids = ranked.hit_ids
         self._kinds = ranked.candidates.kinds[: ranked.hits]
+        self._in_time: NDArray[np.bool_] = ranked.signals[SIGNALS.index("time")] == 1.0
 
     async def texts_to_count(self) -> dict[str, Passage]:
         """Read the hits whose tokens must be counted: none if the stored counts are right, else the best ones."""
@@ -84,7 +85,7 @@ class ContextWriter:
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
         counts = self.ranked.candidates.columns.wholes("tokens.count", 0)[: self.ranked.hits]
         needed = np.cumsum(counts) - counts < budget
-        needed[self._due()] = True
+        needed[[*self._due(), *self._first()]] = True
         return await self._fetch({self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()})
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
@@ -94,7 +95,7 @@ class ContextWriter:
         oversize = request.oversize_of(MemoryType.WORKING)
         working_plan = BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
         kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
-        intent = (self._wish is Wish.TASKS, self._wish in {Wish.HOW_TO, Wish.PROCEDURES})
+        intent = (self._wish in {Wish.TASKS, Wish.FINISHED}, self._wish in {Wish.HOW_TO, Wish.PROCEDURES})
         oversize = request.oversize_of(MemoryType.SEMANTIC)
         plan = BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, oversize)
         long_term = np.flatnonzero(self._kinds != _WORKING)
@@ -142,14 +143,14 @@ class ContextWriter:
             lambda: (self._shown(fills.working.chosen, texts), self._shown(fills.long_term.chosen, texts)),
             LONG_TEXT,
         )
+        task_like = fills.long_term.plan.task_like
+        long_term = self._by_due(long_term) if task_like else long_term
         shown = (*working, *long_term)
         shown_ids = {memory.passage.id for memory in shown}
         repeated = zip(self.ranked.candidates.ids[self.ranked.hits :].tolist(), self.ranked.duplicate_of, strict=False)
         of_working = [self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist()]
         working_block = self._renderer.block(WORKING_BLOCK, working)
-        task_like = fills.long_term.plan.task_like
-        listed = self._by_due(long_term) if task_like else long_term
-        block = self._renderer.block(BLOCK, listed, tasks_first=task_like)
+        block = self._renderer.block(BLOCK, long_term, tasks_first=task_like)
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
         if (self._kinds != _WORKING).any():
             outcome = "ok" if block.text else "nothing_fits"
@@ -207,30 +208,38 @@ class ContextWriter:
     def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
         """Fill the long-term budget with `entries`, which are in order of rank.
 
-        Tokens that due tasks need are reserved for them. They are offered first, then, if the query asks for tasks,
-        other tasks until all tasks take TASKS_SHARE of the budget, then all other entries.
+        Tokens that due tasks need are reserved for them. They are offered first, then those of `_first`.
         """
         is_due = np.isin(entries.ranks, self._due() + 1)
         heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
         due_tokens = int(entries.tokens[is_due].sum()) + heading if is_due.any() else 0
-        is_task = (entries.kinds == _PROSPECTIVE) & plan.task_like
-        is_first = is_task & (np.cumsum(entries.tokens * is_task) <= TASKS_SHARE * plan.total)
-        offered = np.lexsort((entries.ranks, ~is_first, ~is_due))
+        first = (self._first() + 1).tolist()
+        turns = {rank: turn for turn, rank in enumerate(first, -len(first))}
+        offered = np.lexsort(([turns.get(rank, rank) for rank in entries.ranks.tolist()], ~is_due))
         return self._filled(replace(plan, due_tokens=due_tokens), entries.take(offered), BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
         """Positions of tasks to show first: of the time that a query for tasks names, else due ones, in `due_room`."""
         positions = np.flatnonzero(self._kinds == _PROSPECTIVE)
         tasks, for_tasks = self.ranked.candidates.take(positions), self._wish is Wish.TASKS
-        named: NDArray[np.bool_] = self.ranked.signals[SIGNALS.index("time"), positions] == 1.0
+        named = self._in_time[positions]
         due = comes_first(tasks, self._as_of, asked=self._request.include_due or for_tasks)
         if for_tasks:
             return positions[named if named.any() else due]
         return positions[first_due(tasks, due, due_room(self._request.allowance.total))]
 
+    def _first(self) -> NDArray[np.intp]:
+        """Positions of hits to offer before better ones: tasks due soonest, or the newest that the query asks for."""
+        hits, in_time = self.ranked.candidates.take(np.arange(self.ranked.hits)), self._in_time[: self.ranked.hits]
+        listed, total = overview(hits, self._wish, in_time | (not in_time.any())), self._request.allowance.total
+        if self._wish is Wish.TASKS:
+            return first_due(hits, listed, int(TASKS_SHARE * total))
+        return newest(hits, listed & (self._wish in NEWEST), total)
+
     def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
-        """`shown` by due time, those without one last."""
-        due = self.ranked.candidates.columns.column("due_at")[[memory.rank - 1 for memory in shown]]
+        """`shown` by due time, finished tasks by when they were completed; those without either last."""
+        columns = self.ranked.candidates.columns.take(np.array([memory.rank - 1 for memory in shown], dtype=np.intp))
+        due = np.where(columns.known("completed_at"), columns.column("completed_at"), columns.column("due_at"))
         return [shown[place] for place in np.argsort(due, kind="stable").tolist()]
 
     def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:

@@ -15,27 +15,33 @@ from memtypes.search.vectors import DenseVector
 
 
 class Wish(StrEnum):
-    """What a query asks for: open tasks, whether or how something is done, all procedures or facts, anything else."""
+    """What a query asks for: tasks, finished tasks, whether or how something is done, all of a type, anything else."""
 
     TASKS = "tasks"
+    FINISHED = "finished"
     DONE = "done"
     HOW_TO = "how_to"
     PROCEDURES = "procedures"
     FACTS = "facts"
+    EVENTS = "events"
     OTHER = "other"
 
 
 WHOLE_TYPES = {
     Wish.TASKS: MemoryType.PROSPECTIVE,
+    Wish.FINISHED: MemoryType.PROSPECTIVE,
     Wish.PROCEDURES: MemoryType.PROCEDURAL,
     Wish.FACTS: MemoryType.SEMANTIC,
+    Wish.EVENTS: MemoryType.EPISODIC,
 }
 """For a query that asks for an overview, the memory type all of whose memories answer it."""
 
-_SURE = 0.45
+NEWEST = (Wish.EVENTS, Wish.FINISHED)
+"""Wishes for the newest memories of their type, or those of the time that the query names."""
+_SURE = 0.4
 _BUCKETS = 8_192
 _READ = 1_000
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W\u3040-\u30ff\u4e00-\u9fff]+|\w")  # Japanese has no blanks: each of its characters is a word
 
 _LATEST = re.compile(
     r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of (now|today)|up[- ]to[- ]date)\b",
@@ -67,7 +73,7 @@ _FORMER = re.compile(
 
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """What `query` most likely asks for, by a trained model; all of a type only if that is rather sure (_SURE).
+    """What `query` most likely asks for, by a trained model; all of a type only if the type is rather sure (_SURE).
 
     Returns OTHER if there is no vector, or if it is from an encoder for which the model was not trained.
     """
@@ -76,7 +82,8 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
         return Wish.OTHER
     probabilities = model.probabilities(features(query, vector)[np.newaxis])[0]
     best = Wish(model.classes[int(probabilities.argmax())])
-    return Wish.OTHER if best in WHOLE_TYPES and probabilities.max() < _SURE else best
+    of_type = [WHOLE_TYPES.get(Wish(name)) is WHOLE_TYPES.get(best) for name in model.classes]
+    return Wish.OTHER if best in WHOLE_TYPES and probabilities[of_type].sum() < _SURE else best
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:

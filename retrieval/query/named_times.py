@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from memtypes.calendar import COUNT_WORD, DAY, DAYS_PER_UNIT, WEEKDAY, midnight, number_of, weekday_of
-from retrieval.query.windows import TimeReader, Window
+from memtypes.calendar import COUNT_WORD, DAY, DAYS_PER_UNIT, WEEKDAY, Window, midnight, number_of, weekday_of
+from retrieval.query.windows import TimeReader
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
@@ -53,15 +53,18 @@ class EventReference:
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
     """Every time that `query` names, as windows, in the order of its words; empty for most queries. as_of: in UTC."""
     reader, found = TimeReader.of(query, as_of), list[tuple[int, tuple[Window, ...]]]()
-    for start, windows in reader.times():
+    for start, named in reader.times():
         before = reader.words.text[max(0, start - _LEAD_LENGTH) : start].casefold()
         try:
-            length, changed = _with_lead(before, windows, reader)
+            relation, word = _RELATION.search(before), _OPEN_END.search(before)
+            opened = (_opened(word[1], named, reader),) if word else named
+            windows = tuple(_related(relation, window) for window in named) if relation else opened
         except (ValueError, OverflowError):  # not in the calendar
             continue
+        length = len(before) - relation.start() if relation else 0
         while found and found[-1][0] >= start - length:  # "last week before 5 March" is one time
             found.pop()
-        found.append((start, changed))
+        found.append((start, windows))
     return tuple(window for _, windows in found for window in windows)
 
 
@@ -80,19 +83,6 @@ def event_reference(query: str) -> EventReference | None:
     return EventReference(query[slice(*relation.span("event"))] if same_length else relation["event"], relation)
 
 
-def _with_lead(before: str, windows: tuple[Window, ...], reader: TimeReader) -> tuple[int, tuple[Window, ...]]:
-    """Change the windows of a named time by words before it in the query, such as "two weeks after" or "since".
-
-    before: the text before the named time. Returns the length of words such as "two weeks after", or 0 for all others,
-    and the changed windows.
-    """
-    relation = _RELATION.search(before)
-    if relation is not None:
-        return len(before) - relation.start(), tuple(_related(relation, window) for window in windows)
-    word = _OPEN_END.search(before)
-    return 0, windows if word is None else (_opened(word[1], windows, reader),)
-
-
 def _opened(word: str, windows: tuple[Window, ...], reader: TimeReader) -> Window:
     """The time from the first of `windows` on for "since" and "after"; for "before" and its like, up to the last one.
 
@@ -109,55 +99,22 @@ def _opened(word: str, windows: tuple[Window, ...], reader: TimeReader) -> Windo
 def _related(relation: re.Match[str], anchor: Window) -> Window:
     """The time that `relation` ("two weeks before", "the last week of") names relative to `anchor`.
 
-    A time before or after `anchor` includes `anchor`, because people often tell of earlier events only at that time.
-    Raises ValueError or OverflowError for times beyond the calendar.
+    A time before or after `anchor` includes `anchor`, because people often tell of earlier events only at that time;
+    weeks, months and years have a tolerance of half a unit. Raises ValueError or OverflowError beyond the calendar.
     """
-    joint = relation["side"] or relation["joint"]
-    if joint == "of" or (joint == "on" and _first_day(relation) is None):
-        return _part(relation, anchor)
+    joint, unit = relation["side"] or relation["joint"], relation["unit"] or relation["period"]
+    count = int(number_of(relation["count"])) if relation["count"] else 1
+    weekday = 5 if unit == "weekend" else weekday_of(unit) if unit.endswith("day") and unit != "day" else None
+    length = count * (7 if unit == "weekend" else DAYS_PER_UNIT.get(unit, 1)) * DAY
+    if joint == "of" or (joint == "on" and weekday is None):
+        length = min(length, anchor.end - anchor.start)
+        if relation["first"]:
+            return Window(anchor.start, anchor.start + length)
+        return Window(anchor.end - length, anchor.end) if relation["last"] else anchor
+    length += DAYS_PER_UNIT[unit] * DAY / 2 if unit in ("week", "month", "year") else timedelta(0)
     if joint in ("after", "following"):
-        return Window(anchor.start, _end_after(relation, anchor))
-    return Window(_start_before(relation, anchor), anchor.end)
-
-
-def _part(relation: re.Match[str], anchor: Window) -> Window:
-    length = min(_length(relation), anchor.end - anchor.start)
-    if relation["first"]:
-        return Window(anchor.start, anchor.start + length)
-    return Window(anchor.end - length, anchor.end) if relation["last"] else anchor
-
-
-def _start_before(relation: re.Match[str], anchor: Window) -> datetime:
-    day = _first_day(relation)
-    if day is None:
-        return anchor.start - _length(relation) - _rounding(relation)
-    return midnight(anchor.start) - ((anchor.start.weekday() - day) % 7 or 7) * DAY
-
-
-def _end_after(relation: re.Match[str], anchor: Window) -> datetime:
-    day = _first_day(relation)
-    if day is None:
-        return anchor.end + _length(relation) + _rounding(relation)
-    last_day = day + (relation["period"] == "weekend")
-    last = anchor.end - timedelta(microseconds=1)
-    return midnight(last) + (((last_day - last.weekday()) % 7 or 7) + 1) * DAY
-
-
-def _first_day(relation: re.Match[str]) -> int | None:
-    """The weekday that `relation` names, 0 for Monday; Saturday for a weekend; None if it names a length of time."""
-    period = relation["period"]
-    if period == "weekend":
-        return 5
-    return weekday_of(period) if period and period.endswith("day") and period != "day" else None
-
-
-def _length(relation: re.Match[str]) -> timedelta:
-    unit = relation["unit"] or relation["period"]
-    days = 7 if unit == "weekend" else DAYS_PER_UNIT.get(unit, 1)
-    return (int(number_of(relation["count"])) if relation["count"] else 1) * timedelta(days=days)
-
-
-def _rounding(relation: re.Match[str]) -> timedelta:
-    """Tolerance for rounded times: half a unit if `relation` counts weeks, months or years; 0 if it counts days."""
-    unit = relation["unit"] or relation["period"]
-    return timedelta(days=DAYS_PER_UNIT[unit]) / 2 if unit in ("week", "month", "year") else timedelta(0)
+        last = anchor.end - timedelta(microseconds=1)
+        turn = 0 if weekday is None else (weekday + (unit == "weekend") - last.weekday()) % 7 or 7
+        return Window(anchor.start, midnight(last) + (turn + 1) * DAY if turn else anchor.end + length)
+    turn = 0 if weekday is None else (anchor.start.weekday() - weekday) % 7 or 7
+    return Window(midnight(anchor.start) - turn * DAY if turn else anchor.start - length, anchor.end)

@@ -66,9 +66,7 @@ def weights_for(request: RankedRequest, as_of: datetime) -> tuple[str, dict[str,
     if request.weights is not None:
         return name, dict.fromkeys(SIGNALS, 0.0) | {str(signal): weight for signal, weight in request.weights.items()}
     weights = dict(PROFILES[name])
-    if name == DEFAULT_PROFILE:
-        weights = _adapted(weights, request.query, as_of)
-    return name, weights
+    return name, _adapted(weights, request.query, as_of) if name == DEFAULT_PROFILE else weights
 
 
 def _adapted(weights: dict[str, float], query: str, as_of: datetime) -> dict[str, float]:

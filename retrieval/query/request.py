@@ -41,10 +41,7 @@ OversizeChoice: TypeAlias = Annotated[
 
 
 def both_ends(text: str, most: int) -> str:
-    """`text` as a query: a text of over `most` characters is cut to whole words at its beginning and at its end.
-
-    Words are not cut, because redaction does not recognise half a secret.
-    """
+    """`text`, over `most` characters only the whole words at both ends: redaction does not recognise half a secret."""
     text = text if len(text) <= most else text.strip()
     if len(text) <= most:
         return text

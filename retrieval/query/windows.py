@@ -11,36 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from memtypes.calendar import DAY, holiday, length_at, midnight
+from memtypes.calendar import DAY, Window, holiday, length_at, unit_at
 from memtypes.words import Words, read_words
 
 _LEADS = ("in_month", "in", "of", "on", "by", "before", "after", "from", "this", "next", "previous", "early", "late")
 """Kinds of words before a month, season or year. Without one of them, "may", "march" and "fall" are verbs."""
-_PARTS = {
-    "morning": (0, 12), "lunch": (11, 14), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 30),
-    "dawn": (0, 6), "eod": (15, 24),
-}  # fmt: skip
-"""The hours of each part of the day. A night ends at 6 on the next day."""
+_SOME = ("previous", "next", "previous_some", "next_some")
+_RANGE_REACH = 8
+"""Maximum number of tokens from "from" to the last time in "from the first of March to the tenth of April"."""
 _MOST = 999
 """Highest count of a distance such as "12 days ago"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A span of time from `start` up to but not including `end`, both in UTC."""
-
-    start: datetime
-    end: datetime
-
-    @classmethod
-    def day_of(cls, instant: datetime) -> Window:
-        """The day that contains `instant`, which must be in UTC."""
-        return cls(midnight(instant), midnight(instant) + DAY)
-
-    def part(self, first: float, last: float) -> Window:
-        """The part of the window between two shares of its length: from 0 to 1/2 is its first half."""
-        length = self.end - self.start
-        return Window(self.start + first * length, self.start + last * length)
 
 
 Windows: TypeAlias = tuple[Window, ...]
@@ -73,6 +53,7 @@ class TimeReader:
         position = 0
         while position < len(self.words.tokens):
             found = self._at(position)
+            found = found and (self._range(position, found) or found)
             if found and found[0]:
                 yield self.words.tokens[position].start, found[0]
             position = found[1] if found else position + 1
@@ -97,8 +78,32 @@ class TimeReader:
 
     def _led(self, i: int, *more: str) -> bool:
         """Whether a word such as "in" stands before token `i`, or before its article. more: other kinds that count."""
-        start = self.words.start_of("det", i)
-        return any(self.words.start_of(kind, at) < at for kind in (*_LEADS, *more) for at in {i, start})
+        words, start = self.words, self.words.start_of("det", i)
+        ends_range = any(words.is_a("range", at) for at in range(max(0, i - _RANGE_REACH), i))
+        kinds = (*_LEADS, *more, *("to",) * ends_range)
+        return any(words.start_of(kind, at) < at for kind in kinds for at in (i, start))
+
+    def _begins_range(self, i: int) -> bool:
+        """Whether "from" or "between" stands before token `i`; always in a language that has only words after it."""
+        words, start = self.words, self.words.start_of("det", i)
+        return any(words.start_of("range", at) < at for at in (i, start)) or words.language.flag("hour_signs")
+
+    def _range(self, i: int, first: Found) -> Found | None:
+        """The span from the time `first` at token `i` up to that after "to" or "and", as in "from March to May"."""
+        words, (begins, end) = self.words, first
+        joint = words.after_any(("to", "range_to"), end)
+        last = self._at(words.after("det", joint)) if joint > end and self._begins_range(i) else None
+        if not (last and last[0] and begins):
+            return None
+        turn = (7 if words.is_a("weekday", i) else 365 if self._month(i) or self._day_number(i) else 0) * DAY
+        spans = list[Window]()
+        for until in last[0]:
+            early = [each.start for each in begins if each.start <= until.start]
+            if not early and not turn:
+                return None
+            start = early[-1] if early else begins[0].start if self.ahead else begins[-1].start - turn
+            spans.append(Window(start, until.end if early or not self.ahead else until.end + turn))
+        return tuple(dict.fromkeys(spans)), last[1]
 
     def _which(self, i: int, end: int) -> tuple[str | None, int]:
         """The kind of "last" or "next" around the tokens from `i` to `end` ("mardi dernier"), and where all end."""
@@ -173,43 +178,57 @@ class TimeReader:
         text = words.plain(i)
         if words.kind(i) != "number" or not text.isdecimal() or not 0 < int(text) <= 31:
             return None
-        return int(text), i + 1 + (
-            words.glued(i + 1) and words.plain(i + 1) in ("st", "nd", "rd", "th", ".", "er", "º")
-        )
+        marked = words.glued(i + 1) and words.plain(i + 1) in ("st", "nd", "rd", "th", ".", "er", "º")
+        return int(text), i + 1 + marked
 
     def _day_and_month(self, i: int) -> Found | None:
-        """The day at token `i` ("3 May", "3rd of May 2027"), or the days of a range such as "3 to 8 May"; or None."""
+        """The day at token `i` ("3 May"), or the days of a range ("3 to 8 May", "from the 3rd to the 8th"); or None."""
         words, number = self.words, self._day_number(i)
         if number is None:
             return None
-        joint = (
-            number[1] + 1 if words.plain(number[1]) in ("-", "\u2013") else words.after_any(("to", "and"), number[1])
-        )
+        joint = number[1] + (words.plain(number[1]) in ("-", "\u2013"))
+        joint = max(joint, words.after("det", words.after_any(("to", "and"), number[1])))
         last = (self._day_number(joint) if joint > number[1] else None) or number
         month = words.get("month", words.after("of", last[1]))
-        if month is None:
+
+        def days(year: int, month: int) -> Window:
+            first = Window.months(year, month, 1).start
+            return Window(first.replace(day=number[0]), first.replace(day=last[0]) + DAY)
+
+        if month:
+            return self._in_years(lambda year: days(year, month[0] + 1), i, month[1], led=True)
+        ordinal = number[1] > i + 1 or words.is_a("ordinal", i) or words.start_of("det", i) < i
+        if last is number or not ordinal or not self._begins_range(i):
             return None
-
-        def of_year(year: int) -> Window:
-            return Window(_day(year, month[0] + 1, number[0]).start, _day(year, month[0] + 1, last[0]).end)
-
-        return self._in_years(of_year, i, month[1], led=True)
+        spans = [days(self.now.year, self.now.month + step) for step in (-1, 0, 1)]
+        begun, to_come = (
+            [each for each in spans if each.start <= self.now],
+            [each for each in spans if each.end > self.now],
+        )
+        return self._chosen(begun[-1], to_come[0]), last[1]
 
     def _month_and_day(self, i: int) -> Found | None:
-        words, month = self.words, self.words.get("month", i)
+        words, month = self.words, self._month(i)
         number = self._day_number(words.after("det", month[1] + (words.plain(month[1]) == "."))) if month else None
-        if month is None or number is None or any(words.is_a(kind, number[1]) for kind in ("am", "pm", "unit")):
+        if month is None or number is None:
             return None
-        return self._in_years(lambda year: _day(year, month[0] + 1, number[0]), i, number[1], led=True)
+        end = words.after("day_word", number[1])
+        if end == number[1] and any(words.is_a(kind, end) for kind in ("am", "pm", "unit")):
+            return None
+        return self._in_years(lambda year: _day(year, month[0] + 1, number[0]), i, end, led=True)
+
+    def _month(self, i: int) -> tuple[int, int] | None:
+        """The month at token `i`, 0 for January ("March", "3月"), and the position after it; None if there is none."""
+        words, number = self.words, self.words.number(i)
+        if number is None or not words.is_a("month_word", number[1]):
+            return None if number else words.get("month", i)
+        return (int(number[0]) - 1, words.after("month_word", number[1])) if number[0] in range(1, 13) else None
 
     def _holiday(self, i: int) -> Found | None:
         found = self.words.get("holiday", i)
         led = found is not None and (self._led(i, "at", "link") or self.words.is_a("this", i - 1))
         return found and self._in_years(
-            lambda year: Window.day_of(datetime(*holiday(found[0], year).timetuple()[:3], tzinfo=UTC)),
-            i,
-            found[1],
-            led=led,
+            lambda year: _day(*holiday(found[0], year).timetuple()[:3]), i, found[1], led=led
         )
 
     # Months, weeks and years
@@ -223,55 +242,53 @@ class TimeReader:
         """The month, season, quarter ("Q3") or week ("week 46") at token `i`. led: whether no year must follow."""
         words = self.words
         for kind, length in (("month", 1), ("season", 3)):
-            found = None if words.number(i) else words.get(kind, i)
+            found = self._month(i) if kind == "month" else words.get(kind, i)
             if found:
                 first = found[0] + 1 if kind == "month" else int(found[0])
-                end = found[1] + (
-                    words.plain(found[1]) == "." and words.glued(found[1]) and self._year_at(found[1] + 1) is not None
-                )
-                return self._in_years(lambda year: _months(year, first, length), i, end, led=led)  # noqa: B023 - called at once
+                end = found[1]
+                end += words.plain(end) == "." and words.glued(end) and self._year_at(end + 1) is not None
+                led = led or words.language.flag("hour_signs")
+                return self._in_years(lambda year: Window.months(year, first, length), i, end, led=led)  # noqa: B023 - called at once
         ordinal = words.get("ordinal", i)
         unit = words.get("unit", ordinal[1] if ordinal else i)
         nth = int(ordinal[0]) if ordinal else 0
         if words.plain(i) == "q" and words.glued(i + 1) and words.plain(i + 1) in ("1", "2", "3", "4"):
             nth, unit = int(words.plain(i + 1)), ("mo3", i + 2)
         if unit and unit[0] == "mo3" and 1 <= nth <= 4:
-            return self._in_years(lambda year: _months(year, 3 * nth - 2, 3), i, unit[1], led=True)
+            return self._in_years(lambda year: Window.months(year, 3 * nth - 2, 3), i, unit[1], led=True)
         week = i + 1 if words.plain(i) == "kw" or (unit and unit[0] == "d7") else 0
         if ordinal or not week or words.kind(week) != "number" or not words.plain(week).isdecimal():
             return None
         number = int(words.plain(week))
-        return self._in_years(lambda year: _week(datetime.fromisocalendar(year, number, 1)), i, week + 1, led=True)
+        of_week = datetime.fromisocalendar
+        return self._in_years(lambda year: Window.period(of_week(year, number, 1), "d7", 0), i, week + 1, led=True)
 
     def _whole_year(self, i: int, *, led: bool) -> Found | None:
         year = self._year_at(i) if self.words.kind(i) == "number" else None
         after_unit = self.words.get("unit", i - 1)
-        return (
-            ((_months(year[0], 1, 12),), year[1])
-            if year and (led or (after_unit and after_unit[0] == "mo12"))
-            else None
-        )
+        led = led or (after_unit is not None and after_unit[0] == "mo12")
+        return ((Window.months(year[0], 1, 12),), year[1]) if year and led else None
 
     def _period(self, i: int, *, bare: bool) -> Found | None:
         """The week, weekend, month, quarter or year in words such as "last week". bare: whether "week" alone is one."""
         words = self.words
         which = next((kind for kind in ("previous", "next2", "next", "this") if words.is_a(kind, i)), None)
         j = words.after(which, i) if which else i
-        unit, weekend = words.get("unit", j), words.get("weekend", j)
-        later = words.get("next_unit", i)
-        unit = later or (("weekend", weekend[1]) if weekend else unit)
+        weekend, kinds = words.get("weekend", j), (("previous_unit", -1), ("this_unit", 0), ("next_unit", 1))
+        at, whole = next(((ahead, found) for kind, ahead in kinds if (found := words.get(kind, i))), (0, None))
+        unit = whole or (("weekend", weekend[1]) if weekend else words.get("unit", j))
         if unit is None or unit[0] not in ("d7", "mo1", "mo3", "mo12", "weekend") or words.plain(i) == "past":
             return None
         end = unit[1]
-        if which is None and not later:
+        if which is None and not whole:
             which, end = self._which(i, end)
-        ahead = {"previous": -1, "next": 1, "next2": 2}.get(which or "", int(bool(later)))
-        if which is None and not later and not bare:
+        ahead = {"previous": -1, "next": 1, "next2": 2}.get(which or "", at)
+        if which is None and not whole and not bare:
             if not weekend or not self._led(i):
                 return None
-            this = _period(self.now, "weekend", 0)
-            return self._chosen(this if this.start <= self.now else _period(self.now, "weekend", -1), this), end
-        window = _period(self.now, unit[0], ahead)
+            this = Window.period(self.now, "weekend", 0)
+            return self._chosen(this if this.start <= self.now else Window.period(self.now, "weekend", -1), this), end
+        window = Window.period(self.now, unit[0], ahead)
         weekday = words.get("weekday", words.after_any(("on", "link"), end)) if unit[0] == "d7" else None
         if weekday:  # "next week on Tuesday"
             return (Window.day_of(window.start + weekday[0] * DAY),), weekday[1]
@@ -281,16 +298,12 @@ class TimeReader:
         """The third or half of a span in words such as "the end of June", "mid-April" or "the first half of 2026"."""
         words = self.words
         shares = {
-            "start": (0, 1 / 3),
-            "early": (0, 1 / 3),
-            "mid": (1 / 3, 2 / 3),
-            "late": (2 / 3, 1),
-            "end": (2 / 3, 1),
-        }
+            "start": (0, 1 / 3), "early": (0, 1 / 3), "mid": (1 / 3, 2 / 3), "late": (2 / 3, 1), "end": (2 / 3, 1),
+        }  # fmt: skip
         kind = next((kind for kind in shares if words.is_a(kind, i)), None)
         ordinal, short = words.get("ordinal", i), words.get("abbreviated_end", i)
         if short:
-            return (_period(self.now, short[0], 0).part(2 / 3, 1),), short[1]
+            return (Window.period(self.now, short[0], 0).part(2 / 3, 1),), short[1]
         share, j = (shares[kind], words.after(kind, i)) if kind else ((0, 0), i)
         if ordinal and words.is_a("half", ordinal[1]) and int(ordinal[0]) in (1, 2, -1):
             share, j = ((0, 1 / 2) if int(ordinal[0]) == 1 else (1 / 2, 1)), words.after("half", ordinal[1])
@@ -309,12 +322,16 @@ class TimeReader:
         A time at a distance has a tolerance of half a unit, at least a day, to each side.
         """
         words = self.words
-        which = next((kind for kind in ("previous", "next", "previous_some", "next_some") if words.is_a(kind, i)), None)
+        which = next((kind for kind in _SOME if words.is_a(kind, i)), None)
         before = which or next((kind for kind in ("ago_before", "in") if words.is_a(kind, i)), None)
         j = words.after(before, i) if before else i
         if before == "in" and words.is_a("next", words.after("det", j)):
             return self._distance(words.after("det", j))
         count, length = words.number(j), length_at(words, j)
+        if count and not before:  # "les trois prochains jours"
+            which = next((kind for kind in _SOME if words.is_a(kind, count[1])), None)
+            unit_of = unit_at(words, words.after(which, count[1])) if which else None
+            length = (unit_of[0].times(count[0]), unit_of[1]) if unit_of else length
         if length is None or length[0].minutes or (count and count[0] > _MOST) or (which and not count):
             return None
         end, unit = length[1], words.get("unit", length[1] - 1)
@@ -335,10 +352,11 @@ class TimeReader:
     def _weekday(self, i: int) -> Found | None:
         """The weekday at token `i`, if "on" or the like leads to it, or a clause ends with it ("appelle-moi lundi")."""
         words, found = self.words, self.words.get("weekday", i)
-        if found is None or len(words.plain(i)) < 4 or words.start_of("habit", i) < i:
+        if found is None or (found[1] == i + 1 and len(words.plain(i)) < 4) or words.start_of("habit", i) < i:
             return None
         which, end = self._which(i, found[1])
         last = words.kind(end) in ("", "mark") and not words.is_a("ordinal", i)
+        last |= words.language.flag("hour_signs") and words.plain(end) in words.language.stops
         if not (which or last or self._led(i, "link") or words.is_a("part", end)):
             return None
         past = Window.day_of(self.now - ((self.now.weekday() - found[0]) % 7 or 7) * DAY)
@@ -353,10 +371,10 @@ class TimeReader:
         """The day or part of a day at token `i`: "yesterday", "hier soir", "this morning", "last night"."""
         words, today = self.words, Window.day_of(self.now)
         if tonight := words.get("tonight", i):
-            return (_hours(today, tonight[0]),), tonight[1]
+            return (today.hours(tonight[0]),), tonight[1]
         night = words.get("part", words.after("previous", i)) if words.is_a("previous", i) else None
         if night:
-            return (_hours(Window.day_of(self.now - DAY), night[0]),), night[1]
+            return (Window.day_of(self.now - DAY).hours(night[0]),), night[1]
         found = words.get("day", i)
         if found is None or any(words.start_of(kind, found[1]) < i for kind in ("part", "greeting")):  # "por la mañana"
             return None
@@ -365,34 +383,8 @@ class TimeReader:
     def _in_part(self, days: Windows, end: int) -> Found:
         """The part of the day that is named at token `end`, of each of `days`; the whole days if none is named."""
         part = self.words.get("part", end)
-        return (tuple(_hours(day, part[0]) for day in days), part[1]) if part else (days, end)
+        return (tuple(day.hours(part[0]) for day in days), part[1]) if part else (days, end)
 
 
 def _day(year: int, month: int, day: int) -> Window:
     return Window.day_of(datetime(year, month, day, tzinfo=UTC))
-
-
-def _hours(day: Window, part: str) -> Window:
-    first, last = (timedelta(hours=hour) for hour in _PARTS[part])
-    return Window(day.start + first, day.start + last)
-
-
-def _months(year: int, first: int, length: int) -> Window:
-    """The window of `length` months from the month `first` (1 to 12, or beyond, of the years after) of `year`."""
-    months = (year * 12 + first - 1, year * 12 + first - 1 + length)
-    start, end = (datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in months)
-    return Window(start, end)
-
-
-def _week(monday: datetime) -> Window:
-    start = midnight(monday.replace(tzinfo=UTC))
-    return Window(start, start + 7 * DAY)
-
-
-def _period(now: datetime, unit: str, ahead: int) -> Window:
-    """The calendar period that is `ahead` periods after the present one. unit: "weekend", or one of the lexicon."""
-    if not unit.startswith("mo"):
-        week = _week(now + (7 * ahead - now.weekday()) * DAY)
-        return Window(week.start + 5 * DAY, week.end) if unit == "weekend" else week
-    length = int(unit[2:])
-    return _months(now.year, (now.month - 1) // length * length + 1 + ahead * length, length)

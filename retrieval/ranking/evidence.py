@@ -76,8 +76,7 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
 
     Returns None if there are no hits, or no dense or token vectors to compare. similarity, context: ranking signals of
     the hits. The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability
-    that this hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit
-    passes. For a question without tokens, such as an invisible character, the certainty is 0.
+    that this hit does if anything does. For a question without tokens, such as an invisible character, it is 0.
     """
     if question.tokens is not None and not len(question.tokens):
         return np.zeros(len(hits))

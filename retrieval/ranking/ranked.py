@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -41,9 +41,6 @@ class Floor(NamedTuple):
     dropped: int = 0
 
 
-NO_FLOOR = Floor()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedCandidates:
     """Scored candidates as columns: the hits, best first, then duplicates of hits, then candidates below a threshold.
@@ -59,7 +56,7 @@ class RankedCandidates:
     signals: NDArray[np.float64]
     hits: int
     duplicate_of: tuple[str, ...] = ()
-    floor: Floor = NO_FLOOR
+    floor: Floor = Floor()  # noqa: RUF009 - a tuple, which cannot be changed
     certainty: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -80,7 +77,7 @@ class RankedCandidates:
             return self
         duplicates = mask[self.hits : self.hits + len(self.duplicate_of)].tolist()
         duplicate_of = tuple(hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked)
-        return self._at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
+        return self.at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
 
     def without_repeats(self, repeats: Mapping[str, str]) -> RankedCandidates:
         """Turn hits whose ids are keys of `repeats` into duplicates of the hits whose ids are the values."""
@@ -93,9 +90,9 @@ class RankedCandidates:
             *(repeats[ids[position]] for position in repeated.tolist()),
             *(repeats.get(hit, hit) for hit in self.duplicate_of),
         )
-        return self._at(order, self.hits - len(repeated), duplicate_of)
+        return self.at(order, self.hits - len(repeated), duplicate_of)
 
-    def _at(self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]) -> RankedCandidates:
+    def at(self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]) -> RankedCandidates:
         """The candidates at `positions`, in this order. hits: number of hits among them, which come first."""
         return RankedCandidates(
             self.candidates.take(positions),
@@ -115,15 +112,6 @@ class RankedCandidates:
         hits = np.concatenate([np.arange(self.hits), np.arange(len(self), len(scores))])
         by_id = hits[text_order(candidates.ids[hits])]
         order = np.concatenate([by_id[ascending(-scores[by_id])], np.arange(self.hits, len(self))])
-        certainty = None
-        if self.certainty is not None:
-            certainty = np.concatenate([self.certainty, np.full(len(added), np.nan)])[order]
-        return RankedCandidates(
-            candidates.take(order),
-            scores[order],
-            signals.take(order, axis=1),
-            len(hits),
-            self.duplicate_of,
-            self.floor,
-            certainty,
-        )
+        certainty = None if self.certainty is None else np.append(self.certainty, np.full(len(added), np.nan))
+        joined = replace(self, candidates=candidates, scores=scores, signals=signals, certainty=certainty)
+        return joined.at(order, len(hits), self.duplicate_of)

@@ -9,13 +9,14 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.calendar import Window
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import Columns
 from memtypes.search.vectors import Numbers, TokenVectors
+from retrieval.query.intent import NEWEST, Wish
 from retrieval.query.profiles import SECOND_PASS, SIGNALS
-from retrieval.query.windows import Window
 from retrieval.ranking import signals
 from retrieval.ranking.evidence import Question, certainty_of
 from retrieval.ranking.neighbours import neighbours_of
@@ -33,7 +34,8 @@ class Scoring:
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
     min_similarity, min_score: a candidate below either is not a hit. floor: minimum probability that a hit helps to
     answer the query; 0 switches this check off. tokens: the query's token vectors, from which the probability is
-    computed. due_tokens: so many tokens of pending due tasks count as certain to help. whole_type: so does this type.
+    computed. due_tokens: so many tokens of pending due tasks count as certain to help; so does what `wish` asks to
+    list, events and finished tasks only as far as `newest` lists them for `budget` tokens.
     links: minimum scores, by id, of memories to which hits link. contested: pairs of ids; the newer ranks first.
     """
 
@@ -48,7 +50,8 @@ class Scoring:
     floor: float = 0.0
     tokens: TokenVectors | None = None
     due_tokens: int = 0
-    whole_type: MemoryType | None = None
+    wish: Wish = Wish.OTHER
+    budget: int = 0
     contested: tuple[tuple[str, str], ...] = ()
 
 
@@ -74,7 +77,8 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
     """Rank candidates of all memory types together by score = sum(weight * signal), and mark duplicates of hits."""
     candidates, table = measured.candidates, measured.signals.copy()
     scores = _scores(candidates, table, scoring)
-    passed = _passes(table[SIGNALS.index("similarity")], scores, scoring)
+    least_similar, least = (-np.inf if each is None else each for each in (scoring.min_similarity, scoring.min_score))
+    passed = (table[SIGNALS.index("similarity")] >= least_similar) & (scores >= least)
     order = ascending(-scores)
     above, below = order[passed[order]], order[~passed[order]]
     first = _first_occurrences(candidates.kinds[above], candidates.columns.take(above))
@@ -103,8 +107,8 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
 def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer; None if no floor is set or vectors are missing.
 
-    It is 1 for working memory, for `due_tokens` of the pending due tasks below the floor, and for the type
-    `whole_type`: a question like "what is left to do?" shares no word with the tasks.
+    It is 1 for working memory, for `due_tokens` of the pending due tasks below the floor, and for what the query asks
+    to list: a question like "what is left to do?" shares no word with the tasks.
     """
     if not scoring.floor:
         return None
@@ -114,12 +118,14 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
         return None
     # What contests a hit is about the same, however it is told.
     certainty = np.minimum(signals.newest_first(hits, certainty, scoring.contested), 1.0)
-    exempt = hits.kinds == _WORKING
-    if scoring.whole_type:
-        exempt |= hits.kinds == TYPES.index(scoring.whole_type)
+    in_time = (table[SIGNALS.index("time")] == 1.0) | (not scoring.windows)
+    listed = signals.overview(hits, scoring.wish, in_time)
+    exempt = listed & (scoring.wish not in NEWEST)
+    exempt[signals.newest(hits, listed, scoring.budget)] = True
+    exempt |= hits.kinds == _WORKING
     if scoring.due_tokens:
         due = signals.due_today(hits, scoring.as_of) & hits.columns.where("status", Status.PENDING.__eq__)
-        exempt |= signals.first_due(hits, due & (certainty < scoring.floor), scoring.due_tokens)
+        exempt[signals.first_due(hits, due & (certainty < scoring.floor), scoring.due_tokens)] = True
     return np.where(exempt, 1.0, certainty)
 
 
@@ -129,7 +135,9 @@ def _signals(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:
     neighbours = neighbours_of(candidates)
     lengths = candidates.columns.wholes("tokens.count", 0)
     late = late_similarity(candidates, neighbours)
-    similar = similarity(_leg(candidates.dense), _leg(candidates.sparse), late, lengths)
+    legs = (candidates.dense, candidates.sparse)
+    dense, sparse = (None if leg is None else np.nan_to_num(leg, nan=0.0) for leg in legs)
+    similar = similarity(dense, sparse, late, lengths)
     table = {
         "similarity": similar,
         "context": signals.context(similar, neighbours),
@@ -142,10 +150,6 @@ def _signals(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:
         **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
     }
     return np.vstack([table[name] for name in SIGNALS])
-
-
-def _leg(scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    return None if scores is None else np.nan_to_num(scores, nan=0.0)
 
 
 def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
@@ -168,15 +172,6 @@ def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring
         table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
         raised = weights @ table
     return raised
-
-
-def _passes(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Scoring) -> NDArray[np.bool_]:
-    passed = np.ones(scores.shape, dtype=np.bool_)
-    if scoring.min_similarity is not None:
-        passed &= similar >= scoring.min_similarity
-    if scoring.min_score is not None:
-        passed &= scores >= scoring.min_score
-    return passed
 
 
 def _first_occurrences(kinds: NDArray[np.int8], columns: Columns) -> NDArray[np.intp]:

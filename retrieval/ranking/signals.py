@@ -10,17 +10,19 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.calendar import Window
 from memtypes.model.memory import LinkType, Memory
-from memtypes.model.policy import POLICIES, MemoryType
+from memtypes.model.policy import POLICIES
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import TERMS, ColumnKind, Columns
 from memtypes.search.vectors import KEPT, NUMBERS, Numbers
-from retrieval.query.windows import Window
+from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish
 from retrieval.ranking.neighbours import Neighbours
 from retrieval.ranking.similarity import token_weights
 from retrieval.ranking.sorting import text_order, top_positions
@@ -36,6 +38,9 @@ FULL_ACCESS = 100
 
 LONG_OVERDUE = timedelta(days=7)
 """Time after which an overdue task is no longer shown first in contexts that do not ask for tasks."""
+
+OVERVIEW_SHARE = 0.75
+"""Share of a budget for the newest events or finished tasks if a query asks for them; better matches get the rest."""
 
 NEAR = timedelta(days=7)
 """Distance from a named time at which half of the time signal is left: events are often told a few days later."""
@@ -76,7 +81,6 @@ UPDATE_LENGTH = 200
 """Maximum tokens of an update. A longer text tells of much else, and would push other hits out of a context."""
 
 _MARGIN = 1e-6
-_REFERENCE_FIELDS = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
 _HALF_LIVES = np.array(
     [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES], dtype=np.float64
 )
@@ -189,23 +193,37 @@ def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDAr
     return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
 
 
-def first_due(candidates: Candidates, due: NDArray[np.bool_], room: int) -> NDArray[np.bool_]:
-    """Mask of the candidates in the mask `due`, the longest overdue first, until they take `room` tokens."""
-    positions = np.flatnonzero(due)
-    columns = candidates.columns.take(positions)
-    order = np.lexsort((-columns.wholes("priority", 3), columns.column("due_at")))
-    tokens = columns.wholes("tokens.line", 0)[order]
-    mask = np.zeros(due.shape, dtype=np.bool_)
-    mask[positions[order[np.cumsum(tokens) - tokens < room]]] = True
-    return mask
+def first_due(candidates: Candidates, mask: NDArray[np.bool_], room: int) -> NDArray[np.intp]:
+    """Positions of the candidates in `mask`, by due time, undated ones last, until they take `room` tokens."""
+    return _first(candidates, mask, candidates.columns.column("due_at"), room)
+
+
+def newest(candidates: Candidates, mask: NDArray[np.bool_], budget: int) -> NDArray[np.intp]:
+    """Positions of the newest candidates in `mask`, newest first, until they take OVERVIEW_SHARE of `budget` tokens."""
+    return _first(candidates, mask, -reference_times(candidates).astype(np.int64), int(OVERVIEW_SHARE * budget))
+
+
+def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int) -> NDArray[np.intp]:
+    columns = candidates.columns
+    positions = np.lexsort((-columns.wholes("priority", 3), by, ~mask))[: mask.sum()]
+    tokens = columns.wholes("tokens.line", 0)[positions]
+    return positions[np.cumsum(tokens) - tokens < room]
+
+
+def overview(candidates: Candidates, wish: Wish, in_time: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mask of the candidates that `wish` asks to list: all of a type, of finished tasks and events those `in_time`."""
+    kind = WHOLE_TYPES.get(wish)
+    mask: NDArray[np.bool_] = candidates.kinds == (TYPES.index(kind) if kind else -1)
+    if wish in NEWEST:
+        mask &= in_time
+    return mask & candidates.columns.known("completed_at") if wish is Wish.FINISHED else mask
 
 
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
-    """UTC times from which candidates' ages count: due time of a task, last use of a procedure, else the creation."""
+    """UTC times from which ages count: a task's completion or due time, a procedure's last use, else the creation."""
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")
-    for kind, path in _REFERENCE_FIELDS.items():
-        has_own = (candidates.kinds == TYPES.index(kind)) & candidates.columns.known(path)
-        times = np.where(has_own, candidates.columns.column(path), times)
+    for path in ("due_at", "completed_at", "last_used_at"):
+        times = np.where(candidates.columns.known(path), candidates.columns.column(path), times)
     return times
 
 

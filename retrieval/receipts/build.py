@@ -47,9 +47,8 @@ OTHERS_LISTED = 32
 class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
-    as_of: the time that the request asks about. weights: of the ranking signals. embedder: fingerprint of the embedder.
-    ended: memories that had expired or were superseded at `as_of`. shown: memories in the context, those of working
-    memory first.
+    as_of: the time that the request asks about. weights: of the signals. embedder: its fingerprint. ended: memories
+    that had expired or were superseded at `as_of`. shown: memories in the context, those of working memory first.
     """
 
     scope: Scope

@@ -1,7 +1,6 @@
 """Lists stored receipts in short form: all of a namespace, or those of a session or with a certain memory.
 
-Receipts are not indexed by their contents. So receipts of a session or with a memory are searched for among the newest
-ones of the namespace, at most MAX_SCANNED per page, and each page says how far it has searched.
+Receipts are not indexed by contents: at most MAX_SCANNED are read for a page, which says how far it has searched.
 """
 
 from __future__ import annotations

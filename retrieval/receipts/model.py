@@ -45,7 +45,7 @@ class FillTerms(ReceiptPart):
     The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
     unlisted: tokens, by type, that the rest of these need. due_tokens: tokens of due tasks. first: ranks of the
     candidates offered to the budget first, up to the last that comes before a better one, as a due task may. by_due:
-    whether the context lists tasks by due time.
+    whether the context lists tasks by due time, or by when they were completed.
     """
 
     total: int

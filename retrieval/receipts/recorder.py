@@ -1,8 +1,7 @@
 """Records receipts in the background, so that answers do not wait for a disk.
 
-An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. Only if it
-is not certain that the store responds does an answer wait for the write, so that it can report a missing receipt.
-Callers that read a receipt wait until it is written. Queued receipts are lost if the process is killed.
+An answer has the id of its receipt, which is written later, in a batch with others. Only if the store may not respond
+does the answer wait for the write, to report a missing receipt. Queued receipts are lost if the process is killed.
 """
 
 from __future__ import annotations

@@ -133,7 +133,10 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
     included = sorted(shown_before, key=_context_order)
     unchanged = {one.id for one in included} <= shown.keys()
     if unchanged and receipt.long_term.by_due:
-        included.sort(key=lambda one: getattr(memories[one.id], "due_at", None) or _NO_DUE_TIME)
+        fields = {one.id: memories[one.id].model_dump() for one in included}
+        included.sort(
+            key=lambda one: fields[one.id].get("completed_at") or fields[one.id].get("due_at") or _NO_DUE_TIME
+        )
     context = _context(renderer, receipt, [shown[one.id] for one in included]) if unchanged else None
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
     return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)

@@ -28,7 +28,7 @@ def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -
 
 @pytest.mark.anyio
 async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory: Path) -> None:
-    """Queries for tasks, for instructions, and for an overview of procedures or facts are told from each other.
+    """Queries for tasks, for instructions, and for an overview of one type are told from each other.
 
     "Did Tom do the task?" asks whether something was done, and a question such as "who is Ana?" for none of these.
     """
@@ -38,6 +38,8 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
         Wish.HOW_TO: ("how do I deploy the service?", "steps to roll back a migration", "how are orders cancelled?"),
         Wish.DONE: ("did Tom do the task?", "is the passport renewed?", "haben wir den Dachdecker angerufen?"),
         Wish.PROCEDURES: ("which procedures do you know?", "list all how-tos", "what runbooks exist?"),
+        Wish.FINISHED: ("what got done?", "which tasks are completed?", "was haben wir heute erledigt?"),
+        Wish.EVENTS: ("what happened?", "any news?", "quoi de neuf ?", "昨日何があった"),
         Wish.FACTS: ("what do you remember about me?", "list all facts you know", "what are our preferences?"),
         Wish.OTHER: ("who is Ana?", "how old is the installer?", "which editor does Tom use?"),
     }
@@ -78,6 +80,33 @@ async def test_queries_for_anything_else_are_not_taken_for_tasks(onnx_directory:
     assert sum(judged[False]) <= 0.05 * len(judged[False])
     assert sum(judged[True]) >= 0.75 * len(judged[True])
     await embedder.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("texts", "floors"),
+    [
+        ("wishes_overviews", {Wish.EVENTS: 0.95, Wish.FINISHED: 0.95, Wish.TASKS: 0.9, Wish.OTHER: 0.9}),
+        ("wishes_overviews_heldout", {Wish.EVENTS: 0.75, Wish.FINISHED: 0.75, Wish.TASKS: 0.7, Wish.OTHER: 0.85}),
+    ],
+)
+async def test_queries_for_events_and_finished_tasks_are_recognised(
+    onnx_directory: Path, texts: str, floors: dict[Wish, float]
+) -> None:
+    """Queries for an overview of events, for finished tasks and for the next tasks are told apart in eight languages.
+
+    Of those that ask for something else, such as "what happened to the blue van?", few are taken for any of these.
+    """
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    judged: dict[Wish, list[bool]] = {wish: [] for wish in floors}
+    listing = {Wish.EVENTS, Wish.FINISHED, Wish.TASKS}
+    for row in rows(texts):
+        wish = wish_of(row["text"], (await embedder.embed_query(row["text"])).dense)
+        wanted = Wish(row["wish"])
+        judged[wanted].append(wish is wanted if wanted in listing else wish not in listing)
+    await embedder.aclose()
+    for wish, floor in floors.items():
+        assert sum(judged[wish]) >= floor * len(judged[wish]), wish
 
 
 def test_without_a_vector_a_query_has_no_intent() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtypes.calendar import Window
 from retrieval.query.named_times import event_reference, names_past, time_windows
-from retrieval.query.windows import Window
 
 NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 """A Wednesday."""

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from retrieval.query.windows import TimeReader, Window
+from memtypes.calendar import Window
+from retrieval.query.windows import TimeReader
 
 WEDNESDAY = datetime(2026, 3, 18, 12, tzinfo=UTC)
 
@@ -36,6 +37,15 @@ def window(bounds: str) -> Window:
         ("what did we see from 3 to 8 February", "2026-02-03 2026-02-09"),
         ("the meeting on Friday of last week", "2026-03-13 2026-03-14"),
         ("next week on Tuesday", "2026-03-24 2026-03-25"),
+        ("what broke between May and July", "2025-05-01 2025-08-01"),
+        ("what broke from Monday to Tuesday", "2026-03-16 2026-03-18"),
+        ("what is due from Friday to Monday", "2026-03-20 2026-03-24"),
+        ("what broke from 3 May 2025 until 1 June 2025", "2025-05-03 2025-06-02"),
+        ("what broke from the 3rd to the 10th", "2026-03-03 2026-03-11"),
+        ("que faire les trois prochains jours", "2026-03-18T12:00 2026-03-22"),
+        ("先月は何をした", "2026-02-01 2026-03-01"),
+        ("12月から2月まで何を直した", "2025-12-01 2026-03-01"),
+        ("去年は何が壊れた", "2025-01-01 2026-01-01"),
         ("what broke last night", "2026-03-17T18:00 2026-03-18T06:00"),
         ("what did we do at Christmas", "2025-12-25 2025-12-26"),
         ("in the second quarter of 2025", "2025-04-01 2025-07-01"),

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtypes.calendar import Window
 from memtypes.model.memory import Link, LinkType
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import Columns
 from retrieval.query.named_times import time_windows
-from retrieval.query.windows import Window
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.signals import (
     SESSION_BEST,

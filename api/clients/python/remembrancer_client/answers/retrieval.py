@@ -197,7 +197,7 @@ class FillTerms(Answer, frozen=True):
     how_to: whether it asks for a procedure. cut, excerpt: whether a memory that is too long is cut at its end, or
     reduced to its most relevant sentences. wrapper: tokens of the tags around the context. headings, groups: tokens of
     the headings of types and of days. used: tokens that each type took. due_tokens: tokens of due tasks. first: ranks
-    of the hits that were tried before better hits, in this order. by_due: whether tasks stand by their due times.
+    of the hits that were tried before better hits, in this order. by_due: whether tasks stand by due time.
 
     The share of each type depends on the tokens of the best candidates. sight: number of these candidates that the
     receipt lists. unlisted: tokens, by type, of these candidates that it does not list.
