@@ -91,12 +91,10 @@ class ImportJournal:
         directory: where journals are stored; None keeps the journal in memory only. Raises InvalidRequest if the
         directory cannot be used.
         """
-        if directory is None:
-            return cls(None)
-        name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
-        path = directory / f"import-{name}.jsonl"
-        with _as_invalid_request(path):
-            directory.mkdir(parents=True, exist_ok=True)
+        path = _path("import", directory, json.dumps(identity, sort_keys=True))
+        if path is not None:
+            with _as_invalid_request(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
         return cls(path, _entries(path, FinishedRows))
 
     def finished(self, file: str | None) -> list[FinishedRows]:
@@ -135,7 +133,7 @@ class SentMessages:
     @classmethod
     def open(cls, directory: Path | None, destination: str) -> SentMessages:
         """Read the keys that were sent to `destination`. directory, errors: as in `ImportJournal.open`."""
-        path = _shared("sessions", directory, destination)
+        path = _path("sessions", directory, destination)
         sent = cls(path)
         for part in _entries(path, _SentPart):
             sent.keys[part.namespace].update(part.keys)
@@ -172,7 +170,7 @@ class ImportedFiles:
     @classmethod
     def open(cls, directory: Path | None, destination: str) -> ImportedFiles:
         """Read which files were imported into `destination`. directory, errors: as in `ImportJournal.open`."""
-        path = _shared("files", directory, destination)
+        path = _path("files", directory, destination)
         return cls(path, {(entry.namespace, entry.file): entry for entry in _entries(path, ImportedFile)})
 
     def with_memory(self, namespace: str, memory_id: str) -> list[ImportedFile]:
@@ -200,8 +198,8 @@ def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
     return joined
 
 
-def _shared(kind: str, directory: Path | None, destination: str) -> Path | None:
-    name = hashlib.sha256(destination.encode()).hexdigest()[:24]
+def _path(kind: str, directory: Path | None, identity: str) -> Path | None:
+    name = hashlib.sha256(identity.encode()).hexdigest()[:24]
     return None if directory is None else directory / f"{kind}-{name}.jsonl"
 
 

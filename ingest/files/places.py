@@ -13,13 +13,11 @@ from pathlib import Path
 from ingest.files.readers.chats import CONVERSATIONS, ChatFile, export_streams
 from ingest.files.readers.claude_code import ClaudeCodeLines
 from ingest.files.readers.codex import CodexLines
-from ingest.files.readers.sources import READERS, Format, export_format
+from ingest.files.readers.sources import BEGINNING, READERS, Format, export_format
 from ingest.files.readers.transcripts import TranscriptFile
 from ingest.files.sessions import SessionFile
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
-
-_BEGINNING = 64 * 1024
 
 
 class PastSource(StrEnum):
@@ -95,10 +93,19 @@ class Places:
         if path is not None and not path.exists():
             raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
         if source in CHATS:
-            return [*_chat_files(Format(source), [path] if path else _downloads(self.home))]
+            form, folder = Format(source), path or self.home / "Downloads"
+            files = [folder] if folder.is_file() else sorted(folder.glob(f"{CONVERSATIONS}*.json" if path else "*"))
+            exports = (each for each in files if path or each.suffix == ".zip" or each.name.startswith(CONVERSATIONS))
+            return [ChatFile(each, READERS[form]) for each in exports if _chat_format(each) is form]
         if source is PastSource.CLAUDE_CODE:
-            return [TranscriptFile(each, ClaudeCodeLines) for each in _claude_code_files(path or self.claude_code())]
-        return [TranscriptFile(each, CodexLines) for each in _codex_files(path or self.codex())]
+            folder = path or self.claude_code()
+            root = folder / "projects" if (folder / "projects").is_dir() else folder
+            transcripts = (each for each in _files(root, ".jsonl") if "subagents" not in each.relative_to(root).parts)
+            return [TranscriptFile(each, ClaudeCodeLines) for each in transcripts]
+        folder = path or self.codex()
+        inner = [root for name in ("sessions", "archived_sessions") if (root := folder / name).is_dir()]
+        logs = (each for root in inner or [folder] for each in _files(root, ".jsonl", ".jsonl.zst"))
+        return [TranscriptFile(each, CodexLines) for each in logs if each == folder or each.name.startswith("rollout-")]
 
     def memory_files(self, source: PastSource, path: Path | None) -> list[MemoryFiles]:
         """The files with memories or notes of program `source` at `path`, or in its usual places if `path` is None.
@@ -154,18 +161,6 @@ class Places:
         return str(places.get(source, self.home / "Downloads"))
 
 
-def _claude_code_files(path: Path) -> Iterator[Path]:
-    root = path / "projects" if (path / "projects").is_dir() else path
-    return (each for each in _files(root, ".jsonl") if "subagents" not in each.relative_to(root).parts)
-
-
-def _codex_files(path: Path) -> Iterator[Path]:
-    inner = [path / name for name in ("sessions", "archived_sessions") if (path / name).is_dir()]
-    for root in inner or [path]:
-        rollouts = _files(root, ".jsonl", ".jsonl.zst")
-        yield from (each for each in rollouts if each == path or each.name.startswith("rollout-"))
-
-
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
     """Divide the existing `files` into instructions for agents (imported as procedures) and other notes."""
     existing = [file for file in files if file.is_file()]
@@ -195,22 +190,10 @@ def _files(root: Path, *endings: str) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.name.endswith(endings) and path.is_file())
 
 
-def _downloads(home: Path) -> Iterator[Path]:
-    for path in sorted((home / "Downloads").glob("*")):
-        if path.is_file() and (path.suffix == ".zip" or path.name.startswith(CONVERSATIONS)):
-            yield path
-
-
-def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
-    for path in paths:
-        files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
-        yield from (ChatFile(file, READERS[form]) for file in files if _chat_format(file) is form)
-
-
 def _chat_format(path: Path) -> Format | None:
     """The format of the chat export at `path`; None if it is not a chat export or cannot be read."""
     with suppress(OSError), export_streams(path) as streams:
         for name, opened in streams[:1]:
             with opened() as stream:
-                return export_format(name, stream.read(_BEGINNING))
+                return export_format(name, stream.read(BEGINNING))
     return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ingest.files.journal import ImportedFile, ImportedFiles, WrittenRow
+from ingest.files.readers.rows import FileRow
 from ingest.files.readers.sources import Format, SourceFile
 from ingest.files.report import FormerRow
 from ingest.files.sessions import PATIENCE_S
@@ -32,7 +33,6 @@ _NOTES = (Format.MARKDOWN, Format.NOTES, Format.OBSIDIAN)
 _GLOBAL_IDS = (Format.MEM0, Format.ZEP, Format.LANGGRAPH)
 """Formats with ids that are the same in every export, whatever the name of its file."""
 
-
 MemoryCall: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[dict[str, Any]]]
 """Sets fields of the memory with an id, or none of them for None; returns the memory as plain JSON.
 
@@ -41,13 +41,16 @@ Raises NotFound, and Overloaded or Unavailable, after which it is called again.
 
 
 def written_rows(
-    keys: Iterable[str | None], items: Iterable[Mapping[str, Any]], outcomes: Iterable[WriteOutcome]
+    rows: Iterable[FileRow], items: Iterable[Mapping[str, Any]], outcomes: Iterable[WriteOutcome]
 ) -> list[WrittenRow]:
-    """The rows that have a key and were stored or merged."""
+    """Those of `rows` that have a key, or a field `id`, and were stored or merged."""
+    keys = (row.fields.get("id") if row.key is None else row.key for row in rows)
     return [
-        WrittenRow(key, done.id, done.status is WriteStatus.STORED or done.reason == SAME_WRITE, item.get("expires_at"))
+        WrittenRow(
+            str(key), done.id, done.status is WriteStatus.STORED or done.reason == SAME_WRITE, item.get("expires_at")
+        )
         for key, item, done in zip(keys, items, outcomes, strict=True)
-        if key is not None and done.id is not None
+        if isinstance(key, str | int) and done.id is not None
     ]
 
 

@@ -135,7 +135,9 @@ class SessionReport:
             self.counts[outcome.status] += 1
             self.namespaces[namespace] += 1
             if outcome.status in self.reasons:
-                self.reasons[outcome.status][_in_general(outcome.reason)] += 1
+                # Reasons that differ only in figures, in brackets or after a colon, are counted as one.
+                reason = _DETAIL.sub("", outcome.reason) if outcome.reason else "no reason was given"
+                self.reasons[outcome.status][reason] += 1
             if outcome.status is WriteStatus.STORED:
                 self.types.update(map(str, outcome.types))
 
@@ -153,11 +155,6 @@ class SessionReport:
             "stopped": self.stopped,
             "seconds": self.seconds,
         }
-
-
-def _in_general(reason: str | None) -> str:
-    """`reason` without text in brackets and decimals after a colon, so that reasons that differ only there are one."""
-    return _DETAIL.sub("", reason) if reason else "no reason was given"
 
 
 class ProgressBar:

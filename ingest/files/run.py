@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 import anyio
 
 from ingest.files.journal import FinishedRows, ImportedFiles, ImportJournal, WrittenRow, file_identity, spans
-from ingest.files.readers.rows import BadLine, Reading
+from ingest.files.readers.rows import BadLine, FileRow, Reading
 from ingest.files.readers.sources import READERS, Format, SourceFile, Sources, find_sources
 from ingest.files.reimport import MemoryCall, Reimport, written_rows
 from ingest.files.report import ImportReport, ProgressBar, RowProblem
@@ -86,11 +86,12 @@ async def run_import(
     sources = request.sources()
     journal = ImportJournal.open(request.journal if request.resume else None, request.identity())
     report = ImportReport(sources.skipped)
-    running = _Import(request, write, progress or ProgressBar(quiet=True), journal, clock, report)
+    reimport = None
     if call is not None:
         files = ImportedFiles.open(request.journal, request.destination)
-        running.reimport = Reimport(request.namespace, files, call, clock)
-    await running.run(sources)
+        reimport = Reimport(request.namespace, files, call, clock)
+    bar = progress or ProgressBar(quiet=True)
+    await _Import(request, write, bar, journal, clock, report, reimport).run(sources)
     return report
 
 
@@ -145,8 +146,8 @@ class _Import:
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
         problems = batch.problems + [
-            RowProblem(file, line, outcome.status, outcome.reason or "no reason was given")
-            for (file, line), outcome in zip(batch.places, outcomes, strict=True)
+            RowProblem(row.file, row.line, outcome.status, outcome.reason or "no reason was given")
+            for row, outcome in zip(batch.rows, outcomes, strict=True)
             if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
         ]
         self.report.add(counts, problems)
@@ -154,22 +155,18 @@ class _Import:
             if outcome.status is WriteStatus.STORED:
                 kind = str(outcome.classified.type if outcome.classified else item.get("type") or "of unknown type")
                 self.report.types[kind] = self.report.types.get(kind, 0) + 1
-        written = written_rows(batch.keys, batch.items, outcomes)
+        written = written_rows(batch.rows, batch.items, outcomes)
         if identity is not None and not counts[WriteStatus.FAILED]:
             rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems), tuple(written))
             await anyio.to_thread.run_sync(self.journal.add, rows)
-        self._stop_if_hopeless(outcomes, problems)
-        return written
-
-    def _stop_if_hopeless(self, outcomes: Sequence[WriteOutcome], problems: Sequence[RowProblem]) -> None:
         if outcomes:
-            all_failed = all(outcome.status is WriteStatus.FAILED for outcome in outcomes)
-            self.failed_batches = self.failed_batches + 1 if all_failed else 0
+            self.failed_batches = self.failed_batches + 1 if counts[WriteStatus.FAILED] == len(outcomes) else 0
         if self.request.strict and problems:
             self.report.stopped = f"stopped at the first bad row: {problems[0]}"
         elif self.failed_batches >= _MAX_FAILED_BATCHES:
             reason = problems[-1].reason
             self.report.stopped = f"stopped after {_MAX_FAILED_BATCHES} batches in which every row failed: {reason}"
+        return written
 
 
 async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteOutcome]:
@@ -196,15 +193,14 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
 class ItemBatch:
     """Rows `first` to `end` (exclusive) of a file, to be written together.
 
-    items: one for each valid row. places: file and line of each item. keys: of each item (see `FileRow.key`). problems:
-    the invalid rows. size: characters of the items' contents.
+    rows, items: the valid rows, and the item made of each. problems: the invalid rows. size: characters of the items'
+    contents.
     """
 
     first: int
     end: int
+    rows: list[FileRow] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
-    places: list[tuple[str, int]] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     size: int = 0
 
@@ -219,10 +215,8 @@ class ItemBatch:
         except InvalidRequest as error:
             self._reject(reading, str(error))
             return
+        self.rows.append(reading)
         self.items.append(item)
-        self.places.append((reading.file, reading.line))
-        field_id = reading.fields.get("id") if reading.key is None else reading.key
-        self.keys.append(str(field_id) if isinstance(field_id, str | int) else None)
         self.size += len(item["content"])
 
     def _reject(self, reading: Reading, reason: str) -> None:

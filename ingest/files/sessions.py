@@ -119,11 +119,12 @@ class NamespacePlan:
     first: str = ""
     last: str = ""
 
-    def add(self, messages: int, new: int, times: Sequence[str]) -> None:
-        """Add a session: its number of messages, how many of them are new, and the times of its messages."""
+    def add(self, session: PastSession, new: int) -> None:
+        """Count a session, `new` of whose messages are new."""
         self.sessions += 1
-        self.messages += messages
+        self.messages += len(session.messages)
         self.new += new
+        times = session.times()
         self.first = min(filter(None, (self.first, *times)), default="")
         self.last = max((self.last, *times))
 
@@ -172,31 +173,22 @@ class SessionImport:
         for file in files:
             if (state := file_state(file.path)) is not None:
                 plan.states[file.path] = state
-            sessions = await self._read(file, plan.problems)
+            sessions, times, before = await self._read(file, plan.problems), list[str](), plan.new
             plan.read += 1
             plan.left_out.update(file.left_out)
-            times, new = self._add_to_plan(plan, sessions)
-            if new:
+            for session in sessions:
+                namespace, reason = self.destination.of(session.folder)
+                if namespace is None:
+                    plan.left_out[f"messages {reason}"] += len(session.messages)
+                else:
+                    times += session.times()
+                    namespace_plan = plan.namespaces.setdefault(namespace, NamespacePlan())
+                    namespace_plan.add(session, len(self._unsent(namespace, session)))
+            if plan.new > before:
                 order.append((min(times, default=""), file))
             file.forget()
         plan.files = [file for _, file in sorted(order, key=lambda entry: entry[0])]
         return plan
-
-    def _add_to_plan(self, plan: SessionPlan, sessions: Sequence[PastSession]) -> tuple[list[str], int]:
-        """Add a file's sessions to `plan`; return the times of their messages, and how many messages are new."""
-        all_times: list[str] = []
-        total = 0
-        for session in sessions:
-            namespace, reason = self.destination.of(session.folder)
-            if namespace is None:
-                plan.left_out[f"messages {reason}"] += len(session.messages)
-                continue
-            new = sum(1 for _ in self._unsent(namespace, session))
-            times = session.times()
-            plan.namespaces.setdefault(namespace, NamespacePlan()).add(len(session.messages), new, times)
-            all_times += times
-            total += new
-        return all_times, total
 
     async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
         """Treat messages as unsent if they were sent to a namespace that is empty now, such as one of a new store.
@@ -235,7 +227,7 @@ class SessionImport:
             namespace, _ = self.destination.of(session.folder)
             if namespace is None:
                 continue
-            for part, messages in parts_of(namespace, session, list(self._unsent(namespace, session))):
+            for part, messages in parts_of(namespace, session, self._unsent(namespace, session)):
                 await self._send_part(part, messages)
                 if self.report.stopped:
                     return
@@ -249,16 +241,14 @@ class SessionImport:
             problems.append(f"{file.path}: can't be read: {error}")
             return []
 
-    def _unsent(self, namespace: str, session: PastSession) -> Iterator[tuple[int, PastMessage]]:
+    def _unsent(self, namespace: str, session: PastSession) -> list[tuple[int, PastMessage]]:
         """The messages of which some part (content block) was not sent, with these parts only, and their positions."""
-        sent = self.sent.keys[namespace]
-        for position, message in enumerate(session.messages):
-            if (rest := message.without(sent)) is not None:
-                yield position, rest
+        rests = (message.without(self.sent.keys[namespace]) for message in session.messages)
+        return [(position, rest) for position, rest in enumerate(rests) if rest is not None]
 
     async def _send_part(self, part: SessionPart, messages: Sequence[PastMessage]) -> None:
         try:
-            outcomes = await self._write_patiently(part)
+            outcomes = await self._write(part)
         except InvalidRequest as error:
             self.report.problems.append(f"session {part.session_id} in {part.namespace}: {error}")
             return
@@ -275,23 +265,21 @@ class SessionImport:
         self.report.add(part.namespace, outcomes)
         self.progress.advance(self.report.sent, self.report.sent)
 
-    async def _write_patiently(self, part: SessionPart) -> list[MessageOutcome]:
+    async def _write(self, part: SessionPart) -> list[MessageOutcome]:
         """Send a part of a session; while some of its messages fail, send it again, up to `_ATTEMPTS` times in all."""
-        outcomes = list(await self._write(part))
+        assert self.write is not None  # noqa: S101 - a plan is made without, and sends nothing
+        deliver = partial(retried, partial(self.write, part), Overloaded, Unavailable, patience_s=self.patience_s)
+        outcomes = list(await deliver())
         for _ in range(_ATTEMPTS - 1):
             if all(outcome.status is not WriteStatus.FAILED for outcome in outcomes):
                 break
             await anyio.sleep(_PAUSE_S)
-            again = await self._write(part)
+            again = await deliver()
             outcomes = [
                 after if before.status is WriteStatus.FAILED else before
                 for before, after in zip(outcomes, again, strict=True)
             ]
         return outcomes
-
-    async def _write(self, part: SessionPart) -> Sequence[MessageOutcome]:
-        assert self.write is not None  # noqa: S101 - a plan is made without, and sends nothing
-        return await retried(partial(self.write, part), Overloaded, Unavailable, patience_s=self.patience_s)
 
 
 def parts_of(
@@ -302,25 +290,20 @@ def parts_of(
     unsent: each unsent message with its position in the session. A part has consecutive messages only, and some earlier
     messages of the session as context.
     """
-    run: list[tuple[int, PastMessage]] = []
-    size = 0
-    for position, message in unsent:
-        follows = bool(run) and run[-1][0] + 1 == position
-        if run and (not follows or len(run) >= PART_MESSAGES or size + len(message.text) > PART_CHARS):
-            yield _part(namespace, session, run), [each for _, each in run]
-            run, size = [], 0
-        run.append((position, message))
-        size += len(message.text)
-    if run:
-        yield _part(namespace, session, run), [each for _, each in run]
-
-
-def _part(namespace: str, session: PastSession, run: Sequence[tuple[int, PastMessage]]) -> SessionPart:
-    first = run[0][0]
-    heard = [_as_sent(message, HEARD_CHARS) for message in session.messages[max(0, first - REACH) : first]]
-    messages = tuple(_as_sent(message) for _, message in run)
     session_id = spoken(session.id)[:MAX_NAME].strip() or "session"
-    return SessionPart(namespace, session_id, messages, SaidBefore(count=first, messages=heard))
+    runs: list[tuple[int, list[PastMessage]]] = []
+    end = size = 0
+    for position, message in unsent:
+        size += len(message.text)
+        if not runs or position != end or len(runs[-1][1]) >= PART_MESSAGES or size > PART_CHARS:
+            runs.append((position, []))
+            size = len(message.text)
+        runs[-1][1].append(message)
+        end = position + 1
+    for first, messages in runs:
+        heard = [_as_sent(message, HEARD_CHARS) for message in session.messages[max(0, first - REACH) : first]]
+        before = SaidBefore(count=first, messages=heard)
+        yield SessionPart(namespace, session_id, tuple(map(_as_sent, messages)), before), messages
 
 
 def _as_sent(message: PastMessage, most: int | None = None) -> SessionMessage:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,43 +30,24 @@ CONVERSATIONS = "conversations"
 _EVENTS = {"user": "user_query", "assistant": "agent_response"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Conversation:
-    """What all messages of one exported conversation have in common: session id and title."""
-
-    session: str
-    title: object
-
-    def event(self, turn: int, role: str, text: str, at: str | None) -> dict[str, Any]:
-        """The fields of the row for message number `turn`, said by `role` (user or assistant) at time `at`."""
-        return {
-            "type": "episodic",
-            "content": text,
-            "session_id": self.session,
-            "speaker": role,
-            "event_type": _EVENTS[role],
-            "created_at": at,
-            "context": " ".join(str(self.title or "").split())[:MAX_LABEL],
-            "source": {"thread_id": self.session, "turns": [turn], "line": None},
-        }
-
-
 @export_reader(CONVERSATIONS)
 def read_chatgpt(line: FileRow) -> Iterator[Exported]:
     """One event per user or assistant message of `line`, a conversation in ChatGPT's conversations.json, in order."""
     fields = line.fields
     nodes = fields["mapping"]
     session = str(fields.get("conversation_id") or fields.get("id") or fields["create_time"])
-    conversation = _Conversation(session, fields.get("title"))
     for turn, message in enumerate(_branch(nodes, fields.get("current_node"))):
         role = message["author"]["role"]
-        text = _chatgpt_text(message.get("content") or {})
+        content = message.get("content") or {}
+        parts = content.get("parts") or [content.get("text") or ""]
+        texts = [part if isinstance(part, str) else part.get("text") or "" for part in parts]
+        text = "\n".join(filter(None, texts))
         hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
         to_tool = message.get("recipient") not in (None, "all")
         if role in _EVENTS and text.strip() and not hidden and not to_tool:
             seconds = message.get("create_time") or fields.get("create_time")
             at = None if seconds is None else datetime.fromtimestamp(float(seconds), UTC).isoformat()
-            yield conversation.event(turn, role, text, at)
+            yield _event(session, fields.get("title"), turn, role, text, at)
 
 
 def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
@@ -84,12 +65,6 @@ def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
     return messages[::-1]
 
 
-def _chatgpt_text(content: dict[str, Any]) -> str:
-    parts = content.get("parts") or [content.get("text") or ""]
-    texts = [part if isinstance(part, str) else part.get("text") or "" for part in parts]
-    return "\n".join(text for text in texts if text)
-
-
 @export_reader(CONVERSATIONS)
 def read_claude(line: FileRow) -> Iterator[Exported]:
     """One event per user or assistant message of `line`, a conversation in Claude's conversations.json, in order."""
@@ -97,21 +72,29 @@ def read_claude(line: FileRow) -> Iterator[Exported]:
     if not fields["uuid"]:
         raise KeyError("uuid")
     session = str(fields["uuid"])
-    conversation = _Conversation(session, fields.get("name"))
     for turn, message in enumerate(fields["chat_messages"]):
         role = {"human": "user"}.get(message["sender"], message["sender"])
-        text = _claude_text(message)
+        blocks = () if message.get("text") else message.get("content") or ()
+        texts = [block["text"] for block in blocks if block.get("type") == "text" and block.get("text")]
+        text = str(message.get("text") or "\n".join(map(str, texts)))
         if role not in _EVENTS:
             yield BadLine(line.file, line.line, f"message {turn} of conversation {session} is of {role!r:.50}")
         elif text.strip():
-            yield conversation.event(turn, role, text, message.get("created_at") or fields.get("created_at"))
+            at = message.get("created_at") or fields.get("created_at")
+            yield _event(session, fields.get("name"), turn, role, text, at)
 
 
-def _claude_text(message: dict[str, Any]) -> str:
-    if message.get("text"):
-        return str(message["text"])
-    blocks = message.get("content") or []
-    return "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text" and block.get("text"))
+def _event(session: str, title: object, turn: int, role: str, text: str, at: str | None) -> dict[str, Any]:
+    return {
+        "type": "episodic",
+        "content": text,
+        "session_id": session,
+        "speaker": role,
+        "event_type": _EVENTS[role],
+        "created_at": at,
+        "context": " ".join(str(title or "").split())[:MAX_LABEL],
+        "source": {"thread_id": session, "turns": [turn], "line": None},
+    }
 
 
 @dataclass(slots=True)
@@ -126,8 +109,20 @@ class ChatFile:
         """The conversations of the export. Raises OSError if it cannot be read. quiet: has no effect here."""
         del quiet
         self.left_out.clear()
-        messages: dict[str, list[PastMessage]] = {}
+        messages: defaultdict[str, list[PastMessage]] = defaultdict(list)
         seen: Counter[str] = Counter()
+        for event in self._events():
+            session, speaker, text = spoken(event["session_id"]), event["speaker"], spoken(event["content"])
+            if text:
+                # A message's position changes between exports, so a hash of it is the key by which imports know it.
+                said = "\0".join((session, speaker, str(event.get("created_at")), text))
+                digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:24]
+                seen[digest] += 1
+                key = f"{session}/{digest}.{seen[digest]}"
+                messages[session].append(PastMessage(speaker, in_utc(event.get("created_at")), ((key, text),)))
+        return [PastSession(session, None, tuple(said)) for session, said in messages.items()]
+
+    def _events(self) -> Iterator[dict[str, Any]]:
         with export_streams(self.path) as streams:
             for name, opened in streams:
                 with opened() as stream:
@@ -135,28 +130,10 @@ class ChatFile:
                         if isinstance(reading, BadLine):
                             self.left_out[reading.reason] += 1
                         else:
-                            _add(messages, reading.fields, seen)
-        return [PastSession(session, None, tuple(said)) for session, said in messages.items() if said]
+                            yield reading.fields
 
     def forget(self) -> None:
         """Do nothing: an export is read in full each time."""
-
-
-def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Counter[str]) -> None:
-    """Add the message in the row `event` to its session in `messages`, with a key by which later imports know it.
-
-    The key is a hash, because a message's position changes between exports. seen: how often each hash has occurred, so
-    that repeated messages get different keys.
-    """
-    session, text = spoken(event["session_id"]), spoken(event["content"])
-    if not text:
-        return
-    said = "\0".join((session, event["speaker"], str(event.get("created_at")), text))
-    digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:24]
-    seen[digest] += 1
-    key = f"{session}/{digest}.{seen[digest]}"
-    message = PastMessage(event["speaker"], in_utc(event.get("created_at")), ((key, text),))
-    messages.setdefault(session, []).append(message)
 
 
 @contextmanager

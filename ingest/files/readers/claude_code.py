@@ -63,23 +63,18 @@ class ClaudeCodeLines(TranscriptLines):
         uuid = line.get("uuid")
         if not isinstance(uuid, str) or uuid in self._lines:
             return
-        if line.get("isSidechain"):
-            self.left_out[SUBAGENTS] += line.get("type") in _SPEAKERS
-            return
-        entry = self._entry(uuid, line)
-        self._lines[uuid] = entry
-        if entry.speaker in _SPEAKERS:
-            self._last = uuid
-
-    def _entry(self, uuid: str, line: dict[str, Any]) -> _TreeLine:
         speaker = str(line.get("type"))
-        message = line["message"] if speaker in _SPEAKERS else {}
-        text = self._text(line, message) if speaker in _SPEAKERS else ""
+        is_message = speaker in _SPEAKERS
+        if line.get("isSidechain"):
+            self.left_out[SUBAGENTS] += is_message
+            return
+        message = line["message"] if is_message else {}
+        text = self._text(line, message) if is_message else ""
         parent = line.get("parentUuid") or line.get("logicalParentUuid")
         origin = line.get("forkedFrom")
         session = str(line.get("sessionId") or self.name.removesuffix(".jsonl"))
         first = origin if isinstance(origin, dict) else {"sessionId": session, "messageUuid": uuid}
-        return _TreeLine(
+        self._lines[uuid] = _TreeLine(
             session=session,
             folder=name_or_none(line.get("cwd")),
             parent=name_or_none(parent),
@@ -90,6 +85,8 @@ class ClaudeCodeLines(TranscriptLines):
             key=f"{first['sessionId']}/{first['messageUuid']}",
             text=text,
         )
+        if is_message:
+            self._last = uuid
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
         """The text that the user or agent says in the line; if there is none, "", and `left_out` counts the line."""
@@ -97,8 +94,9 @@ class ClaudeCodeLines(TranscriptLines):
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         texts = [spoken(block["text"]) for block in blocks if block["type"] == "text"] if reason is None else []
-        programs = _OF_THE_PROGRAM.match if line["type"] == "user" else lambda _: None
-        said = [text for text in texts if text not in ("", _NO_CONTENT) and not programs(text)]
+        said = [text for text in texts if text not in ("", _NO_CONTENT)]
+        if line["type"] == "user":
+            said = [text for text in said if not _OF_THE_PROGRAM.match(text)]
         if not said:
             self.left_out[reason or (REMINDERS if texts else TOOLS)] += 1
         return "\n".join(said)
@@ -135,13 +133,11 @@ class ClaudeCodeLines(TranscriptLines):
         while at is not None and at not in chain:
             chain.add(at)
             line = self._lines[at]
-            if line.parent in self._lines:
+            if line.begins or line.parent in self._lines:
                 at = line.parent
-            else:
-                before = (
-                    other for other in reversed(order[: order.index(at)]) if self._lines[other].speaker in _SPEAKERS
-                )
-                at = None if line.begins else next(before, None)  # a compaction continues the message before it
+            else:  # a compaction continues the message before it
+                before = reversed(order[: order.index(at)])
+                at = next((other for other in before if self._lines[other].speaker in _SPEAKERS), None)
         return chain
 
     def _continues(self, line: _TreeLine, chain: set[str]) -> bool:

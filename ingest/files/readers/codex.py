@@ -44,8 +44,12 @@ class CodexLines(TranscriptLines):
         if not isinstance(payload, dict):
             return
         match line.get("type"), payload.get("type"):
-            case "session_meta", _:
-                self._take_meta(payload)
+            case "session_meta", _ if self._session is None:  # later ones describe forked sessions
+                self._session = str(payload["id"])
+                self._folder = name_or_none(payload.get("cwd"))
+                source = payload.get("source")
+                is_nested = isinstance(source, dict) and "subagent" in source
+                self._is_subagent = is_nested or payload.get("thread_source") == "subagent"
             case "turn_context", _:
                 self._folder = self._folder or name_or_none(payload.get("cwd"))
             case "event_msg", "thread_rolled_back":
@@ -54,29 +58,21 @@ class CodexLines(TranscriptLines):
                 self._take_message(number, line, payload)
             case "response_item", _:
                 self.left_out[TOOLS] += 1
-            case _:
-                pass
 
     def sessions(self) -> list[PastSession]:
         """The session of the rollout, always one; it may have no messages."""
         return [PastSession(self._session or self._file, self._folder, tuple(self._messages))]
-
-    def _take_meta(self, meta: dict[str, Any]) -> None:
-        """Take session id and folder from the first `session_meta` line; later ones describe forked sessions."""
-        if self._session is None:
-            self._session = str(meta["id"])
-            self._folder = name_or_none(meta.get("cwd"))
-            source = meta.get("source")
-            self._is_subagent = meta.get("thread_source") == "subagent" or (
-                isinstance(source, dict) and "subagent" in source
-            )
 
     def _take_message(self, number: int, line: dict[str, Any], payload: dict[str, Any]) -> None:
         role = payload["role"]
         if role not in _SAID:
             self.left_out[DEVELOPER] += 1
             return
-        texts = [spoken(text) for text in _texts(payload)]
+        parts, note = payload["content"], payload.get(_NOTE)
+        kinds = note.get("content_item_kinds") if isinstance(note, dict) else None
+        if role == "user" and isinstance(kinds, list):  # the parts are marked, and some are not of the user
+            parts = [part for part, kind in zip(parts, kinds, strict=False) if kind == _USER_TEXT]
+        texts = [spoken(part.get("text")) for part in parts if part.get("type") == _SAID[role]]
         said = [text for text in texts if text and (role != "user" or not _OF_THE_PROGRAM.match(text))]
         if not said or self._is_subagent:
             self.left_out[SUBAGENTS if said else REMINDERS] += 1
@@ -92,13 +88,3 @@ class CodexLines(TranscriptLines):
             start = places[max(0, len(places) - turns)]
             self.left_out[ROLLED_BACK] += len(self._messages) - start
             del self._messages[start:]
-
-
-def _texts(payload: dict[str, Any]) -> list[Any]:
-    """The texts of a message's parts; of a user's message whose parts are marked, only those that the user wrote."""
-    parts = payload["content"]
-    note = payload.get(_NOTE)
-    kinds = note.get("content_item_kinds") if isinstance(note, dict) else None
-    if payload["role"] == "user" and isinstance(kinds, list):
-        parts = [part for part, kind in zip(parts, kinds, strict=False) if kind == _USER_TEXT]
-    return [part.get("text") for part in parts if part.get("type") == _SAID[payload["role"]]]

@@ -32,21 +32,22 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
     # The csv module's own limit is 131,072 characters a cell for the whole process; a content may have 500,000.
     csv.field_size_limit(MAX_LINE)
     records = csv.reader(lines, delimiter=separator, strict=True)
-    while True:
+    cells: list[str] | None = header
+    while cells is not None:
         numbers.clear()
-        reading: Reading | None = None
+        readings: list[Reading] = []
         try:
             cells = next(records, None)
-            if cells and any(cells):
-                reading = _row(cells, header, file, numbers[0])
+            if cells and len(cells) > len(header) and any(cells):
+                readings.append(BadLine(file, numbers[0], f"has {len(cells)} cells, the header has {len(header)}"))
+            elif cells and any(cells):
+                fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
+                readings.append(FileRow(fields, file, numbers[0], textual=True))
         except csv.Error as error:
-            cells, reading = [], BadLine(file, numbers[0], f"is not CSV: {error}")
+            readings.append(BadLine(file, numbers[0], f"is not CSV: {error}"))
         yield from unreadable
+        yield from readings
         unreadable.clear()
-        if cells is None:
-            return
-        if reading is not None:
-            yield reading
 
 
 def _header(line: str, separator: str) -> list[str] | str:
@@ -68,10 +69,3 @@ def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: lis
         else:
             numbers.append(line.number)
             yield line.text + "\n"
-
-
-def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
-    if len(cells) > len(header):
-        return BadLine(file, line, f"has {len(cells)} cells, the header has {len(header)}")
-    fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
-    return FileRow(fields, file, line, textual=True)

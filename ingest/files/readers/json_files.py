@@ -10,6 +10,7 @@ before a syntax error are still read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, BinaryIO, TypeAlias
 
@@ -71,21 +72,17 @@ def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Ex
                 if isinstance(reading, BadLine):
                     yield reading
                     continue
+                line = reading.line
                 try:
-                    line = reading.line
                     for each in convert(reading):
                         yield each if isinstance(each, BadLine) else row(file, line, each, each.pop("key", None))
                 except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-                    yield BadLine(file, reading.line, _other_form(error))
+                    kind = "it has no" if isinstance(error, KeyError) else f"{type(error).__name__}:"
+                    yield BadLine(file, line, f"does not have the form of this export: {f'{kind} {error}'[:120]}")
 
         return read
 
     return decorate
-
-
-def _other_form(error: Exception) -> str:
-    problem = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-    return f"does not have the form of this export: {problem[:120]}"
 
 
 def _row(value: Any, file: str, line: int) -> Reading:
@@ -94,15 +91,15 @@ def _row(value: Any, file: str, line: int) -> Reading:
     return FileRow(value, file, line)
 
 
+@dataclass(slots=True)
 class _JsonWalk:
-    """Parses a JSON text value by value, so that rows have line numbers. `_at`, `_line`: the place reached so far."""
+    """Parses a JSON text value by value, so that rows have line numbers. at, line: the place reached so far."""
 
-    def __init__(self, text: str, file: str, list_names: tuple[str, ...]) -> None:
-        self._text = text
-        self._file = file
-        self._list_names = list_names
-        self._at = 0
-        self._line = 1
+    text: str
+    file: str
+    list_names: tuple[str, ...]
+    at: int = 0
+    line: int = 1
 
     def rows(self) -> Iterator[Reading]:
         try:
@@ -113,69 +110,62 @@ class _JsonWalk:
                 while self._peek() == "{":
                     yield from self._object()
             else:
-                names = " or ".join(f'"{name}"' for name in self._list_names)
-                yield BadLine(self._file, self._line, f"must be a list, or an object with {names}")
+                names = " or ".join(f'"{name}"' for name in self.list_names)
+                yield BadLine(self.file, self.line, f"must be a list, or an object with {names}")
                 return
-            self._expect_end()
+            if self._peek():
+                yield BadLine(self.file, self.line, "has text after the JSON value; nothing after it was read")
         except MalformedJson as error:
-            self._advance(max(error.position, self._at))
-            yield BadLine(self._file, self._line, f"{error}; nothing after it was read")
+            self._advance(max(error.position, self.at))
+            yield BadLine(self.file, self.line, f"{error}; nothing after it was read")
 
     def _object(self) -> Iterator[Reading]:
-        first_line, fields, has_list = self._line, dict[str, Any](), False
-        self._expect("{")
-        while self._peek() != "}":
+        first_line, fields, has_list = self.line, dict[str, Any](), False
+        for _ in self._members("{", "}"):
             key = self._value()
             if not isinstance(key, str):
-                raise MalformedJson("is not JSON: a name must be text", position=self._at)
+                raise MalformedJson("is not JSON: a name must be text", position=self.at)
             self._expect(":")
-            if key in self._list_names and self._peek() == "[":
+            if key in self.list_names and self._peek() == "[":
                 has_list = True
                 yield from self._list()
             else:
                 fields[key] = self._value()
-            self._comma_or("}")
-        self._expect("}")
         if not has_list:
-            yield FileRow(fields, self._file, first_line)
+            yield FileRow(fields, self.file, first_line)
 
     def _list(self) -> Iterator[Reading]:
-        self._expect("[")
-        while self._peek() != "]":
-            line = self._line
-            yield _row(self._value(), self._file, line)
-            self._comma_or("]")
-        self._expect("]")
+        for _ in self._members("[", "]"):
+            line = self.line
+            yield _row(self._value(), self.file, line)
 
-    def _comma_or(self, end: str) -> None:
-        """Move past the comma after a value, or stay at the bracket `end`. Raises MalformedJson at anything else."""
-        if self._peek() == end:
-            return
-        self._expect(",")
-        if self._peek() == end:
-            raise MalformedJson(f"is not JSON: a comma before {end}", position=self._at)
+    def _members(self, begin: str, end: str) -> Iterator[None]:
+        """Move past the list or object that begins here; the caller reads each of its members when this yields."""
+        self._expect(begin)
+        while self._peek() != end:
+            yield
+            if self._peek() != end:
+                self._expect(",")
+                if self._peek() == end:
+                    raise MalformedJson(f"is not JSON: a comma before {end}", position=self.at)
+        self._expect(end)
 
     def _peek(self) -> str:
-        self._advance(skip_blank(self._text, self._at))
-        return self._text[self._at : self._at + 1]
-
-    def _expect_end(self) -> None:
-        if self._peek():
-            raise MalformedJson("has text after the JSON value", position=self._at)
+        self._advance(skip_blank(self.text, self.at))
+        return self.text[self.at : self.at + 1]
 
     def _expect(self, expected: str) -> None:
         char = self._peek()
         if char != expected:
-            message = f"is not JSON: {expected} expected, {char or 'the end'} found"
-            raise MalformedJson(message, position=self._at)
-        self._advance(self._at + 1)
+            raise MalformedJson(f"is not JSON: {expected} expected, {char or 'the end'} found", position=self.at)
+        self._advance(self.at + 1)
 
     def _value(self) -> Any:
         self._peek()
-        value, end = value_at(self._text, self._at)
+        value, end = value_at(self.text, self.at)
         self._advance(end)
         return value
 
     def _advance(self, to: int) -> None:
-        self._line += self._text.count("\n", self._at, to)
-        self._at = to
+        self.line += self.text.count("\n", self.at, to)
+        self.at = to

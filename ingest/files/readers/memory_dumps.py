@@ -75,21 +75,16 @@ def read_langgraph(line: FileRow) -> Iterator[Exported]:
     """One memory per item (line) of a LangGraph store; the item's namespace path and key become metadata."""
     item = line.fields
     path = [str(label) for label in item["namespace"]]
+    text = value = item["value"]
+    for _ in range(3):  # a text may be some levels down, in fields such as `content`
+        if isinstance(text, dict):
+            text = next((text[name] for name in _TEXT_NAMES if text.get(name)), None)
     yield {
         "key": json.dumps([path, item["key"]]),
-        "content": _text_of(item["value"]),
+        "content": text if isinstance(text, str) else json.dumps(value, ensure_ascii=False),
         "created_at": _as_utc(item.get("created_at")),
         "metadata": {"langgraph_path": path, "langgraph_key": str(item["key"])},
     }
-
-
-def _text_of(value: Any) -> str:
-    """The text in the value of a LangGraph item: a field such as `content`, otherwise the whole value as JSON."""
-    inner = value
-    for _ in range(3):
-        if isinstance(inner, dict):
-            inner = next((inner[name] for name in _TEXT_NAMES if inner.get(name)), None)
-    return inner if isinstance(inner, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _as_utc(time: str | None) -> str | None:

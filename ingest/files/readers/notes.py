@@ -84,12 +84,13 @@ def front_matter(lines: Sequence[str], file: str) -> FrontMatter:
     except YAML_ERRORS as error:
         reason = f"the front matter is not YAML: {' '.join(str(error).split())[:200]}"
         return FrontMatter(fault=BadLine(file, 1, reason))
-    tags = _tags(front.pop("tags", None) or front.pop("tag", None))
-    times = {name: in_utc(str(front[name])) for name in _DATES if name in front}
-    dated = next((name for name, time in times.items() if time), None)
-    created_at = times[dated] if dated else None
+    tags = front.pop("tags", None) or front.pop("tag", None)
+    words = tags if isinstance(tags, list) else str(tags or "").replace(",", " ").split()
+    names = dict.fromkeys(str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# "))
+    times = ((name, in_utc(str(front[name]))) for name in _DATES if name in front)
+    dated, created_at = next(((name, time) for name, time in times if time), (None, None))
     extra = {name: _plain(value) for name, value in front.items() if name != dated}
-    return FrontMatter(end + 1, {"tags": tags, "created_at": created_at}, extra)
+    return FrontMatter(end + 1, {"tags": [*names][:MAX_TAGS], "created_at": created_at}, extra)
 
 
 def _mapping(head: str) -> dict[str, Any]:
@@ -114,14 +115,7 @@ def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
             yield first + 1, text
 
 
-def _tags(value: Any) -> list[str]:
-    words = value if isinstance(value, list) else str(value or "").replace(",", " ").split()
-    tags = dict.fromkeys(str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# "))
-    return [*tags][:MAX_TAGS]
-
-
 def _plain(value: Any) -> Any:
-    """`value` as plain JSON: values that JSON cannot hold, such as dates, become text, also in lists and mappings."""
     if isinstance(value, dict):
         return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list):

@@ -83,18 +83,21 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
 
     A line that is too long or not UTF-8 gives a BadLine instead. UTF-16 text gives a single BadLine.
     """
-    number = 0
-    while chunk := stream.readline(MAX_LINE + 1):
-        number += 1
+    for number, chunk in enumerate(iter(lambda: stream.readline(MAX_LINE + 1), b""), 1):
         if number == 1 and chunk.startswith(_UTF16_MARKS):
             yield BadLine(file, None, _UTF16)
             return
         if len(chunk) > MAX_LINE and not chunk.endswith(b"\n"):
-            while chunk and not chunk.endswith(b"\n"):
-                chunk = stream.readline(MAX_LINE)
+            while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                pass
             yield BadLine(file, number, f"the line is longer than {MAX_LINE} bytes")
             continue
-        yield _decoded(chunk, file, number)
+        try:
+            text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            yield BadLine(file, number, f"is not UTF-8 (byte {error.start + 1} of the line); convert the file")
+        else:
+            yield TextLine(number, text.rstrip("\r\n"))
 
 
 def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str | BadLine:
@@ -111,11 +114,3 @@ def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str 
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8; convert the file")
-
-
-def _decoded(chunk: bytes, file: str, number: int) -> TextLine | BadLine:
-    try:
-        text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        return BadLine(file, number, f"is not UTF-8 (byte {error.start + 1} of the line); convert the file")
-    return TextLine(number, text.rstrip("\r\n"))

@@ -56,7 +56,9 @@ SUFFIXES: Mapping[str, Format] = {
 EXPORTS = tuple(form for form in Format if form not in SUFFIXES.values())
 """Formats of other programs' exports. All but Obsidian's notes are recognised by a file's name and beginning."""
 
-_BEGINNING = 64 * 1024
+BEGINNING = 64 * 1024
+"""Bytes at the start of a file by which an export is recognised."""
+
 _MCP_RECORD = re.compile(rb'^\s*\{[^\n]*"type"\s*:\s*"(?:entity|relation)"')
 _SIGNATURES = (
     (Format.CHATGPT, (re.compile(rb'"mapping"\s*:\s*\{'),)),
@@ -129,7 +131,7 @@ def format_by_content(path: Path) -> Format | None:
     """The export format recognised by the file's beginning, or the format of its suffix; None if both are unknown."""
     try:
         with path.open("rb") as stream:
-            beginning = stream.read(_BEGINNING)
+            beginning = stream.read(BEGINNING)
     except OSError:
         return format_of(path)  # reading it will report the error
     return export_format(path.name, beginning) or format_of(path)

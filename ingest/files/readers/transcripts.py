@@ -13,7 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -173,36 +173,26 @@ class TranscriptFile:
         if not fits:
             self.junk[TOO_LONG] += 1
         elif line is not None:
-            self._add(line)
+            try:
+                self.lines.add(self.number, line)
+            except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+                self.junk[OTHER_FORM] += 1
         elif chunk.strip():
             self.junk[NOT_JSON] += 1
         return True
 
-    def _add(self, line: dict[str, Any]) -> None:
-        try:
-            self.lines.add(self.number, line)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
-            self.junk[OTHER_FORM] += 1
-
 
 def _parsed(chunk: bytes) -> dict[str, Any] | None:
+    """The object in a JSON line, without lone surrogates (halves of a character); None if it is not JSON."""
+    value = None
     try:
         value = msgspec.json.decode(chunk)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        value = _half_characters(chunk)
+        if b"\\u" in chunk:  # perhaps the escape of half a character, such as of an emoji that was cut in two
+            with suppress(ValueError, RecursionError):
+                text = json.dumps(json.loads(chunk), ensure_ascii=False)
+                value = json.loads(text.encode(errors="ignore"))
     return value if isinstance(value, dict) else None
-
-
-def _half_characters(chunk: bytes) -> Any:
-    """Parse a JSON line without lone surrogates: escapes of half a character, such as of an emoji that was cut in two.
-
-    Returns None if the line has no escapes or is not JSON.
-    """
-    try:
-        text = json.dumps(json.loads(chunk), ensure_ascii=False) if b"\\u" in chunk else "null"
-        return json.loads(text.encode(errors="ignore"))
-    except (ValueError, RecursionError):
-        return None
 
 
 @contextmanager
