@@ -150,11 +150,17 @@ class MemoryEditor:
             return None
         states.changed.add(after.id)
         if after.links != before.links or after.content != before.content:
-            await self._learn_ends(scope, states, before, after)
+            ends = {link.to for memory in (before, after) for link in memory.links}
+            states.know(ends, await self.store.get(scope, sorted(ends)))
+            check_links(after.links, {link.to for link in before.links} | states.memories.keys() - {after.id})
         states.part(after.id, contradicted(before) - contradicted(after))
         if after.content == before.content or not takes_part(after):
             return None
-        await self._compare_with_successor(scope, states, after)
+        if after.superseded_by is not None:
+            states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
+            newer = states.memories.get(after.superseded_by)
+            if newer is None or not contradict(newer, after, states.now):
+                states.part(after.id, [after.superseded_by])
         # The new text is a statement of now, whatever the time from which the fact holds.
         linked = states.release(after.id)
         (embedding,) = await self.embedder.embed_in_context([text_in_context(after, ())])
@@ -166,20 +172,6 @@ class MemoryEditor:
         judged = states.memories[after.id]
         states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, asked)})
         return embedding
-
-    async def _compare_with_successor(self, scope: Scope, states: States, after: Memory) -> None:
-        if after.superseded_by is None:
-            return
-        states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
-        newer = states.memories.get(after.superseded_by)
-        if newer is None or not contradict(newer, after, states.now):
-            states.part(after.id, [after.superseded_by])
-
-    async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Add linked memories to `states`. Raises InvalidRequest for a new link to `after` itself or an unknown id."""
-        ends = {link.to for memory in (before, after) for link in memory.links}
-        states.know(ends, await self.store.get(scope, sorted(ends)))
-        check_links(after.links, {link.to for link in before.links} | states.memories.keys() - {after.id})
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
         """Set the time at which a memory ends; None makes an ended or replaced memory current again.

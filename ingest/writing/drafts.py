@@ -172,13 +172,9 @@ class Preparer:
 
     def prepare_memory(self, memory: Memory) -> PendingWrite:
         """Compute a memory's content hash, token counts and sparse vector; return it with these, ready for writing."""
-        tokens = TokenCount(
-            count=self.tokenizer.count(memory.content),
-            tokenizer=self.tokenizer.name,
-            line=self.tokenizer.count(piece(memory)),
-        )
+        count, line = self.tokenizer.count(memory.content), self.tokenizer.count(piece(memory))
         computed = {
-            "tokens": tokens,
+            "tokens": TokenCount(count=count, tokenizer=self.tokenizer.name, line=line),
             "content_hash": content_hash(memory.content),
             "gives_value": gives_value(memory.content),
         }

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -110,7 +109,10 @@ class Ingestor:
         """
         submissions, call = [submission_of(draft) for draft in drafts], WriteCall(scope, self.clock())
         for index, submission in enumerate(submissions):
-            _check_at(index, submission.draft, call.received_at)
+            try:
+                check_draft(submission.draft, call.received_at)
+            except InvalidRequest as error:
+                raise InvalidRequest(str(error), path=f"items[{index}].{error.path}", got=error.got) from error
         pieces = [submissions[start : start + PIECE] for start in range(0, len(submissions), PIECE)]
         prepared_in, prepared = _stream()
         embedded_in, embedded = _stream()
@@ -133,7 +135,14 @@ class Ingestor:
             check_links(draft.links, known, path)
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
-        rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
+        rejected: list[RejectedText] = []
+        for outcome in outcomes:
+            if (draft := outcome.rejected) is not None:
+                fields = draft.model_dump(mode="json", exclude_none=True)
+                # The id is the same each time that the text is rejected.
+                identity = memory_id(call.scope, "rejected", (str(fields), call.scope.session_id))
+                fields.setdefault("session_id", call.scope.session_id)
+                rejected.append(RejectedText(identity, call.received_at, outcome.reason or "", fields))
         if self.rejections is None or not rejected:
             return
         try:
@@ -144,13 +153,10 @@ class Ingestor:
     async def _prepare_pieces(self, call: WriteCall, pieces: Sequence[Sequence[Submission]], sink: _Sink) -> None:
         async with sink:
             for piece in pieces:
-                await sink.send(await self._prepare_piece(call, piece))
-
-    async def _prepare_piece(self, call: WriteCall, piece: Sequence[Submission]) -> list[Entry]:
-        screened = [await self._screen(call, submission) for submission in piece]
-        entries = await self._stages.prepare(call, screened)
-        entries = await _or_failed(self._stages.look_up(call, entries), entries)
-        return await _or_failed(self._stages.add_context(call, entries), entries)
+                screened = [await self._screen(call, submission) for submission in piece]
+                entries = await self._stages.prepare(call, screened)
+                entries = await _or_failed(self._stages.look_up(call, entries), entries)
+                await sink.send(await _or_failed(self._stages.add_context(call, entries), entries))
 
     async def _screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
         try:
@@ -164,22 +170,6 @@ class Ingestor:
 
     async def _embedded(self, entries: list[Entry]) -> list[Entry]:
         return await retried(lambda: self._stages.embed(entries), Overloaded, attempts=_EMBED_ATTEMPTS)
-
-
-def _rejected(call: WriteCall, outcome: WriteOutcome) -> RejectedText:
-    """The record of a rejected text. Its id is the same each time the text is rejected."""
-    draft = outcome.rejected
-    fields = {} if draft is None else draft.model_dump(mode="json", exclude_none=True)
-    identity = memory_id(call.scope, "rejected", (str(fields), call.scope.session_id))
-    fields.setdefault("session_id", call.scope.session_id)
-    return RejectedText(identity, call.received_at, outcome.reason or "", fields)
-
-
-def _check_at(index: int, draft: Draft, now: datetime) -> None:
-    try:
-        check_draft(draft, now)
-    except InvalidRequest as error:
-        raise InvalidRequest(str(error), path=f"items[{index}].{error.path}", got=error.got) from error
 
 
 def _stream() -> tuple[_Sink, _Source]:

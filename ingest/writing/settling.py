@@ -6,7 +6,7 @@ deletion, the memory and these facts are all current and marked as contested, un
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,9 +77,13 @@ class StateWriter:
 
         removed: the memories that are about to be deleted, by id.
         """
-        linking = [memory async for memory in _linking(self.store, scope, list(removed))]
-        states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
-        states.changed |= {memory.id for memory in linking}
+        linking: dict[str, Memory] = {}
+        for few in _pieces(list(removed)):
+            listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)
+            found = self.store.list_all(scope, listing)
+            linking |= {memory.id: memory async for memory in found if memory.id not in removed}
+        states = States(now, {**linking, **removed}, gone=set(removed))
+        states.changed |= linking.keys()
         await self.settle(scope, states)
         await self.write(scope, states)
 
@@ -166,15 +170,6 @@ def versions_of(memory: Memory, now: datetime) -> list[Version]:
     if memory.expires_at is not None and memory.expires_at <= min(now, until or now):
         until, reason = memory.expires_at, EXPIRED
     return [*versions, Version(memory, since, until, replaced_by, reason)]
-
-
-async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> AsyncIterator[Memory]:
-    removed = set(ids)
-    for few in _pieces(ids):
-        listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)
-        async for memory in store.list_all(scope, listing):
-            if memory.id not in removed:
-                yield memory
 
 
 def _pieces(ids: Sequence[str]) -> list[tuple[str, ...]]:

@@ -26,6 +26,7 @@ from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.search.vectors import Embedding
 
 MAX_CONCURRENT_REVIEWS = 16
 """Maximum number of texts under review at once: hides the latency of an endpoint without flooding it."""
@@ -69,24 +70,21 @@ class Stages:
 
         Outcomes of rejected drafts are returned as they are. Many or long texts are tokenized in a worker thread.
         """
-        numbered = [(entry, self._number(call, entry)) for entry in screened]
-        texts = (entry.draft.content for entry in screened if isinstance(entry, Submission))
-        return await offload(texts, lambda: [self._prepare_entry(call, *each) for each in numbered])
+        numbered: list[tuple[Submission, int]] = []
+        for entry in screened:
+            if isinstance(entry, Submission):
+                session_id = entry.draft.session_id or call.scope.session_id
+                session = (call.scope.tenant, call.scope.namespace, entry.draft.type, session_id)
+                numbered.append((entry, self.order.take(call.received_at, session)))
+        texts = (submission.draft.content for submission, _ in numbered)
+        prepared = iter(await offload(texts, lambda: [self._prepared(call, *each) for each in numbered]))
+        return [next(prepared) if isinstance(entry, Submission) else entry for entry in screened]
 
-    def _number(self, call: WriteCall, entry: Submission | WriteOutcome) -> int:
-        """The number of a draft among the drafts of its session and type, by arrival; 0 for a rejected draft."""
-        if isinstance(entry, WriteOutcome):
-            return 0
-        scope, session_id = call.scope, entry.draft.session_id or call.scope.session_id
-        return self.order.take(call.received_at, (scope.tenant, scope.namespace, entry.draft.type, session_id))
-
-    def _prepare_entry(self, call: WriteCall, entry: Submission | WriteOutcome, number: int) -> Entry:
-        if isinstance(entry, WriteOutcome):
-            return entry
-        if isinstance(entry.draft, UntypedDraft):
+    def _prepared(self, call: WriteCall, submission: Submission, number: int) -> PendingWrite:
+        if isinstance(submission.draft, UntypedDraft):
             raise InvalidRequest("is required: there is no classifier to find the type of a text", path="type")
-        pending = self.preparer.prepare(entry.draft, call.scope, call.received_at, number)
-        return replace(pending, submission=entry)
+        pending = self.preparer.prepare(submission.draft, call.scope, call.received_at, number)
+        return replace(pending, submission=submission)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Mark entries as known whose memory id is stored already, or is also the id of an earlier entry of the call.
@@ -146,40 +144,28 @@ class Stages:
         return [replace(entry, before=before, embedding=None) for entry, before in zip(pending, befores, strict=True)]
 
     async def _decide(self, scope: Scope, writes: Sequence[PendingWrite]) -> dict[str, Reviewed]:
+        """The reviewers' decisions on embedded `writes`, by memory id.
+
+        They get the cosine to the nearest stored memory; None if the store does not answer in time. Then the reviewer
+        who judges novelty searches the store again, within a time limit of its own.
+        """
+        embeddings = [write.embedding for write in writes if write.embedding is not None]
+        nearest: list[float] | list[None] = [None] * len(embeddings)
+        with suppress(RemembrancerError, TimeoutError), anyio.fail_after(self.panel.limit_s):
+            nearest = await nearest_similarities(self.store, scope, [embedding.dense for embedding in embeddings])
         decisions: dict[str, Reviewed] = {}
         limiter = anyio.CapacityLimiter(MAX_CONCURRENT_REVIEWS)
 
-        async def decide(memory_id: str, request: ReviewRequest) -> None:
+        async def decide(write: PendingWrite, embedding: Embedding, similarity: float | None) -> None:
+            judgement = None if write.submission is None else write.submission.judgement
             async with limiter:
-                decisions[memory_id] = await self.panel.review(request)
+                request = ReviewRequest(scope, write.memory.content, embedding, similarity, judgement)
+                decisions[write.memory.id] = await self.panel.review(request)
 
-        requests = await self._requests(scope, writes)
         async with anyio.create_task_group() as tasks:
-            for write, request in zip(writes, requests, strict=True):
-                tasks.start_soon(decide, write.memory.id, request)
+            for each in zip(writes, embeddings, nearest, strict=True):
+                tasks.start_soon(decide, *each)
         return decisions
-
-    async def _requests(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[ReviewRequest]:
-        """Make the request to the reviewers for each write, with its cosine to the nearest stored memory.
-
-        The cosine is None if the store does not answer in time. Then the reviewer who judges novelty searches the store
-        again, within a time limit of its own.
-        """
-        embeddings = [write.embedding for write in pending if write.embedding is not None]
-        vectors = [embedding.dense for embedding in embeddings]
-        nearest: list[float] | list[None] = [None] * len(vectors)
-        with suppress(RemembrancerError, TimeoutError), anyio.fail_after(self.panel.limit_s):
-            nearest = await nearest_similarities(self.store, scope, vectors)
-        return [
-            ReviewRequest(
-                scope,
-                write.memory.content,
-                embedding,
-                similarity,
-                None if write.submission is None else write.submission.judgement,
-            )
-            for write, embedding, similarity in zip(pending, embeddings, nearest, strict=True)
-        ]
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
         """Write the memories; return their outcomes, with the results of redaction, classification and review."""
@@ -190,12 +176,10 @@ class Stages:
 
 
 def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
-    submission = entry.submission
-    if submission is None:
+    if (screened := entry.submission) is None:
         return outcome
-    return replace(
-        outcome, redactions=submission.redactions, classified=submission.classified, reviewed=entry.memory.reviewed
-    )
+    reviewed = entry.memory.reviewed
+    return replace(outcome, redactions=screened.redactions, classified=screened.classified, reviewed=reviewed)
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:

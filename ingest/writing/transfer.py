@@ -48,7 +48,9 @@ async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, 
     """Each memory of the namespace as plain JSON, newest first; memories written during the export may be missing."""
     async for memory in store.list_all(scope, Listing(limit=EXPORT_PAGE)):
         line = memory.to_payload()
-        if references := _references(memory):
+        into = memory.upkeep.into if memory.upkeep is not None else None
+        ends = (memory.superseded_by, into, *(link.to for link in memory.links))
+        if references := [end for end in ends if end is not None]:
             named = [other for other in (await store.get(scope, references)).values() if _follows_from_identity(other)]
             line[IDENTITIES] = {other.id: [other.type, *other.identity()] for other in named}
         yield line
@@ -157,11 +159,6 @@ def _identities(index: int, line: Mapping[str, Any]) -> _Identities:
     except msgspec.ValidationError as error:
         raise InvalidRequest(str(error), path=f"items[{index}].{IDENTITIES}") from error
     return identities
-
-
-def _references(memory: Memory) -> list[str]:
-    into = memory.upkeep.into if memory.upkeep is not None else None
-    return [other for other in (memory.superseded_by, into, *(link.to for link in memory.links)) if other is not None]
 
 
 def _follows_from_identity(memory: Memory) -> bool:

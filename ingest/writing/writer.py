@@ -86,9 +86,13 @@ class MemoryWriter:
             now = self.clock()
             pending, stored = await self._resolve_ids(scope, pending, now)
             new = _first_new(pending, stored, now)
-            pending = await self._renew_contexts(scope, pending, new)
-            pending = await self._embed_missing(pending, new)
-            neighbours = await self._find_neighbours(scope, pending, new, now)
+            pending = await self._embed_new(scope, pending, new)
+            arriving = {
+                index: (pending[index].memory, pending[index].vectors(embedding))
+                for index in new
+                if (embedding := pending[index].embedding) is not None
+            }
+            neighbours = await find_neighbours(self.store, scope, arriving, now)
             pending, stored, neighbours = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
             states = await self._place_facts(scope, plan, neighbours, stored, now)
@@ -125,44 +129,26 @@ class MemoryWriter:
             ]
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
-    async def _renew_contexts(
-        self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
-    ) -> list[PendingWrite]:
-        """Reread the context (earlier turns) of the entries at indexes `new`; if it changed, drop their embeddings."""
+    async def _embed_new(self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
+        """Return `pending` after embedding those of the entries at indexes `new` that have no embedding for their text.
+
+        The entry was taken for a repetition, or its conversation context (earlier turns), which is reread, has changed.
+        """
         turns = {entry.memory.id: entry.memory for entry in pending}
         earlier = {turn.id: turn.type for index in new for turn in pending[index].before if turn.id not in turns}
         turns |= await self.store.get(scope, earlier) if earlier else {}
-        renewed = list(pending)
+        embedded = list(pending)
         for index in new:
             entry = pending[index]
             before = tuple(turns[turn.id] for turn in entry.before if turn.id in turns)
             if text_in_context(entry.memory, before) != entry.in_context:
-                renewed[index] = replace(entry, before=before, embedding=None)
-        return renewed
-
-    async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Return `pending` after computing the missing embeddings of the entries at indexes `new`.
-
-        An embedding is missing if the entry was taken for a repetition, or if its conversation context has changed.
-        """
-        missing = [index for index in new if pending[index].embedding is None]
-        texts = [pending[index].in_context for index in missing]
+                embedded[index] = replace(entry, before=before, embedding=None)
+        missing = [index for index in new if embedded[index].embedding is None]
+        texts = [embedded[index].in_context for index in missing]
         embeddings = await self.embedder.embed_in_context(texts) if texts else []
-        complete = list(pending)
         for index, embedding in zip(missing, embeddings, strict=True):
-            complete[index] = replace(pending[index], embedding=embedding)
-        return complete
-
-    async def _find_neighbours(
-        self, scope: Scope, pending: Sequence[PendingWrite], new: Sequence[int], now: datetime
-    ) -> Neighbours:
-        embedded = ((index, pending[index], pending[index].embedding) for index in new)
-        arriving = {
-            index: (entry.memory, entry.vectors(embedding))
-            for index, entry, embedding in embedded
-            if embedding is not None
-        }
-        return await find_neighbours(self.store, scope, arriving, now)
+            embedded[index] = replace(embedded[index], embedding=embedding)
+        return embedded
 
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
