@@ -104,8 +104,7 @@ class ImportJournal:
     def add(self, rows: FinishedRows) -> None:
         """Append `rows` to the journal; they are on disk when this returns."""
         self.entries.append(rows)
-        if self.path is not None:
-            _append(self.path, rows)
+        _append(self.path, rows)
 
     def close(self, *, complete: bool) -> None:
         """Delete the journal if the import is `complete`; otherwise leave it for the next run."""
@@ -143,7 +142,7 @@ class SentMessages:
         """Append the `keys` of messages that were written to `namespace`; they are on disk when this returns."""
         part = _SentPart(namespace, list(keys))
         self.keys[namespace].update(part.keys)
-        if self.path is not None and part.keys:
+        if part.keys:
             _append(self.path, part)
 
 
@@ -183,8 +182,7 @@ class ImportedFiles:
         place = (entry.namespace, entry.file)
         if self.files.get(place) != entry:
             self.files[place] = entry
-            if self.path is not None:
-                _append(self.path, entry)
+            _append(self.path, entry)
 
 
 def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
@@ -212,7 +210,9 @@ def _as_invalid_request(path: Path) -> Iterator[None]:
         raise InvalidRequest(message, path="journal") from error
 
 
-def _append(path: Path, entry: object) -> None:
+def _append(path: Path | None, entry: object) -> None:
+    if path is None:
+        return
     with _as_invalid_request(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as stream:

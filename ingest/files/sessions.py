@@ -62,12 +62,16 @@ FileState: TypeAlias = tuple[int, int, bool]
 
 @dataclass(frozen=True, slots=True)
 class SessionPart:
-    """Consecutive messages of a session that are sent in one request. before: the session's messages before them."""
+    """Consecutive messages of a session that are sent in one request.
+
+    before: the session's messages before them. keys: for each message, those of its parts, which the journal lists.
+    """
 
     namespace: str
     session_id: str
     messages: tuple[SessionMessage, ...]
     before: SaidBefore
+    keys: tuple[tuple[str, ...], ...] = ()
 
 
 WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome]]]
@@ -173,9 +177,10 @@ class SessionImport:
         for file in files:
             if (state := file_state(file.path)) is not None:
                 plan.states[file.path] = state
-            sessions, times, before = await self._read(file, plan.problems), list[str](), plan.new
+            sessions = await self._read(file, plan.problems)
             plan.read += 1
             plan.left_out.update(file.left_out)
+            before, times = plan.new, list[str]()
             for session in sessions:
                 namespace, reason = self.destination.of(session.folder)
                 if namespace is None:
@@ -227,8 +232,8 @@ class SessionImport:
             namespace, _ = self.destination.of(session.folder)
             if namespace is None:
                 continue
-            for part, messages in parts_of(namespace, session, self._unsent(namespace, session)):
-                await self._send_part(part, messages)
+            for part in parts_of(namespace, session, self._unsent(namespace, session)):
+                await self._send_part(part)
                 if self.report.stopped:
                     return
 
@@ -246,7 +251,7 @@ class SessionImport:
         rests = (message.without(self.sent.keys[namespace]) for message in session.messages)
         return [(position, rest) for position, rest in enumerate(rests) if rest is not None]
 
-    async def _send_part(self, part: SessionPart, messages: Sequence[PastMessage]) -> None:
+    async def _send_part(self, part: SessionPart) -> None:
         try:
             outcomes = await self._write(part)
         except InvalidRequest as error:
@@ -255,12 +260,8 @@ class SessionImport:
         except RemembrancerError as error:
             self.report.stopped = f"stopped: {error}; run the command again to continue"
             return
-        done = [
-            key
-            for message, outcome in zip(messages, outcomes, strict=True)
-            if outcome.status is not WriteStatus.FAILED
-            for key in message.keys
-        ]
+        pairs = zip(part.keys, outcomes, strict=True)
+        done = [key for keys, outcome in pairs if outcome.status is not WriteStatus.FAILED for key in keys]
         await run_sync(self.sent.add, part.namespace, done)
         self.report.add(part.namespace, outcomes)
         self.progress.advance(self.report.sent, self.report.sent)
@@ -282,10 +283,8 @@ class SessionImport:
         return outcomes
 
 
-def parts_of(
-    namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]
-) -> Iterator[tuple[SessionPart, list[PastMessage]]]:
-    """Divide a session's unsent messages into parts, one per request; yield each part and the messages in it.
+def parts_of(namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]) -> Iterator[SessionPart]:
+    """Divide a session's unsent messages into parts, one per request.
 
     unsent: each unsent message with its position in the session. A part has consecutive messages only, and some earlier
     messages of the session as context.
@@ -302,8 +301,8 @@ def parts_of(
         end = position + 1
     for first, messages in runs:
         heard = [_as_sent(message, HEARD_CHARS) for message in session.messages[max(0, first - REACH) : first]]
-        before = SaidBefore(count=first, messages=heard)
-        yield SessionPart(namespace, session_id, tuple(map(_as_sent, messages)), before), messages
+        before, keys = SaidBefore(count=first, messages=heard), tuple(message.keys for message in messages)
+        yield SessionPart(namespace, session_id, tuple(map(_as_sent, messages)), before, keys)
 
 
 def _as_sent(message: PastMessage, most: int | None = None) -> SessionMessage:

@@ -65,12 +65,16 @@ def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memo
     identities: _Identities = {}
     memories: list[Memory] = []
     for index, line in enumerate(lines):
-        if line.get("type") != ITEM:
-            memory = _memory(index, {name: value for name, value in line.items() if name != IDENTITIES})
-            identities |= _identities(index, line)
-            if _follows_from_identity(memory):
-                identities[memory.id] = [memory.type, *memory.identity()]
-            memories.append(memory)
+        if line.get("type") == ITEM:
+            continue
+        memory = _memory(f"items[{index}]", {name: value for name, value in line.items() if name != IDENTITIES})
+        try:
+            identities |= msgspec.convert(line.get(IDENTITIES, {}), type=_Identities)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(str(error), path=f"items[{index}].{IDENTITIES}") from error
+        if _follows_from_identity(memory):
+            identities[memory.id] = [memory.type, *memory.identity()]
+        memories.append(memory)
     return [_moved(memory, scope, identities) for memory in memories]
 
 
@@ -137,8 +141,7 @@ def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:
     return WriteOutcome(WriteStatus.STORED, id=memory.id, memory=memory)
 
 
-def _memory(index: int, line: Mapping[str, Any]) -> Memory:
-    path = f"items[{index}]"
+def _memory(path: str, line: Mapping[str, Any]) -> Memory:
     if str(line.get("type")) not in set(MemoryType):
         known = ", ".join([*MemoryType, ITEM])
         raise InvalidRequest(f"must be one of {known}", path=f"{path}.type", got=line.get("type"))
@@ -151,14 +154,6 @@ def _memory(index: int, line: Mapping[str, Any]) -> Memory:
     except ValueError as error:
         raise InvalidRequest(str(error), path=f"{path}.content", got=line["content"]) from error
     return memory
-
-
-def _identities(index: int, line: Mapping[str, Any]) -> _Identities:
-    try:
-        identities: _Identities = msgspec.convert(line.get(IDENTITIES, {}), type=_Identities)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error), path=f"items[{index}].{IDENTITIES}") from error
-    return identities
 
 
 def _follows_from_identity(memory: Memory) -> bool:

@@ -157,7 +157,12 @@ class MemoryWriter:
 
         neighbours: the facts to compare with, by index of the new fact. stored: memories with the id of a new one.
         """
-        states, near = await self._release_renewed(scope, plan, stored, now)
+        # Ended memories that are written again are current. What they did to other facts is undone, and judged again.
+        renewed = {known: stored[known] for known in plan.inserts if known in stored}
+        states = States(now, {**plan.merged, **renewed})
+        if linked := {end for known in renewed.values() for end in contradicted(known)}:
+            states.know(linked, await self.store.get(scope, sorted(linked)))
+        near = {known: [Neighbour(other, None) for other in states.release(known)] for known in renewed}
         for new_id, index in plan.sources.items():
             others = neighbours.get(index, ())
             known = [Neighbour(states.memories.get(each.memory.id, each.memory), each.cosine) for each in others]
@@ -177,21 +182,6 @@ class MemoryWriter:
             else:
                 plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **states.patch(changed_id)}
         return states
-
-    async def _release_renewed(
-        self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
-    ) -> tuple[States, dict[str, list[Neighbour]]]:
-        """Undo what ended memories did to other facts, if these memories are now written again and so current.
-
-        The facts that such a memory had replaced or contested are released from it. Returns the resulting states, and
-        these facts by the memory's id, so that its new version can be compared with them.
-        """
-        renewed = {known: stored[known] for known in plan.inserts if known in stored}
-        states = States(now, {**plan.merged, **renewed})
-        linked = {end for known in renewed.values() for end in contradicted(known)}
-        if linked:
-            states.know(linked, await self.store.get(scope, sorted(linked)))
-        return states, {known: [Neighbour(other, None) for other in states.release(known)] for known in renewed}
 
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
@@ -229,10 +219,9 @@ class MemoryWriter:
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """The text to add to the identity of `memory`, so that another id is derived; None if it can keep its id.
+    """What `MemoryWriter._resolve_ids` adds to the identity of `memory`; None if it can keep its id.
 
-    It cannot if a stored memory with this id was edited and says something else now, or is a replaced fact or an ended
-    task that is now stated again. arriving: ids of all memories in this write. attempt: number of this attempt.
+    arriving: ids of all memories in this write. attempt: number of this attempt.
     """
     other = stored.get(memory.id)
     if other is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from ingest.files.readers.chats import read_chatgpt, read_claude
@@ -102,7 +104,7 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: b
     """
     if not paths or "" in paths:
         raise InvalidRequest("at least one file or folder, or - for standard input, is needed", path="paths")
-    detect = format_by_content if by_content else format_of
+    detect = partial(format_of, by_content=by_content)
     files: list[SourceFile] = []
     skipped: list[str] = []
     for name in dict.fromkeys(paths):
@@ -122,19 +124,13 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: b
     return Sources(tuple(reversed(distinct.values())), tuple(skipped))
 
 
-def format_of(path: Path) -> Format | None:
-    """The format that the suffix of `path` stands for (such as .csv); None if the suffix is unknown."""
+def format_of(path: Path, *, by_content: bool) -> Format | None:
+    """The format that the suffix of `path` stands for; with `by_content`, first the one recognised by its beginning."""
+    if by_content:
+        with suppress(OSError), path.open("rb") as stream:  # reading it will report the error
+            if form := export_format(path.name, stream.read(BEGINNING)):
+                return form
     return SUFFIXES.get(path.suffix.lower())
-
-
-def format_by_content(path: Path) -> Format | None:
-    """The export format recognised by the file's beginning, or the format of its suffix; None if both are unknown."""
-    try:
-        with path.open("rb") as stream:
-            beginning = stream.read(BEGINNING)
-    except OSError:
-        return format_of(path)  # reading it will report the error
-    return export_format(path.name, beginning) or format_of(path)
 
 
 def export_format(name: str, beginning: bytes) -> Format | None:

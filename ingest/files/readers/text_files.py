@@ -68,42 +68,29 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
             yield reading
 
 
-class _TextBlock:
-    """The lines of a paragraph or section, which form one row. line: the number of the first one in the file."""
-
-    def __init__(self, line: int, heading: str | None = None) -> None:
-        self.line = line
-        self.heading = heading
-        self._texts: list[str] = []
-        self._size = 0
-
-    def add(self, text: str) -> None:
-        """Append a line; if the block exceeds `MAX_LINE` characters, only count them, so that memory use is bounded."""
-        self._size += len(text) + 1
-        if self._size <= MAX_LINE:
-            self._texts.append(text)
-
-    def readings(self, file: str) -> Iterator[Reading]:
-        """The block as a row; a BadLine if it is too long; nothing if it is blank."""
-        content = "\n".join(self._texts).strip("\n").rstrip()
-        if self._size > MAX_LINE:
-            yield BadLine(file, self.line, f"the text from here on is longer than {MAX_LINE} characters")
-        elif content.strip():
-            yield FileRow({"content": content}, file, self.line, heading=self.heading)
-
-
 def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: Outline | None) -> Iterator[Reading]:
-    """Divide a text into rows: at its headings with `outline` (for Markdown), otherwise at its blank lines."""
-    block: _TextBlock | None = None
+    """Divide a text into rows: at its headings with `outline` (for Markdown), otherwise at its blank lines.
+
+    A block that is too long gives a BadLine, and is not kept, so that memory use is bounded.
+    """
+    first, heading, texts, size = 0, None, list[str](), 0  # first: line at which the block begins; 0 between blocks
+
+    def block() -> Iterator[Reading]:
+        content = "\n".join(texts).strip("\n").rstrip()
+        if size > MAX_LINE:
+            yield BadLine(file, first, f"the text from here on is longer than {MAX_LINE} characters")
+        elif content.strip():
+            yield FileRow({"content": content}, file, first, heading=heading)
+
     for line in lines:
         if isinstance(line, BadLine):
             yield line
         elif outline.enters_section(line.text) if outline else not line.text.strip():
-            if block:
-                yield from block.readings(file)
-            block = _TextBlock(line.number, outline.path()) if outline else None
-        elif block or line.text.strip():
-            block = block or _TextBlock(line.number)
-            block.add(line.text)
-    if block:
-        yield from block.readings(file)
+            yield from block()
+            first, heading = (line.number, outline.path()) if outline else (0, None)
+            texts, size = [], 0
+        elif first or line.text.strip():
+            first = first or line.number
+            size += len(line.text) + 1
+            texts += [line.text] if size <= MAX_LINE else []
+    yield from block()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.files.readers.memory_dumps import read_langgraph, read_mcp, read_mem0, read_zep
-from ingest.files.readers.sources import Format, format_by_content
+from ingest.files.readers.sources import Format, format_of
 from tests.ingest.files.readers.reading import read_items
 
 MEM0 = {
@@ -102,7 +102,7 @@ def test_dumps_are_recognised(tmp_path: Path) -> None:
     zep, graph = tmp_path / "zep.json", tmp_path / "store.jsonl"
     zep.write_text('[{"fact": "Ann drinks tea.", "valid_at": null}]')
     graph.write_text('{"namespace": ["a"], "key": "k", "value": {}}\n')
-    assert (format_by_content(zep), format_by_content(graph)) == (Format.ZEP, Format.LANGGRAPH)
+    assert (format_of(zep, by_content=True), format_of(graph, by_content=True)) == (Format.ZEP, Format.LANGGRAPH)
 
 
 def test_the_year_1_stands_for_no_time() -> None:
