@@ -222,10 +222,7 @@ def _append(path: Path | None, entry: object) -> None:
 
 
 def _entries(path: Path | None, kind: type[_Entry]) -> list[_Entry]:
-    """The entries of the journal at `path`; none if that is None or there is no such file.
-
-    An incomplete last line is cut off the file. A damaged line is skipped, so what it lists is imported again.
-    """
+    """The entries of the journal at `path`, if any. An incomplete last line is cut off, a damaged line is skipped."""
     if path is None or not path.exists():
         return []
     with _as_invalid_request(path):

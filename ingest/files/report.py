@@ -57,9 +57,9 @@ class ImportReport:
     """The counts of an import of rows, added up while it runs.
 
     counts: rows by status. types: stored memories by type. problems: the first bad rows. omitted: number of further bad
-    rows. former: memories of rows that a file has no more. resumed: rows that an earlier, interrupted run had
-    finished. skipped: files in folders whose format is
-    unknown. stopped: why the import ended before the last row; None if it did not. seconds: how long it took.
+    rows. former: memories of rows that a file has no more. resumed: rows that an earlier, interrupted run had finished.
+    skipped: files in folders whose format is unknown. stopped: why the import ended before the last row; None if it did
+    not. seconds: how long it took.
     """
 
     skipped: tuple[str, ...] = ()
@@ -158,10 +158,9 @@ class SessionReport:
 
 
 class ProgressBar:
-    """The progress bar of an import, with rows (or messages) per second and the time left.
+    """The progress bar of an import; not shown if `quiet` or if the console (by default stderr) is no terminal.
 
-    unit: the plural noun shown after the count, such as "rows". Nothing is shown if `quiet`, or if the console (by
-    default stderr) is not a terminal.
+    unit: the plural noun after the count, such as "rows".
     """
 
     def __init__(self, unit: str = "rows", *, quiet: bool = False, console: Console | None = None) -> None:

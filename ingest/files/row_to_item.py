@@ -155,10 +155,7 @@ def _parsed_list(text: str) -> Any:
 
 
 def _set_heading(fields: dict[str, Any], heading: str) -> None:
-    """Make `heading` the title of the memory, or put it before the content if memories of this type have no title.
-
-    Other titles in `fields` become metadata.
-    """
+    """Make `heading` the title, or put it before the content of a type without titles. Other titles become metadata."""
     title_field = _class_of(fields).title_field
     if title_field is None:
         if "content" in fields:  # else validation reports that it is missing
@@ -174,10 +171,7 @@ def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
 
 
 def _source(source: Any, row: FileRow) -> Any:
-    """The field `source` to store: the file and line of `row`, and what the row itself says about its source.
-
-    source: the row's own field `source`, the name of a caller or an object; None if the row has no such field.
-    """
+    """The file and line of `row`, and what its own field `source` says, if any: the name of a caller, or an object."""
     place = {"file": row.file, "line": row.line}
     if source is None:
         return place

@@ -194,10 +194,7 @@ class MemoryEditor:
         states.end(known_id, ended_at)
 
     async def _set_successor(self, scope: Scope, states: States, known_id: str, newer_id: object) -> None:
-        """Mark a memory as replaced by the memory `newer_id`, which is current afterwards.
-
-        Raises InvalidRequest if `newer_id` is not the id of another memory of the namespace.
-        """
+        """Mark a memory as replaced by `newer_id`, then current. Raises InvalidRequest if that is no other memory."""
         if not isinstance(newer_id, str) or not (newer := await self.store.get(scope, [*{newer_id} - {known_id}])):
             raise InvalidRequest("must be the id of another memory of the namespace", path=SUCCESSOR, got=newer_id)
         states.know(newer, newer)

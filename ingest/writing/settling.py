@@ -73,10 +73,7 @@ class StateWriter:
             await self.store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
 
     async def release(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
-        """Update the memories that link to `removed`: remove these links, and write the states that change.
-
-        removed: the memories that are about to be deleted, by id.
-        """
+        """Remove the links to memories that are about to be deleted (by id), and write the states that change."""
         linking: dict[str, Memory] = {}
         for few in _pieces(list(removed)):
             listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)

@@ -54,10 +54,7 @@ class Stages:
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
-        """Pass a draft through the screening gates, which redact, pre-filter and classify it.
-
-        Returns the submission as changed by the gates, or the outcome if a gate rejects the draft.
-        """
+        """The draft as the gates changed it, which redact, pre-filter and classify; the outcome if one rejects it."""
         for gate in self.gates:
             verdict = await gate.examine(call.scope, submission)
             if isinstance(verdict, Rejection):
@@ -66,10 +63,7 @@ class Stages:
         return submission
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Make memories of the screened drafts, numbered in order of arrival.
-
-        Outcomes of rejected drafts are returned as they are. Many or long texts are tokenized in a worker thread.
-        """
+        """Make memories of the screened drafts, numbered in order of arrival. Outcomes are returned as they are."""
         numbered: list[tuple[Submission, int]] = []
         for entry in screened:
             if isinstance(entry, Submission):
@@ -183,10 +177,7 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """Return `write` with the reviewers' decision and, unless the caller set one, their mean importance.
-
-    If they rejected it, return a rejected outcome instead.
-    """
+    """`write` with the reviewers' decision and, unless the caller set one, their importance; or a rejected outcome."""
     submission, memory = write.submission, write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write

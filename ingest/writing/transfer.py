@@ -57,10 +57,9 @@ async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, 
 
 
 def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memory]:
-    """The memories in exported `lines`, moved to the tenant and namespace of `scope`.
+    """The memories in exported `lines`, moved to the tenant and namespace of `scope`. Lines of keyed items are skipped.
 
-    Lines of keyed items (values stored under a key) are skipped. Raises InvalidRequest for an invalid line, with its
-    index and the field in the path.
+    Raises InvalidRequest for an invalid line, with its index and the field in the path.
     """
     identities: _Identities = {}
     memories: list[Memory] = []
@@ -89,10 +88,7 @@ class Restorer:
     redactor: Redactor
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        """Store `memories`; return an outcome for each, confirmed by reading the store back.
-
-        Raises Conflict if a memory's id is taken by a memory of another scope.
-        """
+        """Store `memories`, read them back, and return the outcomes. Raises Conflict if another scope has an id."""
         # In order of arrival, since a turn is embedded with those before it.
         order = sorted(range(len(memories)), key=lambda index: memories[index].seq)
         outcomes: dict[int, WriteOutcome] = {}
@@ -124,10 +120,7 @@ class Restorer:
             return WriteOutcome(WriteStatus.REJECTED, reason=reason)
 
     def _cleaned(self, memory: Memory) -> Memory:
-        """`memory` without secrets in its fields, its earlier texts, and the texts and sources merged into it.
-
-        Raises SecretsRefused if the rules refuse a kind of secret in it.
-        """
+        """`memory` without secrets, also in its earlier texts and in what was merged into it. Raises SecretsRefused."""
         cleaned: Memory = self.redactor.clean_draft(memory.tenant, memory).value
         members = memory.model_dump(include={"earlier", "rewordings", "sources"})
         if not any(members.values()):

@@ -74,10 +74,7 @@ class MemoryWriter:
     locks: ScopeLocks
 
     async def write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
-        """Store each memory of `pending`, or merge it into an existing one. Returns the outcomes in the same order.
-
-        Raises what the store and the embedder raise.
-        """
+        """Store or merge each memory of `pending`; return the outcomes. Raises what store and embedder raise."""
         parts = await offload((entry.memory.content for entry in pending), lambda: _in_turn(pending, self.clock()))
         return [outcome for part in parts for outcome in await self._write(scope, part)]
 
@@ -219,10 +216,7 @@ class MemoryWriter:
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """What `MemoryWriter._resolve_ids` adds to the identity of `memory`; None if it can keep its id.
-
-    arriving: ids of all memories in this write. attempt: number of this attempt.
-    """
+    """What `_resolve_ids` adds to the identity of `memory` for another id; None if it keeps it. arriving: all ids."""
     other = stored.get(memory.id)
     if other is None:
         return None

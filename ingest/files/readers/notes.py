@@ -135,10 +135,7 @@ def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
-    """The memory fields of an Obsidian note, without Obsidian's markup in the text; None if no text remains.
-
-    title: the memory's concept (its heading) if the note's front matter has no title.
-    """
+    """The fields of an Obsidian note without its markup; None if no text remains. title: the concept of one without title."""
     links: dict[str, None] = {}
     tags: dict[str, None] = dict.fromkeys(fields.get("tags", ()))
 

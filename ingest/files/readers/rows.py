@@ -79,10 +79,7 @@ class TextLine:
 
 
 def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
-    """The lines of UTF-8 text, with or without a byte order mark, in bounded memory.
-
-    A line that is too long or not UTF-8 gives a BadLine instead. UTF-16 text gives a single BadLine.
-    """
+    """The lines of UTF-8 text, in bounded memory; a BadLine for each unreadable one, and a single one for UTF-16 text."""
     for number, chunk in enumerate(iter(lambda: stream.readline(MAX_LINE + 1), b""), 1):
         if number == 1 and chunk.startswith(_UTF16_MARKS):
             yield BadLine(file, None, _UTF16)
@@ -101,10 +98,7 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
 
 
 def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str | BadLine:
-    """The whole text of a UTF-8 file; a BadLine if it is not UTF-8 or has more than `limit` bytes.
-
-    advice: appended to the reason if the file is too large.
-    """
+    """The whole text of a UTF-8 file; a BadLine if it is not UTF-8 or, with `advice`, if it has over `limit` bytes."""
     data = stream.read(limit + 1)
     if len(data) > limit:
         return BadLine(file, None, f"is larger than {limit} bytes{advice}")
