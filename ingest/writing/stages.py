@@ -120,14 +120,10 @@ class Stages:
         automatic = [write for write in writes if write.submission and write.submission.review is ReviewMode.AUTO]
         asking = [write for write in automatic if write.embedding is not None]
         decisions = await self._decide(call.scope, asking)
-        reviewed = with_results(entries, [_decided(write, decisions.get(write.memory.id)) for write in writes])
-        pairs = zip(entries, reviewed, strict=True)
-        call.turns.drop(
-            entry.memory
-            for entry, after in pairs
-            if isinstance(entry, PendingWrite) and isinstance(after, WriteOutcome)
-        )
-        pending = unfinished(reviewed)
+        decided = [_decided(write, decisions.get(write.memory.id)) for write in writes]
+        pairs = zip(writes, decided, strict=True)
+        call.turns.drop(write.memory for write, after in pairs if isinstance(after, WriteOutcome))
+        reviewed, pending = with_results(entries, decided), unfinished(decided)
         stale = [entry for entry in pending if entry.embedding is not None and call.turns.lost_context(entry.memory)]
         renewed = iter(await self._with_context(call, stale))
         return with_results(reviewed, [next(renewed) if entry in stale else entry for entry in pending])

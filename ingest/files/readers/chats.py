@@ -54,15 +54,12 @@ def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
     """The messages from the root of a tree to node `last`; if `last` is unknown, to the last leaf. Stops at a cycle."""
     parents = {node.get("parent") for node in nodes.values()}
     leaves = [name for name in nodes if name not in parents]
-    at: str | None = last if last in nodes else leaves[-1] if leaves else None
-    messages: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    while at is not None and at in nodes and at not in seen:
-        seen.add(at)
-        if nodes[at].get("message"):
-            messages.append(nodes[at]["message"])
+    at: Any = last if last in nodes else next(reversed(leaves), None)
+    messages: dict[Any, Any] = {}
+    while at in nodes and at not in messages:
+        messages[at] = nodes[at].get("message")
         at = nodes[at].get("parent")
-    return messages[::-1]
+    return [message for message in reversed(messages.values()) if message]
 
 
 @export_reader(CONVERSATIONS)

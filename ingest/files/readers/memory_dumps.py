@@ -45,7 +45,9 @@ def read_zep(line: FileRow) -> Iterator[Exported]:
     created, key = _as_utc(record.get("created_at")), metadata.get("zep_uuid")
     if "fact" in record:
         ended = _as_utc(record.get("invalid_at") or record.get("expired_at"))
-        began = _before(ended, _as_utc(record.get("valid_at")) or created)
+        began = _as_utc(record.get("valid_at")) or created
+        if ended and (began is None or datetime.fromisoformat(began) >= datetime.fromisoformat(ended)):
+            began = (datetime.fromisoformat(ended) - timedelta(seconds=1)).isoformat()  # it must begin before it ends
         fact = {"key": key, "type": "semantic", "content": record["fact"], "metadata": metadata}
         yield {**fact, "created_at": began, "expires_at": ended}
         return
@@ -60,14 +62,6 @@ def read_zep(line: FileRow) -> Iterator[Exported]:
         "metadata": metadata,
         "review": "auto",
     }
-
-
-def _before(ended: str | None, began: str | None) -> str | None:
-    """The time at which a fact begins, `began`; a second before `ended` if `began` is missing or not earlier."""
-    if ended is None:
-        return began
-    end = datetime.fromisoformat(ended)
-    return began if began and datetime.fromisoformat(began) < end else (end - timedelta(seconds=1)).isoformat()
 
 
 @export_reader()

@@ -79,7 +79,7 @@ class TextLine:
 
 
 def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
-    """The lines of UTF-8 text, in bounded memory; a BadLine for each unreadable one, and a single one for UTF-16 text."""
+    """The lines of UTF-8 text, in bounded memory; a BadLine for each unreadable one, or a single one for UTF-16."""
     for number, chunk in enumerate(iter(lambda: stream.readline(MAX_LINE + 1), b""), 1):
         if number == 1 and chunk.startswith(_UTF16_MARKS):
             yield BadLine(file, None, _UTF16)
