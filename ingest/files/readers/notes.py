@@ -135,7 +135,7 @@ def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
-    """The fields of an Obsidian note without its markup; None if no text remains. title: its name, if it has no title."""
+    """The fields of an Obsidian note without its markup; None if no text remains. title: for a note without one."""
     links: dict[str, None] = {}
     tags: dict[str, None] = dict.fromkeys(fields.get("tags", ()))
 
