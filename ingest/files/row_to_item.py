@@ -10,6 +10,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -128,30 +129,19 @@ def _add_metadata(fields: dict[str, Any], added: Mapping[str, Any]) -> None:
 
 
 def _parsed_cell(name: str, value: Any) -> Any:
-    """The text `value` parsed as field `name` requires, such as a number or a list; unchanged if that is impossible."""
+    """The text `value` parsed as field `name` requires: as JSON if possible, or a list with semicolons or commas."""
     kind = _FIELDS.get(name)
     if not isinstance(value, str):
         return str(value) if kind is str and isinstance(value, int | float) else value
     text = value.strip()
-    if kind is list:
-        return _parsed_list(text)
-    if kind not in (int, float, bool, dict, Source):
+    is_json = text.startswith("[") if kind is list else kind in (int, float, bool, dict, Source)
+    if is_json:
+        with suppress(MalformedJson):
+            return whole_value(text.lower() if text.lower() in ("true", "false") else text)
+    if kind is not list:
         return value
-    try:
-        return whole_value(text.lower() if text.lower() in ("true", "false") else text)
-    except MalformedJson:
-        return value
-
-
-def _parsed_list(text: str) -> Any:
-    """`text` as a list: parsed as JSON if possible, else split at semicolons, or at commas if it has no semicolon."""
-    if text.startswith("["):
-        try:
-            return whole_value(text)
-        except MalformedJson:
-            text = text.strip("[]")
-    parts = text.split(";" if ";" in text else ",")
-    return [part.strip() for part in parts if part.strip()]
+    inner = text.strip("[]") if is_json else text
+    return [part.strip() for part in inner.split(";" if ";" in inner else ",") if part.strip()]
 
 
 def _set_heading(fields: dict[str, Any], heading: str) -> None:

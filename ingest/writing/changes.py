@@ -94,7 +94,11 @@ class MemoryEditor:
                 check(stored)
             before, fields = stored.at(now), {name: changes[name] for name in changes.keys() - {END, SUCCESSOR}}
             after = revised(before, fields, now) if fields else before
-            await self._refuse_duplicate(scope, before, after)
+            if after.identity() != before.identity():
+                same_id = memory_id(scope, after.type, after.identity())
+                other = (await self.store.get(scope, [same_id])).get(same_id)
+                if other is not None and other.id != known_id and other.identity() == after.identity():
+                    raise Conflict(f"this would say the same as memory {other.id}")
             if after.content != before.content:
                 await self._forget_rejected(scope, [before])
                 edited = before.edited(after.content, now).earlier
@@ -283,13 +287,6 @@ class MemoryEditor:
                 linked = await linked_where(self.store, scope, types, where)
                 await self._states.release(scope, linked, self.clock())
             return await self.store.delete_where(scope, types, where)
-
-    async def _refuse_duplicate(self, scope: Scope, before: Memory, after: Memory) -> None:
-        if after.identity() != before.identity():
-            others = await self.store.get(scope, [memory_id(scope, after.type, after.identity())])
-            for other in others.values():
-                if other.id != after.id and other.identity() == after.identity():
-                    raise Conflict(f"this would say the same as memory {other.id}")
 
     async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite, made: Embedding | None) -> Record:
         if made is None:

@@ -110,22 +110,18 @@ class Restorer:
         return with_results(entries, [_outcome(entry.memory, stored) for entry in pending])
 
     def _prepare(self, scope: Scope, memory: Memory) -> Entry:
-        objection = self.redactor.rules(scope.tenant).objection(memory)
-        if objection:
+        """`memory` without secrets, also in its earlier texts and in what was merged into it; or why it is rejected."""
+        if objection := self.redactor.rules(scope.tenant).objection(memory):
             return WriteOutcome(WriteStatus.REJECTED, reason=objection)
+        members = memory.model_dump(include={"earlier", "rewordings", "sources"})
         try:
-            return self.preparer.prepare_memory(self._cleaned(memory))
+            cleaned: Memory = self.redactor.clean_draft(memory.tenant, memory).value
+            if any(members.values()):
+                cleaned = cleaned.replace(**self.redactor.clean(memory.tenant, members).value)
         except SecretsRefused as error:
             reason = f"{error.path}: {error}" if error.path else str(error)
             return WriteOutcome(WriteStatus.REJECTED, reason=reason)
-
-    def _cleaned(self, memory: Memory) -> Memory:
-        """`memory` without secrets, also in its earlier texts and in what was merged into it. Raises SecretsRefused."""
-        cleaned: Memory = self.redactor.clean_draft(memory.tenant, memory).value
-        members = memory.model_dump(include={"earlier", "rewordings", "sources"})
-        if not any(members.values()):
-            return cleaned
-        return cleaned.replace(**self.redactor.clean(memory.tenant, members).value)
+        return self.preparer.prepare_memory(cleaned)
 
 
 def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:

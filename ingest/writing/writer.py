@@ -93,7 +93,18 @@ class MemoryWriter:
             pending, stored, neighbours = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
             states = await self._place_facts(scope, plan, neighbours, stored, now)
-            await self._apply(scope, plan, pending)
+            # Of entries with one id only the first is embedded, and any of them may be the one that is stored.
+            embeddings = {
+                entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None
+            }
+            records = [
+                replace(pending[plan.sources[memory.id]], memory=memory).record(embeddings[memory.id])
+                for memory in plan.inserts.values()
+            ]
+            if records:
+                await self.store.upsert(scope, records)
+            if plan.patches:
+                await self.store.patch(scope, plan.patches)
             types = {changed: states.memories[changed].type for changed in states.changed - states.gone}
             read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
         return [
@@ -201,18 +212,6 @@ class MemoryWriter:
             for known, ids in linked.items()
             if ids
         }
-
-    async def _apply(self, scope: Scope, plan: WritePlan, pending: Sequence[PendingWrite]) -> None:
-        # Of entries with the same id only the first is embedded, and any of them may be the one that is stored.
-        embeddings = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
-        records = [
-            replace(pending[plan.sources[memory.id]], memory=memory).record(embeddings[memory.id])
-            for memory in plan.inserts.values()
-        ]
-        if records:
-            await self.store.upsert(scope, records)
-        if plan.patches:
-            await self.store.patch(scope, plan.patches)
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
