@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
@@ -258,24 +258,20 @@ def read_batches(
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
     """Open the file `source`; return an iterator over its rows, and the stream from which it reads them.
 
-    A file that cannot be opened gives a single BadLine. stdin: the stream to read if `source` is standard input.
+    If the file cannot be opened or read on, the last row is a BadLine. stdin: the stream of a source without a path.
     """
-    if source.path is None:
-        stream: BinaryIO = stdin or io.BytesIO()
-        yield READERS[source.format](stream, source.name), stream
-        return
     try:
-        stream = source.path.open("rb")
+        opened = nullcontext(stdin or io.BytesIO()) if source.path is None else source.path.open("rb")
     except OSError as error:
         yield iter([_unreadable(source, error)]), io.BytesIO()
         return
-    with stream:
-        yield _until_error(READERS[source.format](stream, source.name), source), stream
+    with opened as stream:
+        yield _until_error(source, stream), stream
 
 
-def _until_error(readings: Iterator[Reading], source: SourceFile) -> Iterator[Reading]:
+def _until_error(source: SourceFile, stream: BinaryIO) -> Iterator[Reading]:
     try:
-        yield from readings
+        yield from READERS[source.format](stream, source.name)
     except OSError as error:
         yield _unreadable(source, error)
 

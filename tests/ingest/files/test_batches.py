@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,13 @@ def test_a_file_that_disappeared_is_one_bad_line(tmp_path: Path) -> None:
     """A file that can no longer be opened is reported as one bad row without a line number."""
     with open_readings(SourceFile(tmp_path / "gone", "gone", Format.TEXT, 1), None) as (readings, _):
         assert list(readings) == [BadLine("gone", None, "can't be read: No such file or directory")]
+
+
+def test_standard_input_that_cannot_be_read_is_one_bad_line(tmp_path: Path) -> None:
+    """If reading standard input fails, as when it is open for writing only, one bad row says so."""
+    stdin = os.fdopen(os.open(tmp_path / "f", os.O_WRONLY | os.O_CREAT), "rb")
+    with stdin, open_readings(SourceFile(None, "-", Format.TEXT, None), stdin) as (readings, _):
+        assert list(readings) == [BadLine("-", None, "can't be read: Bad file descriptor")]
 
 
 def test_standard_input_is_read_from_the_stream() -> None:
