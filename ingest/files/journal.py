@@ -174,8 +174,7 @@ class ImportedFiles:
 
     def with_memory(self, namespace: str, memory_id: str) -> list[ImportedFile]:
         """The files that have a row of this memory."""
-        files = (entry for (name, _), entry in self.files.items() if name == namespace)
-        return [entry for entry in files if memory_id in entry.rows]
+        return [entry for entry in self.files.values() if entry.namespace == namespace and memory_id in entry.rows]
 
     def add(self, entry: ImportedFile) -> None:
         """List `entry` in place of what was listed for its file; it is on disk when this returns."""

@@ -207,21 +207,18 @@ class ItemBatch:
     def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
         """Add what was read next, a row or bad line, to `items` if it is a valid memory, otherwise to `problems`."""
         self.end += 1
+        if isinstance(reading, FileRow):
+            try:
+                item = to_item(reading, options, now)
+            except InvalidRequest as error:
+                reading = BadLine(reading.file, reading.line, str(error))
+            else:
+                self.rows.append(reading)
+                self.items.append(item)
+                self.size += len(item["content"])
         if isinstance(reading, BadLine):
-            self._reject(reading, reading.reason)
-            return
-        try:
-            item = to_item(reading, options, now)
-        except InvalidRequest as error:
-            self._reject(reading, str(error))
-            return
-        self.rows.append(reading)
-        self.items.append(item)
-        self.size += len(item["content"])
-
-    def _reject(self, reading: Reading, reason: str) -> None:
-        # The reason may quote the row, so secrets are removed from it.
-        self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, redact(reason)))
+            reason = redact(reading.reason)  # it may quote a secret of the row
+            self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, reason))
 
     def is_full(self) -> bool:
         """Whether the batch has BATCH_ROWS rows or BATCH_CHARS characters, so that the next row begins a new one."""
