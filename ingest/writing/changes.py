@@ -100,7 +100,6 @@ class MemoryEditor:
                 if other is not None and other.id != known_id and other.identity() == after.identity():
                     raise Conflict(f"this would say the same as memory {other.id}")
             if after.content != before.content:
-                await self._forget_rejected(scope, [before])
                 edited = before.edited(after.content, now).earlier
                 after = after.model_copy(update={"earlier": edited, "restated_at": now if takes_part(after) else None})
             states = States(now, {known_id: after})
@@ -109,6 +108,8 @@ class MemoryEditor:
                 await self._set_end(scope, states, known_id, changes[END])
             if SUCCESSOR in changes:
                 await self._set_successor(scope, states, known_id, changes[SUCCESSOR])
+            if after.content != before.content:
+                await self._forget_rejected(scope, [before])
             return await self._write(scope, stored, states, embedding, pinned="pinned" not in changes)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:

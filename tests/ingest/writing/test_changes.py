@@ -94,6 +94,20 @@ async def test_no_memory_is_removed_while_its_rejected_repetitions_cannot_be() -
     assert await bench.store.get(SCOPE, [memory.id])
 
 
+async def test_a_refused_change_removes_no_rejected_texts() -> None:
+    """Rejected texts that repeat a memory's former text are removed when the text changes, not if that is refused."""
+    bench = Bench()
+    memory = await stored(bench, "Mill packs ten.")
+    rejections = FakeRejections(bench.clock)
+    await rejections.add(SCOPE, [RejectedText("r", NOW, "trivial", {"content": "OK, Mill packs ten."})])
+    editor = replace(bench.ingestor.editor, rejections=rejections)
+    with pytest.raises(InvalidRequest):
+        await editor.revise(SCOPE, memory.id, {"content": "Mill packs twelve.", "valid_to": "soon"})
+    assert await rejections.get(SCOPE, "r") is not None
+    await editor.revise(SCOPE, memory.id, {"content": "Mill packs twelve."})
+    assert await rejections.get(SCOPE, "r") is None
+
+
 async def test_null_clears_optional_fields() -> None:
     """A field changed to null is absent from the payload. A cleared title is again the first line of the content."""
     bench = Bench()
