@@ -93,10 +93,13 @@ class Places:
         if path is not None and not path.exists():
             raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
         if source in CHATS:
-            form, folder = Format(source), path or self.home / "Downloads"
-            files = [folder] if folder.is_file() else sorted(folder.glob(f"{CONVERSATIONS}*.json" if path else "*"))
-            exports = (each for each in files if path or each.suffix == ".zip" or each.name.startswith(CONVERSATIONS))
-            return [ChatFile(each, READERS[form]) for each in exports if _chat_format(each) is form]
+            if path is None:
+                downloads = sorted((self.home / "Downloads").glob("*"))
+                files = [each for each in downloads if each.suffix == ".zip" or each.name.startswith(CONVERSATIONS)]
+            else:
+                files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
+            form = Format(source)
+            return [ChatFile(each, READERS[form]) for each in files if _chat_format(each) is form]
         if source is PastSource.CLAUDE_CODE:
             folder = path or self.claude_code()
             root = folder / "projects" if (folder / "projects").is_dir() else folder

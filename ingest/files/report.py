@@ -164,11 +164,12 @@ class ProgressBar:
     """
 
     def __init__(self, unit: str = "rows", *, quiet: bool = False, console: Console | None = None) -> None:
+        done = TextColumn(f"{{task.fields[rows]}} {unit}, {{task.fields[rate]:.0f}}/s,")
         columns = (
             TextColumn("importing"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn(f"{{task.fields[rows]}} {unit}, {{task.fields[rate]:.0f}}/s,"),
+            done,
             TimeRemainingColumn(),
             TextColumn("left"),
         )

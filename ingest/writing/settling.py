@@ -74,11 +74,8 @@ class StateWriter:
 
     async def release(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
         """Remove the links to memories that are about to be deleted (by id), and write the states that change."""
-        linking: dict[str, Memory] = {}
-        for few in _pieces(list(removed)):
-            listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)
-            found = self.store.list_all(scope, listing)
-            linking |= {memory.id: memory async for memory in found if memory.id not in removed}
+        found = await _with_any(self.store, scope, Listing(), "links.to", list(removed))
+        linking = {memory.id: memory for memory in found.values() if memory.id not in removed}
         states = States(now, {**linking, **removed}, gone=set(removed))
         states.changed |= linking.keys()
         await self.settle(scope, states)
@@ -118,11 +115,19 @@ async def linked_where(
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):
         ends |= {memory.id, *(link.to for link in memory.links)}
-    matching: dict[str, Memory] = {}
-    for few in _pieces(sorted(ends)):
-        listing = Listing(tuple(types), all_of(where, Compare("id", Op.ANY, few)), _PAGE)
-        matching |= {memory.id: memory async for memory in store.list_all(scope, listing)}
-    return matching
+    return await _with_any(store, scope, Listing(tuple(types), where), "id", sorted(ends))
+
+
+async def _with_any(
+    store: MemoryStore, scope: Scope, among: Listing, name: str, ids: Sequence[str]
+) -> dict[str, Memory]:
+    """The memories among those of a listing, by id, whose field `name` has one of `ids`."""
+    found: dict[str, Memory] = {}
+    for start in range(0, len(ids), MAX_LIST):
+        has_any = Compare(name, Op.ANY, tuple(ids[start : start + MAX_LIST]))
+        listing = Listing(among.types, all_of(among.filter, has_any), _PAGE)
+        found |= {memory.id: memory async for memory in store.list_all(scope, listing)}
+    return found
 
 
 async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
@@ -167,7 +172,3 @@ def versions_of(memory: Memory, now: datetime) -> list[Version]:
     if memory.expires_at is not None and memory.expires_at <= min(now, until or now):
         until, reason = memory.expires_at, EXPIRED
     return [*versions, Version(memory, since, until, replaced_by, reason)]
-
-
-def _pieces(ids: Sequence[str]) -> list[tuple[str, ...]]:
-    return [tuple(ids[start : start + MAX_LIST]) for start in range(0, len(ids), MAX_LIST)]

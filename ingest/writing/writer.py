@@ -287,11 +287,7 @@ async def _use_original_ids(
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of a write: stored, merged, or failed if the store did not return the memory that it should have.
-
-    read_back: memories as read after the write, by id. changed: ids of memories that are replaced or contested, or
-    current again, because of this call.
-    """
+    """The outcome of a write; failed if `read_back` lacks the memory. changed: ids of those whose state has changed."""
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
     if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):

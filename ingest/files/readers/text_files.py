@@ -73,7 +73,8 @@ def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: Outline | N
 
     A block that is too long gives a BadLine, and is not kept, so that memory use is bounded.
     """
-    first, heading, texts, size = 0, None, list[str](), 0  # first: line at which the block begins; 0 between blocks
+    first, heading = 0, None  # the line at which the block begins, 0 between blocks; the headings above it
+    texts, size = list[str](), 0
 
     def block() -> Iterator[Reading]:
         content = "\n".join(texts).strip("\n").rstrip()

@@ -50,6 +50,11 @@ def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     return [WriteOutcome(WriteStatus.STORED, id="x") for _ in items]
 
 
+def second_fails(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+    """Outcomes that say that the items were stored, or that they failed at the second write."""
+    return [WriteOutcome(WriteStatus.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+
+
 class Recorder(ProgressBar):
     """A progress display that records how it is called."""
 
@@ -233,11 +238,6 @@ async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
     path.write_text("{\n" + lines([str(number) for number in range(3 * BATCH_ROWS)]))
     journal = tmp_path / "journal"
 
-    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-        return (
-            [WriteOutcome(WriteStatus.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
-        )
-
     first = await run_import(request(path, journal=journal), ScriptedSink(second_fails))
     assert counts(first) == (2 * BATCH_ROWS, 0, 1, BATCH_ROWS)
     sink = ScriptedSink(all_stored)
@@ -252,11 +252,6 @@ async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
     journal = tmp_path / "journal"
-
-    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-        return (
-            [WriteOutcome(WriteStatus.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
-        )
 
     await run_import(request(path, journal=journal, destination="one"), ScriptedSink(second_fails))
     assert (await run_import(request(path, journal=journal, destination="two"), ScriptedSink(all_stored))).resumed == 0
