@@ -148,7 +148,7 @@ class TranscriptFile:
         with _zstd_opened(self.path) if compressed else self.path.open("rb") as stream:
             stream.seek(self.offset)
             while self._take_line(stream):
-                self.number += 1
+                pass
         sessions = [session for session in self.lines.sessions() if session.messages]
         if not quiet and sessions and sessions[-1].messages[-1].role == "assistant":
             sessions[-1] = replace(sessions[-1], messages=sessions[-1].messages[:-1])
@@ -169,12 +169,13 @@ class TranscriptFile:
         line = _parsed(chunk) if fits else None
         if not chunk or not (ended or line is not None):
             return False
+        number, self.number = self.number, self.number + ended  # the end of a line may be written later than the line
         self.offset += size
         if not fits:
             self.junk[TOO_LONG] += 1
         elif line is not None:
             try:
-                self.lines.add(self.number, line)
+                self.lines.add(number, line)
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
                 self.junk[OTHER_FORM] += 1
         elif chunk.strip():

@@ -89,6 +89,18 @@ def test_keys_do_not_depend_on_the_folder_or_the_compression(tmp_path: Path) -> 
     assert [message.keys for message in read(path)[0].messages] == [message.keys for message in read(moved)[0].messages]
 
 
+def test_keys_do_not_depend_on_when_the_end_of_a_line_was_written(tmp_path: Path) -> None:
+    """If a file is read before the line break of its last line is written, later messages keep their keys."""
+    rollout = thread()
+    path = rollout.write(tmp_path)
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    file = TranscriptFile(path, CodexLines)
+    file.sessions(quiet=True)
+    rollout.turn("And now?", "It uses advisory locks.")
+    rollout.write(tmp_path)
+    assert file.sessions(quiet=True) == read(path)
+
+
 @pytest.mark.skipif(not HAS_ZSTD, reason="needs the extra zstd")
 def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
     """A rollout (session file of Codex) that is compressed by Zstandard gives the same messages as the plain file.
