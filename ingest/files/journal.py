@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,17 +182,6 @@ class ImportedFiles:
         if self.files.get(place) != entry:
             self.files[place] = entry
             _append(self.path, entry)
-
-
-def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
-    """The row ranges of `entries` as (first, end), sorted; adjacent and overlapping ranges are joined."""
-    joined: list[tuple[int, int]] = []
-    for first, end in sorted((rows.first, rows.end) for rows in entries):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((first, end))
-    return joined
 
 
 def _path(kind: str, directory: Path | None, identity: str) -> Path | None:

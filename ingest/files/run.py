@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import anyio
 
-from ingest.files.journal import FinishedRows, ImportedFiles, ImportJournal, WrittenRow, file_identity, spans
+from ingest.files.journal import FinishedRows, ImportedFiles, ImportJournal, WrittenRow, file_identity
 from ingest.files.readers.rows import BadLine, FileRow, Reading
 from ingest.files.readers.sources import READERS, Format, SourceFile, Sources, find_sources
 from ingest.files.reimport import MemoryCall, Reimport, written_rows
@@ -122,13 +122,14 @@ class _Import:
 
     async def _import_file(self, source: SourceFile) -> None:
         identity, problems = file_identity(source), len(self.report.problems) + self.report.omitted
-        finished, written = self.journal.finished(identity), list[WrittenRow]()
-        for rows in finished:
+        written, finished = list[WrittenRow](), set[int]()
+        for rows in self.journal.finished(identity):
             self.report.add(rows.counts, rows.problems)
             written += rows.written
+            finished.update(range(rows.first, rows.end))
             self.report.resumed += rows.end - rows.first
         with open_readings(source, self.request.stdin) as (readings, stream):
-            batches = read_batches(readings, self.request.rows, self.clock, spans(finished), strict=self.request.strict)
+            batches = read_batches(readings, self.request.rows, self.clock, finished, strict=self.request.strict)
             next_batch = partial(next, batches, None)
             # A pipe may block the reader, so it runs in a worker thread.
             while not self.report.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):
@@ -229,18 +230,18 @@ def read_batches(
     readings: Iterator[Reading],
     options: RowOptions,
     clock: Clock,
-    finished: Sequence[tuple[int, int]] = (),
+    finished: Container[int] = (),
     *,
     strict: bool = False,
 ) -> Iterator[ItemBatch]:
     """The rows of a file in batches of items.
 
-    readings: what the file's reader returns, rows and bad lines. finished: ranges of row numbers to leave out, as
-    (first, end) with `end` exclusive. strict: end a batch after a bad row.
+    readings: what the file's reader returns, rows and bad lines. finished: numbers of rows to leave out, counted from
+    0. strict: end a batch after a bad row.
     """
     batch: ItemBatch | None = None
     for row, reading in enumerate(readings):
-        is_finished = any(first <= row < end for first, end in finished)
+        is_finished = row in finished
         if not is_finished:
             batch = batch or ItemBatch(row, row)
             batch.add(reading, options, clock())

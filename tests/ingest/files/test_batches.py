@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.files.readers.rows import BadLine, FileRow, Reading
 from ingest.files.readers.sources import Format, SourceFile
@@ -34,14 +37,22 @@ def test_a_batch_has_a_limited_number_of_rows() -> None:
     assert [(batch.first, batch.end) for batch in batches] == [(0, BATCH_ROWS), (BATCH_ROWS, BATCH_ROWS + 3)]
 
 
-@pytest.mark.parametrize(("finished", "expected"), [([(0, 2)], [(2, 5)]), ([(1, 2)], [(0, 1), (2, 5)])])
-def test_finished_rows_are_skipped(finished: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize(("finished", "expected"), [({0, 1}, [(2, 5)]), ({1}, [(0, 1), (2, 5)])])
+def test_finished_rows_are_skipped(finished: set[int], expected: list[tuple[int, int]]) -> None:
     """Rows that the import's journal lists as finished are in no batch.
 
     A batch ends before them, and the next batch begins after them.
     """
     batches = read_batches(readings_of(5), FACTS, lambda: NOW, finished)
     assert [(batch.first, batch.end) for batch in batches] == expected
+
+
+@given(st.sets(st.integers(0, 30)))
+def test_batches_cover_the_rows_that_are_not_finished(finished: set[int]) -> None:
+    """The batches cover exactly the rows that are not finished, in order, and do not touch each other."""
+    batches = [(batch.first, batch.end) for batch in read_batches(readings_of(31), FACTS, lambda: NOW, finished)]
+    assert [row for first, end in batches for row in range(first, end)] == sorted(set(range(31)) - finished)
+    assert all(before[1] < after[0] for before, after in pairwise(batches))
 
 
 def test_a_strict_batch_ends_at_a_bad_row() -> None:

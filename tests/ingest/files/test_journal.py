@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
+from ingest.files.journal import FinishedRows, ImportJournal, file_identity
 from ingest.files.readers.sources import Format, SourceFile
 from ingest.files.report import RowProblem
 from ingest.writing.outcome import WriteStatus
@@ -101,12 +98,3 @@ def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
     assert len({identity("abc", 1), identity("abd", 1), identity("abcd", 1), identity("abc", 2)}) == 4
     assert file_identity(SourceFile(None, "-", Format.TEXT, None)) is None
     assert file_identity(SourceFile(tmp_path, "dir", Format.TEXT, None)) is None
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=8))
-def test_spans_cover_the_same_rows_as_their_entries(pieces: list[tuple[int, int]]) -> None:
-    """Journal entries are joined to spans that cover exactly the same rows and neither overlap nor touch."""
-    joined = spans([FinishedRows("a", first, first + length, {}) for first, length in pieces])
-    rows = {row for first, length in pieces for row in range(first, first + length)}
-    assert {row for first, end in joined for row in range(first, end)} == rows
-    assert all(before[1] < after[0] for before, after in pairwise(joined))
