@@ -129,14 +129,14 @@ async def thread_part(
     policy = await threads.policy(scope, thread_id)
     tokens = budget
     while True:
-        chain = await threads.tails(scope, thread_id, tokens)
-        build = partial(thread_context, chain.threads, budget, counter, policy.allocation, files=files)
+        tails = await threads.tails(scope, thread_id, tokens)
+        build = partial(thread_context, tails, budget, counter, policy.allocation, files=files)
         built = await anyio.to_thread.run_sync(build)
         if not built.needs_more:
             break
         tokens = 4 * max(tokens, 1)  # the stored counts are those of another tokenizer
     await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
-    return replace(built, gap=chain.gap)
+    return replace(built, gap=len(tails) <= len(tails[-1].thread.ancestors))
 
 
 async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memory:
