@@ -7,10 +7,10 @@ one transaction. The store queues the removed turns; `ingest.conversations.evict
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ingest.conversations.policies import PolicyLookup, time_limit
-from ingest.conversations.summary import RuleSummariser, Summariser, SummaryRequest
+from ingest.conversations.summary import Summariser, SummaryRequest, summary_by_rule
 from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, flush_goal, turns_to_flush
 from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
@@ -20,7 +20,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.locks import LockRequest, Locks
-from memtypes.ports.threads import Removal, Thread, ThreadContent, ThreadStore
+from memtypes.ports.threads import Removal, ThreadContent, ThreadStore
 
 _ATTEMPTS = 5
 """Maximum attempts of a flush. An attempt fails if another caller has removed some of the selected turns meanwhile."""
@@ -82,14 +82,14 @@ class ThreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """Selects the old turns to remove from a thread, and sets the maximum length of the summary that replaces them.
+    """Selects the old turns to remove from a thread, and asks for the summary that replaces them.
 
     force: remove turns even if the thread is below the flush threshold of its policy.
     """
 
     settings: Flush
     limits: ThreadLimits
-    force: bool = False
+    force: bool
 
     def select(self, content: ThreadContent) -> list[Turn]:
         """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
@@ -98,25 +98,27 @@ class FlushPlan:
             return []
         size = ThreadSize(thread.tokens, thread.turns)
         goal = flush_goal(size, self.limits, self.settings.target, force=self.force)
-        summarises = self.settings.strategy is FlushStrategy.HYBRID_SUMMARY
-        summary = min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE) if summarises else 0
-        reserved = max(summary, thread.summary_tokens)
+        reserved = thread.summary_tokens
+        if self.settings.strategy is FlushStrategy.HYBRID_SUMMARY:
+            reserved = max(reserved, min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE))
         goal = ThreadSize(goal.tokens - reserved, goal.messages)
         return turns_to_flush(self.settings, content.turns, content.used, goal)
 
-    def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
-        """Maximum tokens of the new summary, which replaces `turns` and the old summary.
+    def summary_request(self, content: ThreadContent, turns: list[Turn], tokenizer: Tokenizer) -> SummaryRequest:
+        """Asks for the new summary, which replaces `turns` and the old summary.
 
-        This is the old summary and half the tokens of `turns`, but room for a sentence at least, and at most the
-        policy's limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread
-        should have after a flush, and the thread becomes no longer than that, or than it was.
+        Its limit is the tokens of the old summary and half of those of `turns`, but room for a sentence at least, and
+        at most the policy's limit. If the thread has a token limit, it is also at most a quarter of the tokens that the
+        thread should have after a flush, and the thread becomes no longer than that, or than it was.
         """
-        before, removed = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
+        thread, indices = content.thread, {turn.index for turn in turns}
+        before, removed = thread.summary_tokens, sum(turn.tokens for turn in turns)
         limit = min(self.settings.summary_tokens, before + max(removed // 2, _SENTENCE))
-        if self.limits.tokens is None:
-            return limit
-        goal, staying = int(self.settings.target * self.limits.tokens), content.thread.tokens - before - removed
-        return min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - staying))
+        if self.limits.tokens is not None:
+            goal, left = int(self.settings.target * self.limits.tokens), thread.tokens - before - removed
+            limit = min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - left))
+        staying = [turn for turn in content.turns if turn.index not in indices]
+        return SummaryRequest(thread.summary, turns, staying, limit, tokenizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Flusher:
 
     store: ThreadStore
     policies: PolicyLookup
-    summariser: Summariser
+    summarise: Summariser
     tokenizer: Tokenizer
     locks: Locks
     clock: Clock
@@ -171,34 +173,22 @@ class Flusher:
     async def _flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         for attempt in range(_ATTEMPTS):
             content = await self.store.read(scope, thread_id)
-            before, plan = content.thread.tokens, self._plan(content.thread, request)
+            before, policy = content.thread.tokens, self.policies.of(content.thread.resource)
+            settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
+            plan = FlushPlan(settings, self.policies.limits(policy), request.force)
             turns = plan.select(content)
             if not turns:
                 return FlushResult(0, before, before)
-            # A language model is asked once: while it answers, the thread may change again.
-            use_model = plan.settings.llm and attempt == 0
-            summariser = self.summariser if use_model else RuleSummariser()
-            removal = await self._removal(plan, content, turns, summariser)
+            removal = Removal(thread_id, tuple(turn.index for turn in turns), to_utc(self.clock()))
+            if settings.strategy is FlushStrategy.HYBRID_SUMMARY:
+                # A language model is asked once: while it answers, the thread may change again.
+                summarise = self.summarise if settings.llm and attempt == 0 else summary_by_rule
+                tokenizer = self.policies.tokenizer(policy, self.tokenizer)
+                summary = await summarise(plan.summary_request(content, turns, tokenizer))
+                removal = replace(removal, summary=summary, summary_tokens=tokenizer.count(summary))
             version = 0 if request.dry_run else await self.store.remove(scope, removal)
             if request.dry_run or version:
                 added = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
                 after = before - sum(turn.tokens for turn in turns) + added
                 return FlushResult(len(turns), before, after, removal.summary, version=version)
         raise Overloaded("the thread changes faster than it can be flushed")
-
-    def _plan(self, thread: Thread, request: FlushRequest) -> FlushPlan:
-        policy = self.policies.of(thread.resource)
-        settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
-        return FlushPlan(settings, self.policies.limits(policy), request.force)
-
-    async def _removal(
-        self, plan: FlushPlan, content: ThreadContent, turns: list[Turn], summariser: Summariser
-    ) -> Removal:
-        thread, leaving, now = content.thread, dict.fromkeys(turn.index for turn in turns), to_utc(self.clock())
-        if plan.settings.strategy is not FlushStrategy.HYBRID_SUMMARY:
-            return Removal(thread.id, tuple(leaving), now)
-        staying = [turn for turn in content.turns if turn.index not in leaving]
-        limit = plan.max_summary_tokens(content, turns)
-        tokenizer = self.policies.tokenizer(self.policies.of(thread.resource), self.tokenizer)
-        summary = await summariser.summary(SummaryRequest(thread.summary, turns, staying, limit, tokenizer))
-        return Removal(thread.id, tuple(leaving), now, summary, tokenizer.count(summary))
