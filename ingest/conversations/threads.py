@@ -19,6 +19,7 @@ from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.transcript import LeftTurn
+from ingest.screening.redaction.redactor import RedactedValue
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
@@ -120,7 +121,9 @@ class Threads:
             await self.check_access(scope, request.parent_id, write=False)
         ids = request.model_dump(include={"parent_id", "resource", "agent_id", "workflow_id"})
         self.screen.redactor.check_ids(scope.tenant, {**ids, "key": key})
-        context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
+        context = RedactedValue(request.initial_context, {})
+        if request.initial_context is not None:
+            context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
         flushes = policy.type is not PolicyType.BUFFER  # whether its turns become memories when it expires
         if flushes and request.workflow_id is not None:
             flushes = (await self.workflows.load(scope, request.workflow_id)).on_end is not OnEnd.DELETE
