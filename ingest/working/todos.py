@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ingest.working.working_memory import NewItem, WorkingMemory
-from ingest.writing.outcome import WriteOutcome
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Line, Model, Text
 from memtypes.model.policy import MemoryType
@@ -57,9 +56,19 @@ async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, step
     steps: what was done to complete it, in order. If there are more than `COMPLEX_STEPS`, they are stored first, as a
     procedure (how-to memory). If the call is repeated after a failure, the procedure is not stored twice.
     """
-    written = await _write_procedure(working, scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
-    cleared = await working.end_todos(scope, [todo_id])
-    return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
+    if len(steps) <= COMPLEX_STEPS:
+        return CompletedTodo(await working.end_todos(scope, [todo_id]))
+    live = await working.list_items(scope, todo_id, include_cleared=False)
+    items = live or await working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
+    draft = ProceduralDraft(
+        type=MemoryType.PROCEDURAL,
+        content=items[0].content if items else todo_id,
+        session_id=scope.session_id,
+        agent_id=scope.agent_id,
+        steps=list(steps),
+    )
+    written = await working.ingestor.write_one(scope, draft)
+    return CompletedTodo(await working.end_todos(scope, [todo_id]), written.id, written.redactions)
 
 
 async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Todo]) -> None:
@@ -85,19 +94,6 @@ async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Tod
     ending = [todo_id for todo_id in completed if todo_id in live or (scope, todo_id) not in working.ended]
     if ending:
         await working.end_todos(scope, ending)
-
-
-async def _write_procedure(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> WriteOutcome:
-    live = await working.list_items(scope, todo_id, include_cleared=False)
-    items = live or await working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
-    draft = ProceduralDraft(
-        type=MemoryType.PROCEDURAL,
-        content=items[0].content if items else todo_id,
-        session_id=scope.session_id,
-        agent_id=scope.agent_id,
-        steps=list(steps),
-    )
-    return await working.ingestor.write_one(scope, draft)
 
 
 def active_todo(todos: Sequence[Todo]) -> str | None:

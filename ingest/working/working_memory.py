@@ -91,12 +91,13 @@ class NewItem(Model):
     )
 
     def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> LiveDraft:
-        """Make the draft of the item's copy in the memory store, which expires `ttl` after `now`."""
+        """Make the draft of the item's copy in the memory store, which expires `ttl` after `now`, in whole ms."""
+        expires_at = now + ttl
         return LiveDraft(
             type=MemoryType.WORKING,
             session_id=scope.session_id,
             agent_id=scope.agent_id,
-            expires_at=_whole_ms(now + ttl),
+            expires_at=expires_at.replace(microsecond=expires_at.microsecond // 1_000 * 1_000),
             **self.model_dump(include=NewItem.model_fields.keys() - {"ttl_s"}),
         )
 
@@ -141,19 +142,16 @@ class WorkingMemory:
         async with self.locks.held(LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)) as lease:
             now = self.clock()
             items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
-            await self._update_copies(scope, items, lease.fence)
+            by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+            for item in items:
+                fields = item.memory.model_dump(mode="json", include=_COPIED)
+                removed = tuple(name for name, value in fields.items() if value is None)
+                present = {name: value for name, value in fields.items() if value is not None}
+                by_removed.setdefault(removed, {})[item.memory.id] = present
+            for removed, changes in by_removed.items():
+                await self.store.patch(scope, changes, removed=removed, fence=lease.fence)
             await self.items.mark_synced(scope, items, now)
         return len(items)
-
-    async def _update_copies(self, scope: Scope, items: Sequence[LiveItem], fence: int) -> None:
-        by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-        for item in items:
-            fields = item.memory.model_dump(mode="json", include=_COPIED)
-            removed = tuple(name for name, value in fields.items() if value is None)
-            present = {name: value for name, value in fields.items() if value is not None}
-            by_removed.setdefault(removed, {})[item.memory.id] = present
-        for removed, changes in by_removed.items():
-            await self.store.patch(scope, changes, removed=removed, fence=fence)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """Create an item. If the session has an item with the same content, renew its time to live instead.
@@ -167,19 +165,16 @@ class WorkingMemory:
         draft = new.draft(scope, now, ttl)
         outcome = await self.ingestor.write_one(scope, draft)
         created = await self._put(scope, LiveItem(_item_of(outcome, draft, now), ttl), outcome)
-        if new.workflow_id is not None:
-            await self._check_open(scope, new.workflow_id, created.value.id)
-        return created
-
-    async def _check_open(self, scope: Scope, workflow_id: str, item_id: str) -> None:
-        """If a workflow ended while an item of it was written, clear or delete this item and raise Conflict."""
+        if new.workflow_id is None:
+            return created
         try:
-            await self.workflows.join(scope, workflow_id, session=scope.session_id)
-        except Conflict:
-            if (await self.workflows.load(scope, workflow_id)).on_end is OnEnd.DELETE:
-                await self.end_workflow(scope, workflow_id, delete=True)
-            await self._clear_live(scope, [ItemSelection(id=item_id)])
+            await self.workflows.join(scope, new.workflow_id, session=scope.session_id)
+        except Conflict:  # the workflow has ended meanwhile
+            if (await self.workflows.load(scope, new.workflow_id)).on_end is OnEnd.DELETE:
+                await self.end_workflow(scope, new.workflow_id, delete=True)
+            await self._clear_live(scope, [ItemSelection(id=created.value.id)])
             raise
+        return created
 
     async def put_todos(self, scope: Scope, todos: Sequence[NewItem]) -> list[RedactedValue[Working]]:
         """Create the items that stand for to-dos; each replaces the item that the session has for the same to-do.
@@ -339,8 +334,3 @@ def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
     fields = {name: getattr(draft, name) for name in _DRAFTED}
     fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
     return outcome.memory.model_copy(update=fields)
-
-
-def _whole_ms(instant: datetime) -> datetime:
-    """`instant` rounded down to whole milliseconds, the precision of the live store."""
-    return instant.replace(microsecond=instant.microsecond // 1_000 * 1_000)
