@@ -327,8 +327,8 @@ def _sessions(memories: Iterable[Memory]) -> list[str]:
     """The sessions in which `memories` were said, each once; for a memory private to a session, only this one."""
     said: dict[str, None] = {}
     for memory in memories:
-        private = memory.visibility is Visibility.SESSION and memory.session_id
-        said |= dict.fromkeys([memory.session_id] if private and memory.session_id else memory.source_sessions)
+        only = memory.session_id if memory.visibility is Visibility.SESSION else None
+        said |= dict.fromkeys([only] if only else memory.source_sessions)
     return list(said)
 
 

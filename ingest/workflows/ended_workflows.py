@@ -88,7 +88,11 @@ class EndedWorkflows:
             await self.store.snapshot(scope, workflow_id, log.state)  # outlives the log
             threads, items = await self._clean_up(scope, log)
             troubles = () if log.lost else await self._troubles(scope, log)
-            memory_ids = await self._write(scope, drafts(workflow_id, log.state, troubles))
+            memory_ids: dict[str, str] = {}
+            for draft in drafts(workflow_id, log.state, troubles):
+                outcome = await self.ingestor.write_one(scope, draft)
+                if memory_id := outcome.merged_into or outcome.id:
+                    memory_ids[draft.type] = memory_id
             await self.store.recorded(scope, workflow_id)
         except NotFound:
             await self.store.recorded(scope, workflow_id)
@@ -111,11 +115,9 @@ class EndedWorkflows:
             return 0, 0
         delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)
         threads = await self.threads.end(scope, members.threads, flush=not delete)
-        items = 0
-        for session in members.sessions:
-            session_scope = replace(scope, session_id=session)
-            items += await self.working.end_workflow(session_scope, log.workflow_id, delete=delete)
-        return threads, items
+        scopes = [replace(scope, session_id=session) for session in members.sessions]
+        items = [await self.working.end_workflow(each, log.workflow_id, delete=delete) for each in scopes]
+        return threads, sum(items)
 
     async def _troubles(self, scope: Scope, log: WorkflowLog) -> Sequence[Event]:
         """The first MAX_TROUBLES events of the log that its last state does not show: failed attempts, and notes."""
@@ -123,19 +125,9 @@ class EndedWorkflows:
         for after in range(0, log.version, _PAGE):
             page = await self.store.events(scope, log.workflow_id, after, _PAGE)
             troubles += [event for event in page if event.type in _TROUBLES]
-        ended = _steps(log.state, StepStatus.FAILED)
-        last = {event.step_id: event for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
-        shown = [last[step_id].version for step_id in ended.keys() & last.keys()]
+        last = {event.step_id: event.version for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
+        shown = {last.get(step_id) for step_id in _steps(log.state, StepStatus.FAILED)}
         return [event for event in troubles if event.version not in shown][:MAX_TROUBLES]
-
-    async def _write(self, scope: Scope, record: Sequence[AnyDraft]) -> dict[str, str]:
-        memory_ids: dict[str, str] = {}
-        for draft in record:
-            outcome = await self.ingestor.write_one(scope, draft)
-            memory_id = outcome.merged_into or outcome.id
-            if memory_id is not None:
-                memory_ids[draft.type] = memory_id
-        return memory_ids
 
 
 def drafts(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = ()) -> list[AnyDraft]:
@@ -169,7 +161,7 @@ def episode(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = 
         content="\n".join(map(_one_line, lines)),
         event_type=EventType.ERROR if state.status is WorkflowStatus.FAILED else EventType.OBSERVATION,
         tags=["workflow"],
-        source=_source(workflow_id, state),
+        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),  # tells a repeated write
         created_at=state.ended_at,
         metadata={"workflow_id": workflow_id, "workflow_status": str(state.status)},
     )
@@ -197,7 +189,7 @@ def procedure(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] 
         steps=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(completed.items())[:MAX_STEPS]],
         failure_patterns=[_one_line(failure)[: 10 * MAX_SHOWN] for failure in failures[:100]],
         tags=["workflow"],
-        source=_source(workflow_id, state),
+        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),
         created_at=state.ended_at,
         metadata={"workflow_id": workflow_id},
     )
@@ -231,8 +223,3 @@ def _short(value: object) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
-
-
-def _source(workflow_id: str, state: WorkflowState) -> Source:
-    """The source (id and version of the workflow) to store in its memories, by which a repeated write is recognised."""
-    return Source(thread_id=workflow_id, turns=[state.version], caller="workflow")

@@ -155,22 +155,19 @@ class Workflows:
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
         ends = STATUS_AFTER.get(new.type, WorkflowStatus.PENDING).ended
         if ends and scope.agents:
-            await self._check_began(scope, workflow_id)
+            began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
+            if began != [scope.agent_id]:
+                by = " by " + repr(began[0]) if began and began[0] else ""
+                raise AccessDenied(
+                    f"agent {scope.agent_id!r} may not end workflow {workflow_id!r}, begun{by}; "
+                    "the agent that began it may, and a key that is bound to no agent"
+                )
         cleaned = await self._clean(scope, new.payload())
         event = new.model_copy(update={**cleaned.value, "agent": agent}).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
         await self._snapshot_if_due(scope, workflow_id, appended.version)
         done = await self.ended.record(scope, workflow_id) if ends else EndRecord()
         return EventResult(version=appended.version, redactions=cleaned.counts, **asdict(done))
-
-    async def _check_began(self, scope: Scope, workflow_id: str) -> None:
-        began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
-        if began != [scope.agent_id]:
-            by = " by " + repr(began[0]) if began and began[0] else ""
-            raise AccessDenied(
-                f"agent {scope.agent_id!r} may not end workflow {workflow_id!r}, begun{by}; "
-                "the agent that began it may, and a key that is bound to no agent"
-            )
 
     async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
         """The workflow and its ancestors, oldest first, without expired ones; a chain of parents has no cycles."""

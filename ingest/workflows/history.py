@@ -7,6 +7,7 @@ are the sum of the tokens of its pieces; see `memtypes.search.passage`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ class _Piece:
 class _HistoryWriter:
     def __init__(self, chain: Sequence[LoggedWorkflow], view: HistoryView) -> None:
         self._chain, self._view, self._tokenizer = chain, view, view.tokenizer
-        self._counts: dict[str, int] = {}
+        self._count = functools.cache(view.tokenizer.count)
         self._budget = math.floor(view.budget / (1.0 + view.margin))
         self._current = current_resources((workflow.log.workflow_id, workflow.state) for workflow in chain)
         self._sources = {(one.id, one.workflow_id, one.version) for one in self._current}
@@ -270,11 +271,6 @@ class _HistoryWriter:
 
     def _heading(self, text: str) -> _Piece:
         return _Piece(_Kind.HEADING, text, self._count(text))
-
-    def _count(self, text: str) -> int:
-        if text not in self._counts:
-            self._counts[text] = self._tokenizer.count(text)
-        return self._counts[text]
 
     def _omitted(self, pieces: Sequence[_Piece]) -> HistoryOmissions:
         whole = {kind: sum(piece.kind is kind and piece.whole for piece in pieces) for kind in _Kind}

@@ -235,10 +235,7 @@ class WorkingMemory:
         return cleared + await self._clear_stored(scope, None, selection.id)
 
     async def end_todos(self, scope: Scope, todo_ids: Sequence[str]) -> int:
-        """Clear the working-memory items of these to-dos, in the live store and the memory store; return how many.
-
-        A cleared item is not shown any more; its copy in the memory store is kept, marked as cleared.
-        """
+        """Clear the items of these to-dos, as `clear` does; return how many."""
         live = {item.memory.todo_id for item in await self.live_items(scope)}
         cleared = await self._clear_live(scope, [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live])
         cleared += await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
@@ -281,8 +278,11 @@ class WorkingMemory:
         this item.
         """
         now = self.clock()
-        sessions = await self.items.due_sessions(scope, now + _FAR_FUTURE, _ALL_SESSIONS)
-        for session in [scope.session_id] if scope.session_id else sessions:
+        if scope.session_id is not None:
+            sessions = [scope.session_id]
+        else:
+            sessions = await self.items.due_sessions(scope, now + _FAR_FUTURE, _ALL_SESSIONS)
+        for session in sessions:
             session_scope = replace(scope, session_id=session)
             await self.items.clear(session_scope, ItemSelection(id=memory_id), now)
             await self.sync_session(session_scope)
