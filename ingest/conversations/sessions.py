@@ -117,8 +117,8 @@ class SessionWriter:
         readable = [text.value.content if isinstance(text, RedactedValue) else "" for text in screened]
         rests = await self.guard.without_recalled(scope, readable, self.shown)
         said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
-        texts = [text for text in (*(message.content for message in earlier), *readable) if text]
-        typical = statistics.median([len(text) for text in texts] or [0])
+        lengths = [len(text) for text in (*(message.content for message in earlier), *readable) if text]
+        typical = statistics.median(lengths or [0])
         session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical, before.count)
         if earlier:
             heard = await self.ingestor.embedder.embed_documents([message.content for message in earlier])

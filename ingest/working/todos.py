@@ -5,11 +5,11 @@ An agent reports one to-do at a time, or sends its whole list of to-dos with eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from enum import StrEnum
 
 from ingest.working.working_memory import NewItem, WorkingMemory
+from ingest.writing.outcome import WriteOutcome
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Line, Model, Text
 from memtypes.model.policy import MemoryType
@@ -36,28 +36,17 @@ class Todo(Model):
     status: TodoStatus
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedTodo:
-    """Result of completing a to-do.
-
-    cleared: number of the to-do's items that were cleared from working memory. procedural_id: id of the procedure that
-    was made of its steps; None if it has at most COMPLEX_STEPS steps or was rejected. redactions: secrets removed from
-    the steps, by kind.
-    """
-
-    cleared: int
-    procedural_id: str | None = None
-    redactions: Mapping[str, int] = field(default_factory=dict)
-
-
-async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
-    """Clear the items that show a to-do from the session's working memory.
+async def complete_todo(
+    working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]
+) -> tuple[int, WriteOutcome | None]:
+    """Clear the items that show a to-do from the session's working memory; return how many.
 
     steps: what was done to complete it, in order. If there are more than `COMPLEX_STEPS`, they are stored first, as a
-    procedure (how-to memory). If the call is repeated after a failure, the procedure is not stored twice.
+    procedure (how-to memory), and the outcome of this is returned too. If the call is repeated after a failure, the
+    procedure is not stored twice.
     """
     if len(steps) <= COMPLEX_STEPS:
-        return CompletedTodo(await working.end_todos(scope, [todo_id]))
+        return await working.end_todos(scope, [todo_id]), None
     live = await working.list_items(scope, todo_id, include_cleared=False)
     items = live or await working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
     draft = ProceduralDraft(
@@ -68,7 +57,7 @@ async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, step
         steps=list(steps),
     )
     written = await working.ingestor.write_one(scope, draft)
-    return CompletedTodo(await working.end_todos(scope, [todo_id]), written.id, written.redactions)
+    return await working.end_todos(scope, [todo_id]), written
 
 
 async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Todo]) -> None:

@@ -264,5 +264,7 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the items of working memory for a completed to-do."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    completed = await complete_todo(services.working, scope, data.todo_id, data.steps)
-    return TodoCompletedAnswer.model_validate(completed, from_attributes=True)
+    cleared, written = await complete_todo(services.working, scope, data.todo_id, data.steps)
+    if written is None:
+        return TodoCompletedAnswer(cleared=cleared, procedural_id=None)
+    return TodoCompletedAnswer(cleared=cleared, procedural_id=written.id, redactions=written.redactions)
