@@ -109,9 +109,9 @@ class SessionWriter:
         whether messages are judged before they are stored. before: the earlier messages, if `messages` do not begin the
         session. Raises Unavailable if the store is unreachable before anything is written.
         """
-        given = [*before.messages, *messages]
-        contents = [message.content for message in given]
-        cleaned = await offload(contents, lambda: self._cleaned_in_turn(scope.tenant, given))
+        everything = [*before.messages, *messages]
+        contents = [message.content for message in everything]
+        cleaned = await offload(contents, lambda: self._cleaned_in_turn(scope.tenant, everything))
         earlier = [text.value for text in cleaned[: len(before.messages)] if isinstance(text, RedactedValue)]
         screened = cleaned[len(before.messages) :]
         readable = [text.value.content if isinstance(text, RedactedValue) else "" for text in screened]

@@ -153,9 +153,7 @@ class Threads:
         the thread has reached the policy's flush threshold. A background task stores them as memories. expected: the
         version that the thread must have; None for any. request: the call's idempotency key.
         """
-        resource, _ = await self._place(scope, thread_id)
-        policy = self.policies.of(resource)
-        self._check_speakers(scope, resource, [new])
+        policy = await self._policy_for(scope, thread_id, [new])
         limits, deadline = self.policies.limits(policy), anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
@@ -164,7 +162,8 @@ class Threads:
             appended = await self._append(scope, AppendTurn(thread_id, turn, rank, limits, expected, request))
         if not appended.repeated:
             counts = self.flusher.counts
-            counts.turns, counts.tokens = counts.turns + 1, counts.tokens + turn.tokens
+            counts.turns += 1
+            counts.tokens += turn.tokens
             counts.evicted += appended.evicted
         flush, version = FlushResult(appended.flushed, 0, 0), appended.version
         # The turn is stored: what is not done in time is done after the next one.
@@ -187,9 +186,7 @@ class Threads:
         expected: the version that the thread must have; None for any. Raises InvalidRequest if the new turns exceed the
         limits of the thread's policy; none of them are evicted.
         """
-        resource, _ = await self._place(scope, thread_id)
-        policy = self.policies.of(resource)
-        self._check_speakers(scope, resource, turns)
+        policy = await self._policy_for(scope, thread_id, turns)
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, turns)
             self._check_limits(policy, screened.value)
@@ -273,10 +270,13 @@ class Threads:
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 
-    def _check_speakers(self, scope: Scope, resource: str | None, turns: Sequence[NewTurn]) -> None:
+    async def _policy_for(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn]) -> ThreadPolicy:
+        """The thread's policy. Raises AccessDenied or ReadOnly if an agent that speaks in `turns` may not write."""
+        resource, _ = await self._place(scope, thread_id)
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
+        return self.policies.of(resource)
 
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Raises Unavailable if the store fails, with how to repeat the call without storing the turn twice."""

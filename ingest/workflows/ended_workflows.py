@@ -204,9 +204,9 @@ def _trouble(event: Event) -> str:
     return f"{step}{event.type.removeprefix('step_')}{_details(event)}"
 
 
-def _details(told: Step | Event) -> str:
-    agent = f" by {told.agent}" if told.agent else ""
-    values = [(label, getattr(told, label, None)) for label in ("input", "output", "error", "reason", "data")]
+def _details(entry: Step | Event) -> str:
+    agent = f" by {entry.agent}" if entry.agent else ""
+    values = [(label, getattr(entry, label, None)) for label in ("input", "output", "error", "reason", "data")]
     details = "; ".join(f"{label} {_short(value)}" for label, value in values if value not in (None, {}))
     return agent + (f" ({details})" if details else "")
 

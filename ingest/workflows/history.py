@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -175,7 +176,7 @@ class _HistoryWriter:
         self._count = functools.cache(view.tokenizer.count)
         self._budget = math.floor(view.budget / (1.0 + view.margin))
         self._current = current_resources((workflow.log.workflow_id, workflow.state) for workflow in chain)
-        self._sources = {(one.id, one.workflow_id, one.version) for one in self._current}
+        self._sources = {(each.id, each.workflow_id, each.version) for each in self._current}
         self._data: dict[str, Any] = {}
         for workflow in chain:
             self._data |= workflow.state.data
@@ -273,7 +274,7 @@ class _HistoryWriter:
         return _Piece(_Kind.HEADING, text, self._count(text))
 
     def _omitted(self, pieces: Sequence[_Piece]) -> HistoryOmissions:
-        whole = {kind: sum(piece.kind is kind and piece.whole for piece in pieces) for kind in _Kind}
+        whole = Counter(piece.kind for piece in pieces if piece.whole)
         events = sum(workflow.log.version for workflow in self._chain)
         values = sum(value.values for workflow in self._chain for value in workflow.state.resources.values())
         older = values - len(self._current) - sum(piece.older for piece in pieces)
