@@ -7,6 +7,7 @@ one transaction. The store queues the removed turns; `ingest.conversations.evict
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.conversations.policies import PolicyLookup, time_limit
@@ -81,47 +82,6 @@ class ThreadCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class FlushPlan:
-    """Selects the old turns to remove from a thread, and asks for the summary that replaces them.
-
-    force: remove turns even if the thread is below the flush threshold of its policy.
-    """
-
-    settings: Flush
-    limits: ThreadLimits
-    force: bool
-
-    def select(self, content: ThreadContent) -> list[Turn]:
-        """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
-        thread = content.thread
-        if not self.force and not flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold):
-            return []
-        size = ThreadSize(thread.tokens, thread.turns)
-        goal = flush_goal(size, self.limits, self.settings.target, force=self.force)
-        reserved = thread.summary_tokens
-        if self.settings.strategy is FlushStrategy.HYBRID_SUMMARY:
-            reserved = max(reserved, min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE))
-        goal = ThreadSize(goal.tokens - reserved, goal.messages)
-        return turns_to_flush(self.settings, content.turns, content.used, goal)
-
-    def summary_request(self, content: ThreadContent, turns: list[Turn], tokenizer: Tokenizer) -> SummaryRequest:
-        """Asks for the new summary, which replaces `turns` and the old summary.
-
-        Its limit is the tokens of the old summary and half of those of `turns`, but room for a sentence at least, and
-        at most the policy's limit. If the thread has a token limit, it is also at most a quarter of the tokens that the
-        thread should have after a flush, and the thread becomes no longer than that, or than it was.
-        """
-        thread, indices = content.thread, {turn.index for turn in turns}
-        before, removed = thread.summary_tokens, sum(turn.tokens for turn in turns)
-        limit = min(self.settings.summary_tokens, before + max(removed // 2, _SENTENCE))
-        if self.limits.tokens is not None:
-            goal, left = int(self.settings.target * self.limits.tokens), thread.tokens - before - removed
-            limit = min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - left))
-        staying = [turn for turn in content.turns if turn.index not in indices]
-        return SummaryRequest(thread.summary, turns, staying, limit, tokenizer)
-
-
-@dataclass(frozen=True, slots=True)
 class Flusher:
     """Removes old turns from threads, according to the flush settings (such as threshold) of their policies."""
 
@@ -173,22 +133,53 @@ class Flusher:
     async def _flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         for attempt in range(_ATTEMPTS):
             content = await self.store.read(scope, thread_id)
-            before, policy = content.thread.tokens, self.policies.of(content.thread.resource)
+            thread, policy = content.thread, self.policies.of(content.thread.resource)
             settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
-            plan = FlushPlan(settings, self.policies.limits(policy), request.force)
-            turns = plan.select(content)
+            limits = self.policies.limits(policy)
+            turns = _selected(content, settings, limits, force=request.force)
             if not turns:
-                return FlushResult(0, before, before)
-            removal = Removal(thread_id, tuple(turn.index for turn in turns), to_utc(self.clock()))
+                return FlushResult(0, thread.tokens, thread.tokens)
+            leaving = dict.fromkeys(turn.index for turn in turns)
+            removal = Removal(thread_id, tuple(leaving), to_utc(self.clock()))
             if settings.strategy is FlushStrategy.HYBRID_SUMMARY:
                 # A language model is asked once: while it answers, the thread may change again.
                 summarise = self.summarise if settings.llm and attempt == 0 else summary_by_rule
                 tokenizer = self.policies.tokenizer(policy, self.tokenizer)
-                summary = await summarise(plan.summary_request(content, turns, tokenizer))
+                staying = [turn for turn in content.turns if turn.index not in leaving]
+                limit = _summary_limit(content, settings, limits, turns)
+                summary = await summarise(SummaryRequest(thread.summary, turns, staying, limit, tokenizer))
                 removal = replace(removal, summary=summary, summary_tokens=tokenizer.count(summary))
             version = 0 if request.dry_run else await self.store.remove(scope, removal)
             if request.dry_run or version:
-                added = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
-                after = before - sum(turn.tokens for turn in turns) + added
-                return FlushResult(len(turns), before, after, removal.summary, version=version)
+                added = 0 if removal.summary is None else removal.summary_tokens - thread.summary_tokens
+                after = thread.tokens - sum(turn.tokens for turn in turns) + added
+                return FlushResult(len(turns), thread.tokens, after, removal.summary, version=version)
         raise Overloaded("the thread changes faster than it can be flushed")
+
+
+def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, force: bool) -> list[Turn]:
+    """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
+    thread = content.thread
+    if not force and not flush_due(thread.tokens, thread.turns, limits, settings.threshold):
+        return []
+    goal = flush_goal(ThreadSize(thread.tokens, thread.turns), limits, settings.target, force=force)
+    reserved = thread.summary_tokens
+    if settings.strategy is FlushStrategy.HYBRID_SUMMARY:
+        reserved = max(reserved, min(settings.summary_tokens, goal.tokens // _SUMMARY_SHARE))
+    goal = ThreadSize(goal.tokens - reserved, goal.messages)
+    return turns_to_flush(settings, content.turns, content.used, goal)
+
+
+def _summary_limit(content: ThreadContent, settings: Flush, limits: ThreadLimits, turns: Sequence[Turn]) -> int:
+    """Maximum tokens of the new summary, which replaces `turns` and the old summary.
+
+    This is the old summary and half the tokens of `turns`, but room for a sentence at least, and at most the policy's
+    limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread should have after
+    a flush, and the thread becomes no longer than that, or than it was.
+    """
+    before, removed = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
+    limit = min(settings.summary_tokens, before + max(removed // 2, _SENTENCE))
+    if limits.tokens is None:
+        return limit
+    goal, staying = int(settings.target * limits.tokens), content.thread.tokens - before - removed
+    return min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - staying))

@@ -83,8 +83,3 @@ async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Tod
     ending = [todo_id for todo_id in completed if todo_id in live or (scope, todo_id) not in working.ended]
     if ending:
         await working.end_todos(scope, ending)
-
-
-def active_todo(todos: Sequence[Todo]) -> str | None:
-    """Id of the first to-do that is in progress; None if there is none."""
-    return next((todo.id for todo in todos if todo.status is TodoStatus.IN_PROGRESS), None)
