@@ -69,7 +69,7 @@ async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Tod
     """
     items = await working.live_items(scope, optional=True)
     if any(item.paused for item in items):
-        await working.resume_session(scope)
+        await working.items.set_paused(scope, working.clock(), paused=False)
     contents = {item.memory.todo_id: item.memory.content for item in items if item.is_todo}
     changed = [
         NewItem(content=todo.content, todo_id=todo.id)

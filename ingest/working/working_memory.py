@@ -267,10 +267,6 @@ class WorkingMemory:
         except Unavailable as error:
             _log.warning("items of a stopped session stay until they expire: %s", error)
 
-    async def resume_session(self, scope: Scope) -> None:
-        """Show the paused items of the session again."""
-        await self.items.set_paused(scope, self.clock(), paused=False)
-
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
         """Remove items from the live store, from which prompts show them, before their memories are deleted.
 
