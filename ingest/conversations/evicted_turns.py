@@ -52,11 +52,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """Counts of batches of turns that were removed from threads, by what happened to the batches.
-
-    kept: stored as memories. postponed: left in the queue after a failed attempt to store them. set_aside: taken out
-    of the queue after several rejections. recalled: queued again after they were set aside.
-    """
+    """Numbers of batches that were stored, left in the queue after a failure, set aside, and queued again later."""
 
     kept: int = 0
     postponed: int = 0
@@ -69,8 +65,8 @@ class EvictedTurnWriter:
     """Writes turns that were removed from threads as memories, in the background, so that appends do not wait for it.
 
     Within one process, batches of a namespace are written one at a time, under the namespace's lock in `locks`. So a
-    caller that holds this lock can delete queued turns while none of them is being written. Several processes may run
-    `persist` at once: a memory's id is derived from its turns, so a batch that is written twice makes one memory.
+    caller that holds this lock can delete queued turns while none of them is being written. Several processes may write
+    the same batch at once.
     """
 
     name: ClassVar[str] = "evicted turns"
@@ -116,8 +112,7 @@ class EvictedTurnWriter:
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
         """Try once to write each queued batch of turns of the namespace; return the memories' ids, by thread id.
 
-        A batch that fails stays in the queue; after several rejections it is set aside and retried later. Service
-        errors are logged, not raised. Calls for the same namespace run one after the other.
+        Service errors are logged, not raised. Calls for the same namespace run one after the other.
         """
         memory_ids: dict[str, list[str]] = {}
         key = scope.tenant, scope.namespace
@@ -163,10 +158,9 @@ class EvictedTurnWriter:
         return [left[index] for index in sorted(left)]
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write a batch of turns as memories and take it off the queue; return the ids of the memories.
+        """Write a batch of turns as memories and take it off the queue; return their ids, none if it is rejected.
 
-        Returns an empty list if the batch is rejected, for example because of a secret that the rules refuse. Raises
-        Unavailable or Overloaded if the store cannot take the batch now; the batch then stays in the queue.
+        Raises Unavailable or Overloaded if the store cannot take the batch now; the batch then stays in the queue.
         """
         try:
             memory_ids = await self.write(scope, batch)
@@ -229,8 +223,7 @@ class CapturedTurnWriter(EvictedTurnWriter):
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write the turns of `batch` as memories; return their ids. A turn that is not worth keeping is not stored.
 
-        Raises Unavailable or Overloaded if the store cannot take the turns now, and RemembrancerError if a turn could
-        not be stored.
+        Raises Unavailable or Overloaded if the store cannot take turns now, RemembrancerError if one was not stored.
         """
         turns = sorted(batch.turns, key=lambda turn: turn.index)
         session = Scope(scope.tenant, scope.namespace, batch.thread_id, turns[0].agent_id)

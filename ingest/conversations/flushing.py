@@ -51,9 +51,8 @@ class FlushRequest(Model):
 class FlushResult:
     """What a flush did to a thread.
 
-    flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary; None if the
-    flush wrote no summary. memory_ids: ids of the memories in which the removed turns are stored. version: version of
-    the thread right after turns were removed; 0 if no turns were removed.
+    flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary, if any.
+    memory_ids: of the memories that store the turns. version: of the thread right after turns were removed, else 0.
     """
 
     flushed: int
@@ -68,9 +67,8 @@ class FlushResult:
 class ThreadCounts:
     """Counts of changes of threads in this process; the field names are metric labels.
 
-    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. A flush removes
-    many old turns together and can replace them by a summary. flushes: flushes that removed turns. flushed_turns: turns
-    that they removed. flushed_tokens: tokens of these turns, less what their summaries added.
+    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. flushes: flushes
+    that removed turns. flushed_tokens: tokens of the turns that they removed, less what their summaries added.
     """
 
     turns: int = 0
@@ -96,9 +94,8 @@ class Flusher:
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         """Remove old turns from the thread and return how many; a dry run only reports what would be removed.
 
-        Raises NotFound if there is no such thread, Overloaded if other callers hold its lock or keep changing it,
-        LockLost if the lock is lost while flushing, and Unavailable if the store does not answer or the flush takes
-        longer than the policy allows.
+        Raises NotFound, Overloaded if other callers hold its lock or keep changing it, LockLost, and Unavailable if the
+        store does not answer or the flush takes longer than the policy allows.
         """
         if request.dry_run:
             return await self._flush(scope, thread_id, request)

@@ -64,10 +64,9 @@ class OpenRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class OpenedThread:
-    """A thread that was created or found.
+    """A thread that was created or found. mode: how the agent may use it.
 
-    created: whether it is new. mode: whether the agent may read and write it, or only read it. redactions: numbers of
-    secrets removed from its initial context, by kind.
+    redactions: numbers of secrets removed from its initial context, by kind.
     """
 
     thread: Thread
@@ -80,9 +79,9 @@ class OpenedThread:
 class TurnResult:
     """Result of appending a turn to a thread.
 
-    turn: the turn as it is stored. version: the thread's version after the append, and after the flush if the append
-    started one. flushed: number of older turns that this flush removed. evicted: number of older turns removed to make
-    room for the turn. redactions: numbers of secrets removed from the turn, by kind.
+    turn: as it is stored. version: the thread's version after the append, and after the flush if the append started
+    one. flushed: number of older turns that this flush removed. evicted: number of older turns removed to make room.
+    redactions: numbers of secrets removed from the turn, by kind.
     """
 
     turn: Turn
@@ -153,7 +152,7 @@ class Threads:
         the thread has reached the policy's flush threshold. A background task stores them as memories. expected: the
         version that the thread must have; None for any. request: the call's idempotency key.
         """
-        policy = await self._policy_for(scope, thread_id, [new])
+        policy = await self.policy(scope, thread_id, [new])
         limits, deadline = self.policies.limits(policy), anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
@@ -186,7 +185,7 @@ class Threads:
         expected: the version that the thread must have; None for any. Raises InvalidRequest if the new turns exceed the
         limits of the thread's policy; none of them are evicted.
         """
-        policy = await self._policy_for(scope, thread_id, turns)
+        policy = await self.policy(scope, thread_id, turns)
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, turns)
             self._check_limits(policy, screened.value)
@@ -211,9 +210,15 @@ class Threads:
         read = partial(self.store.tail, scope, tokens=tokens)
         return [*await self._ancestors(scope, tail.thread, read), tail]
 
-    async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
-        """The current policy of the thread. The thread keeps the policy's name, as its resource."""
+    async def policy(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn] = ()) -> ThreadPolicy:
+        """The current policy of the thread. The thread keeps the policy's name, as its resource.
+
+        Raises AccessDenied or ReadOnly if an agent that speaks in `turns` may not write to the thread.
+        """
         resource, _ = await self._place(scope, thread_id)
+        for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
+            speaker = replace(scope.unbound, agent_id=agent_id)
+            self.policies.check_access(speaker, resource, None, write=True)
         return self.policies.of(resource)
 
     async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
@@ -269,14 +274,6 @@ class Threads:
         """Raise NotFound if it is missing, AccessDenied if the agent may not read it, ReadOnly if it may not write."""
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
-
-    async def _policy_for(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn]) -> ThreadPolicy:
-        """The thread's policy. Raises AccessDenied or ReadOnly if an agent that speaks in `turns` may not write."""
-        resource, _ = await self._place(scope, thread_id)
-        for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
-            speaker = replace(scope.unbound, agent_id=agent_id)
-            self.policies.check_access(speaker, resource, None, write=True)
-        return self.policies.of(resource)
 
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Raises Unavailable if the store fails, with how to repeat the call without storing the turn twice."""

@@ -87,11 +87,8 @@ class Upkeep:
 
     async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
         """Run each job of `requests` for each tenant; return how many memories were affected. Raises Unavailable."""
-        affected = 0
-        for tenant in sorted(tenants):
-            for job, request in requests.items():
-                affected += len((await self.run_all(tenant, job, request)).ids)
-        return affected
+        runs = [(tenant, job, request) for tenant in sorted(tenants) for job, request in requests.items()]
+        return sum([len((await self.run_all(*run)).ids) for run in runs])
 
     async def run(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` on the memories of one namespace; a dry run only reports what would be done."""
@@ -159,12 +156,10 @@ class Upkeep:
 
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()
-        memories: list[Memory] = []
-        for kind in _TYPES[job]:
-            if request.types is None or kind in request.types:
-                listing = Listing((kind,), _relevant(job, kind, request, now), _PAGE)
-                memories += [memory.at(now) async for memory in self.store.list_all(scope, listing, most=MAX_READ)]
-        return memories
+        kinds = [kind for kind in _TYPES[job] if request.types is None or kind in request.types]
+        listings = [Listing((kind,), _relevant(job, kind, request, now), _PAGE) for kind in kinds]
+        lists = [self.store.list_all(scope, listing, most=MAX_READ) for listing in listings]
+        return [memory.at(now) for listed in lists async for memory in listed]
 
     async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:
         neighbours: dict[str, list[tuple[str, float]]] = {}

@@ -58,10 +58,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """What was done after a workflow ended.
+    """What was done after a workflow ended. memories: ids of the memories written about it, by memory type.
 
-    memories: ids of the memories written about it, by memory type. threads: number of its threads that were deleted.
-    items: number of its working-memory items that were cleared or deleted.
+    threads, items: numbers of its threads that were deleted, and of its working items that were cleared or deleted.
     """
 
     memories: Mapping[str, str] = field(default_factory=dict)
@@ -104,10 +103,8 @@ class EndedWorkflows:
 
     async def record_all(self) -> int:
         """Call `record` again for all ended workflows for which it did not finish; return how many got memories."""
-        done = 0
-        async for scope, workflow_id in self.store.unrecorded():
-            done += bool((await self.record(scope, workflow_id)).memories)
-        return done
+        records = [await self.record(scope, workflow_id) async for scope, workflow_id in self.store.unrecorded()]
+        return sum(bool(record.memories) for record in records)
 
     async def _clean_up(self, scope: Scope, log: WorkflowLog) -> tuple[int, int]:
         """End the threads and working-memory items as `on_end` says; return the number of threads and of items."""

@@ -94,8 +94,7 @@ class LoggedWorkflow:
 class ChainResource:
     """The newest value of a resource (a named value that events set) in a workflow and its ancestors.
 
-    id: its name. workflow_id, version: the workflow whose event set it, and its version then. at: the time of the
-    event.
+    id: its name. workflow_id, version, at: the workflow whose event set it, its version then, and the event's time.
     """
 
     id: str

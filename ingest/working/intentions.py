@@ -112,8 +112,7 @@ class Intentions:
     async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
         """Set an intention's status to completed or cancelled; return the memory.
 
-        Raises NotFound if there is no such memory, InvalidRequest if it is no intention, and Conflict if the intention
-        has already ended with another status.
+        Raises NotFound, InvalidRequest if it is no intention, and Conflict if it has ended with another status.
         """
         check = partial(_changeable, status=status)
         async with self._process_lock(scope):

@@ -107,8 +107,7 @@ class WorkingMemory:
     """Creates, lists, clears and pauses the working-memory items of a session, and updates their stored copies.
 
     Every scope must name the session. items: the live store (Redis). store: the memory store, which has a copy of each
-    item. todo_life: time without use after which a to-do's item expires. ended: the to-dos that this process ended last
-    and need not end again.
+    item. ended: the to-dos that this process ended last and need not end again.
     """
 
     items: LiveItemStore
@@ -156,8 +155,7 @@ class WorkingMemory:
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """Create an item. If the session has an item with the same content, renew its time to live instead.
 
-        Raises InvalidRequest if the item's text is rejected, NotFound if its workflow does not exist, and Conflict if
-        its workflow has ended.
+        Raises InvalidRequest if the text is rejected, NotFound if there is no such workflow, Conflict if it has ended.
         """
         now, ttl = self.clock(), self._ttl(new)
         if new.workflow_id is not None:
@@ -270,8 +268,7 @@ class WorkingMemory:
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
         """Remove items from the live store, from which prompts show them, before their memories are deleted.
 
-        Covers the scope's session, or all sessions of the namespace if the scope names none. memory_id: remove only
-        this item.
+        Covers the scope's session, or all sessions if the scope names none. memory_id: remove only this item.
         """
         now = self.clock()
         if scope.session_id is not None:
