@@ -95,7 +95,7 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
 async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
     """Mark tasks in the answer as fired (not due again) if their time has come or the query meets their condition."""
     shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
-    await services.intentions.deliver(scope, shown, due_with(services, request))
+    await services.intentions.fire(scope, due_with(services, request), shown)
 
 
 def due_with(services: Services, request: RetrieveRequest) -> DueRequest:

@@ -96,13 +96,26 @@ class Intentions:
         due = await self._matching(visible, request)
         return sorted(due, key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id))
 
-    async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """Mark the intentions that match `request` as fired and return them; no other caller gets them."""
-        return await self._fire(scope, [memory.id for memory in await self.due(scope, request)], request)
+    async def fire(self, scope: Scope, request: DueRequest, ids: Sequence[str] | None = None) -> list[Prospective]:
+        """Mark the intentions that match `request` as fired and return them; no other caller gets them.
 
-    async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark the intentions among `ids` that match `request` and have not fired yet as fired, and return them."""
-        return await self._fire(scope, await self.due_among(scope, ids, request), request)
+        ids: fire only the intentions among these.
+        """
+        if ids is None:
+            ids = [memory.id for memory in await self.due(scope, request)]
+        else:
+            ids = await self.due_among(scope, ids, request)
+        if not ids:
+            return []
+        async with self._process_lock(scope), self.locks.of(scope):
+            # Meanwhile another caller may have fired or changed some of them.
+            waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
+            due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
+            if due:
+                now = rfc3339(self.clock())
+                change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
+                await self.store.patch(scope, dict.fromkeys(due, change))
+            return await self._get(scope, due)
 
     async def due_among(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[str]:
         """Return those `ids` whose intentions match `request` and have not fired yet. Changes nothing."""
@@ -130,22 +143,6 @@ class Intentions:
         check = partial(_changeable, status=Status.PENDING)
         async with self._process_lock(scope):
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
-
-    async def _fire(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark as fired those intentions among `ids` that are still due and not fired; return them.
-
-        The caller has just found them due; meanwhile another caller may have fired or changed some of them.
-        """
-        if not ids:
-            return []
-        async with self._process_lock(scope), self.locks.of(scope):
-            waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
-            due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
-            if due:
-                now = rfc3339(self.clock())
-                change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
-                await self.store.patch(scope, dict.fromkeys(due, change))
-            return await self._get(scope, due)
 
     async def _get(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         stored = await self.store.get(scope, ids)
