@@ -267,10 +267,8 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
-    same_time = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
-    if isinstance(memory, Prospective) and isinstance(other, Prospective):
-        same_time = memory.completed_at == other.completed_at
-    alike = same_time and memory.visibility is other.visibility and same_statement(memory, other)
+    same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
+    alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
     return alike and not told_apart(memory, other)
 
 
