@@ -39,6 +39,10 @@ class ItemPut:
     ttl: timedelta | None = None
 
 
+_SAME = ("agent_id", "value", "created_at", "updated_at", "expires_at")
+"""Fields that an item and its line in an export have in the same form."""
+
+
 class ExportedItem(Model):
     """A keyed item (a JSON value under a path and a key) as a line of an export."""
 
@@ -57,28 +61,20 @@ class ExportedItem(Model):
     def of(cls, item: Item) -> ExportedItem:
         """The export line for `item`."""
         return cls(
-            agent_id=item.agent_id,
             path=item.address.path,
             key=item.address.key,
-            value=item.value,
             index=None if item.index is None else list(item.index),
             ttl_s=None if item.ttl is None else item.ttl.total_seconds(),
-            created_at=item.created_at,
-            updated_at=item.updated_at,
-            expires_at=item.expires_at,
+            **{name: getattr(item, name) for name in _SAME},
         )
 
     def item(self) -> Item:
         """The keyed item that this line of an export describes."""
         return Item(
             address=ItemAddress(path=self.path, key=self.key),
-            value=self.value,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-            agent_id=self.agent_id,
             index=None if self.index is None else tuple(self.index),
             ttl=None if self.ttl_s is None else timedelta(seconds=self.ttl_s),
-            expires_at=self.expires_at,
+            **{name: getattr(self, name) for name in _SAME},
         )
 
 

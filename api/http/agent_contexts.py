@@ -18,7 +18,7 @@ from pydantic import Field
 from api.http.shapes.threads import TurnPlace
 from api.http.use_cases import redact_query, thread_part
 from api.wiring.container import Services
-from ingest.conversations.references import AgentThread, threads_of_agent
+from ingest.conversations.agent_threads import AgentThread, threads_of_agent
 from ingest.working.intentions import DueRequest
 from memtypes.live.thread_policy import AccessMode
 from memtypes.live.workflows import JsonObject

@@ -95,7 +95,7 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
 async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
     """Mark tasks in the answer as fired (not due again) if their time has come or the query meets their condition."""
     shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
-    await services.intentions.deliver(scope, shown, due_with(services, request))
+    await services.intentions.fire(scope, due_with(services, request), shown)
 
 
 def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
@@ -129,14 +129,14 @@ async def thread_part(
     policy = await threads.policy(scope, thread_id)
     tokens = budget
     while True:
-        chain = await threads.tails(scope, thread_id, tokens)
-        build = partial(thread_context, chain.threads, budget, counter, policy.allocation, files=files)
+        tails = await threads.tails(scope, thread_id, tokens)
+        build = partial(thread_context, tails, budget, counter, policy.allocation, files=files)
         built = await anyio.to_thread.run_sync(build)
         if not built.needs_more:
             break
         tokens = 4 * max(tokens, 1)  # the stored counts are those of another tokenizer
     await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
-    return replace(built, gap=chain.gap)
+    return replace(built, gap=len(tails) <= len(tails[-1].thread.ancestors))
 
 
 async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memory:

@@ -11,7 +11,7 @@ from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWr
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleSummariser, Summariser
+from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, Summariser, summary_by_rule
 from ingest.conversations.threads import Threads
 from ingest.screening.completions import CompletionClient
 from ingest.screening.recall_guard import RecallGuard
@@ -68,7 +68,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     ended = EndedWorkflows(logs, ingestor, threads, working)
     workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor, settings.workflow_snapshot_events)
     sessions = RedisClientSessions(resources.live)
-    captures = CapturedTurnWriter(captured_turns(resources.live), sessions, ingestor, guard, system_clock)
+    captures = CapturedTurnWriter(captured_turns(resources.live), ingestor, system_clock, sessions, guard)
     jobs = (
         BackgroundJob("captured turns", CAPTURING_S, captures.persist_all),
         BackgroundJob("working", SWEEP_S, working.sweep),
@@ -86,12 +86,12 @@ def threads_of(
     ttl_s = settings.thread_ttl_hours * 3_600
     policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers, ttl_s)
     screen = TurnScreen(redactor, policies, tokenizer, clock)
-    summariser: Summariser = RuleSummariser()
+    summarise: Summariser = summary_by_rule
     if settings.summariser_url is not None:
         key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
         model = CompletionClient(resources.http, settings.summariser_url, settings.summariser_model, key, TIME_LIMIT_S)
-        summariser = EndpointSummariser(model)
+        summarise = EndpointSummariser(model).summary
     store = RedisThreads(resources.live)
-    flusher = Flusher(store, policies, summariser, tokenizer, locks, clock)
+    flusher = Flusher(store, policies, summarise, tokenizer, locks, clock)
     evicted_turns = EvictedTurnWriter(RedisEvictedTurns(resources.live), ingestor, clock)
     return Threads(store, policies, screen, flusher, evicted_turns, clock, workflows)

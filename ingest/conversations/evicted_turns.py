@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
 
@@ -53,11 +52,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """Counts of batches of turns that were removed from threads, by what happened to the batches.
-
-    kept: stored as memories. postponed: left in the queue after a failed attempt to store them. set_aside: taken out
-    of the queue after several rejections. recalled: queued again after they were set aside.
-    """
+    """Numbers of batches that were stored, left in the queue after a failure, set aside, and queued again later."""
 
     kept: int = 0
     postponed: int = 0
@@ -65,29 +60,29 @@ class EvictedTurnCounts:
     recalled: int = 0
 
 
+@dataclass(eq=False, slots=True)
 class EvictedTurnWriter:
     """Writes turns that were removed from threads as memories, in the background, so that appends do not wait for it.
 
     Within one process, batches of a namespace are written one at a time, under the namespace's lock in `locks`. So a
-    caller that holds this lock can delete queued turns while none of them is being written. Several processes may run
-    `persist` at once: a memory's id is derived from its turns, so a batch that is written twice makes one memory.
+    caller that holds this lock can delete queued turns while none of them is being written. Several processes may write
+    the same batch at once.
     """
 
     name: ClassVar[str] = "evicted turns"
     """What messages in the log call these turns."""
 
-    def __init__(self, store: EvictedTurnStore, ingestor: Ingestor, clock: Clock) -> None:
-        self.counts = EvictedTurnCounts()
-        self.store = store
-        self.ingestor = ingestor
-        self._clock = clock
-        self.locks = ScopeLocks()
-        self._runs = ScopeLocks()
-        self._started = False
-        self._due: set[Scope] = set()
-        self._waiting: dict[tuple[str, str], int] = {}
-        self._persisting: asyncio.Task[None] | None = None
-        self._closing = False
+    store: EvictedTurnStore
+    ingestor: Ingestor
+    clock: Clock
+    counts: EvictedTurnCounts = field(default_factory=EvictedTurnCounts, init=False)
+    locks: ScopeLocks = field(default_factory=ScopeLocks, init=False)
+    _runs: ScopeLocks = field(default_factory=ScopeLocks, init=False)
+    _started: bool = field(default=False, init=False)
+    _due: set[Scope] = field(default_factory=set, init=False)
+    _waiting: dict[tuple[str, str], int] = field(default_factory=dict, init=False)
+    _persisting: asyncio.Task[None] | None = field(default=None, init=False)
+    _closing: bool = field(default=False, init=False)
 
     @property
     def waiting(self) -> int:
@@ -117,24 +112,24 @@ class EvictedTurnWriter:
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
         """Try once to write each queued batch of turns of the namespace; return the memories' ids, by thread id.
 
-        A batch that fails stays in the queue; after several rejections it is set aside and retried later. Service
-        errors are logged, not raised. Calls for the same namespace run one after the other.
+        Service errors are logged, not raised. Calls for the same namespace run one after the other.
         """
         memory_ids: dict[str, list[str]] = {}
+        key = scope.tenant, scope.namespace
         async with self._runs.of(scope):
             try:
-                left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
+                left = self._waiting[key] = (await self.store.backlog(scope)).waiting
                 for _ in range(left):
                     if self._closing:
                         return memory_ids
                     async with self.locks.of(scope):
                         for batch in await self.store.pending(scope, 1):
                             memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
-                self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
+                self._waiting[key] = (await self.store.backlog(scope)).waiting
             except RemembrancerError as error:
                 _log.warning("%s are not stored yet: %s", self.name, type(error).__name__)
-            if not self._waiting.get((scope.tenant, scope.namespace)):
-                self._waiting.pop((scope.tenant, scope.namespace), None)
+            if not self._waiting.get(key):
+                self._waiting.pop(key, None)
         return memory_ids
 
     async def persist_all(self) -> int:
@@ -143,7 +138,7 @@ class EvictedTurnWriter:
         Before this, batches that were set aside after several rejections are queued again: all of them in the first
         call of this process, later those whose pause is over.
         """
-        self.counts.recalled += await self.store.requeue(to_utc(self._clock()) if self._started else None)
+        self.counts.recalled += await self.store.requeue(to_utc(self.clock()) if self._started else None)
         self._started = True
         scopes = [scope async for scope in self.store.scopes()]
         return sum([len(ids) for scope in scopes for ids in (await self.persist(scope)).values()])
@@ -163,10 +158,9 @@ class EvictedTurnWriter:
         return [left[index] for index in sorted(left)]
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write a batch of turns as memories and take it off the queue; return the ids of the memories.
+        """Write a batch of turns as memories and take it off the queue; return their ids, none if it is rejected.
 
-        Returns an empty list if the batch is rejected, for example because of a secret that the rules refuse. Raises
-        Unavailable or Overloaded if the store cannot take the batch now; the batch then stays in the queue.
+        Raises Unavailable or Overloaded if the store cannot take the batch now; the batch then stays in the queue.
         """
         try:
             memory_ids = await self.write(scope, batch)
@@ -175,48 +169,45 @@ class EvictedTurnWriter:
             self.counts.postponed += 1
             raise
         except RemembrancerError as error:
-            await self._reject(scope, batch, str(error))
-            return []
+            reason = str(error)
         except Exception as error:  # noqa: BLE001 - one bug must not block all later batches; counted and logged
             _log.exception("unexpected error while storing %s of %s", self.name, batch.thread_id)
-            await self._reject(scope, batch, type(error).__name__)
+            reason = type(error).__name__
+        else:
+            await self.store.acknowledge(scope, batch)
+            self.counts.kept += 1
+            return memory_ids
+        tries = batch.tries + 1
+        if tries < TRIES and not batch.rounds:
+            await self.store.postpone(scope, batch, tries)
+            self.counts.postponed += 1
             return []
-        await self.store.acknowledge(scope, batch)
-        self.counts.kept += 1
-        return memory_ids
+        retry_at = to_utc(self.clock()) + min(FIRST_PAUSE * 2 ** min(batch.rounds, 20), LONGEST_PAUSE)
+        await self.store.set_aside(scope, batch, reason, retry_at)
+        self.counts.set_aside += 1
+        what = f"{len(batch.turns)} {self.name} of {batch.thread_id}"
+        _log.error("%s are set aside until %s after %d tries: %s", what, rfc3339(retry_at), tries, reason)
+        return []
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write the turns of `batch` as memories; return their ids. Raises InvalidRequest if a memory is rejected."""
         memory_ids: list[str] = []
         for turns in split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
-            outcome = await self.ingestor.write_one(scope, self._draft(batch.thread_id, turns))
+            try:
+                draft = draft_of_turns(batch.thread_id, turns)
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_input=False)[0]
+                raise InvalidRequest(f"evicted turns do not form a valid memory: {first['msg']}") from error
+            draft = draft.model_copy(update={"created_at": min(turns[-1].at, to_utc(self.clock()))})
+            outcome = await self.ingestor.write_one(scope, draft)
             memory_id = outcome.merged_into or outcome.id
             if memory_id is None:
                 raise InvalidRequest(f"the memory of evicted turns was {outcome.status}: {outcome.reason}")
             memory_ids.append(memory_id)
         return memory_ids
 
-    def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        try:
-            draft = draft_of_turns(thread_id, turns)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise InvalidRequest(f"evicted turns do not form a valid memory: {first['msg']}") from error
-        return draft.model_copy(update={"created_at": min(turns[-1].at, to_utc(self._clock()))})
 
-    async def _reject(self, scope: Scope, batch: EvictedTurns, reason: str) -> None:
-        tries = batch.tries + 1
-        if tries < TRIES and not batch.rounds:
-            await self.store.postpone(scope, batch, tries)
-            self.counts.postponed += 1
-            return
-        retry_at = to_utc(self._clock()) + min(FIRST_PAUSE * 2 ** min(batch.rounds, 20), LONGEST_PAUSE)
-        await self.store.set_aside(scope, batch, reason, retry_at)
-        self.counts.set_aside += 1
-        what = f"{len(batch.turns)} {self.name} of {batch.thread_id}"
-        _log.error("%s are set aside until %s after %d tries: %s", what, rfc3339(retry_at), tries, reason)
-
-
+@dataclass(eq=False, slots=True)
 class CapturedTurnWriter(EvictedTurnWriter):
     """Writes turns that clients reported of their sessions as memories, after filtering, review and redaction.
 
@@ -226,52 +217,39 @@ class CapturedTurnWriter(EvictedTurnWriter):
 
     name: ClassVar[str] = "captured turns"
 
-    def __init__(
-        self,
-        store: EvictedTurnStore,
-        sessions: ClientSessionStore,
-        ingestor: Ingestor,
-        guard: RecallGuard,
-        clock: Clock,
-    ) -> None:
-        super().__init__(store, ingestor, clock)
-        self._sessions = sessions
-        self._guard = guard
+    sessions: ClientSessionStore
+    guard: RecallGuard
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write the turns of `batch` as memories; return their ids. A turn that is not worth keeping is not stored.
 
-        Raises Unavailable or Overloaded if the store cannot take the turns now, and RemembrancerError if a turn could
-        not be stored.
+        Raises Unavailable or Overloaded if the store cannot take turns now, RemembrancerError if one was not stored.
         """
         turns = sorted(batch.turns, key=lambda turn: turn.index)
         session = Scope(scope.tenant, scope.namespace, batch.thread_id, turns[0].agent_id)
         summaries = [turn for turn in turns if turn.role == SUMMARY_ROLE]
+        said = [turn for turn in turns if turn.role != SUMMARY_ROLE]
         ids = [memory_id for turn in summaries for memory_id in await self._summarised(session, turn)]
-        ids += await self._said(session, [turn for turn in turns if turn.role != SUMMARY_ROLE])
-        await self._sessions.note_shown(session, ids)
+        if said:
+            writer = SessionWriter(self.ingestor, self.guard, (await self.sessions.begin(session)).ids)
+            messages = [
+                SessionMessage(role=turn.role, content=turn.content, timestamp=rfc3339(turn.at)) for turn in said
+            ]
+            outcomes = await writer.write(session, messages, ReviewMode.AUTO, SaidBefore(count=said[0].index))
+            failed = [outcome.reason or "" for outcome in outcomes if outcome.status is WriteStatus.FAILED]
+            if failed:
+                raise RemembrancerError(f"{len(failed)} messages were not stored: {failed[0]}")
+            ids += [memory_id for outcome in outcomes for memory_id in outcome.ids]
+        await self.sessions.note_shown(session, ids)
         return ids
 
     async def discard(self, scope: Scope) -> None:
         """Discard the turns and prompts of the scope's session (of all, if it names none) that are not stored yet."""
         await self.store.discard(scope, scope.session_id)
-        await self._sessions.discard_prompts(scope)
-
-    async def _said(self, session: Scope, turns: Sequence[Turn]) -> list[str]:
-        if not turns:
-            return []
-        shown = (await self._sessions.begin(session)).ids
-        writer = SessionWriter(self.ingestor, self._guard, shown)
-        messages = [SessionMessage(role=turn.role, content=turn.content, timestamp=rfc3339(turn.at)) for turn in turns]
-        before = SaidBefore(count=turns[0].index)
-        outcomes = await writer.write(session, messages, ReviewMode.AUTO, before)
-        failed = [outcome.reason or "" for outcome in outcomes if outcome.status is WriteStatus.FAILED]
-        if failed:
-            raise RemembrancerError(f"{len(failed)} messages were not stored: {failed[0]}")
-        return [memory_id for outcome in outcomes for memory_id in outcome.ids]
+        await self.sessions.discard_prompts(scope)
 
     async def _summarised(self, session: Scope, turn: Turn) -> list[str]:
-        (content,) = await self._guard.without_recalled(session, [turn.content])
+        (content,) = await self.guard.without_recalled(session, [turn.content])
         if not content.strip():
             return []
         draft = EpisodicDraft(

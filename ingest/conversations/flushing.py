@@ -7,10 +7,11 @@ one transaction. The store queues the removed turns; `ingest.conversations.evict
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from ingest.conversations.policies import PolicyLookup, time_limit
-from ingest.conversations.summary import RuleSummariser, Summariser, SummaryRequest
+from ingest.conversations.summary import Summariser, SummaryRequest, summary_by_rule
 from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, flush_goal, turns_to_flush
 from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
@@ -20,7 +21,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.locks import LockRequest, Locks
-from memtypes.ports.threads import Removal, Thread, ThreadContent, ThreadStore
+from memtypes.ports.threads import Removal, ThreadContent, ThreadStore
 
 _ATTEMPTS = 5
 """Maximum attempts of a flush. An attempt fails if another caller has removed some of the selected turns meanwhile."""
@@ -50,9 +51,8 @@ class FlushRequest(Model):
 class FlushResult:
     """What a flush did to a thread.
 
-    flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary; None if the
-    flush wrote no summary. memory_ids: ids of the memories in which the removed turns are stored. version: version of
-    the thread right after turns were removed; 0 if no turns were removed.
+    flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary, if any.
+    memory_ids: of the memories that store the turns. version: of the thread right after turns were removed, else 0.
     """
 
     flushed: int
@@ -67,9 +67,8 @@ class FlushResult:
 class ThreadCounts:
     """Counts of changes of threads in this process; the field names are metric labels.
 
-    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. A flush removes
-    many old turns together and can replace them by a summary. flushes: flushes that removed turns. flushed_turns: turns
-    that they removed. flushed_tokens: tokens of these turns, less what their summaries added.
+    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. flushes: flushes
+    that removed turns. flushed_tokens: tokens of the turns that they removed, less what their summaries added.
     """
 
     turns: int = 0
@@ -81,51 +80,12 @@ class ThreadCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class FlushPlan:
-    """Selects the old turns to remove from a thread, and sets the maximum length of the summary that replaces them.
-
-    force: remove turns even if the thread is below the flush threshold of its policy.
-    """
-
-    settings: Flush
-    limits: ThreadLimits
-    force: bool = False
-
-    def select(self, content: ThreadContent) -> list[Turn]:
-        """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
-        thread = content.thread
-        if not self.force and not flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold):
-            return []
-        size = ThreadSize(thread.tokens, thread.turns)
-        goal = flush_goal(size, self.limits, self.settings.target, force=self.force)
-        summarises = self.settings.strategy is FlushStrategy.HYBRID_SUMMARY
-        summary = min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE) if summarises else 0
-        reserved = max(summary, thread.summary_tokens)
-        goal = ThreadSize(goal.tokens - reserved, goal.messages)
-        return turns_to_flush(self.settings, content.turns, content.used, goal)
-
-    def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
-        """Maximum tokens of the new summary, which replaces `turns` and the old summary.
-
-        This is the old summary and half the tokens of `turns`, but room for a sentence at least, and at most the
-        policy's limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread
-        should have after a flush, and the thread becomes no longer than that, or than it was.
-        """
-        before, removed = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
-        limit = min(self.settings.summary_tokens, before + max(removed // 2, _SENTENCE))
-        if self.limits.tokens is None:
-            return limit
-        goal, staying = int(self.settings.target * self.limits.tokens), content.thread.tokens - before - removed
-        return min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - staying))
-
-
-@dataclass(frozen=True, slots=True)
 class Flusher:
     """Removes old turns from threads, according to the flush settings (such as threshold) of their policies."""
 
     store: ThreadStore
     policies: PolicyLookup
-    summariser: Summariser
+    summarise: Summariser
     tokenizer: Tokenizer
     locks: Locks
     clock: Clock
@@ -134,9 +94,8 @@ class Flusher:
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         """Remove old turns from the thread and return how many; a dry run only reports what would be removed.
 
-        Raises NotFound if there is no such thread, Overloaded if other callers hold its lock or keep changing it,
-        LockLost if the lock is lost while flushing, and Unavailable if the store does not answer or the flush takes
-        longer than the policy allows.
+        Raises NotFound, Overloaded if other callers hold its lock or keep changing it, LockLost, and Unavailable if the
+        store does not answer or the flush takes longer than the policy allows.
         """
         if request.dry_run:
             return await self._flush(scope, thread_id, request)
@@ -171,34 +130,53 @@ class Flusher:
     async def _flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         for attempt in range(_ATTEMPTS):
             content = await self.store.read(scope, thread_id)
-            before, plan = content.thread.tokens, self._plan(content.thread, request)
-            turns = plan.select(content)
+            thread, policy = content.thread, self.policies.of(content.thread.resource)
+            settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
+            limits = self.policies.limits(policy)
+            turns = _selected(content, settings, limits, force=request.force)
             if not turns:
-                return FlushResult(0, before, before)
-            # A language model is asked once: while it answers, the thread may change again.
-            use_model = plan.settings.llm and attempt == 0
-            summariser = self.summariser if use_model else RuleSummariser()
-            removal = await self._removal(plan, content, turns, summariser)
+                return FlushResult(0, thread.tokens, thread.tokens)
+            leaving = dict.fromkeys(turn.index for turn in turns)
+            removal = Removal(thread_id, tuple(leaving), to_utc(self.clock()))
+            if settings.strategy is FlushStrategy.HYBRID_SUMMARY:
+                # A language model is asked once: while it answers, the thread may change again.
+                summarise = self.summarise if settings.llm and attempt == 0 else summary_by_rule
+                tokenizer = self.policies.tokenizer(policy, self.tokenizer)
+                staying = [turn for turn in content.turns if turn.index not in leaving]
+                limit = _summary_limit(content, settings, limits, turns)
+                summary = await summarise(SummaryRequest(thread.summary, turns, staying, limit, tokenizer))
+                removal = replace(removal, summary=summary, summary_tokens=tokenizer.count(summary))
             version = 0 if request.dry_run else await self.store.remove(scope, removal)
             if request.dry_run or version:
-                added = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
-                after = before - sum(turn.tokens for turn in turns) + added
-                return FlushResult(len(turns), before, after, removal.summary, version=version)
+                added = 0 if removal.summary is None else removal.summary_tokens - thread.summary_tokens
+                after = thread.tokens - sum(turn.tokens for turn in turns) + added
+                return FlushResult(len(turns), thread.tokens, after, removal.summary, version=version)
         raise Overloaded("the thread changes faster than it can be flushed")
 
-    def _plan(self, thread: Thread, request: FlushRequest) -> FlushPlan:
-        policy = self.policies.of(thread.resource)
-        settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
-        return FlushPlan(settings, self.policies.limits(policy), request.force)
 
-    async def _removal(
-        self, plan: FlushPlan, content: ThreadContent, turns: list[Turn], summariser: Summariser
-    ) -> Removal:
-        thread, leaving, now = content.thread, dict.fromkeys(turn.index for turn in turns), to_utc(self.clock())
-        if plan.settings.strategy is not FlushStrategy.HYBRID_SUMMARY:
-            return Removal(thread.id, tuple(leaving), now)
-        staying = [turn for turn in content.turns if turn.index not in leaving]
-        limit = plan.max_summary_tokens(content, turns)
-        tokenizer = self.policies.tokenizer(self.policies.of(thread.resource), self.tokenizer)
-        summary = await summariser.summary(SummaryRequest(thread.summary, turns, staying, limit, tokenizer))
-        return Removal(thread.id, tuple(leaving), now, summary, tokenizer.count(summary))
+def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, force: bool) -> list[Turn]:
+    """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
+    thread = content.thread
+    if not force and not flush_due(thread.tokens, thread.turns, limits, settings.threshold):
+        return []
+    goal = flush_goal(ThreadSize(thread.tokens, thread.turns), limits, settings.target, force=force)
+    reserved = thread.summary_tokens
+    if settings.strategy is FlushStrategy.HYBRID_SUMMARY:
+        reserved = max(reserved, min(settings.summary_tokens, goal.tokens // _SUMMARY_SHARE))
+    goal = ThreadSize(goal.tokens - reserved, goal.messages)
+    return turns_to_flush(settings, content.turns, content.used, goal)
+
+
+def _summary_limit(content: ThreadContent, settings: Flush, limits: ThreadLimits, turns: Sequence[Turn]) -> int:
+    """Maximum tokens of the new summary, which replaces `turns` and the old summary.
+
+    This is the old summary and half the tokens of `turns`, but room for a sentence at least, and at most the policy's
+    limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread should have after
+    a flush, and the thread becomes no longer than that, or than it was.
+    """
+    before, removed = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
+    limit = min(settings.summary_tokens, before + max(removed // 2, _SENTENCE))
+    if limits.tokens is None:
+        return limit
+    goal, staying = int(settings.target * limits.tokens), content.thread.tokens - before - removed
+    return min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - staying))

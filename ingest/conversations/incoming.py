@@ -23,9 +23,6 @@ REDACTED = "[redacted]"
 KIND = "policy"
 """Name under which redactions by a thread policy's own patterns are counted, beside kinds such as `email`."""
 
-_REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
-"""Fields of a turn in which secrets are redacted. A turn with a secret in its agent id is refused instead."""
-
 
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
@@ -49,48 +46,39 @@ class TurnScreen:
         return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
-        """`value`, any JSON, with markers such as [redacted:email] for secrets and for matches of `privacy.redact`."""
+        """`value`, any JSON, with markers such as [redacted:email] for secrets, and [redacted] for `privacy.redact`."""
         cleaned = self.redactor.clean(tenant, value)
-        matched = redacted(cleaned.value, privacy.redact)
-        return RedactedValue(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))
+        counts = Counter(cleaned.counts)
+
+        def replace(leaf: Any, _: str | None) -> Any:
+            if isinstance(leaf, str):
+                for pattern in privacy.redact:
+                    leaf, matches = re2.subn(pattern, REDACTED, leaf)
+                    counts[KIND] += matches
+            return leaf
+
+        return RedactedValue(replace_leaves(cleaned.value, replace), dict(+counts))
 
     def _turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> RedactedValue[list[Turn]]:
-        privacy, tokenizer = policy.privacy, self.policies.tokenizer(policy, self.tokenizer)
+        tokenizer, forbidden = self.policies.tokenizer(policy, self.tokenizer), policy.privacy.never_keep_roles
         redactions: Counter[str] = Counter()
         turns = []
         for turn in new:
-            self._check_role(tenant, privacy, turn.role)
-            self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})
+            if turn.role in forbidden:
+                raise InvalidRequest(f"turns of role {turn.role!r} are not stored by this thread's policy", path="role")
+            if turn.role.casefold() in self.redactor.rules(tenant).never_keep_roles:
+                raise InvalidRequest(f"turns of role {turn.role!r} are not stored here", path="role")
+            self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})  # a secret in it is refused, not redacted
             fields = [turn.content, turn.tool, turn.model, turn.metadata, paths(turn.files), paths(turn.images)]
-            cleaned = self.clean(tenant, privacy, fields)
+            cleaned = self.clean(tenant, policy.privacy, fields)
             redactions.update(cleaned.counts)
-            turns.append(self._turn(turn, dict(zip(_REDACTED_FIELDS, cleaned.value, strict=True)), tokenizer))
+            content, tool, model, metadata, files, images = cleaned.value
+            if len(content) > MAX_TURN:  # a marker may be longer than the secret
+                length = f"after redaction the turn has {len(content)} characters; the limit is {MAX_TURN}"
+                raise InvalidRequest(length, path="content")
+            tokens, now, agent_id = tokenizer.count(content), to_utc(self.clock()), turn.agent_id
+            redacted = Turn(
+                turn.role, content, tokens, now, agent_id, files, images, tool, model, metadata, turn.pinned
+            )
+            turns.append(redacted)
         return RedactedValue(turns, dict(redactions))
-
-    def _turn(self, new: NewTurn, fields: dict[str, Any], tokenizer: Tokenizer) -> Turn:
-        content: str = fields["content"]
-        if len(content) > MAX_TURN:  # a marker may be longer than the secret
-            length = f"after redaction the turn has {len(content)} characters; the limit is {MAX_TURN}"
-            raise InvalidRequest(length, path="content")
-        tokens, now = tokenizer.count(content), to_utc(self.clock())
-        return Turn(new.role, tokens=tokens, at=now, agent_id=new.agent_id, pinned=new.pinned, **fields)
-
-    def _check_role(self, tenant: str, privacy: Privacy, role: str) -> None:
-        if role in privacy.never_keep_roles:
-            raise InvalidRequest(f"turns of role {role!r} are not stored by this thread's policy", path="role")
-        if role.casefold() in self.redactor.rules(tenant).never_keep_roles:
-            raise InvalidRequest(f"turns of role {role!r} are not stored here", path="role")
-
-
-def redacted(value: Any, patterns: Sequence[str]) -> RedactedValue[Any]:
-    """`value`, any JSON, in which matches of the RE2 `patterns` in strings are replaced by `[redacted]`."""
-    counts: Counter[str] = Counter()
-
-    def replace(leaf: Any, _: str | None) -> Any:
-        if isinstance(leaf, str):
-            for pattern in patterns:
-                leaf, matches = re2.subn(pattern, REDACTED, leaf)
-                counts[KIND] += matches
-        return leaf
-
-    return RedactedValue(replace_leaves(value, replace), +counts)

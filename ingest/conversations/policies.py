@@ -38,9 +38,8 @@ _DEFAULT = ThreadPolicy(
 class PolicyLookup:
     """Looks up the policies of threads, and the limits, tokenizers and permissions that follow from them.
 
-    models: returns the registry of language models. policies: the parsed policy file. tokenizers: tokenizers of
-    language models, by the tokenizer's name. ttl_s: seconds without use after which a thread expires if its policy sets
-    no TTL.
+    models: returns the registry of language models. policies: the parsed policy file. tokenizers: by their names.
+    ttl_s: seconds without use after which a thread expires if its policy sets no TTL.
     """
 
     models: Models
@@ -137,10 +136,9 @@ class PolicyLookup:
         return reference.mode if theirs else None
 
     def check_access(self, scope: Scope, resource: str | None, key: str | None, *, write: bool) -> None:
-        """Raise AccessDenied if the scope's agent may not read a certain thread.
+        """Raise AccessDenied if the scope's agent may not read the thread with this resource (policy name) and key.
 
-        resource: name of the thread's policy. key: tells the thread apart from others with this policy. With `write`,
-        raise ReadOnly if the agent may only read the thread.
+        With `write`, raise ReadOnly if the agent may only read the thread.
         """
         mode = self.access(scope, resource, key)
         if mode is None:

@@ -109,16 +109,16 @@ class SessionWriter:
         whether messages are judged before they are stored. before: the earlier messages, if `messages` do not begin the
         session. Raises Unavailable if the store is unreachable before anything is written.
         """
-        given = [*before.messages, *messages]
-        contents = [message.content for message in given]
-        cleaned = await offload(contents, lambda: self._cleaned_in_turn(scope.tenant, given))
+        everything = [*before.messages, *messages]
+        contents = [message.content for message in everything]
+        cleaned = await offload(contents, lambda: self._cleaned_in_turn(scope.tenant, everything))
         earlier = [text.value for text in cleaned[: len(before.messages)] if isinstance(text, RedactedValue)]
         screened = cleaned[len(before.messages) :]
         readable = [text.value.content if isinstance(text, RedactedValue) else "" for text in screened]
         rests = await self.guard.without_recalled(scope, readable, self.shown)
         said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
-        texts = [text for text in (*(message.content for message in earlier), *readable) if text]
-        typical = statistics.median([len(text) for text in texts] or [0])
+        lengths = [len(text) for text in (*(message.content for message in earlier), *readable) if text]
+        typical = statistics.median(lengths or [0])
         session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical, before.count)
         if earlier:
             heard = await self.ingestor.embedder.embed_documents([message.content for message in earlier])
@@ -185,19 +185,17 @@ class _Session:
     now: datetime
     messages: Sequence[tuple[str, str]]
     typical: float
-    first: int = 0
+    first: int
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
     def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
         """Add earlier messages, with the embedding of each, as context for judging later ones; they are not stored."""
         for message, embedding in zip(messages, embeddings, strict=True):
-            self.conversations[self._day(message.timestamp)].add(message.role, message.content, embedding)
-
-    def _day(self, timestamp: str | None) -> date:
-        try:
-            return datetime.fromisoformat(_as_utc(timestamp) or "").astimezone(UTC).date()
-        except ValueError:
-            return self.now.date()
+            try:
+                day = datetime.fromisoformat(_as_utc(message.timestamp) or "").astimezone(UTC).date()
+            except ValueError:
+                day = self.now.date()
+            self.conversations[day].add(message.role, message.content, embedding)
 
     def prepare(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> list[Submission] | MessageOutcome:
         """Return the drafts to write for message number `index`; the message's outcome if there is nothing to write.
@@ -223,18 +221,16 @@ class _Session:
             "created_at": _as_utc(clean.value.timestamp),
             "source": Source(thread_id=self.id, turns=[self.first + index], caller=CAPTURED),
         }
+        following = [message for message in self.messages[index + 1 :] if message[1].strip()]
+        later = Later(following[:AHEAD], len(following), self.typical)
         for piece in _pieces(rest):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
-            said = Said(clean.value.role, conversation, later=self._after(index))
+            said = Said(clean.value.role, conversation, later=later)
             yield Submission(draft, self.review, said, clean.counts)
             for content in _parts(piece) if self.review is ReviewMode.AUTO else ():
                 part = UntypedDraft.model_validate({**fields, "content": content, "seq": 0})
                 yield Submission(part, self.review, replace(said, part=True), clean.counts)
-
-    def _after(self, index: int) -> Later:
-        following = [message for message in self.messages[index + 1 :] if message[1].strip()]
-        return Later(following[:AHEAD], len(following), self.typical)
 
 
 def _as_utc(value: str | None) -> str | None:

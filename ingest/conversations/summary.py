@@ -6,10 +6,9 @@ A rule selects sentences, or a language model writes the summary; if the model f
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
@@ -56,21 +55,14 @@ class SummaryRequest:
     tokenizer: Tokenizer
 
 
-class Summariser(ABC):
-    """Interface: summarises flushed turns within a token limit."""
-
-    @abstractmethod
-    async def summary(self, request: SummaryRequest) -> str:
-        """Return a new summary of the previous summary and of the turns, within the token limit."""
+Summariser: TypeAlias = Callable[[SummaryRequest], Awaitable[str]]
+"""Returns a new summary of the previous summary and of the turns, within the token limit."""
 
 
-class RuleSummariser(Summariser):
-    """Builds summaries from the most important sentences of the turns, by fixed rules without a language model."""
-
-    async def summary(self, request: SummaryRequest) -> str:
-        """Select sentences of the previous summary and of the turns, within the token limit."""
-        contents = (turn.content for turn in (*request.turns, *request.staying))
-        return await offload(contents, lambda: extract(request))
+async def summary_by_rule(request: SummaryRequest) -> str:
+    """The summary by `extract`, which is made in a worker thread if the turns are long."""
+    contents = (turn.content for turn in (*request.turns, *request.staying))
+    return await offload(contents, lambda: extract(request))
 
 
 class ModelSummary(BaseModel):
@@ -82,13 +74,13 @@ class ModelSummary(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointSummariser(Summariser):
-    """Asks a language model for summaries; uses `RuleSummariser` if the model fails."""
+class EndpointSummariser:
+    """Asks a language model for summaries; `summary_by_rule` makes them if the model fails."""
 
     completions: CompletionClient
 
     async def summary(self, request: SummaryRequest) -> str:
-        """The model's summary, truncated to the token limit; if the model fails, the summary of `RuleSummariser`."""
+        """The model's summary, truncated to the token limit; if the model fails, the summary by rule."""
         characters = max(1, MAX_TEXT // max(1, len(request.turns)))
         sent = [{"role": turn.role, "content": turn.content[:characters]} for turn in request.turns]
         instructions, data = _INSTRUCTIONS.format(limit=request.limit), {"before": request.before, "turns": sent}
@@ -97,7 +89,7 @@ class EndpointSummariser(Summariser):
             text = (await self.completions.complete(completion, ModelSummary)).summary.strip()
         except CompletionFailed as error:
             _log.warning("falling back to a summary by rule: %s", error)
-            return await RuleSummariser().summary(request)
+            return await summary_by_rule(request)
         return request.tokenizer.truncate(text, request.limit).strip()
 
 

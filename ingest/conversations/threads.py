@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, TypeVar
 
 import anyio
 from cachetools import LRUCache
@@ -29,7 +29,15 @@ from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFou
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.threads import AppendTurn, NewThread, RequestKey, Thread, ThreadStore, ThreadTail, TurnAppended
+from memtypes.ports.threads import (
+    AppendTurn,
+    NewThread,
+    RequestKey,
+    Thread,
+    ThreadStore,
+    ThreadTail,
+    TurnAppended,
+)
 from memtypes.ports.workflows import WorkflowStore
 
 _ThreadT = TypeVar("_ThreadT")
@@ -56,10 +64,9 @@ class OpenRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class OpenedThread:
-    """A thread that was created or found.
+    """A thread that was created or found. mode: how the agent may use it.
 
-    created: whether it is new. mode: whether the agent may read and write it, or only read it. redactions: numbers of
-    secrets removed from its initial context, by kind.
+    redactions: numbers of secrets removed from its initial context, by kind.
     """
 
     thread: Thread
@@ -72,9 +79,9 @@ class OpenedThread:
 class TurnResult:
     """Result of appending a turn to a thread.
 
-    turn: the turn as it is stored. version: the thread's version after the append, and after the flush if the append
-    started one. flushed: number of older turns that this flush removed. evicted: number of older turns removed to make
-    room for the turn. redactions: numbers of secrets removed from the turn, by kind.
+    turn: as it is stored. version: the thread's version after the append, and after the flush if the append started
+    one. flushed: number of older turns that this flush removed. evicted: number of older turns removed to make room.
+    redactions: numbers of secrets removed from the turn, by kind.
     """
 
     turn: Turn
@@ -82,17 +89,6 @@ class TurnResult:
     flushed: int
     evicted: int
     redactions: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadChain(Generic[_ThreadT]):
-    """A thread and the ancestors that it continues, oldest first and the thread itself last.
-
-    gap: whether an ancestor is missing because it has expired or may not be read.
-    """
-
-    threads: tuple[_ThreadT, ...]
-    gap: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +106,6 @@ class Threads:
         default_factory=lambda: LRUCache(_CACHED_PLACES)
     )
 
-    def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` opens all threads that the policy file lists for its agent, not only one thread.
-
-        True if the request names an agent but no resource (policy name), and the file defines agents.
-        """
-        return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
-
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
         """Return the thread that has the request's resource (policy name) and key; create it if there is none.
 
@@ -129,12 +118,14 @@ class Threads:
         self.policies.check_access(scope, request.resource, key, write=changes)
         if request.parent_id is not None:
             await self.check_access(scope, request.parent_id, write=False)
-        names = ("parent_id", "resource", "agent_id", "workflow_id")
-        ids = {name: getattr(request, name) for name in names}
+        ids = request.model_dump(include={"parent_id", "resource", "agent_id", "workflow_id"})
         self.screen.redactor.check_ids(scope.tenant, {**ids, "key": key})
         context = RedactedValue(request.initial_context, {})
         if request.initial_context is not None:
             context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
+        flushes = policy.type is not PolicyType.BUFFER  # whether its turns become memories when it expires
+        if flushes and request.workflow_id is not None:
+            flushes = (await self.workflows.load(scope, request.workflow_id)).on_end is not OnEnd.DELETE
         new = NewThread(
             thread_id=str(uuid.uuid4()),
             ttl_s=max(1, round(policy.ttl or self.policies.ttl_s)),
@@ -142,7 +133,7 @@ class Threads:
             key=key,
             initial_context=context.value,
             lru=policy.eviction.policy is EvictionPolicy.LRU,
-            flushes=await self._flushes(scope, policy, request.workflow_id),
+            flushes=flushes,
             **ids,
         )
         thread_id = await self.store.create(scope, new)
@@ -151,23 +142,6 @@ class Threads:
             await self._join(scope, request.workflow_id, thread_id, created=created)
         thread = await self.store.get(scope, thread_id)
         return OpenedThread(thread, created, redactions=context.counts if created else {})
-
-    async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
-        """Find or create a thread for each resource (thread policy) that the policy file lists for the agent.
-
-        A key in the request is used for all of them, instead of the keys in the file. If a variable that a key needs is
-        missing, no thread is created. Threads that the agent may only read get no initial context or workflow.
-        """
-        references = self.policies.references(request.agent_id or "")
-        requests = []
-        for reference in references:
-            key = thread_key(request.key or reference.key or self.policies.requested(reference.id).key, request)
-            changes: dict[str, object] = {"key": key, "resource": reference.id}
-            if reference.mode is AccessMode.READ_ONLY:
-                changes |= {"initial_context": None, "workflow_id": None}
-            requests.append(request.model_copy(update=changes))
-        opened = [await self.open(scope, each) for each in requests]
-        return [replace(thread, mode=each.mode) for thread, each in zip(opened, references, strict=True)]
 
     async def append(
         self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None, request: RequestKey | None = None
@@ -178,9 +152,7 @@ class Threads:
         the thread has reached the policy's flush threshold. A background task stores them as memories. expected: the
         version that the thread must have; None for any. request: the call's idempotency key.
         """
-        resource, _ = await self._place(scope, thread_id)
-        policy = self.policies.of(resource)
-        self._check_speakers(scope, resource, [new])
+        policy = await self.policy(scope, thread_id, [new])
         limits, deadline = self.policies.limits(policy), anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
@@ -189,7 +161,8 @@ class Threads:
             appended = await self._append(scope, AppendTurn(thread_id, turn, rank, limits, expected, request))
         if not appended.repeated:
             counts = self.flusher.counts
-            counts.turns, counts.tokens = counts.turns + 1, counts.tokens + turn.tokens
+            counts.turns += 1
+            counts.tokens += turn.tokens
             counts.evicted += appended.evicted
         flush, version = FlushResult(appended.flushed, 0, 0), appended.version
         # The turn is stored: what is not done in time is done after the next one.
@@ -212,9 +185,7 @@ class Threads:
         expected: the version that the thread must have; None for any. Raises InvalidRequest if the new turns exceed the
         limits of the thread's policy; none of them are evicted.
         """
-        resource, _ = await self._place(scope, thread_id)
-        policy = self.policies.of(resource)
-        self._check_speakers(scope, resource, turns)
+        policy = await self.policy(scope, thread_id, turns)
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, turns)
             self._check_limits(policy, screened.value)
@@ -222,22 +193,32 @@ class Threads:
             version = await self.store.replace(scope, thread_id, ranked, expected)
         return version, screened.counts
 
-    async def chain(self, scope: Scope, thread_id: str) -> ThreadChain[Thread]:
-        """The thread and the ancestors that it continues, without their turns."""
+    async def chain(self, scope: Scope, thread_id: str) -> list[Thread]:
+        """The ancestors that the thread continues, oldest first, then the thread itself, without their turns.
+
+        Ancestors that have expired, or that the agent may not read, are left out.
+        """
         thread = await self.store.get(scope, thread_id)
-        return await self._chain(scope, thread, thread.ancestors, partial(self.store.get, scope))
+        return [*await self._ancestors(scope, thread, partial(self.store.get, scope)), thread]
 
-    async def tails(self, scope: Scope, thread_id: str, tokens: int) -> ThreadChain[ThreadTail]:
-        """Read the newest turns of the thread and of its ancestors, the threads that it continues.
+    async def tails(self, scope: Scope, thread_id: str, tokens: int) -> list[ThreadTail]:
+        """The newest turns of each thread of the `chain`, and the files and images that it mentions.
 
-        The result also has the files and images that they mention. tokens: tokens of turns to read from each thread.
+        tokens: tokens of turns to read from each thread.
         """
         tail = await self.store.tail(scope, thread_id, tokens)
-        return await self._chain(scope, tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
+        read = partial(self.store.tail, scope, tokens=tokens)
+        return [*await self._ancestors(scope, tail.thread, read), tail]
 
-    async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
-        """The current policy of the thread. The thread keeps the policy's name, as its resource."""
+    async def policy(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn] = ()) -> ThreadPolicy:
+        """The current policy of the thread. The thread keeps the policy's name, as its resource.
+
+        Raises AccessDenied or ReadOnly if an agent that speaks in `turns` may not write to the thread.
+        """
         resource, _ = await self._place(scope, thread_id)
+        for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
+            speaker = replace(scope.unbound, agent_id=agent_id)
+            self.policies.check_access(speaker, resource, None, write=True)
         return self.policies.of(resource)
 
     async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
@@ -294,33 +275,19 @@ class Threads:
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 
-    def _check_speakers(self, scope: Scope, resource: str | None, turns: Sequence[NewTurn]) -> None:
-        for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
-            speaker = replace(scope.unbound, agent_id=agent_id)
-            self.policies.check_access(speaker, resource, None, write=True)
-
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append a turn to the thread in the store.
-
-        Raises InvalidRequest if the turn exceeds the token limit. Raises Unavailable if the store does not answer; the
-        message says how to repeat the call without storing the turn twice.
-        """
+        """Raises Unavailable if the store fails, with how to repeat the call without storing the turn twice."""
         tokens, limit = append.turn.tokens, append.limits.tokens
         if limit is not None and tokens > limit:
             raise InvalidRequest(f"the turn has {tokens} tokens; the limit of the thread is {limit}", path="content")
         try:
             return await self.store.append(scope, append)
         except Unavailable as error:
-            safe = "repeat it with the same Idempotency-Key"
-            unsafe = "read the thread before you repeat it, and send turns with an Idempotency-Key"
-            hint = f"{error}; the turn may have been kept: {safe if append.request else unsafe}"
-            raise Unavailable(hint, retry_after_s=error.retry_after_s) from error
-
-    async def _flushes(self, scope: Scope, policy: ThreadPolicy, workflow_id: str | None) -> bool:
-        """Whether a thread's turns become memories when it expires; False if its policy or workflow discards them."""
-        if policy.type is PolicyType.BUFFER or workflow_id is None:
-            return policy.type is not PolicyType.BUFFER
-        return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
+            hint = "repeat it with the same Idempotency-Key"
+            if append.request is None:
+                hint = "read the thread before you repeat it, and send turns with an Idempotency-Key"
+            message = f"{error}; the turn may have been kept: {hint}"
+            raise Unavailable(message, retry_after_s=error.retry_after_s) from error
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
         """Add a thread to its workflow. Raises NotFound or Conflict; before that, deletes a new (`created`) thread."""
@@ -341,11 +308,9 @@ class Threads:
             if limit is not None and count > limit:
                 raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}", path="turns")
 
-    async def _chain(
-        self, scope: Scope, last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
-    ) -> ThreadChain[_ThreadT]:
-        """Read the `ancestors` of `last`, without expired and forbidden threads; return them followed by `last`."""
-
+    async def _ancestors(
+        self, scope: Scope, thread: Thread, read: Callable[[str], Awaitable[_ThreadT]]
+    ) -> list[_ThreadT]:
         async def read_if_there(thread_id: str) -> _ThreadT | None:
             try:
                 await self.check_access(scope, thread_id, write=False)
@@ -353,9 +318,8 @@ class Threads:
             except (NotFound, AccessDenied):
                 return None
 
-        answers = await asyncio.gather(*map(read_if_there, ancestors))
-        existing = [thread for thread in answers if thread is not None]
-        return ThreadChain((*existing, last), gap=len(existing) < len(answers))
+        answers = await asyncio.gather(*map(read_if_there, thread.ancestors))
+        return [answer for answer in answers if answer is not None]
 
     async def _place(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
         """The thread's resource (policy name) and key. They are cached, because they never change."""

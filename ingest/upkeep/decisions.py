@@ -86,29 +86,23 @@ class Decisions:
 
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
         """The newest decisions of `kind`, or of all kinds if it is None; at most `limit`, newest first."""
-        texts = await self._decided(scope, [kind] if kind else list(DecisionKind), limit)
-        rejections = self.ingestor.rejections
-        if rejections is not None and kind in (None, DecisionKind.REJECTED):
-            rejected = await rejections.latest(scope, limit)
-            texts += [
-                DecidedText(text.id, DecisionKind.REJECTED, text.at, text.reason, str(text.fields["content"]))
-                for text in rejected
-                if _is_reachable(scope, text)
-            ]
-        return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
-
-    async def _decided(self, scope: Scope, kinds: Sequence[DecisionKind], limit: int) -> list[DecidedText]:
-        now, texts = self.clock(), list[DecidedText]()
-        marks = AnyOf(tuple(_MARKS[kind] for kind in kinds if kind in _MARKS))
+        kinds, now, texts = [kind] if kind else list(DecisionKind), self.clock(), list[DecidedText]()
+        marks = AnyOf(tuple(_MARKS[each] for each in kinds if each in _MARKS))
         for days in _DAYS:
             since, times = now - timedelta(days=days), ("updated_at", "valid_to", "upkeep.at", "rewordings.at")
-            recent = AnyOf(tuple(Compare(field, Op.GTE, since) for field in times))
+            recent = AnyOf(tuple(Compare(time, Op.GTE, since) for time in times))
             listed = self.store.list_all(scope, Listing(filter=All((marks, recent)), limit=_PAGE), most=MAX_READ)
             decided = [text async for memory in listed for text in _decisions_about(memory.at(now))]
             texts = [text for text in decided if text.kind in kinds and text.at >= since]
             if len(texts) >= limit:
                 break
-        return texts
+        if (rejections := self.ingestor.rejections) is not None and DecisionKind.REJECTED in kinds:
+            texts += [
+                DecidedText(text.id, DecisionKind.REJECTED, text.at, text.reason, str(text.fields["content"]))
+                for text in await rejections.latest(scope, limit)
+                if _is_reachable(scope, text)
+            ]
+        return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
         """Undo the decision about a memory, or about a text that was rejected or merged, with this id.

@@ -25,6 +25,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
+from memtypes.search.vectors import DenseVector
 
 MAX_READ = 200_000
 """Maximum number of memories, the newest, that a job reads per namespace and type."""
@@ -86,11 +87,8 @@ class Upkeep:
 
     async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
         """Run each job of `requests` for each tenant; return how many memories were affected. Raises Unavailable."""
-        affected = 0
-        for tenant in sorted(tenants):
-            for job, request in requests.items():
-                affected += len((await self.run_all(tenant, job, request)).ids)
-        return affected
+        runs = [(tenant, job, request) for tenant in sorted(tenants) for job, request in requests.items()]
+        return sum([len((await self.run_all(*run)).ids) for run in runs])
 
     async def run(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` on the memories of one namespace; a dry run only reports what would be done."""
@@ -158,12 +156,10 @@ class Upkeep:
 
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()
-        memories: list[Memory] = []
-        for kind in _TYPES[job]:
-            if request.types is None or kind in request.types:
-                listing = Listing((kind,), _relevant(job, kind, request, now), _PAGE)
-                memories += [memory.at(now) async for memory in self.store.list_all(scope, listing, most=MAX_READ)]
-        return memories
+        kinds = [kind for kind in _TYPES[job] if request.types is None or kind in request.types]
+        listings = [Listing((kind,), _relevant(job, kind, request, now), _PAGE) for kind in kinds]
+        lists = [self.store.list_all(scope, listing, most=MAX_READ) for listing in listings]
+        return [memory.at(now) for listed in lists async for memory in listed]
 
     async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:
         neighbours: dict[str, list[tuple[str, float]]] = {}
@@ -181,16 +177,11 @@ class Upkeep:
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
         """For each memory, the ids of the others whose cosine with it is at least SAME_MEANING, and this cosine."""
-        contents = [memory.content for memory in memories]
-        embeddings = [
-            embedding
-            for start in range(0, len(contents), _PAGE)
-            for embedding in await self.embedder.embed_documents(contents[start : start + _PAGE])
-        ]
-        if not embeddings:
-            return {}
-        matrix = np.vstack([embedding.dense for embedding in embeddings])
-        return await anyio.to_thread.run_sync(lambda: near_in(matrix, [memory.id for memory in memories]))
+        vectors: list[DenseVector] = []
+        for start in range(0, len(memories), _PAGE):
+            contents = [memory.content for memory in memories[start : start + _PAGE]]
+            vectors += [embedding.dense for embedding in await self.embedder.embed_documents(contents)]
+        return await anyio.to_thread.run_sync(_near_in, np.array(vectors), [memory.id for memory in memories])
 
 
 def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
@@ -208,8 +199,7 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
             return None
 
 
-def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
-    """By id, the other ids with a cosine of at least SAME_MEANING, and the cosine. matrix: unit vectors as rows."""
+def _near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
     near: dict[str, list[tuple[str, float]]] = {}
     for start in range(0, len(ids), _BLOCK):
         cosines = matrix[start : start + _BLOCK] @ matrix.T

@@ -267,10 +267,8 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
-    same_time = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
-    if isinstance(memory, Prospective) and isinstance(other, Prospective):
-        same_time = memory.completed_at == other.completed_at
-    alike = same_time and memory.visibility is other.visibility and same_statement(memory, other)
+    same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
+    alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
     return alike and not told_apart(memory, other)
 
 
@@ -327,8 +325,8 @@ def _sessions(memories: Iterable[Memory]) -> list[str]:
     """The sessions in which `memories` were said, each once; for a memory private to a session, only this one."""
     said: dict[str, None] = {}
     for memory in memories:
-        private = memory.visibility is Visibility.SESSION and memory.session_id
-        said |= dict.fromkeys([memory.session_id] if private and memory.session_id else memory.source_sessions)
+        only = memory.session_id if memory.visibility is Visibility.SESSION else None
+        said |= dict.fromkeys([only] if only else memory.source_sessions)
     return list(said)
 
 

@@ -58,10 +58,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """What was done after a workflow ended.
+    """What was done after a workflow ended. memories: ids of the memories written about it, by memory type.
 
-    memories: ids of the memories written about it, by memory type. threads: number of its threads that were deleted.
-    items: number of its working-memory items that were cleared or deleted.
+    threads, items: numbers of its threads that were deleted, and of its working items that were cleared or deleted.
     """
 
     memories: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +87,11 @@ class EndedWorkflows:
             await self.store.snapshot(scope, workflow_id, log.state)  # outlives the log
             threads, items = await self._clean_up(scope, log)
             troubles = () if log.lost else await self._troubles(scope, log)
-            memory_ids = await self._write(scope, drafts(workflow_id, log.state, troubles))
+            memory_ids: dict[str, str] = {}
+            for draft in drafts(workflow_id, log.state, troubles):
+                outcome = await self.ingestor.write_one(scope, draft)
+                if memory_id := outcome.merged_into or outcome.id:
+                    memory_ids[draft.type] = memory_id
             await self.store.recorded(scope, workflow_id)
         except NotFound:
             await self.store.recorded(scope, workflow_id)
@@ -100,10 +103,8 @@ class EndedWorkflows:
 
     async def record_all(self) -> int:
         """Call `record` again for all ended workflows for which it did not finish; return how many got memories."""
-        done = 0
-        async for scope, workflow_id in self.store.unrecorded():
-            done += bool((await self.record(scope, workflow_id)).memories)
-        return done
+        records = [await self.record(scope, workflow_id) async for scope, workflow_id in self.store.unrecorded()]
+        return sum(bool(record.memories) for record in records)
 
     async def _clean_up(self, scope: Scope, log: WorkflowLog) -> tuple[int, int]:
         """End the threads and working-memory items as `on_end` says; return the number of threads and of items."""
@@ -111,11 +112,9 @@ class EndedWorkflows:
             return 0, 0
         delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)
         threads = await self.threads.end(scope, members.threads, flush=not delete)
-        items = 0
-        for session in members.sessions:
-            session_scope = replace(scope, session_id=session)
-            items += await self.working.end_workflow(session_scope, log.workflow_id, delete=delete)
-        return threads, items
+        scopes = [replace(scope, session_id=session) for session in members.sessions]
+        items = [await self.working.end_workflow(each, log.workflow_id, delete=delete) for each in scopes]
+        return threads, sum(items)
 
     async def _troubles(self, scope: Scope, log: WorkflowLog) -> Sequence[Event]:
         """The first MAX_TROUBLES events of the log that its last state does not show: failed attempts, and notes."""
@@ -123,19 +122,9 @@ class EndedWorkflows:
         for after in range(0, log.version, _PAGE):
             page = await self.store.events(scope, log.workflow_id, after, _PAGE)
             troubles += [event for event in page if event.type in _TROUBLES]
-        ended = _steps(log.state, StepStatus.FAILED)
-        last = {event.step_id: event for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
-        shown = [last[step_id].version for step_id in ended.keys() & last.keys()]
+        last = {event.step_id: event.version for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
+        shown = {last.get(step_id) for step_id in _steps(log.state, StepStatus.FAILED)}
         return [event for event in troubles if event.version not in shown][:MAX_TROUBLES]
-
-    async def _write(self, scope: Scope, record: Sequence[AnyDraft]) -> dict[str, str]:
-        memory_ids: dict[str, str] = {}
-        for draft in record:
-            outcome = await self.ingestor.write_one(scope, draft)
-            memory_id = outcome.merged_into or outcome.id
-            if memory_id is not None:
-                memory_ids[draft.type] = memory_id
-        return memory_ids
 
 
 def drafts(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = ()) -> list[AnyDraft]:
@@ -169,7 +158,7 @@ def episode(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = 
         content="\n".join(map(_one_line, lines)),
         event_type=EventType.ERROR if state.status is WorkflowStatus.FAILED else EventType.OBSERVATION,
         tags=["workflow"],
-        source=_source(workflow_id, state),
+        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),  # tells a repeated write
         created_at=state.ended_at,
         metadata={"workflow_id": workflow_id, "workflow_status": str(state.status)},
     )
@@ -197,7 +186,7 @@ def procedure(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] 
         steps=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(completed.items())[:MAX_STEPS]],
         failure_patterns=[_one_line(failure)[: 10 * MAX_SHOWN] for failure in failures[:100]],
         tags=["workflow"],
-        source=_source(workflow_id, state),
+        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),
         created_at=state.ended_at,
         metadata={"workflow_id": workflow_id},
     )
@@ -212,9 +201,9 @@ def _trouble(event: Event) -> str:
     return f"{step}{event.type.removeprefix('step_')}{_details(event)}"
 
 
-def _details(told: Step | Event) -> str:
-    agent = f" by {told.agent}" if told.agent else ""
-    values = [(label, getattr(told, label, None)) for label in ("input", "output", "error", "reason", "data")]
+def _details(entry: Step | Event) -> str:
+    agent = f" by {entry.agent}" if entry.agent else ""
+    values = [(label, getattr(entry, label, None)) for label in ("input", "output", "error", "reason", "data")]
     details = "; ".join(f"{label} {_short(value)}" for label, value in values if value not in (None, {}))
     return agent + (f" ({details})" if details else "")
 
@@ -231,8 +220,3 @@ def _short(value: object) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
-
-
-def _source(workflow_id: str, state: WorkflowState) -> Source:
-    """The source (id and version of the workflow) to store in its memories, by which a repeated write is recognised."""
-    return Source(thread_id=workflow_id, turns=[state.version], caller="workflow")

@@ -8,7 +8,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -97,30 +97,6 @@ class ResumeRequest(Model):
     idempotency_key: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventResult(EndRecord):
-    """Result of appending an event to a workflow. If it ended the workflow, also what was stored and deleted then.
-
-    version: the workflow's version after the event. redactions: number of secrets removed from the event, by kind.
-    """
-
-    version: int
-    redactions: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ResumedWorkflow:
-    """The answer to a `ResumeRequest`, which appends an input to a workflow as its next event.
-
-    history: what happened in the workflow before this event. version: the workflow's version after it. redactions:
-    number of secrets removed from the input, by kind.
-    """
-
-    history: WorkflowHistory
-    version: int
-    redactions: Mapping[str, int]
-
-
 @dataclass(frozen=True, slots=True)
 class Workflows:
     """Creates, appends to, reads and resumes workflows.
@@ -149,28 +125,28 @@ class Workflows:
         await self.store.create(scope, new)
         return workflow_id, cleaned.counts
 
-    async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
-        """Append an event, and clean up if it ends the workflow. Raises AccessDenied if another agent began it."""
+    async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> tuple[int, Mapping[str, int], EndRecord]:
+        """Append an event, and clean up if it ends the workflow. Raises AccessDenied if another agent began it.
+
+        Returns the workflow's version after it, the number of secrets removed from it, by kind, and what its end did.
+        """
         agent = new.agent or scope.agent_id
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
         ends = STATUS_AFTER.get(new.type, WorkflowStatus.PENDING).ended
         if ends and scope.agents:
-            await self._check_began(scope, workflow_id)
+            began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
+            if began != [scope.agent_id]:
+                by = " by " + repr(began[0]) if began and began[0] else ""
+                raise AccessDenied(
+                    f"agent {scope.agent_id!r} may not end workflow {workflow_id!r}, begun{by}; "
+                    "the agent that began it may, and a key that is bound to no agent"
+                )
         cleaned = await self._clean(scope, new.payload())
         event = new.model_copy(update={**cleaned.value, "agent": agent}).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
         await self._snapshot_if_due(scope, workflow_id, appended.version)
         done = await self.ended.record(scope, workflow_id) if ends else EndRecord()
-        return EventResult(version=appended.version, redactions=cleaned.counts, **asdict(done))
-
-    async def _check_began(self, scope: Scope, workflow_id: str) -> None:
-        began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
-        if began != [scope.agent_id]:
-            by = " by " + repr(began[0]) if began and began[0] else ""
-            raise AccessDenied(
-                f"agent {scope.agent_id!r} may not end workflow {workflow_id!r}, begun{by}; "
-                "the agent that began it may, and a key that is bound to no agent"
-            )
+        return appended.version, cleaned.counts, done
 
     async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
         """The workflow and its ancestors, oldest first, without expired ones; a chain of parents has no cycles."""
@@ -196,11 +172,12 @@ class Workflows:
 
     async def resume(
         self, scope: Scope, workflow_id: str, request: ResumeRequest, view: HistoryView
-    ) -> ResumedWorkflow:
-        """Append the request's input as the next event; return the history of the workflow and its ancestors before it.
+    ) -> tuple[WorkflowHistory, int, Mapping[str, int]]:
+        """Append the request's input as the next event, after reading the history of the workflow and its ancestors.
 
-        With an idempotency key, a repeated call gets the first answer again and appends nothing. If another caller
-        appends an event meanwhile, this starts again with a newly read history; after a few attempts, it raises
+        Returns the history, the workflow's version after the event, and the number of secrets removed from the input,
+        by kind. With an idempotency key, a repeated call gets the first answer again and appends nothing. If another
+        caller appends an event meanwhile, this starts again with a newly read history; after a few attempts, it raises
         VersionConflict. view: how to write the history.
         """
         self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key, "agent": request.agent})
@@ -223,7 +200,7 @@ class Workflows:
             answer = _HISTORY.validate_json(appended.answer)
         else:
             await self._snapshot_if_due(scope, workflow_id, appended.version)
-        return ResumedWorkflow(answer, appended.version, cleaned.counts)
+        return answer, appended.version, cleaned.counts
 
     async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))

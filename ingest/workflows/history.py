@@ -7,7 +7,9 @@ are the sum of the tokens of its pieces; see `memtypes.search.passage`.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,8 +94,7 @@ class LoggedWorkflow:
 class ChainResource:
     """The newest value of a resource (a named value that events set) in a workflow and its ancestors.
 
-    id: its name. workflow_id, version: the workflow whose event set it, and its version then. at: the time of the
-    event.
+    id: its name. workflow_id, version, at: the workflow whose event set it, its version then, and the event's time.
     """
 
     id: str
@@ -171,10 +172,10 @@ class _Piece:
 class _HistoryWriter:
     def __init__(self, chain: Sequence[LoggedWorkflow], view: HistoryView) -> None:
         self._chain, self._view, self._tokenizer = chain, view, view.tokenizer
-        self._counts: dict[str, int] = {}
+        self._count = functools.cache(view.tokenizer.count)
         self._budget = math.floor(view.budget / (1.0 + view.margin))
         self._current = current_resources((workflow.log.workflow_id, workflow.state) for workflow in chain)
-        self._sources = {(one.id, one.workflow_id, one.version) for one in self._current}
+        self._sources = {(each.id, each.workflow_id, each.version) for each in self._current}
         self._data: dict[str, Any] = {}
         for workflow in chain:
             self._data |= workflow.state.data
@@ -271,13 +272,8 @@ class _HistoryWriter:
     def _heading(self, text: str) -> _Piece:
         return _Piece(_Kind.HEADING, text, self._count(text))
 
-    def _count(self, text: str) -> int:
-        if text not in self._counts:
-            self._counts[text] = self._tokenizer.count(text)
-        return self._counts[text]
-
     def _omitted(self, pieces: Sequence[_Piece]) -> HistoryOmissions:
-        whole = {kind: sum(piece.kind is kind and piece.whole for piece in pieces) for kind in _Kind}
+        whole = Counter(piece.kind for piece in pieces if piece.whole)
         events = sum(workflow.log.version for workflow in self._chain)
         values = sum(value.values for workflow in self._chain for value in workflow.state.resources.values())
         older = values - len(self._current) - sum(piece.older for piece in pieces)

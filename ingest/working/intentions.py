@@ -80,33 +80,52 @@ class Intentions:
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
         """The intentions that match `request` and have not fired yet, the longest overdue first. Changes nothing."""
-        listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self.clock()), _PAGE)
-        listed = [memory async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)]
-        intentions = [memory for memory in listed if isinstance(memory, Prospective)]
-        visible = [memory for memory in intentions if _visible(memory, request.session_id)]
-        by_context = await self._due_by_context(visible, request.context)
-        due = [memory for memory in visible if is_due(memory, request) or memory.id in by_context]
+        triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
+        reasons: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
+        reasons += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
+        is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
+        may_be_due = all_of(is_open, Absent("fired_at"), AnyOf(tuple(reasons)), in_view(self.clock()))
+        listing = Listing((MemoryType.PROSPECTIVE,), may_be_due, _PAGE)
+        own_session = () if request.session_id is None else (request.session_id,)
+        visible = [
+            memory
+            async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)
+            if isinstance(memory, Prospective)
+            and (memory.visibility is Visibility.NAMESPACE or memory.session_id in own_session)
+        ]
+        due = await self._matching(visible, request)
         return sorted(due, key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id))
 
-    async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """Mark the intentions that match `request` as fired and return them; no other caller gets them."""
-        return await self._fire(scope, [memory.id for memory in await self.due(scope, request)], request)
+    async def fire(self, scope: Scope, request: DueRequest, ids: Sequence[str] | None = None) -> list[Prospective]:
+        """Mark the intentions that match `request` as fired and return them; no other caller gets them.
 
-    async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark the intentions among `ids` that match `request` and have not fired yet as fired, and return them."""
-        return await self._fire(scope, await self.due_among(scope, ids, request), request)
+        ids: fire only the intentions among these.
+        """
+        if ids is None:
+            ids = [memory.id for memory in await self.due(scope, request)]
+        else:
+            ids = await self.due_among(scope, ids, request)
+        if not ids:
+            return []
+        async with self._process_lock(scope), self.locks.of(scope):
+            # Meanwhile another caller may have fired or changed some of them.
+            waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
+            due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
+            if due:
+                now = rfc3339(self.clock())
+                change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
+                await self.store.patch(scope, dict.fromkeys(due, change))
+            return await self._get(scope, due)
 
     async def due_among(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[str]:
         """Return those `ids` whose intentions match `request` and have not fired yet. Changes nothing."""
         waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
-        by_context = await self._due_by_context(waiting, request.context)
-        return [memory.id for memory in waiting if is_due(memory, request) or memory.id in by_context]
+        return [memory.id for memory in await self._matching(waiting, request)]
 
     async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
         """Set an intention's status to completed or cancelled; return the memory.
 
-        Raises NotFound if there is no such memory, InvalidRequest if it is no intention, and Conflict if the intention
-        has already ended with another status.
+        Raises NotFound, InvalidRequest if it is no intention, and Conflict if it has ended with another status.
         """
         check = partial(_changeable, status=status)
         async with self._process_lock(scope):
@@ -125,22 +144,6 @@ class Intentions:
         async with self._process_lock(scope):
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
-    async def _fire(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark as fired those intentions among `ids` that are still due and not fired; return them.
-
-        The caller has just found them due; meanwhile another caller may have fired or changed some of them.
-        """
-        if not ids:
-            return []
-        async with self._process_lock(scope), self.locks.of(scope):
-            waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
-            due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
-            if due:
-                now = rfc3339(self.clock())
-                change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
-                await self.store.patch(scope, dict.fromkeys(due, change))
-            return await self._get(scope, due)
-
     async def _get(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         stored = await self.store.get(scope, ids)
         memories = (stored.get(memory_id) for memory_id in ids)
@@ -158,18 +161,22 @@ class Intentions:
                 _log.warning("intentions may fire twice, in several processes: %s", error)
             yield
 
-    async def _due_by_context(self, memories: Sequence[Prospective], context: str | None) -> set[str]:
-        """Ids of the context-triggered intentions whose condition is similar to `context`."""
+    async def _matching(self, memories: Sequence[Prospective], request: DueRequest) -> list[Prospective]:
+        """Those of `memories` that are due by time or event, or whose condition is similar to the request's context."""
+        due = {memory.id for memory in memories if is_due(memory, request)}
         waiting = {memory.id: _condition(memory) for memory in memories if memory.trigger_type is TriggerType.CONTEXT}
-        if not waiting or not context:
-            return set()
-        vector = (await self.embedder.embed_query(context)).dense
-        new = [text for text in dict.fromkeys(waiting.values()) if text not in self._vectors]
-        # A text without context has the same embedding as a document and as a query.
-        embedded = dict(zip(new, await self.embedder.embed_documents(new), strict=True)) if new else {}
-        vectors = {text: embedded[text].dense if text in embedded else self._vectors[text] for text in waiting.values()}
-        self._vectors.update(vectors)
-        return {memory_id for memory_id, text in waiting.items() if vectors[text] @ vector >= MIN_CONTEXT_SIMILARITY}
+        if waiting and request.context:
+            vector = (await self.embedder.embed_query(request.context)).dense
+            conditions = dict.fromkeys(waiting.values())
+            vectors = {text: self._vectors[text] for text in conditions if text in self._vectors}
+            if new := [text for text in conditions if text not in vectors]:
+                # A text without context has the same embedding as a document and as a query.
+                embeddings = await self.embedder.embed_documents(new)
+                vectors |= {text: embedding.dense for text, embedding in zip(new, embeddings, strict=True)}
+            self._vectors.update(vectors)
+            similar = {text for text in conditions if vectors[text] @ vector >= MIN_CONTEXT_SIMILARITY}
+            due |= {memory_id for memory_id, text in waiting.items() if text in similar}
+        return [memory for memory in memories if memory.id in due]
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
@@ -178,19 +185,6 @@ def _changeable(memory: Memory, status: Status) -> Prospective:
     if memory.status not in OPEN and memory.status is not status:
         raise Conflict(f"this intention is {memory.status} already")
     return memory
-
-
-def _may_be_due(request: DueRequest, now: datetime) -> Filter:
-    """Store filter for open intentions, not fired yet, that may be due according to `request`.
-
-    It matches intentions whose due time is reached. If the request has an event (or a context), it also matches all
-    intentions that wait for an event (or a context); the caller compares these further.
-    """
-    kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
-    triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
-    kinds += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
-    is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
-    return all_of(is_open, Absent("fired_at"), AnyOf(tuple(kinds)), in_view(now))
 
 
 def _is_waiting(intention: Prospective) -> bool:
@@ -211,12 +205,6 @@ def is_due(intention: Prospective, request: DueRequest) -> bool:
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def _visible(memory: Memory, session_id: str | None) -> bool:
-    if memory.visibility is Visibility.NAMESPACE:
-        return True
-    return session_id is not None and memory.session_id == session_id
 
 
 def _condition(intention: Prospective) -> str:

@@ -5,8 +5,7 @@ An agent reports one to-do at a time, or sends its whole list of to-dos with eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from enum import StrEnum
 
 from ingest.working.working_memory import NewItem, WorkingMemory
@@ -37,29 +36,28 @@ class Todo(Model):
     status: TodoStatus
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedTodo:
-    """Result of completing a to-do.
-
-    cleared: number of the to-do's items that were cleared from working memory. procedural_id: id of the procedure that
-    was made of its steps; None if it has at most COMPLEX_STEPS steps or was rejected. redactions: secrets removed from
-    the steps, by kind.
-    """
-
-    cleared: int
-    procedural_id: str | None = None
-    redactions: Mapping[str, int] = field(default_factory=dict)
-
-
-async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
-    """Clear the items that show a to-do from the session's working memory.
+async def complete_todo(
+    working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]
+) -> tuple[int, WriteOutcome | None]:
+    """Clear the items that show a to-do from the session's working memory; return how many.
 
     steps: what was done to complete it, in order. If there are more than `COMPLEX_STEPS`, they are stored first, as a
-    procedure (how-to memory). If the call is repeated after a failure, the procedure is not stored twice.
+    procedure (how-to memory), and the outcome of this is returned too. If the call is repeated after a failure, the
+    procedure is not stored twice.
     """
-    written = await _write_procedure(working, scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
-    cleared = await working.end_todos(scope, [todo_id])
-    return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
+    if len(steps) <= COMPLEX_STEPS:
+        return await working.end_todos(scope, [todo_id]), None
+    live = await working.list_items(scope, todo_id, include_cleared=False)
+    items = live or await working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
+    draft = ProceduralDraft(
+        type=MemoryType.PROCEDURAL,
+        content=items[0].content if items else todo_id,
+        session_id=scope.session_id,
+        agent_id=scope.agent_id,
+        steps=list(steps),
+    )
+    written = await working.ingestor.write_one(scope, draft)
+    return await working.end_todos(scope, [todo_id]), written
 
 
 async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Todo]) -> None:
@@ -71,7 +69,7 @@ async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Tod
     """
     items = await working.live_items(scope, optional=True)
     if any(item.paused for item in items):
-        await working.resume_session(scope)
+        await working.items.set_paused(scope, working.clock(), paused=False)
     contents = {item.memory.todo_id: item.memory.content for item in items if item.is_todo}
     changed = [
         NewItem(content=todo.content, todo_id=todo.id)
@@ -85,21 +83,3 @@ async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Tod
     ending = [todo_id for todo_id in completed if todo_id in live or (scope, todo_id) not in working.ended]
     if ending:
         await working.end_todos(scope, ending)
-
-
-async def _write_procedure(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> WriteOutcome:
-    live = await working.list_items(scope, todo_id, include_cleared=False)
-    items = live or await working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
-    draft = ProceduralDraft(
-        type=MemoryType.PROCEDURAL,
-        content=items[0].content if items else todo_id,
-        session_id=scope.session_id,
-        agent_id=scope.agent_id,
-        steps=list(steps),
-    )
-    return await working.ingestor.write_one(scope, draft)
-
-
-def active_todo(todos: Sequence[Todo]) -> str | None:
-    """Id of the first to-do that is in progress; None if there is none."""
-    return next((todo.id for todo in todos if todo.status is TodoStatus.IN_PROGRESS), None)

@@ -91,12 +91,13 @@ class NewItem(Model):
     )
 
     def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> LiveDraft:
-        """Make the draft of the item's copy in the memory store, which expires `ttl` after `now`."""
+        """Make the draft of the item's copy in the memory store, which expires `ttl` after `now`, in whole ms."""
+        expires_at = now + ttl
         return LiveDraft(
             type=MemoryType.WORKING,
             session_id=scope.session_id,
             agent_id=scope.agent_id,
-            expires_at=_whole_ms(now + ttl),
+            expires_at=expires_at.replace(microsecond=expires_at.microsecond // 1_000 * 1_000),
             **self.model_dump(include=NewItem.model_fields.keys() - {"ttl_s"}),
         )
 
@@ -106,8 +107,7 @@ class WorkingMemory:
     """Creates, lists, clears and pauses the working-memory items of a session, and updates their stored copies.
 
     Every scope must name the session. items: the live store (Redis). store: the memory store, which has a copy of each
-    item. todo_life: time without use after which a to-do's item expires. ended: the to-dos that this process ended last
-    and need not end again.
+    item. ended: the to-dos that this process ended last and need not end again.
     """
 
     items: LiveItemStore
@@ -141,25 +141,21 @@ class WorkingMemory:
         async with self.locks.held(LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)) as lease:
             now = self.clock()
             items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
-            await self._update_copies(scope, items, lease.fence)
+            by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+            for item in items:
+                fields = item.memory.model_dump(mode="json", include=_COPIED)
+                removed = tuple(name for name, value in fields.items() if value is None)
+                present = {name: value for name, value in fields.items() if value is not None}
+                by_removed.setdefault(removed, {})[item.memory.id] = present
+            for removed, changes in by_removed.items():
+                await self.store.patch(scope, changes, removed=removed, fence=lease.fence)
             await self.items.mark_synced(scope, items, now)
         return len(items)
-
-    async def _update_copies(self, scope: Scope, items: Sequence[LiveItem], fence: int) -> None:
-        by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-        for item in items:
-            fields = item.memory.model_dump(mode="json", include=_COPIED)
-            removed = tuple(name for name, value in fields.items() if value is None)
-            present = {name: value for name, value in fields.items() if value is not None}
-            by_removed.setdefault(removed, {})[item.memory.id] = present
-        for removed, changes in by_removed.items():
-            await self.store.patch(scope, changes, removed=removed, fence=fence)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """Create an item. If the session has an item with the same content, renew its time to live instead.
 
-        Raises InvalidRequest if the item's text is rejected, NotFound if its workflow does not exist, and Conflict if
-        its workflow has ended.
+        Raises InvalidRequest if the text is rejected, NotFound if there is no such workflow, Conflict if it has ended.
         """
         now, ttl = self.clock(), self._ttl(new)
         if new.workflow_id is not None:
@@ -167,19 +163,16 @@ class WorkingMemory:
         draft = new.draft(scope, now, ttl)
         outcome = await self.ingestor.write_one(scope, draft)
         created = await self._put(scope, LiveItem(_item_of(outcome, draft, now), ttl), outcome)
-        if new.workflow_id is not None:
-            await self._check_open(scope, new.workflow_id, created.value.id)
-        return created
-
-    async def _check_open(self, scope: Scope, workflow_id: str, item_id: str) -> None:
-        """If a workflow ended while an item of it was written, clear or delete this item and raise Conflict."""
+        if new.workflow_id is None:
+            return created
         try:
-            await self.workflows.join(scope, workflow_id, session=scope.session_id)
-        except Conflict:
-            if (await self.workflows.load(scope, workflow_id)).on_end is OnEnd.DELETE:
-                await self.end_workflow(scope, workflow_id, delete=True)
-            await self._clear_live(scope, [ItemSelection(id=item_id)])
+            await self.workflows.join(scope, new.workflow_id, session=scope.session_id)
+        except Conflict:  # the workflow has ended meanwhile
+            if (await self.workflows.load(scope, new.workflow_id)).on_end is OnEnd.DELETE:
+                await self.end_workflow(scope, new.workflow_id, delete=True)
+            await self._clear_live(scope, [ItemSelection(id=created.value.id)])
             raise
+        return created
 
     async def put_todos(self, scope: Scope, todos: Sequence[NewItem]) -> list[RedactedValue[Working]]:
         """Create the items that stand for to-dos; each replaces the item that the session has for the same to-do.
@@ -240,10 +233,7 @@ class WorkingMemory:
         return cleared + await self._clear_stored(scope, None, selection.id)
 
     async def end_todos(self, scope: Scope, todo_ids: Sequence[str]) -> int:
-        """Clear the working-memory items of these to-dos, in the live store and the memory store; return how many.
-
-        A cleared item is not shown any more; its copy in the memory store is kept, marked as cleared.
-        """
+        """Clear the items of these to-dos, as `clear` does; return how many."""
         live = {item.memory.todo_id for item in await self.live_items(scope)}
         cleared = await self._clear_live(scope, [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live])
         cleared += await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
@@ -275,19 +265,17 @@ class WorkingMemory:
         except Unavailable as error:
             _log.warning("items of a stopped session stay until they expire: %s", error)
 
-    async def resume_session(self, scope: Scope) -> None:
-        """Show the paused items of the session again."""
-        await self.items.set_paused(scope, self.clock(), paused=False)
-
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
         """Remove items from the live store, from which prompts show them, before their memories are deleted.
 
-        Covers the scope's session, or all sessions of the namespace if the scope names none. memory_id: remove only
-        this item.
+        Covers the scope's session, or all sessions if the scope names none. memory_id: remove only this item.
         """
         now = self.clock()
-        sessions = await self.items.due_sessions(scope, now + _FAR_FUTURE, _ALL_SESSIONS)
-        for session in [scope.session_id] if scope.session_id else sessions:
+        if scope.session_id is not None:
+            sessions = [scope.session_id]
+        else:
+            sessions = await self.items.due_sessions(scope, now + _FAR_FUTURE, _ALL_SESSIONS)
+        for session in sessions:
             session_scope = replace(scope, session_id=session)
             await self.items.clear(session_scope, ItemSelection(id=memory_id), now)
             await self.sync_session(session_scope)
@@ -339,8 +327,3 @@ def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
     fields = {name: getattr(draft, name) for name in _DRAFTED}
     fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
     return outcome.memory.model_copy(update=fields)
-
-
-def _whole_ms(instant: datetime) -> datetime:
-    """`instant` rounded down to whole milliseconds, the precision of the live store."""
-    return instant.replace(microsecond=instant.microsecond // 1_000 * 1_000)

@@ -13,7 +13,7 @@ from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWr
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import RuleSummariser
+from ingest.conversations.summary import summary_by_rule
 from ingest.conversations.threads import Threads
 from ingest.keyed_items import KeyedItems
 from ingest.screening.due.reading import DueTimes
@@ -108,7 +108,7 @@ def fake_services(
     live, logs, policies = FakeThreads(), FakeWorkflows(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
     locks = FakeLocks()
-    flusher = Flusher(live, policies, RuleSummariser(), tokenizer, locks, clock)
+    flusher = Flusher(live, policies, summary_by_rule, tokenizer, locks, clock)
     threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs)
     working = WorkingMemory(items, ingestor, stored, clock, logs, locks)
     ended = EndedWorkflows(logs, ingestor, threads, working)
@@ -122,7 +122,7 @@ def fake_services(
         retriever=Retriever(retrieving),
         recall_guard=guard,
         client_sessions=sessions,
-        captures=CapturedTurnWriter(sessions.captures, sessions, ingestor, guard, clock),
+        captures=CapturedTurnWriter(sessions.captures, ingestor, clock, sessions, guard),
         pings={"store": stored.ping, "embedder": embedder.ping},
         clock=clock,
         threads=threads,

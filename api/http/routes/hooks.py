@@ -18,7 +18,7 @@ from api.http.use_cases import deliver_due, redact_query, thread_part
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
-from ingest.working.todos import Todo, active_todo, complete_todo, submit_todos
+from ingest.working.todos import Todo, TodoStatus, complete_todo, submit_todos
 from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
 from memtypes.llms.registry import Tokens
@@ -102,12 +102,13 @@ class PromptSubmit(InSession):
     def request(self, thread_tokens: int) -> RetrieveRequest:
         """The request that retrieves memories for the prompt. thread_tokens: tokens that its thread uses."""
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
+        active = next((todo.id for todo in self.todos if todo.status is TodoStatus.IN_PROGRESS), None)
         return RetrieveRequest(
             query=both_ends(self.prompt, MAX_QUERY),
             namespace=self.namespace,
             session_id=self.session_id,
             agent_id=self.agent_id,
-            todo_id=self.todo_id or active_todo(self.todos),
+            todo_id=self.todo_id or active,
             profile=self.profile,
             budget=budget.model_copy(update={"total": max(0, budget.total - thread_tokens)}),
             working_budget=self.working_budget,
@@ -264,5 +265,7 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the items of working memory for a completed to-do."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    completed = await complete_todo(services.working, scope, data.todo_id, data.steps)
-    return TodoCompletedAnswer.model_validate(completed, from_attributes=True)
+    cleared, written = await complete_todo(services.working, scope, data.todo_id, data.steps)
+    if written is None:
+        return TodoCompletedAnswer(cleared=cleared, procedural_id=None)
+    return TodoCompletedAnswer(cleared=cleared, procedural_id=written.id, redactions=written.redactions)

@@ -48,6 +48,7 @@ from api.http.shapes.threads import (
 )
 from api.http.use_cases import thread_part
 from api.wiring.container import AppServices, Services
+from ingest.conversations.agent_threads import open_for_agent, opens_for_agent
 from ingest.conversations.flushing import FlushRequest
 from memtypes.llms.registry import MAX_BUDGET, KnownModel
 from memtypes.model.errors import NotFound
@@ -93,10 +94,10 @@ async def post_thread(
     """
     scope, threads = request.agent_scope(data.namespace, agent_id=data.agent_id), services.threads
     data = data.model_copy(update={"agent_id": scope.agent_id})
-    if not threads.opens_for_agent(data):
+    if not opens_for_agent(threads, data):
         opened = await threads.open(scope, data)
         return Response(ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200)
-    all_opened = await threads.open_for_agent(scope, data)
+    all_opened = await open_for_agent(threads, scope, data)
     references = [
         ReferenceAnswer(resource=opened.thread.resource, mode=opened.mode, thread=ThreadAnswer.opened(threads, opened))
         for opened in all_opened
@@ -181,8 +182,8 @@ async def get_chain(
 ) -> ThreadChainAnswer:
     """List a thread and the threads that it continues."""
     chain = await services.threads.chain(await _readable(request, services, params, thread_id), thread_id)
-    answers = [ThreadAnswer.of(services.threads, thread) for thread in chain.threads]
-    return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=False)
+    answers = [ThreadAnswer.of(services.threads, thread) for thread in chain]
+    return ThreadChainAnswer(threads=answers, gap=len(chain) <= len(chain[-1].ancestors), cycle=False)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/context", errors=_WRITE_ERRORS)

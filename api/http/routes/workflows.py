@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 from litestar.params import JSONBody
@@ -76,8 +76,8 @@ async def post_event(
     the agent that the API key is bound to.
     """
     scope = request.agent_scope(params.namespace, agent_id=data.agent, field="agent")
-    reported = await services.workflows.append(scope, workflow_id, data)
-    return EventAnswer.model_validate(reported, from_attributes=True)
+    version, redactions, ended = await services.workflows.append(scope, workflow_id, data)
+    return EventAnswer(version=version, redactions=redactions, **asdict(ended))
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}", errors=_READ_ERRORS)
@@ -148,12 +148,12 @@ async def post_continue(
     if services.counter is not None and data.model is not None and services.counter.counts(data.model):
         counted = await _counted(services, data.model, view, partial(services.workflows.history, scope, workflow_id))
         view = replace(view, margin=counted.margin)
-    resumed = await services.workflows.resume(scope, workflow_id, data, view)
-    if counted is None or counted.value[0] != resumed.history:  # events came between, or the call is repeated
-        counted = CountedContext((resumed.history, resumed.version), view.margin)
+    history, version, redactions = await services.workflows.resume(scope, workflow_id, data, view)
+    if counted is None or counted.value[0] != history:  # events came between, or the call is repeated
+        counted = CountedContext((history, version), view.margin)
     else:
-        counted = replace(counted, value=(resumed.history, resumed.version))
-    return ContinueAnswer.of(counted, view, redactions=resumed.redactions)
+        counted = replace(counted, value=(history, version))
+    return ContinueAnswer.of(counted, view, redactions=redactions)
 
 
 def _view(services: Services, asked: HistoryQuery | ResumeRequest) -> HistoryView:

@@ -96,7 +96,7 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
     """A service that keeps captured client sessions and threads in a real Redis server."""
     services, sessions = fake_services(lambda: NOW), RedisClientSessions(live)
     captures = CapturedTurnWriter(
-        captured_turns(live), sessions, services.ingestor, services.recall_guard, services.clock
+        captured_turns(live), services.ingestor, services.clock, sessions, services.recall_guard
     )
     services = replace(
         services,

@@ -10,7 +10,7 @@ from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import RuleSummariser
+from ingest.conversations.summary import summary_by_rule
 from ingest.conversations.threads import Threads
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import ScreeningGate, Submission
@@ -65,7 +65,7 @@ def threads_over(
     store, tokenizer = RedisThreads(live), FakeTokenizer()
     lookup = PolicyLookup(models, parse_policies(policies, "test.yaml"))
     screen = TurnScreen(redactor or Redactor(), lookup, tokenizer, lambda: NOW)
-    flusher = Flusher(store, lookup, RuleSummariser(), tokenizer, RedisLocks(live), lambda: NOW)
+    flusher = Flusher(store, lookup, summary_by_rule, tokenizer, RedisLocks(live), lambda: NOW)
     ingestor = ingestor or ingestor_over(InMemoryStore())
     evicted_turns = EvictedTurnWriter(RedisEvictedTurns(live), ingestor, lambda: NOW)
     return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW, RedisWorkflows(live))
@@ -76,7 +76,7 @@ def ended_over(workflows: WorkflowStore, memories: InMemoryStore) -> EndedWorkfl
     threads, ingestor, tokenizer = FakeThreads(), ingestor_over(memories), FakeTokenizer()
     lookup = PolicyLookup(Registry)
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
-    flusher = Flusher(threads, lookup, RuleSummariser(), tokenizer, FakeLocks(), lambda: NOW)
+    flusher = Flusher(threads, lookup, summary_by_rule, tokenizer, FakeLocks(), lambda: NOW)
     evicted_turns = EvictedTurnWriter(threads, ingestor, lambda: NOW)
     conversations = Threads(threads, lookup, screen, flusher, evicted_turns, lambda: NOW, workflows)
     working = WorkingMemory(FakeItems(), ingestor, memories, lambda: NOW, workflows, FakeLocks())

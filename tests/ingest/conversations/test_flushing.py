@@ -6,7 +6,7 @@ import pytest
 
 from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import RuleSummariser, Summariser, SummaryRequest, extract
+from ingest.conversations.summary import Summariser, SummaryRequest, extract, summary_by_rule
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.thread_policy import parse_policies
 from memtypes.live.turns import Turn
@@ -44,13 +44,13 @@ class ContestedThreads(FakeThreads):
         return await super().remove(scope, removal) if self.times < 0 else 0
 
 
-class CountingSummariser(Summariser):
+class CountingSummariser:
     """A summariser that returns a fixed summary of two tokens and counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
 
-    async def summary(self, _request: SummaryRequest) -> str:
+    async def __call__(self, _request: SummaryRequest) -> str:
         """A fixed summary of two tokens, whatever the turns are."""
         self.calls += 1
         return "by model"
@@ -112,7 +112,7 @@ async def test_a_summary_is_within_its_limit_as_the_tokenizer_of_the_policy_coun
         content = f"We decided on the plan number {number}, whose author is Agent {number}."
         turn = Turn("user", content, FineTokenizer().count(content), NOW)
         await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 9, 9)))
-    flushing = Flusher(store, lookup, RuleSummariser(), FakeTokenizer(), FakeLocks(), lambda: NOW)
+    flushing = Flusher(store, lookup, summary_by_rule, FakeTokenizer(), FakeLocks(), lambda: NOW)
     result = await flushing.flush(SCOPE, "t", FlushRequest(force=True))
     removed = (await store.pending(SCOPE, 1))[0].turns
     assert result.summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.conversations.incoming import TurnScreen, redacted
+from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.live.thread_policy import Privacy, ThreadPolicy
@@ -27,7 +27,7 @@ def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
 
     Redacted names are numbered, so they stay distinct. Numbers and null are unchanged.
     """
-    cleaned = redacted({"B-123": ["B-456 x", 7, None], "B-124": 1}, POLICY.privacy.redact)
+    cleaned = screen().clean("t", POLICY.privacy, {"B-123": ["B-456 x", 7, None], "B-124": 1})
     assert cleaned.value == {"[redacted]": ["[redacted] x", 7, None], "[redacted] 2": 1}
     assert cleaned.counts == {"policy": 3}
 

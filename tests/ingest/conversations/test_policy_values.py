@@ -15,7 +15,7 @@ from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher, FlushRequest
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import Summariser, SummaryRequest
+from ingest.conversations.summary import SummaryRequest
 from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.live.thread_policy import ThreadPolicy, parse_policies
@@ -117,12 +117,9 @@ async def test_a_slow_change_is_cancelled_after_its_lock_time(setting: str) -> N
     assert await slow_change(long, setting) is None
 
 
-class FixedSummariser(Summariser):
-    """A summariser that always returns the same text."""
-
-    async def summary(self, _request: SummaryRequest) -> str:
-        """The text "by model", whatever the turns are."""
-        return "by model"
+async def fixed_summary(_request: SummaryRequest) -> str:
+    """The text "by model", whatever the turns are."""
+    return "by model"
 
 
 class CharacterTokenizer(FakeTokenizer):
@@ -166,7 +163,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
     registry = Registry.of(default_file())
     lookup = PolicyLookup(lambda: registry, policies, tokenizers)
     screen = TurnScreen(Redactor(), lookup, FakeTokenizer(), lambda: NOW)
-    flusher = Flusher(store, lookup, FixedSummariser(), FakeTokenizer(), FakeLocks(), lambda: NOW)
+    flusher = Flusher(store, lookup, fixed_summary, FakeTokenizer(), FakeLocks(), lambda: NOW)
     evicted_turns = EvictedTurnWriter(store, ingestor_over(InMemoryStore()), lambda: NOW)
     return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW, FakeWorkflows())
 

@@ -14,7 +14,7 @@ from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import RuleSummariser
+from ingest.conversations.summary import summary_by_rule
 from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.live.eviction import ThreadLimits
@@ -68,7 +68,7 @@ def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
     lookup = PolicyLookup(Registry, Policies(threads={"r": policy}))
     tokenizer = FakeTokenizer()
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
-    flusher = Flusher(store, lookup, RuleSummariser(), tokenizer, FakeLocks(), lambda: NOW)
+    flusher = Flusher(store, lookup, summary_by_rule, tokenizer, FakeLocks(), lambda: NOW)
     writer = EvictedTurnWriter(FakeThreads(), ingestor_over(InMemoryStore()), lambda: NOW)
     return Threads(store, lookup, screen, flusher, writer, lambda: NOW, FakeWorkflows())
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.conversations.summary import EndpointSummariser, RuleSummariser, SummaryRequest, extract
+from ingest.conversations.summary import EndpointSummariser, SummaryRequest, extract, summary_by_rule
 from ingest.screening.completions import CompletionClient
 from memtypes.live.turns import Turn
 from tests.fakes import FakeTokenizer
@@ -49,7 +49,7 @@ async def test_long_turns_are_summarised_by_the_same_rules() -> None:
         Turn("user", "We decided on this. " * 2_000, 1, NOW, index=0),
         Turn("user", "It must hold.", 1, NOW, index=1),
     ]
-    summary = await RuleSummariser().summary(request(turns, 20))
+    summary = await summary_by_rule(request(turns, 20))
     assert summary == extract(request(turns, 20)) == "user: We decided on this.\nuser: It must hold."
 
 

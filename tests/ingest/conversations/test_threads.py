@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 from redis.asyncio import Redis
 
+from ingest.conversations.agent_threads import open_for_agent, opens_for_agent
 from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import OpenRequest, Threads
 from memtypes.live.turns import NewTurn
@@ -156,23 +157,23 @@ async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
     assert all(seconds > 3_500 for seconds in (await ttls(live, scope)).values())
 
 
-async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """The chain of a thread (its ancestors and the thread itself) reports an ancestor that has expired as a gap.
+async def test_an_expired_ancestor_is_missing_from_the_chain(live: LiveClient, threads: Threads, scope: Scope) -> None:
+    """The chain of a thread (its ancestors and the thread itself) leaves out an ancestor that has expired.
 
-    It still contains the older ancestors, and an append to the thread renews their TTL. Opening a child of the expired
-    thread is refused as NotFound.
+    The thread still names it. The chain still contains the older ancestors, and an append to the thread renews their
+    TTL. Opening a child of the expired thread is refused as NotFound.
     """
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 0, ids[1])
     chain = await threads.chain(scope, ids[3])
-    assert [thread.id for thread in chain.threads] == [ids[0], ids[2], ids[3]]
-    assert chain.gap
+    assert [thread.id for thread in chain] == [ids[0], ids[2], ids[3]]
+    assert chain[-1].ancestors == tuple(ids[:3])
     await expire(live, scope, 100)
     await threads.append(scope, ids[3], turn("on"), None)
     assert (await threads.store.get(scope, ids[0])).ttl_left_s > 3_500
     with pytest.raises(NotFound):
         await threads.open(scope, OpenRequest(parent_id=ids[1]))
-    assert not (await threads.chain(scope, ids[0])).gap
+    assert (await threads.chain(scope, ids[0]))[-1].ancestors == ()
 
 
 async def test_the_resource_and_key_of_an_expired_thread_can_be_used_again(
@@ -210,13 +211,13 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClien
     """
     threads = threads_over(live, AGENTS)
     request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
-    assert threads.opens_for_agent(request)
-    opened = await threads.open_for_agent(scope, request)
+    assert opens_for_agent(threads, request)
+    opened = await open_for_agent(threads, scope, request)
     assert [(each.thread.resource, each.mode, each.thread.key, each.thread.initial_context) for each in opened] == [
         ("notes", "read-write", "notes:ann", "hello"),
         ("facts", "read-only", "facts:p", None),
     ]
-    again = await threads.open_for_agent(scope, request)
+    again = await open_for_agent(threads, scope, request)
     assert [each.thread.id for each in again] == [each.thread.id for each in opened]
     assert not any(each.created for each in again)
 
@@ -225,7 +226,7 @@ async def test_no_thread_is_created_if_a_variable_of_a_key_template_is_missing(l
     """An agent opens threads for all its resources. If one key template lacks a variable, no thread is created."""
     threads = threads_over(live, AGENTS)
     with pytest.raises(InvalidRequest, match="does not resolve"):
-        await threads.open_for_agent(scope, OpenRequest(agent_id="helper", variables=USER))
+        await open_for_agent(threads, scope, OpenRequest(agent_id="helper", variables=USER))
     assert await everything(live, scope) == {}
 
 

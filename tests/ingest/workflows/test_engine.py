@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from ingest.screening.redaction.redactor import Redactor
-from ingest.workflows.engine import ResumedWorkflow, ResumeRequest, WorkflowRequest, Workflows
-from ingest.workflows.history import HistoryOmissions, HistoryView
+from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
+from ingest.workflows.history import HistoryOmissions, HistoryView, WorkflowHistory
 from memtypes.live.workflows import SNAPSHOT_EVENTS, NewEvent, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.model.policy import MemoryType
@@ -99,10 +99,11 @@ async def started(engine: Workflows, *kinds: str) -> str:
 
 async def resume(
     engine: Workflows, workflow_id: str, text: str, *, budget: int, key: str | None = None
-) -> ResumedWorkflow:
-    """Resume a workflow with `text` as input, and get its history in at most `budget` tokens."""
+) -> tuple[WorkflowHistory, int]:
+    """Resume a workflow with `text` as input; return its history in at most `budget` tokens, and its new version."""
     request = ResumeRequest(input=text, budget=budget, idempotency_key=key)
-    return await engine.resume(SCOPE, workflow_id, request, HistoryView(budget, FakeTokenizer()))
+    written, version, _ = await engine.resume(SCOPE, workflow_id, request, HistoryView(budget, FakeTokenizer()))
+    return written, version
 
 
 async def episodes(memories: InMemoryStore) -> int:
@@ -162,11 +163,11 @@ async def test_an_ended_workflow_is_recorded_once() -> None:
     memories = InMemoryStore()
     engine = engine_over(memories=memories)
     workflow_id = await started(engine, "started")
-    result = await engine.append(SCOPE, workflow_id, event("completed", output="done"))
+    *_, ended = await engine.append(SCOPE, workflow_id, event("completed", output="done"))
     assert await engine.ended.record_all() == 0
-    stored = await memories.get(SCOPE, list(result.memories.values()))
+    stored = await memories.get(SCOPE, list(ended.memories.values()))
     (memory,) = stored.values()
-    assert list(result.memories) == ["episodic"]
+    assert list(ended.memories) == ["episodic"]
     assert memory.content.endswith("\noutput: done")
 
 
@@ -179,8 +180,8 @@ async def test_a_workflow_that_could_not_be_recorded_is_recorded_later() -> None
     engine = engine_over(store, memories)
     memories.available = False
     workflow_id = await started(engine)
-    result = await engine.append(SCOPE, workflow_id, event("cancelled"))
-    assert (result.version, result.memories) == (1, {})
+    version, _, ended = await engine.append(SCOPE, workflow_id, event("cancelled"))
+    assert (version, ended.memories) == (1, {})
     memories.available = True
     assert await engine.ended.record_all() == 0
     store.expire_claims()
@@ -208,7 +209,7 @@ async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:
         await engine.create(SCOPE, WorkflowRequest(workflow_id=name, parent_id=parent))
     store.expire(SCOPE, "b")
     assert [log.workflow_id for log in await engine.chain(SCOPE, "c")] == ["a", "c"]
-    assert (await resume(engine, "c", "on", budget=500)).version == 1
+    assert (await resume(engine, "c", "on", budget=500))[1] == 1
 
 
 async def test_the_newest_value_of_a_chains_resource_wins() -> None:
@@ -239,14 +240,15 @@ async def test_resuming_returns_the_history_before_the_input() -> None:
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.append(SCOPE, "parent", event("step_completed", step_id="dig", output="a hole"))
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
-    first = await resume(engine, "child", "fill it", budget=500)
-    assert "a hole" in first.history.text
-    assert "fill it" not in first.history.text
+    first, version = await resume(engine, "child", "fill it", budget=500)
+    assert version == 1
+    assert "a hole" in first.text
+    assert "fill it" not in first.text
     assert (await engine.store.load(SCOPE, "child")).state.status is WorkflowStatus.RUNNING
-    second = await resume(engine, "child", "and plant", budget=500)
-    assert "fill it" in second.history.text
-    assert (first.version, second.version, second.history.omitted) == (1, 2, HistoryOmissions())
-    assert second.history.total_tokens == FakeTokenizer().count(second.history.text) <= 500
+    second, version = await resume(engine, "child", "and plant", budget=500)
+    assert "fill it" in second.text
+    assert (version, second.omitted) == (2, HistoryOmissions())
+    assert second.total_tokens == FakeTokenizer().count(second.text) <= 500
 
 
 async def test_a_long_history_has_the_newest_events() -> None:
@@ -255,10 +257,10 @@ async def test_a_long_history_has_the_newest_events() -> None:
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for number in range(3 * SNAPSHOT_EVENTS):
         await engine.append(SCOPE, workflow_id, event("note", input=f"entry {number}"))
-    resumed = await resume(engine, workflow_id, "on", budget=200)
-    assert f"entry {3 * SNAPSHOT_EVENTS - 1}" in resumed.history.text
-    shown = resumed.history.text.count("entry")
-    assert resumed.history.omitted.events == 3 * SNAPSHOT_EVENTS - shown > 0
+    written, _ = await resume(engine, workflow_id, "on", budget=200)
+    assert f"entry {3 * SNAPSHOT_EVENTS - 1}" in written.text
+    shown = written.text.count("entry")
+    assert written.omitted.events == 3 * SNAPSHOT_EVENTS - shown > 0
 
 
 async def test_the_history_of_a_workflow_survives_the_expiry_of_its_events() -> None:
@@ -273,7 +275,7 @@ async def test_the_history_of_a_workflow_survives_the_expiry_of_its_events() -> 
     await engine.append(SCOPE, "parent", event("completed"))
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
     store.expire_log(SCOPE, "parent")
-    assert "a hole" in (await resume(engine, "child", "on", budget=500)).history.text
+    assert "a hole" in (await resume(engine, "child", "on", budget=500))[0].text
     assert (await engine.store.load(SCOPE, "parent")).state.status is WorkflowStatus.COMPLETED
     with pytest.raises(NotFound):
         await engine.store.load(SCOPE, "parent", 1)
@@ -303,9 +305,9 @@ async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
     """
     engine = engine_over(ContestedWorkflows(3))
     workflow_id = await started(engine, "started")
-    resumed = await resume(engine, workflow_id, "on", budget=500)
-    assert resumed.version == 5
-    assert resumed.history.text.count("note") == 3
+    written, version = await resume(engine, workflow_id, "on", budget=500)
+    assert version == 5
+    assert written.text.count("note") == 3
     busy = engine_over(ContestedWorkflows(1_000))
     workflow_id = await started(busy)
     with pytest.raises(VersionConflict):

@@ -9,7 +9,7 @@ from typing import Literal
 import anyio
 import pytest
 
-from ingest.working.intentions import LOCK_S, DueRequest, Intentions
+from ingest.working.intentions import LOCK_S, MAX_OPEN, DueRequest, Intentions
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound
@@ -21,6 +21,7 @@ from memtypes.ports.locks import Lease, LockRequest, Locks
 from memtypes.search.vectors import Embedding
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
+from tests.builders import make_dense, make_memory, make_record
 from tests.fakes import FakeEmbedder
 from tests.fakes_locks import FakeLocks, UnavailableLocks
 from tests.fakes_memories import InMemoryStore
@@ -238,6 +239,40 @@ class Observing(FakeLocks):
 
 
 CONTEXT = "cooking dinner"
+
+
+class Crowded(FakeEmbedder):
+    """An embedder that, while it embeds the condition "new", serves the intentions of other namespaces."""
+
+    def __init__(self, store: InMemoryStore, ingestor: Ingestor) -> None:
+        self.intentions = Intentions(store, self, ingestor, ScopeLocks(), lambda: NOW, FakeLocks())
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """The embeddings of `texts`. For "new", looks for due intentions in four more namespaces first."""
+        if list(texts) == ["new"]:
+            for number in range(4):
+                await self.intentions.due(Scope("t", f"n{number}"), DueRequest(NOW, context=CONTEXT))
+        return await super().embed_documents(texts)
+
+
+async def test_a_condition_that_leaves_the_cache_meanwhile_is_still_compared() -> None:
+    """Other calls may fill the cache of embedded conditions while a call embeds its own new ones."""
+    store = InMemoryStore()
+    ingestor = ingestor_over(store)
+    intentions = Crowded(store, ingestor).intentions
+    by_context = {"trigger_type": TriggerType.CONTEXT}
+    for number in range(4):
+        other = Scope("t", f"n{number}")
+        conditions = [f"condition {number} {place}" for place in range(MAX_OPEN)]
+        memories = [
+            make_memory(MemoryType.PROSPECTIVE, condition, other, trigger_condition=condition, **by_context)
+            for condition in conditions
+        ]
+        await store.upsert(other, [make_record(memory, make_dense(0, 16)) for memory in memories])
+    known = await write(ingestor, "known", trigger_condition=CONTEXT, **by_context)
+    assert [memory.id for memory in await intentions.due(SCOPE, DueRequest(NOW, context=CONTEXT))] == [known]
+    await write(ingestor, "other", trigger_condition="new", **by_context)
+    assert [memory.id for memory in await intentions.due(SCOPE, DueRequest(NOW, context=CONTEXT))] == [known]
 
 
 async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -> None:

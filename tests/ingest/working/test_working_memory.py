@@ -131,15 +131,16 @@ async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> Non
     working = working_over(store, [NOW])
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
     names = [f"step {number}" for number in range(steps)]
-    completed = await complete_todo(working, SCOPE, "t1", names)
-    assert completed.cleared == 1
-    assert (completed.procedural_id is not None) == (steps > COMPLEX_STEPS)
-    if completed.procedural_id is not None:
-        procedure = (await store.get(SCOPE, [completed.procedural_id]))[completed.procedural_id]
+    cleared, written = await complete_todo(working, SCOPE, "t1", names)
+    assert cleared == 1
+    assert (written is not None) == (steps > COMPLEX_STEPS)
+    if written is not None:
+        assert written.id is not None
+        procedure = (await store.get(SCOPE, [written.id]))[written.id]
         assert isinstance(procedure, Procedural)
         assert (procedure.content, procedure.steps) == ("port the parser", names)
-        again = await complete_todo(working, SCOPE, "t1", names)
-        assert (again.cleared, again.procedural_id) == (0, completed.procedural_id)
+        cleared, again = await complete_todo(working, SCOPE, "t1", names)
+        assert (cleared, again and again.id) == (0, written.id)
 
 
 async def test_forgetting_removes_one_item_or_all_items_of_a_namespace() -> None:

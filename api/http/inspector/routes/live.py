@@ -65,14 +65,13 @@ async def show_thread(request: ApiRequest, services: AppServices, page: LivePage
     scope = await _reading(services, _scopes(request, asked.namespace), asked.id)
     turns = [ListedTurn.of(each) for each in await services.threads.turns(scope, asked.id, include_flushed=True)]
     later = [turn for turn in turns if turn.index > asked.after]
-    chain = (
-        await services.threads.chain(scope, asked.id) if any(not turn.flushed for turn in turns) or not turns else None
-    )
+    lives = any(not turn.flushed for turn in turns) or not turns
+    chain = await services.threads.chain(scope, asked.id) if lives else []
     return await page.show(
         "thread.html",
         asked,
-        thread=ThreadAnswer.of(services.threads, chain.threads[-1]) if chain else None,
-        ancestors=chain.threads[:-1] if chain else (),
+        thread=ThreadAnswer.of(services.threads, chain[-1]) if chain else None,
+        ancestors=chain[:-1],
         turns=later[:TURNS],
         total=len(turns),
         more=later[TURNS - 1].index if len(later) > TURNS else None,

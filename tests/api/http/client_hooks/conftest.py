@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 def with_client_sessions(services: Services, live: LiveClient) -> Services:
     """`services` with the state of client sessions (prompts, what was shown) on the Redis server of `live`."""
     sessions, guard = RedisClientSessions(live), services.recall_guard
-    captures = CapturedTurnWriter(captured_turns(live), sessions, services.ingestor, guard, services.clock)
+    captures = CapturedTurnWriter(captured_turns(live), services.ingestor, services.clock, sessions, guard)
     return replace(services, client_sessions=sessions, captures=captures)
 
 

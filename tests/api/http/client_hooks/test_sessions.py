@@ -258,11 +258,11 @@ async def test_a_due_task_that_cannot_be_marked_as_fired_is_still_shown(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StuckIntentions(Intentions):
-    """Tasks that cannot be marked as fired: `deliver` waits `delay_s` seconds and then raises Unavailable."""
+    """Tasks that cannot be marked as fired: `fire` waits `delay_s` seconds and then raises Unavailable."""
 
     delay_s: float
 
-    async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:  # noqa: ARG002 - see the class
+    async def fire(self, scope: Scope, request: DueRequest, ids: Sequence[str] | None = None) -> list[Prospective]:  # noqa: ARG002 - see the class
         await anyio.sleep(self.delay_s)
         raise Unavailable("the store is away")
 
