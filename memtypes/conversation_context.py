@@ -21,7 +21,7 @@ from memtypes.search.vectors import InContext
 CAPTURED = "session-stop"
 """The `source.caller` of messages that were stored as memories because their session ended."""
 
-REACH = 2
+TURNS_BEFORE = 2
 """How many turns before a turn are its context. With 1, searches find less; with 3, no more, at a higher cost."""
 
 _PAGE = 64
@@ -41,12 +41,12 @@ def position_of(memory: Memory) -> TurnPosition | None:
 
 def positions_before(memory: Memory) -> list[TurnPosition]:
     """Positions of the turns that are the context of `memory`, oldest first; empty if `memory` is not a turn."""
-    return _around(memory, range(-REACH, 0))
+    return _around(memory, range(-TURNS_BEFORE, 0))
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
     """Positions of the turns whose context includes `memory`, oldest first; empty if `memory` is not a turn."""
-    return _around(memory, range(1, REACH + 1))
+    return _around(memory, range(1, TURNS_BEFORE + 1))
 
 
 def _around(memory: Memory, steps: Iterable[int]) -> list[TurnPosition]:
@@ -73,7 +73,7 @@ def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memo
 
 
 def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[Memory, ...]:
-    """The REACH of `turns` just before `memory`, oldest first; only public ones if `memory` itself is public."""
+    """The TURNS_BEFORE of `turns` just before `memory`, oldest first; only public ones if `memory` itself is public."""
     private = memory.visibility is Visibility.SESSION
     before = [turns[position] for position in positions_before(memory) if position in turns]
     return tuple(turn for turn in before if private or turn.visibility is Visibility.NAMESPACE)

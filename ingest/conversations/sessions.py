@@ -24,7 +24,8 @@ from ingest.screening.submission import ReviewMode, Said, Submission, UntypedDra
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
-from memtypes.conversation_context import CAPTURED
+from memtypes.conversation_context import CAPTURED, TURNS_BEFORE
+from memtypes.model.episodic import said_on
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import MAX_CONTENT, MAX_LABEL, Label, Model, Source, Whole, printable
 from memtypes.model.policy import MemoryType
@@ -119,7 +120,10 @@ class SessionWriter:
         said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
         lengths = [len(text) for text in (*(message.content for message in earlier), *readable) if text]
         typical = statistics.median(lengths or [0])
-        session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical, before.count)
+        now = self.ingestor.clock()
+        lines = [_line(message, now) for message in earlier]
+        lines += [_line(text.value, now) if isinstance(text, RedactedValue) else "" for text in screened]
+        session = _Session(scope.session_id or "", review, now, said, lines, typical, before.count)
         if earlier:
             heard = await self.ingestor.embedder.embed_documents([message.content for message in earlier])
             session.hear(earlier, heard)
@@ -176,14 +180,16 @@ class SessionWriter:
 class _Session:
     """Makes drafts of memories from the messages of one session; messages of the same day form one conversation.
 
-    messages: role and text of each message. typical: median characters of a message. first: position of the first of
-    `messages` in the session. conversations: what was said so far on each day, as context for judging a message.
+    messages: role and text of each message. lines: each with its day as well, after those of earlier messages. typical:
+    median characters of a message. first: position of the first of `messages` in the session. conversations: what was
+    said so far on each day, as context for judging a message.
     """
 
     id: str
     review: ReviewMode
     now: datetime
     messages: Sequence[tuple[str, str]]
+    lines: Sequence[str]
     typical: float
     first: int
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
@@ -191,11 +197,7 @@ class _Session:
     def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
         """Add earlier messages, with the embedding of each, as context for judging later ones; they are not stored."""
         for message, embedding in zip(messages, embeddings, strict=True):
-            try:
-                day = datetime.fromisoformat(_as_utc(message.timestamp) or "").astimezone(UTC).date()
-            except ValueError:
-                day = self.now.date()
-            self.conversations[day].add(message.role, message.content, embedding)
+            self.conversations[_time(message, self.now).date()].add(message.role, message.content, embedding)
 
     def prepare(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> list[Submission] | MessageOutcome:
         """Return the drafts to write for message number `index`; the message's outcome if there is nothing to write.
@@ -223,14 +225,28 @@ class _Session:
         }
         following = [message for message in self.messages[index + 1 :] if message[1].strip()]
         later = Later(following[:AHEAD], len(following), self.typical)
+        place = len(self.lines) - len(self.messages) + index
+        preceding = " ".join(filter(None, self.lines[max(0, place - TURNS_BEFORE) : place]))
         for piece in _pieces(rest):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
-            said = Said(clean.value.role, conversation, later=later)
+            said = Said(clean.value.role, conversation, preceding, later=later)
             yield Submission(draft, self.review, said, clean.counts)
             for content in _parts(piece) if self.review is ReviewMode.AUTO else ():
                 part = UntypedDraft.model_validate({**fields, "content": content, "seq": 0})
-                yield Submission(part, self.review, replace(said, part=True), clean.counts)
+                yield Submission(part, self.review, replace(said, preceding="", part=True), clean.counts)
+
+
+def _time(message: SessionMessage, now: datetime) -> datetime:
+    """When `message` was said, in UTC; `now` if it has no time, or no valid one."""
+    try:
+        return datetime.fromisoformat(_as_utc(message.timestamp) or "").astimezone(UTC)
+    except ValueError:
+        return now
+
+
+def _line(message: SessionMessage, now: datetime) -> str:
+    return said_on(_time(message, now), message.role, message.content)
 
 
 def _as_utc(value: str | None) -> str | None:

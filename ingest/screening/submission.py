@@ -91,12 +91,13 @@ class Classification:
 class Said:
     """Where and by whom a captured message was said. role: the speaker's role, such as "user".
 
-    conversation, later: the messages before and after it. part: whether the text is only one sentence of the message
-    that was submitted before it.
+    conversation, later: the messages before and after it. preceding: the last of those before it, to embed it in
+    context. part: whether the text is only one sentence of the message that was submitted before it.
     """
 
     role: str
     conversation: Conversation
+    preceding: str = ""
     part: bool = False
     later: Later = field(default_factory=Later)
 

@@ -15,7 +15,7 @@ from typing import Any
 from cachetools import LRUCache
 from pydantic import ValidationError
 
-from ingest.screening.submission import Submission, as_invalid
+from ingest.screening.submission import Said, Submission, as_invalid
 from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
@@ -112,8 +112,15 @@ class PendingWrite:
     embedding: Embedding | None = None
 
     @property
+    def said(self) -> Said | None:
+        """Where a captured message was said; None for any other draft."""
+        return None if self.submission is None else self.submission.said
+
+    @property
     def in_context(self) -> InContext:
         """The memory's text to embed, with its conversation context."""
+        if self.said is not None:
+            return InContext(self.memory.embedding_text(), self.said.preceding)
         return text_in_context(self.memory, self.before)
 
     @property
@@ -123,9 +130,9 @@ class PendingWrite:
 
     def embedding_by_classifier(self) -> Embedding | None:
         """The classifier's embedding of the draft, to use it again; None if the memory has another text, or context."""
-        if self.before or self.submission is None or self.submission.classified is None:
+        if self.submission is None or self.submission.classified is None:
             return None
-        same = self.memory.embedding_text() == self.submission.draft.content
+        same = self.in_context == InContext(self.submission.draft.content)
         return self.submission.classified.embedding if same else None
 
     def vectors(self, embedding: Embedding) -> Vectors:

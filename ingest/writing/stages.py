@@ -19,10 +19,11 @@ from ingest.screening.submission import Rejection, ReviewMode, ScreeningGate, Su
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import MemoryWriter
-from memtypes.conversation_context import CallTurns, ConversationContext
+from memtypes.conversation_context import CAPTURED, CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.model.memory import Decision, Reviewed
 from memtypes.model.scope import Scope
+from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
@@ -66,13 +67,21 @@ class Stages:
         """Make memories of the screened drafts, numbered in order of arrival. Outcomes are returned as they are."""
         numbered: list[tuple[Submission, int]] = []
         for entry in screened:
+            draft = entry.draft if isinstance(entry, Submission) else entry.rejected
+            number = 0 if draft is None else self._number(call, draft)
             if isinstance(entry, Submission):
-                session_id = entry.draft.session_id or call.scope.session_id
-                session = (call.scope.tenant, call.scope.namespace, entry.draft.type, session_id)
-                numbered.append((entry, self.order.take(call.received_at, session)))
+                numbered.append((entry, number))
         texts = (submission.draft.content for submission, _ in numbered)
         prepared = iter(await offload(texts, lambda: [self._prepared(call, *each) for each in numbered]))
         return [next(prepared) if isinstance(entry, Submission) else entry for entry in screened]
+
+    def _number(self, call: WriteCall, draft: AnyDraft | UntypedDraft) -> int:
+        """The place of a draft among those of its type in its session, or of a captured message among all messages."""
+        if draft.seq is not None:
+            return draft.seq
+        kind = None if draft.source is not None and draft.source.caller == CAPTURED else draft.type
+        session = (call.scope.tenant, call.scope.namespace, kind, draft.session_id or call.scope.session_id)
+        return self.order.take(call.received_at, session)
 
     def _prepared(self, call: WriteCall, submission: Submission, number: int) -> PendingWrite:
         if isinstance(submission.draft, UntypedDraft):
@@ -94,10 +103,15 @@ class Stages:
         return with_results(entries, marked)
 
     async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Add to each conversation turn the turns before it, from this call or the store, to embed it in context."""
+        """Add to each conversation turn the turns before it, from this call or the store, to embed it in context.
+
+        A captured message comes with the messages before it.
+        """
         pending = unfinished(entries)
         call.turns.add(entry.memory for entry in pending)
-        return with_results(entries, await self._with_context(call, pending))
+        turns = [entry for entry in pending if entry.said is None]
+        with_context = iter(await self._with_context(call, turns))
+        return with_results(entries, [next(with_context) if entry.said is None else entry for entry in pending])
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
         """Embed the entries that need it (`needs_embedding`); reuse the classifier's embedding of the same text."""
@@ -124,7 +138,7 @@ class Stages:
         pairs = zip(writes, decided, strict=True)
         call.turns.drop(write.memory for write, after in pairs if isinstance(after, WriteOutcome))
         reviewed, pending = with_results(entries, decided), unfinished(decided)
-        stale = [entry for entry in pending if entry.embedding is not None and call.turns.lost_context(entry.memory)]
+        stale = [entry for entry in pending if entry.before and call.turns.lost_context(entry.memory)]
         renewed = iter(await self._with_context(call, stale))
         return with_results(reviewed, [next(renewed) if entry in stale else entry for entry in pending])
 

@@ -30,7 +30,6 @@ from ingest.identity.states import States, contradicted
 from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.settling import StateWriter
-from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory, State
@@ -149,8 +148,9 @@ class MemoryWriter:
         for index in new:
             entry = pending[index]
             before = tuple(turns[turn.id] for turn in entry.before if turn.id in turns)
-            if text_in_context(entry.memory, before) != entry.in_context:
-                embedded[index] = replace(entry, before=before, embedding=None)
+            renewed = replace(entry, before=before, embedding=None)
+            if renewed.in_context != entry.in_context:
+                embedded[index] = renewed
         missing = [index for index in new if embedded[index].embedding is None]
         texts = [embedded[index].in_context for index in missing]
         embeddings = await self.embedder.embed_in_context(texts) if texts else []

@@ -87,9 +87,7 @@ class Episodic(EpisodicFields, Memory):
 
     def embedding_text(self) -> str:
         """Text to embed, such as "20 January 2023 Friday Gina: I lost my job": questions name dates and speakers."""
-        when = f"{self.created_at.day} {self.created_at:%B %Y %A}"
-        who = f"{self.speaker}: " if self.speaker else ""
-        return f"{when} {who}{self.titled('. ')}{self._context()}"
+        return said_on(self.created_at, self.speaker, f"{self.titled('. ')}{self._context()}")
 
     def group(self) -> str | None:
         """The heading under which a prompt context lists the event: its day, such as 2026-03-01."""
@@ -102,3 +100,9 @@ class Episodic(EpisodicFields, Memory):
 
     def _context(self) -> str:
         return f" ({self.context})" if self.context else ""
+
+
+def said_on(at: datetime, speaker: str | None, text: str) -> str:
+    """What was said, with its day and speaker, such as "20 January 2023 Friday Gina: I lost my job"."""
+    who = f"{speaker}: " if speaker else ""
+    return f"{at.day} {at:%B %Y %A} {who}{text}"

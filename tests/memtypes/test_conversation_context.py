@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.conversation_context import (
-    REACH,
+    TURNS_BEFORE,
     ConversationContext,
     by_position,
     in_context_everywhere,
@@ -49,7 +49,7 @@ def test_positions_before_and_after_are_symmetric(numbers: list[int], other: int
     for number in numbers:
         is_before = position_of(turn(other)) in positions_before(turn(number))
         assert is_before == (position_of(turn(number)) in positions_after(turn(other)))
-        assert is_before == (0 < number - other <= REACH)
+        assert is_before == (0 < number - other <= TURNS_BEFORE)
 
 
 def test_the_context_is_the_two_turns_before() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode
 from memtypes.model.memory import MAX_CONTENT, Memory
 from memtypes.model.scope import Scope
+from memtypes.search.vectors import Embedding, InContext
 from tests.fakes import FakeEmbedder, FakeSparse
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
@@ -23,6 +25,19 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 SCOPE = Scope("acme", "shop", "s1")
 FACT = "The staging database is read-only on Sundays, so exports run on Mondays."
+
+
+class RecordingEmbedder(FakeEmbedder):
+    """Keeps the texts that it embeds in context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[InContext] = []
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """Embed `texts`, after keeping them."""
+        self.texts += texts
+        return await super().embed_in_context(texts)
 
 
 async def _flush() -> None:
@@ -189,3 +204,30 @@ async def test_the_same_words_in_another_session_are_evidence(writer: SessionWri
     other = replace(SCOPE, session_id="s2")
     await writer.write(other, [said(FACT, timestamp="2026-03-01T10:00:01Z")], ReviewMode.SKIP)
     assert {memory.evidence_count for memory in await memories(writer, first)} == {2}
+
+
+async def test_messages_of_a_session_are_numbered_together(writer: SessionWriter) -> None:
+    """Neighbours in a session have neighbouring numbers, whatever their types; a dropped message leaves a gap."""
+    outcomes = await write(
+        writer,
+        said(FACT),
+        said("ok thanks"),
+        said("To release: first bump the version, then run the tests, then push the tag. Done by hand so far."),
+        said("Please remind me on Friday to renew the certificate."),
+    )
+    memories = await writer.ingestor.store.get(SCOPE, [outcome.ids[0] for outcome in outcomes if outcome.ids])
+    numbers = [memory.seq for memory in memories.values()]
+    assert len({memory.type for memory in memories.values()}) > 1
+    assert [number - numbers[0] for number in numbers] == [0, 2, 3]
+
+
+async def test_a_message_is_embedded_after_messages_that_were_dropped(writer: SessionWriter) -> None:
+    """An answer is embedded with the question before it, although the question itself is not stored."""
+    embedder = RecordingEmbedder()
+    asking = replace(writer, ingestor=replace(writer.ingestor, embedder=embedder))
+    question, answer = "Do you log the temperature?", "Wim does it twice a day, at 8:00 and at 17:00, in the red book."
+    at = "2026-03-01T10:00:00Z"
+    outcomes = await write(asking, said(question, "assistant", at), said(answer, timestamp=at))
+    assert [outcome.status for outcome in outcomes] == ["rejected", "stored"]
+    assert f"1 March 2026 Sunday assistant: {question}" in [text.before for text in embedder.texts]
+    assert [text.text for text in embedder.texts if text.before] == [answer]
