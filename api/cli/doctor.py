@@ -15,11 +15,11 @@ from urllib.parse import unquote
 import typer
 
 from api.cli.client import ApiClient
-from api.cli.install.clients import KEY_VARIABLE, SERVER, ClientName, Installation, files_of, hook_path, stored_key
+from api.cli.install.clients import SERVER, ClientName, Installation, files_of, hook_path, stored_key
 from api.cli.install.files import SettingsFile, settings_text
 from api.cli.install.text import JsonText, MalformedSettings
 from api.cli.options import FAILED, AsJson, DataDir, Key, present, run
-from api.cli.service import settings_from
+from api.cli.service import KEY_VARIABLE, settings_from
 from api.cli.tables import checks_table
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.project import project_namespace
@@ -52,7 +52,13 @@ def doctor(
         settings = settings_from({"data_dir": data_dir, "keys": keys, "port": port})
         diagnosis = Diagnosis()
         if url:
-            await _diagnose_service(url, key, diagnosis)
+            async with ApiClient.open(url, key) as client:
+                ready = await diagnosis.check(
+                    "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
+                )
+                if ready is not None:
+                    diagnosis.checks |= ready.get("checks", {})
+                    await diagnosis.check("round trip", lambda: round_trip(client))
         else:
             from api.cli.installation import diagnose_installation  # noqa: PLC0415 - imports the whole service
 
@@ -96,16 +102,6 @@ class Diagnosis:
         ms = round((time.perf_counter() - started) * 1000, 1)
         self.checks[name] = {"ok": ok, "ms": ms, "detail": detail}
         return result
-
-
-async def _diagnose_service(url: str, key: str | None, diagnosis: Diagnosis) -> None:
-    async with ApiClient.open(url, key) as client:
-        answer = await diagnosis.check(
-            "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
-        )
-        if answer is not None:
-            diagnosis.checks |= answer.get("checks", {})
-            await diagnosis.check("round trip", lambda: round_trip(client))
 
 
 async def round_trip(client: ApiClient) -> str:
@@ -162,7 +158,11 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
     """
     here = " --project ." if project else ""
     wanted = _written(client, project)
-    if twice and _set_up_for_user(client):
+    try:
+        twice = twice and _written(client, None) is not None
+    except MalformedSettings:
+        twice = False  # the check of the user's settings reports this
+    if twice:
         raise MalformedSettings(
             f"it is set up for all projects and for this one, so everything is remembered twice: "
             f"run `remembrancer uninstall {client}{here}`"
@@ -176,14 +176,6 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
                 f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{here}`"
             )
     return await _call(wanted, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
-
-
-def _set_up_for_user(client: ClientName) -> bool:
-    """Whether the user's settings name a service; if they cannot be read, their own check says so, so False."""
-    try:
-        return _written(client, None) is not None
-    except MalformedSettings:
-        return False
 
 
 async def _call(wanted: Installation, key: str | None) -> str:

@@ -79,8 +79,8 @@ async def _keys(settings: Settings) -> str:
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
     if settings.keys is not None and settings.keys.stat().st_mode & 0o077:
-        file = f"keys file {settings.keys}"
-        raise BadSettings(f"{file}: other users than its owner have access to it; run: chmod 600 {settings.keys}")
+        fault = "other users than its owner have access to it"
+        raise BadSettings(f"keys file {settings.keys}: {fault}; run: chmod 600 {settings.keys}")
     return f"{len(keys)} keys" if keys else "none: loopback only, no key needed"
 
 

@@ -18,12 +18,18 @@ import httpx
 import typer
 
 from api.cli.client import PROBE_S, check_key, is_live
-from api.cli.install import clients
-from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of, stored_key
+from api.cli.install.clients import (
+    ClientName,
+    Installation,
+    config_folder,
+    files_of,
+    program_command,
+    stored_key,
+)
 from api.cli.install.entries import WholeFile
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.options import FAILED, DataDir, end
-from api.cli.service import settings_from
+from api.cli.service import KEY_VARIABLE, URL_VARIABLE, settings_from
 from api.settings import BadSettings, is_loopback
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import clean_name
@@ -39,7 +45,7 @@ _Project: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="Only for this project, by its folder; by default for all of the user's.", show_default=False),
 ]
-_ServiceUrl: TypeAlias = Annotated[str, typer.Option(help="URL of the service.", envvar="REMEMBRANCER_URL")]
+_ServiceUrl: TypeAlias = Annotated[str, typer.Option(help="URL of the service.", envvar=URL_VARIABLE)]
 _DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")]
 _Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -109,8 +115,7 @@ def uninstall(
 
 
 def _settings_files() -> SettingsFiles:
-    configured = os.environ.get("XDG_STATE_HOME")
-    state = Path(configured) if configured else Path.home() / ".local" / "state"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return SettingsFiles(state / "remembrancer" / "installed")
 
 
@@ -155,13 +160,12 @@ def _check_single(wanted: Installation) -> None:
         return
     for file in files_of(replace(wanted, project=None, namespace=None)):
         text = settings_text(file.path)
-        if text is None or not file.entries.owns(text):
-            continue
-        raise BadSettings(
-            f"{wanted.client} is set up for all of your projects, in {file.path}: with both, everything would be "
-            f"remembered twice. Run `remembrancer uninstall {wanted.client}` first; or, for another namespace in this "
-            f'project, write namespace = "NAME" into {wanted.project}/.remembrancer.toml'
-        )
+        if text is not None and file.entries.owns(text):
+            raise BadSettings(
+                f"{wanted.client} is set up for all of your projects, in {file.path}: with both, everything would be "
+                f"remembered twice. Run `remembrancer uninstall {wanted.client}` first; or, for another namespace in "
+                f'this project, write namespace = "NAME" into {wanted.project}/.remembrancer.toml'
+            )
 
 
 def _unit(url: str, data_dir: Path | None) -> SettingsFile:
@@ -182,9 +186,8 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
     if dry_run:
         print("Dry run: nothing was changed.")
         return False
-    if yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes):
-        return True
-    if typer.confirm("Change these files?", default=True):
+    settled = yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes)
+    if settled or typer.confirm("Change these files?", default=True):
         return True
     print("Nothing was changed.")
     return False
@@ -252,8 +255,8 @@ def unit_file(url: str, data_dir: Path) -> SettingsFile:
     if address.scheme != "http" or not is_loopback(host):
         raise BadSettings(f"--service starts a service on this machine; {url} is elsewhere")
     options = ["--host", host, "--port", str(address.port or 80), "--data-dir", str(data_dir.absolute())]
-    command = " ".join(map(_quoted, [*clients.program_command(), "serve", *options]))
-    return SettingsFile(clients.config_folder() / "systemd" / "user" / UNIT, WholeFile(_UNIT.format(command=command)))
+    command = " ".join(map(_quoted, [*program_command(), "serve", *options]))
+    return SettingsFile(config_folder() / "systemd" / "user" / UNIT, WholeFile(_UNIT.format(command=command)))
 
 
 def check_systemd() -> None:

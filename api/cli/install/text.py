@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.strict_json import MalformedJson, unique_keys
@@ -24,8 +23,7 @@ class MalformedSettings(RemembrancerError):
     """A settings file cannot be read or edited. The file was not changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonChild:
+class JsonChild(NamedTuple):
     """Where a member or element is in a JSON text: where it begins, where its value begins, and where it ends."""
 
     key: str | int
@@ -102,11 +100,11 @@ class JsonText(EditedText):
     def get(self, path: Path) -> Any:
         """The value at `path`; None if there is none."""
         value: Any = parse_json(self.text)
-        for key in path:
-            present = key in value if isinstance(value, dict) else isinstance(value, list) and key in range(len(value))
-            if not present:
-                return None
-            value = value[key]
+        try:
+            for key in path:
+                value = value[key]
+        except (LookupError, TypeError):
+            return None
         return value
 
     def set(self, path: Sequence[str], value: Any) -> None:
