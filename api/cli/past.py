@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ class _Asked:
 
     source: PastSource
     path: Path | None
+    places: Places
     where: Place
     destination: Destination
     journal: Path | None
@@ -51,6 +52,10 @@ class _Asked:
     watch: bool
     ask: bool
     quiet: bool
+
+    def session_files(self) -> list[SessionFile]:
+        """The files with sessions to import, as they are now."""
+        return self.places.session_files(self.source, self.path)
 
 
 def import_past(
@@ -91,32 +96,28 @@ def import_past(
     if watch and source not in AGENTS:
         end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
     asked = _Asked(
-        source, path, where, destination, None if no_resume else where.journal,
-        dry_run=dry_run, watch=watch, ask=not (yes or as_json), quiet=as_json,
+        source, path, Places(Path.home(), Path.cwd(), os.environ), where, destination,
+        None if no_resume else where.journal, dry_run=dry_run, watch=watch, ask=not (yes or as_json), quiet=as_json,
     )  # fmt: skip
-    places = Places(Path.home(), Path.cwd(), os.environ)
     if source in AGENTS or source in CHATS:
-        _import_sessions(asked, places)
+        _import_sessions(asked)
     else:
-        _import_memories(asked, places)
+        _import_memories(asked)
 
 
-def _import_sessions(asked: _Asked, places: Places) -> None:
-    def find() -> list[SessionFile]:
-        return places.session_files(asked.source, asked.path)
-
+def _import_sessions(asked: _Asked) -> None:
     async def work() -> SessionReport | SessionPlan:
         importing = SessionImport(asked.destination, SentMessages.open(asked.journal, asked.where.destination))
-        files = find()
+        files = asked.session_files()
         if not files and not asked.watch:
-            raise InvalidRequest(_nothing_found(asked, places))
+            raise InvalidRequest(_nothing_found(asked))
         plan = await importing.plan(files)
         if asked.dry_run:
             return plan
         if asked.ask and (plan.new or asked.watch):
             _confirm(plan_view(plan), asked.where)
         if plan.namespaces or asked.watch:
-            await _send(importing, plan, asked, find)
+            await _send(importing, plan, asked)
         else:
             importing.report.stopped = "nothing was imported"
             await importing.run(plan)
@@ -130,9 +131,9 @@ def _import_sessions(asked: _Asked, places: Places) -> None:
     raise typer.Exit(done.exit_code)
 
 
-def _nothing_found(asked: _Asked, places: Places) -> str:
+def _nothing_found(asked: _Asked) -> str:
     if asked.path is None:
-        looked = places.looked_in(asked.source)
+        looked = asked.places.looked_in(asked.source)
         return f"there is nothing of {asked.source} to import in {looked}; name a file or folder"
     kinds = {**dict.fromkeys(AGENTS, "sessions, as .jsonl files"), **dict.fromkeys(DUMPS, "an export, as a JSON file")}
     kinds |= dict.fromkeys(CHATS, "the conversations.json or ZIP file of an export")
@@ -140,19 +141,17 @@ def _nothing_found(asked: _Asked, places: Places) -> str:
     return f"{asked.path} has nothing of {asked.source} to import; expected {expected}"
 
 
-async def _send(
-    importing: SessionImport, plan: SessionPlan, asked: _Asked, find: Callable[[], list[SessionFile]]
-) -> None:
+async def _send(importing: SessionImport, plan: SessionPlan, asked: _Asked) -> None:
     """Send the planned messages and, with --watch, those that are added to the sessions afterwards.
 
     The signals SIGINT (Ctrl-C) and SIGTERM stop the sending. An import skips messages that an earlier import sent, but
-    not if their namespace is empty now, as in a new store. find: returns the session files to read again.
+    not if their namespace is empty now, as in a new store.
     """
     console = Console(stderr=True)
     ended = False
     async with connect(asked.where) as client:
         if await importing.forget_lost(plan, client.is_empty):
-            plan = await importing.plan(find())
+            plan = await importing.plan(asked.session_files())
         importing.write = partial(write_part, client)
         importing.progress = ProgressBar("messages", quiet=asked.quiet)
         async with anyio.create_task_group() as tasks:
@@ -163,7 +162,9 @@ async def _send(
             ended = True
             if asked.watch:
                 console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
-                await follow(importing, find, plan.states, lambda count: console.print(f"sent {count} messages"))
+                await follow(
+                    importing, asked.session_files, plan.states, lambda count: console.print(f"sent {count} messages")
+                )
             tasks.cancel_scope.cancel()
     if not ended:
         importing.report.stopped = "stopped before the end; run the command again to continue"
@@ -175,16 +176,16 @@ async def _end_at_signal(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-def _import_memories(asked: _Asked, places: Places) -> None:
+def _import_memories(asked: _Asked) -> None:
     template = ImportRequest(
         (), "", destination=asked.where.destination, journal=asked.where.journal, resume=asked.journal is not None
     )
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
-        groups = places.memory_files(asked.source, asked.path)
+        groups = asked.places.memory_files(asked.source, asked.path)
         plan = await anyio.to_thread.run_sync(plan_memories, groups, asked.destination, template)
         if not (plan.files or plan.left_out):
-            raise InvalidRequest(_nothing_found(asked, places))
+            raise InvalidRequest(_nothing_found(asked))
         if asked.dry_run or not plan.requests:
             return plan, []
         if asked.ask:
