@@ -117,10 +117,16 @@ class JsonEntries:
                 for place, element in enumerate(array if isinstance(array, list) else ())
             ]
             for path, element in elements:
-                if mark in json.dumps(element):
-                    handlers = element.get("hooks", ()) if isinstance(element, dict) else ()
-                    ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
-                    yield (*path, "hooks", ours[0]) if len(ours) < len(handlers) else path
+                if mark not in json.dumps(element):
+                    continue
+                handlers = element.get("hooks", []) if isinstance(element, dict) else []
+                marked = (
+                    [mark in json.dumps(handler) for handler in handlers] if isinstance(handlers, list) else [False]
+                )
+                if all(marked):
+                    yield path
+                elif any(marked):
+                    yield (*path, "hooks", marked.index(True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,19 @@ def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: 
     assert parse_json(path.read_text()) == {"hooks": {"Stop": [{"hooks": [foreign]}]}}
 
 
+@pytest.mark.parametrize("handlers", [[{"type": "command", "command": "say done"}], 5])
+def test_foreign_hook_group_that_mentions_this_program_stays(home: Path, files: SettingsFiles, handlers: Any) -> None:
+    """Uninstalling keeps a hook group of the user whose matcher, but none of whose hooks, names this program's path."""
+    foreign = {"hooks": {"Stop": [{"matcher": "/v1/hooks/claude-code", "hooks": handlers}]}}
+    path = home / ".claude" / "settings.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(foreign))
+    installed(files, CLAUDE_CODE)
+    path.write_text(path.read_text() + "\n")
+    uninstalled(files, CLAUDE_CODE)
+    assert parse_json(path.read_text()) == foreign
+
+
 def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsFiles) -> None:
     """Installing with another URL replaces every entry with the old URL.
 
