@@ -136,14 +136,12 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
 
 def _has_entries(file: SettingsFile) -> bool:
     """Whether a settings file has entries of Remembrancer; True for an unreadable one, so that its check says why."""
+    text: str | None = None
     try:
         text = settings_text(file.path)
-    except MalformedSettings:
-        return True
-    try:
         return text is not None and file.entries.owns(text)
     except MalformedSettings:
-        return SERVER in (text or "")
+        return text is None or SERVER in text
 
 
 async def _namespace(folder: Path) -> str:
@@ -153,8 +151,7 @@ async def _namespace(folder: Path) -> str:
 async def _check(client: ClientName, project: Path | None, key: str | None, *, twice: bool) -> str:
     """Check the settings of an AI client and call the service as it would. Returns what works, for the report.
 
-    twice: whether the client is set up both for `project` and for all projects, which is a fault. Raises
-    MalformedSettings for a fault in the settings, and the service's error if a call fails.
+    twice: whether the client has entries both for `project` and for all projects, which is a fault.
     """
     here = " --project ." if project else ""
     wanted = _written(client, project)
@@ -179,7 +176,6 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
 
 
 async def _call(wanted: Installation, key: str | None) -> str:
-    """Send the calls that the AI client would send. Returns which were answered, for the report."""
     if wanted.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
     async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:

@@ -90,12 +90,9 @@ async def write_items(client: ApiClient, namespace: str, items: list[dict[str, A
 
 
 def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
-    """Convert one result of a batch, as the service answered it, to a `WriteOutcome`."""
-    named = (WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
-    if (answer := item.get("classified")) is None:
-        return WriteOutcome(*named)
-    found = Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
-    return WriteOutcome(*named, classified=found)
+    status, answer = WriteStatus(item["status"]), item.get("classified")
+    classified = answer and Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
+    return WriteOutcome(status, item.get("id"), item.get("reason"), item.get("merged_into"), classified=classified)
 
 
 def _origin(name: str | None) -> Format | None:

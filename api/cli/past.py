@@ -205,7 +205,6 @@ def _import_memories(asked: _Asked) -> None:
 
 
 def _confirm(view: RenderableType, where: Place) -> None:
-    """Show what would be imported and ask in a terminal whether to continue. The answer no ends the program."""
     if sys.stdin.isatty():
         console = Console(stderr=True)
         console.print(view)

@@ -73,8 +73,8 @@ def install(
         changed = files_of(wanted)
         _check_single(wanted)
         if service:
-            check_systemd()
-            changed.append(_unit(wanted.url, data_dir))
+            _check_systemd()
+            changed.append(_unit_file(wanted.url, data_dir))
         changes = [files.plan_install(file) for file in changed]
         if _agreed(changes, dry_run=dry_run, yes=yes):
             for change in changes:
@@ -98,12 +98,12 @@ def uninstall(
     """Take the entries that `install` made out of an AI client's settings. Memories stay."""
     try:
         if service:
-            check_systemd()
+            _check_systemd()
         files = _settings_files()
         installed = files_of(_installation(client, project, DEFAULT_URL, None, None))
-        changes = [files.plan_uninstall(file) for file in installed]
         if service:
-            changes.append(files.plan_uninstall(unit_file(DEFAULT_URL, Path.home())))
+            installed.append(SettingsFile(_unit_path(), WholeFile("")))
+        changes = [files.plan_uninstall(file) for file in installed]
         if _agreed(changes, dry_run=dry_run, yes=yes):
             refused = _systemctl("disable", "--now", UNIT) if service else None
             for change in changes:
@@ -168,17 +168,6 @@ def _check_single(wanted: Installation) -> None:
             )
 
 
-def _unit(url: str, data_dir: Path | None) -> SettingsFile:
-    settings = settings_from({"data_dir": data_dir})
-    folder = settings.data_dir.expanduser().absolute()
-    if not (folder / "encoder").is_dir():
-        raise BadSettings(
-            f"{folder} has no encoder: name the service's folder with --data-dir. "
-            "`make run` keeps its data in .remembrancer of the folder where it ran"
-        )
-    return unit_file(url, folder)
-
-
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
     """Print the changes; return whether to make them. In a terminal the user decides; a dry run makes none."""
     for change in changes:
@@ -231,7 +220,6 @@ _NOTES: dict[ClientName, list[str]] = {
 
 
 def _refuses_key(wanted: Installation) -> bool:
-    """Whether the service refuses the client's calls because their API key is unknown or missing."""
     key = wanted.key or os.environ.get(KEY_VARIABLE)
     headers = {"Authorization": f"Bearer {key}"} if wanted.authorised else {}
     try:
@@ -248,19 +236,28 @@ def _report_systemd(refused: str | None, done: str) -> None:
     print(f"The service is {done}.")
 
 
-def unit_file(url: str, data_dir: Path) -> SettingsFile:
-    """The systemd unit for a service at `url` with its data in `data_dir`. Raises BadSettings unless `url` is local."""
+def _unit_file(url: str, data_dir: Path | None) -> SettingsFile:
+    """The systemd unit of a service. Raises BadSettings unless `url` is local and the data folder has an encoder."""
+    folder = settings_from({"data_dir": data_dir}).data_dir.expanduser().absolute()
+    if not (folder / "encoder").is_dir():
+        raise BadSettings(
+            f"{folder} has no encoder: name the service's folder with --data-dir. "
+            "`make run` keeps its data in .remembrancer of the folder where it ran"
+        )
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme != "http" or not is_loopback(host):
         raise BadSettings(f"--service starts a service on this machine; {url} is elsewhere")
-    options = ["--host", host, "--port", str(address.port or 80), "--data-dir", str(data_dir.absolute())]
+    options = ["--host", host, "--port", str(address.port or 80), "--data-dir", str(folder)]
     command = " ".join(map(_quoted, [*program_command(), "serve", *options]))
-    return SettingsFile(config_folder() / "systemd" / "user" / UNIT, WholeFile(_UNIT.format(command=command)))
+    return SettingsFile(_unit_path(), WholeFile(_UNIT.format(command=command)))
 
 
-def check_systemd() -> None:
-    """Raise BadSettings if this machine does not have systemd."""
+def _unit_path() -> Path:
+    return config_folder() / "systemd" / "user" / UNIT
+
+
+def _check_systemd() -> None:
     if shutil.which("systemctl") is None:
         raise BadSettings(
             f"--service needs systemd, which this machine ({sys.platform}) does not have; "
