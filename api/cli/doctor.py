@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -193,12 +194,11 @@ def _written(client: ClientName, project: Path | None) -> Installation | None:
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)
     if client is ClientName.CURSOR:
-        entry = JsonText(texts[0]).get(("mcpServers", SERVER)) or {}
-        arguments = [*entry.get("args", ()), ""]
-        url = arguments[arguments.index("--url") + 1] if "--url" in arguments else entry.get("url", "")
-        url, _, namespace = url.partition("/mcp/")
+        entry = JsonText(texts[0]).get(("mcpServers", SERVER))
+        match = re.search(r'"(?:--url", |url": )"([^"]+?)(?:/mcp/([^"]*))?"', json.dumps(entry))
     else:
         pattern = rf'(https?://[^\s"\'\\]+){re.escape(hook_path(client))}(?:\?namespace=([^\s"\'\\]+))?'
         match = re.search(pattern, texts[0])
-        url, namespace = (match[1], match[2] or "") if match is not None else ("", "")
-    return Installation(client, project, url, None, authorised, unquote(namespace) or None) if url else None
+    if match is None:
+        return None
+    return Installation(client, project, match[1], None, authorised, unquote(match[2] or "") or None)
