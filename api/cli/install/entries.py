@@ -206,9 +206,11 @@ class TomlTable:
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """The file's content `members` without this table, and without its parent table if no other table is in it."""
-        parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
-        rest = {name: value for name, value in members.items() if name != self.path[0]}
-        return rest | ({self.path[0]: parent} if parent else {})
+        parent_name, name = self.path
+        parent = members.get(parent_name, {})
+        siblings = {key: parent[key] for key in parent if key != name} if isinstance(parent, dict) else parent
+        rest = {key: value for key, value in members.items() if key != parent_name}
+        return rest | ({parent_name: siblings} if siblings else {})
 
 
 def _toml(text: str) -> dict[str, Any]:

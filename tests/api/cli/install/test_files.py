@@ -168,6 +168,17 @@ def test_codex_configuration_is_restored(text: str) -> None:
         assert path.read_bytes() == text.encode()
 
 
+@pytest.mark.parametrize("value", ["5", "[]"])
+def test_codex_servers_that_are_no_table_are_refused(home: Path, files: SettingsFiles, value: str) -> None:
+    """If Codex's `mcp_servers` is no table, `install` fails with an error that names config.toml, which stays."""
+    path = home / ".codex" / "config.toml"
+    path.parent.mkdir()
+    path.write_text(f"mcp_servers = {value}\n")
+    with pytest.raises(MalformedSettings, match=r"config.toml: mcp_servers.remembrancer can't be edited where it is"):
+        installed(files, CODEX)
+    assert path.read_text() == f"mcp_servers = {value}\n"
+
+
 def test_codex_table_is_removed_after_codex_added_another(home: Path, files: SettingsFiles) -> None:
     """If Codex added a table to config.toml after the installed one, uninstalling keeps that table and its comment."""
     installed(files, CODEX)
