@@ -268,7 +268,10 @@ def _check_systemd() -> None:
 def _systemctl(*arguments: str) -> str | None:
     """Run systemctl for this user. Returns None, or systemd's message if it refuses."""
     command = ["systemctl", "--user", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
+    except subprocess.TimeoutExpired:
+        return f"it did not answer in {_TIMEOUT_S:g} s"
     return None if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
 
 
