@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 MAX_TEXT = 160
@@ -18,9 +18,8 @@ def hits_table(answer: Mapping[str, Any]) -> RenderableType:
     """A table with a row for each hit of a search. If the answer has signals (the parts of a score), they are shown."""
     weights = ", ".join(f"{name} {value:g}" for name, value in answer["weights"].items() if value)
     title = escape(f"profile {answer['profile']}: {weights}" + _degraded(answer["degraded"]))
-    table = Table(title=title, title_justify="left")
-    for name, justify in (("rank", "right"), ("score", "right"), ("type", "left"), ("memory", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal in rich
+    numbers = (Column("rank", justify="right"), Column("score", justify="right"))
+    table = Table(*numbers, "type", "memory", title=title, title_justify="left")
     for hit in answer["hits"]:
         text = shortened(hit["memory"]["content"])
         if hit.get("signals"):
