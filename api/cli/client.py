@@ -114,8 +114,12 @@ def _error(response: httpx.Response, members: Mapping[str, Any]) -> Remembrancer
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return Refused("the service needs a key that it knows; give one with --key or as REMEMBRANCER_KEY")
     detail = str(members.get("detail", "no detail"))
-    faults = [f"{fault['path']}: {fault['message']}" for fault in members.get("errors") or [] if fault.get("path")]
-    text = "\n  ".join([detail, *(fault for fault in faults if fault not in detail)])
+    lines, errors = [detail], members.get("errors")
+    for fault in errors if isinstance(errors, list) else []:
+        match fault:  # another program's errors may have any form
+            case {"path": str(path), "message": message} if path and f"{path}: {message}" not in detail:
+                lines.append(f"{path}: {message}")
+    text = "\n  ".join(lines)
     kind = _ERRORS.get(response.status_code, ServiceFault)
     wait = response.headers.get("retry-after", "")
     if wait.isdecimal() and issubclass(kind, Overloaded | Unavailable):
