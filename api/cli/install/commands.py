@@ -18,14 +18,7 @@ import httpx
 import typer
 
 from api.cli.client import PROBE_S, check_key, is_live
-from api.cli.install.clients import (
-    ClientName,
-    Installation,
-    config_folder,
-    files_of,
-    program_command,
-    stored_key,
-)
+from api.cli.install.clients import ClientName, Installation, config_folder, files_of, program_command, stored_key
 from api.cli.install.entries import WholeFile
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.options import FAILED, DataDir, end

@@ -176,13 +176,10 @@ class Group(Generic[ConnectionT_co]):
         """A POST request that changes data. `members` and `options` go into its body."""
         return Request("POST", path, answer, body=self._body(options, **members))
 
-    def _change(
+    def _request(
         self, method: str, path: str, answer: type[T], options: Mapping[str, Any], /, *in_query: str, **members: Any
     ) -> Request[T]:
-        """A request that changes data. Its body has `members` and `options`, without the namespace.
-
-        The namespace and the options that `in_query` names are query parameters instead.
-        """
+        """A request with the namespace and the options named `in_query` in its query, and all else in its body."""
         query = {name: options[name] for name in in_query if name in options}
         fields = {name: value for name, value in options.items() if name not in ("namespace", *in_query)}
         query["namespace"] = self._scope(options)

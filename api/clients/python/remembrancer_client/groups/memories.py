@@ -122,7 +122,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def update(self, memory_id: str, **changes: Unpack[UpdateOptions]) -> Description[Memory]:
         """Change fields of a memory, and return the changed memory."""
-        return self._change("PATCH", _path(memory_id), Memory, changes)
+        return self._request("PATCH", _path(memory_id), Memory, changes)
 
     @Call
     def forget(self, memory_id: str, **options: Unpack[Scoped]) -> Description[None]:
@@ -163,7 +163,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
         """Report how useful a memory was (`outcome`), and return the updated memory."""
-        return self._change("POST", _path(memory_id, "feedback"), Memory, options, outcome=outcome)
+        return self._request("POST", _path(memory_id, "feedback"), Memory, options, outcome=outcome)
 
     @Call
     def due(self, **options: Unpack[DueOptions]) -> Description[DueAnswer]:
@@ -184,7 +184,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def snooze(self, memory_id: str, until: datetime, **options: Unpack[Scoped]) -> Description[Memory]:
         """Postpone a task or reminder (a prospective memory), so that it is due again at `until`, and return it."""
-        return self._change("POST", _path(memory_id, "snooze"), Memory, options, until=until)
+        return self._request("POST", _path(memory_id, "snooze"), Memory, options, until=until)
 
     @Call
     def stats(self, **options: Unpack[Scoped]) -> Description[StatsAnswer]:

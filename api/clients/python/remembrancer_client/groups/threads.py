@@ -84,7 +84,7 @@ class Threads(Group[ConnectionT_co]):
     ) -> Description[SaidAnswer]:
         """Append a turn to a thread. The answer also has the number of older turns that it moved out of the thread."""
         key = options.pop("idempotency_key", None) or fresh_key()
-        call = self._change("POST", _path(thread_id, "turns"), SaidAnswer, options, role=role, content=content)
+        call = self._request("POST", _path(thread_id, "turns"), SaidAnswer, options, role=role, content=content)
         return replace(call, key=key)
 
     @Call
@@ -93,7 +93,7 @@ class Threads(Group[ConnectionT_co]):
     ) -> Description[VersionAnswer]:
         """Replace all turns of a thread, and return its new version."""
         path = _path(thread_id, "turns")
-        return self._change("PUT", path, VersionAnswer, options, "agent_id", turns=list(turns))
+        return self._request("PUT", path, VersionAnswer, options, "agent_id", turns=list(turns))
 
     @Call
     def turns(self, thread_id: str, **options: Unpack[TurnListOptions]) -> Description[TurnsAnswer]:
@@ -108,13 +108,13 @@ class Threads(Group[ConnectionT_co]):
     @Call
     def context(self, thread_id: str, **options: Unpack[ThreadContextOptions]) -> Description[ContextAnswer]:
         """A thread's conversation as text, within a token budget."""
-        call = self._change("POST", _path(thread_id, "context"), ContextAnswer, options, "agent_id")
+        call = self._request("POST", _path(thread_id, "context"), ContextAnswer, options, "agent_id")
         return replace(call, repeatable=True)
 
     @Call
     def flush(self, thread_id: str, **options: Unpack[FlushOptions]) -> Description[FlushAnswer]:
         """Move turns of a thread to memories. By default, only if the thread is above the threshold of its policy."""
-        return self._change("POST", _path(thread_id, "flush"), FlushAnswer, options, "agent_id")
+        return self._request("POST", _path(thread_id, "flush"), FlushAnswer, options, "agent_id")
 
     @Call
     def clear(
@@ -122,7 +122,7 @@ class Threads(Group[ConnectionT_co]):
     ) -> Description[ThreadCleared]:
         """Remove all turns of a thread, and return how many. confirm: must be True."""
         path = _path(thread_id, "clear")
-        return self._change("POST", path, ThreadCleared, options, "agent_id", confirm=confirm)
+        return self._request("POST", path, ThreadCleared, options, "agent_id", confirm=confirm)
 
     @Call
     def backup(self, backup_id: str, **options: Unpack[ThreadScope]) -> Description[BackupAnswer]:

@@ -57,7 +57,7 @@ class Workflows(Group[ConnectionT_co]):
     @Call
     def report(self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]) -> Description[EventAnswer]:
         """Append an event to a workflow's log. The answer has the event's number (`version`)."""
-        return self._change("POST", _path(workflow_id, "events"), EventAnswer, options, type=type)
+        return self._request("POST", _path(workflow_id, "events"), EventAnswer, options, type=type)
 
     @Call
     def get(self, workflow_id: str, **options: Unpack[StateOptions]) -> Description[WorkflowAnswer]:
@@ -102,7 +102,7 @@ class Workflows(Group[ConnectionT_co]):
     def resume(self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]) -> Description[ContinueAnswer]:
         """Append `input` to a workflow as an event, and return the history before that event."""
         key = options.setdefault("idempotency_key", fresh_key())
-        call = self._change("POST", _path(workflow_id, "continue"), ContinueAnswer, options, input=input)
+        call = self._request("POST", _path(workflow_id, "continue"), ContinueAnswer, options, input=input)
         return replace(call, key=key)
 
 
