@@ -14,7 +14,6 @@ TIMEOUT = httpx.Timeout(10.0, read=120.0)
 """Timeouts of a call. The read timeout is long, because a batch of 1,000 texts is embedded before it is answered."""
 
 PROBE_S = 2.0
-RETRYABLE = (Overloaded, Unavailable)
 
 
 class Refused(RemembrancerError):
@@ -77,20 +76,24 @@ class ApiClient:
 
     async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         with _translated(str(self._http.base_url)):
-            response = await self._http.send(self._request(method, path, sent))
-        members = _members(response)
+            try:
+                request = self._http.build_request(method, path, **sent)
+            except UnicodeError:
+                raise InvalidRequest("a text of the request is not valid Unicode; give it in UTF-8") from None
+            except ValueError:
+                raise InvalidRequest("a number of the request is NaN or infinite; give a finite one") from None
+            response = await self._http.send(request)
+        try:
+            members = response.json()
+        except ValueError as error:
+            fault = f"{response.url} answered {response.status_code} without JSON; is it Remembrancer?"
+            raise ServiceFault(fault) from error
+        if not isinstance(members, dict):
+            raise ServiceFault(f"{response.url} answered no JSON object; is it Remembrancer?")
         # Readiness answers 503 with its checks, which the caller reads.
         if response.is_success or (response.status_code == 503 and "checks" in members):
             return members
         raise _error(response, members)
-
-    def _request(self, method: str, path: str, sent: Mapping[str, Any]) -> httpx.Request:
-        try:
-            return self._http.build_request(method, path, **sent)
-        except UnicodeError:
-            raise InvalidRequest("a text of the request is not valid Unicode; give it in UTF-8") from None
-        except ValueError:
-            raise InvalidRequest("a number of the request is NaN or infinite; give a finite one") from None
 
 
 def check_key(key: str | None) -> None:
@@ -107,27 +110,21 @@ def is_live(url: str) -> bool:
         return False
 
 
-def _members(response: httpx.Response) -> dict[str, Any]:
-    try:
-        members = response.json()
-    except ValueError as error:
-        raise ServiceFault(
-            f"{response.url} answered {response.status_code} without JSON; is it Remembrancer?"
-        ) from error
-    if not isinstance(members, dict):
-        raise ServiceFault(f"{response.url} answered no JSON object; is it Remembrancer?")
-    return members
-
-
 def _error(response: httpx.Response, members: Mapping[str, Any]) -> RemembrancerError:
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return Refused("the service needs a key that it knows; give one with --key or as REMEMBRANCER_KEY")
     detail = str(members.get("detail", "no detail"))
-    faults = [f"{fault['path']}: {fault['message']}" for fault in members.get("errors") or [] if fault.get("path")]
-    text = "\n  ".join([detail, *(fault for fault in faults if fault not in detail)])
+    lines, errors = [detail], members.get("errors")
+    for fault in errors if isinstance(errors, list) else []:
+        match fault:  # another program's errors may have any form
+            case {"path": str(path), "message": message} if path and f"{path}: {message}" not in detail:
+                lines.append(f"{path}: {message}")
+    text = "\n  ".join(lines)
     kind = _ERRORS.get(response.status_code, ServiceFault)
     wait = response.headers.get("retry-after", "")
-    return kind(text, retry_after_s=int(wait)) if wait.isdecimal() and issubclass(kind, RETRYABLE) else kind(text)
+    if wait.isdecimal() and issubclass(kind, Overloaded | Unavailable):
+        return kind(text, retry_after_s=int(wait))
+    return kind(text)
 
 
 @contextmanager

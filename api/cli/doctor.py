@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -15,11 +16,11 @@ from urllib.parse import unquote
 import typer
 
 from api.cli.client import ApiClient
-from api.cli.install.clients import KEY_VARIABLE, SERVER, ClientName, Installation, files_of, hook_path, stored_key
+from api.cli.install.clients import SERVER, ClientName, Installation, files_of, hook_path, stored_key
 from api.cli.install.files import SettingsFile, settings_text
 from api.cli.install.text import JsonText, MalformedSettings
 from api.cli.options import FAILED, AsJson, DataDir, Key, present, run
-from api.cli.service import settings_from
+from api.cli.service import KEY_VARIABLE, settings_from
 from api.cli.tables import checks_table
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.project import project_namespace
@@ -52,7 +53,13 @@ def doctor(
         settings = settings_from({"data_dir": data_dir, "keys": keys, "port": port})
         diagnosis = Diagnosis()
         if url:
-            await _diagnose_service(url, key, diagnosis)
+            async with ApiClient.open(url, key) as client:
+                ready = await diagnosis.check(
+                    "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
+                )
+                if ready is not None:
+                    diagnosis.checks |= ready.get("checks", {})
+                    await diagnosis.check("round trip", lambda: round_trip(client))
         else:
             from api.cli.installation import diagnose_installation  # noqa: PLC0415 - imports the whole service
 
@@ -98,16 +105,6 @@ class Diagnosis:
         return result
 
 
-async def _diagnose_service(url: str, key: str | None, diagnosis: Diagnosis) -> None:
-    async with ApiClient.open(url, key) as client:
-        answer = await diagnosis.check(
-            "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
-        )
-        if answer is not None:
-            diagnosis.checks |= answer.get("checks", {})
-            await diagnosis.check("round trip", lambda: round_trip(client))
-
-
 async def round_trip(client: ApiClient) -> str:
     """Write, find and delete a memory in a temporary namespace; return a report. Raises Unavailable if a step fails."""
     namespace = f"doctor-{uuid.uuid4()}"
@@ -140,14 +137,12 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
 
 def _has_entries(file: SettingsFile) -> bool:
     """Whether a settings file has entries of Remembrancer; True for an unreadable one, so that its check says why."""
+    text: str | None = None
     try:
         text = settings_text(file.path)
-    except MalformedSettings:
-        return True
-    try:
         return text is not None and file.entries.owns(text)
     except MalformedSettings:
-        return SERVER in (text or "")
+        return text is None or SERVER in text
 
 
 async def _namespace(folder: Path) -> str:
@@ -157,12 +152,15 @@ async def _namespace(folder: Path) -> str:
 async def _check(client: ClientName, project: Path | None, key: str | None, *, twice: bool) -> str:
     """Check the settings of an AI client and call the service as it would. Returns what works, for the report.
 
-    twice: whether the client is set up both for `project` and for all projects, which is a fault. Raises
-    MalformedSettings for a fault in the settings, and the service's error if a call fails.
+    twice: whether the client has entries both for `project` and for all projects, which is a fault.
     """
     here = " --project ." if project else ""
     wanted = _written(client, project)
-    if twice and _set_up_for_user(client):
+    try:
+        twice = twice and _written(client, None) is not None
+    except MalformedSettings:
+        twice = False  # the check of the user's settings reports this
+    if twice:
         raise MalformedSettings(
             f"it is set up for all projects and for this one, so everything is remembered twice: "
             f"run `remembrancer uninstall {client}{here}`"
@@ -178,16 +176,7 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
     return await _call(wanted, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
 
 
-def _set_up_for_user(client: ClientName) -> bool:
-    """Whether the user's settings name a service; if they cannot be read, their own check says so, so False."""
-    try:
-        return _written(client, None) is not None
-    except MalformedSettings:
-        return False
-
-
 async def _call(wanted: Installation, key: str | None) -> str:
-    """Send the calls that the AI client would send. Returns which were answered, for the report."""
     if wanted.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
     async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:
@@ -205,12 +194,11 @@ def _written(client: ClientName, project: Path | None) -> Installation | None:
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)
     if client is ClientName.CURSOR:
-        entry = JsonText(texts[0]).get(("mcpServers", SERVER)) or {}
-        arguments = [*entry.get("args", ()), ""]
-        url = arguments[arguments.index("--url") + 1] if "--url" in arguments else entry.get("url", "")
-        url, _, namespace = url.partition("/mcp/")
+        entry = JsonText(texts[0]).get(("mcpServers", SERVER))
+        match = re.search(r'"(?:--url", |url": )"([^"]+?)(?:/mcp/([^"]*))?"', json.dumps(entry))
     else:
         pattern = rf'(https?://[^\s"\'\\]+){re.escape(hook_path(client))}(?:\?namespace=([^\s"\'\\]+))?'
         match = re.search(pattern, texts[0])
-        url, namespace = (match[1], match[2] or "") if match is not None else ("", "")
-    return Installation(client, project, url, None, authorised, unquote(namespace) or None) if url else None
+    if match is None:
+        return None
+    return Installation(client, project, match[1], None, authorised, unquote(match[2] or "") or None)

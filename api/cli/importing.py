@@ -16,7 +16,7 @@ from rich.text import Text
 from api.cli.client import ApiClient
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, present, run
 from api.cli.service import connect, place
-from api.cli.tables import first_lines, names_table
+from api.cli.tables import counted, first_lines, names_table
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
@@ -90,12 +90,9 @@ async def write_items(client: ApiClient, namespace: str, items: list[dict[str, A
 
 
 def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
-    """Convert one result of a batch, as the service answered it, to a `WriteOutcome`."""
-    named = (WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
-    if (answer := item.get("classified")) is None:
-        return WriteOutcome(*named)
-    found = Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
-    return WriteOutcome(*named, classified=found)
+    status, answer = WriteStatus(item["status"]), item.get("classified")
+    classified = answer and Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
+    return WriteOutcome(status, item.get("id"), item.get("reason"), item.get("merged_into"), classified=classified)
 
 
 def _origin(name: str | None) -> Format | None:
@@ -122,10 +119,9 @@ def report_view(report: ImportReport) -> RenderableType:
     if report.resumed:
         rows["resumed"] = f"{report.resumed} of them by an earlier run"
     if report.types:
-        rows["new memories"] = ", ".join(f"{kind} {count}" for kind, count in sorted(report.types.items()))
+        rows["new memories"] = counted(sorted(report.types.items()))
     if report.former:
-        changes = Counter(row.change for row in report.former)
-        rows["former texts"] = ", ".join(f"{change} {count}" for change, count in sorted(changes.items()))
+        rows["former texts"] = counted(sorted(Counter(row.change for row in report.former).items()))
     former = first_lines(list(map(str, report.former)), MAX_LISTED)
     listed = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
     skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]

@@ -46,7 +46,6 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
 
 
 async def _live(settings: Settings, services: Services) -> None:
-    """Ping the live store. Raises Unavailable, with the address of the Redis server if the settings name one."""
     try:
         await services.pings["live"]()
     except Unavailable as error:
@@ -70,7 +69,7 @@ async def _disk(directory: Path) -> str:
 
 
 def _free_bytes(directory: Path) -> tuple[Path, int]:
-    """(`directory` or else its nearest existing parent, number of free bytes on its disk)."""
+    """`directory` or its nearest existing parent, and the free bytes of its disk."""
     folder = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     return folder, shutil.disk_usage(folder).free
 
@@ -79,8 +78,8 @@ async def _keys(settings: Settings) -> str:
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
     if settings.keys is not None and settings.keys.stat().st_mode & 0o077:
-        file = f"keys file {settings.keys}"
-        raise BadSettings(f"{file}: other users than its owner have access to it; run: chmod 600 {settings.keys}")
+        fault = "other users than its owner have access to it"
+        raise BadSettings(f"keys file {settings.keys}: {fault}; run: chmod 600 {settings.keys}")
     return f"{len(keys)} keys" if keys else "none: loopback only, no key needed"
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,9 @@ from rich.text import Text
 from api.cli.client import ApiClient
 from api.cli.importing import report_view as rows_view
 from api.cli.options import AsJson, DataDir, Key, Url, end, present, run
-from api.cli.past_memories import MemoriesPlan, plan_memories, reports_json, write_memories
+from api.cli.past_memories import MemoriesPlan, plan_memories, write_memories
 from api.cli.service import Place, connect, place
-from api.cli.tables import first_lines, names_table
+from api.cli.tables import counted, first_lines, names_table
 from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
 from ingest.files.places import AGENTS, CHATS, DUMPS, PastSource, Places
@@ -44,10 +44,18 @@ class _Asked:
 
     source: PastSource
     path: Path | None
+    places: Places
     where: Place
     destination: Destination
     journal: Path | None
+    dry_run: bool
+    watch: bool
+    ask: bool
     quiet: bool
+
+    def session_files(self) -> list[SessionFile]:
+        """The files with sessions to import, as they are now."""
+        return self.places.session_files(self.source, self.path)
 
 
 def import_past(
@@ -85,32 +93,34 @@ def import_past(
         destination = Destination(project_namespace, namespace, only)
     else:  # what names no project is for the one that the user names
         destination = Destination(project_namespace, namespace or only)
-    asked = _Asked(source, path, where, destination, None if no_resume else where.journal, as_json)
     if watch and source not in AGENTS:
         end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
+    asked = _Asked(
+        source, path, Places(Path.home(), Path.cwd(), os.environ), where, destination,
+        None if no_resume else where.journal, dry_run=dry_run, watch=watch, ask=not (yes or as_json), quiet=as_json,
+    )  # fmt: skip
     if source in AGENTS or source in CHATS:
-        _import_sessions(asked, dry_run=dry_run, watch=watch, ask=not (yes or as_json))
+        _import_sessions(asked)
     else:
-        _import_memories(asked, dry_run=dry_run, ask=not (yes or as_json))
+        _import_memories(asked)
 
 
-def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) -> None:
-    places = Places(Path.home(), Path.cwd(), os.environ)
-
-    def find() -> list[SessionFile]:
-        return places.session_files(asked.source, asked.path)
-
+def _import_sessions(asked: _Asked) -> None:
     async def work() -> SessionReport | SessionPlan:
         importing = SessionImport(asked.destination, SentMessages.open(asked.journal, asked.where.destination))
-        files = find()
-        if not files and not watch:
-            raise InvalidRequest(_nothing_found(asked, places))
+        files = asked.session_files()
+        if not files and not asked.watch:
+            raise InvalidRequest(_nothing_found(asked))
         plan = await importing.plan(files)
-        if dry_run:
+        if asked.dry_run:
             return plan
-        if ask and (plan.new or watch):
+        if asked.ask and (plan.new or asked.watch):
             _confirm(plan_view(plan), asked.where)
-        await _import_planned(importing, plan, asked, find, watch=watch)
+        if plan.namespaces or asked.watch:
+            await _send(importing, plan, asked)
+        else:
+            importing.report.stopped = "nothing was imported"
+            await importing.run(plan)
         return importing.report
 
     done = run(work)
@@ -121,9 +131,9 @@ def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) ->
     raise typer.Exit(done.exit_code)
 
 
-def _nothing_found(asked: _Asked, places: Places) -> str:
+def _nothing_found(asked: _Asked) -> str:
     if asked.path is None:
-        looked = places.looked_in(asked.source)
+        looked = asked.places.looked_in(asked.source)
         return f"there is nothing of {asked.source} to import in {looked}; name a file or folder"
     kinds = {**dict.fromkeys(AGENTS, "sessions, as .jsonl files"), **dict.fromkeys(DUMPS, "an export, as a JSON file")}
     kinds |= dict.fromkeys(CHATS, "the conversations.json or ZIP file of an export")
@@ -131,57 +141,70 @@ def _nothing_found(asked: _Asked, places: Places) -> str:
     return f"{asked.path} has nothing of {asked.source} to import; expected {expected}"
 
 
-async def _import_planned(
-    importing: SessionImport, plan: SessionPlan, asked: _Asked, find: Callable[[], list[SessionFile]], *, watch: bool
-) -> None:
-    """Send the planned messages and, with `watch`, the messages that are added to the sessions afterwards.
+async def _send(importing: SessionImport, plan: SessionPlan, asked: _Asked) -> None:
+    """Send the planned messages and, with --watch, those that are added to the sessions afterwards.
 
-    An import skips messages that an earlier import sent, but not if their namespace is empty now, as in a new store.
-    find: returns the session files to read again.
+    The signals SIGINT (Ctrl-C) and SIGTERM stop the sending. An import skips messages that an earlier import sent, but
+    not if their namespace is empty now, as in a new store.
     """
-    if not (plan.namespaces or watch):
-        importing.report.stopped = "nothing was imported"
-        await importing.run(plan)
-        return
+    console = Console(stderr=True)
+    ended = False
     async with connect(asked.where) as client:
         if await importing.forget_lost(plan, client.is_empty):
-            plan = await importing.plan(find())
+            plan = await importing.plan(asked.session_files())
         importing.write = partial(write_part, client)
         importing.progress = ProgressBar("messages", quiet=asked.quiet)
-        await _send(importing, plan, find if watch else None)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_end_at_signal, tasks.cancel_scope)
+            if asked.watch:
+                importing.patience_s = math.inf
+            await importing.run(plan)
+            ended = True
+            if asked.watch:
+                console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
+                await follow(
+                    importing, asked.session_files, plan.states, lambda count: console.print(f"sent {count} messages")
+                )
+            tasks.cancel_scope.cancel()
+    if not ended:
+        importing.report.stopped = "stopped before the end; run the command again to continue"
 
 
-def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
-    places = Places(Path.home(), Path.cwd(), os.environ)
+async def _end_at_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+def _import_memories(asked: _Asked) -> None:
     template = ImportRequest(
         (), "", destination=asked.where.destination, journal=asked.where.journal, resume=asked.journal is not None
     )
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
-        groups = places.memory_files(asked.source, asked.path)
-        if not groups:
-            raise InvalidRequest(_nothing_found(asked, places))
+        groups = asked.places.memory_files(asked.source, asked.path)
         plan = await anyio.to_thread.run_sync(plan_memories, groups, asked.destination, template)
         if not (plan.files or plan.left_out):
-            raise InvalidRequest(_nothing_found(asked, places))
-        if dry_run or not plan.requests:
+            raise InvalidRequest(_nothing_found(asked))
+        if asked.dry_run or not plan.requests:
             return plan, []
-        if ask:
+        if asked.ask:
             _confirm(plan.view(), asked.where)
         async with connect(asked.where) as client:
             return plan, await write_memories(plan, client, quiet=asked.quiet)
 
     plan, reports = run(work)
     if reports:
+        written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
         views = [Group(Text(namespace, style="bold"), rows_view(report)) for namespace, report in reports]
-        present(reports_json(reports, plan), lambda _: Group(*views), as_json=asked.quiet)
+        answer = {"imports": written, "left_out": dict(plan.left_out)}
+        present(answer, lambda _: Group(*views), as_json=asked.quiet)
         raise typer.Exit(max(report.exit_code for _, report in reports))
     present(plan.to_json(), lambda _: plan.view(), as_json=asked.quiet)
-    raise typer.Exit(0 if dry_run and not plan.bad else 1)
+    raise typer.Exit(0 if asked.dry_run and not plan.bad else 1)
 
 
 def _confirm(view: RenderableType, where: Place) -> None:
-    """Show what would be imported and ask in a terminal whether to continue. The answer no ends the program."""
     if sys.stdin.isatty():
         console = Console(stderr=True)
         console.print(view)
@@ -199,34 +222,6 @@ async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcom
     }
     answer = await client.post("/v1/hooks/session-stop", body)
     return msgspec.convert(answer["results"], list[MessageOutcome])
-
-
-async def _send(importing: SessionImport, plan: SessionPlan, find: Callable[[], list[SessionFile]] | None) -> None:
-    """Send the messages in `plan`. The signals SIGINT (Ctrl-C) and SIGTERM stop the sending.
-
-    find: if given, it returns session files; messages that are added to these files are then sent, too, until a signal
-    comes.
-    """
-    console = Console(stderr=True)
-    ended = False
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_at_signal, tasks.cancel_scope)
-        if find is not None:
-            importing.patience_s = math.inf
-        await importing.run(plan)
-        ended = True
-        if find is not None:
-            console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
-            await follow(importing, find, plan.states, lambda count: console.print(f"sent {count} messages"))
-        tasks.cancel_scope.cancel()
-    if not ended:
-        importing.report.stopped = "stopped before the end; run the command again to continue"
-
-
-async def _end_at_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
 
 
 def plan_json(plan: SessionPlan) -> dict[str, Any]:
@@ -259,11 +254,11 @@ def report_view(report: SessionReport) -> RenderableType:
     if report.earlier:
         rows["imported before"] = report.earlier
     if report.types:
-        rows["new memories"] = ", ".join(f"{kind} {count}" for kind, count in report.types.most_common())
+        rows["new memories"] = counted(report.types.most_common())
     if report.namespaces:
-        rows["namespaces"] = ", ".join(f"{name} {count}" for name, count in report.namespaces.most_common())
-    counted = {**{str(status): counter for status, counter in report.reasons.items()}, "left out": report.left_out}
-    reasons = [line for what, counter in counted.items() for line in _reasons(what, counter)]
+        rows["namespaces"] = counted(report.namespaces.most_common())
+    counters = {**{str(status): counter for status, counter in report.reasons.items()}, "left out": report.left_out}
+    reasons = [line for what, counter in counters.items() for line in _reasons(what, counter)]
     stopped = [Text(report.stopped)] if report.stopped else []
     return Group(names_table(rows), *reasons, *first_lines(report.problems, MAX_LISTED), *stopped)
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from api.cli.client import ApiClient
 from api.cli.importing import import_rows
+from api.cli.tables import counted
 from ingest.files.places import MemoryFiles
 from ingest.files.report import ImportReport
 from ingest.files.row_to_item import RowOptions
@@ -49,8 +50,7 @@ class MemoriesPlan:
         """The plan for the terminal: a row for each namespace, the rows that cannot be stored, and what is left out."""
         table = Table("namespace", "files", "memories", "by type")
         for name, kinds in sorted(self.types.items()):
-            by_type = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
-            table.add_row(Text(name), str(self.files[name]), str(kinds.total()), by_type)
+            table.add_row(Text(name), str(self.files[name]), str(kinds.total()), counted(kinds.most_common()))
         lines = [f"bad: {reason}" for reason in self.bad[:20]]
         lines += [f"left out: {count} {reason}" for reason, count in self.left_out.items()]
         return Group(table, *map(Text, lines))
@@ -94,9 +94,3 @@ async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) 
         if report.stopped:
             break
     return reports
-
-
-def reports_json(reports: Sequence[tuple[str, ImportReport]], plan: MemoriesPlan) -> dict[str, Any]:
-    """Convert an import's result to plain JSON. reports: (namespace, report) for each import request that was run."""
-    written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
-    return {"imports": written, "left_out": dict(plan.left_out)}

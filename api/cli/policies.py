@@ -126,7 +126,7 @@ def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapp
 
 
 def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """Convert a Compozy memory resource to a thread policy. model: model of an agent that uses it; None if unknown."""
+    """The thread policy for a memory resource. model: of an agent that uses it; None if unknown."""
     policy: dict[str, Any] = {}
     for path, value in _flat(memory):
         if (field := _FIELDS.get(path)) is not None and value is not None:
@@ -153,7 +153,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _value(field: str, value: Any) -> Any:
-    """Convert a value in a Compozy memory resource to the form of the policy's `field`, such as 30 percent to 0.3."""
+    """The value of a memory resource in the form of the policy's `field`, such as 0.3 for 30 percent."""
     if field == "key":
         return _template(value)
     if field == "flush.oldest":
@@ -175,11 +175,7 @@ def _template(value: Any) -> Any:
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a Compozy agent to its entry in a policy file; empty if the agent uses no memory resources.
-
-    The entry names one memory resource by its id, or several with id, key template and access mode. A key template that
-    the agent sets for all its memory resources is in the entry, too.
-    """
+    """An agent's entry in a policy file, with a key template for all its resources; {} if it uses no resources."""
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))
     shared = {"key": key} if key else {}

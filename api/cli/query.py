@@ -9,9 +9,9 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, present, run
+from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, present, run
 from api.cli.service import ask, place
-from api.cli.tables import context_view, first_lines, hits_table, shortened
+from api.cli.tables import context_view, counted, first_lines, hits_table, shortened
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import DEFAULT_TENANT
 from memtypes.model.strict_json import MalformedJson, whole_value
@@ -45,15 +45,12 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Search for the best memories for a query, ranked."""
-
-    async def work() -> dict[str, Any]:
-        body = {
-            "query": query, "namespace": namespace, "types": types or None, "session_id": session, "top_k": top_k,
-            "filters": _filters(filters), "profile": profile, "as_of": as_of, "explain": explain,
-        }  # fmt: skip
-        return await ask(place(data_dir, url, key, tenant), "/v1/search", body)
-
-    present(run(work), hits_table, as_json=as_json)
+    body = {
+        "query": query, "namespace": namespace, "types": types or None, "session_id": session, "top_k": top_k,
+        "filters": _filters(filters), "profile": profile, "as_of": as_of, "explain": explain,
+    }  # fmt: skip
+    answer = run(lambda: ask(place(data_dir, url, key, tenant), "/v1/search", body))
+    present(answer, hits_table, as_json=as_json)
 
 
 def retrieve(
@@ -77,16 +74,13 @@ def retrieve(
     as_json: AsJson = False,
 ) -> None:
     """Retrieve a context for a query, within a token budget."""
-
-    async def work() -> dict[str, Any]:
-        body = {
-            "query": query, "namespace": namespace, "types": types or None, "session_id": session, "todo_id": todo,
-            "budget": budget, "filters": _filters(filters), "profile": profile, "as_of": as_of,
-            "tokenizer": tokenizer, "format": form, "oversize": oversize, "explain": explain,
-        }  # fmt: skip
-        return await ask(place(data_dir, url, key, tenant), "/v1/retrieve", body)
-
-    present(run(work), context_view, as_json=as_json)
+    body = {
+        "query": query, "namespace": namespace, "types": types or None, "session_id": session, "todo_id": todo,
+        "budget": budget, "filters": _filters(filters), "profile": profile, "as_of": as_of,
+        "tokenizer": tokenizer, "format": form, "oversize": oversize, "explain": explain,
+    }  # fmt: skip
+    answer = run(lambda: ask(place(data_dir, url, key, tenant), "/v1/retrieve", body))
+    present(answer, context_view, as_json=as_json)
 
 
 def _filters(text: str | None) -> Any:
@@ -95,7 +89,7 @@ def _filters(text: str | None) -> Any:
     try:
         return whole_value(text)
     except MalformedJson as error:
-        raise InvalidRequest(f"--filters {error}") from error
+        end(InvalidRequest(f"--filters {error}"))
 
 
 def jobs(
@@ -116,19 +110,15 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """Run an upkeep job (promote, forget, expire or compact) on one namespace or on all."""
-
-    async def work() -> dict[str, Any]:
-        body = {
-            "namespace": namespace, "dry_run": not apply, "max_age_days": max_age_days, "inactive_days": inactive_days,
-            "keep_top": keep_top, "min_sessions": min_sessions, "min_uses": min_uses,
-        }  # fmt: skip
-        return await ask(place(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body)
-
-    present(run(work), _job_view, as_json=as_json)
+    body = {
+        "namespace": namespace, "dry_run": not apply, "max_age_days": max_age_days, "inactive_days": inactive_days,
+        "keep_top": keep_top, "min_sessions": min_sessions, "min_uses": min_uses,
+    }  # fmt: skip
+    answer = run(lambda: ask(place(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body))
+    present(answer, _job_view, as_json=as_json)
 
 
 def _job_view(answer: Mapping[str, Any]) -> RenderableType:
-    counts = ", ".join(f"{name} {count}" for name, count in answer["counts"].items())
     note = " (dry run: nothing was changed; use --apply)" if answer["dry_run"] else ""
     lines = [shortened(f"{memory_id}: {answer['reasons'][memory_id]}") for memory_id in answer["ids"]]
-    return Group(Text(f"{answer['job']}{note}: {counts}"), *first_lines(lines, MAX_LISTED))
+    return Group(Text(f"{answer['job']}{note}: {counted(answer['counts'].items())}"), *first_lines(lines, MAX_LISTED))

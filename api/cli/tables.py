@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 MAX_TEXT = 160
@@ -18,9 +18,8 @@ def hits_table(answer: Mapping[str, Any]) -> RenderableType:
     """A table with a row for each hit of a search. If the answer has signals (the parts of a score), they are shown."""
     weights = ", ".join(f"{name} {value:g}" for name, value in answer["weights"].items() if value)
     title = escape(f"profile {answer['profile']}: {weights}" + _degraded(answer["degraded"]))
-    table = Table(title=title, title_justify="left")
-    for name, justify in (("rank", "right"), ("score", "right"), ("type", "left"), ("memory", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal in rich
+    numbers = (Column("rank", justify="right"), Column("score", justify="right"))
+    table = Table(*numbers, "type", "memory", title=title, title_justify="left")
     for hit in answer["hits"]:
         text = shortened(hit["memory"]["content"])
         if hit.get("signals"):
@@ -34,11 +33,10 @@ def context_view(answer: Mapping[str, Any]) -> RenderableType:
     context = answer["context"]
     shown = context if isinstance(context, str) else "\n".join(str(message["content"]) for message in context)
     metadata = answer["metadata"]
-    per_type = ", ".join(f"{kind} {tokens}" for kind, tokens in metadata["per_type"].items())
     rows = {
         "tokens": f"{metadata['total_tokens']} by {metadata['tokenizer']}, working memory {metadata['working_tokens']}",
         "budget": f"{metadata['budget']}, used {metadata['utilization']:.1%}",
-        "per type": per_type or "none",
+        "per type": counted(metadata["per_type"].items()) or "none",
         "candidates": f"{metadata['candidates']}, left out {metadata['trimmed_count']}",
         "outcome": str(metadata["outcome"]) + _degraded(metadata["degraded"]),
     }
@@ -71,6 +69,11 @@ def shortened(text: str) -> str:
     """`text` on one line, cut to MAX_TEXT characters."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
+
+
+def counted(counts: Iterable[tuple[object, int]]) -> str:
+    """Names with their counts on one line, such as `stored 3, merged 1`."""
+    return ", ".join(f"{name} {count}" for name, count in counts)
 
 
 def _degraded(degraded: list[str]) -> str:

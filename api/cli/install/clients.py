@@ -20,9 +20,9 @@ from urllib.parse import quote
 import api
 from api.cli.install.entries import JsonEntries, TomlTable, TomlValue, WholeFile
 from api.cli.install.files import SettingsFile, settings_value
+from api.cli.service import KEY_VARIABLE
 
 SERVER = "remembrancer"
-KEY_VARIABLE = "REMEMBRANCER_KEY"
 
 TIMEOUT_S = 3
 """Seconds that a client lets a hook run. The service's own deadline is shorter, so that clients report no timeout."""
@@ -152,8 +152,7 @@ def _claude_code(installation: Installation) -> Iterator[SettingsFile]:
 
 
 def _codex(installation: Installation) -> Iterator[SettingsFile]:
-    configured = os.environ.get("CODEX_HOME")
-    user = Path(configured) if configured else Path.home() / ".codex"
+    user = Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex")
     folder = installation.project / ".codex" if installation.project else user
     handler = {"type": "command", "command": shlex.join(hook_command(installation)), "timeout": TIMEOUT_S}
     hooks = tuple((("hooks", event), {"hooks": [handler]}) for event in EVENTS)

@@ -18,12 +18,11 @@ import httpx
 import typer
 
 from api.cli.client import PROBE_S, check_key, is_live
-from api.cli.install import clients
-from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of, stored_key
+from api.cli.install.clients import ClientName, Installation, config_folder, files_of, program_command, stored_key
 from api.cli.install.entries import WholeFile
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.options import FAILED, DataDir, end
-from api.cli.service import settings_from
+from api.cli.service import KEY_VARIABLE, URL_VARIABLE, settings_from
 from api.settings import BadSettings, is_loopback
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import clean_name
@@ -39,7 +38,7 @@ _Project: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="Only for this project, by its folder; by default for all of the user's.", show_default=False),
 ]
-_ServiceUrl: TypeAlias = Annotated[str, typer.Option(help="URL of the service.", envvar="REMEMBRANCER_URL")]
+_ServiceUrl: TypeAlias = Annotated[str, typer.Option(help="URL of the service.", envvar=URL_VARIABLE)]
 _DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")]
 _Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -67,8 +66,8 @@ def install(
         changed = files_of(wanted)
         _check_single(wanted)
         if service:
-            check_systemd()
-            changed.append(_unit(wanted.url, data_dir))
+            _check_systemd()
+            changed.append(_unit_file(wanted.url, data_dir))
         changes = [files.plan_install(file) for file in changed]
         if _agreed(changes, dry_run=dry_run, yes=yes):
             for change in changes:
@@ -92,12 +91,12 @@ def uninstall(
     """Take the entries that `install` made out of an AI client's settings. Memories stay."""
     try:
         if service:
-            check_systemd()
+            _check_systemd()
         files = _settings_files()
         installed = files_of(_installation(client, project, DEFAULT_URL, None, None))
-        changes = [files.plan_uninstall(file) for file in installed]
         if service:
-            changes.append(files.plan_uninstall(unit_file(DEFAULT_URL, Path.home())))
+            installed.append(SettingsFile(_unit_path(), WholeFile("")))
+        changes = [files.plan_uninstall(file) for file in installed]
         if _agreed(changes, dry_run=dry_run, yes=yes):
             refused = _systemctl("disable", "--now", UNIT) if service else None
             for change in changes:
@@ -109,8 +108,7 @@ def uninstall(
 
 
 def _settings_files() -> SettingsFiles:
-    configured = os.environ.get("XDG_STATE_HOME")
-    state = Path(configured) if configured else Path.home() / ".local" / "state"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return SettingsFiles(state / "remembrancer" / "installed")
 
 
@@ -155,24 +153,12 @@ def _check_single(wanted: Installation) -> None:
         return
     for file in files_of(replace(wanted, project=None, namespace=None)):
         text = settings_text(file.path)
-        if text is None or not file.entries.owns(text):
-            continue
-        raise BadSettings(
-            f"{wanted.client} is set up for all of your projects, in {file.path}: with both, everything would be "
-            f"remembered twice. Run `remembrancer uninstall {wanted.client}` first; or, for another namespace in this "
-            f'project, write namespace = "NAME" into {wanted.project}/.remembrancer.toml'
-        )
-
-
-def _unit(url: str, data_dir: Path | None) -> SettingsFile:
-    settings = settings_from({"data_dir": data_dir})
-    folder = settings.data_dir.expanduser().absolute()
-    if not (folder / "encoder").is_dir():
-        raise BadSettings(
-            f"{folder} has no encoder: name the service's folder with --data-dir. "
-            "`make run` keeps its data in .remembrancer of the folder where it ran"
-        )
-    return unit_file(url, folder)
+        if text is not None and file.entries.owns(text):
+            raise BadSettings(
+                f"{wanted.client} is set up for all of your projects, in {file.path}: with both, everything would be "
+                f"remembered twice. Run `remembrancer uninstall {wanted.client}` first; or, for another namespace in "
+                f'this project, write namespace = "NAME" into {wanted.project}/.remembrancer.toml'
+            )
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
@@ -182,9 +168,8 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
     if dry_run:
         print("Dry run: nothing was changed.")
         return False
-    if yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes):
-        return True
-    if typer.confirm("Change these files?", default=True):
+    settled = yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes)
+    if settled or typer.confirm("Change these files?", default=True):
         return True
     print("Nothing was changed.")
     return False
@@ -228,7 +213,6 @@ _NOTES: dict[ClientName, list[str]] = {
 
 
 def _refuses_key(wanted: Installation) -> bool:
-    """Whether the service refuses the client's calls because their API key is unknown or missing."""
     key = wanted.key or os.environ.get(KEY_VARIABLE)
     headers = {"Authorization": f"Bearer {key}"} if wanted.authorised else {}
     try:
@@ -245,19 +229,28 @@ def _report_systemd(refused: str | None, done: str) -> None:
     print(f"The service is {done}.")
 
 
-def unit_file(url: str, data_dir: Path) -> SettingsFile:
-    """The systemd unit for a service at `url` with its data in `data_dir`. Raises BadSettings unless `url` is local."""
+def _unit_file(url: str, data_dir: Path | None) -> SettingsFile:
+    """The systemd unit of a service. Raises BadSettings unless `url` is local and the data folder has an encoder."""
+    folder = settings_from({"data_dir": data_dir}).data_dir.expanduser().absolute()
+    if not (folder / "encoder").is_dir():
+        raise BadSettings(
+            f"{folder} has no encoder: name the service's folder with --data-dir. "
+            "`make run` keeps its data in .remembrancer of the folder where it ran"
+        )
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme != "http" or not is_loopback(host):
         raise BadSettings(f"--service starts a service on this machine; {url} is elsewhere")
-    options = ["--host", host, "--port", str(address.port or 80), "--data-dir", str(data_dir.absolute())]
-    command = " ".join(map(_quoted, [*clients.program_command(), "serve", *options]))
-    return SettingsFile(clients.config_folder() / "systemd" / "user" / UNIT, WholeFile(_UNIT.format(command=command)))
+    options = ["--host", host, "--port", str(address.port or 80), "--data-dir", str(folder)]
+    command = " ".join(map(_quoted, [*program_command(), "serve", *options]))
+    return SettingsFile(_unit_path(), WholeFile(_UNIT.format(command=command)))
 
 
-def check_systemd() -> None:
-    """Raise BadSettings if this machine does not have systemd."""
+def _unit_path() -> Path:
+    return config_folder() / "systemd" / "user" / UNIT
+
+
+def _check_systemd() -> None:
     if shutil.which("systemctl") is None:
         raise BadSettings(
             f"--service needs systemd, which this machine ({sys.platform}) does not have; "
@@ -268,7 +261,10 @@ def check_systemd() -> None:
 def _systemctl(*arguments: str) -> str | None:
     """Run systemctl for this user. Returns None, or systemd's message if it refuses."""
     command = ["systemctl", "--user", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
+    except subprocess.TimeoutExpired:
+        return f"it did not answer in {_TIMEOUT_S:g} s"
     return None if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
 
 

@@ -66,9 +66,8 @@ class JsonEntries:
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
         created = tuple(sorted(path for path in parents if document.get(path) is None))
         paths = tuple(path for path, _ in self.members)
-        return Prior(
-            paths, created, tuple((path, value) for path in paths if (value := document.get(path)) is not None)
-        )
+        values = tuple((path, value) for path in paths if (value := document.get(path)) is not None)
+        return Prior(paths, created, values)
 
     def insert(self, text: str) -> EditedText:
         """`text` with these entries added. Raises MalformedSettings if a parent of an entry is no object or array."""
@@ -97,8 +96,12 @@ class JsonEntries:
             touched.append(place[:-1])
         for path, value in () if prior is None else prior.values:
             document.set(path, value)
-        for place in touched:
-            _prune(document, place, prior)
+        for parent in touched:
+            for place in (parent[:depth] for depth in range(len(parent), 0, -1)):
+                created = prior is None or place in prior.created
+                if not created or document.get(place) not in ({}, []):
+                    break
+                document.remove(place)
         return document.text
 
     def _ours(self, document: JsonText) -> Iterator[Steps]:
@@ -108,24 +111,22 @@ class JsonEntries:
             arrays: dict[Steps, Any] = {(name,): below}
             if isinstance(below, dict):
                 arrays = {(name, key): value for key, value in below.items()}
-            for path, array in arrays.items():
-                for place, element in enumerate(array if isinstance(array, list) else ()):
-                    if mark in json.dumps(element):
-                        yield (*path, place, *_within(element, mark))
-
-
-def _within(group: Any, mark: str) -> Steps:
-    """The path of the first hook with `mark` in a group of hooks; empty if all hooks have it."""
-    handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
-    ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
-    return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
-
-
-def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
-    """Remove `path` and then its parents, if empty and created by an installation (`prior`; None: by anyone)."""
-    while path and document.get(path) in ({}, []) and (prior is None or tuple(path) in prior.created):
-        document.remove(path)
-        path = path[:-1]
+            elements: list[tuple[Steps, Any]] = [
+                ((*path, place), element)
+                for path, array in arrays.items()
+                for place, element in enumerate(array if isinstance(array, list) else ())
+            ]
+            for path, element in elements:
+                if mark not in json.dumps(element):
+                    continue
+                handlers = element.get("hooks", []) if isinstance(element, dict) else []
+                marked = (
+                    [mark in json.dumps(handler) for handler in handlers] if isinstance(handlers, list) else [False]
+                )
+                if all(marked):
+                    yield path
+                elif any(marked):
+                    yield (*path, "hooks", marked.index(True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,10 @@ class TomlTable:
             return text
         document = EditedText(text)
         self._cut(document)
-        for _, table in () if prior is None else prior.values:
-            document = TomlTable(self.path, table).insert(document.text)
-        self._check(text, document.text, prior.values[0][1] if prior is not None and prior.values else None)
+        former = prior.values[0][1] if prior is not None and prior.values else None
+        if former is not None:
+            document = TomlTable(self.path, former).insert(document.text)
+        self._check(text, document.text, former)
         return document.text
 
     def _table(self, members: Mapping[str, Any]) -> Any:
@@ -204,9 +206,11 @@ class TomlTable:
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """The file's content `members` without this table, and without its parent table if no other table is in it."""
-        parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
-        rest = {name: value for name, value in members.items() if name != self.path[0]}
-        return rest | ({self.path[0]: parent} if parent else {})
+        parent_name, name = self.path
+        parent = members.get(parent_name, {})
+        siblings = {key: parent[key] for key in parent if key != name} if isinstance(parent, dict) else parent
+        rest = {key: value for key, value in members.items() if key != parent_name}
+        return rest | ({parent_name: siblings} if siblings else {})
 
 
 def _toml(text: str) -> dict[str, Any]:

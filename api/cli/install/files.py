@@ -55,9 +55,8 @@ class InstallRecord(BaseModel):
         """Convert a record that an earlier version wrote: it has the fields of `prior` at its top level."""
         if not isinstance(record, dict) or "prior" in record:
             return record
-        names = [place.name for place in fields(Prior)]
-        prior = {name: record[name] for name in names if name in record}
-        return {name: value for name, value in record.items() if name not in prior} | {"prior": prior}
+        names = {place.name for place in fields(Prior)}
+        return record | {"prior": {name: record[name] for name in names & record.keys()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class SettingsFiles:
 
     def plan_install(self, file: SettingsFile) -> FileChange:
         """The change that puts the entries of `file` into it. Raises MalformedSettings if the file cannot be edited."""
-        path = _real(file.path)
+        path = Path(os.path.realpath(file.path))  # settings are often links into a repository of dotfiles
         with _named(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
             base = self._without(file, before, record, Prior())
@@ -99,22 +98,19 @@ class SettingsFiles:
             prior = file.entries.prior(base or "")
             if record is not None and prior.members == record.prior.members and file.entries.present(before or ""):
                 return FileChange(path, before, before, mode, record)
-        old_mode = record.mode if record is not None else mode
-        missing = tuple(str(folder) for folder in reversed(path.parents) if not folder.exists())
+        if record is not None:
+            mode, folders = record.mode, record.folders
+        else:
+            folders = tuple(str(folder) for folder in reversed(path.parents) if not folder.exists())
         new = InstallRecord(
-            path=str(path),
-            sha256=_hash(edited.text),
-            existed=base is not None,
-            mode=old_mode,
-            folders=record.folders if record is not None else missing,
-            splices=tuple(edited.splices),
-            prior=prior,
-        )
-        return FileChange(path, before, edited.text, PRIVATE if file.private else old_mode, new)
+            path=str(path), sha256=_hash(edited.text), existed=base is not None, mode=mode, folders=folders,
+            splices=tuple(edited.splices), prior=prior,
+        )  # fmt: skip
+        return FileChange(path, before, edited.text, PRIVATE if file.private else mode, new)
 
     def plan_uninstall(self, file: SettingsFile) -> FileChange:
         """The change that takes this program's entries out of a file. Raises MalformedSettings if it is malformed."""
-        path = _real(file.path)
+        path = Path(os.path.realpath(file.path))
         with _named(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
             after = self._without(file, before, record, None)
@@ -135,15 +131,12 @@ class SettingsFiles:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 replace_file(path, change.after.encode(), change.mode)
             if change.record is None:
-                self._forget(path, record_path)
-
-    def _forget(self, path: Path, record_path: Path) -> None:
-        record = self._record(path)
-        record_path.unlink(missing_ok=True)
-        made = [Path(folder) for folder in reversed(record.folders)] if record is not None else []
-        for folder in (*made, self._state, self._state.parent):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+                record = self._record(path)
+                record_path.unlink(missing_ok=True)
+                made = reversed(record.folders) if record is not None else ()
+                for folder in (*map(Path, made), self._state, self._state.parent):
+                    if folder.is_dir() and not any(folder.iterdir()):
+                        folder.rmdir()
 
     def _without(
         self, file: SettingsFile, text: str | None, record: InstallRecord | None, prior: Prior | None
@@ -191,10 +184,6 @@ def _named(path: Path) -> Iterator[None]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise MalformedSettings(f"{path}: {reason}; it was left as it is") from error
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # settings are often links into a repository of dotfiles
 
 
 def _read(path: Path) -> str | None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from memtypes.model.errors import RemembrancerError
-from memtypes.model.strict_json import MalformedJson, unique_keys
+from memtypes.model.strict_json import MalformedJson, skip_blank, unique_keys
 
 Path: TypeAlias = Sequence[str | int]
 
 _COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
-_SPACE = re.compile(r"\s*")
 _REST_OF_LINE = re.compile(r"[ \t]*,?[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)?")
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -24,8 +22,7 @@ class MalformedSettings(RemembrancerError):
     """A settings file cannot be read or edited. The file was not changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonChild:
+class JsonChild(NamedTuple):
     """Where a member or element is in a JSON text: where it begins, where its value begins, and where it ends."""
 
     key: str | int
@@ -102,11 +99,11 @@ class JsonText(EditedText):
     def get(self, path: Path) -> Any:
         """The value at `path`; None if there is none."""
         value: Any = parse_json(self.text)
-        for key in path:
-            present = key in value if isinstance(value, dict) else isinstance(value, list) and key in range(len(value))
-            if not present:
-                return None
-            value = value[key]
+        try:
+            for key in path:
+                value = value[key]
+        except (LookupError, TypeError):
+            return None
         return value
 
     def set(self, path: Sequence[str], value: Any) -> None:
@@ -114,7 +111,7 @@ class JsonText(EditedText):
         if not self._plain.strip():
             self.replace(len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n")
             return
-        position = _space(self._plain, 0)
+        position = skip_blank(self._plain, 0)
         for depth, key in enumerate(path):
             if self._plain[position] != "{":
                 raise MalformedSettings(f"{'.'.join(path[:depth])} must be an object")
@@ -142,7 +139,7 @@ class JsonText(EditedText):
         place = next(place for place, child in enumerate(children) if child.key == path[-1])
         child = children[place]
         start = len(self.text[: child.start].rstrip())
-        after = _space(self.text, child.end)
+        after = skip_blank(self.text, child.end)
         end = after + 1 if self.text[after] == "," else child.end
         if len(children) == 1:
             closing = self._end(container) - 1
@@ -156,7 +153,7 @@ class JsonText(EditedText):
             self.replace(start, end, "")
 
     def _at(self, path: Path) -> int:
-        position = _space(self._plain, 0)
+        position = skip_blank(self._plain, 0)
         for key in path:
             position = next(child.value for child in self._children(position) if child.key == key)
         return position
@@ -166,17 +163,17 @@ class JsonText(EditedText):
 
     def _children(self, position: int) -> Iterator[JsonChild]:
         plain, keyed = self._plain, self._plain[position] == "{"
-        at, number = _space(plain, position + 1), 0
+        at, number = skip_blank(plain, position + 1), 0
         while plain[at] not in "}]":
             start, key = at, number
             if keyed:
                 key, at = json.JSONDecoder().raw_decode(plain, at)
-                at = _space(plain, _space(plain, at) + 1)  # behind the colon
+                at = skip_blank(plain, skip_blank(plain, at) + 1)  # behind the colon
             end = self._end(at)
             yield JsonChild(key, start, at, end)
-            at, number = _space(plain, end), number + 1
+            at, number = skip_blank(plain, end), number + 1
             if plain[at] == ",":
-                at = _space(plain, at + 1)
+                at = skip_blank(plain, at + 1)
 
     def _add(self, position: int, depth: int, prefix: str, value: Any) -> None:
         """Add a child at the end of the object or array at `position` in nesting `depth`. prefix: a member's key."""
@@ -217,9 +214,3 @@ def _nested(path: Sequence[str], value: Any) -> Any:
     for key in reversed(path):
         value = {key: value}
     return value
-
-
-def _space(text: str, position: int) -> int:
-    """The position of the first character in `text`, from `position` on, that is no white space."""
-    match = _SPACE.match(text, position)
-    return position if match is None else match.end()

@@ -15,8 +15,10 @@ from typing import Annotated
 from urllib.parse import quote
 
 import anyio
+import httpx
 import typer
 
+from api.cli.client import check_key
 from api.cli.mcp.proxy import StdioProxy
 from api.cli.mcp.starting import LocalService, local_url
 from memtypes.model.errors import InvalidRequest
@@ -42,13 +44,18 @@ def mcp(
         _end(f"--tools must be one of {', '.join(PRESETS)}")
     try:
         scope = namespace or project_namespace(_folder(project))
+        check_key(key or None)
     except InvalidRequest as error:
         _end(str(error))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # a thread waits for input: end at once
     own = local_url()
     address = (url or own).rstrip("/")
-    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", address):
+    try:
+        valid = re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", address) and httpx.URL(address)
+    except httpx.InvalidURL:
+        valid = None
+    if not valid:
         _end(f"--url {address} is no address such as http://127.0.0.1:8707")
     service = LocalService(own) if address == own else None
     headers = {"X-Remembrancer-Tools": tools} | ({"Authorization": f"Bearer {key}"} if key else {})

@@ -207,7 +207,6 @@ def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) 
 
 
 def _is_id(value: object) -> bool:
-    """Whether `value` is valid as the id of a JSON-RPC request: a string or an integer."""
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 

@@ -23,12 +23,8 @@ OTHER_S = 5.0
 """Seconds that a failed start waits for a service that another program started at the same time."""
 
 _POLL_S = 0.1
-_LOCK = "starting.lock"
 _LOG = "service.log"
 _PID = "service.pid"
-_MAX_REASON = 500
-
-_PROGRAM = "from api.cli.entry import main; main()"
 
 
 def local_url(host: str | None = None, port: int | None = None) -> str:
@@ -51,7 +47,7 @@ class LocalService:
             return
         data_dir = await anyio.to_thread.run_sync(_data_dir)
         deadline = time.monotonic() + START_S
-        async with locked_by(data_dir / _LOCK, deadline) as held:
+        async with locked_by(data_dir / "starting.lock", deadline) as held:
             if not held:
                 raise Unavailable(f"another process has been starting the service for {START_S:g} s")
             if not await self._answers():
@@ -86,9 +82,10 @@ def _data_dir() -> Path:
 
 def _spawn(data_dir: Path) -> int:
     """Start `remembrancer serve`, which runs on when this process ends. Returns its process id."""
+    program = "from api.cli.entry import main; main()"
     with (data_dir / _LOG).open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - this program itself
-            [sys.executable, "-P", "-c", _PROGRAM, "serve", "--data-dir", str(data_dir)],
+            [sys.executable, "-P", "-c", program, "serve", "--data-dir", str(data_dir)],
             cwd=data_dir,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -116,13 +113,11 @@ def _runs(pid: int) -> bool:
             return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)  # another user's process
     return True
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][-_MAX_REASON:] if lines else "it wrote no reason"
+    return lines[-1][-500:] if lines else "it wrote no reason"

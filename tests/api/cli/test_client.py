@@ -45,6 +45,13 @@ async def test_error_responses_are_raised_as_domain_errors(status: int, kind: ty
         await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
 
 
+@pytest.mark.parametrize("errors", [["no good"], [{"path": "q"}], {"q": "no good"}, 7])
+async def test_errors_of_another_program_may_have_any_form(errors: object) -> None:
+    """An error response whose `errors` have another form, as at a wrong --url, is raised with its detail alone."""
+    with pytest.raises(NotFound, match=r"^no such page$"):
+        await answered(httpx.Response(404, json={"detail": "no such page", "errors": errors}))
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("header", "seconds"), [("8", 8), ("Fri, 31 Dec 1999 23:59:59 GMT", 1)])
 async def test_the_wait_that_the_service_asks_for_is_kept(status: int, header: str, seconds: int) -> None:

@@ -111,6 +111,18 @@ def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: li
     assert [found[name]["detail"].startswith("it is not valid JSON") for name in names] == [True] * len(names)
 
 
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("entry", ["no object", {"command": "remembrancer", "args": None}, {"url": 1}])
+def test_an_entry_of_another_form_is_reported(entry: object) -> None:
+    """If somebody gave Cursor's entry another form, its check says that it names no service."""
+    settings = Path.home() / ".cursor" / "mcp.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"mcpServers": {"remembrancer": entry}}))
+    done = CliRunner().invoke(application("doctor"), ["doctor", "--url", "http://127.0.0.1:1", "--json"])
+    detail = json.loads(done.stdout)["checks"]["cursor"]["detail"]
+    assert detail == "its entries name no service: run `remembrancer install cursor`"
+
+
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *, everywhere: bool) -> None:
     """If a client's user or project settings file is not UTF-8, the check of these settings names the file.

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,38 +12,15 @@ from typer.testing import CliRunner
 
 from api.cli.entry import COMMANDS, application
 from ingest.upkeep.planners import UpkeepJob
+from tests.api.clients.python.scripted_server import Reply, scripted
 
 HEAVY = ("litestar", "qdrant_client", "qdrant_edge", "onnxruntime", "redis", "numpy", "tiktoken", "uvicorn")
 ANSWER = {"hits": [], "profile": "default", "weights": {}, "degraded": [], "counts": {}, "job": "expire", "ids": []}
-
-
-class _Service(BaseHTTPRequestHandler):
-    """Answers every POST like a service that has no memories."""
-
-    def do_POST(self) -> None:
-        """Answer with the JSON fields that `search` and `jobs` print, without hits and ids."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(ANSWER | {"dry_run": True}).encode())
-
-    def log_message(self, *_arguments: object) -> None:
-        """Suppress the log line for each request."""
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """The URL of a fake service."""
-    with HTTPServer(("127.0.0.1", 0), _Service) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+"""What `search` and `jobs` print of a service's answer, without hits and ids."""
 
 
 @pytest.mark.parametrize("command", [["search", "tea", "-n", "me"], ["jobs", "expire"]])
-def test_a_command_on_a_service_does_not_load_the_service(command: list[str], url: str, tmp_path: Path) -> None:
+def test_a_command_on_a_service_does_not_load_the_service(command: list[str], tmp_path: Path) -> None:
     """A command that calls a service by URL does not import the web framework, stores or encoders.
 
     Importing them takes two seconds.
@@ -58,9 +31,10 @@ from api.cli.entry import main
 atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules]))
 main()
 """
-    arguments = [sys.executable, "-c", program, *command, "--url", url]
     environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    with scripted(Reply(200, ANSWER | {"dry_run": True})) as server:
+        arguments = [sys.executable, "-c", program, *command, "--url", server.url]
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from api.cli.service import place
 from api.settings import BadSettings
+from tests.api.clients.python.scripted_server import Reply, scripted
 from tests.processes import free_port
-
-
-class _Live(BaseHTTPRequestHandler):
-    """Answers every GET with 200, as a live service does."""
-
-    def do_GET(self) -> None:
-        """Answer with an empty JSON object."""
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_arguments: object) -> None:
-        """Suppress the log line for each request."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +26,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a server that answers like a service. REMEMBRANCER_PORT names its port."""
-    with HTTPServer(("127.0.0.1", 0), _Live) as server:
-        monkeypatch.setenv("REMEMBRANCER_PORT", str(server.server_port))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with scripted(Reply(200, {})) as server:
+        monkeypatch.setenv("REMEMBRANCER_PORT", server.url.rpartition(":")[2])
+        yield server.url
 
 
 def test_a_command_without_url_or_folder_uses_the_running_service(

@@ -6,6 +6,7 @@ files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -100,9 +101,7 @@ class _Files:
 
     def steps(self, command: Any) -> Steps:
         """The generator that runs `command`; if it is None, the generator that deletes every file."""
-        if command is None:
-            return self._clear()
-        steps: Steps = getattr(self, command.command)(command)
+        steps: Steps = self._clear() if command is None else getattr(self, command.command)(command)
         return steps
 
     def view(self, command: BetaMemoryTool20250818ViewCommand) -> Steps:
@@ -110,7 +109,12 @@ class _Files:
         key = _key(command.path)
         text = yield from self._read(key) if key else _no_file()
         if text is not None:
-            return _numbered_file(command, text)
+            lines, shown = text.split("\n"), command.view_range
+            if len(lines) > MAX_LINES:
+                raise ToolError(f"File {command.path} exceeds maximum line limit of 999,999 lines.")
+            first, last = shown if shown and len(shown) == 2 else (1, -1)
+            numbered = _numbered(lines, max(1, first) - 1, len(lines) if last == -1 else last)
+            return f"Here's the content of {command.path} with line numbers:\n{numbered}"
         files = yield from self._below(key)
         if key and not files:
             raise ToolError(f"The path {command.path} does not exist. Please provide a valid path.")
@@ -131,7 +135,7 @@ class _Files:
         """Replace a text in a file. Raises ToolError unless it occurs exactly once."""
         text = yield from self._file(command.path)
         old, new = command.old_str, command.new_str or ""
-        places = list(_occurrences(text, old))
+        places = [match.start() for match in re.finditer(f"(?={re.escape(old)})", text)]
         if not places:
             message = f"No replacement was performed, old_str `{old}` did not appear verbatim in {command.path}."
             raise ToolError(message)
@@ -255,26 +259,8 @@ def _key(path: str) -> str:
     return "/".join(names)
 
 
-def _numbered_file(command: BetaMemoryTool20250818ViewCommand, text: str) -> str:
-    lines = text.split("\n")
-    if len(lines) > MAX_LINES:
-        raise ToolError(f"File {command.path} exceeds maximum line limit of 999,999 lines.")
-    first, last = 0, len(lines)
-    if command.view_range and len(command.view_range) == 2:
-        first = max(1, command.view_range[0]) - 1
-        last = len(lines) if command.view_range[1] == -1 else command.view_range[1]
-    return f"Here's the content of {command.path} with line numbers:\n{_numbered(lines, first, last)}"
-
-
 def _numbered(lines: list[str], first: int, last: int) -> str:
     return "\n".join(f"{number:6}\t{line}" for number, line in enumerate(lines[first:last], first + 1))
-
-
-def _occurrences(text: str, part: str) -> Iterator[int]:
-    place = text.find(part)
-    while place != -1:
-        yield place
-        place = text.find(part, place + 1)
 
 
 def _listing(path: str, files: dict[str, str]) -> Iterator[str]:

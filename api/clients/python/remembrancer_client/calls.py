@@ -32,12 +32,8 @@ ConnectionT_co = TypeVar("ConnectionT_co", covariant=True)
 Line: TypeAlias = Mapping[str, Any] | str | bytes
 
 
-class Description(Generic[T]):
-    """Base of `Request` and `Upload`, which describe a call to the API. T is the type of the call's answer."""
-
-
 @dataclass(frozen=True)
-class Request(Description[T]):
+class Request(Generic[T]):
     """An HTTP request. answer: type into which the response body is decoded; NoneType for an empty body.
 
     repeatable: whether the request may be sent again if it is unknown whether the service carried it out; True for
@@ -84,7 +80,7 @@ class Lines(Generic[T]):
     request: Request[T]
 
 
-class Upload(Description[UploadAnswer]):
+class Upload:
     """An upload of lines in parts of at most MAX_LINES lines and MAX_BYTES bytes. Adds up the results of the parts.
 
     lines: each is a JSON object, as a mapping or as text; blank lines are skipped. path, query: of the call that takes
@@ -142,6 +138,10 @@ class Upload(Description[UploadAnswer]):
         return UploadFailed(f"after {self._sent} lines: {error}", self.result())
 
 
+Description: TypeAlias = Request[T] | Upload
+"""A call to the API, as a method under `Call` describes it. T is the type of the call's answer."""
+
+
 class Group(Generic[ConnectionT_co]):
     """Base of the groups of calls, such as `client.threads`, with the client's connection and namespace."""
 
@@ -176,11 +176,14 @@ class Group(Generic[ConnectionT_co]):
         """A POST request that changes data. `members` and `options` go into its body."""
         return Request("POST", path, answer, body=self._body(options, **members))
 
-    def _split(self, options: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Split `options` into query parameters (the namespace and the options in `names`) and all others."""
-        in_query = {"namespace", *names}
-        query = {name: value for name, value in options.items() if name in in_query}
-        return self._query(query), {name: value for name, value in options.items() if name not in in_query}
+    def _request(
+        self, method: str, path: str, answer: type[T], options: Mapping[str, Any], /, *in_query: str, **members: Any
+    ) -> Request[T]:
+        """A request with the namespace and the options named `in_query` in its query, and all else in its body."""
+        query = {name: options[name] for name in in_query if name in options}
+        fields = {name: value for name, value in options.items() if name not in ("namespace", *in_query)}
+        query["namespace"] = self._scope(options)
+        return Request(method, path, answer, query=query, body=encode({**members, **fields}))
 
 
 class Call(Generic[P, T]):

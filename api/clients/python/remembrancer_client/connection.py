@@ -11,11 +11,10 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -52,7 +51,10 @@ class Retries:
 
     def wait_s(self, request: Request[Any], attempt: int, error: RemembrancerError) -> float | None:
         """Seconds to wait before `request` is sent again; None to give up. attempt: number of attempts so far."""
-        if attempt >= self.attempts or not _may_repeat(request, error):
+        unsent = isinstance(error, Unreachable) and not error.sent
+        transient = isinstance(error, RateLimited | Unavailable | Unreachable)
+        may_repeat = unsent or (transient and (request.repeatable or request.key is not None))
+        if attempt >= self.attempts or not may_repeat:
             return None
         asked = error.retry_after if isinstance(error, Problem) else None
         wait = asked if asked is not None else random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
@@ -93,21 +95,18 @@ class Connection:
 
     def run(self, description: Description[T]) -> T:
         """Send the described call and return its answer. An `Upload` is sent in parts, whose results are added up."""
-        if isinstance(description, Request):
-            response = self._send(description)
-            answer: T = _decoded(description, response, response.content)
-        elif isinstance(description, Upload):
-            answer = self._upload(description)
-        else:
-            raise TypeError(f"not a call: {description!r}")
-        return answer
+        if isinstance(description, Upload):
+            answer: T = self._upload(description)
+            return answer
+        response = self._send(description)
+        return _decoded(description, response, response.content)
 
     def find(self, description: Description[T]) -> T | None:
         """Send the described call and return its answer; None if it is a GET request answered with 404."""
         try:
             return self.run(description)
         except NotFound:
-            if _reads(description):
+            if isinstance(description, Request) and description.method == "GET":
                 return None
             raise
 
@@ -123,24 +122,20 @@ class Connection:
 
     def _send(self, request: Request[Any], *, stream: bool = False) -> httpx.Response:
         attempt = 1
-        while isinstance(outcome := self._attempt(request, stream=stream), RemembrancerError):
-            wait = self._target.retries.wait_s(request, attempt, outcome)
-            if wait is None:
-                raise outcome
+        while True:
+            try:
+                with _translated(self._target.url):
+                    response = self.http.send(_built(self.http, request), stream=stream)
+                    if response.is_success or response.status_code in request.accepts:
+                        return response
+                    response.read()
+                raise problem(response)
+            except RemembrancerError as error:
+                wait = self._target.retries.wait_s(request, attempt, error)
+                if wait is None:
+                    raise
             time.sleep(wait)
             attempt += 1
-        return outcome
-
-    def _attempt(self, request: Request[Any], *, stream: bool) -> httpx.Response | RemembrancerError:
-        try:
-            with _translated(self._target.url):
-                response = self.http.send(_built(self.http, request), stream=stream)
-                if _accepted(request, response):
-                    return response
-                response.read()
-                return _error(response)
-        except Unreachable as error:
-            return error
 
     def _lines(self, description: Lines[T]) -> Iterator[T]:
         response = self._send(description.request, stream=True)
@@ -181,21 +176,18 @@ class AsyncConnection:
 
     async def run(self, description: Description[T]) -> T:
         """Send the described call and return its answer. An `Upload` is sent in parts, whose results are added up."""
-        if isinstance(description, Request):
-            response = await self._send(description)
-            answer: T = _decoded(description, response, response.content)
-        elif isinstance(description, Upload):
-            answer = await self._upload(description)
-        else:
-            raise TypeError(f"not a call: {description!r}")
-        return answer
+        if isinstance(description, Upload):
+            answer: T = await self._upload(description)
+            return answer
+        response = await self._send(description)
+        return _decoded(description, response, response.content)
 
     async def find(self, description: Description[T]) -> T | None:
         """Send the described call and return its answer; None if it is a GET request answered with 404."""
         try:
             return await self.run(description)
         except NotFound:
-            if _reads(description):
+            if isinstance(description, Request) and description.method == "GET":
                 return None
             raise
 
@@ -213,24 +205,20 @@ class AsyncConnection:
 
     async def _send(self, request: Request[Any], *, stream: bool = False) -> httpx.Response:
         attempt = 1
-        while isinstance(outcome := await self._attempt(request, stream=stream), RemembrancerError):
-            wait = self._target.retries.wait_s(request, attempt, outcome)
-            if wait is None:
-                raise outcome
+        while True:
+            try:
+                with _translated(self._target.url):
+                    response = await self.http.send(_built(self.http, request), stream=stream)
+                    if response.is_success or response.status_code in request.accepts:
+                        return response
+                    await response.aread()
+                raise problem(response)
+            except RemembrancerError as error:
+                wait = self._target.retries.wait_s(request, attempt, error)
+                if wait is None:
+                    raise
             await asyncio.sleep(wait)
             attempt += 1
-        return outcome
-
-    async def _attempt(self, request: Request[Any], *, stream: bool) -> httpx.Response | RemembrancerError:
-        try:
-            with _translated(self._target.url):
-                response = await self.http.send(_built(self.http, request), stream=stream)
-                if _accepted(request, response):
-                    return response
-                await response.aread()
-                return _error(response)
-        except Unreachable as error:
-            return error
 
     async def _lines(self, description: Lines[T]) -> AsyncIterator[T]:
         response = await self._send(description.request, stream=True)
@@ -264,41 +252,16 @@ class AsyncConnection:
                 raise upload.failed(error) from error
 
 
-def _reads(description: Description[Any]) -> bool:
-    """Whether the call is a GET request, whose 404 means that the entry does not exist."""
-    return isinstance(description, Request) and description.method == "GET"
-
-
-def _may_repeat(request: Request[Any], error: RemembrancerError) -> bool:
-    if isinstance(error, Unreachable) and not error.sent:
-        return True
-    transient = isinstance(error, RateLimited | Unavailable | Unreachable)
-    return transient and (request.repeatable or request.key is not None)
-
-
 def _built(http: httpx.Client | httpx.AsyncClient, request: Request[Any]) -> httpx.Request:
     headers = {} if request.body is None else {"Content-Type": request.media_type}
     if request.key is not None:
         headers["Idempotency-Key"] = request.key
-    query = _query(request.query)
+    query = {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in request.query.items()
+        if value is not None
+    }
     return http.build_request(request.method, request.path, params=query, content=request.body, headers=headers)
-
-
-def _query(members: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """Query parameters as text: booleans as `true` or `false`, times in ISO 8601. Omits members that are None."""
-    texts: dict[str, str | list[str]] = {}
-    for name, value in members.items():
-        if isinstance(value, bool):
-            texts[name] = str(value).lower()
-        elif isinstance(value, datetime):
-            texts[name] = value.isoformat()
-        elif value is not None:
-            texts[name] = str(value)
-    return texts
-
-
-def _accepted(request: Request[Any], response: httpx.Response) -> bool:
-    return response.is_success or response.status_code in request.accepts
 
 
 def _decoded(request: Request[T], response: httpx.Response, body: bytes) -> T:
@@ -307,24 +270,6 @@ def _decoded(request: Request[T], response: httpx.Response, body: bytes) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"the answer to {request.method} {request.path} is not that of this API: {error}"
         raise UnexpectedAnswer(message, response.status_code) from error
-
-
-def _error(response: httpx.Response) -> RemembrancerError:
-    return problem(response.status_code, response.content, _retry_after(response.headers.get("retry-after")))
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header, which is a number or a date; None if it is absent or malformed."""
-    if header is None:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds())
-    except (TypeError, ValueError):
-        return None
 
 
 @contextmanager

@@ -17,6 +17,10 @@ RemembrancerError
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+import httpx
 import msgspec
 
 from remembrancer_client.answers.memories import UploadAnswer
@@ -134,12 +138,27 @@ _BY_STATUS: dict[int, type[Problem]] = {
 }
 
 
-def problem(status: int, body: bytes, retry_after: float | None) -> RemembrancerError:
-    """The exception for an error response. retry_after: seconds to wait, from the response's Retry-After header."""
+def problem(response: httpx.Response) -> RemembrancerError:
+    """The exception for an error response, whose body must have been read."""
+    status = response.status_code
     try:
-        document = msgspec.json.decode(body, type=ProblemDocument)
+        document = msgspec.json.decode(response.content, type=ProblemDocument)
     except (msgspec.DecodeError, UnicodeDecodeError):
         if status not in (429, 502, 503, 504):  # a proxy answers these in its own form
             return UnexpectedAnswer(f"status {status} without a problem document; is it Remembrancer?", status)
         document = ProblemDocument(status, detail=f"status {status}")
-    return _BY_STATUS.get(status, Problem)(document, retry_after)
+    return _BY_STATUS.get(status, Problem)(document, _retry_after(response.headers.get("retry-after")))
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds to wait by a Retry-After header, which is a number or a date; None if it is absent or malformed."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds())
+    except (TypeError, ValueError):
+        return None

@@ -78,12 +78,8 @@ class RemembrancerStore(BaseStore):
         if isinstance(op, GetOp):
             return Items.get.describe(items, op.namespace, op.key, refresh_ttl=op.refresh_ttl)
         if isinstance(op, SearchOp):
-            wanted: ItemSearchOptions = {
-                "query": query_of(op.query or "") or None,
-                "filter": op.filter,
-                "refresh_ttl": op.refresh_ttl,
-            }
-            wanted |= {"limit": op.limit, "offset": op.offset}
+            wanted: ItemSearchOptions = {"query": query_of(op.query or "") or None, "filter": op.filter}
+            wanted |= {"refresh_ttl": op.refresh_ttl, "limit": op.limit, "offset": op.offset}
             return Items.search.describe(items, op.namespace_prefix, **wanted)
         if isinstance(op, ListNamespacesOp):
             ends = op.match_conditions or ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli.entry import application
+from api.cli.install import commands
 from api.cli.install.clients import EVENTS, ClientName
 from api.cli.install.text import parse_json
 from memtypes.project import project_namespace
@@ -277,6 +279,19 @@ def test_install_of_the_service_fails_without_systemd(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     done = call("install", "codex", "--service")
     assert (done.exit_code, "--service needs systemd" in done.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("home")
+def test_systemd_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If systemctl hangs, `install --service` prints so and exits with code 1."""
+    (tmp_path / "data" / "encoder").mkdir(parents=True)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text("#!/bin/sh\nexec sleep 30\n")
+    systemctl.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(commands, "_TIMEOUT_S", 0.2)
+    done = call("install", "codex", "--service", "--data-dir", str(tmp_path / "data"))
+    assert (done.exit_code, "systemd refused: it did not answer in 0.2 s" in done.output) == (1, True), done.output
 
 
 def test_install_records_contain_none_of_the_users_other_settings(home: Path) -> None:

@@ -168,6 +168,17 @@ def test_codex_configuration_is_restored(text: str) -> None:
         assert path.read_bytes() == text.encode()
 
 
+@pytest.mark.parametrize("value", ["5", "[]"])
+def test_codex_servers_that_are_no_table_are_refused(home: Path, files: SettingsFiles, value: str) -> None:
+    """If Codex's `mcp_servers` is no table, `install` fails with an error that names config.toml, which stays."""
+    path = home / ".codex" / "config.toml"
+    path.parent.mkdir()
+    path.write_text(f"mcp_servers = {value}\n")
+    with pytest.raises(MalformedSettings, match=r"config.toml: mcp_servers.remembrancer can't be edited where it is"):
+        installed(files, CODEX)
+    assert path.read_text() == f"mcp_servers = {value}\n"
+
+
 def test_codex_table_is_removed_after_codex_added_another(home: Path, files: SettingsFiles) -> None:
     """If Codex added a table to config.toml after the installed one, uninstalling keeps that table and its comment."""
     installed(files, CODEX)
@@ -226,6 +237,19 @@ def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: 
     path.write_text(json.dumps(members))
     uninstalled(files, CLAUDE_CODE)
     assert parse_json(path.read_text()) == {"hooks": {"Stop": [{"hooks": [foreign]}]}}
+
+
+@pytest.mark.parametrize("handlers", [[{"type": "command", "command": "say done"}], 5])
+def test_foreign_hook_group_that_mentions_this_program_stays(home: Path, files: SettingsFiles, handlers: Any) -> None:
+    """Uninstalling keeps a hook group of the user whose matcher, but none of whose hooks, names this program's path."""
+    foreign = {"hooks": {"Stop": [{"matcher": "/v1/hooks/claude-code", "hooks": handlers}]}}
+    path = home / ".claude" / "settings.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(foreign))
+    installed(files, CLAUDE_CODE)
+    path.write_text(path.read_text() + "\n")
+    uninstalled(files, CLAUDE_CODE)
+    assert parse_json(path.read_text()) == foreign
 
 
 def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsFiles) -> None:

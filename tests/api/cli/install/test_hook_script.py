@@ -7,49 +7,18 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from api.cli.install.clients import EVENTS, ClientName, Installation, files_of, hook_command
 from memtypes import __file__ as package
+from tests.api.clients.python.scripted_server import Reply, scripted
 
 PLUGIN = Path(package).parents[1] / "api" / "clients" / "claude_code"
 EVENT = {"hook_event_name": "SessionStart", "session_id": "s", "cwd": "/p"}
 ANSWER = {"hookSpecificOutput": {"hookEventName": "SessionStart", "additionalContext": "Ünïcode"}}
-
-
-class _Service(BaseHTTPRequestHandler):
-    answer: tuple[int, bytes] = (200, b"{}")
-    calls: list[tuple[str, str | None, Any]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.calls.append((self.path, self.headers["Authorization"], json.loads(body)))
-        self.send_response(self.answer[0])
-        self.end_headers()
-        self.wfile.write(self.answer[1])
-
-    def log_message(self, *_: Any) -> None:
-        """Suppress the log line for each request."""
-
-
-@pytest.fixture
-def service() -> Iterator[tuple[str, type[_Service]]]:
-    """The URL of a fake service, and its request handler class. Every request gets the class's `answer`."""
-    handler = type("Handler", (_Service,), {"calls": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", handler
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,23 +36,23 @@ def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str
     )
 
 
-def test_hook_posts_the_event_and_prints_the_answer(service: tuple[str, type[_Service]]) -> None:
+def test_hook_posts_the_event_and_prints_the_answer() -> None:
     """The hook script posts its event unchanged, with REMEMBRANCER_KEY as the API key, and prints the answer."""
-    url, handler = service
-    handler.answer = (200, json.dumps(ANSWER).encode())
-    done = run_hook(url, REMEMBRANCER_KEY="k")
+    with scripted(Reply(200, ANSWER)) as server:
+        done = run_hook(server.url, REMEMBRANCER_KEY="k")
+        (call,) = server.received
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, ANSWER, "")
-    assert handler.calls == [("/v1/hooks/codex", "Bearer k", EVENT)]
+    sent = (call.path, call.headers["authorization"], json.loads(call.body))
+    assert sent == ("/v1/hooks/codex", "Bearer k", EVENT)
 
 
-@pytest.mark.parametrize("answer", [(200, b"{}"), (200, b"no JSON"), (200, b"[1]"), (401, b'{"a": 1}'), (503, b"{}")])
-def test_hook_prints_nothing_for_an_error_or_an_empty_answer(
-    service: tuple[str, type[_Service]], answer: tuple[int, bytes]
-) -> None:
+@pytest.mark.parametrize(
+    "answer", [Reply(200, {}), Reply(200, "no JSON"), Reply(200, [1]), Reply(401, {"a": 1}), Reply(503, {})]
+)
+def test_hook_prints_nothing_for_an_error_or_an_empty_answer(answer: Reply) -> None:
     """If the answer is an error, an empty object or no JSON object, the hook script prints nothing and exits with 0."""
-    url, handler = service
-    handler.answer = answer
-    done = run_hook(url)
+    with scripted(answer) as server:
+        done = run_hook(server.url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -103,16 +72,16 @@ def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
     assert time.monotonic() - started < 3
 
 
-def test_claude_codes_hook_sends_nothing_if_another_program_runs_it(service: tuple[str, type[_Service]]) -> None:
+def test_claude_codes_hook_sends_nothing_if_another_program_runs_it() -> None:
     """The hook for Claude Code sends an event only if Claude Code runs it, which sets the variable CLAUDECODE.
 
     Visual Studio Code runs the hooks of Claude Code too, but its events have their own endpoint.
     """
-    url, handler = service
-    run_hook(url, ClientName.CLAUDE_CODE)
-    assert handler.calls == []
-    run_hook(url, ClientName.CLAUDE_CODE, CLAUDECODE="1")
-    assert [path for path, _, _ in handler.calls] == ["/v1/hooks/claude-code"]
+    with scripted(Reply(200, {})) as server:
+        run_hook(server.url, ClientName.CLAUDE_CODE)
+        assert server.received == []
+        run_hook(server.url, ClientName.CLAUDE_CODE, CLAUDECODE="1")
+        assert [call.path for call in server.received] == ["/v1/hooks/claude-code"]
 
 
 def test_hook_imports_only_fast_standard_modules() -> None:

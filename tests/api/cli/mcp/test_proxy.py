@@ -289,13 +289,15 @@ async def test_a_service_that_cannot_start_is_explained(
         (["--project", "${workspaceFolder}"], ".", "the client did not fill in"),
         (["--project", "missing"], ".", "is no folder"),
         (["--url", "localhost:8707", "-n", "n"], ".", "is no address such as http://127.0.0.1:8707"),
+        (["--url", "http://127.0.0.1:abc", "-n", "n"], ".", "is no address such as http://127.0.0.1:8707"),
+        (["--key", "schlüssel", "-n", "n"], ".", "--key or REMEMBRANCER_KEY must have printable ASCII characters only"),
         (["--tools", "few", "-n", "n"], ".", "--tools must be one of read, default, all"),
     ],
 )
 def test_the_proxy_does_not_start_with_invalid_options(
     tmp_path: Path, arguments: list[str], folder: str, message: str
 ) -> None:
-    """Without a valid project, namespace, URL or tool set, `remembrancer mcp` prints one line and exits with code 2.
+    """Without a valid project, namespace, URL, key or tool set, `remembrancer mcp` prints a line and exits with code 2.
 
     It does not guess a project, because other projects' memories could go into the same namespace.
     """

@@ -80,9 +80,8 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def batch(self, items: Iterable[NewMemory], **options: Unpack[BatchOptions]) -> Description[BatchAnswer]:
         """Write at most 1,000 memories and return an outcome for each. If an item is invalid, none is stored."""
-        query, fields = self._split(options)
-        key = fields.pop("idempotency_key", None) or fresh_key()
-        body = encode({**query, "items": list(items)})
+        key = options.get("idempotency_key") or fresh_key()
+        body = encode({"namespace": self._scope(options), "items": list(items)})
         return Request("POST", "/v1/memories/batch", BatchAnswer, body=body, key=key)
 
     @Call
@@ -123,8 +122,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def update(self, memory_id: str, **changes: Unpack[UpdateOptions]) -> Description[Memory]:
         """Change fields of a memory, and return the changed memory."""
-        query, fields = self._split(changes)
-        return Request("PATCH", _path(memory_id), Memory, query=query, body=encode(fields))
+        return self._request("PATCH", _path(memory_id), Memory, changes)
 
     @Call
     def forget(self, memory_id: str, **options: Unpack[Scoped]) -> Description[None]:
@@ -165,8 +163,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
         """Report how useful a memory was (`outcome`), and return the updated memory."""
-        body = encode({"outcome": outcome})
-        return Request("POST", _path(memory_id, "feedback"), Memory, query=self._query(options), body=body)
+        return self._request("POST", _path(memory_id, "feedback"), Memory, options, outcome=outcome)
 
     @Call
     def due(self, **options: Unpack[DueOptions]) -> Description[DueAnswer]:
@@ -187,8 +184,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def snooze(self, memory_id: str, until: datetime, **options: Unpack[Scoped]) -> Description[Memory]:
         """Postpone a task or reminder (a prospective memory), so that it is due again at `until`, and return it."""
-        body = encode({"until": until})
-        return Request("POST", _path(memory_id, "snooze"), Memory, query=self._query(options), body=body)
+        return self._request("POST", _path(memory_id, "snooze"), Memory, options, until=until)
 
     @Call
     def stats(self, **options: Unpack[Scoped]) -> Description[StatsAnswer]:

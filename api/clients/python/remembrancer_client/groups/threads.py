@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,6 @@ from remembrancer_client.calls import (
     Pages,
     Request,
     by_cursor,
-    encode,
     fresh_key,
     segment,
 )
@@ -83,19 +83,17 @@ class Threads(Group[ConnectionT_co]):
         self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
     ) -> Description[SaidAnswer]:
         """Append a turn to a thread. The answer also has the number of older turns that it moved out of the thread."""
-        query, fields = self._split(options)
-        key = fields.pop("idempotency_key", None) or fresh_key()
-        body = encode({"role": role, "content": content, **fields})
-        return Request("POST", _path(thread_id, "turns"), SaidAnswer, query=query, body=body, key=key)
+        key = options.pop("idempotency_key", None) or fresh_key()
+        call = self._request("POST", _path(thread_id, "turns"), SaidAnswer, options, role=role, content=content)
+        return replace(call, key=key)
 
     @Call
     def replace(
         self, thread_id: str, turns: Sequence[TurnText], **options: Unpack[ReplaceOptions]
     ) -> Description[VersionAnswer]:
         """Replace all turns of a thread, and return its new version."""
-        query, fields = self._split(options, "agent_id")
-        body = encode({"turns": list(turns), **fields})
-        return Request("PUT", _path(thread_id, "turns"), VersionAnswer, query=query, body=body)
+        path = _path(thread_id, "turns")
+        return self._request("PUT", path, VersionAnswer, options, "agent_id", turns=list(turns))
 
     @Call
     def turns(self, thread_id: str, **options: Unpack[TurnListOptions]) -> Description[TurnsAnswer]:
@@ -110,24 +108,21 @@ class Threads(Group[ConnectionT_co]):
     @Call
     def context(self, thread_id: str, **options: Unpack[ThreadContextOptions]) -> Description[ContextAnswer]:
         """A thread's conversation as text, within a token budget."""
-        query, fields = self._split(options, "agent_id")
-        path, body = _path(thread_id, "context"), encode(fields)
-        return Request("POST", path, ContextAnswer, query=query, body=body, repeatable=True)
+        call = self._request("POST", _path(thread_id, "context"), ContextAnswer, options, "agent_id")
+        return replace(call, repeatable=True)
 
     @Call
     def flush(self, thread_id: str, **options: Unpack[FlushOptions]) -> Description[FlushAnswer]:
         """Move turns of a thread to memories. By default, only if the thread is above the threshold of its policy."""
-        query, fields = self._split(options, "agent_id")
-        return Request("POST", _path(thread_id, "flush"), FlushAnswer, query=query, body=encode(fields))
+        return self._request("POST", _path(thread_id, "flush"), FlushAnswer, options, "agent_id")
 
     @Call
     def clear(
         self, thread_id: str, *, confirm: bool, **options: Unpack[ThreadClearOptions]
     ) -> Description[ThreadCleared]:
         """Remove all turns of a thread, and return how many. confirm: must be True."""
-        query, fields = self._split(options, "agent_id")
-        body = encode({"confirm": confirm, **fields})
-        return Request("POST", _path(thread_id, "clear"), ThreadCleared, query=query, body=body)
+        path = _path(thread_id, "clear")
+        return self._request("POST", path, ThreadCleared, options, "agent_id", confirm=confirm)
 
     @Call
     def backup(self, backup_id: str, **options: Unpack[ThreadScope]) -> Description[BackupAnswer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from remembrancer_client.answers.workflows import (
@@ -26,7 +27,6 @@ from remembrancer_client.calls import (
     Pages,
     Request,
     by_cursor,
-    encode,
     fresh_key,
     segment,
 )
@@ -57,9 +57,7 @@ class Workflows(Group[ConnectionT_co]):
     @Call
     def report(self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]) -> Description[EventAnswer]:
         """Append an event to a workflow's log. The answer has the event's number (`version`)."""
-        query, fields = self._split(options)
-        body = encode({"type": type, **fields})
-        return Request("POST", _path(workflow_id, "events"), EventAnswer, query=query, body=body)
+        return self._request("POST", _path(workflow_id, "events"), EventAnswer, options, type=type)
 
     @Call
     def get(self, workflow_id: str, **options: Unpack[StateOptions]) -> Description[WorkflowAnswer]:
@@ -103,10 +101,9 @@ class Workflows(Group[ConnectionT_co]):
     @Call
     def resume(self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]) -> Description[ContinueAnswer]:
         """Append `input` to a workflow as an event, and return the history before that event."""
-        query, fields = self._split(options)
-        key = fields.setdefault("idempotency_key", fresh_key())
-        body = encode({"input": input, **fields})
-        return Request("POST", _path(workflow_id, "continue"), ContinueAnswer, query=query, body=body, key=key)
+        key = options.setdefault("idempotency_key", fresh_key())
+        call = self._request("POST", _path(workflow_id, "continue"), ContinueAnswer, options, input=input)
+        return replace(call, key=key)
 
 
 def _path(workflow_id: str, call: str = "") -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from anthropic.lib.tools import ToolError
 from anthropic.tools.memory import BetaLocalFilesystemMemoryTool
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from remembrancer_client import AsyncRemembrancer, Remembrancer
@@ -68,6 +68,13 @@ def without_empty_directories(root: Path) -> None:
             folder.rmdir()
 
 
+FILE_AS_DIRECTORY = [
+    {"command": "create", "path": "/memories/d", "file_text": ""},
+    {"command": "rename", "old_path": "/memories/absent", "new_path": "/memories/d/e"},
+]
+
+
+@example(commands=FILE_AS_DIRECTORY)
 @given(commands=st.lists(COMMANDS, min_size=5, max_size=25))
 @settings(max_examples=50, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 def test_the_memory_tool_answers_like_the_sdks_tool_for_files(
@@ -80,7 +87,10 @@ def test_the_memory_tool_answers_like_the_sdks_tool_for_files(
         for command in commands:
             if moves_into_itself(command):
                 continue
-            assert outcome(tool, command) == outcome(files, command), command
+            answer, expected = outcome(tool, command), outcome(files, command)
+            if expected == "refused":  # by the file system, which of several reasons may name another one
+                answer = answer.partition(":")[0]
+            assert answer == expected, command
             without_empty_directories(files.memory_root)
 
 
