@@ -17,7 +17,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, EvictedTurnStore
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.keys import every_scope, live_key
 from memtypes.stores.redis.scripts import Script
 
 _QUEUE = "thread-evicted"
@@ -65,7 +65,7 @@ class RedisEvictedTurns(EvictedTurnStore):
     async def requeue(self, at: datetime | None) -> int:
         """Queue failed batches of turns again: all, or only those due at `at` for a retry. Returns how many."""
         requeued = 0
-        for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
+        for key in await self._live.keys_matching(every_scope(f"{self._aside}:*")):
             for token in await self._range(key, -1):
                 batch = _batch(token)
                 if batch.due(at):
@@ -94,7 +94,7 @@ class RedisEvictedTurns(EvictedTurnStore):
 
     async def scopes(self) -> AsyncIterator[Scope]:
         """Yield the scope (tenant and namespace) of each queue in which turns wait to be stored as memories."""
-        for key in await self._live.keys_matching(f"rm:*:{self._queue}"):
+        for key in await self._live.keys_matching(every_scope(self._queue)):
             for token in await self._range(key, 0):
                 yield _scope(token)
 

@@ -35,7 +35,7 @@ from memtypes.ports.threads import (
 )
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import batch_head, queue_key
-from memtypes.stores.redis.keys import live_key, scope_of
+from memtypes.stores.redis.keys import every_scope, live_key, scope_of
 from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
@@ -214,10 +214,8 @@ class RedisThreads(ThreadStore):
     async def queue_expired(self) -> int:
         """Queue the turns of expired threads, so that they are stored as memories. Returns the number of threads."""
         queued = 0
-        for index in await self._live.keys_matching(f"rm:*:{_INDEX}"):
+        for index in await self._live.keys_matching(every_scope(_INDEX)):
             scope = scope_of(index)
-            if index != live_key(scope, _INDEX):
-                continue
             expired = await self._live.script(_EXPIRED, [_key(scope, "")], [_LOOKED_AT], idempotent=True)
             for thread_id in map(unquote, expired):
                 keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id)

@@ -35,7 +35,7 @@ from memtypes.ports.workflows import (
 )
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.connection.topology import Connection
-from memtypes.stores.redis.keys import live_key, live_part
+from memtypes.stores.redis.keys import every_scope, live_key, live_part
 from memtypes.stores.redis.scripts import Argument, Script
 
 CLAIM_S = 60
@@ -232,7 +232,7 @@ class RedisWorkflows(WorkflowStore):
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """Scope and id of every ended workflow whose memories are not written yet; see `WorkflowStore`."""
-        for key in await self._live.keys_matching(f"rm:*:{_UNRECORDED}"):
+        for key in await self._live.keys_matching(every_scope(_UNRECORDED)):
             for member in await self._live.command("smembers", key):
                 tenant, namespace, workflow_id = json.loads(member)
                 yield Scope(tenant, namespace), workflow_id
