@@ -35,6 +35,11 @@ def _written_out(value: object) -> object:
     raise ValueError("must be RFC 3339 text with date, time and offset, such as 2026-03-01T09:30:00Z")
 
 
+def milliseconds(value: datetime) -> int:
+    """The Unix time of `value`, in milliseconds."""
+    return round(value.timestamp() * 1_000)
+
+
 def rfc3339(value: datetime) -> str:
     """`value` as RFC 3339 text in UTC, such as 2026-03-01T09:30:00Z; microseconds are written unless they are 0."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -103,7 +103,8 @@ async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[
 
 async def test_ids_may_be_names_that_the_service_uses(everything: Everything) -> None:
     """Ids such as "workflows-ended" do not keep the background jobs from what waits in any namespace."""
-    threads, workflows, turns = (of(everything.live) for of in (RedisThreads, RedisWorkflows, RedisEvictedTurns))
+    live = everything.live
+    threads, workflows, turns = RedisThreads(live), RedisWorkflows(live), RedisEvictedTurns(live)
     scope = fresh_scope()
     for name in ("threads", "thread-evicted", "thread-aside", "workflows-ended"):
         await everything.write(scope, name, "mark")
@@ -113,7 +114,8 @@ async def test_ids_may_be_names_that_the_service_uses(everything: Everything) ->
     assert scope in [waiting async for waiting in turns.scopes()]
     (batch,) = await turns.pending(scope, 2)
     await turns.set_aside(scope, batch, "broken", NOW)
-    assert await turns.requeue(NOW) == 1
+    await turns.requeue(NOW)
+    assert [queued.thread_id for queued in await turns.pending(scope, 2)] == ["threads"]
     await threads.queue_expired()
 
 

@@ -98,7 +98,13 @@ class LiveClient:
         idempotent: if True, the call is tried TRIES times if the connection breaks. key: a Redis key that the call
         uses; on a cluster, only the health of that key's node then matters. Raises Unavailable.
         """
-        async with self._bulkhead(workload, key).slot():
+        node = topology.node_of(self._redis, key)
+        if (node, workload) not in self._bulkheads:
+            # The probe pings outside the bulkheads and with the longest deadline, as no caller waits.
+            ping = partial(self._run, partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
+            probe = self._probes.setdefault(node, HealthProbe(ping, self._clock))
+            self._bulkheads[node, workload] = Bulkhead(workload, self._clock, probe)
+        async with self._bulkheads[node, workload].slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
 
     async def command(self, name: str, key: str, *args: Any, **options: Any) -> Any:
@@ -115,12 +121,13 @@ class LiveClient:
         workload: Workload = COMMAND,
     ) -> Any:
         """Run a Lua script and return its result. keys: all in one cluster slot. Other arguments: see `run`."""
+        values = [*keys, *("" if each is None else each for each in args)]
 
         async def call(redis: Connection) -> Any:
             try:
-                return await redis.evalsha(script.sha, len(keys), *keys, *args)
+                return await redis.evalsha(script.sha, len(keys), *values)
             except NoScriptError:  # the server has not cached it yet
-                return await redis.eval(script.text, len(keys), *keys, *args)
+                return await redis.eval(script.text, len(keys), *values)
 
         return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
@@ -156,17 +163,6 @@ class LiveClient:
     def breakers(self) -> dict[tuple[str, str], BreakerState]:
         """The state of each circuit breaker, by (node, workload). The node is "" unless the server is a cluster."""
         return {(node, workload.name): each.state for (node, workload), each in self._bulkheads.items()}
-
-    def _bulkhead(self, workload: Workload, key: str | None) -> Bulkhead:
-        node = topology.node_of(self._redis, key)
-        if (node, workload) not in self._bulkheads:
-            probe = self._probes.setdefault(node, HealthProbe(partial(self._probe, key), self._clock))
-            self._bulkheads[node, workload] = Bulkhead(workload, self._clock, probe)
-        return self._bulkheads[node, workload]
-
-    async def _probe(self, key: str | None) -> None:
-        """Ping the node that holds `key`, outside the bulkheads and with the longest deadline, as no caller waits."""
-        await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
 
     async def _run(
         self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int, key: str | None
