@@ -170,8 +170,8 @@ class BatchedEmbedder(Embedder):
         embed: Callable[[Sequence[InContext]], Sequence[Embedding]],
         settings: BatchSettings,
     ) -> None:
-        self._fingerprint = fingerprint
-        self._dimensions = dimensions
+        self.fingerprint = fingerprint
+        self.dimensions = dimensions
         self._queries = Batcher(
             "query embedding", embed, batch_size=settings.query_batch_size, max_waiting=settings.waiting_queries
         )
@@ -181,16 +181,6 @@ class BatchedEmbedder(Embedder):
         # Keyed by digest: a query of 20,000 characters takes no more room than a short one.
         self._cache: LRUCache[bytes, Embedding] = LRUCache(settings.cached_queries)
         self._pending: dict[bytes, asyncio.Task[list[Embedding]]] = {}
-
-    @property
-    def fingerprint(self) -> str:
-        """Text that identifies the model that makes the vectors; see `Embedder`."""
-        return self._fingerprint
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a dense vector."""
-        return self._dimensions
 
     async def embed_query(self, text: str) -> Embedding:
         """Return the embedding of a query, from the cache if it is there. Raises Overloaded if the queue is full."""

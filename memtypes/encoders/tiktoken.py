@@ -86,7 +86,8 @@ class TiktokenTokenizer(Tokenizer):
     """Tokenizer of cl100k_base or o200k_base. The first count builds the encoding: up to 0.5 s and 70 MB."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
+        self.sha256 = SHA256[name]
 
     @classmethod
     async def open(cls, name: str) -> TiktokenTokenizer:
@@ -96,7 +97,7 @@ class TiktokenTokenizer(Tokenizer):
 
     @cached_property
     def _encoding(self) -> tiktoken.Encoding:
-        return _encoding(self._name, _read_ranks(self._name))
+        return _encoding(self.name, _read_ranks(self.name))
 
     @cached_property
     def _cached_count(self) -> Callable[[str], int]:
@@ -106,16 +107,6 @@ class TiktokenTokenizer(Tokenizer):
     @cached_property
     def _longest(self) -> int:
         return max(len(token) for token in self._encoding.token_byte_values())
-
-    @property
-    def name(self) -> str:
-        """Name of the encoding, such as cl100k_base."""
-        return self._name
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256, in hexadecimal, of the encoding's rank file, which lists its tokens."""
-        return SHA256[self.name]
 
     def count(self, text: str) -> int:
         """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it counts as plain text."""
