@@ -214,7 +214,8 @@ class Registry:
                 entry.model_copy(update={"source": file.sources.get(entry.source or "", entry.source)})
                 for entry in file.models
             ]
-            models = [*added, *_without_names(models, replaced)]
+            left = [(entry, [name for name in entry.names if name.lower() not in replaced]) for entry in models]
+            models = [*added, *(entry.model_copy(update={"names": names}) for entry, names in left if names)]
             providers |= file.providers
         return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
@@ -229,7 +230,17 @@ class Registry:
         found = self._found[name]
         if found is not None:
             return self.known(*found)
-        provider = self._provider_of(name)
+        first, _, rest = name.lower().partition("/")
+        provider = "unknown"
+        if rest and first in self.providers:
+            provider = first
+        elif prefixes := [
+            (len(prefix), provider)
+            for provider, entry in self.providers.items()
+            for prefix in entry.detect
+            if name.lower().rsplit("/", 1)[-1].startswith(prefix.lower())
+        ]:
+            provider = max(prefixes)[1]
         defaults = self.providers.get(provider, ProviderEntry())
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
@@ -256,20 +267,6 @@ class Registry:
         """The listed models of `category` (None: of all categories); models of the operator's file come first."""
         entries = (entry for entry in self.models if category is None or category in entry.categories)
         return [self.known(name, entry) for entry in entries for name in entry.names]
-
-    def _provider_of(self, name: str) -> str:
-        """The part of `name` before a slash if it is a provider, else the provider of the longest known prefix."""
-        first, _, rest = name.lower().partition("/")
-        if rest and first in self.providers:
-            return first
-        bare = name.lower().rsplit("/", 1)[-1]
-        matches = [
-            (len(prefix), provider)
-            for provider, entry in self.providers.items()
-            for prefix in entry.detect
-            if bare.startswith(prefix.lower())
-        ]
-        return max(matches)[1] if matches else "unknown"
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
         """The listed name and the entry that match the model `name`; None if no entry matches.
@@ -303,15 +300,6 @@ def _compiled(entry: ModelEntry) -> Any:
     return re2.compile(f"(?:^|[.:_-])({anything})(?:$|[^a-z0-9])", options)
 
 
-def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:
-    remaining = []
-    for entry in entries:
-        left = [name for name in entry.names if name.lower() not in names]
-        if left:
-            remaining.append(entry.model_copy(update={"names": left}))
-    return remaining
-
-
 Models: TypeAlias = Callable[[], Registry]
 """A function that returns the current registry of models."""
 
@@ -326,7 +314,6 @@ class RegistrySource:
 
     def __init__(self, path: Path | None = None) -> None:
         """Read the operator's file. Raises InvalidConfigFile if it is invalid; a later mistake is only logged."""
-        self._default = default_file()
         self._path = path
         self._version = self._file_version()
         self._registry = self._read()
@@ -356,8 +343,8 @@ class RegistrySource:
 
     def _read(self) -> Registry:
         if self._path is None:
-            return Registry.of(self._default)
-        return Registry.of(self._default, parse_registry(read_text(self._path, "models file"), str(self._path)))
+            return Registry.of(default_file())
+        return Registry.of(default_file(), parse_registry(read_text(self._path, "models file"), str(self._path)))
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, TypeAdapter
 
 _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
@@ -52,3 +52,6 @@ Instant = Annotated[
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
 """A time that a caller sends, with any UTC offset; it is converted to UTC. A time without an offset is refused."""
+
+INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+"""Parses the RFC 3339 text of an `Instant`."""
