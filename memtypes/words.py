@@ -316,13 +316,10 @@ def _language(name: str, rows: Mapping[str, Any]) -> Language:
         exact = spelled.casefold().split(" ")[0] if phrase.startswith("=") else ""
         without = spelled.translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue"}) if rows.get("umlauts") else spelled
         for spelling in {spelled, without}:
-            key = tuple(part for token in _tokens(spelling) for part in _keys(token))
+            texts = (token.text for token in _tokens(spelling))
+            key = tuple(plain(part) for text in texts for part in (text if _JAPANESE.search(text) else [text]))
             phrases.setdefault(key, []).append((kind, value, exact))
     return Language(name, phrases, frozenset(plain(word.strip()) for word in rows.get("stop", "").split(",")), rows)
-
-
-def _keys(token: Token) -> Sequence[str]:
-    return [plain(sign) for sign in token.text] if _JAPANESE.search(token.text) else [token.plain]
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -231,16 +231,14 @@ class Registry:
         if found is not None:
             return self.known(*found)
         first, _, rest = name.lower().partition("/")
-        provider = "unknown"
-        if rest and first in self.providers:
-            provider = first
-        elif prefixes := [
+        bare = name.lower().rsplit("/", 1)[-1]
+        detected = [
             (len(prefix), provider)
             for provider, entry in self.providers.items()
             for prefix in entry.detect
-            if name.lower().rsplit("/", 1)[-1].startswith(prefix.lower())
-        ]:
-            provider = max(prefixes)[1]
+            if bare.startswith(prefix.lower())
+        ]
+        provider = first if rest and first in self.providers else max(detected, default=(0, "unknown"))[1]
         defaults = self.providers.get(provider, ProviderEntry())
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
