@@ -30,8 +30,7 @@ _TOKEN: Final = re.compile(
 )
 _JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _LONGEST_PHRASE: Final = 6
-_REACH: Final = 40
-"""Number of tokens before a participle in which its auxiliary is looked for."""
+_REACH: Final = 40  # number of tokens before a participle in which its auxiliary is looked for
 _STOP_WEIGHT: Final = 0.6
 """Weight of a stop word when the language of a text is detected. A word about times has weight 1."""
 _TELLING: Final = frozenset((

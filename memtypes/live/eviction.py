@@ -12,8 +12,7 @@ from memtypes.live.turns import Turn
 USE_ORDER = ""
 """Eviction rank of every turn in a thread that evicts its least recently used turn first."""
 
-_SPAN = 2**40
-"""More than the number of turns in any thread, so that a turn's rank by role outweighs its index."""
+_SPAN = 2**40  # more than the number of turns in any thread, so that a turn's rank by role outweighs its index
 
 _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 

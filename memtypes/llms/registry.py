@@ -33,8 +33,7 @@ WIDEST_MARGIN = 0.5
 LARGE_WINDOW = 300_000
 """From this many tokens on, a context window leaves a smaller share to the response (see `KnownModel.allocation`)."""
 
-_FOUND = 1_000
-"""Number of model names whose registry entry is cached."""
+_FOUND = 1_000  # number of model names whose registry entry is cached
 
 _log = logging.getLogger(__name__)
 

@@ -28,8 +28,7 @@ _STATE, _CAPTURES, _CAPTURES_ASIDE = "client-session", "client-captures", "clien
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
 _TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
 _PROMPT = "prompt:"
-_STATEMENT = "="
-"""Prefix of a statement's digest in the set of ids of shown memories. No memory id begins with it."""
+_STATEMENT = "="  # prefix of a statement's digest in the set of ids of shown memories. No memory id begins with it.
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:

@@ -46,8 +46,7 @@ GRACE_ROUNDS = 10
 CANCEL_S = 0.05
 """Seconds to wait until a cancelled call ends: its client may be closing a connection to a dead server."""
 
-_TOLERANCE = 0.999
-"""Factor on durations that are compared with differences of clock readings, which are not exact."""
+_TOLERANCE = 0.999  # factor on durations that are compared with differences of clock readings, which are not exact
 
 
 @dataclass(frozen=True, slots=True)
