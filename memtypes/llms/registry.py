@@ -21,7 +21,7 @@ import re2
 from cachetools import LRUCache
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from memtypes.config import InvalidConfigFile, parse_yaml, read_text
+from memtypes.config import InvalidConfigFile, parse_yaml, re2_pattern, read_text
 from memtypes.model.memory import Model, Number, Whole
 
 EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
@@ -36,14 +36,6 @@ LARGE_WINDOW = 300_000
 _FOUND = 1_000  # number of model names whose registry entry is cached
 
 _log = logging.getLogger(__name__)
-
-
-def _valid_pattern(pattern: str) -> str:
-    try:
-        re2.compile(pattern)
-    except re2.error as error:
-        raise ValueError(f"{pattern!r} is not a valid RE2 pattern: {error}") from error
-    return pattern
 
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
@@ -113,9 +105,7 @@ class ModelEntry(Model):
 
     provider: Word
     names: list[Word] = Field(min_length=1)
-    pattern: Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_valid_pattern)] | None = (
-        None
-    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(re2_pattern)] | None = None
     window: Window
     max_input: Window | None = None
     max_output: Window | None = None

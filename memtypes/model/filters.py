@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import types as pytypes
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -160,13 +160,6 @@ def _scalar(annotation: Any) -> Any:
     return _scalar(arguments[0]) if wrapped else annotation
 
 
-def _choices(scalar: Any) -> Iterable[str]:
-    """The texts that a field of the type `scalar` can have, if this is an enumeration; else none."""
-    if isinstance(scalar, type) and issubclass(scalar, Enum):
-        return scalar
-    return typing.get_args(scalar) if typing.get_origin(scalar) is typing.Literal else ()
-
-
 def _field_types() -> Iterator[tuple[str, Any]]:
     """Yield each field of a memory, its links and its source, by path, with the type of its values."""
     models: list[type[BaseModel]] = [Memory, *MEMORY_CLASSES.values(), Link, Source]
@@ -180,7 +173,9 @@ def _field_types() -> Iterator[tuple[str, Any]]:
 def _all_choices() -> dict[str, frozenset[str]]:
     choices: dict[str, frozenset[str]] = {}
     for name, scalar in _field_types():
-        if texts := frozenset(map(str, _choices(scalar))):
+        listed = isinstance(scalar, type) and issubclass(scalar, Enum)
+        if listed or typing.get_origin(scalar) is typing.Literal:
+            texts = frozenset(map(str, scalar if listed else typing.get_args(scalar)))
             choices[name] = choices.get(name, texts) | texts
     return choices
 

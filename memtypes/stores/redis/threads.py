@@ -66,7 +66,7 @@ class RedisThreads(ThreadStore):
         """Create a thread, unless its name (resource and key) is taken; return the id of the new or existing thread."""
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
-        name = thread if new.key is None else _name(scope, new.resource, new.key)
+        name = thread if new.key is None else live_key(scope, "thread-name", new.resource or "", new.key)
         names = ("resource", "key", "agent_id", "initial_context", "workflow_id")
         fields: dict[str, Argument] = {name: getattr(new, name) for name in names}
         fields |= {
@@ -124,8 +124,7 @@ class RedisThreads(ThreadStore):
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
         """Return the id of the thread with this name (resource and key); None if there is no such thread."""
-        name = _name(scope, resource, key)
-        thread_id: str | None = await self._live.command("get", name)
+        thread_id: str | None = await self._live.command("get", live_key(scope, "thread-name", resource or "", key))
         if thread_id is None or not await self._live.command("exists", _key(scope, thread_id)):
             return None
         return thread_id
@@ -247,10 +246,6 @@ class RedisThreads(ThreadStore):
 
 def _key(scope: Scope, thread_id: str) -> str:
     return live_key(scope, "thread", thread_id)
-
-
-def _name(scope: Scope, resource: str | None, key: str) -> str:
-    return live_key(scope, "thread-name", resource or "", key)
 
 
 def _rank(rank: str | None) -> str:
