@@ -208,8 +208,13 @@ class RedisWorkflows(WorkflowStore):
         claim = live_key(scope, "workflow", workflow_id, "recording")
 
         async def take(redis: Connection) -> bool:
-            waiting = await redis.sismember(live_key(scope, _UNRECORDED), _member(scope, workflow_id))
-            return bool(waiting) and bool(await redis.set(claim, "1", nx=True, ex=CLAIM_S))
+            if not await redis.set(claim, "1", nx=True, ex=CLAIM_S):
+                return False
+            # Only now, because the process that had the claim before may just have recorded the workflow.
+            if await redis.sismember(live_key(scope, _UNRECORDED), _member(scope, workflow_id)):
+                return True
+            await redis.delete(claim)
+            return False
 
         return await self._live.run(take, idempotent=False, key=claim)
 
