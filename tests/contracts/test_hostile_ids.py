@@ -95,7 +95,7 @@ async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[
     keys = []
     for scope in scopes:
         await everything.write(scope, "x", "mark")
-        keys.append({key async for key in everything.live.keys_of(scope)})
+        keys.append(set(await everything.live.keys_of(scope)))
     assert {len(listed) for listed in keys} == {len(keys[0])}
     assert len(keys[0]) >= 10
     assert not any(left & right for left, right in combinations(keys, 2))

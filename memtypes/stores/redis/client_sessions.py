@@ -86,9 +86,7 @@ class RedisClientSessions(ClientSessionStore):
 
     async def discard_prompts(self, scope: Scope) -> None:
         """Remove unanswered prompts: of the scope's session or, if it names none, of all sessions in the namespace."""
-        state = live_key(scope, _STATE, scope.session_id or "")
-        every = (key async for key in self._live.keys_of(scope) if key.startswith(state))
-        for key in [state] if scope.session_id else [key async for key in every]:
+        for key in [_state(scope)] if scope.session_id else await self._live.keys_of(scope, _STATE):
             if prompts := [name for name in await self._live.command("hkeys", key) if name.startswith(_PROMPT)]:
                 await self._live.command("hdel", key, *prompts)
 

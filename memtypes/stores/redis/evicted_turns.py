@@ -76,9 +76,9 @@ class RedisEvictedTurns(EvictedTurnStore):
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
         """Remove the turns of a thread (None: every thread of the namespace) that wait to be stored as memories."""
-        queue, aside = live_key(scope, self._queue), live_key(scope, self._aside, thread_id or "")
-        keys = [aside] if thread_id else [key async for key in self._live.keys_of(scope) if key.startswith(aside)]
-        for key in keys:  # first, because `requeue` may move their batches to the queue meanwhile
+        queue = live_key(scope, self._queue)
+        aside = [live_key(scope, self._aside, thread_id)] if thread_id else await self._live.keys_of(scope, self._aside)
+        for key in aside:  # first, because `requeue` may move their batches to the queue meanwhile
             await self._live.command("unlink", key)
         if thread_id is None:
             await self._live.command("unlink", queue)

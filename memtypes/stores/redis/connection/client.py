@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
@@ -28,7 +28,7 @@ from memtypes.stores.redis.connection import availability, topology
 from memtypes.stores.redis.connection.availability import COMMAND, PING_S, TRIES, Bulkhead, HealthProbe, Workload
 from memtypes.stores.redis.connection.server import EmbeddedServer
 from memtypes.stores.redis.connection.topology import Connection
-from memtypes.stores.redis.keys import scope_prefix
+from memtypes.stores.redis.keys import live_key, scope_prefix
 from memtypes.stores.redis.scripts import Argument, Script
 
 T = TypeVar("T")
@@ -131,16 +131,16 @@ class LiveClient:
 
         return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
-    async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
-        """Yield every Redis key of a namespace."""
-        prefix, cursor = scope_prefix(scope), 0
+    async def keys_of(self, scope: Scope, kind: str | None = None) -> list[str]:
+        """Every Redis key of a namespace; with a `kind`, those that `live_key` makes for the objects of this kind."""
+        prefix = scope_prefix(scope) if kind is None else live_key(scope, kind, "")
+        keys, cursor = list[str](), 0
         while True:
             call = partial(topology.scan_prefix, cursor=cursor, prefix=prefix)
-            cursor, keys = await self.run(call, idempotent=True, key=prefix)
-            for key in keys:
-                yield key
+            cursor, found = await self.run(call, idempotent=True, key=prefix)
+            keys += found
             if cursor == 0:
-                return
+                return list(dict.fromkeys(keys))  # SCAN may return a key twice
 
     async def keys_matching(self, pattern: str) -> list[str]:
         """Every Redis key that matches `pattern`, in all namespaces; without keys on unreachable cluster nodes."""

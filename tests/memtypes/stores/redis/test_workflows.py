@@ -231,7 +231,7 @@ async def test_every_key_is_under_the_prefix_of_its_namespace(live: LiveClient) 
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
     await store.claim(scope, "a")
-    keys = sorted([key async for key in live.keys_of(scope)])
+    keys = sorted(await live.keys_of(scope))
     assert [key.rpartition("}:")[2] for key in keys] == [
         "workflow:a",
         "workflow:a:log",
