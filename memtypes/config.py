@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import re2
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -43,6 +44,15 @@ def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
         raise InvalidConfigFile(f"{name}: {key}: {message_of(first)} (got {got})") from error
     except YAML_ERRORS as error:
         raise InvalidConfigFile(f"{name}: not YAML: {error}") from error
+
+
+def re2_pattern(pattern: str) -> str:
+    """`pattern` itself. Raises ValueError if it is not a valid RE2 pattern."""
+    try:
+        re2.compile(pattern)
+    except re2.error as error:
+        raise ValueError(f"{pattern!r} is not a valid RE2 pattern: {error}") from error
+    return pattern
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -24,8 +24,7 @@ CAPTURED = "session-stop"
 TURNS_BEFORE = 2
 """How many turns before a turn are its context. With 1, searches find less; with 3, no more, at a higher cost."""
 
-_PAGE = 64
-"""Number of turns that one request looks up in the store."""
+_PAGE = 64  # number of turns that one request looks up in the store
 
 TurnPosition: TypeAlias = tuple[str, int]
 """Position of a conversation turn: the id of its session, and its sequence number in the session."""

@@ -13,7 +13,6 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from memtypes.model.errors import InvalidRequest
@@ -48,45 +47,24 @@ def project_namespace(cwd: str) -> str:
     if not path.startswith("/") or not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long paths
         return _labelled(PureWindowsPath(path).name, path)
     folder = Path(os.path.realpath(path))
-    repository = _Repository.around(folder)
-    for root in (folder,) if repository is None else repository.roots:
-        if (text := _text(root / OVERRIDE_FILE)) is not None:
+    worktrees = ((root, _common_folder(root / ".git")) for root in (folder, *folder.parents))
+    root, common = next((found for found in worktrees if found[1] is not None), (folder, None))
+    for place in (root, common.parent) if common is not None and common.name == ".git" else (root,):
+        if (text := _text(place / OVERRIDE_FILE)) is not None:
             return _override(text)
-    return _labelled(folder.name, str(folder)) if repository is None else repository.namespace
+    return _labelled(folder.name, str(folder)) if common is None else _repository_namespace(common)
 
 
-@dataclass(frozen=True, slots=True)
-class _Repository:
-    """A git repository. root: root folder of the worktree. common: folder that all worktrees share, usually `.git`."""
-
-    root: Path
-    common: Path
-
-    @classmethod
-    def around(cls, folder: Path) -> _Repository | None:
-        """The repository whose worktree contains `folder`; None if `folder` is in no repository."""
-        for root in (folder, *folder.parents):
-            if (common := _common_folder(root / ".git")) is not None:
-                return cls(root, common)
-        return None
-
-    @property
-    def roots(self) -> tuple[Path, ...]:
-        """Folders where OVERRIDE_FILE may set the namespace by hand: the worktree's root, then the main worktree's."""
-        return (self.root, self.common.parent) if self.common.name == ".git" else (self.root,)
-
-    @property
-    def namespace(self) -> str:
-        """The repository's namespace, made from its remote's address or, without a remote, from `common`'s path."""
-        remotes: dict[str, str] = {}
-        for name, url in _remotes(_text(self.common / "config") or ""):
-            remotes.setdefault(name, url)  # further addresses are for pushing
-        if remotes:
-            address = _address(remotes.get("origin", next(iter(remotes.values()))), self.common)
-            return _labelled(PurePosixPath(address).name, address)
-        inside = self.common.name.startswith(".")  # `.git`, or `.bare` beside its worktrees
-        name = self.common.parent.name if inside else self.common.name.removesuffix(".git")
-        return _labelled(name, str(self.common))
+def _repository_namespace(common: Path) -> str:
+    """The namespace of a git repository by its remote's address or, without a remote, by the path of `common`."""
+    remotes: dict[str, str] = {}
+    for name, url in _remotes(_text(common / "config") or ""):
+        remotes.setdefault(name, url)  # further addresses are for pushing
+    if remotes:
+        address = _address(remotes.get("origin", next(iter(remotes.values()))), common)
+        return _labelled(PurePosixPath(address).name, address)
+    inside = common.name.startswith(".")  # `.git`, or `.bare` beside its worktrees
+    return _labelled(common.parent.name if inside else common.name.removesuffix(".git"), str(common))
 
 
 def _normal(cwd: str) -> str:

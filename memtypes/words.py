@@ -30,8 +30,7 @@ _TOKEN: Final = re.compile(
 )
 _JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _LONGEST_PHRASE: Final = 6
-_REACH: Final = 40
-"""Number of tokens before a participle in which its auxiliary is looked for."""
+_REACH: Final = 40  # number of tokens before a participle in which its auxiliary is looked for
 _STOP_WEIGHT: Final = 0.6
 """Weight of a stop word when the language of a text is detected. A word about times has weight 1."""
 _TELLING: Final = frozenset((
@@ -316,13 +315,10 @@ def _language(name: str, rows: Mapping[str, Any]) -> Language:
         exact = spelled.casefold().split(" ")[0] if phrase.startswith("=") else ""
         without = spelled.translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue"}) if rows.get("umlauts") else spelled
         for spelling in {spelled, without}:
-            key = tuple(part for token in _tokens(spelling) for part in _keys(token))
+            texts = (token.text for token in _tokens(spelling))
+            key = tuple(plain(part) for text in texts for part in (text if _JAPANESE.search(text) else [text]))
             phrases.setdefault(key, []).append((kind, value, exact))
     return Language(name, phrases, frozenset(plain(word.strip()) for word in rows.get("stop", "").split(",")), rows)
-
-
-def _keys(token: Token) -> Sequence[str]:
-    return [plain(sign) for sign in token.text] if _JAPANESE.search(token.text) else [token.plain]
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

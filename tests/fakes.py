@@ -27,15 +27,8 @@ def _vector(word: str) -> NDArray[np.float64]:
 class FakeEmbedder(Embedder):
     """An embedder whose vector of a text is the sum of fixed pseudo-random vectors of its words."""
 
-    @property
-    def fingerprint(self) -> str:
-        """The constant "fake"."""
-        return "fake"
-
-    @property
-    def dimensions(self) -> int:
-        """The constant 16."""
-        return 16
+    fingerprint = "fake"
+    dimensions = 16
 
     async def embed_query(self, text: str) -> Embedding:
         """Return the vector of `text`, which is the sum of its words' vectors scaled to length 1."""
@@ -91,15 +84,10 @@ class FakeSparse(SparseEncoder):
 class FakeTokenizer(Tokenizer):
     """A tokenizer in which each word, punctuation mark and newline is one token."""
 
-    @property
-    def name(self) -> str:
-        """The name of the default encoding, so that token counts stored with a memory are used."""
-        return "cl100k_base"
+    name = "cl100k_base"
+    """The name of the default encoding, so that token counts stored with a memory are used."""
 
-    @property
-    def sha256(self) -> str:
-        """64 zeros, in place of the hash of a tokenizer's vocabulary file."""
-        return "0" * 64
+    sha256 = "0" * 64
 
     def count(self, text: str) -> int:
         """Return the number of tokens in `text`: its words, punctuation marks and newlines."""

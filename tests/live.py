@@ -43,7 +43,7 @@ async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
 
 async def everything(live: LiveClient, scope: Scope) -> dict[str, Any]:
     """All Redis keys of the scope, each with its value."""
-    keys = sorted([key async for key in live.keys_of(scope)])
+    keys = sorted(await live.keys_of(scope))
 
     async def read(redis: Redis) -> dict[str, Any]:
         return {key: await _value(redis, key) for key in keys}

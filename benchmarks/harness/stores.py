@@ -83,16 +83,8 @@ class WrappedEmbedder(Embedder):
 
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
-
-    @property
-    def fingerprint(self) -> str:
-        """The wrapped embedder's fingerprint, which identifies its model."""
-        return self.inner.fingerprint
-
-    @property
-    def dimensions(self) -> int:
-        """The length of the wrapped embedder's dense vectors."""
-        return self.inner.dimensions
+        self.fingerprint = inner.fingerprint
+        self.dimensions = inner.dimensions
 
     async def embed_query(self, text: str) -> Embedding:
         """The embedding of the query `text` by the wrapped embedder."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -48,16 +49,6 @@ class _Call(Generic[In, Out]):
     @property
     def remaining(self) -> int:
         return len(self.inputs) - self.taken
-
-    def take(self, limit: int) -> Sequence[In]:
-        part = self.inputs[self.taken : self.taken + limit]
-        self.taken += len(part)
-        return part
-
-    def add(self, outputs: Sequence[Out]) -> None:
-        self.outputs.extend(outputs)
-        if len(self.outputs) == len(self.inputs) and self.future.set_running_or_notify_cancel():
-            self.future.set_result(self.outputs)
 
     def fail(self, error: BaseException) -> None:
         if not self.future.done() and self.future.set_running_or_notify_cancel():
@@ -114,15 +105,15 @@ class Batcher(Generic[In, Out]):
     def _serve(self) -> None:
         while batch := self._next_batch():
             try:
-                outputs = self._work([text for _, part in batch for text in part])
+                outputs = iter(self._work([text for _, part in batch for text in part]))
             except Exception as error:  # noqa: BLE001 - raised to the callers of this batch
                 for call, _ in batch:
                     call.fail(error)
-            else:
-                start = 0
-                for call, part in batch:
-                    call.add(outputs[start : start + len(part)])
-                    start += len(part)
+                continue
+            for call, part in batch:
+                call.outputs += islice(outputs, len(part))
+                if len(call.outputs) == len(call.inputs) and call.future.set_running_or_notify_cancel():
+                    call.future.set_result(call.outputs)
 
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
         """Wait for inputs, then return the oldest calls, each with its inputs in this batch; empty once closed."""
@@ -133,7 +124,8 @@ class Batcher(Generic[In, Out]):
             if self._closed or call is None:
                 return []
             if not call.future.done():
-                part = call.take(room)
+                part = call.inputs[call.taken : call.taken + room]
+                call.taken += len(part)
                 room -= len(part)
                 batch.append((call, part))
         for call, _ in batch:
@@ -170,8 +162,8 @@ class BatchedEmbedder(Embedder):
         embed: Callable[[Sequence[InContext]], Sequence[Embedding]],
         settings: BatchSettings,
     ) -> None:
-        self._fingerprint = fingerprint
-        self._dimensions = dimensions
+        self.fingerprint = fingerprint
+        self.dimensions = dimensions
         self._queries = Batcher(
             "query embedding", embed, batch_size=settings.query_batch_size, max_waiting=settings.waiting_queries
         )
@@ -181,16 +173,6 @@ class BatchedEmbedder(Embedder):
         # Keyed by digest: a query of 20,000 characters takes no more room than a short one.
         self._cache: LRUCache[bytes, Embedding] = LRUCache(settings.cached_queries)
         self._pending: dict[bytes, asyncio.Task[list[Embedding]]] = {}
-
-    @property
-    def fingerprint(self) -> str:
-        """Text that identifies the model that makes the vectors; see `Embedder`."""
-        return self._fingerprint
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a dense vector."""
-        return self._dimensions
 
     async def embed_query(self, text: str) -> Embedding:
         """Return the embedding of a query, from the cache if it is there. Raises Overloaded if the queue is full."""

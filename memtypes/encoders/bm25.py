@@ -4,10 +4,11 @@ The average document length is a constant, so a document's weights never depend 
 
 How a text, in any script, becomes words:
 
-- It is split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" matches "cafe". -
-A compound yields itself and its parts, so that the whole and its parts both match: `getUserName` yields getusername,
-get, user and name. `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py` are compounds too. - Scripts without blanks (such
-as Han, kana and Thai) and Hangul yield every character and every pair of adjacent characters.
+- It is split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" matches "cafe".
+- A compound yields itself and its parts, so that the whole and its parts both match: `getUserName` yields getusername,
+  get, user and name. `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py` are compounds too.
+- Scripts without blanks (such as Han, kana and Thai) and Hangul yield every character and every pair of adjacent
+  characters.
 """
 
 from __future__ import annotations
@@ -128,26 +129,14 @@ def words(text: str) -> Iterator[str]:
         if compound.isalnum() and compound.isascii() and not (humps and _HUMP.search(compound)):
             yield compound.lower()[:MAX_WORD]
         elif _HAS_UNSPACED.search(compound):
-            yield from _unspaced(compound)
+            for piece in _PIECE.finditer(compound):
+                if run := piece["run"]:
+                    yield from run
+                    yield from (run[at : at + 2] for at in range(len(run) - 1))
+                else:  # a word of another script
+                    yield piece.group().lower()[:MAX_WORD]
         else:
-            yield from _compound(compound)
-
-
-def _compound(compound: str) -> Iterator[str]:
-    """The words of `compound`: getusername, get, user and name for getUserName; if it has one part, only this part."""
-    parts = [hump for piece in _PIECE.finditer(compound) for hump in _HUMP.split(piece.group())]
-    if len(parts) != 1 and compound.strip("_"):
-        yield compound.lower()[:MAX_WORD]
-    for part in parts:
-        yield part.lower()[:MAX_WORD]
-
-
-def _unspaced(compound: str) -> Iterator[str]:
-    """Each character of `compound` (Han or the like), each adjacent pair, and whole words of other scripts."""
-    for piece in _PIECE.finditer(compound):
-        run = piece["run"]
-        if run is None:
-            yield piece.group().lower()[:MAX_WORD]
-            continue
-        yield from run
-        yield from (run[at : at + 2] for at in range(len(run) - 1))
+            parts = [hump for piece in _PIECE.finditer(compound) for hump in _HUMP.split(piece.group())]
+            if len(parts) != 1 and compound.strip("_"):
+                yield compound.lower()[:MAX_WORD]
+            yield from (part.lower()[:MAX_WORD] for part in parts)

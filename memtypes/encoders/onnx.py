@@ -10,7 +10,6 @@ The encoder is a directory of files with a manifest, which `memtypes.encoders.se
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from tokenizers import Tokenizer
 
 from memtypes.encoders.batching import BatchedEmbedder, BatchSettings, truncated
 from memtypes.model.errors import SetupRequired, Unavailable
-from memtypes.search.vectors import TOKEN_DIMENSIONS, Embedding, InContext, TokenStates, TokenVectors
+from memtypes.search.vectors import TOKEN_DIMENSIONS, Embedding, InContext
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -132,16 +131,6 @@ class _OnnxModel:
         start, end = tokenizer.encode("").ids
         return cls(session, tokenizer, start, end, manifest, token_projection(manifest.dimensions))
 
-    @property
-    def fingerprint(self) -> str:
-        """Text that identifies the encoder's vectors: the manifest's fingerprint and a hash of the token projection."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.projection).tobytes()).hexdigest()
-        return f"{self.manifest.fingerprint}:tokens-{digest[:16]}"
-
-    def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, in order, each from a separate run of the model."""
-        return [self.embed(text) for text in texts]
-
     def embed(self, text: InContext) -> Embedding:
         """Return the embedding of a text. Its arrays are read-only, because callers share them."""
         room = self.manifest.max_tokens - 2  # start and end
@@ -150,28 +139,26 @@ class _OnnxModel:
         context = []
         if context_room > 0:
             context = self._tokenize(truncated(text.before[-_CONTEXT_CHARACTERS:], CONTEXT_TOKENS))[-context_room:]
-        sentence, states, middle = self._run([*context, *tokens])
+        ids = np.array([[self.start, *context, *tokens, self.end]], dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        try:
+            (sentence,), (states,), (middle,) = self.session.run([SENTENCE, TOKENS, MIDDLE_STATES], inputs)
+        except _ORT_ERRORS as error:
+            raise Unavailable(f"the encoder failed: {error}") from error
+        first = 1 + len(context)
+        states, beginning = states[first:-1], middle[first:-1][:MAX_STATES].astype(np.float16)
         if context:
-            states = states[len(context) :]
             sentence = states.sum(axis=0)
             sentence /= np.linalg.norm(sentence)
-        sentence.setflags(write=False)
-        beginning: TokenStates = middle[len(context) :][:MAX_STATES].astype(np.float16)
-        beginning.setflags(write=False)
-        return Embedding(sentence, _project(states, self.projection), beginning)
+        projected = states @ self.projection
+        length = np.linalg.norm(projected, axis=1, keepdims=True)
+        quantised = np.rint(projected / np.maximum(length, 1e-9) * 127).astype(np.int8)  # 1.0 is 127
+        for array in (sentence, quantised, beginning):
+            array.setflags(write=False)
+        return Embedding(sentence, quantised, beginning)
 
     def _tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
-
-    def _run(self, tokens: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Run the model; return the sentence vector, the tokens' last states and their middle states."""
-        ids = np.array([[self.start, *tokens, self.end]], dtype=np.int64)
-        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        try:
-            sentence, states, middle = self.session.run([SENTENCE, TOKENS, MIDDLE_STATES], inputs)
-        except _ORT_ERRORS as error:
-            raise Unavailable(f"the encoder failed: {error}") from error
-        return sentence[0], states[0][1:-1], middle[0][1:-1]
 
 
 def with_output(model: bytes, name: str) -> bytes:
@@ -189,15 +176,6 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, len(content)]) + content
 
 
-def _project(states: NDArray[np.float32], projection: NDArray[np.float32]) -> TokenVectors:
-    """Return token vectors: the tokens' states, projected, scaled to unit length and quantised to int8 (1.0 is 127)."""
-    projected = states @ projection
-    length = np.linalg.norm(projected, axis=1, keepdims=True)
-    quantised: TokenVectors = np.rint(projected / np.maximum(length, 1e-9) * 127).astype(np.int8)
-    quantised.setflags(write=False)
-    return quantised
-
-
 class OnnxEmbedder(BatchedEmbedder):
     """The default embedder: all-MiniLM-L6-v2 with int8 weights, in onnxruntime."""
 
@@ -205,7 +183,10 @@ class OnnxEmbedder(BatchedEmbedder):
     async def open(cls, settings: OnnxSettings) -> OnnxEmbedder:
         """Load the prepared encoder. Raises SetupRequired, with the command to run, if it is missing or damaged."""
         model = await to_thread.run_sync(_OnnxModel.load, settings)
-        return cls(model.fingerprint, model.manifest.dimensions, model.embed_all, settings)
+        projection = hashlib.sha256(np.ascontiguousarray(model.projection).tobytes()).hexdigest()
+        fingerprint = f"{model.manifest.fingerprint}:tokens-{projection[:16]}"
+        dimensions = model.manifest.dimensions
+        return cls(fingerprint, dimensions, lambda texts: [model.embed(text) for text in texts], settings)
 
 
 def token_projection(dimensions: int) -> NDArray[np.float32]:
@@ -221,22 +202,12 @@ def token_projection(dimensions: int) -> NDArray[np.float32]:
     blocks, rest = divmod(dimensions, TOKEN_DIMENSIONS)
     if rest or not blocks:
         raise ValueError(f"dimensions must be a multiple of {TOKEN_DIMENSIONS}, not {dimensions}")
-    signs = _signs(dimensions).reshape(blocks, TOKEN_DIMENSIONS, 1)
-    mixed: NDArray[np.float64] = (signs * _hadamard(TOKEN_DIMENSIONS)).reshape(dimensions, TOKEN_DIMENSIONS)
+    digests = b"".join(hashlib.sha256(bytes([index])).digest() for index in range(-(-dimensions // 256)))
+    bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8))[:dimensions]
+    signs = 1.0 - 2.0 * bits.astype(np.float64)
+    hadamard = np.ones((1, 1))
+    while len(hadamard) < TOKEN_DIMENSIONS:  # Sylvester's construction
+        hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
+    mixed = (signs.reshape(blocks, TOKEN_DIMENSIONS, 1) * hadamard).reshape(dimensions, TOKEN_DIMENSIONS)
     projection: NDArray[np.float32] = (mixed / np.sqrt(dimensions)).astype(np.float32)
     return projection
-
-
-def _hadamard(size: int) -> NDArray[np.float64]:
-    """Hadamard matrix of shape (size, size), of +1 and -1, by Sylvester's construction. size: a power of two."""
-    matrix = np.ones((1, 1))
-    while len(matrix) < size:
-        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return matrix
-
-
-def _signs(count: int) -> NDArray[np.float64]:
-    """`count` pseudo-random signs, +1 or -1, from the bits of the SHA-256 hashes of 0, 1, 2 and so on."""
-    digests = b"".join(hashlib.sha256(bytes([index])).digest() for index in range(-(-count // 256)))
-    bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8))[:count]
-    return 1.0 - 2.0 * bits.astype(np.float64)

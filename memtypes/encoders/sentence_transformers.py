@@ -58,9 +58,13 @@ class _TorchModel:
         except (OSError, ValueError, RuntimeError) as error:
             raise SetupRequired(f"the model {settings.model!r} can't be loaded: {error}") from error
         max_tokens = int(model.max_seq_length or DEFAULT_MAX_TOKENS)
+        weights = hashlib.sha256()
+        for name, tensor in sorted(model.state_dict().items()):
+            weights.update(name.encode())
+            weights.update(tensor.detach().float().cpu().numpy().tobytes())
         # The hash identifies the weights; the name is for people, and differs for a directory and a hub name.
         precision = str(model.dtype).removeprefix("torch.")
-        fingerprint = f"{Path(settings.model).name}:{_weights_hash(model)[:16]}:{precision}:{max_tokens}"
+        fingerprint = f"{Path(settings.model).name}:{weights.hexdigest()[:16]}:{precision}:{max_tokens}"
         dimensions = len(_encode(model, [""], settings.batch_size)[0])
         return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
@@ -82,15 +86,6 @@ def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32
         texts, batch_size=batch_size, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
     )
     return np.asarray(matrix, dtype=np.float32)
-
-
-def _weights_hash(model: Any) -> str:
-    """SHA-256 of all parameters and buffers of a model, which is the same wherever the model was loaded from."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 class SentenceTransformersEmbedder(BatchedEmbedder):

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import re
 from binascii import a2b_base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -86,7 +86,8 @@ class TiktokenTokenizer(Tokenizer):
     """Tokenizer of cl100k_base or o200k_base. The first count builds the encoding: up to 0.5 s and 70 MB."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
+        self.sha256 = SHA256[name]
 
     @classmethod
     async def open(cls, name: str) -> TiktokenTokenizer:
@@ -96,7 +97,7 @@ class TiktokenTokenizer(Tokenizer):
 
     @cached_property
     def _encoding(self) -> tiktoken.Encoding:
-        return _encoding(self._name, _read_ranks(self._name))
+        return _encoding(self.name, _read_ranks(self.name))
 
     @cached_property
     def _cached_count(self) -> Callable[[str], int]:
@@ -106,16 +107,6 @@ class TiktokenTokenizer(Tokenizer):
     @cached_property
     def _longest(self) -> int:
         return max(len(token) for token in self._encoding.token_byte_values())
-
-    @property
-    def name(self) -> str:
-        """Name of the encoding, such as cl100k_base."""
-        return self._name
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256, in hexadecimal, of the encoding's rank file, which lists its tokens."""
-        return SHA256[self.name]
 
     def count(self, text: str) -> int:
         """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it counts as plain text."""
@@ -129,7 +120,10 @@ class TiktokenTokenizer(Tokenizer):
         the limit, although a few more characters might fit.
         """
         start = 0
-        for end in _ends(text, min(BLOCK, CHARACTERS_COUNTED * (limit + 1))):
+        size = min(BLOCK, CHARACTERS_COUNTED * (limit + 1))
+        while start < len(text):
+            seam = _SEAM.search(text, start + size)
+            end = seam.start() if seam else len(text)
             # A slice of this length has more than `limit` tokens, so a huge piece costs no more than that.
             tokens = self._encoding.encode_ordinary(text[start : min(end, start + limit * self._longest + 1)])
             if len(tokens) > limit:
@@ -141,27 +135,13 @@ class TiktokenTokenizer(Tokenizer):
         """The longest prefix of `block` with at most as many tokens as `tokens`, which are the block's first tokens."""
         reached = len(self._encoding.decode(tokens, errors="ignore"))
         start, end = _piece_at(block, reached)
-        left = 0 if start == reached else len(tokens) - self.count(block[:start])
-        return block[:start] + self._within(block[start:end], left)
-
-    def _within(self, piece: str, limit: int) -> str:
-        """Return the longest prefix of `piece` with at most `limit` tokens, found by trying lengths downwards."""
-        piece = piece[: limit * self._longest]  # no token stands for more bytes, so none for more characters
-        longest = len(piece)
-        if longest > MAX_SEARCH:
-            tokens = self._encoding.encode_ordinary(piece)[:limit]
-            longest = min(longest, len(self._encoding.decode(tokens, errors="ignore")))
-        fitting = (piece[:length] for length in range(longest, 0, -1) if self.count(piece[:length]) <= limit)
-        return next(fitting, "")
-
-
-def _ends(text: str, size: int) -> Iterator[int]:
-    """Yield the seams (see `_SEAM`) of `text` that are at least `size` characters apart, and the end of the text."""
-    start = 0
-    while (seam := _SEAM.search(text, start + size)) is not None:
-        start = seam.start()
-        yield start
-    yield len(text)
+        limit = 0 if start == reached else len(tokens) - self.count(block[:start])
+        longest = min(end, start + limit * self._longest)  # no token stands for more bytes, so none for more characters
+        if longest - start > MAX_SEARCH:
+            fitting = self._encoding.encode_ordinary(block[start:longest])[:limit]
+            longest = min(longest, start + len(self._encoding.decode(fitting, errors="ignore")))
+        ends = (end for end in range(longest, start, -1) if self.count(block[start:end]) <= limit)
+        return block[: next(ends, start)]
 
 
 def _piece_at(text: str, place: int) -> tuple[int, int]:

@@ -85,25 +85,22 @@ def _parts(values: Iterable[Any], path: str) -> Iterable[Any]:
 
 
 def _step(values: Iterable[Any], step: str) -> Iterator[Any]:
+    """The parts of the JSON `values` that one step of an index path selects."""
     if step.startswith("{"):
         for field in dict.fromkeys(step[1:-1].split(",")):
             yield from _parts(values, field.strip())
-    else:
-        for value in values:
-            yield from _members(value, step)
-
-
-def _members(value: Any, step: str) -> Iterator[Any]:
-    if step.startswith("["):
-        members = value if isinstance(value, list) else []
-        if step == "[*]":
-            yield from members
-        elif -len(members) <= (place := int(step[1:-1])) < len(members):
-            yield members[place]
-    elif step == "*":
-        yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    elif isinstance(value, dict) and step in value:
-        yield value[step]
+        return
+    place = int(step[1:-1]) if step.startswith("[") and step != "[*]" else None
+    for value in values:
+        match value:
+            case list() if step in ("*", "[*]"):
+                yield from value
+            case list() if place is not None and -len(value) <= place < len(value):
+                yield value[place]
+            case dict() if step == "*":
+                yield from value.values()
+            case dict() if not step.startswith("[") and step in value:
+                yield value[step]
 
 
 def text_of(value: Any) -> str:

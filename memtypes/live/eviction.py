@@ -12,8 +12,7 @@ from memtypes.live.turns import Turn
 USE_ORDER = ""
 """Eviction rank of every turn in a thread that evicts its least recently used turn first."""
 
-_SPAN = 2**40
-"""More than the number of turns in any thread, so that a turn's rank by role outweighs its index."""
+_SPAN = 2**40  # more than the number of turns in any thread, so that a turn's rank by role outweighs its index
 
 _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
@@ -87,7 +86,15 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
     higher the later the turn was last used.
     """
     size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
-    candidates = _candidates(flush, turns, used)
+    first, last = flush.protected
+    removable = turns[first : max(len(turns) - last, 0)]
+    candidates = [turn for turn in removable if not turn.pinned and turn.role != "system"]
+    if flush.strategy in (FlushStrategy.LRU, FlushStrategy.TOKEN_AWARE_LRU):
+        candidates.sort(key=lambda turn: (used.get(turn.index, -1), turn.index))
+    if flush.strategy is FlushStrategy.TOKEN_AWARE_LRU:
+        # Large turns that were not used for long first: tokens times the number of turns used since.
+        weights = {turn.index: turn.tokens * (len(candidates) - place) for place, turn in enumerate(candidates)}
+        candidates.sort(key=lambda turn: (-weights[turn.index], turn.index))
     hybrid = flush.strategy is FlushStrategy.HYBRID_SUMMARY
     minimum = math.floor(flush.oldest * len(candidates)) if hybrid else 0
     selected: list[Turn] = []
@@ -97,17 +104,3 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
         selected.append(turn)
         size = ThreadSize(size.tokens - turn.tokens, size.messages - 1)
     return sorted(selected, key=lambda turn: turn.index)
-
-
-def _candidates(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    """The turns that a flush may remove, in the order of removal, without pinned, system and protected turns."""
-    first, last = flush.protected
-    free = [turn for turn in turns[first : max(len(turns) - last, 0)] if not turn.pinned and turn.role != "system"]
-    if flush.strategy in (FlushStrategy.HYBRID_SUMMARY, FlushStrategy.SIMPLE_FIFO):
-        return free
-    by_use = sorted(free, key=lambda turn: (used.get(turn.index, -1), turn.index))
-    if flush.strategy is FlushStrategy.LRU:
-        return by_use
-    # Large turns that were not used for long first: tokens times the number of turns used since.
-    weights = {turn.index: turn.tokens * (len(by_use) - place) for place, turn in enumerate(by_use)}
-    return sorted(by_use, key=lambda turn: (-weights[turn.index], turn.index))

@@ -11,8 +11,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])(?<!\b\d\.)(?<!\b\d\d\.)\s+|(?<=[\u3002\uff01
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")  # a Chinese or Japanese character counts as a word
 _ROLE = re.compile(r"^\w+: ")
 
-_LEAST = 0.5
-"""Part of the mean score below which a line is left out even if there is room for it."""
+_LEAST = 0.5  # part of the mean score below which a line is left out even if there is room for it
 
 
 def sentences(text: str) -> list[str]:

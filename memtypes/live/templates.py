@@ -73,7 +73,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
         pieces = _pieces(template)
     except ValueError as error:
         raise InvalidRequest(str(error), path="key", got=template) from error
-    members = {name: _members(name, variables[name]) for name in VARIABLES if name in variables}
+    members = {name: _texts(name, variables[name]) for name in VARIABLES if name in variables}
     key = "".join(
         piece if isinstance(piece, str) else _encoded(_value(template, piece, members), separator)
         for piece, separator in zip(pieces, _separators(pieces), strict=True)
@@ -119,16 +119,12 @@ def _encoded(value: str, separator: str) -> str:
     )
 
 
-def _members(name: str, value: object) -> dict[str, Any]:
+def _texts(name: str, value: object) -> Any:
     """`value` with integers as text. Raises InvalidRequest unless it has only objects, integers and texts."""
-    if not isinstance(value, Mapping):
-        raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
-    return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}
-
-
-def _strings(name: str, value: object) -> Any:
     if isinstance(value, Mapping):
-        return _members(name, value)
+        return {str(member): _texts(f"{name}.{member}", inner) for member, inner in value.items()}
+    if name in VARIABLES:
+        raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise InvalidRequest("must be a string that is not empty, or an integer", path=f"variables.{name}")
     return str(value)

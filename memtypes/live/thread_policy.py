@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import re2
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from memtypes.config import parse_yaml, read_text
+from memtypes.config import parse_yaml, re2_pattern, read_text
 from memtypes.live.templates import checked_template
 from memtypes.live.turns import Role
 from memtypes.model.memory import Flag, Model, Number, Whole
@@ -46,11 +46,7 @@ def checked_pattern(pattern: str) -> str:
     """`pattern` itself. Raises ValueError unless it is a valid RE2 pattern that does not match the empty string."""
     if not 1 <= len(pattern) <= MAX_PATTERN:
         raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters, has {len(pattern)}")
-    try:
-        compiled = re2.compile(pattern)
-    except re2.error as error:
-        raise ValueError(f"{pattern!r} is not a valid RE2 pattern: {error}") from error
-    if compiled.match(""):
+    if re2.match(re2_pattern(pattern), ""):
         raise ValueError(f"{pattern!r} must not match the empty string")
     return pattern
 

@@ -296,24 +296,15 @@ def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
             before = resources[name].values if name in resources else 0
             resources[name] = ResourceValue(value, version, event.at, before + 1)
         data |= event.data
-        if event.step_id is not None:
-            _apply_to_step(steps, event, event.step_id)
-        state = _apply_status(state, event)
+        if event.step_id is not None and event.type is WorkflowEventType.STEP_STARTED:
+            steps[event.step_id] = Step(StepStatus.RUNNING, event.agent, event.input, started_at=event.at)
+        elif event.step_id is not None and event.type in _STEP_ENDS:
+            steps[event.step_id] = steps.get(event.step_id, Step(StepStatus.RUNNING)).ended(event)
+        status = STATUS_AFTER.get(event.type, state.status)
+        if status is not state.status:
+            state = replace(state, status=status, changes=(*state.changes, StatusChange.by(event, status)))
+            if status is WorkflowStatus.RUNNING:
+                state = replace(state, started_at=event.at)
+            else:
+                state = replace(state, ended_at=event.at, output=event.output, error=event.error)
     return replace(state, version=version, steps=steps, resources=resources, data=data)
-
-
-def _apply_to_step(steps: dict[str, Step], event: Event, step_id: str) -> None:
-    if event.type is WorkflowEventType.STEP_STARTED:
-        steps[step_id] = Step(StepStatus.RUNNING, event.agent, event.input, started_at=event.at)
-    elif event.type in _STEP_ENDS:
-        steps[step_id] = steps.get(step_id, Step(StepStatus.RUNNING)).ended(event)
-
-
-def _apply_status(state: WorkflowState, event: Event) -> WorkflowState:
-    status = STATUS_AFTER.get(event.type, state.status)
-    if status is state.status:
-        return state
-    state = replace(state, status=status, changes=(*state.changes, StatusChange.by(event, status)))
-    if status is WorkflowStatus.RUNNING:
-        return replace(state, started_at=event.at)
-    return replace(state, ended_at=event.at, output=event.output, error=event.error)

@@ -31,8 +31,7 @@ MIN_CALLS = 3
 MAX_ANSWER = 8 * 1024 * 1024
 """Maximum number of bytes of an endpoint's answer. It is large because some answers list every token."""
 
-_CACHED = 2_000
-"""Number of token counts that are cached, by endpoint, model and text."""
+_CACHED = 2_000  # number of token counts that are cached, by endpoint, model and text
 
 _log = logging.getLogger(__name__)
 

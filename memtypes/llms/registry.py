@@ -21,7 +21,7 @@ import re2
 from cachetools import LRUCache
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from memtypes.config import InvalidConfigFile, parse_yaml, read_text
+from memtypes.config import InvalidConfigFile, parse_yaml, re2_pattern, read_text
 from memtypes.model.memory import Model, Number, Whole
 
 EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
@@ -33,18 +33,9 @@ WIDEST_MARGIN = 0.5
 LARGE_WINDOW = 300_000
 """From this many tokens on, a context window leaves a smaller share to the response (see `KnownModel.allocation`)."""
 
-_FOUND = 1_000
-"""Number of model names whose registry entry is cached."""
+_FOUND = 1_000  # number of model names whose registry entry is cached
 
 _log = logging.getLogger(__name__)
-
-
-def _valid_pattern(pattern: str) -> str:
-    try:
-        re2.compile(pattern)
-    except re2.error as error:
-        raise ValueError(f"{pattern!r} is not a valid RE2 pattern: {error}") from error
-    return pattern
 
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
@@ -114,9 +105,7 @@ class ModelEntry(Model):
 
     provider: Word
     names: list[Word] = Field(min_length=1)
-    pattern: Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_valid_pattern)] | None = (
-        None
-    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(re2_pattern)] | None = None
     window: Window
     max_input: Window | None = None
     max_output: Window | None = None
@@ -214,7 +203,8 @@ class Registry:
                 entry.model_copy(update={"source": file.sources.get(entry.source or "", entry.source)})
                 for entry in file.models
             ]
-            models = [*added, *_without_names(models, replaced)]
+            left = [(entry, [name for name in entry.names if name.lower() not in replaced]) for entry in models]
+            models = [*added, *(entry.model_copy(update={"names": names}) for entry, names in left if names)]
             providers |= file.providers
         return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
@@ -229,7 +219,15 @@ class Registry:
         found = self._found[name]
         if found is not None:
             return self.known(*found)
-        provider = self._provider_of(name)
+        first, _, rest = name.lower().partition("/")
+        bare = name.lower().rsplit("/", 1)[-1]
+        detected = [
+            (len(prefix), provider)
+            for provider, entry in self.providers.items()
+            for prefix in entry.detect
+            if bare.startswith(prefix.lower())
+        ]
+        provider = first if rest and first in self.providers else max(detected, default=(0, "unknown"))[1]
         defaults = self.providers.get(provider, ProviderEntry())
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
@@ -256,20 +254,6 @@ class Registry:
         """The listed models of `category` (None: of all categories); models of the operator's file come first."""
         entries = (entry for entry in self.models if category is None or category in entry.categories)
         return [self.known(name, entry) for entry in entries for name in entry.names]
-
-    def _provider_of(self, name: str) -> str:
-        """The part of `name` before a slash if it is a provider, else the provider of the longest known prefix."""
-        first, _, rest = name.lower().partition("/")
-        if rest and first in self.providers:
-            return first
-        bare = name.lower().rsplit("/", 1)[-1]
-        matches = [
-            (len(prefix), provider)
-            for provider, entry in self.providers.items()
-            for prefix in entry.detect
-            if bare.startswith(prefix.lower())
-        ]
-        return max(matches)[1] if matches else "unknown"
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
         """The listed name and the entry that match the model `name`; None if no entry matches.
@@ -303,15 +287,6 @@ def _compiled(entry: ModelEntry) -> Any:
     return re2.compile(f"(?:^|[.:_-])({anything})(?:$|[^a-z0-9])", options)
 
 
-def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:
-    remaining = []
-    for entry in entries:
-        left = [name for name in entry.names if name.lower() not in names]
-        if left:
-            remaining.append(entry.model_copy(update={"names": left}))
-    return remaining
-
-
 Models: TypeAlias = Callable[[], Registry]
 """A function that returns the current registry of models."""
 
@@ -326,7 +301,6 @@ class RegistrySource:
 
     def __init__(self, path: Path | None = None) -> None:
         """Read the operator's file. Raises InvalidConfigFile if it is invalid; a later mistake is only logged."""
-        self._default = default_file()
         self._path = path
         self._version = self._file_version()
         self._registry = self._read()
@@ -356,8 +330,8 @@ class RegistrySource:
 
     def _read(self) -> Registry:
         if self._path is None:
-            return Registry.of(self._default)
-        return Registry.of(self._default, parse_registry(read_text(self._path, "models file"), str(self._path)))
+            return Registry.of(default_file())
+        return Registry.of(default_file(), parse_registry(read_text(self._path, "models file"), str(self._path)))
 
 
 @cache

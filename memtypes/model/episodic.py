@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Required
 
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypedDict
 
 from memtypes.model.memory import Draft, Flag, Label, Line, Memory, Metadata, Whole
 from memtypes.model.policy import MemoryType
-from memtypes.model.times import Instant
+from memtypes.model.times import INSTANT
 
 
 class EventType(StrEnum):
@@ -25,12 +24,6 @@ class EventType(StrEnum):
 
 
 _Natural = Annotated[Whole, Field(ge=0, lt=2**53)]
-_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
-
-
-def _moment(value: str) -> str:
-    _INSTANT.validate_python(value)
-    return value
 
 
 class SpokenTurn(TypedDict, total=False):
@@ -41,7 +34,7 @@ class SpokenTurn(TypedDict, total=False):
 
     index: Required[_Natural]
     role: Required[str]
-    at: Required[Annotated[str, AfterValidator(_moment)]]
+    at: Required[Annotated[str, AfterValidator(lambda text: INSTANT.validate_python(text) and text)]]
     tokens: Required[_Natural]
     characters: Required[_Natural]
     agent_id: str

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 import types as pytypes
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, TypeAlias
 
-from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Link, Memory, Source, State
-from memtypes.model.times import Instant
+from memtypes.model.times import INSTANT
 from memtypes.model.types import MEMORY_CLASSES
 
 MAX_DEPTH = 8
@@ -150,7 +150,6 @@ _KINDS: Mapping[Any, Kind] = {
 }  # fmt: skip
 _ORDERED = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TIME, Kind.METADATA})
 _RANGES = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN})
-_TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _scalar(annotation: Any) -> Any:
@@ -159,13 +158,6 @@ def _scalar(annotation: Any) -> Any:
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
     wrapped = origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list)
     return _scalar(arguments[0]) if wrapped else annotation
-
-
-def _choices(scalar: Any) -> Iterable[str]:
-    """The texts that a field of the type `scalar` can have, if this is an enumeration; else none."""
-    if isinstance(scalar, type) and issubclass(scalar, Enum):
-        return scalar
-    return typing.get_args(scalar) if typing.get_origin(scalar) is typing.Literal else ()
 
 
 def _field_types() -> Iterator[tuple[str, Any]]:
@@ -181,7 +173,9 @@ def _field_types() -> Iterator[tuple[str, Any]]:
 def _all_choices() -> dict[str, frozenset[str]]:
     choices: dict[str, frozenset[str]] = {}
     for name, scalar in _field_types():
-        if texts := frozenset(map(str, _choices(scalar))):
+        listed = isinstance(scalar, type) and issubclass(scalar, Enum)
+        if listed or typing.get_origin(scalar) is typing.Literal:
+            texts = frozenset(map(str, scalar if listed else typing.get_args(scalar)))
             choices[name] = choices.get(name, texts) | texts
     return choices
 
@@ -236,24 +230,21 @@ def _parse(tree: object, path: str, depth: int) -> Filter:
         raise InvalidRequest(f"a filter may nest at most {MAX_DEPTH} levels", path=path)
     if not isinstance(tree, dict) or not tree:
         raise InvalidRequest("a filter is an object with at least one field", path=path, got=tree)
-    return all_of(*[_member(key, value, f"{path}.{key}", depth) for key, value in tree.items()])
-
-
-def _member(key: str, value: object, path: str, depth: int) -> Filter:
-    if key == "not":
-        return Not(_parse(value, path, depth + 1))
-    if key not in ("and", "or"):
-        return _comparisons(key, value, path)
-    if not isinstance(value, list) or not value:
-        raise InvalidRequest("needs a list of at least one filter", path=path, got=value)
-    parts = tuple(_parse(part, f"{path}[{index}]", depth + 1) for index, part in enumerate(value))
-    return All(parts) if key == "and" else AnyOf(parts)
-
-
-def _comparisons(field: str, value: object, path: str) -> Filter:
-    if not isinstance(value, dict) or not value:
-        raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=path, got=value)
-    return all_of(*[_compare(field, op, operand, f"{path}.{op}") for op, operand in value.items()])
+    parts: list[Filter] = []
+    for key, value in tree.items():
+        place = f"{path}.{key}"
+        if key == "not":
+            parts.append(Not(_parse(value, place, depth + 1)))
+        elif key in ("and", "or"):
+            if not isinstance(value, list) or not value:
+                raise InvalidRequest("needs a list of at least one filter", path=place, got=value)
+            inner = tuple(_parse(part, f"{place}[{index}]", depth + 1) for index, part in enumerate(value))
+            parts.append(All(inner) if key == "and" else AnyOf(inner))
+        else:
+            if not isinstance(value, dict) or not value:
+                raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=place, got=value)
+            parts.append(all_of(*[_compare(key, op, operand, f"{place}.{op}") for op, operand in value.items()]))
+    return all_of(*parts)
 
 
 def _compare(field: str, op_name: str, operand: object, path: str) -> Filter:
@@ -264,31 +255,26 @@ def _compare(field: str, op_name: str, operand: object, path: str) -> Filter:
         return Absent(field) if op is Op.EQ else Not(Absent(field))
     if op in _RANGES and kind not in _ORDERED:
         raise InvalidRequest(f"{op} needs a number or a time; {field} is {kind}", path=path, got=operand)
-    if op in (Op.ANY, Op.ALL):
-        return Compare(field, op, _values(field, operand, path))
-    if op is Op.BETWEEN:
-        return Compare(field, op, _bounds(field, operand, path))
+    if op in (Op.ANY, Op.ALL, Op.BETWEEN):
+        return Compare(field, op, _values(field, op, operand, path))
     checked = _value(field, operand, path)
     if op in _RANGES and isinstance(checked, bool | str):
         raise InvalidRequest(f"{op} needs a number or a time", path=path, got=operand)
     return Compare(field, op, checked)
 
 
-def _values(field: str, operand: object, path: str) -> tuple[Any, ...]:
-    if not isinstance(operand, list) or not 1 <= len(operand) <= MAX_LIST:
-        raise InvalidRequest(f"needs a list of 1 to {MAX_LIST} values", path=path, got=operand)
-    return tuple(_value(field, value, f"{path}[{index}]") for index, value in enumerate(operand))
-
-
-def _bounds(field: str, operand: object, path: str) -> tuple[Any, Any]:
-    if not isinstance(operand, list) or len(operand) != 2:
-        raise InvalidRequest("needs a list of two values, the lower and the upper end", path=path, got=operand)
-    low, high = (_value(field, value, f"{path}[{index}]") for index, value in enumerate(operand))
-    if any(isinstance(end, bool | str) for end in (low, high)):
+def _values(field: str, op: Op, operand: object, path: str) -> tuple[Any, ...]:
+    limits, needed = (1, MAX_LIST), f"a list of 1 to {MAX_LIST} values"
+    if op is Op.BETWEEN:
+        limits, needed = (2, 2), "a list of two values, the lower and the upper end"
+    if not isinstance(operand, list) or not limits[0] <= len(operand) <= limits[1]:
+        raise InvalidRequest(f"needs {needed}", path=path, got=operand)
+    values = tuple(_value(field, value, f"{path}[{index}]") for index, value in enumerate(operand))
+    if op is Op.BETWEEN and any(isinstance(end, bool | str) for end in values):
         raise InvalidRequest("needs two numbers or two times", path=path, got=operand)
-    if low > high:
+    if op is Op.BETWEEN and values[0] > values[1]:
         raise InvalidRequest("the lower end must not be above the upper end", path=path, got=operand)
-    return low, high
+    return values
 
 
 def _value(field: str, value: object, path: str) -> Any:
@@ -316,7 +302,7 @@ _ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
 def parse_time(value: object, path: str) -> datetime:
     """The time that the RFC 3339 text `value` states. Raises InvalidRequest, with `path`, for other values."""
     try:
-        return _TIME.validate_python(value)
+        return INSTANT.validate_python(value)
     except ValidationError as error:
         raise InvalidRequest(
             "needs a time as RFC 3339 text with an offset, such as 2026-03-01T09:30:00Z", path=path, got=value

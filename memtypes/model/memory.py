@@ -220,10 +220,6 @@ Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
 """Fields that the caller adds to a memory or a turn, as a JSON object."""
 
 
-def _distinct(tags: list[str]) -> list[str]:
-    return list(dict.fromkeys(tags))
-
-
 class Draft(Model):
     """A memory as a caller sends it: the fields that every type accepts."""
 
@@ -231,7 +227,9 @@ class Draft(Model):
     session_id: Name | None = None
     agent_id: Name | None = None
     importance: Importance = 5
-    tags: Annotated[list[Tag], AfterValidator(_distinct)] = Field(default_factory=list, max_length=MAX_TAGS)
+    tags: Annotated[list[Tag], AfterValidator(lambda tags: list(dict.fromkeys(tags)))] = Field(
+        default_factory=list, max_length=MAX_TAGS
+    )
     source: Source | None = None
     metadata: Metadata = Field(default_factory=dict)
     links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)

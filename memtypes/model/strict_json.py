@@ -47,8 +47,13 @@ def strict_json(raw: bytes, *, any_integer: bool = False) -> Any:
     except RecursionError as error:
         raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels") from error
     # Nearly every body is small, flat and free of surrogates, and needs no walk.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH or _ESCAPED_SURROGATE.search(raw):
-        _check_nesting_and_text(value)
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+        _check_depth(value)
+    if _ESCAPED_SURROGATE.search(raw):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise MalformedJson("a string holds half of a surrogate pair, which is no character") from error
     return value
 
 
@@ -79,24 +84,14 @@ def skip_blank(text: str, start: int) -> int:
     return blank.end() if blank else start
 
 
-def _check_nesting_and_text(value: Any) -> None:
-    level, waiting = 0, [value]
-    while waiting:
-        level += 1
-        if level > MAX_DEPTH:
-            raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels")
-        waiting = [part for parent in waiting for part in _parts(parent)]
-
-
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [*value.keys(), *value.values()]
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise MalformedJson("a string holds half of a surrogate pair, which is no character") from error
-    return value if isinstance(value, list) else []
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        objects = [member for part in level if isinstance(part, dict) for member in part.values()]
+        level = [*objects, *(member for part in level if isinstance(part, list) for member in part)]
+        if not level:
+            return
+    raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, TypeAdapter
 
 _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
@@ -35,6 +35,11 @@ def _written_out(value: object) -> object:
     raise ValueError("must be RFC 3339 text with date, time and offset, such as 2026-03-01T09:30:00Z")
 
 
+def milliseconds(value: datetime) -> int:
+    """The Unix time of `value`, in milliseconds."""
+    return round(value.timestamp() * 1_000)
+
+
 def rfc3339(value: datetime) -> str:
     """`value` as RFC 3339 text in UTC, such as 2026-03-01T09:30:00Z; microseconds are written unless they are 0."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -47,3 +52,6 @@ Instant = Annotated[
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
 """A time that a caller sends, with any UTC offset; it is converted to UTC. A time without an offset is refused."""
+
+INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+"""Parses the RFC 3339 text of an `Instant`."""

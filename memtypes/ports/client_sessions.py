@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
@@ -23,7 +23,7 @@ class Shown:
     statements: frozenset[str] = frozenset()
 
 
-class ClientSessionStore(ABC):
+class ClientSessionStore(Protocol):
     """Records which memories each client session was shown, and queues the session's turns, which become memories.
 
     A session's record expires after SESSION_TTL without events. Scopes must name a session, except in
@@ -31,7 +31,6 @@ class ClientSessionStore(ABC):
     id as thread id. Every method raises Unavailable when the store can't be reached.
     """
 
-    @abstractmethod
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
         """Return which memories the session was shown, and store `prompt` (None: no prompt) until it is answered.
 
@@ -39,7 +38,6 @@ class ClientSessionStore(ABC):
         before under the same id is not stored again. A prompt without an id ("") replaces the stored one without an id.
         """
 
-    @abstractmethod
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
         """Record that the session is now shown the memories `ids`. statements: hashes of the sentences in their texts.
 
@@ -47,15 +45,12 @@ class ClientSessionStore(ABC):
         that two concurrent calls never show the same memory.
         """
 
-    @abstractmethod
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
         """Record memories as shown, although they were not, because the session already has texts that say the same."""
 
-    @abstractmethod
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
         """Clear the session's record of shown memories, unless that was done less than `pause` before `at`."""
 
-    @abstractmethod
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
         """Queue a stored prompt, and then `turns`, to become memories, as one batch; return the number of turns queued.
 
@@ -63,10 +58,8 @@ class ClientSessionStore(ABC):
         prompt, role, agent and content was queued before. Queued turns are numbered within the session.
         """
 
-    @abstractmethod
     async def waiting_prompts(self, scope: Scope) -> list[str]:
         """Return ids of the session's prompts waiting for an answer: stored by `begin`, not queued by `queue` yet."""
 
-    @abstractmethod
     async def discard_prompts(self, scope: Scope) -> None:
         """Remove the prompts that wait for an answer: the session's or, without one, those of the whole namespace."""

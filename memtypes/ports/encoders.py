@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Protocol
 
 from memtypes.search.passage import CUT_MARK, bullet
 from memtypes.search.vectors import Embedding, InContext, SparseVector
 
 
-class Embedder(ABC):
+class Embedder(Protocol):
     """Turns a text into a dense vector and, if the model supports it, into one vector for each token."""
 
-    @property
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Text that identifies the model and how it runs; only vectors with equal fingerprints can be compared."""
+    fingerprint: str
+    """Text that identifies the model and how it runs; only vectors with equal fingerprints can be compared."""
 
-    @property
-    @abstractmethod
-    def dimensions(self) -> int:
-        """Length of a dense vector."""
+    dimensions: int
+    """Length of a dense vector."""
 
-    @abstractmethod
     async def embed_query(self, text: str) -> Embedding:
         """Return the embedding of a query. Queries precede queued documents. Raises Overloaded if the queue is full."""
 
-    @abstractmethod
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """Return one embedding for each text, in order. Raises Overloaded if the queue is full."""
 
@@ -34,45 +28,35 @@ class Embedder(ABC):
         """Return one embedding for each text, which the turns before it influence if the model supports that."""
         return await self.embed_documents([text.text for text in texts])
 
-    @abstractmethod
     async def ping(self) -> None:
         """Check that the embedder works. Raises Unavailable if it does not."""
 
-    @abstractmethod
     async def aclose(self) -> None:
         """Finish the batches that are being embedded, then stop the embedder."""
 
 
-class SparseEncoder(ABC):
+class SparseEncoder(Protocol):
     """Turns text into a sparse vector: a weight for each term. The store multiplies the weights by the terms' IDF."""
 
-    @abstractmethod
     def encode_query(self, text: str) -> SparseVector:
         """Return a weight for each distinct term of the query."""
 
-    @abstractmethod
     def encode_document(self, text: str) -> SparseVector:
         """Return the BM25 term frequency weight of each distinct term of the document."""
 
 
-class Tokenizer(ABC):
+class Tokenizer(Protocol):
     """Counts the tokens of a text, and cuts a text to a number of tokens, in one encoding such as cl100k_base."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Name of the encoding, such as cl100k_base."""
+    name: str
+    """Name of the encoding, such as cl100k_base."""
 
-    @property
-    @abstractmethod
-    def sha256(self) -> str:
-        """SHA-256, in hexadecimal, of the encoding's rank file, which lists its tokens."""
+    sha256: str
+    """SHA-256, in hexadecimal, of the encoding's rank file, which lists its tokens."""
 
-    @abstractmethod
     def count(self, text: str) -> int:
         """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it counts as plain text."""
 
-    @abstractmethod
     def truncate(self, text: str, limit: int) -> str:
         """Return the longest beginning of `text` that has at most `limit` tokens; no character is split."""
 

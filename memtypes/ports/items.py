@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Protocol
 
 from memtypes.items.item import Item, ItemAddress, ItemSearch, PathListing
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import DenseVectors
 
 
-class ItemStore(ABC):
+class ItemStore(Protocol):
     """Stores keyed items (JSON values under a path and a key), each for a tenant, a namespace and an agent or none.
 
     A call reaches only the items of its scope's tenant, namespace and agent; if `scope.agent_id` is None, the items
@@ -20,7 +20,6 @@ class ItemStore(ABC):
     the death of every process; no read sees part of a write.
     """
 
-    @abstractmethod
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
         """Store an item, replacing the item at its address; return the stored item.
 
@@ -28,15 +27,12 @@ class ItemStore(ABC):
         gets the `created_at` of the item that it replaces, unless that item had expired by `item.updated_at`.
         """
 
-    @abstractmethod
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
         """Return the item at an address; None if missing or expired at `at`. refresh: restart its time to live."""
 
-    @abstractmethod
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
         """Remove the item at an address, if there is one."""
 
-    @abstractmethod
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
         """Return the items under the search's path that match its filter.
 
@@ -45,22 +41,17 @@ class ItemStore(ABC):
         first. Raises InvalidRequest if the items' values are too large for one answer.
         """
 
-    @abstractmethod
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
         """Return the page of paths that `listing` requests, sorted; only paths that have items unexpired at `at`."""
 
-    @abstractmethod
     async def count(self, scope: Scope, at: datetime | None) -> int:
         """Return the number of items of every agent in the namespace. at: items expired by then are not counted."""
 
-    @abstractmethod
     def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
         """Yield the unexpired items of every agent in the namespace, in no particular order."""
 
-    @abstractmethod
     async def delete_all(self, scope: Scope) -> int:
         """Remove the items of every agent in the namespace, also expired items; return the number removed."""
 
-    @abstractmethod
     async def delete_expired(self, at: datetime) -> int:
         """Remove the items of all tenants that expired by `at`; return how many. The only call without a scope."""

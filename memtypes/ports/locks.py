@@ -78,8 +78,15 @@ class Locks(ABC):
     @asynccontextmanager
     async def held(self, request: LockRequest) -> AsyncIterator[Lease]:
         """Context manager that holds and renews the lock. Raises LockLost at its end if the lock was lost meanwhile."""
-        lease = await self._counted(request)
-        released = False
+        began, released = time.monotonic(), False
+        try:
+            lease = await self.acquire(request)
+        except Overloaded:
+            self.counts.refused += 1
+            raise
+        finally:
+            self.counts.wait_seconds += time.monotonic() - began
+        self.counts.acquired += 1
         renewal = asyncio.create_task(self._renew_until_lost(lease))
         try:
             yield lease
@@ -90,18 +97,6 @@ class Locks(ABC):
         if not released:
             self.counts.lost += 1
             raise LockLost(f"the lock {request.name!r} was lost before its work was done")
-
-    async def _counted(self, request: LockRequest) -> Lease:
-        began = time.monotonic()
-        try:
-            lease = await self.acquire(request)
-        except Overloaded:
-            self.counts.refused += 1
-            raise
-        finally:
-            self.counts.wait_seconds += time.monotonic() - began
-        self.counts.acquired += 1
-        return lease
 
     async def _renew_until_lost(self, lease: Lease) -> None:
         while True:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -89,7 +88,7 @@ class Use:
     at: datetime
 
 
-class MemoryStore(ABC):
+class MemoryStore(Protocol):
     """Stores memories, in one collection for each type of memory.
 
     Every call is limited to its scope: it reads, changes and removes nothing outside the scope's tenant and namespace,
@@ -97,11 +96,9 @@ class MemoryStore(ABC):
     reached or is too slow. An acknowledged write survives the death of every process.
     """
 
-    @abstractmethod
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
         """Store `records`, replacing memories with the same ids. Of each type, all records are stored or none."""
 
-    @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """Return the existing memories by id. ids: a sequence, or a mapping to memory types if these are known."""
 
@@ -117,11 +114,9 @@ class MemoryStore(ABC):
                 return
             listing = replace(listing, cursor=page.next_cursor)
 
-    @abstractmethod
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         """Return the passages (the fields that a context shows) of those memories in `ids` that exist, by id."""
 
-    @abstractmethod
     async def patch(
         self,
         scope: Scope,
@@ -137,23 +132,18 @@ class MemoryStore(ABC):
         Raises LockLost if a memory was patched under a higher fence before; such memories stay unchanged.
         """
 
-    @abstractmethod
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
         """Add uses of memories, at most one `Use` for each memory id, to their access counts; ignore unknown ids."""
 
-    @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories with these ids; return the number removed."""
 
-    @abstractmethod
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove the memories of `types` (empty: all) that match `where` (None: all); return the number removed."""
 
-    @abstractmethod
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from another store."""
 
-    @abstractmethod
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """Return the candidates of each search, unordered: for each type and query vector, the `depth` best memories.
 
@@ -161,22 +151,17 @@ class MemoryStore(ABC):
         `scope.session_id`. IDF is computed over the scope's namespace, so texts of other tenants have no influence.
         """
 
-    @abstractmethod
     async def stats(self, scope: Scope, where: Filter | None = None) -> dict[MemoryType, TypeStats]:
         """Return the numbers of memories in the scope that match `where` and of their tokens, for every type."""
 
-    @abstractmethod
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
         """Return a dictionary for each filter: by memory type, the number of matching memories, also if it is 0."""
 
-    @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:
         """Return the names of the tenant's namespaces with memories, sorted. The only call without a namespace."""
 
-    @abstractmethod
     async def ping(self) -> None:
         """Check that the store answers. Raises Unavailable if it does not."""
 
-    @abstractmethod
     async def aclose(self) -> None:
         """Close the store's connections and files."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import randbits
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -108,21 +107,18 @@ def issued_at(text: str) -> float | None:
     return (uuid.int >> 80) / 1_000 if uuid.version == 7 else None
 
 
-class ReceiptStore(Erasable):
+class ReceiptStore(Erasable, Protocol):
     """Stores receipts for a limited time, in a hash chain for each tenant.
 
     Erasing a namespace erases its receipts, because they contain queries. Erasing one memory erases no receipt, because
     receipts contain only the ids of memories. Every method raises Unavailable when the store can't be reached.
     """
 
-    @abstractmethod
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
         """Add `receipts` to the tenant's chain, all or none; return them sealed. No two get the same predecessor."""
 
-    @abstractmethod
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """Return the JSON text of a receipt exactly as it was stored; None if it is unknown, expired or erased."""
 
-    @abstractmethod
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
         """Return the newest receipts as JSON, newest first. before: only those older; none if this id is unknown."""

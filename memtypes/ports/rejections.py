@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from memtypes.model.scope import Scope
 
@@ -25,25 +24,20 @@ class RejectedText:
     fields: Mapping[str, Any]
 
 
-class RejectionStore(ABC):
+class RejectionStore(Protocol):
     """Stores rejected texts for REJECTED_TTL. Every method raises Unavailable when the store can't be reached."""
 
-    @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
         """Store rejected texts, replacing texts with the same ids; drop the namespace's oldest beyond MAX_REJECTED."""
 
-    @abstractmethod
     async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:
         """Return at most `limit` of the namespace's rejected texts, newest first; of equal times, in order of ids."""
 
-    @abstractmethod
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
         """Return the namespace's rejected text with this id; None if it does not exist."""
 
-    @abstractmethod
     async def matching(self, scope: Scope, matches: Callable[[RejectedText], bool]) -> list[str]:
         """Return the ids of all the namespace's rejected texts for which `matches` is true, expired ones included."""
 
-    @abstractmethod
     async def remove(self, scope: Scope, rejected_ids: Collection[str]) -> None:
         """Remove the rejected texts with these ids, as far as they exist."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
@@ -182,14 +182,13 @@ class Removal:
     summary_tokens: int = 0
 
 
-class ThreadStore(ABC):
+class ThreadStore(Protocol):
     """Stores threads. Each change is atomic. A method that is given the id of an unknown thread raises NotFound.
 
     Turns that are evicted from a full thread, or removed by a flush (many turns at once), are added in the same
     transaction to the `EvictedTurnStore`, from which they become memories.
     """
 
-    @abstractmethod
     async def create(self, scope: Scope, new: NewThread) -> str:
         """Create a thread and return its id, or return the id of the existing thread with the same resource and key.
 
@@ -197,7 +196,6 @@ class ThreadStore(ABC):
         would be longer than MAX_CHAIN, Conflict if the existing thread has another parent or another workflow.
         """
 
-    @abstractmethod
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn, and evict other turns if the thread then exceeds its limits.
 
@@ -207,11 +205,9 @@ class ThreadStore(ABC):
         the current version, and Conflict if the idempotency key was used for another request.
         """
 
-    @abstractmethod
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """Return the state of the thread, without its turns."""
 
-    @abstractmethod
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
         """Return a page of threads, the last used first; creating a thread and changing its turns count as use.
 
@@ -219,15 +215,12 @@ class ThreadStore(ABC):
         Raises InvalidRequest for a malformed cursor.
         """
 
-    @abstractmethod
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
         """Return the id of the thread with this resource (thread policy) and key, or None. Does not count as use."""
 
-    @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """Return the thread with all its turns, oldest first."""
 
-    @abstractmethod
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
         """Return the newest turns and the newest system turns of the thread, and the files and images that it mentions.
 
@@ -236,19 +229,15 @@ class ThreadStore(ABC):
         grow with the thread. Reading does not count as use of the turns.
         """
 
-    @abstractmethod
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
         """Return the thread with `limit` turns from `offset` on, oldest first, and mark these as used now."""
 
-    @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
         """Mark the turns with these indices as used now, so that eviction in order of last use takes them later."""
 
-    @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> int:
         """Move turns to the `EvictedTurnStore`; return the thread's new version, or 0 if a turn is missing."""
 
-    @abstractmethod
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
@@ -258,19 +247,15 @@ class ThreadStore(ABC):
         for any. Raises VersionConflict if another version is current.
         """
 
-    @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
         """Remove all turns and the summary; return how many. backup_id: keeps them for a day (see `backup`)."""
 
-    @abstractmethod
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
         """Return the turns that `clear` stored under `backup_id`. Raises NotFound if there are none or they expired."""
 
-    @abstractmethod
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
         """Delete the thread. flush: whether to add its turns to the `EvictedTurnStore` first, to become memories."""
 
-    @abstractmethod
     async def queue_expired(self) -> int:
         """Queue the turns of expired threads that have `flushes`, in all scopes; return the number of threads."""
 
@@ -310,37 +295,29 @@ class EvictedBacklog:
         return min((batch.retry_at for batch in self.set_aside if batch.retry_at is not None), default=None)
 
 
-class EvictedTurnStore(ABC):
+class EvictedTurnStore(Protocol):
     """Queue of evicted turns to store as memories. A batch that keeps failing is set aside for some time."""
 
-    @abstractmethod
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
         """Return at most `limit` batches from the front of the queue, oldest first."""
 
-    @abstractmethod
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """Remove a batch that has been stored as memories."""
 
-    @abstractmethod
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
         """Move a batch to the end of the queue after storing it as memories failed. tries: its number of failures."""
 
-    @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
         """Keep a failed batch out of the queue until `retry_at`; its `rounds` grows by 1. reason: why it failed."""
 
-    @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
         """Queue batches that were set aside again, in all scopes: those due at `at` or all; return how many."""
 
-    @abstractmethod
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
         """Return the number of queued batches and, with a `thread_id`, the batches of that thread set aside."""
 
-    @abstractmethod
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
         """Remove the batches of a thread, queued or set aside after failures; None for all threads of the namespace."""
 
-    @abstractmethod
     def scopes(self) -> AsyncIterator[Scope]:
         """Yield every scope (tenant and namespace) that has queued batches."""

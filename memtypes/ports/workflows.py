@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from memtypes.live.workflows import Event, OnEnd, WorkflowState, WorkflowStatus, fold
 from memtypes.model.scope import Scope
@@ -118,14 +118,13 @@ class WorkflowPage:
     next_cursor: str | None
 
 
-class WorkflowStore(ABC):
+class WorkflowStore(Protocol):
     """Stores workflows. A workflow expires when it and its descendants had no event for a configured TTL.
 
     The event log of an ended workflow is kept until its descendants have ended too, and then for another configured
     TTL. Ids of other scopes are unknown. Every call is atomic. Every method raises Unavailable.
     """
 
-    @abstractmethod
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
         """Create a workflow. Its ancestors are kept at least as long as the workflow itself.
 
@@ -133,7 +132,6 @@ class WorkflowStore(ABC):
         ancestor or the chain of parents would be longer than MAX_CHAIN.
         """
 
-    @abstractmethod
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Append an event and restart the workflow's TTL. Its parent and further ancestors expire no earlier than it.
 
@@ -143,7 +141,6 @@ class WorkflowStore(ABC):
         or the workflow has ended; Conflict if the key was used for another request or the log is full (MAX_EVENTS).
         """
 
-    @abstractmethod
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
         """Load a workflow with its newest snapshot and the events since.
 
@@ -152,36 +149,28 @@ class WorkflowStore(ABC):
         InvalidRequest if it has not reached `at_version`.
         """
 
-    @abstractmethod
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
         """Return at most `limit` events after version `after`. Raises NotFound if the workflow or its log is gone."""
 
-    @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
         """Store `state`, so that `load` skips older events, unless a newer snapshot exists or the workflow expired."""
 
-    @abstractmethod
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
         """Return a page of workflows. More may follow one that is not full. Raises InvalidRequest for a bad cursor."""
 
-    @abstractmethod
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
     ) -> None:
         """Add a thread or session to a workflow. Raises NotFound for an unknown workflow, Conflict if it has ended."""
 
-    @abstractmethod
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
         """Return the ids of the threads and sessions that `join` added to the workflow."""
 
-    @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
         """Claim, for a minute, the right to write an ended workflow's memories. False if claimed or written already."""
 
-    @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
         """Mark an ended workflow as recorded, that is, stored as memories, so that `unrecorded` no longer yields it."""
 
-    @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """Yield the scope and id of every ended workflow, in all scopes, that is not recorded as memories yet."""

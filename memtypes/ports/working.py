@@ -6,10 +6,10 @@ A live item is a working memory in the live store (Redis), with its current `acc
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from memtypes.model.scope import Scope
 from memtypes.model.working import Working
@@ -57,44 +57,35 @@ class DueNamespace:
     due_at: str
 
 
-class LiveItemStore(ABC):
+class LiveItemStore(Protocol):
     """Stores live working items (notes on the current task) by session. Scopes must name a session, unless noted.
 
     If `scope.agents` is not empty, a call reaches only these agents' items. Methods raise Unavailable.
     """
 
-    @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
         """Store or replace `item`, and resume paused items. A to-do clears an earlier one with the same `todo_id`."""
 
-    @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """Return every item of the session, oldest first, ended ones too. optional: fail fast if the store is slow."""
 
-    @abstractmethod
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the time to live of the working items with these ids, except those cleared or expired at `at`."""
 
-    @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
         """Mark the selected items as cleared, unless cleared or expired before. Returns the ids of the items marked."""
 
-    @abstractmethod
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
         """Pause the to-dos and the notes on them, or resume all items of the session; return how many changed."""
 
-    @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
         """Return namespaces with items that are due to be copied, or deleted as ended; the longest overdue first."""
 
-    @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
         """Return sessions of the namespace with items that are due to be copied or deleted, longest overdue first."""
 
-    @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
         """Record that unchanged `items` were copied to the memory store; delete those cleared or expired at `at`."""
 
-    @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
         """Set when the namespace's items are due next, by its sessions, unless that was changed since `due`."""

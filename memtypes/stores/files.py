@@ -38,7 +38,12 @@ def socket_in(directory: Path, name: str) -> Path:
     path = directory / name
     if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
         return path
-    return _socket_directory() / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}.sock"
+    private = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    status = private.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise Unavailable(f"{private}, where sockets are created, must be a directory that only its owner can enter")
+    return private / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}.sock"
 
 
 def replace_file(path: Path, content: bytes, mode: int | None = PRIVATE) -> None:
@@ -116,12 +121,3 @@ async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
 def holder_of(path: Path) -> str:
     """The id of the process that last held the lock file `path`, as text; "unknown" if the file is empty."""
     return path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
-
-
-def _socket_directory() -> Path:
-    path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise Unavailable(f"{path}, where sockets are created, must be a directory that only its owner can enter")
-    return path

@@ -21,13 +21,14 @@ from memtypes.ports.threads import AppendTurn, NewThread
 from memtypes.ports.workflows import AppendEvent, IdempotentAnswer, NewWorkflow
 from memtypes.ports.working import LiveItem
 from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.receipts import RedisReceipts
 from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from tests.builders import make_memory
-from tests.live import LIVE
+from tests.live import LIVE, fresh_scope
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -94,10 +95,28 @@ async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[
     keys = []
     for scope in scopes:
         await everything.write(scope, "x", "mark")
-        keys.append({key async for key in everything.live.keys_of(scope)})
+        keys.append(set(await everything.live.keys_of(scope)))
     assert {len(listed) for listed in keys} == {len(keys[0])}
     assert len(keys[0]) >= 10
     assert not any(left & right for left, right in combinations(keys, 2))
+
+
+async def test_ids_may_be_names_that_the_service_uses(everything: Everything) -> None:
+    """Ids such as "workflows-ended" do not keep the background jobs from what waits in any namespace."""
+    live = everything.live
+    threads, workflows, turns = RedisThreads(live), RedisWorkflows(live), RedisEvictedTurns(live)
+    scope = fresh_scope()
+    for name in ("threads", "thread-evicted", "thread-aside", "workflows-ended"):
+        await everything.write(scope, name, "mark")
+    await workflows.append(scope, AppendEvent("threads", Event(WorkflowEventType.COMPLETED, NOW)))
+    assert (scope, "threads") in [ended async for ended in workflows.unrecorded()]
+    await threads.delete(scope, "threads", flush=True)
+    assert scope in [waiting async for waiting in turns.scopes()]
+    (batch,) = await turns.pending(scope, 2)
+    await turns.set_aside(scope, batch, "broken", NOW)
+    await turns.requeue(NOW)
+    assert [queued.thread_id for queued in await turns.pending(scope, 2)] == ["threads"]
+    await threads.queue_expired()
 
 
 async def test_receipts_of_similar_namespaces_are_separate(everything: Everything, scopes: list[Scope]) -> None:

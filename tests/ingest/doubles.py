@@ -118,21 +118,14 @@ class CountingEmbedder(Embedder):
     trouble("embed", n): runs before the n-th call that embeds documents, and may raise an error.
     """
 
+    fingerprint = "counting"
+    dimensions = 4
+
     def __init__(self, trouble: Hook = no_trouble) -> None:
         self.texts: list[str] = []
         self.before: list[str] = []
         self.calls = 0
         self.trouble = trouble
-
-    @property
-    def fingerprint(self) -> str:
-        """A fixed fingerprint."""
-        return "counting"
-
-    @property
-    def dimensions(self) -> int:
-        """Four, the length of every vector."""
-        return 4
 
     async def embed_query(self, text: str) -> Embedding:
         """The vector of `text`."""
@@ -178,15 +171,8 @@ class LengthSparse(SparseEncoder):
 class CharTokenizer(Tokenizer):
     """A tokenizer that counts one token per character."""
 
-    @property
-    def name(self) -> str:
-        """The fixed name of the tokenizer."""
-        return "chars"
-
-    @property
-    def sha256(self) -> str:
-        """A fixed hash."""
-        return "0" * 64
+    name = "chars"
+    sha256 = "0" * 64
 
     def count(self, text: str) -> int:
         """Number of characters."""

@@ -106,7 +106,9 @@ def build_graph(weights: Weights, *, int8: bool) -> Any:
     """
     writer = GraphWriter(weights, int8)
     mask = writer.float_(MASK, "mask")
-    bias = _attention_bias(writer, mask)
+    padding = writer.node("Sub", [writer.constant("one", np.float32(1)), mask], "padding")  # type: ignore[arg-type]
+    low = writer.node("Mul", [padding, writer.constant("masked", np.float32(MASKED))], "low")  # type: ignore[arg-type]
+    bias = writer.node("Unsqueeze", [low, writer.indices(1, 2)], "attention_bias")
     states = _embeddings(writer)
     normed_by = "embeddings.LayerNorm"
     layers = {key.split(".")[2] for key in weights if key.startswith("encoder.layer.")}
@@ -115,8 +117,7 @@ def build_graph(weights: Weights, *, int8: bool) -> Any:
         attended = _attention(writer, key, states, bias, normed_by)
         states = _feed_forward(writer, key, attended)
         normed_by = f"{key}.output.LayerNorm"
-    _pool(writer, states, mask)
-    return _model(writer)
+    return _model(writer, states, mask)
 
 
 def _width(weights: Weights) -> int:
@@ -131,23 +132,15 @@ def _embeddings(writer: GraphWriter) -> str:
     length = writer.node("Shape", [INPUT_IDS], "length", start=1, end=2)
     zero = writer.indices(0)
     place = writer.node("Slice", [positions, zero, length, zero], "place")
-    summed = writer.node("Add", [_words(writer, word), place], "embedded")
+    if writer.int8:
+        rows, scales = quantised(word, axis=1)
+        small = writer.node("Gather", [writer.constant("word_table", rows), INPUT_IDS], "words_int8")
+        scale = writer.node("Gather", [writer.constant("word_scales", scales), INPUT_IDS], "words_scale")
+        words = writer.node("Mul", [writer.float_(small, "words_float"), scale], "words")
+    else:
+        words = writer.node("Gather", [writer.constant("word_table", word), INPUT_IDS], "words")
+    summed = writer.node("Add", [words, place], "embedded")
     return writer.normalised(summed, "embeddings.LayerNorm", "states")
-
-
-def _words(writer: GraphWriter, table: NDArray[Any]) -> str:
-    if not writer.int8:
-        return writer.node("Gather", [writer.constant("word_table", table), INPUT_IDS], "words")
-    rows, scales = quantised(table, axis=1)
-    small = writer.node("Gather", [writer.constant("word_table", rows), INPUT_IDS], "words_int8")
-    scale = writer.node("Gather", [writer.constant("word_scales", scales), INPUT_IDS], "words_scale")
-    return writer.node("Mul", [writer.float_(small, "words_float"), scale], "words")
-
-
-def _attention_bias(writer: GraphWriter, mask: str) -> str:
-    padding = writer.node("Sub", [writer.constant("one", np.float32(1)), mask], "padding")  # type: ignore[arg-type]
-    low = writer.node("Mul", [padding, writer.constant("masked", np.float32(MASKED))], "low")  # type: ignore[arg-type]
-    return writer.node("Unsqueeze", [low, writer.indices(1, 2)], "attention_bias")
 
 
 def _smoothed(
@@ -177,13 +170,18 @@ def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by:
     biases[0] = biases[0] * np.float32(HEAD_SIZE**-0.5)
     source, matrices = _smoothed(writer, states, normed_by, matrices, f"{name}_attention_in")
     entry = writer.entry(source, f"{name}_attention_entry")
-    heads = [
-        _heads(writer, writer.linear(entry, matrix, offset, f"{name}_{kind}"), order)
-        for kind, matrix, offset, order in zip(
-            part, matrices, biases, ((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3)), strict=True
-        )
-    ]
-    mixed = _mix(writer, heads, bias, name)
+    heads, width = [], _width(weights)
+    orders = ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])
+    for kind, matrix, offset, order in zip(part, matrices, biases, orders, strict=True):
+        whole = writer.linear(entry, matrix, offset, f"{name}_{kind}")
+        shape = writer.indices(0, 0, width // HEAD_SIZE, HEAD_SIZE)
+        split = writer.node("Reshape", [whole, shape], f"{name}_{kind}_split")
+        heads.append(writer.node("Transpose", [split], f"{name}_{kind}_heads", perm=order))
+    scores = writer.node("Add", [writer.node("MatMul", heads[:2], f"{name}_scores"), bias], f"{name}_biased")
+    attention = writer.node("Softmax", [scores], f"{name}_softmax", axis=-1)
+    context = writer.node("MatMul", [attention, heads[2]], f"{name}_context")
+    joined = writer.node("Transpose", [context], f"{name}_joined", perm=[0, 2, 1, 3])
+    mixed = writer.node("Reshape", [joined, writer.indices(0, 0, width)], f"{name}_mixed")
     out = _dense(writer, f"{key}.attention.output.dense", f"{name}_mixed_entry", mixed, f"{name}_attention_out")
     residual = writer.node("Add", [states, out], f"{name}_attention_residual")
     return writer.normalised(residual, f"{key}.attention.output.LayerNorm", f"{name}_attended")
@@ -192,21 +190,6 @@ def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by:
 def _dense(writer: GraphWriter, key: str, entry: str, source: str, name: str) -> str:
     weights = writer.weights
     return writer.linear(writer.entry(source, entry), weights[f"{key}.weight"].T, weights[f"{key}.bias"], name)
-
-
-def _heads(writer: GraphWriter, source: str, order: tuple[int, ...]) -> str:
-    count = _width(writer.weights) // HEAD_SIZE
-    split = writer.node("Reshape", [source, writer.indices(0, 0, count, HEAD_SIZE)], f"{source}_split")
-    return writer.node("Transpose", [split], f"{source}_heads", perm=list(order))
-
-
-def _mix(writer: GraphWriter, heads: Sequence[str], bias: str, name: str) -> str:
-    query, key, value = heads
-    scores = writer.node("Add", [writer.node("MatMul", [query, key], f"{name}_scores"), bias], f"{name}_biased")
-    attention = writer.node("Softmax", [scores], f"{name}_softmax", axis=-1)
-    context = writer.node("MatMul", [attention, value], f"{name}_context")
-    joined = writer.node("Transpose", [context], f"{name}_joined", perm=[0, 2, 1, 3])
-    return writer.node("Reshape", [joined, writer.indices(0, 0, _width(writer.weights))], f"{name}_mixed")
 
 
 def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
@@ -221,15 +204,12 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
     return writer.normalised(residual, f"{key}.output.LayerNorm", f"{name}_states")
 
 
-def _pool(writer: GraphWriter, states: str, mask: str) -> None:
-    """Add the model's outputs. Scaled to unit length, the sum of the tokens' states is equal to their mean."""
+def _model(writer: GraphWriter, states: str, mask: str) -> Any:
+    """Add the outputs, and make the model. Scaled to unit length, the sum of the tokens' states equals their mean."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)
     writer.node("LpNormalization", [states], TOKENS, axis=-1, p=2)
-
-
-def _model(writer: GraphWriter) -> Any:
     width = _width(writer.weights)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "length"]) for name in (INPUT_IDS, MASK)]
     outputs = [

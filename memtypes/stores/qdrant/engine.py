@@ -71,7 +71,20 @@ class QdrantEngine(EngineOperations):
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
         """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection, then by point id."""
-        return await _concurrently(scrolls, self._scroll)
+
+        async def ask(kind: Kind, scroll: Scroll) -> dict[str, Payload]:
+            records, _ = await self._client.scroll(
+                self._aliases[kind],
+                scroll_filter=translate.to_filter(scroll.where),
+                limit=scroll.limit,
+                offset=scroll.start_id,
+                # Without an order a server scrolls by id.
+                order_by=_NEWEST_FIRST if scroll.order is ScrollOrder.NEWEST_FIRST else None,
+                with_payload=True if scroll.fields is None else list(scroll.fields) or False,
+            )
+            return {str(record.id): record.payload or {} for record in records}
+
+        return await _concurrently(scrolls, ask)
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """Run the vector queries of each collection. Returns, by collection, the hits of each query, in query order."""
@@ -117,15 +130,3 @@ class QdrantEngine(EngineOperations):
             await self._client.batch_update_points(self._aliases[kind], operations, wait=True)
 
         await _concurrently(changes, ask)
-
-    async def _scroll(self, kind: Collection, scroll: Scroll) -> dict[str, Payload]:
-        records, _ = await self._client.scroll(
-            self._aliases[kind],
-            scroll_filter=translate.to_filter(scroll.where),
-            limit=scroll.limit,
-            offset=scroll.start_id,
-            # Without an order a server scrolls by id.
-            order_by=_NEWEST_FIRST if scroll.order is ScrollOrder.NEWEST_FIRST else None,
-            with_payload=True if scroll.fields is None else list(scroll.fields) or False,
-        )
-        return {str(record.id): record.payload or {} for record in records}

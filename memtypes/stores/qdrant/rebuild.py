@@ -77,15 +77,12 @@ class _Rebuild:
                 await self._client.delete(new, list(gone), wait=True)
             changed = [memory_id for memory_id, state in before.items() if after.get(memory_id) != state]
             for start in range(0, len(changed), PIECE):
-                await self._copy(kind, old, new, changed[start : start + PIECE])
+                records = await self._client.retrieve(old, changed[start : start + PIECE], with_payload=True)
+                points = await embed_again(self._store, kind, [record.payload or {} for record in records], self._embed)
+                await self._client.upsert(new, [to_point(point) for point in points], wait=True)
         if await self._states(old) == (after := await self._states(new)):
             return len(after)
         raise Unavailable(f"{old} is still being written to; stop every service that uses it and try again")
-
-    async def _copy(self, kind: Collection, old: str, new: str, ids: list[str]) -> None:
-        records = await self._client.retrieve(old, list(ids), with_payload=True)
-        points = await embed_again(self._store, kind, [record.payload or {} for record in records], self._embed)
-        await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
         """The times and counts of each point, by id. Every write changes one, so changed points are recognised."""

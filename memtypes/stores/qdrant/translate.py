@@ -15,7 +15,7 @@ from qdrant_client import models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
+from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.search.vectors import SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import (
@@ -45,8 +45,11 @@ def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.
         params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
         request = models.QueryRequest(query=_sparse(query.vector), using=SPARSE, params=params)
     else:
-        dense = [query.vector.tolist()] if texts else query.vector.tolist()
-        request = models.QueryRequest(query=dense, using=DENSE, params=None if local else _dense_params(query))
+        dense, exact = [query.vector.tolist()] if texts else query.vector.tolist(), query.among is not None
+        # Hits may be found by quantized vectors, but are scored by the original vectors.
+        rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=exact)
+        params = models.SearchParams(exact=exact, quantization=rescored)
+        request = models.QueryRequest(query=dense, using=DENSE, params=None if local else params)
     bounds = [to_filter(query.where)] if query.among is None else [to_filter(query.where), _only(query.among)]
     where = models.Filter(must=bounds)
     return request.model_copy(update={"filter": where, "limit": query.limit, "with_payload": False})
@@ -116,19 +119,19 @@ def _only(keys: Keys) -> models.Filter:
     return models.Filter(must=[models.HasIdCondition(has_id=strings_of(keys))])
 
 
-def _dense_params(query: VectorQuery) -> models.SearchParams:
-    """Parameters of a dense query. Hits may be found by quantized vectors, but are scored by the original vectors."""
-    rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=query.among is not None)
-    return models.SearchParams(exact=query.among is not None, quantization=rescored)
-
-
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """Context manager that raises the Qdrant client's errors as InvalidRequest or Unavailable, naming the server."""
     try:
         yield
     except UnexpectedResponse as error:
-        raise _refused(url, error) from error
+        if error.status_code in (401, 403):
+            message = f"the Qdrant server at {url} refused the API key ({error.status_code}); set the server's key"
+            raise Unavailable(message) from error
+        detail = error.content[:200].decode("utf-8", "replace").strip() or error.reason_phrase
+        if error.status_code in (400, 422):
+            raise InvalidRequest(f"the Qdrant server at {url} refused the request: {detail}") from error
+        raise Unavailable(f"the Qdrant server at {url} answered {error.status_code}: {detail}") from error
     except ResponseHandlingException as error:
         raise _unreached(url, error.source) from error
     except (json.JSONDecodeError, AssertionError) as error:  # the client's way to report an unexpected answer
@@ -138,22 +141,9 @@ def translated(url: str) -> Iterator[None]:
         raise Unavailable(f"the Qdrant server at {url} is overloaded", retry_after_s=wait) from error
 
 
-def _refused(url: str, error: UnexpectedResponse) -> RemembrancerError:
-    code = error.status_code
-    if code in (401, 403):
-        return Unavailable(f"the Qdrant server at {url} refused the API key ({code}); set the server's key")
-    if code in (400, 422):
-        return InvalidRequest(f"the Qdrant server at {url} refused the request: {_detail(error)}")
-    return Unavailable(f"the Qdrant server at {url} answered {code}: {_detail(error)}")
-
-
 def _unreached(url: str, cause: Exception) -> Unavailable:
     if isinstance(cause, httpx.TimeoutException):
         return Unavailable(f"the Qdrant server at {url} did not answer in time")
     if isinstance(cause, httpx.TransportError):
         return Unavailable(f"the Qdrant server at {url} can't be reached: {cause}")
     return Unavailable(f"the server at {url} does not answer like Qdrant: {cause}")
-
-
-def _detail(error: UnexpectedResponse) -> str:
-    return error.content[:200].decode("utf-8", "replace").strip() or error.reason_phrase

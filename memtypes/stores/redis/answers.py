@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from memtypes.model.scope import Scope
-from memtypes.model.times import Clock
+from memtypes.model.times import Clock, milliseconds
 from memtypes.ports.answers import ANSWER_TTL, AnswerStore, StoredAnswer
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import tenant_key
@@ -30,13 +30,14 @@ class RedisAnswers(AnswerStore):
 
     async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
         """Return the API answer stored under an idempotency key; None if there is none. See `AnswerStore`."""
-        record = await self._live.script(_GET, _keys(scope), [key, self._now() - _TTL_MS], idempotent=True)
+        arguments = (key, milliseconds(self._clock()) - _TTL_MS)
+        record = await self._live.script(_GET, _keys(scope), arguments, idempotent=True)
         return _answer(record) if record else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
         """Store an API answer, unless its idempotency key has one already. Returns the stored answer, new or old."""
         record = f"{_prefix(scope)}{answer.digest}/{answer.answer}"
-        arguments = (key, record, self._now(), _TTL_MS, self._max_bytes)
+        arguments = (key, record, milliseconds(self._clock()), _TTL_MS, self._max_bytes)
         return _answer(await self._live.script(_PUT, _keys(scope), arguments, idempotent=True))
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
@@ -49,9 +50,6 @@ class RedisAnswers(AnswerStore):
 
     async def _count(self, scope: Scope, mode: str) -> int:
         return int(await self._live.script(_NAMESPACE, _keys(scope), [_prefix(scope), mode], idempotent=True))
-
-    def _now(self) -> int:
-        return int(self._clock().timestamp() * 1_000)
 
 
 def _keys(scope: Scope) -> tuple[str, str]:

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from memtypes.live.turns import Turn
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
+from memtypes.model.times import milliseconds
 from memtypes.ports.client_sessions import SESSION_TTL, ClientSessionStore, Shown
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.evicted_turns import RedisEvictedTurns, batch_head, queue_key
+from memtypes.stores.redis.evicted_turns import RedisEvictedTurns, batch_head
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
@@ -27,8 +28,7 @@ _STATE, _CAPTURES, _CAPTURES_ASIDE = "client-session", "client-captures", "clien
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
 _TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
 _PROMPT = "prompt:"
-_STATEMENT = "="
-"""Prefix of a statement's digest in the set of ids of shown memories. No memory id begins with it."""
+_STATEMENT = "="  # prefix of a statement's digest in the set of ids of shown memories. No memory id begins with it.
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:
@@ -44,7 +44,7 @@ class RedisClientSessions(ClientSessionStore):
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
         """Return what the session was shown, and store `prompt` until the agent has answered it."""
-        arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
+        arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else None)
         since, members = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
         statements = frozenset(member for member in members if member.startswith(_STATEMENT))
         at = datetime.fromtimestamp(int(since) / 1_000, UTC) if since else None
@@ -66,17 +66,17 @@ class RedisClientSessions(ClientSessionStore):
 
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
         """Forget which memories the session was shown, unless this was done less than `pause` before `at`."""
-        arguments = (_TTL_MS, round(at.timestamp() * 1_000), round(pause.total_seconds() * 1_000))
+        arguments = (_TTL_MS, milliseconds(at), round(pause.total_seconds() * 1_000))
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
         """Queue the prompt stored under `prompt_id`, then `turns`, to become memories. Returns the number queued."""
-        session = _session(scope)
-        arguments: list[Argument] = [_TTL_MS, batch_head(scope, session)]
-        arguments += [int(prompt_id is not None), prompt_id or ""]
+        head = batch_head(scope, _session(scope))
+        arguments: list[Argument] = [_TTL_MS, head, int(prompt_id is not None), prompt_id]
         for turn in turns:
-            arguments += [_mark(prompt_id, turn), turn.to_json()]
-        keys = [_state(scope), queue_key(scope, _CAPTURES)]
+            identity = json.dumps([prompt_id, turn.role, turn.agent_id, turn.content])
+            arguments += [hashlib.sha256(identity.encode()).hexdigest()[:32], turn.to_json()]
+        keys = [_state(scope), live_key(scope, _CAPTURES)]
         return int(await self._live.script(_QUEUE, keys, arguments, idempotent=True))
 
     async def waiting_prompts(self, scope: Scope) -> list[str]:
@@ -86,9 +86,7 @@ class RedisClientSessions(ClientSessionStore):
 
     async def discard_prompts(self, scope: Scope) -> None:
         """Remove unanswered prompts: of the scope's session or, if it names none, of all sessions in the namespace."""
-        state = live_key(scope, _STATE, scope.session_id or "")
-        every = (key async for key in self._live.keys_of(scope) if key.startswith(state))
-        for key in [state] if scope.session_id else [key async for key in every]:
+        for key in [_state(scope)] if scope.session_id else await self._live.keys_of(scope, _STATE):
             if prompts := [name for name in await self._live.command("hkeys", key) if name.startswith(_PROMPT)]:
                 await self._live.command("hdel", key, *prompts)
 
@@ -109,8 +107,3 @@ def _shown(scope: Scope) -> str:
 
 def _keys(scope: Scope) -> list[str]:
     return [_state(scope), _shown(scope)]
-
-
-def _mark(prompt_id: str | None, turn: Turn) -> str:
-    identity = json.dumps([prompt_id, turn.role, turn.agent_id, turn.content])
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]

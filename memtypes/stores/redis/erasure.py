@@ -12,7 +12,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 from memtypes.stores.redis.client_sessions import SHOWN
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.keys import live_key, scope_prefix
+from memtypes.stores.redis.keys import scope_prefix
 
 APPEND_ONLY_DIRECTORY = "appendonlydir"
 """Name of the subdirectory of the embedded server's directory that contains its append-only files."""
@@ -32,7 +32,7 @@ class LiveState(Erasable):
         """Remove all Redis keys of the namespace, or only the memory. Returns how many keys or entries were removed."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
-        keys = [key async for key in self._live.keys_of(scope)]
+        keys = await self._live.keys_of(scope)
         removed = 0
         for start in range(0, len(keys), _BATCH):
             removed += await self._live.command("unlink", *keys[start : start + _BATCH])
@@ -42,15 +42,14 @@ class LiveState(Erasable):
         """Count all Redis keys of the namespace or, if `memory_id` is given, the session keys that contain it."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hexists", SHOWN: "sismember"})
-        return len([key async for key in self._live.keys_of(scope)])
+        return len(await self._live.keys_of(scope))
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
         """Run `commands` (by kind of key) with `memory_id` on the keys of all sessions; add up the replies, 0 or 1."""
-        prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
-        async for key in self._live.keys_of(scope):
-            for prefix, command in prefixes.items():
-                if key.startswith(prefix):
-                    count += await self._live.command(command, key, memory_id)
+        count = 0
+        for kind, command in commands.items():
+            for key in await self._live.keys_of(scope, kind):
+                count += await self._live.command(command, key, memory_id)
         return count
 
 

@@ -17,17 +17,13 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, EvictedTurnStore
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.keys import every_scope, live_key, scope_of
 from memtypes.stores.redis.scripts import Script
 
-_QUEUE = "thread-evicted"
-_ASIDE = "thread-aside"
+EVICTED = "thread-evicted"
+"""The part of the key (`kind` of `live_key`) for a namespace's queue of evicted turns."""
+
 _MOVE = Script.load("thread_move")
-
-
-def queue_key(scope: Scope, queue: str = _QUEUE) -> str:
-    """Redis key of the namespace's queue of turns to store as memories. queue: its name; by default evicted turns."""
-    return live_key(scope, queue)
 
 
 def batch_head(scope: Scope, thread_id: str) -> str:
@@ -39,51 +35,50 @@ def batch_head(scope: Scope, thread_id: str) -> str:
 class RedisEvictedTurns(EvictedTurnStore):
     """Stores turns that wait to become memories. queue, aside: Redis key names of waiting and of failed batches."""
 
-    def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
+    def __init__(self, live: LiveClient, queue: str = EVICTED, aside: str = "thread-aside") -> None:
         self._live = live
         self._queue = queue
         self._aside = aside
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
         """Return the first `limit` batches of turns in the namespace's queue, which wait to be stored as memories."""
-        return [_batch(token) for token in await self._range(queue_key(scope, self._queue), limit - 1)]
+        return [_batch(token) for token in await self._range(live_key(scope, self._queue), limit - 1)]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """Remove a batch of turns from the queue, because the turns are now stored as memories."""
-        await self._live.command("lrem", queue_key(scope, self._queue), 1, batch.token)
+        await self._live.command("lrem", live_key(scope, self._queue), 1, batch.token)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
         """Move a batch of turns to the end of its queue, after `tries` failed attempts to store it as memories."""
-        key = queue_key(scope, self._queue)
+        key = live_key(scope, self._queue)
         await self._move(key, key, replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
         """Take a batch of turns that could not be stored as memories out of the queue until `retry_at`."""
         aside = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
-        await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
+        await self._move(live_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
         """Queue failed batches of turns again: all, or only those due at `at` for a retry. Returns how many."""
         requeued = 0
-        for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
-            for token in await self._range(key, -1):
-                batch = _batch(token)
+        for key in await self._live.keys_matching(every_scope(f"{self._aside}:*")):
+            queue = live_key(scope_of(key), self._queue)
+            for batch in map(_batch, await self._range(key, -1)):
                 if batch.due(at):
-                    target = queue_key(_scope(token), self._queue)
-                    requeued += await self._move(key, target, replace(batch, tries=0, reason="", retry_at=None))
+                    requeued += await self._move(key, queue, replace(batch, tries=0, reason="", retry_at=None))
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
         """How many batches of turns wait to become memories, and the thread's batches set aside after failures."""
-        waiting: int = await self._live.command("llen", queue_key(scope, self._queue))
+        waiting: int = await self._live.command("llen", live_key(scope, self._queue))
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
         """Remove the turns of a thread (None: every thread of the namespace) that wait to be stored as memories."""
-        queue, aside = queue_key(scope, self._queue), live_key(scope, self._aside, thread_id or "")
-        keys = [aside] if thread_id else [key async for key in self._live.keys_of(scope) if key.startswith(aside)]
-        for key in keys:  # first, because `requeue` may move their batches to the queue meanwhile
+        queue = live_key(scope, self._queue)
+        aside = [live_key(scope, self._aside, thread_id)] if thread_id else await self._live.keys_of(scope, self._aside)
+        for key in aside:  # first, because `requeue` may move their batches to the queue meanwhile
             await self._live.command("unlink", key)
         if thread_id is None:
             await self._live.command("unlink", queue)
@@ -94,9 +89,8 @@ class RedisEvictedTurns(EvictedTurnStore):
 
     async def scopes(self) -> AsyncIterator[Scope]:
         """Yield the scope (tenant and namespace) of each queue in which turns wait to be stored as memories."""
-        for key in await self._live.keys_matching(f"rm:*:{self._queue}"):
-            for token in await self._range(key, 0):
-                yield _scope(token)
+        for key in await self._live.keys_matching(every_scope(self._queue)):
+            yield scope_of(key)
 
     async def _range(self, key: str, last: int) -> list[str]:
         tokens: list[str] = await self._live.command("lrange", key, 0, last)
@@ -104,13 +98,11 @@ class RedisEvictedTurns(EvictedTurnStore):
 
     async def _move(self, source: str, target: str, batch: EvictedTurns) -> bool:
         """Move a batch between two Redis lists, and store its new state. Returns False if it is not in `source`."""
-        answer = await self._live.script(_MOVE, [source, target], [batch.token, _text(batch)], idempotent=False)
+        retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
+        state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
+        text = json.dumps(json.loads(batch.token) | state)
+        answer = await self._live.script(_MOVE, [source, target], [batch.token, text], idempotent=False)
         return bool(answer[0] == "ok")
-
-
-def _scope(token: str) -> Scope:
-    stored = json.loads(token)
-    return Scope(stored["tenant"], stored["namespace"])
 
 
 def _batch(token: str) -> EvictedTurns:
@@ -125,10 +117,3 @@ def _batch(token: str) -> EvictedTurns:
         stored.get("reason", ""),
         None if retry_at is None else datetime.fromisoformat(retry_at),
     )
-
-
-def _text(batch: EvictedTurns) -> str:
-    """The new JSON of a batch: its stored JSON (`token`) with the tries, rounds, reason and retry time of `batch`."""
-    retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
-    state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
-    return json.dumps(json.loads(batch.token) | state)

@@ -22,6 +22,11 @@ def scope_of(key: str) -> Scope:
     return Scope(tenant, namespace)
 
 
+def every_scope(kind: str) -> str:
+    """Pattern of the keys `kind` of all namespaces. An id may be named like a kind, but has no "}" in a key."""
+    return f"rm:{{*}}:{kind}"
+
+
 def live_key(scope: Scope, kind: str, *parts: str) -> str:
     """Key of an object in a namespace. kind: such as "thread". parts: the ids that identify the object."""
     return scope_prefix(scope) + ":".join([kind, *map(live_part, parts)])

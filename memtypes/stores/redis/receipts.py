@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Sequence
+from operator import methodcaller
 
 from cachetools import LRUCache
 
@@ -61,8 +62,8 @@ class RedisReceipts(ReceiptStore):
         """Append `sealed` (hashed `receipts`) to the chain if its head is `expected`. Returns the head of the chain."""
         last = sealed[-1].head
         keys = [tenant_key(tenant, "chain")]
-        arguments: list[Argument] = [expected.sha256 if expected.id else "", last.sha256, self._ttl_s]
-        arguments.append(int(self._clock().timestamp()))
+        known, now = expected.sha256 if expected.id else None, int(self._clock().timestamp())
+        arguments: list[Argument] = [known, last.sha256, self._ttl_s, now]
         for unsealed, receipt in zip(receipts, sealed, strict=True):
             keys += [_receipt_key(tenant, receipt.id), _index_key(Scope(tenant, unsealed.namespace))]
             # Level 1 leaves a third of the bytes. A thread, so that the event loop runs meanwhile.
@@ -74,10 +75,8 @@ class RedisReceipts(ReceiptStore):
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """Return a receipt, the record that explains a retrieval, as JSON bytes; None if there is no such receipt."""
-        key = _receipt_key(tenant, receipt_id)
-        packed: bytes | None = await self._live.run(
-            lambda redis: redis.execute_command("GET", key, NEVER_DECODE=True), idempotent=True
-        )
+        get = methodcaller("execute_command", "GET", _receipt_key(tenant, receipt_id), NEVER_DECODE=True)
+        packed: bytes | None = await self._live.run(get, idempotent=True)
         return None if packed is None else zlib.decompress(packed)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
@@ -101,20 +100,19 @@ class RedisReceipts(ReceiptStore):
         keys = await self._receipt_keys(scope, memory_id)
         if not keys:
             return 0
-        index = _index_key(scope)
-        removed: int = await self._live.run(lambda redis: redis.delete(*keys, index), idempotent=False)
+        delete = methodcaller("delete", *keys, _index_key(scope))
+        removed: int = await self._live.run(delete, idempotent=False)
         return max(0, removed - 1)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Count the receipts still to erase: all of the namespace; 0 if only one memory (`memory_id`) is erased."""
         keys = await self._receipt_keys(scope, memory_id)
-        return await self._live.run(lambda redis: redis.exists(*keys), idempotent=True) if keys else 0
+        return int(await self._live.command("exists", *keys)) if keys else 0
 
     async def _receipt_keys(self, scope: Scope, memory_id: str | None) -> list[str]:
         if memory_id is not None:
             return []
-        index = _index_key(scope)
-        ids: list[str] = await self._live.run(lambda redis: redis.zrange(index, 0, -1), idempotent=True)
+        ids: list[str] = await self._live.command("zrange", _index_key(scope), 0, -1)
         return [_receipt_key(scope.tenant, receipt_id) for receipt_id in ids]
 
 

@@ -34,8 +34,8 @@ from memtypes.ports.threads import (
     TurnAppended,
 )
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.evicted_turns import batch_head, queue_key
-from memtypes.stores.redis.keys import live_key, scope_of
+from memtypes.stores.redis.evicted_turns import EVICTED, batch_head
+from memtypes.stores.redis.keys import every_scope, live_key, scope_of
 from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
@@ -66,8 +66,17 @@ class RedisThreads(ThreadStore):
         """Create a thread, unless its name (resource and key) is taken; return the id of the new or existing thread."""
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
-        name = thread if new.key is None else _name(scope, new.resource, new.key)
-        arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, new.workflow_id or "", *_fields(new)]
+        name = thread if new.key is None else live_key(scope, "thread-name", new.resource or "", new.key)
+        names = ("resource", "key", "agent_id", "initial_context", "workflow_id")
+        fields: dict[str, Argument] = {name: getattr(new, name) for name in names}
+        fields |= {
+            "ttl": new.ttl_s,
+            "created": rfc3339(new.created_at),
+            "lru": int(new.lru),
+            "flushes": int(new.flushes),
+        }
+        arguments: list[Argument] = [new.thread_id, new.parent_id, MAX_CHAIN, new.workflow_id]
+        arguments += (part for field in fields.items() if field[1] is not None for part in field)
         match await self._live.script(_CREATE, [thread, parent, name], arguments, idempotent=False):
             case ["ok", thread_id]:
                 return str(thread_id)
@@ -85,33 +94,29 @@ class RedisThreads(ThreadStore):
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn. Evicts other turns if the thread's limits require it; see `ThreadStore`."""
-        limits, request = append.limits, append.request
+        limits, request, turn = append.limits, append.request, append.turn
         thread = _key(scope, append.thread_id)
         arguments = [
-            append.turn.to_json(),
-            append.turn.tokens,
-            _rank(append.rank),
-            *map(_or_empty, (append.expected, limits.tokens, limits.messages)),
-            limits.turns,
-            batch_head(scope, append.thread_id),
-            _marks(append.turn),
-            "" if request is None else request.digest,
-            rfc3339(append.turn.at),
-            _RECORD_S,
+            *(turn.to_json(), turn.tokens, _rank(append.rank)),
+            *(append.expected, limits.tokens, limits.messages, limits.turns),
+            *(batch_head(scope, append.thread_id), _marks(turn)),
+            *(request.digest if request else None, rfc3339(turn.at), _RECORD_S),
         ]
         record = thread if request is None else live_key(scope, "thread-request", append.thread_id, request.key)
         # With a key, a call whose connection broke is sent again: the script does nothing the second time.
-        keys = [thread, queue_key(scope), record]
-        answer = await self._run(_APPEND, append.thread_id, keys, arguments, idempotent=request is not None)
-        match answer:
+        keys = [thread, live_key(scope, EVICTED), record]
+        match await self._run(_APPEND, append.thread_id, keys, arguments, idempotent=request is not None):
             case ["full"]:
                 stays = "the turn does not fit: the pinned and system turns of this thread fill its limits"
                 raise InvalidRequest(stays, path="content")
-            case ["repeated", digest, at, *counts]:
+            case ["repeated", digest, appended_at, *counts]:
                 if request is None or digest != request.digest:
                     raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
-                return _appended(counts, datetime.fromisoformat(at), repeated=True)
-        return _appended(answer[1:], append.turn.at)
+                at, repeated = datetime.fromisoformat(appended_at), True
+            case [_, *counts]:
+                at, repeated = turn.at, False
+        index, version, tokens, turns, evicted, *flushed = map(int, counts)
+        return TurnAppended(index, version, tokens, turns, evicted, at, repeated, sum(flushed))
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """Return the thread without its turns; see `ThreadStore`."""
@@ -119,8 +124,7 @@ class RedisThreads(ThreadStore):
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
         """Return the id of the thread with this name (resource and key); None if there is no such thread."""
-        name = _name(scope, resource, key)
-        thread_id: str | None = await self._live.command("get", name)
+        thread_id: str | None = await self._live.command("get", live_key(scope, "thread-name", resource or "", key))
         if thread_id is None or not await self._live.command("exists", _key(scope, thread_id)):
             return None
         return thread_id
@@ -170,15 +174,11 @@ class RedisThreads(ThreadStore):
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
         """Evict turns, and set the summary if there is a new one. Returns the new version; 0 if a turn is missing."""
-        arguments: list[Argument] = [
-            json.dumps(removal.indices),
-            batch_head(scope, removal.thread_id),
-            rfc3339(removal.at),
-            "0" if removal.summary is None else "1",
-            removal.summary or "",
-            removal.summary_tokens,
+        keys = [_key(scope, removal.thread_id), live_key(scope, EVICTED)]
+        arguments = [
+            *(json.dumps(removal.indices), batch_head(scope, removal.thread_id), rfc3339(removal.at)),
+            *(int(removal.summary is not None), removal.summary, removal.summary_tokens),
         ]
-        keys = [_key(scope, removal.thread_id), queue_key(scope)]
         answer = await self._run(_REMOVE, removal.thread_id, keys, arguments)
         return int(answer[1]) if answer[0] == "ok" else 0
 
@@ -186,7 +186,7 @@ class RedisThreads(ThreadStore):
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
         """Replace all turns of a thread, each given with its eviction rank; see `ThreadStore`."""
-        arguments: list[Argument] = [_or_empty(expected), BACKUP_S]
+        arguments: list[Argument] = [expected, BACKUP_S]
         for turn, rank in turns:
             arguments += [turn.to_json(), turn.tokens, _rank(rank), _marks(turn)]
         thread = _key(scope, thread_id)
@@ -195,12 +195,12 @@ class RedisThreads(ThreadStore):
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
         """Remove a thread's turns and summary; return the number of turns. With a `backup_id`, first backs them up."""
         thread = _key(scope, thread_id)
-        backup = thread if backup_id is None else _backup_key(scope, backup_id)
+        backup = thread if backup_id is None else live_key(scope, "thread-backup", backup_id)
         return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
         """Return the turns that `clear` saved as the backup `backup_id`. Raises NotFound if it does not exist."""
-        key = _backup_key(scope, backup_id)
+        key = live_key(scope, "thread-backup", backup_id)
         stored: str | None = await self._live.command("get", key)
         if stored is None:
             raise NotFound(f"there is no backup {backup_id!r} in this namespace; backups expire after 24 hours")
@@ -208,19 +208,17 @@ class RedisThreads(ThreadStore):
 
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
         """Delete a thread. flush: if True, its turns are queued to be stored as memories; if False, deleted too."""
-        keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id) if flush else ""
+        keys, head = [_key(scope, thread_id), live_key(scope, EVICTED)], batch_head(scope, thread_id) if flush else ""
         await self._run(_DELETE, thread_id, keys, [head, "0"])
 
     async def queue_expired(self) -> int:
         """Queue the turns of expired threads, so that they are stored as memories. Returns the number of threads."""
         queued = 0
-        for index in await self._live.keys_matching(f"rm:*:{_INDEX}"):
+        for index in await self._live.keys_matching(every_scope(_INDEX)):
             scope = scope_of(index)
-            if index != live_key(scope, _INDEX):
-                continue
             expired = await self._live.script(_EXPIRED, [_key(scope, "")], [_LOOKED_AT], idempotent=True)
             for thread_id in map(unquote, expired):
-                keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id)
+                keys, head = [_key(scope, thread_id), live_key(scope, EVICTED)], batch_head(scope, thread_id)
                 answer = await self._live.script(_DELETE, keys, [head, "1"], idempotent=False)
                 queued += answer[0] == "ok"
         return queued
@@ -239,7 +237,7 @@ class RedisThreads(ThreadStore):
         return answer
 
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
-        arguments = [first, last, "1" if used else "0"]
+        arguments = [first, last, int(used)]
         answer = await self._run(_READ, thread_id, [_key(scope, thread_id)], arguments, idempotent=True)
         _, fields, turns, by_use = answer
         places = {int(index): place for place, index in enumerate(by_use)}
@@ -250,26 +248,9 @@ def _key(scope: Scope, thread_id: str) -> str:
     return live_key(scope, "thread", thread_id)
 
 
-def _name(scope: Scope, resource: str | None, key: str) -> str:
-    return live_key(scope, "thread-name", resource or "", key)
-
-
-def _backup_key(scope: Scope, backup_id: str) -> str:
-    return live_key(scope, "thread-backup", backup_id)
-
-
-def _or_empty(value: int | None) -> str | int:
-    return "" if value is None else value
-
-
 def _rank(rank: str | None) -> str:
     """A turn's eviction rank as the Lua scripts expect it: "never" for None, "use" (least recent first) for ""."""
     return "never" if rank is None else rank or "use"
-
-
-def _appended(counts: Sequence[Any], at: datetime, *, repeated: bool = False) -> TurnAppended:
-    index, version, tokens, turns, evicted, *flushed = map(int, counts)
-    return TurnAppended(index, version, tokens, turns, evicted, at, repeated, sum(flushed))
 
 
 def _marks(turn: Turn) -> str:
@@ -285,14 +266,6 @@ def _mentions(fields: Sequence[str]) -> tuple[PathMention, ...]:
     triples = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
     mentions = (PathMention(path, int(index), _instant(at)) for path, at, index in triples)
     return tuple(sorted(mentions, key=lambda mention: (mention.at, mention.turn), reverse=True))
-
-
-def _fields(new: NewThread) -> list[Argument]:
-    """The fields of a new thread's Redis hash, as script arguments: names and values alternate."""
-    names = ("resource", "key", "agent_id", "initial_context", "workflow_id")
-    fields: dict[str, Argument | None] = {name: getattr(new, name) for name in names}
-    fields |= {"ttl": new.ttl_s, "created": rfc3339(new.created_at), "lru": int(new.lru), "flushes": int(new.flushes)}
-    return [part for name, value in fields.items() if value is not None for part in (name, value)]
 
 
 def _turn(stored: str) -> Turn:

@@ -35,7 +35,7 @@ from memtypes.ports.workflows import (
 )
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.connection.topology import Connection
-from memtypes.stores.redis.keys import live_key, live_part
+from memtypes.stores.redis.keys import every_scope, live_key, live_part
 from memtypes.stores.redis.scripts import Argument, Script
 
 CLAIM_S = 60
@@ -77,16 +77,10 @@ class RedisWorkflows(WorkflowStore):
         """Create a workflow. Raises Conflict if its id is taken, NotFound if its parent workflow does not exist."""
         workflow = _key(scope, new.workflow_id)
         parent = workflow if new.parent_id is None else _key(scope, new.parent_id)
+        place = f"{round(new.created_at.timestamp() * 1_000_000):0{_PLACE}d}:{live_part(new.workflow_id)}"
         arguments: list[Argument] = [
-            new.workflow_id,
-            new.parent_id or "",
-            new.base.to_json().decode(),
-            rfc3339(new.created_at),
-            self._lifetimes.workflow,
-            MAX_CHAIN,
-            new.on_end,
-            f"{round(new.created_at.timestamp() * 1_000_000):0{_PLACE}d}:{live_part(new.workflow_id)}",
-            max(self._lifetimes.workflow, self._lifetimes.ended_log),
+            *(new.workflow_id, new.parent_id, new.base.to_json(), rfc3339(new.created_at), self._lifetimes.workflow),
+            *(MAX_CHAIN, new.on_end, place, max(self._lifetimes.workflow, self._lifetimes.ended_log)),
         ]
         keys = [workflow, parent, live_key(scope, _INDEX)]
         match await self._live.script(_CREATE, keys, arguments, idempotent=False):
@@ -102,20 +96,12 @@ class RedisWorkflows(WorkflowStore):
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Append an event to a workflow's log, once per idempotency key; see `WorkflowStore`."""
-        workflow = _key(scope, append.workflow_id)
-        once = append.once
+        workflow, once = _key(scope, append.workflow_id), append.once
         answers = live_key(scope, "workflow", append.workflow_id, "once", once.key) if once else workflow
         arguments: list[Argument] = [
-            append.event.to_json().decode(),
-            STATUS_AFTER.get(append.event.type, ""),
-            "" if append.expected is None else append.expected,
-            self._lifetimes.workflow,
-            self._lifetimes.ended_log,
-            MAX_EVENTS,
-            _member(scope, append.workflow_id),
-            once.digest if once else "",
-            once.answer if once else "",
-            rfc3339(append.event.at),
+            *(append.event.to_json(), STATUS_AFTER.get(append.event.type), append.expected),
+            *(self._lifetimes.workflow, self._lifetimes.ended_log, MAX_EVENTS, _member(scope, append.workflow_id)),
+            *(once.digest if once else None, once.answer if once else None, rfc3339(append.event.at)),
         ]
         keys = [workflow, f"{workflow}:log", live_key(scope, _UNRECORDED), live_key(scope, _INDEX), answers]
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
@@ -123,13 +109,20 @@ class RedisWorkflows(WorkflowStore):
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
         """Return a stored state, and the events that lead from it to `at_version` (None: the newest version)."""
         workflow = _key(scope, workflow_id)
-        arguments = ["" if at_version is None else at_version]
-        answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)
+        answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], [at_version], idempotent=True)
         if answer[0] == "missing":
             raise _unknown(workflow_id)
         if answer[0] == "ahead":
             raise InvalidRequest(f"the newest version is {answer[1]}", path="at_version", got=at_version)
-        return _log(workflow_id, at_version, answer)
+        _, newest, parent, ancestors, base, base_version, expired, log, on_end = answer
+        requested = int(newest) if at_version is None else at_version
+        if expired and len(log) < requested - int(base_version):
+            raise _log_expired(workflow_id)
+        state, events = WorkflowState.from_json(base), _events(log, int(base_version))
+        ids = tuple(json.loads(ancestors))  # Lua encodes an empty list as {}
+        return WorkflowLog(
+            workflow_id, parent or None, int(newest), ids, state, events, bool(expired), OnEnd(on_end or OnEnd.FLUSH)
+        )
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
         """Return up to `limit` events of the log that follow version `after`; see `WorkflowStore`."""
@@ -151,7 +144,7 @@ class RedisWorkflows(WorkflowStore):
 
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
         """Store a workflow's state as a snapshot, from which later loads start; see `WorkflowStore`."""
-        arguments: list[Argument] = [state.version, state.to_json().decode()]
+        arguments: list[Argument] = [state.version, state.to_json()]
         await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, idempotent=True)
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
@@ -195,7 +188,7 @@ class RedisWorkflows(WorkflowStore):
     ) -> None:
         """Add a thread or a session to the members of a workflow; see `WorkflowStore`."""
         member = json.dumps([thread, session])
-        keys = [_key(scope, workflow_id), _members_key(scope, workflow_id)]
+        keys = [_key(scope, workflow_id), f"{_key(scope, workflow_id)}:members"]
         match await self._live.script(_JOIN, keys, [member], idempotent=True):
             case ["missing"]:
                 raise _unknown(workflow_id)
@@ -206,18 +199,22 @@ class RedisWorkflows(WorkflowStore):
 
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
         """Return the threads and sessions of a workflow; see `WorkflowStore`."""
-        members = sorted(await self._live.command("smembers", _members_key(scope, workflow_id)))
+        members = sorted(await self._live.command("smembers", f"{_key(scope, workflow_id)}:members"))
         threads, sessions = zip(*map(json.loads, members), strict=True) if members else ((), ())
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
         """Claim, for CLAIM_S seconds, the right to write an ended workflow's memories. False if claimed or done."""
-        unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
-        member = _member(scope, workflow_id)
+        claim = live_key(scope, "workflow", workflow_id, "recording")
 
         async def take(redis: Connection) -> bool:
-            waiting = await redis.sismember(unrecorded, member)
-            return bool(waiting) and bool(await redis.set(claim, "1", nx=True, ex=CLAIM_S))
+            if not await redis.set(claim, "1", nx=True, ex=CLAIM_S):
+                return False
+            # Only now, because the process that had the claim before may just have recorded the workflow.
+            if await redis.sismember(live_key(scope, _UNRECORDED), _member(scope, workflow_id)):
+                return True
+            await redis.delete(claim)
+            return False
 
         return await self._live.run(take, idempotent=False, key=claim)
 
@@ -226,13 +223,13 @@ class RedisWorkflows(WorkflowStore):
 
         async def remove(redis: Connection) -> None:
             await redis.srem(live_key(scope, _UNRECORDED), _member(scope, workflow_id))
-            await redis.delete(_claim_key(scope, workflow_id))
+            await redis.delete(live_key(scope, "workflow", workflow_id, "recording"))
 
         await self._live.run(remove, idempotent=True, key=_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """Scope and id of every ended workflow whose memories are not written yet; see `WorkflowStore`."""
-        for key in await self._live.keys_matching(f"rm:*:{_UNRECORDED}"):
+        for key in await self._live.keys_matching(every_scope(_UNRECORDED)):
             for member in await self._live.command("smembers", key):
                 tenant, namespace, workflow_id = json.loads(member)
                 yield Scope(tenant, namespace), workflow_id
@@ -256,14 +253,6 @@ def _summary(member: str, fields: list[str | None], listing: WorkflowListing) ->
         return None
     times = (datetime.fromisoformat(created), datetime.fromisoformat(updated))
     return WorkflowSummary(_id_of(member), parent or None, WorkflowStatus(status), int(version), OnEnd(on_end), *times)
-
-
-def _members_key(scope: Scope, workflow_id: str) -> str:
-    return f"{_key(scope, workflow_id)}:members"
-
-
-def _claim_key(scope: Scope, workflow_id: str) -> str:
-    return live_key(scope, "workflow", workflow_id, "recording")
 
 
 def _member(scope: Scope, workflow_id: str) -> str:
@@ -306,15 +295,3 @@ def _appended(append: AppendEvent, answer: list[Any]) -> EventAppended:
             raise Conflict("this idempotency_key was used with another request; use a new one")
         case _:
             raise _unknown(append.workflow_id)
-
-
-def _log(workflow_id: str, at_version: int | None, answer: list[Any]) -> WorkflowLog:
-    _, newest, parent, ancestors, base, base_version, expired, log, on_end = answer
-    requested = int(newest) if at_version is None else at_version
-    if expired and len(log) < requested - int(base_version):
-        raise _log_expired(workflow_id)
-    state, events = WorkflowState.from_json(base), _events(log, int(base_version))
-    ids = tuple(json.loads(ancestors))  # Lua encodes an empty list as {}
-    return WorkflowLog(
-        workflow_id, parent or None, int(newest), ids, state, events, bool(expired), OnEnd(on_end or OnEnd.FLUSH)
-    )

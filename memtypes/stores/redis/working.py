@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
+from memtypes.model.times import milliseconds
 from memtypes.model.working import Working
 from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 from memtypes.stores.redis.connection.availability import COMMAND, READ
@@ -37,10 +38,9 @@ class RedisWorking(LiveItemStore):
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
         """Store a working memory item of the scope's session. A background job then copies it to the memory store."""
-        at = _milliseconds(item.memory.updated_at)
-        await self._live.script(
-            _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at, _agents(scope)), idempotent=True
-        )
+        at = milliseconds(item.memory.updated_at)
+        arguments = (item.memory.id, _record(item), _session(scope), at, _agents(scope))
+        await self._live.script(_PUT, _keys(scope), arguments, idempotent=True)
         await self._set_due(scope, at)
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
@@ -55,21 +55,21 @@ class RedisWorking(LiveItemStore):
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the items' time to live. Call this after the API answer is sent, as it waits for a disk write."""
-        arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
+        arguments: list[Argument] = [milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
-            await self._set_due(scope, _milliseconds(at))
+            await self._set_due(scope, milliseconds(at))
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
         """Mark the selected items of the session as cleared, so that prompts no longer show them. Returns their ids."""
-        arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "", _agents(scope))
+        arguments = (milliseconds(at), _session(scope), selection.todo_id, selection.id, _agents(scope))
         ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
-            await self._set_due(scope, _milliseconds(at))
+            await self._set_due(scope, milliseconds(at))
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
         """Pause the session's to-dos and their notes, or resume all of its items; return how many changed."""
-        arguments = (_milliseconds(at), int(paused), _agents(scope))
+        arguments = (milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed
 
@@ -84,7 +84,7 @@ class RedisWorking(LiveItemStore):
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
         """Mark items as copied to the memory store, or delete them if cleared or expired. Skips items changed since."""
-        arguments: list[Argument] = [_milliseconds(at), _session(scope)]
+        arguments: list[Argument] = [milliseconds(at), _session(scope)]
         for item in items:
             arguments += [item.memory.id, item.revision]
         await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
@@ -93,13 +93,11 @@ class RedisWorking(LiveItemStore):
         """Set when a namespace's items must next be copied or deleted; see `LiveItemStore`."""
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.command("zrange", key, 0, 0, withscores=True)
-        next_due = f"{first[0][1]:.0f}" if first else ""
-        await self._live.script(
-            _RESCHEDULE, [DUE_NAMESPACES], (_member(due.scope), due.due_at, next_due), idempotent=True
-        )
+        arguments = (_member(due.scope), due.due_at, f"{first[0][1]:.0f}" if first else None)
+        await self._live.script(_RESCHEDULE, [DUE_NAMESPACES], arguments, idempotent=True)
 
     async def _due(self, key: str, at: datetime, limit: int) -> list[tuple[str, float]]:
-        until, page = _milliseconds(at), {"start": 0, "num": limit, "withscores": True}
+        until, page = milliseconds(at), {"start": 0, "num": limit, "withscores": True}
         due: list[tuple[str, float]] = await self._live.command("zrangebyscore", key, "-inf", until, **page)
         return due
 
@@ -138,9 +136,9 @@ def _record(item: LiveItem) -> str:
             "todo": memory.todo_id or "",
             "agent": memory.agent_id or "",
             "ttl": round(item.ttl.total_seconds() * 1000),
-            "expires": _milliseconds(memory.expires_at or memory.updated_at + item.ttl),
-            "accessed": 0 if memory.accessed_at is None else _milliseconds(memory.accessed_at),
-            "cleared": 0 if memory.cleared_at is None else _milliseconds(memory.cleared_at),
+            "expires": milliseconds(memory.expires_at or memory.updated_at + item.ttl),
+            "accessed": 0 if memory.accessed_at is None else milliseconds(memory.accessed_at),
+            "cleared": 0 if memory.cleared_at is None else milliseconds(memory.cleared_at),
             "unsynced": True,
             "is_todo": item.is_todo,
             "paused": item.paused,
@@ -151,15 +149,10 @@ def _record(item: LiveItem) -> str:
 
 def _item(record: str) -> LiveItem:
     stored = json.loads(record)
-    times = {f"{name}_at": _instant(stored[name]) for name in ("accessed", "cleared", "expires")}
+    times = {
+        f"{name}_at": datetime.fromtimestamp(stored[name] / 1000, UTC) if stored[name] else None
+        for name in ("accessed", "cleared", "expires")
+    }
     memory = Working.model_validate_json(stored["memory"]).model_copy(update=times)
     flags = {name: bool(stored.get(name)) for name in ("unsynced", "is_todo", "paused")}
     return LiveItem(memory, timedelta(milliseconds=stored["ttl"]), **flags, revision=record)
-
-
-def _milliseconds(instant: datetime) -> int:
-    return round(instant.timestamp() * 1000)
-
-
-def _instant(milliseconds: float) -> datetime | None:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None

@@ -88,7 +88,7 @@ async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]
 
 async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
     """The remaining time to live in seconds of each Redis key of the scope."""
-    keys = [key async for key in live.keys_of(scope)]
+    keys = await live.keys_of(scope)
 
     async def read(redis: Redis) -> dict[str, int]:
         return {key: await redis.ttl(key) for key in keys}
@@ -99,7 +99,7 @@ async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
 async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | None = None) -> None:
     """Set the remaining time to live of all Redis keys of the scope, or only of those of one thread."""
     prefix = live_key(scope, "thread", thread_id or "")
-    keys = [key async for key in live.keys_of(scope) if thread_id is None or key.startswith(prefix)]
+    keys = [key for key in await live.keys_of(scope) if thread_id is None or key.startswith(prefix)]
 
     async def set_all(redis: Redis) -> None:
         for key in keys:

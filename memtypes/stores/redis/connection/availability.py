@@ -46,8 +46,7 @@ GRACE_ROUNDS = 10
 CANCEL_S = 0.05
 """Seconds to wait until a cancelled call ends: its client may be closing a connection to a dead server."""
 
-_TOLERANCE = 0.999
-"""Factor on durations that are compared with differences of clock readings, which are not exact."""
+_TOLERANCE = 0.999  # factor on durations that are compared with differences of clock readings, which are not exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,9 @@ class Bulkhead:
             try:
                 yield
             except Unavailable:
-                self._record_failure()
+                self._breaker.record(success=False)
+                if self._workload.optional or self._breaker.tripped:
+                    self._probe.suspect(self._workload.timeout_s)
                 raise
             self._breaker.record(success=True)
             self._probe.record_success()
@@ -190,11 +191,6 @@ class Bulkhead:
         skippable = self._workload.optional and self._probe.silent_for(self._workload.timeout_s)
         if skippable or (self._breaker.tripped and not self._probe.healthy):
             raise _away()
-
-    def _record_failure(self) -> None:
-        self._breaker.record(success=False)
-        if self._workload.optional or self._breaker.tripped:
-            self._probe.suspect(self._workload.timeout_s)
 
 
 def _away() -> Unavailable:

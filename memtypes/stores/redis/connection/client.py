@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
@@ -28,7 +28,7 @@ from memtypes.stores.redis.connection import availability, topology
 from memtypes.stores.redis.connection.availability import COMMAND, PING_S, TRIES, Bulkhead, HealthProbe, Workload
 from memtypes.stores.redis.connection.server import EmbeddedServer
 from memtypes.stores.redis.connection.topology import Connection
-from memtypes.stores.redis.keys import scope_prefix
+from memtypes.stores.redis.keys import live_key, scope_prefix
 from memtypes.stores.redis.scripts import Argument, Script
 
 T = TypeVar("T")
@@ -98,7 +98,13 @@ class LiveClient:
         idempotent: if True, the call is tried TRIES times if the connection breaks. key: a Redis key that the call
         uses; on a cluster, only the health of that key's node then matters. Raises Unavailable.
         """
-        async with self._bulkhead(workload, key).slot():
+        node = topology.node_of(self._redis, key)
+        if (node, workload) not in self._bulkheads:
+            # The probe pings outside the bulkheads and with the longest deadline, as no caller waits.
+            ping = partial(self._run, partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
+            probe = self._probes.setdefault(node, HealthProbe(ping, self._clock))
+            self._bulkheads[node, workload] = Bulkhead(workload, self._clock, probe)
+        async with self._bulkheads[node, workload].slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
 
     async def command(self, name: str, key: str, *args: Any, **options: Any) -> Any:
@@ -115,25 +121,26 @@ class LiveClient:
         workload: Workload = COMMAND,
     ) -> Any:
         """Run a Lua script and return its result. keys: all in one cluster slot. Other arguments: see `run`."""
+        values = [*keys, *("" if each is None else each for each in args)]
 
         async def call(redis: Connection) -> Any:
             try:
-                return await redis.evalsha(script.sha, len(keys), *keys, *args)
+                return await redis.evalsha(script.sha, len(keys), *values)
             except NoScriptError:  # the server has not cached it yet
-                return await redis.eval(script.text, len(keys), *keys, *args)
+                return await redis.eval(script.text, len(keys), *values)
 
         return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
-    async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
-        """Yield every Redis key of a namespace."""
-        prefix, cursor = scope_prefix(scope), 0
+    async def keys_of(self, scope: Scope, kind: str | None = None) -> list[str]:
+        """Every Redis key of a namespace; with a `kind`, those that `live_key` makes for the objects of this kind."""
+        prefix = scope_prefix(scope) if kind is None else live_key(scope, kind, "")
+        keys, cursor = list[str](), 0
         while True:
             call = partial(topology.scan_prefix, cursor=cursor, prefix=prefix)
-            cursor, keys = await self.run(call, idempotent=True, key=prefix)
-            for key in keys:
-                yield key
+            cursor, found = await self.run(call, idempotent=True, key=prefix)
+            keys += found
             if cursor == 0:
-                return
+                return list(dict.fromkeys(keys))  # SCAN may return a key twice
 
     async def keys_matching(self, pattern: str) -> list[str]:
         """Every Redis key that matches `pattern`, in all namespaces; without keys on unreachable cluster nodes."""
@@ -156,17 +163,6 @@ class LiveClient:
     def breakers(self) -> dict[tuple[str, str], BreakerState]:
         """The state of each circuit breaker, by (node, workload). The node is "" unless the server is a cluster."""
         return {(node, workload.name): each.state for (node, workload), each in self._bulkheads.items()}
-
-    def _bulkhead(self, workload: Workload, key: str | None) -> Bulkhead:
-        node = topology.node_of(self._redis, key)
-        if (node, workload) not in self._bulkheads:
-            probe = self._probes.setdefault(node, HealthProbe(partial(self._probe, key), self._clock))
-            self._bulkheads[node, workload] = Bulkhead(workload, self._clock, probe)
-        return self._bulkheads[node, workload]
-
-    async def _probe(self, key: str | None) -> None:
-        """Ping the node that holds `key`, outside the bulkheads and with the longest deadline, as no caller waits."""
-        await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
 
     async def _run(
         self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int, key: str | None

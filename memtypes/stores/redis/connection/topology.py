@@ -47,23 +47,18 @@ def connect(url: str) -> Connection:
         "retry": Retry(NoBackoff(), 0),  # LiveClient retries idempotent calls
     }
     try:
-        return _client(url, options)
+        parts = urlsplit(url)
+        if parts.scheme == "redis+sentinel":
+            pairs = (address.partition(":") for address in parts.netloc.split(","))
+            hosts = [(host, int(port or 26_379)) for host, _, port in pairs]
+            sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+            return sentinels.master_for(parts.path.strip("/") or "mymaster")
+        if parts.scheme == "redis+cluster":
+            host, port = parts.hostname or "localhost", parts.port or 6_379
+            return RedisCluster(host=host, port=port, require_full_coverage=False, **options)
+        return Redis.from_pool(ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS + 1, **options))
     except ValueError as error:
         raise InvalidRequest(f"REMEMBRANCER_REDIS_URL can't be used: {error}", path="redis_url") from error
-
-
-def _client(url: str, options: dict[str, Any]) -> Connection:
-    parts = urlsplit(url)
-    if parts.scheme == "redis+sentinel":
-        pairs = (address.partition(":") for address in parts.netloc.split(","))
-        hosts = [(host, int(port or 26_379)) for host, _, port in pairs]
-        sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
-        return sentinels.master_for(parts.path.strip("/") or "mymaster")
-    if parts.scheme == "redis+cluster":
-        return RedisCluster(
-            host=parts.hostname or "localhost", port=parts.port or 6_379, require_full_coverage=False, **options
-        )
-    return Redis.from_pool(ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS + 1, **options))
 
 
 async def disconnect(redis: Connection) -> None:

@@ -6,7 +6,8 @@ import hashlib
 from importlib import resources
 from typing import TypeAlias
 
-Argument: TypeAlias = str | bytes | int | float
+Argument: TypeAlias = str | bytes | int | float | None
+"""An argument of a script; None is sent as an empty text."""
 
 
 class Script:

@@ -29,7 +29,7 @@ async def test_a_thread_of_fifty_turns_takes_less_than_ten_megabytes(live: LiveC
         await threads.append(scope, AppendTurn("t", turn, "0", ThreadLimits(None, None, 50), request=request))
 
     async def size(redis: Redis) -> int:
-        keys = [key async for key in live.keys_of(scope)]
+        keys = await live.keys_of(scope)
         return sum([await redis.memory_usage(key, samples=0) or 0 for key in keys])
 
     taken = await live.run(size, idempotent=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
@@ -198,13 +201,37 @@ async def _scripts(live: LiveClient) -> int:
     return await live.run(call, idempotent=True)
 
 
+async def test_a_workflow_that_is_recorded_meanwhile_is_not_claimed(live: LiveClient) -> None:
+    """A process that asks for the claim while another ends its recording does not record the workflow again."""
+    store, scope = RedisWorkflows(live), fresh_scope()
+    await create(store, scope, "w")
+    await append(store, scope, "w", "completed")
+    assert await store.claim(scope, "w")
+
+    class Meanwhile:
+        """Runs calls on a client whose first SET comes just after the other process has recorded the workflow."""
+
+        async def run(self, call: Callable[[Any], Awaitable[bool]], **options: Any) -> bool:
+            """Run `call`; see `LiveClient.run`."""
+            return await live.run(lambda redis: call(SimpleNamespace(**_commands(redis))), **options)
+
+    def _commands(redis: Redis) -> dict[str, Any]:
+        async def record_and_set(*args: Any, **options: Any) -> Any:
+            await store.recorded(scope, "w")
+            return await redis.set(*args, **options)
+
+        return {"sismember": redis.sismember, "delete": redis.delete, "set": record_and_set}
+
+    assert not await RedisWorkflows(Meanwhile()).claim(scope, "w")  # type: ignore[arg-type]
+
+
 async def test_every_key_is_under_the_prefix_of_its_namespace(live: LiveClient) -> None:
     """All keys of workflows start with their namespace's prefix, so erasing the namespace removes them."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
     await store.claim(scope, "a")
-    keys = sorted([key async for key in live.keys_of(scope)])
+    keys = sorted(await live.keys_of(scope))
     assert [key.rpartition("}:")[2] for key in keys] == [
         "workflow:a",
         "workflow:a:log",
