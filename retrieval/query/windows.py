@@ -159,8 +159,8 @@ class TimeReader:
             return None
         whole = words.span(i, i + 3) if slashed else text
         numbers = [int(part) for part in whole.replace("/", ".").replace("-", ".").strip(".").split(".")]
-        if numbers[0] > 31:
-            return (_day(*numbers),), i + 1
+        if numbers[0] > 31:  # a year or, in two numbers such as the blood pressure 118/76, no date
+            return ((_day(*numbers),), i + 1) if len(numbers) == 3 else None
         orders = [(numbers[1], numbers[0])] if numbers[1] <= 12 else []  # month, day
         if numbers[0] <= 12 and ("/" in whole or not orders):
             orders.append((numbers[0], numbers[1]))

@@ -100,10 +100,12 @@ def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> No
         "how many days before the deadline?",
         "does she fall last?",
         "port 8080",
+        "what was a blood pressure of 118/76?",
+        "the version 45.12.",
     ],
 )
 def test_other_words_name_no_time(query: str) -> None:
-    """Verbs that look like months, plain numbers and impossible dates give no time window."""
+    """Verbs that look like months, plain numbers, fractions and impossible dates give no time window."""
     assert time_windows(query, NOW) == ()
 
 
