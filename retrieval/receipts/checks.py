@@ -186,11 +186,9 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
     """Check the tokens and the outcomes of all hits, by filling the long-term and the working budget again."""
-    offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
-    first = {rank: place for place, rank in enumerate(receipt.long_term.first)}
-    by_rank = sorted((one for one in offered if one.place is None), key=lambda one: one.rank or 0)
-    long_term = sorted(by_rank, key=lambda one: first.get(one.rank or 0, len(first)))
-    working = sorted((one for one in offered if one.place is not None), key=lambda one: one.place or 0)
+    offered = receipt.offered()
+    long_term = [candidate for candidate in offered if candidate.place is None]
+    working = [candidate for candidate in offered if candidate.place is not None]
     try:
         refilled = _refilled(receipt.long_term, long_term)
         refilled_working = _refilled(receipt.working, working)

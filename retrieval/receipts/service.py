@@ -129,8 +129,7 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
             continue
         if (entry := _shown_again(renderer, candidate, memory, request)) is not None:
             shown[candidate.id] = entry
-    shown_before = (one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
-    included = sorted(shown_before, key=_context_order)
+    included = [candidate for candidate in receipt.offered() if candidate.outcome is CandidateOutcome.INCLUDED]
     unchanged = {one.id for one in included} <= shown.keys()
     if unchanged and receipt.long_term.by_due:
         fields = {one.id: memories[one.id].model_dump() for one in included}
@@ -140,13 +139,6 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
     context = _context(renderer, receipt, [shown[one.id] for one in included]) if unchanged else None
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
     return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)
-
-
-def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
-    """Sort key for the order of the context: working items by place, then tasks that were due, then others by rank."""
-    if candidate.place is not None:
-        return (0, False, candidate.place)
-    return (1, not candidate.due, candidate.rank or 0)
 
 
 def _shown_again(
