@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 import numpy as np
 
@@ -37,7 +36,7 @@ from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextQuestion, ContextWriter, Fills
 from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish, asks_about_past, wish_of
-from retrieval.query.named_times import event_reference, names_past, time_windows
+from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
@@ -108,9 +107,9 @@ class _Ranking:
 
     scope: Scope
     request: RankedRequest
+    times: QueryTimes
     filters: TypeFilters
     weights: Mapping[str, float]
-    as_of: datetime
     depth: int
     timings: StageTimings
     ended: TypeFilters | None = None
@@ -152,27 +151,27 @@ class Retriever:
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
         """Return the `top_k` memories that match the query best, best first."""
-        timings, as_of = StageTimings(), self._as_of(request)
-        profile, weights = weights_for(request, as_of)
-        depth = max(self._parts.depth, request.top_k)
-        ranking = _Ranking(scope, request, search_filters(request, as_of), weights, as_of, depth, timings)
-        ranked = await self._ranked(ranking)
+        timings, times = StageTimings(), self._times(request)
+        profile, weights = weights_for(request, times)
+        filters, depth = search_filters(request, times), max(self._parts.depth, request.top_k)
+        result = await self._ranked(_Ranking(scope, request, times, filters, weights, depth, timings))
+        ranked = result.candidates
         with timings.stage("texts"):
-            ids = ranked.candidates.hit_ids[: request.top_k]
-            kinds = [TYPES[kind] for kind in ranked.candidates.candidates.kinds[: len(ids)].tolist()]
-            memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}
+            ids = ranked.hit_ids[: request.top_k]
+            kinds = (TYPES[kind] for kind in ranked.candidates.kinds.tolist())
+            memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=False))) if ids else {}
         with timings.stage("render"):
             now = self._parts.clock()
             shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
-            hits = search_hits(ranked.candidates, shown, explain=request.explain)
+            hits = search_hits(ranked, shown, explain=request.explain)
         self._parts.on_timings(timings.milliseconds)
         return SearchAnswer(
             hits=hits,
             profile=profile,
             weights=weights,
-            as_of=as_of,
-            floor=FloorAnswer(**ranked.candidates.floor._asdict()),
-            degraded=list(ranked.degraded),
+            as_of=times.as_of,
+            floor=FloorAnswer(**ranked.floor._asdict()),
+            degraded=list(result.degraded),
         )
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
@@ -218,14 +217,18 @@ class Retriever:
         with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: minimum
         share by which the model is taken to count more tokens than its tokenizer does.
         """
-        timings, as_of = StageTimings(), self._as_of(request)
+        timings, times = StageTimings(), self._times(request)
         settled = settle(request, self._parts.models(), least_margin)
-        request, renderer = settled.request, self._renderer(settled.request)
-        _, weights = weights_for(request, as_of)
-        filters, depth, with_copies = context_filters(request, as_of), self._parts.depth, self._parts.live is None
-        ended = ended_filters(request, as_of) if with_ended else None
+        request, as_of = settled.request, times.as_of
+        renderer = self._renderers.get((request.format, request.tokenizer))
+        if renderer is None:
+            known = ", ".join(sorted(self._parts.tokenizers))
+            raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
+        _, weights = weights_for(request, times)
+        filters, ended = context_filters(request, times), ended_filters(request, times) if with_ended else None
+        depth, with_copies = self._parts.depth, self._parts.live is None
         result, live = await asyncio.gather(
-            self._ranked(_Ranking(scope, request, filters, weights, as_of, depth, timings, ended, with_copies)),
+            self._ranked(_Ranking(scope, request, times, filters, weights, depth, timings, ended, with_copies)),
             read_live(self._parts.live, scope, request, as_of),
         )
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
@@ -243,27 +246,30 @@ class Retriever:
             scope, request, as_of, weights, embedder, renderer.tokenizer, ranked, result.ended, fills, shown, answer
         )
 
+    def _times(self, request: RankedRequest) -> QueryTimes:
+        return QueryTimes.of(request.query, request.as_of or to_utc(self._parts.clock()))
+
     async def _ranked(self, ranking: _Ranking) -> _Ranked:
+        request, times, timings = ranking.request, ranking.times, ranking.timings
         windows = await self._windows(ranking)
-        with ranking.timings.stage("embed"):
-            vectors = await self._vectors(ranking.request.query)
-        wish = wish_of(ranking.request.query, vectors.dense)
-        if wish in (Wish.DONE, Wish.FINISHED) and isinstance(ranking.request, RetrieveRequest):
-            ranking = replace(ranking, filters=context_filters(ranking.request, ranking.as_of, with_completed=True))
-        with ranking.timings.stage("candidates"):
+        with timings.stage("embed"):
+            vectors = await self._vectors(request.query)
+        wish = wish_of(request.query, vectors.dense)
+        if wish in (Wish.DONE, Wish.FINISHED) and isinstance(request, RetrieveRequest):
+            ranking = replace(ranking, filters=context_filters(request, times, with_completed=True))
+        with timings.stage("candidates"):
             candidates, ended = await self._candidates(ranking, vectors)
             newest = await self._newest(ranking, windows, wish)
         candidates = await self._with(ranking, vectors, candidates, newest)
         scoring = _scoring(ranking, vectors, windows, wish)
-        with ranking.timings.stage("score"):
+        with timings.stage("score"):
             ranked = rank(measured := SignalTable.of(candidates, scoring), scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
             links = linked_scores(dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False)), linking)
             joined = await self._with(ranking, vectors, candidates, links)
-            with ranking.timings.stage("score"):
-                past = asks_about_past(scoring.query) or names_past(scoring.query, scoring.as_of)
-                contested = () if past else contested_pairs(linking)
+            with timings.stage("score"):
+                contested = () if asks_about_past(request.query) or times.past else contested_pairs(linking)
                 measured = measured if joined is candidates else SignalTable.of(joined, scoring)
                 ranked = rank(measured, replace(scoring, links=links, contested=contested))
         return _Ranked(ranked, ended, wish, vectors.degraded)
@@ -303,13 +309,13 @@ class Retriever:
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
         """The times that the query names. For "after the move", the memory that best matches "move" gives the date."""
-        reference = event_reference(ranking.request.query)
-        if reference is None or not ranking.weights["time"]:
-            return time_windows(ranking.request.query, ranking.as_of)
+        event = ranking.times.event
+        if event is None or not ranking.weights["time"]:
+            return ranking.times.windows
         with ranking.timings.stage("event"):
-            candidates, _ = await self._candidates(replace(ranking, ended=None), await self._vectors(reference.event))
+            candidates, _ = await self._candidates(replace(ranking, ended=None), await self._vectors(event.event))
             happened = event_time(candidates)
-        return reference.windows(happened) if happened else ()
+        return event.windows(happened) if happened else ()
 
     async def _vectors(self, query: str) -> _QueryVectors:
         """`query` as vectors; only the sparse vector if the embedder does not answer."""
@@ -335,15 +341,6 @@ class Retriever:
         if not ranking.with_copies:  # here, because the engine would read a field of every working memory
             candidates = candidates.take(np.flatnonzero(candidates.columns.column("live") != 1))
         return candidates, ended[0] if ended else Candidates.of([])
-
-    def _as_of(self, request: RankedRequest) -> datetime:
-        return request.as_of or to_utc(self._parts.clock())
-
-    def _renderer(self, request: RetrieveRequest) -> Renderer:
-        if request.tokenizer not in self._parts.tokenizers:
-            known = ", ".join(sorted(self._parts.tokenizers))
-            raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
-        return self._renderers[request.format, request.tokenizer]
 
 
 async def _filled(
@@ -380,7 +377,7 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
     due_budget = budget if isinstance(request, RetrieveRequest) and request.include_due else 0
     return Scoring(
         ranking.weights,
-        ranking.as_of,
+        ranking.times.as_of,
         request.query,
         windows,
         numbered(vectors.sparse.indices if vectors.sparse else np.empty(0, dtype=np.uint32)),
