@@ -34,7 +34,7 @@ from retrieval.context.budget import due_room
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
-from retrieval.context.writer import ContextQuestion, ContextWriter, Fills
+from retrieval.context.writer import ContextWriter, Fills
 from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish, asks_about_past, wish_of
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import weights_for
@@ -232,8 +232,8 @@ class Retriever:
             read_live(self._parts.live, scope, request, as_of),
         )
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
-        question = ContextQuestion(settled, as_of, result.wish)
-        writer = ContextWriter(self._parts.store, renderer, scope, question, with_live(result.candidates, live))
+        hits = with_live(result.candidates, live)
+        writer = ContextWriter(self._parts.store, renderer, scope, settled, as_of, result.wish, hits)
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
