@@ -19,7 +19,7 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
 from retrieval.answer import ContextMessage
-from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, DemandBasis, Overheads, Oversize, fill
+from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, Overheads, Oversize, fill
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
@@ -210,7 +210,7 @@ def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Budge
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
     rows = ((one.rank or 0, one.type, _whole_tokens(one), one.group) for one in candidates)
     overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
-    return fill(plan, BudgetEntries.of(rows), overheads, DemandBasis(terms.sight, terms.unlisted))
+    return fill(plan, BudgetEntries.of(rows), overheads, terms.sight, terms.unlisted)
 
 
 def _whole_tokens(candidate: ReceiptCandidate) -> int:
