@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.search.candidates import Candidates
+from memtypes.search.vectors import KEPT, NUMBERS, Numbers
 from retrieval.ranking.neighbours import Neighbours
 
 
@@ -116,4 +117,23 @@ def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     if total <= 1e-9:
         return np.full(cosines.shape[1], 1.0 / cosines.shape[1])
     weights: NDArray[np.float64] = spread / total
+    return weights
+
+
+def occurrences(terms: Numbers, wanted: Numbers) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the first 255 of the `wanted` terms occur: indices of rows of `terms`, and of `wanted`, of equal length.
+
+    terms: a row of terms for each memory, as in the column TERMS; a lookup table is fastest, as few of them are wanted.
+    """
+    slot_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for every other term
+    slot_of[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
+    slot_of[0] = 0  # fills the rows of short memories
+    slots = slot_of.take(terms).ravel()
+    places = np.flatnonzero(slots != 0)
+    return places // KEPT, slots[places].astype(np.intp) - 1
+
+
+def idf(frequencies: NDArray[np.intp], documents: int) -> NDArray[np.float64]:
+    """The inverse document frequencies of terms that occur in `frequencies` of so many `documents`, as in BM25."""
+    weights: NDArray[np.float64] = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
     return weights
