@@ -44,7 +44,7 @@ from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import LINKING_HITS, contested_pairs, event_time, linked_scores
 from retrieval.receipts.build import Retrieval
-from retrieval.receipts.recorder import ReceiptRecorder
+from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.use_counts import LiveUses, UseCounts
 
 DEPTH = 200
@@ -76,7 +76,7 @@ class RetrieverParts:
     counter: ProviderCounter | None = None
     live: LiveItemStore | None = None
     use_counts: UseCounts | None = None
-    receipts: ReceiptRecorder | None = None
+    receipts: ReceiptQueue | None = None
     on_timings: Callable[[Mapping[str, float]], None] = lambda _: None
     adjust: Callable[[Candidates], Candidates] | None = None
 
@@ -188,7 +188,7 @@ class Retriever:
             self._parts.use_counts.note(scope, passages, now)
         if self._parts.receipts is None or not request.receipt:
             return retrieval.answer
-        return await self._parts.receipts.record(retrieval)
+        return await self._parts.receipts.record(retrieval, now)
 
     async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
         """Retrieve a context without recording its receipt or the uses of its memories.

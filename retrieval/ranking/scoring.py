@@ -81,7 +81,7 @@ class SignalTable:
             "similarity": similar,
             "context": signals.context(similar, neighbours),
             "mention": signals.mention(scoring.query, candidates),
-            "time": signals.named_time(scoring.windows, candidates),
+            "time": signals.nearness(signals.reference_times(candidates), scoring.windows),
             "recency": signals.recency(candidates, scoring.as_of),
             "importance": signals.importance(candidates.columns),
             "access": signals.access(candidates.columns),

@@ -110,11 +110,6 @@ def names(query: str, name: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", query.casefold()) is not None
 
 
-def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.float64]:
-    """How near the time of each candidate is to the times that the query names, in [0, 1]; 0 if it names none."""
-    return nearness(reference_times(candidates), windows) if windows else np.zeros(len(candidates))
-
-
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
     """How near each instant (UTC) is to the nearest window, in [0, 1]: 1 inside of it, 1/2 at distance NEAR."""
     near = np.zeros(instants.shape)
