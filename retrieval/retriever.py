@@ -9,7 +9,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -29,7 +29,7 @@ from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
-from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, search_hits
+from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.budget import due_room
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
@@ -162,8 +162,18 @@ class Retriever:
             memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=False))) if ids else {}
         with timings.stage("render"):
             now = self._parts.clock()
-            shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
-            hits = search_hits(ranked, shown, explain=request.explain)
+            found = [(place, memories[each].at(now)) for place, each in enumerate(ids) if each in memories]
+            hits = [
+                SearchHit(
+                    rank=rank,
+                    id=memory.id,
+                    type=memory.type,
+                    score=float(ranked.scores[place]),
+                    signals=ranked.signals_at(place) if request.explain else None,
+                    memory=memory.model_dump(mode="json", exclude={"tenant", "earlier"}),
+                )
+                for rank, (place, memory) in enumerate(found, 1)
+            ]
         self._parts.on_timings(timings.milliseconds)
         return SearchAnswer(
             hits=hits,
@@ -266,7 +276,8 @@ class Retriever:
             ranked = rank(measured := SignalTable.of(candidates, scoring), scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
-            links = linked_scores(dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False)), linking)
+            ids = ranked.candidates.ids[:LINKING_HITS].astype(np.str_).tolist()
+            links = linked_scores(dict(zip(ids, ranked.scores.tolist(), strict=False)), linking)
             joined = await self._with(ranking, vectors, candidates, links)
             with timings.stage("score"):
                 contested = () if asks_about_past(request.query) or times.past else contested_pairs(linking)
@@ -279,15 +290,15 @@ class Retriever:
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
-        ids = [ranked.hit_ids[place] for place in np.flatnonzero(has_links).tolist()]
+        ids = ranked.candidates.ids[np.flatnonzero(has_links)].astype(np.str_).tolist()
         with ranking.timings.stage("links"):
             return await self._parts.store.get(ranking.scope, ids)
 
     async def _with(
-        self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, ids: Iterable[str]
+        self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, ids: Collection[str]
     ) -> Candidates:
         """Add to `candidates` the missing memories with these `ids`, if the filters accept them."""
-        missing = set(ids) - set(candidates.ids.astype(np.str_).tolist())
+        missing = set(ids).difference(candidates.ids.astype(np.str_).tolist()) if ids else None
         if not missing:
             return candidates
         wanted = Compare("id", Op.ANY, tuple(sorted(missing)))

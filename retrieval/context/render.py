@@ -80,10 +80,6 @@ class ContextLayout:
         """Day heading for the passage of an event; None if the format has no day headings or the passage has no day."""
         return day_heading(passage.group) if self.has_days and passage.group is not None else None
 
-    def whole(self, blocks: Sequence[str]) -> str:
-        """The text of a context: the rendered `blocks` inside the layout's frame."""
-        return self.frame[0] + self.first("".join(blocks)) + self.frame[1]
-
     def around_block(self, name: str) -> tuple[str, str]:
         """Opening and closing text of the block with this name, such as "memories"."""
         return self.opening.format(name=name), self.closing.format(name=name)
@@ -252,7 +248,7 @@ def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
     texts = [block.text for block in blocks if block.text]
     if form == "messages":
         return [ContextMessage(content=text) for text in texts]
-    return layout.whole(texts) if texts else ""
+    return layout.frame[0] + layout.first("".join(texts)) + layout.frame[1] if texts else ""
 
 
 def split_sentences(text: str) -> list[str]:

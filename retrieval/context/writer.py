@@ -23,7 +23,7 @@ from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, due_room, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
-from retrieval.query.intent import NEWEST, Wish
+from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
@@ -238,6 +238,8 @@ class ContextWriter:
 
     def _first(self) -> NDArray[np.intp]:
         """Positions of hits to offer before better ones: tasks due soonest, or the newest that the query asks for."""
+        if self.wish not in WHOLE_TYPES:
+            return np.empty(0, dtype=np.intp)
         hits, in_time = self.ranked.candidates.take(np.arange(self.ranked.hits)), self._in_time[: self.ranked.hits]
         listed, total = overview(hits, self.wish, in_time | (not in_time.any())), self._request.allowance.total
         if self.wish is Wish.TASKS:

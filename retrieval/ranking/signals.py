@@ -200,6 +200,8 @@ def newest(candidates: Candidates, mask: NDArray[np.bool_], budget: int) -> NDAr
 
 def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int) -> NDArray[np.intp]:
     columns = candidates.columns
+    if not mask.any():
+        return np.empty(0, dtype=np.intp)
     positions = np.lexsort((-columns.wholes("priority", 3), by, ~mask))[: mask.sum()]
     tokens = columns.wholes("tokens.line", 0)[positions]
     return positions[np.cumsum(tokens) - tokens < room]

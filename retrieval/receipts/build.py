@@ -239,7 +239,6 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
-    """Receipt rows of the OTHERS_LISTED best candidates that are not hits: duplicates, or below a required minimum."""
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
         row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD

@@ -180,7 +180,6 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
-    """Check the tokens and the outcomes of all hits, by filling the long-term and the working budget again."""
     offered = receipt.offered()
     long_term = [candidate for candidate in offered if candidate.place is None]
     working = [candidate for candidate in offered if candidate.place is not None]

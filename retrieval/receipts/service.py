@@ -204,7 +204,6 @@ def _reason(before: Receipt, after: Receipt, memory: Memory | None) -> str:
 
 
 def _environment_reason(before: Receipt, after: Receipt) -> str:
-    """A sentence that says why a candidate differs although its memory does not, for example another embedder."""
     if before.embedder != after.embedder:
         return "the embedder is another one now"
     if before.tokenizer != after.tokenizer:
