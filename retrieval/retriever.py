@@ -28,7 +28,7 @@ from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage, passage_of
-from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
+from memtypes.search.vectors import numbered
 from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.budget import due_room
 from retrieval.context.model_count import BuiltContext, within_model_budget
@@ -124,16 +124,6 @@ class _Ranked:
     ended: Candidates
     wish: Wish
     degraded: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _QueryVectors:
-    """The vectors of a query; None where one was not made. degraded: names of the encoders that did not respond."""
-
-    dense: DenseVector | None
-    sparse: SparseVector | None
-    tokens: TokenVectors | None = None
-    degraded: tuple[str, ...] = ()
 
 
 class Retriever:
@@ -263,27 +253,27 @@ class Retriever:
         request, times, timings = ranking.request, ranking.times, ranking.timings
         windows = await self._windows(ranking)
         with timings.stage("embed"):
-            vectors = await self._vectors(request.query)
-        wish = wish_of(request.query, vectors.dense)
+            search, degraded = await self._search_for(request.query, ranking)
+        wish = wish_of(request.query, search.dense)
         if wish in (Wish.DONE, Wish.FINISHED) and isinstance(request, RetrieveRequest):
-            ranking = replace(ranking, filters=context_filters(request, times, with_completed=True))
+            search = replace(search, filters=context_filters(request, times, with_completed=True))
         with timings.stage("candidates"):
-            candidates, ended = await self._candidates(ranking, vectors)
-            newest = await self._newest(ranking, windows, wish)
-        candidates = await self._with(ranking, vectors, candidates, newest)
-        scoring = _scoring(ranking, vectors, windows, wish)
+            candidates, ended = await self._candidates(ranking, search, ranking.ended)
+            newest = await self._newest(ranking, search, windows, wish)
+        candidates = await self._with(ranking, search, candidates, newest)
+        scoring = _scoring(ranking, search, windows, wish)
         with timings.stage("score"):
             ranked = rank(measured := SignalTable.of(candidates, scoring), scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
             ids = ranked.candidates.ids[:LINKING_HITS].astype(np.str_).tolist()
             links = linked_scores(dict(zip(ids, ranked.scores.tolist(), strict=False)), linking)
-            joined = await self._with(ranking, vectors, candidates, links)
+            joined = await self._with(ranking, search, candidates, links)
             with timings.stage("score"):
                 contested = () if asks_about_past(request.query) or times.past else contested_pairs(linking)
                 measured = measured if joined is candidates else SignalTable.of(joined, scoring)
                 ranked = rank(measured, replace(scoring, links=links, contested=contested))
-        return _Ranked(ranked, ended, wish, vectors.degraded)
+        return _Ranked(ranked, ended, wish, degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
         """Read the hits that have links to other memories, among the LINKING_HITS best; return them by id."""
@@ -295,26 +285,28 @@ class Retriever:
             return await self._parts.store.get(ranking.scope, ids)
 
     async def _with(
-        self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, ids: Collection[str]
+        self, ranking: _Ranking, search: CandidateSearch, candidates: Candidates, ids: Collection[str]
     ) -> Candidates:
-        """Add to `candidates` the missing memories with these `ids`, if the filters accept them."""
+        """Add to `candidates` the missing memories with these `ids`, if the filters of `search` accept them."""
         missing = set(ids).difference(candidates.ids.astype(np.str_).tolist()) if ids else None
         if not missing:
             return candidates
         wanted = Compare("id", Op.ANY, tuple(sorted(missing)))
-        filters = {kind: all_of(where, wanted) for kind, where in ranking.filters.items()}
+        filters = {kind: all_of(where, wanted) for kind, where in search.filters.items()}
         with ranking.timings.stage("links"):
-            added, _ = await self._candidates(replace(ranking, filters=filters, ended=None), vectors)
+            added, _ = await self._candidates(ranking, replace(search, filters=filters))
         return Candidates.joined([candidates, added])
 
-    async def _newest(self, ranking: _Ranking, windows: Sequence[Window], wish: Wish) -> list[str]:
+    async def _newest(
+        self, ranking: _Ranking, search: CandidateSearch, windows: Sequence[Window], wish: Wish
+    ) -> list[str]:
         """Ids of the newest events or finished tasks, of the `windows` if there are any; none for any other `wish`."""
-        kind = WHOLE_TYPES.get(wish)
-        if wish not in NEWEST or kind not in ranking.filters or isinstance(ranking.request, SearchRequest):
+        kind = WHOLE_TYPES[wish] if wish in NEWEST else None
+        if kind is None or kind not in search.filters or isinstance(ranking.request, SearchRequest):
             return []
         path = "completed_at" if wish is Wish.FINISHED else "created_at"
         times = [All((Compare(path, Op.GTE, each.start), Compare(path, Op.LT, each.end))) for each in windows]
-        where = all_of(ranking.filters[kind], AnyOf(tuple(times)) if times else Not(Absent(path)))
+        where = all_of(search.filters[kind], AnyOf(tuple(times)) if times else Not(Absent(path)))
         page = await self._parts.store.page(ranking.scope, Listing((kind,), where, ranking.depth))
         return [memory.id for memory in page.memories]
 
@@ -324,34 +316,36 @@ class Retriever:
         if event is None or not ranking.weights["time"]:
             return ranking.times.windows
         with ranking.timings.stage("event"):
-            candidates, _ = await self._candidates(replace(ranking, ended=None), await self._vectors(event.event))
+            search, _ = await self._search_for(event.event, ranking)
+            candidates, _ = await self._candidates(ranking, search)
             happened = event_time(candidates)
         return event.windows(happened) if happened else ()
 
-    async def _vectors(self, query: str) -> _QueryVectors:
-        """`query` as vectors; only the sparse vector if the embedder does not answer."""
+    async def _search_for(self, query: str, ranking: _Ranking) -> tuple[CandidateSearch, tuple[str, ...]]:
+        """A search for `query`, and what did not respond: without the embedder, the search is by words only."""
         encoded = self._parts.sparse.encode_query(query)
         sparse = encoded if encoded.indices.size else None
         try:
             embedded = await self._parts.embedder.embed_query(query)
         except (Unavailable, Overloaded):
-            return _QueryVectors(None, sparse, degraded=("embedder",))
-        return _QueryVectors(embedded.dense, sparse, embedded.tokens)
+            return CandidateSearch(ranking.filters, None, sparse, ranking.depth), ("embedder",)
+        return CandidateSearch(ranking.filters, embedded.dense, sparse, ranking.depth, embedded.tokens), ()
 
-    async def _candidates(self, ranking: _Ranking, vectors: _QueryVectors) -> tuple[Candidates, Candidates]:
-        """Search the store for candidates and, for the receipt, the nearest memories that are no longer valid."""
-        if vectors.dense is None and vectors.sparse is None:
+    async def _candidates(
+        self, ranking: _Ranking, search: CandidateSearch, ended: TypeFilters | None = None
+    ) -> tuple[Candidates, Candidates]:
+        """Search the store for candidates and, with the filters `ended`, for the nearest memories no longer valid."""
+        if search.dense is None and search.sparse is None:
             return Candidates.of([]), Candidates.of([])
-        search = CandidateSearch(ranking.filters, vectors.dense, vectors.sparse, ranking.depth, vectors.tokens)
         searches = [search]
-        if ranking.ended is not None and vectors.dense is not None:
-            searches.append(CandidateSearch(ranking.ended, vectors.dense, None, ENDED_DEPTH))
-        candidates, *ended = await self._parts.store.candidates(ranking.scope, searches)
+        if ended is not None and search.dense is not None:
+            searches.append(CandidateSearch(ended, search.dense, None, ENDED_DEPTH))
+        candidates, *rest = await self._parts.store.candidates(ranking.scope, searches)
         if self._parts.adjust:
             candidates = self._parts.adjust(candidates)
         if not ranking.with_copies:  # here, because the engine would read a field of every working memory
             candidates = candidates.take(np.flatnonzero(candidates.columns.column("live") != 1))
-        return candidates, ended[0] if ended else Candidates.of([])
+        return candidates, rest[0] if rest else Candidates.of([])
 
 
 async def _filled(
@@ -382,7 +376,7 @@ async def _filled(
     return *filled[-1], texts
 
 
-def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...], wish: Wish) -> Scoring:
+def _scoring(ranking: _Ranking, search: CandidateSearch, windows: tuple[Window, ...], wish: Wish) -> Scoring:
     request = ranking.request
     budget = request.allowance.total if isinstance(request, RetrieveRequest) else 0
     due_budget = budget if isinstance(request, RetrieveRequest) and request.include_due else 0
@@ -391,11 +385,11 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
         ranking.times.as_of,
         request.query,
         windows,
-        numbered(vectors.sparse.indices if vectors.sparse else np.empty(0, dtype=np.uint32)),
+        numbered(search.sparse.indices if search.sparse else np.empty(0, dtype=np.uint32)),
         request.min_similarity,
         request.min_score,
         floor=request.floor,
-        tokens=vectors.tokens,
+        tokens=search.tokens,
         due_tokens=due_room(due_budget),
         wish=wish,
         budget=budget,

@@ -156,31 +156,29 @@ class SettledRequest:
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
-    A request without a total gets the part for memories of the model's context window, if this is known.
-
-    If the request names a tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not
-    available, a similar one is used, and budgets are reduced by a margin: the share by which the model may count more
-    tokens. least_margin: minimum margin, for a model that was seen to count more.
+    Without a total, this is the part for memories of the model's context window, if this is known. If the request names
+    a tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not available, a similar one
+    is used, and budgets are reduced by a margin: the share by which the model may count more tokens. least_margin:
+    minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
     model = registry.find(request.model)
     names_tokenizer = "tokenizer" in request.model_fields_set
     margin = 0.0 if names_tokenizer else max(model.margin, least_margin)
-    budget = request.allowance
-    total, whole = request.budget, budget.total
+    budget, total = request.allowance, request.allowance.total
     names_total = "budget" in request.model_fields_set and (
-        not isinstance(total, Budget) or "total" in total.model_fields_set
+        not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
     )
-    if not names_total and model.allocation is not None:  # the part of the model's context window for memories
-        whole = min(model.allocation.memory, MAX_BUDGET)
+    if not names_total and model.allocation is not None:
+        total = min(model.allocation.memory, MAX_BUDGET)
     caps = budget.per_type and {kind: reduced(tokens, margin) for kind, tokens in budget.per_type.items()}
     changes = {
         "tokenizer": request.tokenizer if names_tokenizer else model.tokenizer,
-        "budget": Budget(total=reduced(whole, margin), per_type=caps),
+        "budget": Budget(total=reduced(total, margin), per_type=caps),
         "working_budget": reduced(request.working_budget, margin),
     }
-    return SettledRequest(request.model_copy(update=changes), whole, margin)
+    return SettledRequest(request.model_copy(update=changes), total, margin)
 
 
 def reduced(tokens: int, margin: float) -> int:
