@@ -16,7 +16,7 @@ from retrieval.ranking.neighbours import Neighbours
 
 
 class LegShares(NamedTuple):
-    """Weight of each kind of search (dense, sparse, late interaction) in the fused similarity."""
+    """Weight of each kind of search (dense, sparse, late interaction) in the fused similarity, if all were made."""
 
     dense: float
     sparse: float
@@ -24,7 +24,6 @@ class LegShares(NamedTuple):
 
 
 SHARES = LegShares(dense=0.3, sparse=0.3, late=0.4)
-SHARES_WITHOUT_LATE = LegShares(dense=0.5, sparse=0.5, late=0.0)
 
 ENCODED = 256
 """Tokens at the beginning of a text that the default encoder reads. Keyword search reads all of it."""
@@ -64,14 +63,13 @@ def similarity(
     Hybrid Retrieval" (2023).
     """
     parts: list[tuple[float, NDArray[np.float64]]] = []
-    shares = SHARES if late is not None else SHARES_WITHOUT_LATE
     if dense is not None:
         worst = dense.min(initial=UNRELATED_DENSE if late is not None else np.inf)
-        parts.append((shares.dense, normalised(dense, float(worst))))
+        parts.append((SHARES.dense, normalised(dense, float(worst))))
     if sparse is not None and (sparse.any() or not parts):  # without any match the leg carries no information
-        parts.append((shares.sparse, normalised(sparse, 0.0)))
+        parts.append((SHARES.sparse, normalised(sparse, 0.0)))
     if late is not None:
-        parts.append((shares.late, normalised(late, float(late[late > 0].min(initial=UNRELATED_LATE)))))
+        parts.append((SHARES.late, normalised(late, float(late[late > 0].min(initial=UNRELATED_LATE)))))
     if not parts:
         raise ValueError("similarity needs the scores of at least one leg")
     weights = np.array([share for share, _ in parts])
