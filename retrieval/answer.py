@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memtypes.model.memory import Memory, State
+from memtypes.model.memory import State
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant
-from retrieval.ranking.ranked import RankedCandidates
 
 UnitFloat = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -55,22 +53,6 @@ class SearchAnswer(Answer):
     as_of: Instant
     floor: FloorAnswer
     degraded: list[str] = Field(default_factory=list)
-
-
-def search_hits(ranked: RankedCandidates, memories: Mapping[str, Memory], *, explain: bool) -> list[SearchHit]:
-    """The hits whose memory is in `memories`, ranked without gaps. explain: include the signals."""
-    found = [(place, memories[memory_id]) for place, memory_id in enumerate(ranked.hit_ids) if memory_id in memories]
-    return [
-        SearchHit(
-            rank=rank,
-            id=memory.id,
-            type=memory.type,
-            score=float(ranked.scores[place]),
-            signals=ranked.signals_at(place) if explain else None,
-            memory=memory.model_dump(mode="json", exclude={"tenant", "earlier"}),
-        )
-        for rank, (place, memory) in enumerate(found, 1)
-    ]
 
 
 @dataclass(slots=True)  # a context has hundreds of items, and a frozen dataclass or a model takes four times as long

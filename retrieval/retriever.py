@@ -9,10 +9,9 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 import numpy as np
 
@@ -29,15 +28,15 @@ from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage, passage_of
-from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
-from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, search_hits
+from memtypes.search.vectors import numbered
+from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.budget import due_room
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
-from retrieval.context.writer import ContextQuestion, ContextWriter, Fills
+from retrieval.context.writer import ContextWriter, Fills
 from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish, asks_about_past, wish_of
-from retrieval.query.named_times import event_reference, names_past, time_windows
+from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
@@ -45,7 +44,7 @@ from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import LINKING_HITS, contested_pairs, event_time, linked_scores
 from retrieval.receipts.build import Retrieval
-from retrieval.receipts.recorder import ReceiptRecorder
+from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.use_counts import LiveUses, UseCounts
 
 DEPTH = 200
@@ -77,7 +76,7 @@ class RetrieverParts:
     counter: ProviderCounter | None = None
     live: LiveItemStore | None = None
     use_counts: UseCounts | None = None
-    receipts: ReceiptRecorder | None = None
+    receipts: ReceiptQueue | None = None
     on_timings: Callable[[Mapping[str, float]], None] = lambda _: None
     adjust: Callable[[Candidates], Candidates] | None = None
 
@@ -108,9 +107,9 @@ class _Ranking:
 
     scope: Scope
     request: RankedRequest
+    times: QueryTimes
     filters: TypeFilters
     weights: Mapping[str, float]
-    as_of: datetime
     depth: int
     timings: StageTimings
     ended: TypeFilters | None = None
@@ -125,16 +124,6 @@ class _Ranked:
     ended: Candidates
     wish: Wish
     degraded: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _QueryVectors:
-    """The vectors of a query; None where one was not made. degraded: names of the encoders that did not respond."""
-
-    dense: DenseVector | None
-    sparse: SparseVector | None
-    tokens: TokenVectors | None = None
-    degraded: tuple[str, ...] = ()
 
 
 class Retriever:
@@ -152,27 +141,37 @@ class Retriever:
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
         """Return the `top_k` memories that match the query best, best first."""
-        timings, as_of = StageTimings(), self._as_of(request)
-        profile, weights = weights_for(request, as_of)
-        depth = max(self._parts.depth, request.top_k)
-        ranking = _Ranking(scope, request, search_filters(request, as_of), weights, as_of, depth, timings)
-        ranked = await self._ranked(ranking)
+        timings, times = StageTimings(), self._times(request)
+        profile, weights = weights_for(request, times)
+        filters, depth = search_filters(request, times), max(self._parts.depth, request.top_k)
+        result = await self._ranked(_Ranking(scope, request, times, filters, weights, depth, timings))
+        ranked = result.candidates
         with timings.stage("texts"):
-            ids = ranked.candidates.hit_ids[: request.top_k]
-            kinds = [TYPES[kind] for kind in ranked.candidates.candidates.kinds[: len(ids)].tolist()]
-            memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}
+            ids = ranked.hit_ids[: request.top_k]
+            kinds = (TYPES[kind] for kind in ranked.candidates.kinds.tolist())
+            memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=False))) if ids else {}
         with timings.stage("render"):
             now = self._parts.clock()
-            shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
-            hits = search_hits(ranked.candidates, shown, explain=request.explain)
+            found = [(place, memories[each].at(now)) for place, each in enumerate(ids) if each in memories]
+            hits = [
+                SearchHit(
+                    rank=rank,
+                    id=memory.id,
+                    type=memory.type,
+                    score=float(ranked.scores[place]),
+                    signals=ranked.signals_at(place) if request.explain else None,
+                    memory=memory.model_dump(mode="json", exclude={"tenant", "earlier"}),
+                )
+                for rank, (place, memory) in enumerate(found, 1)
+            ]
         self._parts.on_timings(timings.milliseconds)
         return SearchAnswer(
             hits=hits,
             profile=profile,
             weights=weights,
-            as_of=as_of,
-            floor=FloorAnswer(**ranked.candidates.floor._asdict()),
-            degraded=list(ranked.degraded),
+            as_of=times.as_of,
+            floor=FloorAnswer(**ranked.floor._asdict()),
+            degraded=list(result.degraded),
         )
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
@@ -189,7 +188,7 @@ class Retriever:
             self._parts.use_counts.note(scope, passages, now)
         if self._parts.receipts is None or not request.receipt:
             return retrieval.answer
-        return await self._parts.receipts.record(retrieval)
+        return await self._parts.receipts.record(retrieval, now)
 
     async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
         """Retrieve a context without recording its receipt or the uses of its memories.
@@ -218,19 +217,23 @@ class Retriever:
         with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: minimum
         share by which the model is taken to count more tokens than its tokenizer does.
         """
-        timings, as_of = StageTimings(), self._as_of(request)
+        timings, times = StageTimings(), self._times(request)
         settled = settle(request, self._parts.models(), least_margin)
-        request, renderer = settled.request, self._renderer(settled.request)
-        _, weights = weights_for(request, as_of)
-        filters, depth, with_copies = context_filters(request, as_of), self._parts.depth, self._parts.live is None
-        ended = ended_filters(request, as_of) if with_ended else None
+        request, as_of = settled.request, times.as_of
+        renderer = self._renderers.get((request.format, request.tokenizer))
+        if renderer is None:
+            known = ", ".join(sorted(self._parts.tokenizers))
+            raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
+        _, weights = weights_for(request, times)
+        filters, ended = context_filters(request, times), ended_filters(request, times) if with_ended else None
+        depth, with_copies = self._parts.depth, self._parts.live is None
         result, live = await asyncio.gather(
-            self._ranked(_Ranking(scope, request, filters, weights, as_of, depth, timings, ended, with_copies)),
+            self._ranked(_Ranking(scope, request, times, filters, weights, depth, timings, ended, with_copies)),
             read_live(self._parts.live, scope, request, as_of),
         )
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
-        question = ContextQuestion(settled, as_of, result.wish)
-        writer = ContextWriter(self._parts.store, renderer, scope, question, with_live(result.candidates, live))
+        hits = with_live(result.candidates, live)
+        writer = ContextWriter(self._parts.store, renderer, scope, settled, as_of, result.wish, hits)
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
@@ -243,107 +246,106 @@ class Retriever:
             scope, request, as_of, weights, embedder, renderer.tokenizer, ranked, result.ended, fills, shown, answer
         )
 
+    def _times(self, request: RankedRequest) -> QueryTimes:
+        return QueryTimes.of(request.query, request.as_of or to_utc(self._parts.clock()))
+
     async def _ranked(self, ranking: _Ranking) -> _Ranked:
+        request, times, timings = ranking.request, ranking.times, ranking.timings
         windows = await self._windows(ranking)
-        with ranking.timings.stage("embed"):
-            vectors = await self._vectors(ranking.request.query)
-        wish = wish_of(ranking.request.query, vectors.dense)
-        if wish in (Wish.DONE, Wish.FINISHED) and isinstance(ranking.request, RetrieveRequest):
-            ranking = replace(ranking, filters=context_filters(ranking.request, ranking.as_of, with_completed=True))
-        with ranking.timings.stage("candidates"):
-            candidates, ended = await self._candidates(ranking, vectors)
-            newest = await self._newest(ranking, windows, wish)
-        candidates = await self._with(ranking, vectors, candidates, newest)
-        scoring = _scoring(ranking, vectors, windows, wish)
-        with ranking.timings.stage("score"):
+        with timings.stage("embed"):
+            search, degraded = await self._search_for(request.query, ranking)
+        wish = wish_of(request.query, search.dense)
+        if wish in (Wish.DONE, Wish.FINISHED) and isinstance(request, RetrieveRequest):
+            search = replace(search, filters=context_filters(request, times, with_completed=True))
+        with timings.stage("candidates"):
+            candidates, ended = await self._candidates(ranking, search, ranking.ended)
+            newest = await self._newest(ranking, search, windows, wish)
+        candidates = await self._with(ranking, search, candidates, newest)
+        scoring = _scoring(ranking, search, windows, wish)
+        with timings.stage("score"):
             ranked = rank(measured := SignalTable.of(candidates, scoring), scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
-            links = linked_scores(dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False)), linking)
-            joined = await self._with(ranking, vectors, candidates, links)
-            with ranking.timings.stage("score"):
-                past = asks_about_past(scoring.query) or names_past(scoring.query, scoring.as_of)
-                contested = () if past else contested_pairs(linking)
+            ids = ranked.candidates.ids[:LINKING_HITS].astype(np.str_).tolist()
+            links = linked_scores(dict(zip(ids, ranked.scores.tolist(), strict=False)), linking)
+            joined = await self._with(ranking, search, candidates, links)
+            with timings.stage("score"):
+                contested = () if asks_about_past(request.query) or times.past else contested_pairs(linking)
                 measured = measured if joined is candidates else SignalTable.of(joined, scoring)
                 ranked = rank(measured, replace(scoring, links=links, contested=contested))
-        return _Ranked(ranked, ended, wish, vectors.degraded)
+        return _Ranked(ranked, ended, wish, degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
         """Read the hits that have links to other memories, among the LINKING_HITS best; return them by id."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
-        ids = [ranked.hit_ids[place] for place in np.flatnonzero(has_links).tolist()]
+        ids = ranked.candidates.ids[np.flatnonzero(has_links)].astype(np.str_).tolist()
         with ranking.timings.stage("links"):
             return await self._parts.store.get(ranking.scope, ids)
 
     async def _with(
-        self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, ids: Iterable[str]
+        self, ranking: _Ranking, search: CandidateSearch, candidates: Candidates, ids: Collection[str]
     ) -> Candidates:
-        """Add to `candidates` the missing memories with these `ids`, if the filters accept them."""
-        missing = set(ids) - set(candidates.ids.astype(np.str_).tolist())
+        """Add to `candidates` the missing memories with these `ids`, if the filters of `search` accept them."""
+        missing = set(ids).difference(candidates.ids.astype(np.str_).tolist()) if ids else None
         if not missing:
             return candidates
         wanted = Compare("id", Op.ANY, tuple(sorted(missing)))
-        filters = {kind: all_of(where, wanted) for kind, where in ranking.filters.items()}
+        filters = {kind: all_of(where, wanted) for kind, where in search.filters.items()}
         with ranking.timings.stage("links"):
-            added, _ = await self._candidates(replace(ranking, filters=filters, ended=None), vectors)
+            added, _ = await self._candidates(ranking, replace(search, filters=filters))
         return Candidates.joined([candidates, added])
 
-    async def _newest(self, ranking: _Ranking, windows: Sequence[Window], wish: Wish) -> list[str]:
+    async def _newest(
+        self, ranking: _Ranking, search: CandidateSearch, windows: Sequence[Window], wish: Wish
+    ) -> list[str]:
         """Ids of the newest events or finished tasks, of the `windows` if there are any; none for any other `wish`."""
-        kind = WHOLE_TYPES.get(wish)
-        if wish not in NEWEST or kind not in ranking.filters or isinstance(ranking.request, SearchRequest):
+        kind = WHOLE_TYPES[wish] if wish in NEWEST else None
+        if kind is None or kind not in search.filters or isinstance(ranking.request, SearchRequest):
             return []
         path = "completed_at" if wish is Wish.FINISHED else "created_at"
         times = [All((Compare(path, Op.GTE, each.start), Compare(path, Op.LT, each.end))) for each in windows]
-        where = all_of(ranking.filters[kind], AnyOf(tuple(times)) if times else Not(Absent(path)))
+        where = all_of(search.filters[kind], AnyOf(tuple(times)) if times else Not(Absent(path)))
         page = await self._parts.store.page(ranking.scope, Listing((kind,), where, ranking.depth))
         return [memory.id for memory in page.memories]
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
         """The times that the query names. For "after the move", the memory that best matches "move" gives the date."""
-        reference = event_reference(ranking.request.query)
-        if reference is None or not ranking.weights["time"]:
-            return time_windows(ranking.request.query, ranking.as_of)
+        event = ranking.times.event
+        if event is None or not ranking.weights["time"]:
+            return ranking.times.windows
         with ranking.timings.stage("event"):
-            candidates, _ = await self._candidates(replace(ranking, ended=None), await self._vectors(reference.event))
+            search, _ = await self._search_for(event.event, ranking)
+            candidates, _ = await self._candidates(ranking, search)
             happened = event_time(candidates)
-        return reference.windows(happened) if happened else ()
+        return event.windows(happened) if happened else ()
 
-    async def _vectors(self, query: str) -> _QueryVectors:
-        """`query` as vectors; only the sparse vector if the embedder does not answer."""
+    async def _search_for(self, query: str, ranking: _Ranking) -> tuple[CandidateSearch, tuple[str, ...]]:
+        """A search for `query`, and what did not respond: without the embedder, the search is by words only."""
         encoded = self._parts.sparse.encode_query(query)
         sparse = encoded if encoded.indices.size else None
         try:
             embedded = await self._parts.embedder.embed_query(query)
         except (Unavailable, Overloaded):
-            return _QueryVectors(None, sparse, degraded=("embedder",))
-        return _QueryVectors(embedded.dense, sparse, embedded.tokens)
+            return CandidateSearch(ranking.filters, None, sparse, ranking.depth), ("embedder",)
+        return CandidateSearch(ranking.filters, embedded.dense, sparse, ranking.depth, embedded.tokens), ()
 
-    async def _candidates(self, ranking: _Ranking, vectors: _QueryVectors) -> tuple[Candidates, Candidates]:
-        """Search the store for candidates and, for the receipt, the nearest memories that are no longer valid."""
-        if vectors.dense is None and vectors.sparse is None:
+    async def _candidates(
+        self, ranking: _Ranking, search: CandidateSearch, ended: TypeFilters | None = None
+    ) -> tuple[Candidates, Candidates]:
+        """Search the store for candidates and, with the filters `ended`, for the nearest memories no longer valid."""
+        if search.dense is None and search.sparse is None:
             return Candidates.of([]), Candidates.of([])
-        search = CandidateSearch(ranking.filters, vectors.dense, vectors.sparse, ranking.depth, vectors.tokens)
         searches = [search]
-        if ranking.ended is not None and vectors.dense is not None:
-            searches.append(CandidateSearch(ranking.ended, vectors.dense, None, ENDED_DEPTH))
-        candidates, *ended = await self._parts.store.candidates(ranking.scope, searches)
+        if ended is not None and search.dense is not None:
+            searches.append(CandidateSearch(ended, search.dense, None, ENDED_DEPTH))
+        candidates, *rest = await self._parts.store.candidates(ranking.scope, searches)
         if self._parts.adjust:
             candidates = self._parts.adjust(candidates)
         if not ranking.with_copies:  # here, because the engine would read a field of every working memory
             candidates = candidates.take(np.flatnonzero(candidates.columns.column("live") != 1))
-        return candidates, ended[0] if ended else Candidates.of([])
-
-    def _as_of(self, request: RankedRequest) -> datetime:
-        return request.as_of or to_utc(self._parts.clock())
-
-    def _renderer(self, request: RetrieveRequest) -> Renderer:
-        if request.tokenizer not in self._parts.tokenizers:
-            known = ", ".join(sorted(self._parts.tokenizers))
-            raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
-        return self._renderers[request.format, request.tokenizer]
+        return candidates, rest[0] if rest else Candidates.of([])
 
 
 async def _filled(
@@ -374,20 +376,20 @@ async def _filled(
     return *filled[-1], texts
 
 
-def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...], wish: Wish) -> Scoring:
+def _scoring(ranking: _Ranking, search: CandidateSearch, windows: tuple[Window, ...], wish: Wish) -> Scoring:
     request = ranking.request
     budget = request.allowance.total if isinstance(request, RetrieveRequest) else 0
     due_budget = budget if isinstance(request, RetrieveRequest) and request.include_due else 0
     return Scoring(
         ranking.weights,
-        ranking.as_of,
+        ranking.times.as_of,
         request.query,
         windows,
-        numbered(vectors.sparse.indices if vectors.sparse else np.empty(0, dtype=np.uint32)),
+        numbered(search.sparse.indices if search.sparse else np.empty(0, dtype=np.uint32)),
         request.min_similarity,
         request.min_score,
         floor=request.floor,
-        tokens=vectors.tokens,
+        tokens=search.tokens,
         due_tokens=due_room(due_budget),
         wish=wish,
         budget=budget,

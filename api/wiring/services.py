@@ -49,7 +49,6 @@ from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveLog, LiveState
 from memtypes.stores.redis.rejections import RedisRejections
-from retrieval.receipts.recorder import ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
@@ -209,7 +208,7 @@ def retriever_parts(
         models=resources.models,
         counter=counter,
         live=items,
-        receipts=ReceiptRecorder(resources.receipts, system_clock),
+        receipts=resources.receipts,
     )
 
 

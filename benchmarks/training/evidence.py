@@ -37,7 +37,7 @@ from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import numbered
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SearchRequest
-from retrieval.ranking.evidence import Matches, Question, hit_features, question_features
+from retrieval.ranking.evidence import Matches, hit_features, question_features
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.retriever import Retriever
 
@@ -217,7 +217,7 @@ def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence:
     position = {memory_id: index for index, memory_id in enumerate(candidates.ids.tolist())}
     hits = candidates.take(np.array([position[memory_id] for memory_id in hit_ids.tolist()]))
     similarity, context = (ranked.signals[SIGNALS.index(name), : ranked.hits] for name in ("similarity", "context"))
-    matches = Matches.of(Question(scoring.terms, scoring.tokens), hits, similarity, context)
+    matches = Matches.of(scoring.terms, hits, similarity, context)
     if matches is None:
         raise ValueError("the store gives no token vectors to judge by")
     helps = np.isin(hit_ids, evidence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -119,17 +120,6 @@ class ChosenEntry(NamedTuple):
     cut: bool = False
 
 
-class DemandBasis(NamedTuple):
-    """Which entries are counted to compute the demand of each memory type, that is, the tokens that its entries need.
-
-    first: how many entries are counted, from the best. unlisted: tokens, by type, that are added to the demand for
-    counted entries that a receipt does not list; needed when the budget is filled again from a receipt.
-    """
-
-    first: int
-    unlisted: Mapping[MemoryType, int]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class BudgetFill:
     """Result of filling a budget: its limits, the entries offered, those chosen, and the tokens of each memory type.
@@ -156,19 +146,26 @@ class BudgetFill:
 
 
 def fill(
-    plan: BudgetPlan, entries: BudgetEntries, overheads: Overheads, basis: DemandBasis | None = None
+    plan: BudgetPlan,
+    entries: BudgetEntries,
+    overheads: Overheads,
+    window: int | None = None,
+    unlisted: Mapping[MemoryType, int] = MappingProxyType({}),
 ) -> BudgetFill:
     """Choose the entries that go into the context, best first, in plan.total tokens and the caps of their types.
 
-    basis: which entries are counted to compute the tokens that each type needs; by default `demand_window` tells.
+    window: how many entries are counted, from the best, to compute the tokens that each type needs; by default
+    `demand_window` tells. unlisted: such tokens, by type, of counted entries that are not among `entries`, because a
+    receipt does not list them.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
     shifted = shifted_shares(plan, initial)
-    first, unlisted = basis or DemandBasis(demand_window(plan, entries), {})
-    demand = demand_of(plan.types, entries.take(slice(first)), overheads)
+    window = demand_window(plan, entries) if window is None else window
+    demand = demand_of(plan.types, entries.take(slice(window)), overheads)
     demand = {kind: tokens + unlisted.get(kind, 0) for kind, tokens in demand.items()}
-    reserved = {kind: min(shifted[kind], demand[kind]) if kind in _wanted(plan) else 0 for kind in plan.types}
+    asked = {MemoryType.PROSPECTIVE: plan.task_like or plan.due_tokens, MemoryType.PROCEDURAL: plan.how_to}
+    reserved = {kind: min(shifted[kind], demand[kind]) if asked.get(kind) else 0 for kind in plan.types}
     filling = _Filling(plan, entries, overheads, reserved)
     if plan.oversize == "excerpt" and plan.types == (MemoryType.WORKING,):
         filling.take_excerpts()
@@ -179,13 +176,7 @@ def fill(
     used = {TYPES[kind]: tokens for kind, tokens in filling.used.items()}
     room = sum(initial.values()) - sum(used.values())
     chosen = tuple(filling.chosen[index] for index in sorted(filling.chosen))
-    return BudgetFill(plan, entries, overheads, chosen, used, initial, shifted, room, first, demand)
-
-
-def _wanted(plan: BudgetPlan) -> set[MemoryType]:
-    """The types for which tokens are reserved: those that the query asks for, and tasks if any are due."""
-    wanted = {MemoryType.PROCEDURAL} if plan.how_to else set()
-    return wanted | {MemoryType.PROSPECTIVE} if plan.task_like or plan.due_tokens else wanted
+    return BudgetFill(plan, entries, overheads, chosen, used, initial, shifted, room, window, demand)
 
 
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
@@ -195,12 +186,10 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
     in POLICIES. If the maxima exceed `spendable`, they are granted in the order of plan.types until no tokens are left.
     """
     shares: TypeTokens = {}
-    rest = spendable
     for kind in plan.types:
         if kind in plan.caps:
-            shares[kind] = min(plan.caps[kind], rest)
-            rest -= shares[kind]
-    uncapped = [kind for kind in plan.types if kind not in plan.caps]
+            shares[kind] = min(plan.caps[kind], spendable - sum(shares.values()))
+    rest, uncapped = spendable - sum(shares.values()), [kind for kind in plan.types if kind not in plan.caps]
     whole = sum(POLICIES[kind].share for kind in uncapped)
     shares |= {kind: int(rest * POLICIES[kind].share / whole) for kind in uncapped}
     return {kind: shares[kind] for kind in plan.types}
@@ -209,27 +198,27 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
 def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
     """Return `shares` with tokens moved to the types that the query asks for, and to due tasks (DUE_SHARE)."""
     shifted, most = dict(shares), min(SHIFT, int(plan.total * SHIFT_SHARE))
+
+    def move(source: MemoryType, target: MemoryType, wanted: int) -> None:
+        if source in shifted and target in shifted:
+            room = plan.caps.get(target, plan.total) - shifted[target]
+            moved = max(0, min(wanted, shifted[source], room))
+            shifted[source] -= moved
+            shifted[target] += moved
+
     if plan.task_like:
-        _move(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE, most)
+        move(MemoryType.SEMANTIC, MemoryType.PROSPECTIVE, most)
     if plan.how_to:
-        _move(plan, shifted, MemoryType.EPISODIC, MemoryType.PROCEDURAL, most)
+        move(MemoryType.EPISODIC, MemoryType.PROCEDURAL, most)
     for source in _LARGEST_FIRST if plan.due_tokens else ():
         wanted = min(plan.due_tokens, due_room(plan.total)) - shifted.get(MemoryType.PROSPECTIVE, 0)
-        _move(plan, shifted, source, MemoryType.PROSPECTIVE, wanted)
+        move(source, MemoryType.PROSPECTIVE, wanted)
     return shifted
 
 
 def due_room(total: int) -> int:
     """Tokens of a context of `total` tokens that due tasks may take before better matches."""
     return int(total * DUE_SHARE)
-
-
-def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:
-    if source not in shares or target not in shares:
-        return
-    moved = max(0, min(wanted, shares[source], plan.caps.get(target, plan.total) - shares[target]))
-    shares[source] -= moved
-    shares[target] += moved
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
@@ -261,38 +250,34 @@ class _Filling:
     ) -> None:
         kinds = [TYPES.index(kind) for kind in plan.types]
         self._free = max(0, plan.total - overheads.wrapper)
-        self._reserved = {TYPES.index(kind): tokens for kind, tokens in reserved.items()}
+        self._reserved = {TYPES.index(kind): tokens for kind, tokens in reserved.items() if tokens}
         self._caps = {kind: min(self._free, plan.caps.get(TYPES[kind], plan.total)) for kind in kinds}
         whole = self._free - sum(self._reserved.values())
-        self._whole = {kind: min(self._caps[kind], whole + self._reserved[kind]) for kind in kinds}
+        self._whole = {kind: min(self._caps[kind], whole + self._reserved.get(kind, 0)) for kind in kinds}
         self._headings = {kind: overheads.headings[TYPES[kind]] for kind in kinds}
         self._heading_cost = [overheads.groups[heading] for heading in entries.headings]
         self._paid: set[tuple[int, int]] = set()
         self._cuts = plan.oversize == "cut"
-        positions = np.flatnonzero(np.isin(entries.kinds, kinds))
-        self._left: list[int] = positions.tolist()
+        self._left: list[int] = np.flatnonzero(np.isin(entries.kinds, kinds)).tolist()
         self._kinds: list[int] = entries.kinds.tolist()
         self._ranks: list[int] = entries.ranks.tolist()
         self._tokens: list[int] = entries.tokens.tolist()
         self._groups: list[int] = entries.groups.tolist()
         self._wanted = self._tokens
         if plan.oversize == "excerpt":
-            most = np.array(
-                [max(MIN_EXCERPT, self._whole.get(kind, 0) // EXCERPT_DIVISOR) for kind in range(len(TYPES))]
-            )
-            self._wanted = np.minimum(entries.tokens, most[entries.kinds]).tolist()
+            most = [max(MIN_EXCERPT, self._whole.get(kind, 0) // EXCERPT_DIVISOR) for kind in range(len(TYPES))]
+            self._wanted = np.minimum(entries.tokens, np.array(most)[entries.kinds]).tolist()
         self.used = dict.fromkeys(kinds, 0)
         self.chosen: dict[int, ChosenEntry] = {}
 
     def take_best(self) -> None:
         """Choose the best-ranked entry that fits into the budget, even with tokens reserved for other types."""
         for index in sorted(self._left, key=self._ranks.__getitem__):
-            kind = self._kinds[index]
-            if self._wanted[index] + self._overhead(index) <= min(self._free, self._caps[kind]):
+            room = min(self._free, self._caps[self._kinds[index]])
+            fits = self._wanted[index] + self._overhead(index) <= room
+            if fits:
                 self._take(index, self._wanted[index])
-                self._left.remove(index)
-                return
-            if self._cuts and self._cut(index, min(self._free, self._caps[kind])):
+            if fits or (self._cuts and self._cut(index, room)):
                 self._left.remove(index)
                 return
 
@@ -309,7 +294,9 @@ class _Filling:
                 passed.append(index)
                 continue
             kind = self._kinds[index]
-            free = self._free - (self._reserved_for_others(kind) if reserved else 0)
+            free = self._free
+            for other, tokens in self._reserved.items() if reserved else ():
+                free -= max(0, tokens - self.used[other]) if other != kind else 0
             room = min(free, self._caps[kind] - self.used[kind])
             if self._wanted[index] + self._overhead(index) <= room:
                 self._take(index, self._wanted[index])
@@ -341,13 +328,6 @@ class _Filling:
         self._take(index, allowed)
         return True
 
-    def _reserved_for_others(self, kind: int) -> int:
-        left = 0
-        for other, tokens in self._reserved.items():
-            if other != kind and tokens > self.used[other]:
-                left += tokens - self.used[other]
-        return left
-
     def _overhead(self, index: int) -> int:
         kind, group = self._kinds[index], self._groups[index]
         of_group = 0 if group < 0 or (kind, group) in self._paid else self._heading_cost[group]
@@ -358,5 +338,4 @@ class _Filling:
         self.used[kind] += cost
         self._free -= cost
         self._paid.add((kind, self._groups[index]))
-        cut = allowed < self._tokens[index]
-        self.chosen[index] = ChosenEntry(self._ranks[index], TYPES[kind], allowed, cut=cut)
+        self.chosen[index] = ChosenEntry(self._ranks[index], TYPES[kind], allowed, allowed < self._tokens[index])

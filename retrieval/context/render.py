@@ -80,10 +80,6 @@ class ContextLayout:
         """Day heading for the passage of an event; None if the format has no day headings or the passage has no day."""
         return day_heading(passage.group) if self.has_days and passage.group is not None else None
 
-    def whole(self, blocks: Sequence[str]) -> str:
-        """The text of a context: the rendered `blocks` inside the layout's frame."""
-        return self.frame[0] + self.first("".join(blocks)) + self.frame[1]
-
     def around_block(self, name: str) -> tuple[str, str]:
         """Opening and closing text of the block with this name, such as "memories"."""
         return self.opening.format(name=name), self.closing.format(name=name)
@@ -221,8 +217,7 @@ class Renderer:
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
         for kind in sorted(TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE):
-            of_type = [memory for memory in shown if memory.passage.type is kind]
-            if of_type:
+            if of_type := [memory for memory in shown if memory.passage.type is kind]:
                 text, per_type[kind] = self._part(kind, of_type)
                 parts.append(text)
         if not parts:
@@ -233,9 +228,10 @@ class Renderer:
 
     def _part(self, kind: MemoryType, shown: Sequence[ShownMemory]) -> tuple[str, int]:
         pieces: list[str] = []
-        tokens = self.heading_tokens(kind)
-        group: str | None = None
-        for memory in sorted(shown, key=_reading_order):
+        tokens, group = self.heading_tokens(kind), None
+        if kind is MemoryType.EPISODIC:
+            shown = sorted(shown, key=lambda each: (each.passage.created_at, each.passage.seq, each.passage.id))
+        for memory in shown:
             day = self.layout.group(memory.passage)
             if day is not None and day != group:
                 pieces.append(day)
@@ -252,15 +248,7 @@ def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
     texts = [block.text for block in blocks if block.text]
     if form == "messages":
         return [ContextMessage(content=text) for text in texts]
-    return layout.whole(texts) if texts else ""
-
-
-def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
-    """Sort key of memories of one type: events by time; other types keep the order in which they were chosen."""
-    passage = shown.passage
-    if passage.type is MemoryType.EPISODIC:
-        return (passage.created_at.timestamp(), passage.seq, passage.id)
-    return (0.0, 0, "")
+    return layout.frame[0] + layout.first("".join(texts)) + layout.frame[1] if texts else ""
 
 
 def split_sentences(text: str) -> list[str]:
@@ -275,19 +263,16 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
     chosen: list[int] = []
     misses = 0
     for index in sorted(range(len(sentences)), key=lambda index: (-weights[index], index)):
-        if fits(_joined(sentences, sorted([*chosen, index]))):
-            chosen.append(index)
-        else:
-            misses += 1
-        if misses == MAX_MISSES:
+        if fits(_joined(sentences, more := sorted([*chosen, index]))):
+            chosen = more
+        elif (misses := misses + 1) == MAX_MISSES:
             break
-    return _joined(sentences, sorted(chosen)) if chosen else None
+    return _joined(sentences, chosen) if chosen else None
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
     """For each sentence, the summed IDF of the query's words in it, plus a part of its better neighbour's sum."""
-    stems = [_stems(sentence) for sentence in sentences]
-    wanted = _stems(query)
+    stems, wanted = [_stems(sentence) for sentence in sentences], _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}
     idf = {stem: math.log(1 + len(sentences) / count) for stem, count in frequencies.items() if count}
     weights = [sum(idf[stem] for stem in sorted(sentence & idf.keys())) for sentence in stems]

@@ -10,12 +10,12 @@ character that no tokenizer merges with a newline, so tokens add up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.threads import PathMention, ThreadTail
+from memtypes.ports.threads import ThreadTail
 from memtypes.search.passage import bullet
 from retrieval.context.thread_parts import EarlierPart, FileMention, NotesPart, Piece, ReferencesPart, TurnsPart, allot
 
@@ -105,20 +105,20 @@ def thread_context(
     shown, mark = parts.fitting(room, allocation), ""
     if shown and parts.omitted(shown).mark():
         shown, mark = parts.marked(shown, room, allocation)
-    text = _text(mark, shown)
-    pieces = [piece for part in shown.values() for piece in part]
-    places = {piece.place for piece in pieces if piece.place is not None}
+    lines = [line for name, pieces in shown.items() for line in (_HEADINGS[name], *(piece.text for piece in pieces))]
+    text = "".join([_OPENING, mark, *lines, _CLOSING]) if lines else ""
+    turns = {piece.place: piece.cut for part in shown.values() for piece in part if piece.place is not None}
     return ThreadContext(
         text=text,
         tokens=tokenizer.count(text),
         parts={name: parts.tokens(name, shown.get(name, [])) for name in _HEADINGS},
-        turns=tuple(piece.place for piece in pieces if piece.place is not None),
+        turns=tuple(turns),
         files=tuple(piece.mention for piece in shown.get("files", []) if piece.mention is not None),
         images=tuple(piece.mention for piece in shown.get("images", []) if piece.mention is not None),
         omitted=parts.omitted(shown),
-        cut=frozenset(piece.place for piece in pieces if piece.place is not None and piece.cut),
+        cut=frozenset(place for place, cut in turns.items() if cut),
         needs_more=any(
-            not tail.whole and all((tail.thread.id, turn.index) in places for turn in tail.turns) for tail in chain
+            not tail.whole and all((tail.thread.id, turn.index) in turns for turn in tail.turns) for tail in chain
         ),
     )
 
@@ -127,11 +127,13 @@ def thread_context(
 class _Parts:
     """The parts of a thread's context by name, such as "system": what each may show, and the tokens of its heading.
 
-    all: how many turns, files and images the threads have, shown or not. newest: the part with the newest turn.
+    notes: number of summaries and given contexts, by part. all: how many turns, files and images the threads have,
+    shown or not. newest: the part with the newest turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
     headings: Mapping[str, int]
+    notes: Mapping[str, int]
     all: OmittedParts
     newest: str
     tokenizer: Tokenizer
@@ -149,7 +151,7 @@ class _Parts:
         summaries = [(position, tail.thread.summary) for position, tail in enumerate(chain) if tail.thread.summary]
         given = [(place, note) for place, tail in enumerate(chain) if (note := tail.thread.initial_context)]
         shown = chain if files else []
-        kinds = {"files": _mentions(shown, "files"), "images": _mentions(shown, "images")}
+        listed = {kind: _references(shown, kind, tokenizer) for kind in ("files", "images")}
         sources: dict[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart] = {
             "system": TurnsPart([entry for entry in newest if entry[2].role == "system"], tokenizer),
             "custom": NotesPart(given, tokenizer),
@@ -157,22 +159,17 @@ class _Parts:
                 NotesPart(summaries, tokenizer), TurnsPart([entry for entry in spoken if entry[0] < last], tokenizer)
             ),
             "short_term": TurnsPart([entry for entry in spoken if entry[0] == last], tokenizer),
-            **{kind: ReferencesPart(_pieces(mentions, tokenizer)) for kind, mentions in kinds.items()},
-        }
-        unlisted = {
-            "files": sum(tail.file_count - len(tail.files) for tail in shown),
-            "images": sum(tail.image_count - len(tail.images) for tail in shown),
+            **{kind: ReferencesPart(pieces) for kind, pieces in listed.items()},
         }
         everything = OmittedParts(
             turns=sum(tail.thread.turns for tail in chain),
-            files=len(kinds["files"]) + unlisted["files"],
-            images=len(kinds["images"]) + unlisted["images"],
-            summary=bool(summaries),
-            initial_context=bool(given),
+            files=len(listed["files"]) + sum(tail.file_count - len(tail.files) for tail in shown),
+            images=len(listed["images"]) + sum(tail.image_count - len(tail.images) for tail in shown),
         )
         headings = {name: tokenizer.count(heading) for name, heading in _HEADINGS.items()}
+        notes = {"long_term": len(summaries), "custom": len(given)}
         is_system = bool(chain[-1].turns) and chain[-1].turns[-1].role == "system"
-        return cls(sources, headings, everything, "system" if is_system else "short_term", tokenizer)
+        return cls(sources, headings, notes, everything, "system" if is_system else "short_term", tokenizer)
 
     def fitting(self, room: int, allocation: ContextAllocation | None) -> dict[str, list[Piece]]:
         """The pieces (such as turns) of each part that fit into `room` tokens together; empty parts are left out."""
@@ -220,26 +217,23 @@ class _Parts:
         return self.headings[name] + sum(piece.tokens for piece in pieces) if pieces else 0
 
     def omitted(self, shown: Mapping[str, Sequence[Piece]]) -> OmittedParts:
-        pieces = [piece for part in shown.values() for piece in part]
-        notes, given = (self.sources[name] for name in ("long_term", "custom"))
-        summaries = len(notes.notes.notes) if isinstance(notes, EarlierPart) else 0
-        contexts = len(given.notes) if isinstance(given, NotesPart) else 0
+        """What a context with the pieces `shown`, by part, leaves out."""
+
+        def has_all_notes(name: str) -> bool:
+            return sum(each.place is None and not each.cut for each in shown.get(name, ())) == self.notes[name]
+
         return OmittedParts(
-            turns=self.all.turns - sum(piece.place is not None for piece in pieces),
+            turns=self.all.turns - sum(piece.place is not None for part in shown.values() for piece in part),
             files=self.all.files - len(shown.get("files", ())),
             images=self.all.images - len(shown.get("images", ())),
-            summary=_whole_notes(shown.get("long_term", ())) < summaries,
-            initial_context=_whole_notes(shown.get("custom", ())) < contexts,
+            summary=not has_all_notes("long_term"),
+            initial_context=not has_all_notes("custom"),
         )
 
 
-def _whole_notes(pieces: Sequence[Piece]) -> int:
-    return sum(piece.place is None and not piece.cut for piece in pieces)
-
-
-def _mentions(chain: Sequence[ThreadTail], kind: str) -> list[FileMention]:
+def _references(chain: Sequence[ThreadTail], kind: str, tokenizer: Tokenizer) -> list[Piece]:
     """The newest mention of each file, or each image if `kind` is "images", in the threads of `chain`, newest first."""
-    mentions: list[tuple[PathMention, int, str]] = [
+    mentions = [
         (mention, position, tail.thread.id)
         for position, tail in enumerate(chain)
         for mention in (tail.files if kind == "files" else tail.images)
@@ -248,16 +242,7 @@ def _mentions(chain: Sequence[ThreadTail], kind: str) -> list[FileMention]:
     newest: dict[str, FileMention] = {}
     for mention, _, thread_id in mentions:
         newest.setdefault(mention.path, FileMention(mention.path, thread_id, mention.turn))
-    return list(newest.values())
-
-
-def _pieces(mentions: Iterable[FileMention], tokenizer: Tokenizer) -> list[Piece]:
-    texts = [(mention, bullet(mention.path)) for mention in mentions]
     return [
-        Piece(text, tokenizer.count(text), (place, 0), mention=mention) for place, (mention, text) in enumerate(texts)
+        Piece(text := bullet(mention.path), tokenizer.count(text), (place, 0), mention=mention)
+        for place, mention in enumerate(newest.values())
     ]
-
-
-def _text(mark: str, shown: Mapping[str, Sequence[Piece]]) -> str:
-    lines = [line for name, pieces in shown.items() for line in (_HEADINGS[name], *(piece.text for piece in pieces))]
-    return "".join([_OPENING, mark, *lines, _CLOSING]) if lines else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from memtypes.live.sentences import most_important, sentences
@@ -66,17 +66,16 @@ class TurnsPart:
             pieces.append(piece)
             room -= piece.tokens
         if not pieces and self.turns and room >= _MIN_CUT:
-            position, thread_id, turn = self.turns[0]
-            text, tokens = self.tokenizer.cut_bullet(_line(turn), room)
-            pieces.append(Piece(text, tokens, (position, turn.index), (thread_id, turn.index), cut=True))
+            text, tokens = self.tokenizer.cut_bullet(_line(self.turns[0][2]), room)
+            pieces.append(replace(self._piece(0), text=text, tokens=tokens, cut=True))
         return pieces
 
     def _piece(self, place: int) -> Piece:
         if place == len(self.pieces):
             position, thread_id, turn = self.turns[place]
             text = bullet(_line(turn))
-            order, source = (position, turn.index), (thread_id, turn.index)
-            self.pieces.append(Piece(text, self.tokenizer.count(text), order, source))
+            tokens = self.tokenizer.count(text)
+            self.pieces.append(Piece(text, tokens, (position, turn.index), (thread_id, turn.index)))
         return self.pieces[place]
 
 
@@ -93,7 +92,8 @@ class NotesPart:
 
     def fitting(self, room: int) -> list[Piece]:
         """Fit each note into an equal share of `room` tokens: whole, or cut to its most important sentences."""
-        allotted = allot(room, self._tokens(), {place: 1 / len(self.notes) for place in range(len(self.notes))})
+        tokens = self._tokens()
+        allotted = allot(room, tokens, {place: 1 / len(tokens) for place in tokens})
         pieces = [self._piece(*note, allotted[place]) for place, note in enumerate(self.notes)]
         return [piece for piece in pieces if piece.tokens]
 

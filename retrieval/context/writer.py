@@ -6,7 +6,7 @@ import re
 import string
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -18,12 +18,12 @@ from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.search.candidates import TYPES, Candidates
+from memtypes.search.candidates import TYPES
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, due_room, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
-from retrieval.query.intent import NEWEST, Wish
+from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
@@ -53,30 +53,26 @@ class Fills(NamedTuple):
     long_term: BudgetFill
 
 
-class ContextQuestion(NamedTuple):
-    """What a context answers: a request, the time that it asks about, and what it asks for."""
+@dataclass(eq=False)
+class ContextWriter:
+    """Writes the context of one request: chooses hits of `ranked`, reads and renders their texts, counts tokens.
 
+    settled: the request. as_of: the time that it asks about. wish: what its query asks for.
+    """
+
+    store: MemoryStore
+    renderer: Renderer
+    scope: Scope
     settled: SettledRequest
     as_of: datetime
     wish: Wish
+    ranked: RankedCandidates
 
-
-class ContextWriter:
-    """Writes the context of one request: chooses hits of `ranked`, reads and renders their texts, counts tokens."""
-
-    def __init__(
-        self, store: MemoryStore, renderer: Renderer, scope: Scope, question: ContextQuestion, ranked: RankedCandidates
-    ) -> None:
-        self._store = store
-        self._scope = scope
-        self._question = question
-        self._settled, self._as_of, self._wish = question
-        self._request = question.settled.request
-        self._renderer = renderer
-        self.ranked = ranked
-        self._ids = ranked.hit_ids
-        self._kinds = ranked.candidates.kinds[: ranked.hits]
-        self._in_time: NDArray[np.bool_] = ranked.signals[SIGNALS.index("time")] == 1.0
+    def __post_init__(self) -> None:
+        self._request = self.settled.request
+        self._ids = self.ranked.hit_ids
+        self._kinds = self.ranked.candidates.kinds[: self.ranked.hits]
+        self._in_time: NDArray[np.bool_] = self.ranked.signals[SIGNALS.index("time")] == 1.0
 
     async def texts_to_count(self) -> dict[str, Passage]:
         """Read the hits whose tokens must be counted: none if the stored counts are right, else the best ones."""
@@ -91,14 +87,13 @@ class ContextWriter:
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
         """Choose the context's hits: fill the working and the long-term budget. texts: from `texts_to_count`."""
         request, budget, limit = self._request, self._request.allowance, self._request.working_budget
-        working = _task_first(self.ranked, np.flatnonzero(self._kinds == _WORKING), request.todo_id)
         oversize = request.oversize_of(MemoryType.WORKING)
         working_plan = BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
         kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
-        intent = (self._wish in {Wish.TASKS, Wish.FINISHED}, self._wish in {Wish.HOW_TO, Wish.PROCEDURES})
+        intent = (self.wish in {Wish.TASKS, Wish.FINISHED}, self.wish in {Wish.HOW_TO, Wish.PROCEDURES})
         oversize = request.oversize_of(MemoryType.SEMANTIC)
         plan = BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, oversize)
-        long_term = np.flatnonzero(self._kinds != _WORKING)
+        working, long_term = self._working(), np.flatnonzero(self._kinds != _WORKING)
         return await offload(
             (passage.content for passage in texts.values()),
             lambda: Fills(
@@ -110,16 +105,15 @@ class ContextWriter:
 
     async def chosen_texts(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, Passage]:
         """Read the chosen memories that `texts` lacks; return all by id. Memories removed meanwhile are left out."""
-        ids = {self._ids[entry.rank - 1]: entry.type for part in fills for entry in part.chosen}
-        missing = {memory_id: kind for memory_id, kind in ids.items() if memory_id not in texts}
-        return {**texts, **await self._fetch(missing)}
+        chosen = {self._ids[entry.rank - 1]: entry.type for part in fills for entry in part.chosen}
+        return {**texts, **await self._fetch({each: kind for each, kind in chosen.items() if each not in texts})}
 
     async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
         """Map each chosen hit whose text is part of another current one of the same time to the id of that hit."""
         by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
         for entry in sorted(fills.long_term.chosen):
             passage = texts.get(self._ids[entry.rank - 1])
-            if passage is not None and passage.state_at(self._as_of) is State.CURRENT:
+            if passage is not None and passage.state_at(self.as_of) is State.CURRENT:
                 by_time.setdefault(passage.created_at, []).append((entry, passage))
         groups = [group for group in by_time.values() if len(group) > 1]
         contents = (passage.content for group in groups for _, passage in group)
@@ -127,8 +121,7 @@ class ContextWriter:
 
     def without(self, repeats: Mapping[str, str]) -> ContextWriter:
         """A writer of the same context in which hits whose ids are keys of `repeats` are duplicates, not hits."""
-        ranked = self.ranked.without_repeats(repeats)
-        return ContextWriter(self._store, self._renderer, self._scope, self._question, ranked)
+        return replace(self, ranked=self.ranked.without_repeats(repeats)) if repeats else self
 
     def chosen_ids(self, fills: Fills) -> set[str]:
         """Ids of the memories chosen for the context."""
@@ -140,7 +133,7 @@ class ContextWriter:
         """Render the chosen memories; return the answer, and what it shows. degraded: parts that did not respond."""
         working, long_term = await offload(
             (passage.content for passage in texts.values()),
-            lambda: (self._shown(fills.working.chosen, texts), self._shown(fills.long_term.chosen, texts)),
+            lambda: [list(filter(None, (self._part(entry, texts) for entry in part.chosen))) for part in fills],
             LONG_TEXT,
         )
         task_like = fills.long_term.plan.task_like
@@ -148,13 +141,13 @@ class ContextWriter:
         shown = (*working, *long_term)
         shown_ids = {memory.passage.id for memory in shown}
         repeated = zip(self.ranked.candidates.ids[self.ranked.hits :].tolist(), self.ranked.duplicate_of, strict=False)
-        of_working = [self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist()]
-        working_block = self._renderer.block(WORKING_BLOCK, working)
-        block = self._renderer.block(BLOCK, long_term, tasks_first=task_like)
+        of_working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
+        working_block = self.renderer.block(WORKING_BLOCK, working)
+        block = self.renderer.block(BLOCK, long_term, tasks_first=task_like)
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
         if (self._kinds != _WORKING).any():
             outcome = "ok" if block.text else "nothing_fits"
-        total = self._settled.total
+        total = self.settled.total
         metadata = ContextMetadata(
             total_tokens=working_block.tokens + block.tokens,
             budget=total,
@@ -166,42 +159,57 @@ class ContextWriter:
             duplicates=[memory_id.decode() for memory_id, hit in repeated if hit in shown_ids],
             trimmed_count=self.ranked.hits - len(shown),
             candidates=self.ranked.hits,
-            tokenizer=self._renderer.tokenizer.name,
+            tokenizer=self.renderer.tokenizer.name,
             model=self._request.model,
-            margin=self._settled.margin,
+            margin=self.settled.margin,
             outcome=outcome,
             floor=FloorAnswer(**self.ranked.floor._asdict()),
-            as_of=self._as_of,
+            as_of=self.as_of,
             degraded=list(degraded),
         )
-        context = context_of(self._renderer.layout, (working_block, block), self._request.format)
+        context = context_of(self.renderer.layout, (working_block, block), self._request.format)
         return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
 
     async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        return await self._store.passages(self._scope, ids) if ids else {}
+        return await self.store.passages(self.scope, ids) if ids else {}
 
     def _has_stored_counts(self) -> bool:
-        if not self._renderer.layout.has_stored_counts:
+        if not self.renderer.layout.has_stored_counts:
             return False
         columns = self.ranked.candidates.columns
-        return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self.ranked.hits].all())
+        return bool(columns.where("tokens.tokenizer", self.renderer.tokenizer.name.__eq__)[: self.ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
         """The hits at `positions` as budget entries, with stored token counts or else those counted in `texts`."""
-        if self._has_stored_counts():
-            return stored_entries(self.ranked.candidates, positions)
-        rows = []
-        for position in positions.tolist():
-            if (passage := texts.get(self._ids[position])) is not None:
-                tokens = self._renderer.whole(passage, position + 1).tokens
-                rows.append((position + 1, passage.type, tokens, self._renderer.layout.group(passage)))
-        return BudgetEntries.of(rows)
+        if not self._has_stored_counts():
+            layout, rows = self.renderer.layout, []
+            for position in positions.tolist():
+                if (passage := texts.get(self._ids[position])) is not None:
+                    tokens = self.renderer.whole(passage, position + 1).tokens
+                    rows.append((position + 1, passage.type, tokens, layout.group(passage)))
+            return BudgetEntries.of(rows)
+        kinds, columns = self._kinds[positions], self.ranked.candidates.columns.take(positions)
+        events, groups = kinds == _EPISODIC, np.full(len(positions), -1, dtype=np.int32)
+        days, groups[events] = np.unique(
+            columns.column("created_at")[events].astype("datetime64[D]"), return_inverse=True
+        )
+        headings = [day_heading(day) for day in days.astype(np.str_).tolist()]
+        return BudgetEntries(kinds, columns.wholes("tokens.line", 0), groups, headings, positions + 1)
+
+    def _working(self) -> NDArray[np.intp]:
+        """Positions of working items: those of the request's to-do first, then by priority, score, and oldest first."""
+        positions = np.flatnonzero(self._kinds == _WORKING)
+        columns = self.ranked.candidates.columns.take(positions)
+        of_todo = columns.where("todo_id", lambda todo: todo == self._request.todo_id)
+        priorities, created = columns.wholes("priority", DEFAULT_PRIORITY), columns.column("created_at")
+        scores = self.ranked.scores[positions]
+        return positions[np.lexsort((columns.wholes("seq", 0), created, -scores, -priorities, ~of_todo))]
 
     def _filled(self, plan: BudgetPlan, entries: BudgetEntries, block: str) -> BudgetFill:
         overheads = Overheads(
-            self._renderer.wrapper_tokens(block),
-            {kind: self._renderer.heading_tokens(kind) for kind in plan.types},
-            {heading: self._renderer.cost(heading) for heading in entries.headings},
+            self.renderer.wrapper_tokens(block),
+            {kind: self.renderer.heading_tokens(kind) for kind in plan.types},
+            {heading: self.renderer.cost(heading) for heading in entries.headings},
         )
         return fill(plan, entries, overheads)
 
@@ -211,7 +219,7 @@ class ContextWriter:
         Tokens that due tasks need are reserved for them. They are offered first, then those of `_first`.
         """
         is_due = np.isin(entries.ranks, self._due() + 1)
-        heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
+        heading = self.renderer.heading_tokens(MemoryType.PROSPECTIVE)
         due_tokens = int(entries.tokens[is_due].sum()) + heading if is_due.any() else 0
         first = (self._first() + 1).tolist()
         turns = {rank: turn for turn, rank in enumerate(first, -len(first))}
@@ -221,20 +229,22 @@ class ContextWriter:
     def _due(self) -> NDArray[np.intp]:
         """Positions of tasks to show first: of the time that a query for tasks names, else due ones, in `due_room`."""
         positions = np.flatnonzero(self._kinds == _PROSPECTIVE)
-        tasks, for_tasks = self.ranked.candidates.take(positions), self._wish is Wish.TASKS
+        tasks, for_tasks = self.ranked.candidates.take(positions), self.wish is Wish.TASKS
         named = self._in_time[positions]
-        due = comes_first(tasks, self._as_of, asked=self._request.include_due or for_tasks)
+        due = comes_first(tasks, self.as_of, asked=self._request.include_due or for_tasks)
         if for_tasks:
             return positions[named if named.any() else due]
         return positions[first_due(tasks, due, due_room(self._request.allowance.total))]
 
     def _first(self) -> NDArray[np.intp]:
         """Positions of hits to offer before better ones: tasks due soonest, or the newest that the query asks for."""
+        if self.wish not in WHOLE_TYPES:
+            return np.empty(0, dtype=np.intp)
         hits, in_time = self.ranked.candidates.take(np.arange(self.ranked.hits)), self._in_time[: self.ranked.hits]
-        listed, total = overview(hits, self._wish, in_time | (not in_time.any())), self._request.allowance.total
-        if self._wish is Wish.TASKS:
+        listed, total = overview(hits, self.wish, in_time | (not in_time.any())), self._request.allowance.total
+        if self.wish is Wish.TASKS:
             return first_due(hits, listed, int(TASKS_SHARE * total))
-        return newest(hits, listed & (self._wish in NEWEST), total)
+        return newest(hits, listed & (self.wish in NEWEST), total)
 
     def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
         """`shown` by due time, finished tasks by when they were completed; those without either last."""
@@ -242,25 +252,21 @@ class ContextWriter:
         due = np.where(columns.known("completed_at"), columns.column("completed_at"), columns.column("due_at"))
         return [shown[place] for place in np.argsort(due, kind="stable").tolist()]
 
-    def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:
-        shown = [self._part(entry, texts.get(self._ids[entry.rank - 1])) for entry in chosen]
-        return [memory for memory in shown if memory is not None]
-
-    def _part(self, entry: ChosenEntry, passage: Passage | None) -> ShownMemory | None:
+    def _part(self, entry: ChosenEntry, texts: Mapping[str, Passage]) -> ShownMemory | None:
         """Render the chosen memory; None if it was removed or does not fit into entry.allowed tokens."""
-        if passage is None:
+        if (passage := texts.get(self._ids[entry.rank - 1])) is None:
             return None
         if not entry.cut:
-            stored_by = self._renderer.tokenizer.name if self._renderer.layout.has_stored_counts else None
+            stored_by = self.renderer.tokenizer.name if self.renderer.layout.has_stored_counts else None
             rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed  # since it was ranked
-            whole = self._renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
+            whole = self.renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
             return whole if whole.tokens <= entry.allowed else None
         if self._request.oversize_of(entry.type) == "excerpt":
-            return self._renderer.excerpt(passage, entry.rank, entry.allowed, self._request.query)
-        return self._renderer.cut(passage, entry.rank, entry.allowed)
+            return self.renderer.excerpt(passage, entry.rank, entry.allowed, self._request.query)
+        return self.renderer.cut(passage, entry.rank, entry.allowed)
 
     def _item(self, shown: ShownMemory) -> ContextItem:
-        state = shown.passage.state_at(self._as_of)
+        state = shown.passage.state_at(self.as_of)
         return ContextItem(
             id=shown.passage.id,
             type=shown.passage.type,
@@ -300,23 +306,3 @@ def _has_part(whole: str, text: str) -> bool:
             return True
         place = whole.find(words, place + 1)
     return False
-
-
-def _task_first(ranked: RankedCandidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
-    """Sort working items: those of to-do `todo_id` first, then by priority (5 first), by score, and oldest first."""
-    columns = ranked.candidates.columns.take(positions)
-    of_todo = columns.where("todo_id", lambda todo: todo == todo_id)
-    priorities = columns.wholes("priority", DEFAULT_PRIORITY)
-    created = columns.column("created_at")
-    return positions[np.lexsort((columns.wholes("seq", 0), created, -ranked.scores[positions], -priorities, ~of_todo))]
-
-
-def stored_entries(candidates: Candidates, positions: NDArray[np.intp]) -> BudgetEntries:
-    """The candidates at `positions` as budget entries, with the token counts that are stored with the memories."""
-    kinds, columns = candidates.kinds[positions], candidates.columns.take(positions)
-    episodic = np.flatnonzero(kinds == _EPISODIC)
-    days, day_of = np.unique(columns.take(episodic).column("created_at").astype("datetime64[D]"), return_inverse=True)
-    groups = np.full(len(positions), -1, dtype=np.int32)
-    groups[episodic] = day_of
-    headings = [day_heading(day) for day in days.astype(np.str_).tolist()]
-    return BudgetEntries(kinds, columns.wholes("tokens.line", 0), groups, headings, positions + 1)

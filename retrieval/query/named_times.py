@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from memtypes.calendar import COUNT_WORD, DAY, DAYS_PER_UNIT, WEEKDAY, Window, midnight, number_of, weekday_of
 from retrieval.query.windows import TimeReader
@@ -50,6 +51,25 @@ class EventReference:
             return ()
 
 
+@dataclass(frozen=True, slots=True)
+class QueryTimes:
+    """The time that a query asks about, `as_of` (in UTC), and the times that its words name.
+
+    windows: the named times, except one relative to an event (`event`). past: those of them that are over at `as_of`.
+    """
+
+    as_of: datetime
+    windows: tuple[Window, ...]
+    past: tuple[Window, ...]
+    event: EventReference | None
+
+    @classmethod
+    def of(cls, query: str, as_of: datetime) -> Self:
+        """Read the times that `query` names."""
+        windows = time_windows(query, as_of)
+        return cls(as_of, windows, tuple(each for each in windows if each.end <= as_of), event_reference(query))
+
+
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
     """Every time that `query` names, as windows, in the order of its words; empty for most queries. as_of: in UTC."""
     reader, found = TimeReader.of(query, as_of), list[tuple[int, tuple[Window, ...]]]()
@@ -66,11 +86,6 @@ def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
             found.pop()
         found.append((start, windows))
     return tuple(window for _, windows in found for window in windows)
-
-
-def names_past(query: str, as_of: datetime) -> bool:
-    """Whether `query` names a time that is over at `as_of`, so that it asks about the past."""
-    return any(window.end <= as_of for window in time_windows(query, as_of))
 
 
 def event_reference(query: str) -> EventReference | None:

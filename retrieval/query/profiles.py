@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import get_args
 
 from memtypes.model.errors import InvalidRequest
 from retrieval.query.intent import asks_for_latest, asks_for_value
-from retrieval.query.named_times import event_reference, names_past, time_windows
+from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, Signal
 
 SECOND_PASS = ("expansion", "current", "link")
@@ -52,12 +51,12 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 }
 
 
-def weights_for(request: RankedRequest, as_of: datetime) -> tuple[str, dict[str, float]]:
+def weights_for(request: RankedRequest, times: QueryTimes) -> tuple[str, dict[str, float]]:
     """The name of the ranking profile that the request uses, and the weight of every signal.
 
     Weights in the request replace the profile's; signals that they omit get 0. The default profile gives more weight to
     `recency` if the query asks for the latest state, to `time` if it names a time, and to `current` if it asks for a
-    present value and names no time that is over at `as_of`. Raises InvalidRequest for an unknown profile.
+    present value and names no time that is over. Raises InvalidRequest for an unknown profile.
     """
     name = request.profile or DEFAULT_PROFILE
     if name not in PROFILES:
@@ -66,18 +65,16 @@ def weights_for(request: RankedRequest, as_of: datetime) -> tuple[str, dict[str,
     if request.weights is not None:
         return name, dict.fromkeys(SIGNALS, 0.0) | {str(signal): weight for signal, weight in request.weights.items()}
     weights = dict(PROFILES[name])
-    return name, _adapted(weights, request.query, as_of) if name == DEFAULT_PROFILE else weights
-
-
-def _adapted(weights: dict[str, float], query: str, as_of: datetime) -> dict[str, float]:
-    if asks_for_latest(query):
+    if name != DEFAULT_PROFILE:
+        return name, weights
+    if asks_for_latest(request.query):
         weights["recency"] += LATEST_RECENCY
         weights["similarity"] -= LATEST_RECENCY
-    if time_windows(query, as_of) or event_reference(query):
+    if times.windows or times.event:
         weights = _with_share(weights, "time", TIME_SHARE)
-    if asks_for_value(query) and not names_past(query, as_of):
+    if asks_for_value(request.query) and not times.past:
         weights = _with_share(weights, "current", CURRENT_SHARE)
-    return weights
+    return name, weights
 
 
 def _with_share(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, AllowInfNan, Discriminator, Field, Strict, StringConstraints, Tag, field_validator
 
-from memtypes.llms.registry import MAX_BUDGET, KnownModel, Registry, Tokens
+from memtypes.llms.registry import MAX_BUDGET, Registry, Tokens
 from memtypes.model.memory import Flag, Model, Whole, readable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
@@ -156,36 +156,31 @@ class SettledRequest:
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
-    If the request names a tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not
-    available, a similar one is used, and budgets are reduced by a margin: the share by which the model may count more
-    tokens. least_margin: minimum margin, for a model that was seen to count more.
+    Without a total, this is the part for memories of the model's context window, if this is known. If the request names
+    a tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not available, a similar one
+    is used, and budgets are reduced by a margin: the share by which the model may count more tokens. least_margin:
+    minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
     model = registry.find(request.model)
     names_tokenizer = "tokenizer" in request.model_fields_set
     margin = 0.0 if names_tokenizer else max(model.margin, least_margin)
-    budget = _model_budget(request, model)
+    budget, total = request.allowance, request.allowance.total
+    names_total = "budget" in request.model_fields_set and (
+        not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
+    )
+    if not names_total and model.allocation is not None:
+        total = min(model.allocation.memory, MAX_BUDGET)
     caps = budget.per_type and {kind: reduced(tokens, margin) for kind, tokens in budget.per_type.items()}
     changes = {
         "tokenizer": request.tokenizer if names_tokenizer else model.tokenizer,
-        "budget": Budget(total=reduced(budget.total, margin), per_type=caps),
+        "budget": Budget(total=reduced(total, margin), per_type=caps),
         "working_budget": reduced(request.working_budget, margin),
     }
-    return SettledRequest(request.model_copy(update=changes), budget.total, margin)
+    return SettledRequest(request.model_copy(update=changes), total, margin)
 
 
 def reduced(tokens: int, margin: float) -> int:
     """`tokens` / (1 + `margin`), a limit that holds even if the model counts more tokens by the share `margin`."""
     return int(tokens / (1.0 + margin))
-
-
-def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget. Without a total, this is the part for memories of the model's context window, if known."""
-    budget = request.allowance
-    names_total = "budget" in request.model_fields_set and (
-        not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
-    )
-    if names_total or model.allocation is None:
-        return budget
-    return Budget(total=min(model.allocation.memory, MAX_BUDGET), per_type=budget.per_type)

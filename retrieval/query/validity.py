@@ -23,7 +23,7 @@ from memtypes.model.filters import (
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
 from retrieval.query.intent import asks_for_former
-from retrieval.query.named_times import time_windows
+from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, RetrieveRequest
 
 TypeFilters: TypeAlias = dict[MemoryType, Filter]
@@ -32,13 +32,14 @@ _CANCELLED = (str(Status.CANCELLED),)
 _CLOSED = (*_CANCELLED, str(Status.COMPLETED))
 
 
-def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
+def search_filters(request: RankedRequest, times: QueryTimes) -> TypeFilters:
     """For each type that a search covers, a filter for its valid memories. Raises InvalidRequest for bad `filters`."""
-    former = _former(request, as_of) if _names(_callers_filter(request), "state") else None
-    return dict.fromkeys(request.types or MemoryType, _valid_and_wanted(request, as_of, former))
+    callers = _callers_filter(request)
+    former = _former(request, times, callers) if _names(callers, "state") else None
+    return dict.fromkeys(request.types or MemoryType, _valid_and_wanted(callers, times.as_of, former))
 
 
-def context_filters(request: RetrieveRequest, as_of: datetime, *, with_completed: bool = False) -> TypeFilters:
+def context_filters(request: RetrieveRequest, times: QueryTimes, *, with_completed: bool = False) -> TypeFilters:
     """For each memory type that a context may contain, the filter of its memories.
 
     Unless the request filters by status, cancelled intentions are left out, and so are completed ones unless
@@ -48,22 +49,23 @@ def context_filters(request: RetrieveRequest, as_of: datetime, *, with_completed
     InvalidRequest for a malformed filter.
     """
     callers = _callers_filter(request)
-    where = _valid_and_wanted(request, as_of, _former(request, as_of))
+    where = _valid_and_wanted(callers, times.as_of, _former(request, times, callers))
     filters = dict.fromkeys(_long_term_types(request), where)
     if MemoryType.PROSPECTIVE in filters and not _names(callers, "status"):
         left_out = Compare("status", Op.ANY, _CANCELLED if with_completed else _CLOSED)
         filters[MemoryType.PROSPECTIVE] = all_of(where, Not(left_out))
     if request.include_working and request.working_budget > 0:
-        filters[MemoryType.WORKING] = all_of(valid_at(as_of), Absent("cleared_at"))
+        filters[MemoryType.WORKING] = all_of(valid_at(times.as_of), Absent("cleared_at"))
     return filters
 
 
-def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """For each long-term type, a filter for memories that had expired or been replaced by newer ones at `as_of`.
+def ended_filters(request: RankedRequest, times: QueryTimes) -> TypeFilters:
+    """For each long-term type, a filter for memories that had expired or been replaced by newer ones.
 
     Those that the context may contain (see `context_filters`) are left out.
     """
-    callers, former = _callers_filter(request), _former(request, as_of)
+    callers, as_of = _callers_filter(request), times.as_of
+    former = _former(request, times, callers)
     replaced = all_of(Compare("valid_to", Op.LTE, as_of), Not(Compare("state_until", Op.LTE, as_of)))
     ended = AnyOf((Compare("expires_at", Op.LTE, as_of), all_of(replaced, former and Not(former))))
     return dict.fromkeys(_long_term_types(request), all_of(ended, callers and with_states(callers, as_of)))
@@ -74,19 +76,19 @@ def valid_at(as_of: datetime) -> Filter:
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 
-def _former(request: RankedRequest, as_of: datetime) -> Filter | None:
+def _former(request: RankedRequest, times: QueryTimes, callers: Filter | None) -> Filter | None:
     """Filter for the replaced memories that a request asks for: every one, those of a past time, or none (None)."""
-    unexpired = ends_after("expires_at", as_of)
-    if asks_for_former(request.query) or _names(_callers_filter(request), "state"):
+    unexpired = ends_after("expires_at", times.as_of)
+    if asks_for_former(request.query) or _names(callers, "state"):
         return unexpired
-    past = [window for window in time_windows(request.query, as_of) if window.end <= as_of]
-    held = [All((Compare("valid_from", Op.LT, each.end), Compare("valid_to", Op.GT, each.start))) for each in past]
+    held = [
+        All((Compare("valid_from", Op.LT, past.end), Compare("valid_to", Op.GT, past.start))) for past in times.past
+    ]
     return All((unexpired, Not(Absent("superseded_by")), AnyOf(tuple(held)))) if held else None
 
 
-def _valid_and_wanted(request: RankedRequest, as_of: datetime, former: Filter | None) -> Filter:
-    """Filter for memories that match the `filters` of the request and are valid at `as_of`, or match `former`."""
-    callers = _callers_filter(request)
+def _valid_and_wanted(callers: Filter | None, as_of: datetime, former: Filter | None) -> Filter:
+    """Filter for memories that match the caller's filter and are valid at `as_of`, or match `former`."""
     if former is None:
         return all_of(valid_at(as_of), callers)
     begun, shown = Compare("valid_from", Op.LTE, as_of), AnyOf((in_view(as_of), former))

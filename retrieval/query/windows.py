@@ -130,10 +130,9 @@ class TimeReader:
                 continue
         begun = [window for window in windows if (window.end if which == "previous" else window.start) <= self.now]
         to_come = [window for window in windows if (window.start if which == "next" else window.end) > self.now]
-        past, coming = begun[-1] if begun else None, to_come[0] if to_come else None
         if which:
-            return tuple(window for window in (past if which == "previous" else coming,) if window), end
-        return self._chosen(past, coming), end
+            return tuple(begun[-1:] if which == "previous" else to_come[:1]), end
+        return self._chosen(begun[-1] if begun else None, to_come[0] if to_come else None), end
 
     def _year_at(self, i: int) -> tuple[int, int] | None:
         """The year from 1900 to 2099 at token `i`, after words such as ", of", and the position after it; or None."""
@@ -159,8 +158,8 @@ class TimeReader:
             return None
         whole = words.span(i, i + 3) if slashed else text
         numbers = [int(part) for part in whole.replace("/", ".").replace("-", ".").strip(".").split(".")]
-        if numbers[0] > 31:
-            return (_day(*numbers),), i + 1
+        if numbers[0] > 31:  # a year or, in two numbers such as the blood pressure 118/76, no date
+            return ((_day(*numbers),), i + 1) if len(numbers) == 3 else None
         orders = [(numbers[1], numbers[0])] if numbers[1] <= 12 else []  # month, day
         if numbers[0] <= 12 and ("/" in whole or not orders):
             orders.append((numbers[0], numbers[1]))
@@ -201,11 +200,8 @@ class TimeReader:
         if last is number or not ordinal or not self._begins_range(i):
             return None
         spans = [days(self.now.year, self.now.month + step) for step in (-1, 0, 1)]
-        begun, to_come = (
-            [each for each in spans if each.start <= self.now],
-            [each for each in spans if each.end > self.now],
-        )
-        return self._chosen(begun[-1], to_come[0]), last[1]
+        begun = [each for each in spans if each.start <= self.now]
+        return self._chosen(begun[-1], next(each for each in spans if each.end > self.now)), last[1]
 
     def _month_and_day(self, i: int) -> Found | None:
         words, month = self.words, self._month(i)
@@ -235,20 +231,16 @@ class TimeReader:
 
     def _span(self, i: int) -> Found | None:
         """The month, season, quarter, numbered week, year or period ("last week") at token `i`; None if none."""
-        led = self._led(i, "link")
-        return self._named_span(i, led=led) or self._period(i, bare=False) or self._whole_year(i, led=self._led(i))
+        return self._named_span(i) or self._period(i, bare=False) or self._whole_year(i)
 
-    def _named_span(self, i: int, *, led: bool) -> Found | None:
+    def _named_span(self, i: int, *, led: bool = False) -> Found | None:
         """The month, season, quarter ("Q3") or week ("week 46") at token `i`. led: whether no year must follow."""
-        words = self.words
-        for kind, length in (("month", 1), ("season", 3)):
-            found = self._month(i) if kind == "month" else words.get(kind, i)
-            if found:
-                first = found[0] + 1 if kind == "month" else int(found[0])
-                end = found[1]
-                end += words.plain(end) == "." and words.glued(end) and self._year_at(end + 1) is not None
-                led = led or words.language.flag("hour_signs")
-                return self._in_years(lambda year: Window.months(year, first, length), i, end, led=led)  # noqa: B023 - called at once
+        words, month = self.words, self._month(i)
+        if found := (month and (month[0] + 1, month[1])) or words.get("season", i):
+            first, end = int(found[0]), found[1]
+            end += words.plain(end) == "." and words.glued(end) and self._year_at(end + 1) is not None
+            led = led or self._led(i, "link") or words.language.flag("hour_signs")
+            return self._in_years(lambda year: Window.months(year, first, 1 if month else 3), i, end, led=led)
         ordinal = words.get("ordinal", i)
         unit = words.get("unit", ordinal[1] if ordinal else i)
         nth = int(ordinal[0]) if ordinal else 0
@@ -263,11 +255,12 @@ class TimeReader:
         of_week = datetime.fromisocalendar
         return self._in_years(lambda year: Window.period(of_week(year, number, 1), "d7", 0), i, week + 1, led=True)
 
-    def _whole_year(self, i: int, *, led: bool) -> Found | None:
-        year = self._year_at(i) if self.words.kind(i) == "number" else None
-        after_unit = self.words.get("unit", i - 1)
-        led = led or (after_unit is not None and after_unit[0] == "mo12")
-        return ((Window.months(year[0], 1, 12),), year[1]) if year and led else None
+    def _whole_year(self, i: int, *, led: bool = False) -> Found | None:
+        """The year at token `i`, such as 2025. led: whether no word such as "in", or "year", must stand before it."""
+        if self.words.kind(i) != "number" or not (year := self._year_at(i)):
+            return None
+        led = led or self.words.get("unit", i - 1) == ("mo12", i) or self._led(i)
+        return ((Window.months(year[0], 1, 12),), year[1]) if led else None
 
     def _period(self, i: int, *, bare: bool) -> Found | None:
         """The week, weekend, month, quarter or year in words such as "last week". bare: whether "week" alone is one."""

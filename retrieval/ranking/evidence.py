@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from memtypes.linear_model import LinearModel
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import TERMS
-from memtypes.search.vectors import KEPT, NUMBERS, Numbers, TokenVectors
-from retrieval.ranking.similarity import token_weights
+from memtypes.search.vectors import Numbers, TokenVectors
+from retrieval.ranking.similarity import idf, occurrences, token_weights
 
 POOL = 200
 """Maximum number of best hits from which the question is judged."""
@@ -28,14 +28,6 @@ NEAREST = 8
 Matrix = NDArray[np.float64]
 _UNIT = 127.0
 _LEAST = 1e-9
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """A question to be judged. terms: its terms in the sparse index. tokens: its token vectors; None if not made."""
-
-    terms: Numbers
-    tokens: TokenVectors | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,33 +49,40 @@ class Matches:
     sessions: NDArray[np.int32]
 
     @classmethod
-    def of(cls, question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """How well `hits` match `question`; None without hits or vectors. similarity, context: ranking signals."""
-        if question.tokens is None or hits.late is None or hits.dense is None or not len(hits):
+    def of(cls, terms: Numbers, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
+        """How well `hits` match a question; None without hits or vectors.
+
+        terms: the question's terms in the sparse index. similarity, context: ranking signals.
+        """
+        if hits.late is None or hits.dense is None or not len(hits):
             return None
         late = np.maximum(np.nan_to_num(hits.late, nan=0.0), 0.0).astype(np.float64)
-        has = _has_terms(hits.columns.column(TERMS), question.terms)
-        frequencies = has[:POOL].sum(axis=0)
-        documents = min(len(hits), POOL)
-        idf = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
-        shares = idf / idf.sum() if idf.size else idf
+        has = np.zeros((len(hits), len(terms)), dtype=np.bool_)
+        has[occurrences(hits.columns.column(TERMS), terms)] = True
+        weights = idf(has[:POOL].sum(axis=0), min(len(hits), POOL))
+        shares = weights / weights.sum() if weights.size else weights
         sessions = hits.columns.column("session_id")
         return cls(late, np.nan_to_num(hits.dense, nan=0.0), shares, has, similarity, context, sessions)
 
 
-def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
-    """The probability that each of `hits` (best first) helps to answer `question`, shape (hits,).
+def certainty_of(
+    terms: Numbers, tokens: TokenVectors | None, hits: Candidates, similarity: Matrix, context: Matrix
+) -> Matrix | None:
+    """The probability that each of `hits` (best first) helps to answer a question, shape (hits,).
 
-    Returns None if there are no hits, or no dense or token vectors to compare. similarity, context: ranking signals of
-    the hits. The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability
-    that this hit does if anything does. For a question without tokens, such as an invisible character, it is 0.
+    terms: the question's terms in the sparse index. tokens: its token vectors. similarity, context: ranking signals of
+    the hits. Returns None if there are no hits, or no dense or token vectors to compare. The certainty is
+    a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this hit does if
+    anything does. For a question without tokens, such as an invisible character, it is 0.
     """
-    if question.tokens is not None and not len(question.tokens):
-        return np.zeros(len(hits))
-    matches = Matches.of(question, hits, similarity, context)
-    if matches is None or question.tokens is None:
+    if tokens is None:
         return None
-    answerable = _probability("answerable", question_features(matches, question.tokens)[np.newaxis])
+    if not len(tokens):
+        return np.zeros(len(hits))
+    matches = Matches.of(terms, hits, similarity, context)
+    if matches is None:
+        return None
+    answerable = _probability("answerable", question_features(matches, tokens)[np.newaxis])
     return sureness(answerable, _probability("helps", hit_features(matches)))
 
 
@@ -126,27 +125,13 @@ def hit_features(matches: Matches) -> NDArray[np.float32]:
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))
     late = matches.late @ token_weights(matches.late[:POOL])
-    columns = [behind, similarity, late, matches.has @ matches.shares, matches.dense, matches.context, rank]
-    return np.column_stack([*columns, _best_in_session(behind, matches.sessions)]).astype(np.float32)
-
-
-def _best_in_session(values: Matrix, sessions: NDArray[np.int32]) -> Matrix:
-    """For each hit, the largest of `values` among the hits of its session; its own value if it has no session."""
+    in_session = matches.sessions >= 0
+    sessions, best_in_session = matches.sessions[in_session], behind.copy()
     largest = np.full(int(sessions.max(initial=-1)) + 1, -np.inf)
-    in_session = sessions >= 0
-    np.maximum.at(largest, sessions[in_session], values[in_session])
-    return np.where(in_session, largest.take(sessions, mode="clip") if largest.size else values, values)
-
-
-def _has_terms(terms: Numbers, wanted: Numbers) -> NDArray[np.bool_]:
-    """Whether each hit has each of the `wanted` terms, shape (hits, wanted). terms: a row of terms for each hit."""
-    slots = np.zeros(NUMBERS, dtype=np.uint8)
-    slots[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
-    found = slots.take(terms).ravel()
-    places = np.flatnonzero(found != 0)  # nearly all are 0
-    has = np.zeros(len(terms) * len(wanted), dtype=np.bool_)
-    has[places // KEPT * len(wanted) + found[places] - 1] = True
-    return has.reshape(len(terms), len(wanted))
+    np.maximum.at(largest, sessions, behind[in_session])
+    best_in_session[in_session] = largest[sessions]
+    columns = [behind, similarity, late, matches.has @ matches.shares, matches.dense, matches.context, rank]
+    return np.column_stack([*columns, best_in_session]).astype(np.float32)
 
 
 @lru_cache(maxsize=2)

@@ -86,21 +86,18 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
     ordered = columns.take(positions)
-    sessions = ordered.column("session_id").astype(np.int64)
-    keys, width = _keys(sessions, ordered.column("seq"))
+    # The keys of neighbours differ by 1 or 2, as their numbers do: larger gaps become _GAP, also between two sessions.
+    numbers, ranks = np.unique(ordered.column("seq"), return_inverse=True)
+    gaps = np.minimum(np.diff(numbers).view(np.uint64), _GAP).astype(np.int64)  # a difference may exceed int64
+    narrowed = np.concatenate([[0], np.cumsum(gaps)])
+    width = int(narrowed[-1]) + _GAP
+    keys = ordered.column("session_id").astype(np.int64) * width + narrowed[ranks]
     order = np.argsort(keys, kind="stable")
     keys, positions = keys[order], positions[order]
     before, after, second_before, second_after = (_pairs(keys, positions, offset) for offset in (-1, 1, -2, 2))
-    return Neighbours((before, after), (second_before, second_after), *_grouped(keys // width, positions))
-
-
-def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Keys for turns that differ by 1 or 2 for neighbours, and the keys per session. Large gaps become _GAP."""
-    known, ranks = np.unique(numbers, return_inverse=True)
-    gaps = np.minimum(np.diff(known).view(np.uint64), _GAP).astype(np.int64)  # a difference may exceed int64
-    narrowed = np.concatenate([[0], np.cumsum(gaps)])
-    width = int(narrowed[-1]) + _GAP
-    return sessions * width + narrowed[ranks], width
+    begins = np.diff(keys // width, prepend=-1) != 0
+    shared = ~begins | np.append(~begins[1:], [False])[: len(begins)]
+    return Neighbours((before, after), (second_before, second_after), positions[shared], np.flatnonzero(begins[shared]))
 
 
 def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) -> Pairs:
@@ -108,13 +105,6 @@ def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) ->
     last = np.searchsorted(keys, keys + offset, side="right") - 1
     paired = np.flatnonzero(keys[last] == keys + offset)  # index -1 wraps round to a key that differs
     return Pairs(positions[paired], positions[last[paired]])
-
-
-def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The `positions` that share a session, and the index at which each such session begins. sessions: ascending."""
-    begins = np.diff(sessions, prepend=-1) != 0
-    shared = ~begins | np.append(~begins[1:], [False])[: len(begins)]
-    return positions[shared], np.flatnonzero(begins[shared])
 
 
 def _raised(

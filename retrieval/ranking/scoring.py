@@ -18,7 +18,7 @@ from memtypes.search.vectors import Numbers, TokenVectors
 from retrieval.query.intent import NEWEST, Wish
 from retrieval.query.profiles import SECOND_PASS, SIGNALS
 from retrieval.ranking import signals
-from retrieval.ranking.evidence import Question, certainty_of
+from retrieval.ranking.evidence import certainty_of
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
@@ -69,8 +69,26 @@ class SignalTable:
     @classmethod
     def of(cls, candidates: Candidates, scoring: Scoring) -> SignalTable:
         """Sort `candidates` by id and compute their signals."""
+        if not len(candidates):
+            return cls(candidates, np.empty((len(SIGNALS), 0)))
         candidates = candidates.take(text_order(candidates.ids))
-        return cls(candidates, _signals(candidates, scoring))
+        neighbours = neighbours_of(candidates)
+        late = late_similarity(candidates, neighbours)
+        legs = (candidates.dense, candidates.sparse)
+        dense, sparse = (None if leg is None else np.nan_to_num(leg, nan=0.0) for leg in legs)
+        similar = similarity(dense, sparse, late, candidates.columns.wholes("tokens.count", 0))
+        table = {
+            "similarity": similar,
+            "context": signals.context(similar, neighbours),
+            "mention": signals.mention(scoring.query, candidates),
+            "time": signals.nearness(signals.reference_times(candidates), scoring.windows),
+            "recency": signals.recency(candidates, scoring.as_of),
+            "importance": signals.importance(candidates.columns),
+            "access": signals.access(candidates.columns),
+            "due": signals.due(candidates, scoring.as_of),
+            **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
+        }
+        return cls(candidates, np.vstack([table[name] for name in SIGNALS]))
 
 
 def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
@@ -113,7 +131,7 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
     if not scoring.floor:
         return None
     similar, around = (table[SIGNALS.index(name)] for name in ("similarity", "context"))
-    certainty = certainty_of(Question(scoring.terms, scoring.tokens), hits, similar, around)
+    certainty = certainty_of(scoring.terms, scoring.tokens, hits, similar, around)
     if certainty is None:
         return None
     # What contests a hit is about the same, however it is told.
@@ -127,29 +145,6 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
         due = signals.due_today(hits, scoring.as_of) & hits.columns.where("status", Status.PENDING.__eq__)
         exempt[signals.first_due(hits, due & (certainty < scoring.floor), scoring.due_tokens)] = True
     return np.where(exempt, 1.0, certainty)
-
-
-def _signals(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:
-    if not len(candidates):
-        return np.empty((len(SIGNALS), 0))
-    neighbours = neighbours_of(candidates)
-    lengths = candidates.columns.wholes("tokens.count", 0)
-    late = late_similarity(candidates, neighbours)
-    legs = (candidates.dense, candidates.sparse)
-    dense, sparse = (None if leg is None else np.nan_to_num(leg, nan=0.0) for leg in legs)
-    similar = similarity(dense, sparse, late, lengths)
-    table = {
-        "similarity": similar,
-        "context": signals.context(similar, neighbours),
-        "mention": signals.mention(scoring.query, candidates),
-        "time": signals.named_time(scoring.windows, candidates),
-        "recency": signals.recency(candidates, scoring.as_of),
-        "importance": signals.importance(candidates.columns),
-        "access": signals.access(candidates.columns),
-        "due": signals.due(candidates, scoring.as_of),
-        **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
-    }
-    return np.vstack([table[name] for name in SIGNALS])
 
 
 def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:

@@ -21,10 +21,10 @@ from memtypes.model.policy import POLICIES
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import TERMS, ColumnKind, Columns
-from memtypes.search.vectors import KEPT, NUMBERS, Numbers
+from memtypes.search.vectors import Numbers
 from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish
 from retrieval.ranking.neighbours import Neighbours
-from retrieval.ranking.similarity import token_weights
+from retrieval.ranking.similarity import idf, occurrences, token_weights
 from retrieval.ranking.sorting import text_order, top_positions
 
 SESSION_SHARE = 0.48
@@ -108,11 +108,6 @@ def mention(query: str, candidates: Candidates) -> NDArray[np.float64]:
 def names(query: str, name: str) -> bool:
     """Whether `query` contains `name` as a whole word, ignoring case."""
     return re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", query.casefold()) is not None
-
-
-def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.float64]:
-    """How near the time of each candidate is to the times that the query names, in [0, 1]; 0 if it names none."""
-    return nearness(reference_times(candidates), windows) if windows else np.zeros(len(candidates))
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
@@ -205,6 +200,8 @@ def newest(candidates: Candidates, mask: NDArray[np.bool_], budget: int) -> NDAr
 
 def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int) -> NDArray[np.intp]:
     columns = candidates.columns
+    if not mask.any():
+        return np.empty(0, dtype=np.intp)
     positions = np.lexsort((-columns.wholes("priority", 3), by, ~mask))[: mask.sum()]
     tokens = columns.wholes("tokens.line", 0)[positions]
     return positions[np.cumsum(tokens) - tokens < room]
@@ -241,25 +238,14 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
     seed_terms, inverse = np.unique(terms[seeds], return_inverse=True)
     summed = np.bincount(inverse.ravel(), np.repeat(relevance, terms.shape[1]), minlength=len(seed_terms))
     summed[(seed_terms == 0) | (seed_terms[:, None] == query_terms).any(axis=1)] = 0.0
-    slot_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for every other term; the seeds have 96 terms at most
-    slot_of[seed_terms] = np.arange(1, len(seed_terms) + 1)
-    slot_of[0] = 0  # fills the rows of short memories
-    slots = slot_of.take(terms).ravel()
-    places = np.flatnonzero(slots != 0)  # nearly all slots are 0
-    shared_terms = slots[places] - 1
-    frequencies = np.bincount(shared_terms, minlength=len(seed_terms))
-    idf = _idf(frequencies, len(candidates))
-    best = np.argsort(-summed * idf, kind="stable")[:EXPANSION_TERMS]
+    rows, shared_terms = occurrences(terms, seed_terms)
+    rarity = idf(np.bincount(shared_terms, minlength=len(seed_terms)), len(candidates))
+    best = np.argsort(-summed * rarity, kind="stable")[:EXPANSION_TERMS]
     weights = np.zeros(len(seed_terms))
-    weights[best] = (summed * idf**2)[best]
-    shared: NDArray[np.float64] = np.bincount(places // KEPT, weights[shared_terms], len(terms)) * length_norm
+    weights[best] = (summed * rarity**2)[best]
+    shared: NDArray[np.float64] = np.bincount(rows, weights[shared_terms], len(terms)) * length_norm
     highest = float(shared.max(initial=0.0))
     return shared / highest if highest > 0 else shared
-
-
-def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.float64]:
-    idf: NDArray[np.float64] = np.log1p((documents - document_frequencies + 0.5) / (document_frequencies + 0.5))
-    return idf
 
 
 def update_boosts(

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.search.candidates import Candidates
+from memtypes.search.vectors import KEPT, NUMBERS, Numbers
 from retrieval.ranking.neighbours import Neighbours
 
 
 class LegShares(NamedTuple):
-    """Weight of each kind of search (dense, sparse, late interaction) in the fused similarity."""
+    """Weight of each kind of search (dense, sparse, late interaction) in the fused similarity, if all were made."""
 
     dense: float
     sparse: float
@@ -23,7 +24,6 @@ class LegShares(NamedTuple):
 
 
 SHARES = LegShares(dense=0.3, sparse=0.3, late=0.4)
-SHARES_WITHOUT_LATE = LegShares(dense=0.5, sparse=0.5, late=0.0)
 
 ENCODED = 256
 """Tokens at the beginning of a text that the default encoder reads. Keyword search reads all of it."""
@@ -63,14 +63,13 @@ def similarity(
     Hybrid Retrieval" (2023).
     """
     parts: list[tuple[float, NDArray[np.float64]]] = []
-    shares = SHARES if late is not None else SHARES_WITHOUT_LATE
     if dense is not None:
         worst = dense.min(initial=UNRELATED_DENSE if late is not None else np.inf)
-        parts.append((shares.dense, normalised(dense, float(worst))))
+        parts.append((SHARES.dense, normalised(dense, float(worst))))
     if sparse is not None and (sparse.any() or not parts):  # without any match the leg carries no information
-        parts.append((shares.sparse, normalised(sparse, 0.0)))
+        parts.append((SHARES.sparse, normalised(sparse, 0.0)))
     if late is not None:
-        parts.append((shares.late, normalised(late, float(late[late > 0].min(initial=UNRELATED_LATE)))))
+        parts.append((SHARES.late, normalised(late, float(late[late > 0].min(initial=UNRELATED_LATE)))))
     if not parts:
         raise ValueError("similarity needs the scores of at least one leg")
     weights = np.array([share for share, _ in parts])
@@ -116,4 +115,23 @@ def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     if total <= 1e-9:
         return np.full(cosines.shape[1], 1.0 / cosines.shape[1])
     weights: NDArray[np.float64] = spread / total
+    return weights
+
+
+def occurrences(terms: Numbers, wanted: Numbers) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the first 255 of the `wanted` terms occur: indices of rows of `terms`, and of `wanted`, of equal length.
+
+    terms: a row of terms for each memory, as in the column TERMS; a lookup table is fastest, as few of them are wanted.
+    """
+    slot_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for every other term
+    slot_of[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
+    slot_of[0] = 0  # fills the rows of short memories
+    slots = slot_of.take(terms).ravel()
+    places = np.flatnonzero(slots != 0)
+    return places // KEPT, slots[places].astype(np.intp) - 1
+
+
+def idf(frequencies: NDArray[np.intp], documents: int) -> NDArray[np.float64]:
+    """The inverse document frequencies of terms that occur in `frequencies` of so many `documents`, as in BM25."""
+    weights: NDArray[np.float64] = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
     return weights

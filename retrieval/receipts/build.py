@@ -71,20 +71,23 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
     valid, and the OTHERS_LISTED best of the other candidates (duplicates of hits, or below a required minimum).
     """
     hits = _HitColumns.of(retrieval)
-    metadata = retrieval.answer.metadata
-    long_term = retrieval.fills.long_term
+    scope, metadata, long_term = retrieval.scope, retrieval.answer.metadata, retrieval.fills.long_term
+    scoped = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
+    ranks = long_term.entries.ranks
+    descents = np.flatnonzero(ranks[:-1] > ranks[1:])  # hits that were offered before a better one
     return {
         "id": receipt_id,
         "version": VERSION,
         "created_at": created_at,
-        "request": _request(retrieval),
+        "request": retrieval.request.model_dump(mode="json", exclude_none=True)
+        | {name: value for name, value in scoped.items() if value is not None},
         "as_of": rfc3339(retrieval.as_of),
         "degraded": list(metadata.degraded),
         "embedder": retrieval.embedder,
         "tokenizer": {"name": retrieval.tokenizer.name, "sha256": retrieval.tokenizer.sha256},
         "weights": dict(retrieval.weights),
         "budgets": {"initial": long_term.initial, "shifted": long_term.shifted, "final": long_term.used},
-        "long_term": {**_terms(long_term, hits.listed), "first": _offered_first(long_term.entries.ranks)},
+        "long_term": {**_terms(long_term, hits.listed), "first": ranks[: descents.max(initial=-1) + 1].tolist()},
         "working": _terms(retrieval.fills.working, hits.listed),
         "candidates": [
             *_hit_rows(retrieval, hits),
@@ -105,13 +108,6 @@ def context_digest(context: str | Sequence[ContextMessage]) -> str:
 def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[str, Any]]:
     """A context as plain JSON: its text, or its messages as objects."""
     return context if isinstance(context, str) else [message.model_dump() for message in context]
-
-
-def _request(retrieval: Retrieval) -> dict[str, Any]:
-    scope = retrieval.scope
-    names = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
-    scoped = {name: value for name, value in names.items() if value is not None}
-    return retrieval.request.model_dump(mode="json", exclude_none=True) | scoped
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
@@ -138,12 +134,6 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "sight": len(in_window),
         "unlisted": {kind: part.demand[kind] - listed_demand[kind] for kind in plan.types},
     }
-
-
-def _offered_first(ranks: NDArray[np.int64]) -> list[int]:
-    """The beginning of `ranks` (hits in the order offered to a budget), up to the last hit before a better one."""
-    descents = np.flatnonzero(ranks[:-1] > ranks[1:])
-    return ranks[: descents[-1] + 1].tolist() if len(descents) else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,7 +239,6 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
-    """Receipt rows of the OTHERS_LISTED best candidates that are not hits: duplicates, or below a required minimum."""
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
         row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD

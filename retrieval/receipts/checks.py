@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -13,13 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.policy import MemoryType
 from memtypes.model.strict_json import MalformedJson, unique_keys
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
 from retrieval.answer import ContextMessage
-from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, DemandBasis, Overheads, Oversize, fill
+from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, Overheads, Oversize, fill
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
@@ -62,35 +61,31 @@ class ReceiptContents:
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
     """Verify the receipt `raw` against its `contents`. count: counts an entry's tokens; None skips this check."""
+    seal = _check("sha256", _seal(raw))
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        return _verdict([ReceiptCheck(name="form", ok=False, detail=fault), _check("sha256", _seal(raw))])
+        return ReceiptVerdict(valid=False, checks=[ReceiptCheck(name="form", ok=False, detail=fault), seal])
     unlinked = receipt.previous_id is not None and contents.previous is None
     chain_note = "the previous receipt is not available" if unlinked else None
-    return _verdict(
-        [
-            ReceiptCheck(name="form", ok=True),
-            _check("sha256", _seal(raw)),
-            _check("chain", _chain(receipt, contents), chain_note),
-            _check("request", _request(receipt)),
-            _check("scores", _scores(receipt)),
-            _check("order", _order(receipt)),
-            _check("left out", _left_out(receipt)),
-            *_fill_checks(receipt),
-            _check("tokens", _tokens(receipt, contents, count), _tokens_note(receipt, contents, count)),
-            _check("context", _context(receipt, contents), None if contents.context is not None else "not available"),
-        ]
-    )
-
-
-def _verdict(checks: list[ReceiptCheck]) -> ReceiptVerdict:
+    checks = [
+        ReceiptCheck(name="form", ok=True),
+        seal,
+        _check("chain", _chain(receipt, contents), chain_note),
+        _check("request", _request(receipt)),
+        _check("scores", _scores(receipt)),
+        _check("order", _order(receipt)),
+        _check("left out", _left_out(receipt)),
+        *_fill_checks(receipt),
+        _check("tokens", _tokens(receipt, contents, count), _tokens_note(receipt, contents, count)),
+        _check("context", _context(receipt, contents), None if contents.context is not None else "not available"),
+    ]
     return ReceiptVerdict(valid=all(check.ok for check in checks), checks=checks)
 
 
-def _check(name: str, faults: Iterator[str], note: str | None = None) -> ReceiptCheck:
+def _check(name: str, faults: Iterable[str], note: str | None = None) -> ReceiptCheck:
     messages = list(faults)
     if not messages:
         return ReceiptCheck(name=name, ok=True, detail=note)
@@ -185,12 +180,9 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
-    """Check the tokens and the outcomes of all hits, by filling the long-term and the working budget again."""
-    offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
-    first = {rank: place for place, rank in enumerate(receipt.long_term.first)}
-    by_rank = sorted((one for one in offered if one.place is None), key=lambda one: one.rank or 0)
-    long_term = sorted(by_rank, key=lambda one: first.get(one.rank or 0, len(first)))
-    working = sorted((one for one in offered if one.place is not None), key=lambda one: one.place or 0)
+    offered = receipt.offered()
+    long_term = [candidate for candidate in offered if candidate.place is None]
+    working = [candidate for candidate in offered if candidate.place is not None]
     try:
         refilled = _refilled(receipt.long_term, long_term)
         refilled_working = _refilled(receipt.working, working)
@@ -198,11 +190,14 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
         yield ReceiptCheck(name="fill", ok=False, detail=f"cannot be filled again: {type(error).__name__} {error}")
         return
     recorded = receipt.budgets
-    shares = {"initial": (refilled.initial, recorded.initial), "shifted": (refilled.shifted, recorded.shifted)}
-    yield _check("shares", _differing(shares))
-    final = {"final": (refilled.used, recorded.final), "used": (refilled.used, receipt.long_term.used)}
-    yield _check("hand-on", _differing(final))
-    yield _check("outcomes", iter([*_wrong(refilled, long_term), *_wrong(refilled_working, working)]))
+    pairs = {
+        "shares": {"initial": (refilled.initial, recorded.initial), "shifted": (refilled.shifted, recorded.shifted)},
+        "hand-on": {"final": (refilled.used, recorded.final), "used": (refilled.used, receipt.long_term.used)},
+    }
+    for check, values in pairs.items():
+        differing = [name for name, (derived, stated) in values.items() if derived != stated]
+        yield _check(check, (f"{name} does not follow from the recorded terms" for name in differing))
+    yield _check("outcomes", [*_wrong(refilled, long_term), *_wrong(refilled_working, working)])
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
@@ -212,17 +207,11 @@ def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Budge
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
     rows = ((one.rank or 0, one.type, _whole_tokens(one), one.group) for one in candidates)
     overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
-    return fill(plan, BudgetEntries.of(rows), overheads, DemandBasis(terms.sight, terms.unlisted))
+    return fill(plan, BudgetEntries.of(rows), overheads, terms.sight, terms.unlisted)
 
 
 def _whole_tokens(candidate: ReceiptCandidate) -> int:
     return candidate.tokens if candidate.whole is None else candidate.whole
-
-
-def _differing(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
-    for name, (derived, recorded) in pairs.items():
-        if derived != recorded:
-            yield f"{name} does not follow from the recorded terms"
 
 
 def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
@@ -234,18 +223,12 @@ def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iter
         recorded = included if candidate.outcome in _CHOSEN else candidate.outcome
         if derived is not recorded:
             yield f"{candidate.id} has outcome {recorded}, but {derived} follows"
-    yield from _overspent(refilled, candidates)
-
-
-def _overspent(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
-    overheads: dict[MemoryType, int] = dict(refilled.used)
-    for entry in refilled.chosen:
-        overheads[entry.type] -= entry.allowed
     for kind, allowed in refilled.used.items():
-        included = (one for one in candidates if one.type == kind and one.outcome is CandidateOutcome.INCLUDED)
-        tokens = sum(candidate.tokens for candidate in included)
-        if tokens and overheads[kind] + tokens > allowed:
-            yield f"{kind} shows {overheads[kind] + tokens} tokens; {allowed} are allowed"
+        overhead = allowed - sum(entry.allowed for entry in refilled.chosen if entry.type is kind)
+        shown = (one for one in candidates if one.type is kind and one.outcome is CandidateOutcome.INCLUDED)
+        tokens = sum(candidate.tokens for candidate in shown)
+        if tokens and overhead + tokens > allowed:
+            yield f"{kind} shows {overhead + tokens} tokens; {allowed} are allowed"
 
 
 def _tokens(receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None) -> Iterator[str]:

@@ -89,7 +89,8 @@ async def list_receipts(
     listed: list[ListedReceipt] = []
     scanned, since = 0, None
     while len(listed) < limit and scanned < MAX_SCANNED:
-        batch = await _read(store, scope, min(_BATCH, limit) if wanted is None else _BATCH, before)
+        texts = await store.latest(scope, min(_BATCH, limit) if wanted is None else _BATCH, before)
+        batch = await to_thread.run_sync(list, map(_DECODER.decode, texts))
         if not batch:
             return ReceiptPage(tuple(listed), scanned, since)
         for receipt in batch:
@@ -99,8 +100,3 @@ async def list_receipts(
                 if len(listed) == limit:
                     break
     return ReceiptPage(tuple(listed), scanned, since, before)
-
-
-async def _read(store: ReceiptStore, scope: Scope, limit: int, before: str | None) -> list[ListedReceipt]:
-    texts = await store.latest(scope, limit, before)
-    return await to_thread.run_sync(lambda: [_DECODER.decode(text) for text in texts])

@@ -138,6 +138,16 @@ class Receipt(ReceiptPart):
     previous_sha256: str
     sha256: str
 
+    def offered(self) -> list[ReceiptCandidate]:
+        """The hits that were offered to a budget, in the order of the offer and of the context, working items first."""
+        first = {rank: place for place, rank in enumerate(self.long_term.first)}
+
+        def order(hit: ReceiptCandidate) -> tuple[int, int, int]:
+            rank = hit.rank or 0
+            return (1, first.get(rank, len(first)), rank) if hit.place is None else (0, hit.place, rank)
+
+        return sorted((one for one in self.candidates if one.rank is not None and one.counted), key=order)
+
 
 class ReceiptCheck(Answer):
     """Result of one check of a receipt. ok: whether it passed. detail: the faults, or a remark on a passed check."""

@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
-from memtypes.model.times import Clock, rfc3339
+from memtypes.model.times import rfc3339
 from memtypes.ports.receipts import ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_id
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.working import LIVE_DEGRADED
@@ -53,31 +54,6 @@ BuildReceipt: TypeAlias = Callable[[], UnsealedReceipt]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptRecorder:
-    """Queues the receipt of each retrieval and adds the receipt's id to the answer."""
-
-    receipts: ReceiptQueue
-    clock: Clock
-
-    async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Queue the receipt; return the answer with its id, or marked as degraded if no receipt can be written."""
-        answer, now = retrieval.answer, self.clock()
-        if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
-            return answer.degraded_by(RECEIPTS_DEGRADED)
-        new_id = receipt_id(now)
-
-        def build() -> UnsealedReceipt:
-            return UnsealedReceipt.of(retrieval.scope.namespace, receipt_body(retrieval, new_id, rfc3339(now)))
-
-        try:
-            await self.receipts.put(retrieval.scope.tenant, new_id, build)
-        except Unavailable as error:
-            _log.warning("a receipt was not recorded: %s", error)
-            return answer.degraded_by(RECEIPTS_DEGRADED)
-        return answer.model_copy(update={"receipt_id": new_id})
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
     """A queued receipt. promised: whether its id is sent before the write. written: whether the write succeeded."""
@@ -110,6 +86,22 @@ class ReceiptQueue(ReceiptStore):
         self._writer: asyncio.Task[None] | None = None
         self._away = False
         self._closing = False
+
+    async def record(self, retrieval: Retrieval, now: datetime) -> RetrieveAnswer:
+        """Queue the receipt of a retrieval; return its answer with the receipt's id, or degraded if none is written."""
+        scope, answer, new_id = retrieval.scope, retrieval.answer, receipt_id(now)
+        if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
+            return answer.degraded_by(RECEIPTS_DEGRADED)
+
+        def build() -> UnsealedReceipt:
+            return UnsealedReceipt.of(scope.namespace, receipt_body(retrieval, new_id, rfc3339(now)))
+
+        try:
+            await self.put(scope.tenant, new_id, build)
+        except Unavailable as error:
+            _log.warning("a receipt was not recorded: %s", error)
+            return answer.degraded_by(RECEIPTS_DEGRADED)
+        return answer.model_copy(update={"receipt_id": new_id})
 
     async def put(self, tenant: str, receipt_id: str, build: BuildReceipt) -> None:
         """Queue a receipt, which `build` makes later. Raises Unavailable if the queue stays full or the store fails."""
@@ -189,9 +181,14 @@ class ReceiptQueue(ReceiptStore):
                 await self._write_batch(tenant, [receipt for receipt in batch if receipt.tenant == tenant])
 
     async def _write_batch(self, tenant: str, batch: Sequence[_WaitingReceipt]) -> None:
-        built = [(receipt, await self._built(receipt)) for receipt in batch]
-        self._settle([receipt for receipt, unsealed in built if unsealed is None], written=False)
-        left = [(receipt, unsealed) for receipt, unsealed in built if unsealed is not None]
+        left: list[tuple[_WaitingReceipt, UnsealedReceipt]] = []
+        for receipt in batch:
+            await asyncio.sleep(0)  # other calls run between two builds, which take about a millisecond each
+            try:
+                left.append((receipt, receipt.build()))
+            except Exception:  # noqa: BLE001 - a bug: the answer is sent, and other receipts must not suffer
+                _log.exception("a receipt could not be built")
+                self._settle([receipt], written=False)
         for _ in range(RETRIES if left else 0):
             self._away = not await self._appended(tenant, [unsealed for _, unsealed in left])
             done = [receipt for receipt, _ in left if not (self._away and receipt.promised)]
@@ -202,14 +199,6 @@ class ReceiptQueue(ReceiptStore):
             await asyncio.sleep(RETRY_S)
         self._settle([receipt for receipt, _ in left], written=False)
         self._away = False  # the next write finds out whether it still is
-
-    async def _built(self, receipt: _WaitingReceipt) -> UnsealedReceipt | None:
-        await asyncio.sleep(0)  # other calls run between two builds, which take about a millisecond each
-        try:
-            return receipt.build()
-        except Exception:  # noqa: BLE001 - a bug: the answer is sent, and other receipts must not suffer
-            _log.exception("a receipt could not be built")
-            return None
 
     async def _appended(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> bool:
         try:

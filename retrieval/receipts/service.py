@@ -20,7 +20,6 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, digest, issued_at, seal
 from memtypes.search.candidates import Candidates
 from memtypes.search.passage import passage_of
-from retrieval.answer import ContextMessage
 from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
@@ -49,17 +48,14 @@ class Receipts:
         """The JSON text of a receipt as it was sealed. Raises NotFound if the tenant has no such receipt."""
         text = await self.queue.get(tenant, receipt_id)
         polls = round(GRACE_S / _POLL_S)
-        while text is None and polls and self._may_come(receipt_id):
+        issued = issued_at(receipt_id)
+        # Another process may still be writing a receipt whose id was issued just now.
+        while text is None and polls and issued is not None and abs(self.parts.clock().timestamp() - issued) < GRACE_S:
             await asyncio.sleep(_POLL_S)
             text, polls = await self.queue.get(tenant, receipt_id), polls - 1
         if text is None:
             raise NotFound(f"this tenant has no receipt {receipt_id!r}")
         return text
-
-    def _may_come(self, receipt_id: str) -> bool:
-        """Whether another process may still be writing the receipt, as its id was issued less than GRACE_S ago."""
-        promised = issued_at(receipt_id)
-        return promised is not None and abs(self.parts.clock().timestamp() - promised) < GRACE_S
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
         """Verify a stored receipt, the texts of its memories (rendered again) and its link to the previous receipt."""
@@ -83,7 +79,7 @@ class Receipts:
         body = receipt_body(retrieval, before.id, rfc3339(before.created_at))
         after = Receipt.model_validate_json(seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text)
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
-        return compare(ReplayedReceipt(before, after, memories))
+        return compare(before, after, memories)
 
     async def with_contents(self, tenant: str, text: bytes) -> bytes:
         """Add to a receipt's JSON text the entries of its memories, and its context if the memories are unchanged."""
@@ -96,8 +92,9 @@ class Receipts:
         return canonical({**raw, "contents": sealed_contents(members)})
 
     async def _contents(self, tenant: str, receipt: Receipt, tokenizer: Tokenizer) -> ReceiptContents:
-        memories, previous = await self._memories(tenant, receipt), await self._previous(tenant, receipt)
-        return replace(contents_of(receipt, memories, tokenizer), previous=previous)
+        contents = contents_of(receipt, await self._memories(tenant, receipt), tokenizer)
+        text = await self.queue.get(tenant, receipt.previous_id) if receipt.previous_id else None
+        return contents if text is None else replace(contents, previous=json.loads(text))
 
     def _tokenizer(self, receipt: Receipt) -> Tokenizer:
         tokenizer = self.parts.tokenizers.get(receipt.tokenizer.name)
@@ -108,10 +105,6 @@ class Receipts:
     async def _memories(self, tenant: str, receipt: Receipt) -> dict[str, Memory]:
         scope = Scope(tenant, str(receipt.request["namespace"]))
         return await self.parts.store.get(scope, {candidate.id: candidate.type for candidate in receipt.candidates})
-
-    async def _previous(self, tenant: str, receipt: Receipt) -> Mapping[str, Any] | None:
-        text = await self.queue.get(tenant, receipt.previous_id) if receipt.previous_id else None
-        return None if text is None else dict(json.loads(text))
 
 
 def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
@@ -129,24 +122,21 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
             continue
         if (entry := _shown_again(renderer, candidate, memory, request)) is not None:
             shown[candidate.id] = entry
-    shown_before = (one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
-    included = sorted(shown_before, key=_context_order)
+    included = [candidate for candidate in receipt.offered() if candidate.outcome is CandidateOutcome.INCLUDED]
     unchanged = {one.id for one in included} <= shown.keys()
     if unchanged and receipt.long_term.by_due:
         fields = {one.id: memories[one.id].model_dump() for one in included}
         included.sort(
             key=lambda one: fields[one.id].get("completed_at") or fields[one.id].get("due_at") or _NO_DUE_TIME
         )
-    context = _context(renderer, receipt, [shown[one.id] for one in included]) if unchanged else None
+    context = None
+    if unchanged:
+        working = [shown[one.id] for one in included if one.type is MemoryType.WORKING]
+        long_term = [shown[one.id] for one in included if one.type is not MemoryType.WORKING]
+        block = renderer.block(BLOCK, long_term, tasks_first=receipt.long_term.task_like)
+        context = context_of(renderer.layout, (renderer.block(WORKING_BLOCK, working), block), request.format)
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
     return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)
-
-
-def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
-    """Sort key for the order of the context: working items by place, then tasks that were due, then others by rank."""
-    if candidate.place is not None:
-        return (0, False, candidate.place)
-    return (1, not candidate.due, candidate.rank or 0)
 
 
 def _shown_again(
@@ -165,39 +155,22 @@ def _shown_again(
     return shown
 
 
-def _context(renderer: Renderer, receipt: Receipt, shown: list[ShownMemory]) -> str | list[ContextMessage]:
-    working = [memory for memory in shown if memory.passage.type is MemoryType.WORKING]
-    long_term = [memory for memory in shown if memory.passage.type is not MemoryType.WORKING]
-    tasks_first = receipt.long_term.task_like
-    blocks = (renderer.block(WORKING_BLOCK, working), renderer.block(BLOCK, long_term, tasks_first=tasks_first))
-    return context_of(renderer.layout, blocks, str(receipt.request["format"]))
+def compare(before: Receipt, after: Receipt, memories: Mapping[str, Memory]) -> ReplayAnswer:
+    """Compare a receipt with that of its replay: whether the contexts are identical, and which candidates differ.
 
-
-@dataclass(frozen=True, slots=True)
-class ReplayedReceipt:
-    """The receipts of a retrieval (`before`) and of its replay (`after`), and by id those memories that still exist."""
-
-    before: Receipt
-    after: Receipt
-    memories: Mapping[str, Memory]
-
-
-def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
-    """Compare a receipt with its replay: whether the contexts are identical, and which candidates differ."""
-    before = {candidate.id: candidate for candidate in replayed.before.candidates}
-    after = {candidate.id: candidate for candidate in replayed.after.candidates}
+    memories: the memories of both receipts that still exist, by id.
+    """
+    listed, listed_after = ({candidate.id: candidate for candidate in each.candidates} for each in (before, after))
     changes = [
-        ReceiptChange(id=memory_id, what=what, before=then, after=now, why=_reason(replayed, memory_id))
-        for memory_id in dict.fromkeys([*before, *after])
-        for what, then, now in _differences(
-            before.get(memory_id), after.get(memory_id), removed=memory_id not in replayed.memories
-        )
+        ReceiptChange(id=each, what=what, before=then, after=now, why=_reason(before, after, memories.get(each)))
+        for each in dict.fromkeys([*listed, *listed_after])
+        for what, then, now in _differences(listed.get(each), listed_after.get(each), removed=each not in memories)
     ]
-    then, now = replayed.before.context_sha256, replayed.after.context_sha256
+    then, now = before.context_sha256, after.context_sha256
     if then == now:
         return ReplayAnswer(identical=True, behind=changes or None)
     if not changes:
-        why = _environment_reason(replayed)
+        why = _environment_reason(before, after)
         changes = [ReceiptChange(id="", what="context", before=then, after=now, why=why)]
     return ReplayAnswer(identical=False, changes=changes)
 
@@ -221,18 +194,16 @@ def _differences(
         yield "text", then.entry_sha256, now.entry_sha256
 
 
-def _reason(replayed: ReplayedReceipt, memory_id: str) -> str:
-    memory, then = replayed.memories.get(memory_id), rfc3339(replayed.before.created_at)
+def _reason(before: Receipt, after: Receipt, memory: Memory | None) -> str:
     if memory is None:
         return "the memory was removed"
-    if memory.updated_at > replayed.before.created_at:
+    if memory.updated_at > before.created_at:
+        then = rfc3339(before.created_at)
         return f"the memory was written or changed after {then}, at {rfc3339(memory.updated_at)}"
-    return _environment_reason(replayed)
+    return _environment_reason(before, after)
 
 
-def _environment_reason(replayed: ReplayedReceipt) -> str:
-    """A sentence that says why a candidate differs although its memory does not, for example another embedder."""
-    before, after = replayed.before, replayed.after
+def _environment_reason(before: Receipt, after: Receipt) -> str:
     if before.embedder != after.embedder:
         return "the embedder is another one now"
     if before.tokenizer != after.tokenizer:

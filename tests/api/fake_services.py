@@ -38,7 +38,7 @@ from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import Listing, Page, TypeStats
 from memtypes.stores.operations.item_store import EngineItems
 from memtypes.stores.operations.message_store import MessageStore
-from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
+from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
@@ -87,7 +87,6 @@ def fake_services(
     keyed = EngineItems(stored)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())
-    recorder = ReceiptRecorder(chain, clock)
     use_counts = UseCounts(stored)
     retrieving = RetrieverParts(
         stored,
@@ -97,7 +96,7 @@ def fake_services(
         clock,
         use_counts=use_counts,
         live=items,
-        receipts=recorder,
+        receipts=chain,
     )
     screened = screening_of(book or RuleBook(), local_panel(stored), embedder, clock)
     gates = (*screened.gates, DueTimes(clock))

@@ -17,7 +17,7 @@ from memtypes.search.passage import Passage
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
+from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import DEPTH, Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
@@ -95,8 +95,7 @@ class World:
         )
         queue = ReceiptQueue(self.receipt_store or FakeReceipts())
         if self.receipt_store is not None:
-            recorder = ReceiptRecorder(queue, clock)
-            parts = replace(parts, receipts=recorder)
+            parts = replace(parts, receipts=queue)
         self.retriever = Retriever(parts)
         self.receipts = Receipts(queue, parts)
 

@@ -12,17 +12,19 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import Absent, Compare, Filter, leaves
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.ports.memory_store import Listing
+from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.query.validity import context_filters, ended_filters, search_filters
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 from tests.fakes_memories import InMemoryStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NO_TIMES = QueryTimes.of("what", NOW)
 
 
 def context(**fields: Any) -> dict[MemoryType, Filter]:
     """For each memory type, the filter that a retrieval applies. fields: fields of the request."""
-    return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NOW)
+    return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NO_TIMES)
 
 
 def fields_of(where: Filter) -> list[str]:
@@ -35,10 +37,10 @@ def test_a_search_covers_the_types_of_the_request_or_all_types() -> None:
 
     The filter is the same for each type.
     """
-    everything = search_filters(SearchRequest(query="what", namespace="n"), NOW)
+    everything = search_filters(SearchRequest(query="what", namespace="n"), NO_TIMES)
     assert set(everything) == set(MemoryType)
     assert len(set(everything.values())) == 1
-    one = search_filters(SearchRequest(query="what", namespace="n", types=[MemoryType.WORKING]), NOW)
+    one = search_filters(SearchRequest(query="what", namespace="n", types=[MemoryType.WORKING]), NO_TIMES)
     assert set(one) == {MemoryType.WORKING}
 
 
@@ -107,7 +109,8 @@ async def test_a_replaced_memory_is_shown_or_listed_as_ended(
     made = [make_memory(MemoryType.SEMANTIC, name, **{"valid_from": begun, **more}) for name, more in texts.items()]
     await store.upsert(SCOPE, [make_record(memory) for memory in made])
     request = RetrieveRequest(query=query, namespace="n", filters=filters)
-    for where, expected in ((context_filters(request, NOW), shown), (ended_filters(request, NOW), ended)):
+    times = QueryTimes.of(query, NOW)
+    for where, expected in ((context_filters(request, times), shown), (ended_filters(request, times), ended)):
         listing = Listing(types=(MemoryType.SEMANTIC,), filter=where[MemoryType.SEMANTIC])
         assert sorted([memory.content async for memory in store.list_all(SCOPE, listing)]) == expected
 
@@ -125,7 +128,7 @@ def test_ended_memories_are_superseded_or_expired() -> None:
     It covers the long-term types.
     """
     request = SearchRequest(query="what", namespace="n", filters={"tags": {"any": ["a"]}})
-    filters = ended_filters(request, NOW)
+    filters = ended_filters(request, NO_TIMES)
     assert set(filters) == set(LONG_TERM)
     assert fields_of(filters[MemoryType.SEMANTIC]) == ["expires_at", "valid_to", "state_until", "tags"]
     assert all(isinstance(leaf, Compare) for leaf in leaves(filters[MemoryType.SEMANTIC]))

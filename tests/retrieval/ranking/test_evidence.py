@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
-from retrieval.ranking.evidence import Question, certainty_of, sureness
+from retrieval.ranking.evidence import certainty_of, sureness
 from tests.candidates import CandidateRow, make_candidates
 
 TOKENS = np.eye(3, 128, dtype=np.int8) * np.int8(127)
@@ -49,7 +49,7 @@ def test_certainty_grows_with_both_probabilities(answerable: float, helps: float
 def test_a_better_match_is_more_certain() -> None:
     """Of two hits, the hit with the higher similarity and better token matches has the higher certainty."""
     similarity = np.array([1.0, 0.2])
-    sure = certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, 0.2), similarity, np.zeros(2))
+    sure = certainty_of(NO_TERMS, TOKENS, hits(0.9, 0.2), similarity, np.zeros(2))
     assert sure is not None
     assert sure[0] > sure[1]
 
@@ -57,15 +57,15 @@ def test_a_better_match_is_more_certain() -> None:
 def test_without_vectors_the_certainty_is_none() -> None:
     """certainty_of() returns None for a question without token vectors, hits without dense scores, and no hits."""
     one = np.array([1.0])
-    assert certainty_of(Question(NO_TERMS, None), hits(0.9), one, one) is None
-    assert certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, dense=None), one, one) is None
-    assert certainty_of(Question(NO_TERMS, TOKENS), Candidates.of([]), one[:0], one[:0]) is None
+    assert certainty_of(NO_TERMS, None, hits(0.9), one, one) is None
+    assert certainty_of(NO_TERMS, TOKENS, hits(0.9, dense=None), one, one) is None
+    assert certainty_of(NO_TERMS, TOKENS, Candidates.of([]), one[:0], one[:0]) is None
 
 
 def test_nothing_helps_to_answer_a_question_without_a_token() -> None:
     """If the question has no tokens, such as an invisible character, every hit has certainty 0."""
     one = np.array([1.0])
     without_late = make_candidates([CandidateRow("m", MemoryType.SEMANTIC, 0.5, None, {})])
-    sure = certainty_of(Question(NO_TERMS, TOKENS[:0]), without_late, one, one)
+    sure = certainty_of(NO_TERMS, TOKENS[:0], without_late, one, one)
     assert sure is not None
     assert sure.tolist() == [0.0]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import heaviest, numbered
+from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
@@ -183,7 +184,7 @@ def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]])
 def test_a_boost_is_explained_by_a_signal() -> None:
     """The boost of an update is reported as the signal `current`. The score stays the weighted sum of the signals."""
     request = SearchRequest(query="When is my review?", namespace="n")
-    weights = weights_for(request, NOW)[1]
+    weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
     scoring = Scoring(weights, NOW, request.query)
     hits = hit_rows(rank(SignalTable.of(make_candidates([turn("a", 1), turn("b", 5)]), scoring), scoring))
     assert [hit.id for hit in hits] == ["b", "a"]
@@ -215,7 +216,7 @@ def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
 def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> None:
     """If memory b is raised above memory a because it contradicts a, memory c, a later update, ranks above b."""
     request = SearchRequest(query="When is my review?", namespace="n")
-    weights = weights_for(request, NOW)[1]
+    weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}
     candidates = make_candidates(
         [replace(turn(name, day, session_id=None), dense=similar) for name, (day, similar) in dense.items()]

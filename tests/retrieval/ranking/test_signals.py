@@ -28,7 +28,6 @@ from retrieval.ranking.signals import (
     importance,
     linked_scores,
     mention,
-    named_time,
     names,
     nearness,
     recency,
@@ -220,8 +219,8 @@ def test_named_time_compares_the_reference_time_of_each_memory() -> None:
     event = CandidateRow("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-02-28T08:00:00Z"})
     task_times = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-02-28T18:00:00Z"}
     candidates = make_candidates([event, CandidateRow("b", MemoryType.PROSPECTIVE, None, None, task_times)])
-    assert list(named_time(time_windows("what was yesterday?", NOW), candidates)) == [1.0, 1.0]
-    assert list(named_time(time_windows("what was it?", NOW), candidates)) == [0.0, 0.0]
+    assert list(nearness(reference_times(candidates), time_windows("what was yesterday?", NOW))) == [1.0, 1.0]
+    assert list(nearness(reference_times(candidates), time_windows("what was it?", NOW))) == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(

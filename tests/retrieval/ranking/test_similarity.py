@@ -16,7 +16,6 @@ from retrieval.ranking.similarity import (
     IN_SESSION,
     NEXT,
     SHARES,
-    SHARES_WITHOUT_LATE,
     SHARPNESS,
     TWO_AWAY,
     UNMET,
@@ -37,7 +36,7 @@ def test_each_search_counts_by_its_share() -> None:
     A candidate that is best in one search only has the share of this search in SHARES.
     """
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
-    assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
+    assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES.dense / (SHARES.dense + SHARES.sparse)])
     late = similarity(np.array([0.9, 0.0, 0.0]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
     assert late.tolist() == pytest.approx(list(SHARES))
 

@@ -102,6 +102,18 @@ async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
     assert {check.name: (check.ok, check.detail) for check in verdict.checks}["context"] == (True, None)
 
 
+async def test_due_tasks_are_verified_in_the_order_of_the_context() -> None:
+    """A receipt is valid if more tasks are due than are offered first: the others are shown by rank, as any task."""
+    world = await shop(3)
+    for place in range(20):
+        await world.add("prospective", f"task {place}", due_at=rfc3339(clock() - timedelta(hours=place)), importance=1)
+    answer = await world.retrieve(QUERY, budget=600, weights={"importance": 1.0}, include_due=True, floor=0.0)
+    due = [candidate for candidate in (await receipt_of(world, answer))["candidates"] if candidate.get("due")]
+    assert [candidate["outcome"] for candidate in due] == ["included"] * 20
+    verdict = await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))
+    assert {check.name: (check.ok, check.detail) for check in verdict.checks}["context"] == (True, None)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
 def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:

@@ -20,7 +20,7 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import Listing
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.model import Receipt, ReplayAnswer, TokenizerName
-from retrieval.receipts.service import ReplayedReceipt, compare
+from retrieval.receipts.service import compare
 from tests.retrieval.builders import NOW, SCOPE, World
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
 
@@ -159,9 +159,7 @@ def test_differences_are_changes_only_if_the_context_differs(
     scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in unlisted | removed}
     before = receipt_with(receipt, "a" * 64, dict.fromkeys(range(10), 0.5))
     after = receipt_with(receipt, ("a" if same else "b") * 64, scores)
-    answer = compare(
-        ReplayedReceipt(before, after, {str(number): memory for number in range(10) if number not in removed})
-    )
+    answer = compare(before, after, {str(number): memory for number in range(10) if number not in removed})
     assert answer.identical is same
     assert bool(answer.changes) is not same
     found = {one.id for one in (*answer.changes, *(answer.behind or ()))}
@@ -190,7 +188,7 @@ def test_an_unchanged_memory_differs_because_of_its_environment(
     after = [shown.model_copy(update=other), shown.model_copy(update=passed)]
     now = receipt.model_copy(update=since | {"candidates": after, "context_sha256": "b" * 64})
     memories = {one.id: memory for one in after}
-    answer = compare(ReplayedReceipt(receipt.model_copy(update={"candidates": before}), now, memories))
+    answer = compare(receipt.model_copy(update={"candidates": before}), now, memories)
     assert [(one.id, one.what) for one in answer.changes] == [
         (shown.id, "tokens"),
         (shown.id, "text"),
@@ -202,7 +200,7 @@ def test_an_unchanged_memory_differs_because_of_its_environment(
 def test_an_earlier_degraded_retrieval_is_a_reason(recorded: tuple[Receipt, Memory]) -> None:
     """If only the context differs, and the original retrieval was degraded, the replay gives this as the reason."""
     before = recorded[0].model_copy(update={"degraded": ["embedder"], "context_sha256": "b" * 64})
-    (change,) = compare(ReplayedReceipt(before, recorded[0], {})).changes
+    (change,) = compare(before, recorded[0], {}).changes
     assert (change.what, change.why) == ("context", "the first retrieval was degraded: embedder")
 
 
