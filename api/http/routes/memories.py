@@ -155,10 +155,10 @@ def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
 
 
 @Endpoint("GET /v1/memories", errors=(503,))
-async def list_memories(request: ApiRequest, services: AppServices, params: Params[ListQuery]) -> ListAnswer:
+async def list_memories(services: AppServices, namespace: QueryScope, params: Params[ListQuery]) -> ListAnswer:
     """List memories, newest first."""
     now = services.clock()
-    page = await services.store.page(request.scope_in(params.namespace), params.listing(now))
+    page = await services.store.page(namespace, params.listing(now))
     memories = [MemoryAnswer(memory.at(now)) for memory in page.memories]
     return ListAnswer(memories=memories, next_cursor=page.next_cursor, total=page.total)
 
