@@ -86,8 +86,12 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     local_only: refuse calls that a browser sends for a page of another site. Meant for a service without API keys.
     """
     inspector = inspector_router()
+    routers = []
+    for module, tag in ROUTES.items():
+        handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
+        routers.append(_Router("/", tags=[tag], route_handlers=handlers))
     return Litestar(
-        route_handlers=[*(_router(*entry) for entry in ROUTES.items()), inspector, mcp_handler()],
+        route_handlers=[*routers, inspector, mcp_handler()],
         lifespan=[mcp_running],
         state=state_over(services),
         dependencies={"services": Provide(_services)},
@@ -141,11 +145,6 @@ class _Router(Router):
     def route_handler_method_map(self) -> dict[str, RouteHandlerMapItem]:
         paths = super().route_handler_method_map.items()
         return {path: {name: handlers[name] for name in handlers if name != "OPTIONS"} for path, handlers in paths}
-
-
-def _router(module: ModuleType, tag: str) -> Router:
-    handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
-    return _Router("/", tags=[tag], route_handlers=handlers)
 
 
 async def _add_safe_headers(message: Message, _scope: Scope) -> None:

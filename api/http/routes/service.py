@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import anyio
 from litestar import Response
+from prometheus_client import generate_latest
 
 from api.http.endpoint import Endpoint, QueryScope
-from api.http.metrics import exposition, service_metrics
+from api.http.metrics import ServiceMetrics
 from api.http.openapi import document, page
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices, Ping
@@ -71,9 +72,9 @@ async def ready(services: AppServices) -> Response[HealthAnswer]:
 
 
 @Endpoint("GET /metrics", media_type="text/plain")
-async def metrics(services: AppServices) -> Response[str]:
+async def metrics(services: AppServices) -> Response[bytes]:
     """Metrics of the service in the Prometheus text format."""
-    return Response(exposition(service_metrics(services)), media_type="text/plain; version=0.0.4")
+    return Response(generate_latest(ServiceMetrics(services)), media_type="text/plain; version=0.0.4")
 
 
 @Endpoint("GET /v1/stats", errors=(503,))
