@@ -13,7 +13,7 @@ from api.auth.keys import KeyRights, KnownKey, Role
 from api.http.endpoint import Endpoint, PathId, QueryScope
 from api.http.problems import InvalidInput, checked
 from api.http.request import BATCH_BYTES, NDJSON, ApiRequest, InNamespace, parse_body, read_lines
-from api.http.shapes.memories import BatchAnswer
+from api.http.shapes.memories import BatchAnswer, results_of
 from api.http.use_cases import UUID
 from api.wiring.container import AppServices, Services
 from api.wiring.erasure import Erased, erase
@@ -121,10 +121,10 @@ async def post_import(request: ApiRequest, services: AppServices, namespace: Que
     items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
     stored = iter(await services.ingestor.restorer.restore(namespace, memories))
     ids = {index: await services.items.restore(namespace, item) for index, item in items.items()}
-    outcomes = (
+    outcomes = [
         WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(stored) for index in range(len(lines))
-    )
-    return BatchAnswer.of(list(outcomes))
+    ]
+    return BatchAnswer(**results_of(outcomes))
 
 
 @Endpoint("POST /v1/admin/erase", role=Role.ADMIN, errors=(503,))

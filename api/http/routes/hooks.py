@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from litestar.params import JSONBody
 from pydantic import AfterValidator, Field
@@ -13,10 +12,10 @@ from pydantic import AfterValidator, Field
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest, InSession
-from api.http.shapes.memories import OmittedIfEmpty, Redactions, StatusCounts, members_of
+from api.http.shapes.memories import OmittedIfEmpty, Redactions, StatusCounts, results_of
 from api.http.use_cases import deliver_due, redact_query, thread_part
 from api.wiring.container import AppServices, Services
-from ingest.conversations.sessions import NOTHING_BEFORE, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
+from ingest.conversations.sessions import NOTHING_BEFORE, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
 from ingest.working.todos import Todo, active_todo, complete_todo, submit_todos
 from ingest.working.working_memory import MAX_TTL_S, NewItem
@@ -160,12 +159,6 @@ class SessionStopAnswer(Answer):
     results: list[MessageResult]
     counts: StatusCounts
 
-    @classmethod
-    def of(cls, outcomes: Sequence[MessageOutcome]) -> Self:
-        """The answer for the outcomes of the request's messages, in the same order."""
-        results = [MessageResult(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
-        return cls(results=results, counts=StatusCounts.of(outcomes))
-
 
 class TodoCreatedAnswer(Answer):
     """The id of the working memory item for a to-do. redactions: number of secrets removed from it, by kind."""
@@ -197,7 +190,8 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     if data.ended:
         await services.working.stop_session(scope)
     writer = SessionWriter(services.ingestor, services.recall_guard)
-    return SessionStopAnswer.of(await writer.write(scope, data.messages, ReviewMode(data.review), data.before))
+    outcomes = await writer.write(scope, data.messages, ReviewMode(data.review), data.before)
+    return SessionStopAnswer(**results_of(outcomes))
 
 
 @Endpoint("POST /v1/hooks/prompt-submit", role=Role.WRITER, errors=(404, 503))

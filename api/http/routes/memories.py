@@ -23,6 +23,7 @@ from api.http.shapes.memories import (
     MemoryPatch,
     MemoryPost,
     WriteAnswer,
+    results_of,
 )
 from api.http.use_cases import known_id, read_memory, remove_memory
 from api.wiring.container import AppServices, Services
@@ -136,7 +137,7 @@ async def post_batch(
 async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
     await services.ingestor.check_links(scope, {f"items[{at}].": item for at, item in enumerate(batch.items)})
     outcomes = await services.ingestor.write(scope, [item.submission() for item in batch.items])
-    return BatchAnswer.of(outcomes).model_dump_json().encode()
+    return BatchAnswer(**results_of(outcomes)).model_dump_json().encode()
 
 
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from functools import reduce
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag, model_serializer
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    Tag,
+    create_model,
+    model_serializer,
+)
 from pydantic_core import CoreSchema
 
 from api.http.request import InNamespace, QueryFlag, QueryWhole
@@ -66,8 +76,8 @@ def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str
     return {**schema, "title": f"{kind.__name__}Memory", "properties": properties, "required": sorted(properties)}
 
 
-class ItemFields(Model):
-    """Fields that the body of a write call adds to the fields of the memory.
+class ItemFields(Draft):
+    """A memory in a batch of memories to write.
 
     review: with `auto`, the service reviews whether the memory is worth storing. With `skip`, or if it is left out,
     there is no review.
@@ -81,8 +91,7 @@ class ItemFields(Model):
 
     def draft(self) -> AnyDraft | UntypedDraft:
         """The memory to write, without `review` and `namespace`. Its fields are already valid and not checked again."""
-        bases = type(self).__mro__
-        kind: type[Any] = next(base for base in bases if issubclass(base, Draft) and not issubclass(base, ItemFields))
+        kind: type[Any] = next(base for base in type(self).__mro__ if not issubclass(base, ItemFields))
         fields = {name: getattr(self, name) for name in kind.model_fields}
         draft: AnyDraft | UntypedDraft = kind.model_construct(self.model_fields_set & fields.keys(), **fields)
         return draft
@@ -98,84 +107,42 @@ class ItemFields(Model):
 
 
 class PostFields(ItemFields):
-    """Fields that the body of POST /v1/memories adds to the memory that it writes."""
+    """A memory to write with POST /v1/memories."""
 
     namespace: Name
 
 
-class EpisodicItem(ItemFields, EpisodicDraft):
-    """An episodic memory (an event) in a batch of memories to write."""
+_DRAFTS: Mapping[str, tuple[type[Draft], str]] = {
+    "episodic": (EpisodicDraft, "An episodic memory (an event)"),
+    "semantic": (SemanticDraft, "A semantic memory (a fact)"),
+    "prospective": (ProspectiveDraft, "A prospective memory (a task to do later)"),
+    "procedural": (ProceduralDraft, "A procedural memory (the steps of a task)"),
+    "working": (WorkingDraft, "An item of working memory"),
+    "untyped": (UntypedDraft, "A memory without a type (the service finds it)"),
+}
+"""Draft of each memory type, and what it is."""
 
 
-class SemanticItem(ItemFields, SemanticDraft):
-    """A semantic memory (a fact) in a batch of memories to write."""
+def _union(fields: type[ItemFields], suffix: str, use: str) -> Any:
+    """A union of models such as EpisodicItem: each is a draft with the `fields`. The field `type` selects the model."""
+
+    def tag(value: object) -> str:
+        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+        return "untyped" if kind is None else str(kind)
+
+    models: list[Any] = []
+    for kind, (draft, what) in _DRAFTS.items():
+        model = create_model(f"{kind.title()}{suffix}", __base__=(fields, draft), __doc__=f"{what} {use}.")
+        models.append(Annotated[model, Tag(kind)])
+    return Annotated[reduce(operator.or_, models), Discriminator(tag)]
 
 
-class ProspectiveItem(ItemFields, ProspectiveDraft):
-    """A prospective memory (a task to do later) in a batch of memories to write."""
-
-
-class ProceduralItem(ItemFields, ProceduralDraft):
-    """A procedural memory (the steps of a task) in a batch of memories to write."""
-
-
-class WorkingItem(ItemFields, WorkingDraft):
-    """An item of working memory in a batch of memories to write."""
-
-
-class UntypedItem(ItemFields, UntypedDraft):
-    """A memory without a type in a batch of memories to write; the service finds its type."""
-
-
-class UntypedPost(PostFields, UntypedDraft):
-    """A memory to write whose type is left out; the service finds the type."""
-
-
-class EpisodicPost(PostFields, EpisodicDraft):
-    """An episodic memory (an event) to write."""
-
-
-class SemanticPost(PostFields, SemanticDraft):
-    """A semantic memory (a fact) to write."""
-
-
-class ProspectivePost(PostFields, ProspectiveDraft):
-    """A prospective memory (a task to do later) to write."""
-
-
-class ProceduralPost(PostFields, ProceduralDraft):
-    """A procedural memory (the steps of a task) to write."""
-
-
-class WorkingPost(PostFields, WorkingDraft):
-    """An item of working memory to write."""
-
-
-def _branch(value: object) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return _UNTYPED if kind is None else str(kind)
-
-
-_UNTYPED = "untyped"
-
-AnyItem: TypeAlias = Annotated[
-    Annotated[EpisodicItem, Tag("episodic")]
-    | Annotated[SemanticItem, Tag("semantic")]
-    | Annotated[ProspectiveItem, Tag("prospective")]
-    | Annotated[ProceduralItem, Tag("procedural")]
-    | Annotated[WorkingItem, Tag("working")]
-    | Annotated[UntypedItem, Tag(_UNTYPED)],
-    Discriminator(_branch),
-]
-AnyPost: TypeAlias = Annotated[
-    Annotated[EpisodicPost, Tag("episodic")]
-    | Annotated[SemanticPost, Tag("semantic")]
-    | Annotated[ProspectivePost, Tag("prospective")]
-    | Annotated[ProceduralPost, Tag("procedural")]
-    | Annotated[WorkingPost, Tag("working")]
-    | Annotated[UntypedPost, Tag(_UNTYPED)],
-    Discriminator(_branch),
-]
+if TYPE_CHECKING:
+    AnyItem: TypeAlias = ItemFields
+    AnyPost: TypeAlias = PostFields
+else:
+    AnyItem = _union(ItemFields, "Item", "in a batch of memories to write")
+    AnyPost = _union(PostFields, "Post", "to write")
 
 
 class MemoryPost(RootModel[AnyPost]):
@@ -326,17 +293,6 @@ class StatusCounts(Answer):
     rejected: int
     failed: int
 
-    @classmethod
-    def of(cls, outcomes: Iterable[WriteOutcome | MessageOutcome]) -> Self:
-        """The number of outcomes with each status."""
-        counts = Counter(outcome.status for outcome in outcomes)
-        return cls(**{status: counts[status] for status in WriteStatus})
-
-
-def members_of(outcome: WriteOutcome | MessageOutcome) -> dict[str, Any]:
-    """The fields of the dataclass `outcome`, by name."""
-    return {member.name: getattr(outcome, member.name) for member in fields(outcome)}
-
 
 class BatchAnswer(Answer):
     """The outcome of each memory of a batch, in order, and the number of outcomes with each status."""
@@ -344,8 +300,12 @@ class BatchAnswer(Answer):
     results: list[BatchItem]
     counts: StatusCounts
 
-    @classmethod
-    def of(cls, outcomes: Sequence[WriteOutcome]) -> Self:
-        """The answer for the write outcomes of a batch. outcomes: one for each memory, in the order of the batch."""
-        results = [BatchItem(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
-        return cls(results=results, counts=StatusCounts.of(outcomes))
+
+def results_of(outcomes: Sequence[WriteOutcome | MessageOutcome]) -> dict[str, Any]:
+    """The members `results` and `counts` of an answer: each outcome with its index, and the number with each status."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    results = [
+        {"index": index, **{member.name: getattr(outcome, member.name) for member in fields(outcome)}}
+        for index, outcome in enumerate(outcomes)
+    ]
+    return {"results": results, "counts": {status: counts[status] for status in WriteStatus}}
