@@ -64,17 +64,14 @@ class SessionStop(InSession):
     """The messages of an ended session, or of a part of the session, oldest first.
 
     review: `auto` stores only messages that filters and automatic reviewers accept; `skip` stores all messages, which
-    suits imports. If a session is sent in several calls, `before` tells the number of messages sent earlier and repeats
-    the last of them as context, and `ended` is true for the last call only.
+    suits imports. before: the number of messages that the session sent in earlier calls, and the last of them as
+    context. ended: whether the session has ended, which pauses its to-dos; false if another call follows.
     """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
     review: Literal["auto", "skip"] = "auto"
-    before: SaidBefore = Field(
-        default=NOTHING_BEFORE,
-        description="What the session said before these messages: their number, and the last of them as context.",
-    )
-    ended: Flag = Field(default=True, description="Whether the session has ended, which pauses its to-dos.")
+    before: SaidBefore = NOTHING_BEFORE
+    ended: Flag = True
 
 
 class PromptSubmit(InSession):
@@ -82,16 +79,14 @@ class PromptSubmit(InSession):
 
     budget: maximum tokens of the context for the prompt, its thread included. todos: to-dos of the agent's list, with
     their status; to-dos left out stay as they are. todo_id: the to-do that the agent works on; by default the to-do in
-    progress among `todos`.
+    progress among `todos`. thread_id: a thread whose own context takes up to half of the budget.
     """
 
     prompt: Text
     todo_id: Name | None = None
     todos: Annotated[list[Todo], Field(max_length=MAX_TODOS), AfterValidator(_distinct)] = Field(default_factory=list)
     agent_id: Name | None = None
-    thread_id: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
-        default=None, description="A thread whose own context takes up to half of the budget."
-    )
+    thread_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     budget: AnyBudget = PROMPT_BUDGET
     working_budget: Tokens = WORKING_BUDGET
@@ -117,17 +112,15 @@ class PromptSubmit(InSession):
 
 
 class TodoCreated(InSession):
-    """A to-do that was created in a session. Its content becomes an item of working memory."""
+    """A to-do that was created in a session. Its content becomes an item of working memory.
+
+    ttl_s: seconds that the item lives without use; by default until the to-do or its session ends.
+    """
 
     todo_id: Name
     content: Text
     agent_id: Name | None = None
-    ttl_s: Whole | None = Field(
-        default=None,
-        ge=1,
-        le=MAX_TTL_S,
-        description="Seconds that its item lives without use; by default until the to-do or its session ends.",
-    )
+    ttl_s: Annotated[Whole, Field(ge=1, le=MAX_TTL_S)] | None = None
 
 
 class TodoCompleted(InSession):
@@ -232,12 +225,12 @@ async def _thread_part(
         await threads.check_access(scope, data.thread_id, write=False)
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
         window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
-        share = math.floor(total * THREAD_SHARE) if window is None else min(math.floor(total * THREAD_SHARE), window)
-        part = await thread_part(services, scope, data.thread_id, share, counter)
+        share = math.floor(total * THREAD_SHARE)
+        share = share if window is None else min(share, window)
+        return await thread_part(services, scope, data.thread_id, share, counter), ()
     except Unavailable as error:
         _log.warning("a prompt's context has no thread: %s", error)
         return None, ("threads",)
-    return part, ()
 
 
 @Endpoint("POST /v1/hooks/todo-created", role=Role.WRITER, errors=(429, 503))

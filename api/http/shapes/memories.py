@@ -43,9 +43,8 @@ from retrieval.answer import Answer, OmittedIfNone
 
 MAX_BATCH = 1_000
 
-_HIDDEN = frozenset({"tenant", "earlier"})
+_HIDDEN = {"tenant", "earlier"}
 """Fields of a memory that answers leave out. The call GET /v1/memories/{id}/history shows its earlier texts."""
-
 
 _Value = TypeVar("_Value")
 
@@ -62,18 +61,17 @@ class MemoryAnswer(RootModel[Memory]):
     @model_serializer(mode="plain")
     def members(self) -> dict[str, Any]:
         """The memory as a JSON object, without its tenant and its earlier texts."""
-        return self.root.model_dump(mode="json", exclude=set(_HIDDEN))
+        return self.root.model_dump(mode="json", exclude=_HIDDEN)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        shapes = [_shown_fields(handler, kind) for kind in MEMORY_CLASSES.values()]
+        shapes = []
+        for kind in MEMORY_CLASSES.values():
+            schema = handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__))
+            shown = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
+            title = f"{kind.__name__}Memory"
+            shapes.append({**schema, "title": title, "properties": shown, "required": sorted(shown)})
         return {"description": "A memory of any type.", "anyOf": shapes}
-
-
-def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str, Any]:
-    schema = dict(handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__)))
-    properties = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
-    return {**schema, "title": f"{kind.__name__}Memory", "properties": properties, "required": sorted(properties)}
 
 
 class ItemFields(Draft):
@@ -164,21 +162,17 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         names = CHANGEABLE.union(*(kind.own_fields for kind in MEMORY_CLASSES.values()))
-        properties = {name: _any_of([draft.get(name) for draft in drafts]) for name in sorted(names)}
+        properties = {}
+        for name in sorted(names):
+            shapes = [draft[name] for draft in drafts if name in draft]
+            distinct = [shape for place, shape in enumerate(shapes) if shape not in shapes[:place]]
+            properties[name] = distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
         properties["valid_to"] = {
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
             "description": "When the memory ends; null brings back one that was replaced or ended.",
         }
         properties["superseded_by"] = {"type": "string", "description": "Id of the memory that replaces this one."}
         return {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
-
-
-def _any_of(schemas: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    distinct: list[dict[str, Any]] = []
-    for schema in schemas:
-        if schema is not None and schema not in distinct:
-            distinct.append(dict(schema))
-    return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
 
 
 class ListQuery(InNamespace):
@@ -204,10 +198,8 @@ class ListQuery(InNamespace):
         """The parameters as a query to the memory store. now: the time that decides what has expired."""
         equal = {"session_id": self.session_id, "agent_id": self.agent_id, "tags": self.tag}
         parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
-        if self.created_after:
-            parts.append(Compare("created_at", Op.GTE, self.created_after))
-        if self.created_before:
-            parts.append(Compare("created_at", Op.LT, self.created_before))
+        times = ((Op.GTE, self.created_after), (Op.LT, self.created_before))
+        parts += [Compare("created_at", bound, time) for bound, time in times if time]
         if self.state is not None:
             parts.append(with_states(Compare("state", Op.EQ, self.state), now))
         elif not self.include_expired:
