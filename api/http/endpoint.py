@@ -97,6 +97,9 @@ class Endpoint:
         if params := hints.get("params"):
             dependencies["params"] = _query(params)
         has_body = "data" in hints or self.raw is not None
+        problems = {422, 500, *self.errors} | (_WITH_BODY if has_body else set()) | (_WITH_ROLE if self.role else set())
+        answers = {status: (answer, self.media_type) for status, answer in self.also.items()}
+        answers |= dict.fromkeys(sorted(problems - {self.status} - answers.keys()), (ProblemAnswer, PROBLEM_JSON))
         decorate = route(
             path,
             http_method=methods,
@@ -106,22 +109,16 @@ class Endpoint:
             description="No key needed." if self.role is None else f"Role: {self.role}.",
             security=None if self.role is None else SECURITY,
             response_description=_phrase(self.status),
-            responses=self._responses(has_body=has_body),
+            responses={
+                status: ResponseSpec(answer, generate_examples=False, description=_phrase(status), media_type=kind)
+                for status, (answer, kind) in answers.items()
+            },
             before_request=None if has_body else refuse_body,
             dependencies=dependencies,
             request_max_body_size=self.max_bytes or Empty,
             opt={"endpoint": self, "params": params},
         )
         return decorate(handler)
-
-    def _responses(self, *, has_body: bool) -> dict[int, ResponseSpec]:
-        answers = {status: (answer, self.media_type) for status, answer in self.also.items()}
-        problems = {422, 500, *self.errors} | (_WITH_BODY if has_body else set()) | (_WITH_ROLE if self.role else set())
-        answers |= dict.fromkeys(sorted(problems - {self.status} - answers.keys()), (ProblemAnswer, PROBLEM_JSON))
-        return {
-            status: ResponseSpec(answer, generate_examples=False, description=_phrase(status), media_type=media_type)
-            for status, (answer, media_type) in answers.items()
-        }
 
 
 def _query(model: type[BaseModel]) -> Provide:
