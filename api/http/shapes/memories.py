@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -27,17 +27,12 @@ from ingest.conversations.sessions import MessageOutcome
 from ingest.screening.submission import Classification, ReviewMode, Submission, UntypedDraft
 from ingest.writing.drafts import CHANGEABLE
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
 from memtypes.model.memory import Draft, Memory, Model, Reviewed, State
 from memtypes.model.policy import MemoryType
-from memtypes.model.procedural import ProceduralDraft
-from memtypes.model.prospective import ProspectiveDraft
 from memtypes.model.scope import Name
-from memtypes.model.semantic import SemanticDraft
 from memtypes.model.times import Instant
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
-from memtypes.model.working import WorkingDraft
 from memtypes.ports.memory_store import Listing
 from retrieval.answer import Answer, OmittedIfNone
 
@@ -110,28 +105,19 @@ class PostFields(ItemFields):
     namespace: Name
 
 
-_DRAFTS: Mapping[str, tuple[type[Draft], str]] = {
-    "episodic": (EpisodicDraft, "An episodic memory (an event)"),
-    "semantic": (SemanticDraft, "A semantic memory (a fact)"),
-    "prospective": (ProspectiveDraft, "A prospective memory (a task to do later)"),
-    "procedural": (ProceduralDraft, "A procedural memory (the steps of a task)"),
-    "working": (WorkingDraft, "An item of working memory"),
-    "untyped": (UntypedDraft, "A memory without a type (the service finds it)"),
-}
-"""Draft of each memory type, and what it is."""
-
-
-def _union(fields: type[ItemFields], suffix: str, use: str) -> Any:
-    """A union of models such as EpisodicItem: each is a draft with the `fields`. The field `type` selects the model."""
+def _by_type(fields: type[ItemFields], suffix: str) -> Any:
+    """A union of models, such as EpisodicItem: a type's draft with further `fields`. `type` in a body selects one."""
 
     def tag(value: object) -> str:
         kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
         return "untyped" if kind is None else str(kind)
 
     models: list[Any] = []
-    for kind, (draft, what) in _DRAFTS.items():
-        model = create_model(f"{kind.title()}{suffix}", __base__=(fields, draft), __doc__=f"{what} {use}.")
-        models.append(Annotated[model, Tag(kind)])
+    for draft in (*get_args(get_args(AnyDraft)[0]), UntypedDraft):
+        kind = draft.__name__.removesuffix("Draft")
+        what = "whose type the service finds" if draft is UntypedDraft else f"of the type {kind.lower()}"
+        model = create_model(f"{kind}{suffix}", __base__=(fields, draft), __doc__=f"A memory to write, {what}.")
+        models.append(Annotated[model, Tag(kind.lower())])
     return Annotated[reduce(operator.or_, models), Discriminator(tag)]
 
 
@@ -139,8 +125,8 @@ if TYPE_CHECKING:
     AnyItem: TypeAlias = ItemFields
     AnyPost: TypeAlias = PostFields
 else:
-    AnyItem = _union(ItemFields, "Item", "in a batch of memories to write")
-    AnyPost = _union(PostFields, "Post", "to write")
+    AnyItem = _by_type(ItemFields, "Item")
+    AnyPost = _by_type(PostFields, "Post")
 
 
 class MemoryPost(RootModel[AnyPost]):
