@@ -41,14 +41,9 @@ class PydanticSchema(spec.Schema):
 class _SchemaGenerator(GenerateJsonSchema):
     """Pydantic's schema generator. In answers, fields that may be left out are neither nullable nor required."""
 
-    def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a model's field, without null if answers leave the field out instead of sending null."""
-        content = super().model_field_schema(schema)
-        return _without_null(content) if "serialization_exclude_if" in schema else content
-
-    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a dataclass's field, without null if answers leave the field out instead of sending null."""
-        content = super().dataclass_field_schema(schema)
+    def generate_inner(self, schema: Any) -> dict[str, Any]:
+        """The schema of a type or field; of a field that answers leave out instead of sending null, without null."""
+        content = super().generate_inner(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
