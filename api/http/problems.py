@@ -137,28 +137,23 @@ class ProblemAnswer(Answer):
     errors: OmittedIfNone[list[FieldError]] = None
 
 
-def status_of(error: Exception) -> int:
-    """The HTTP status with which `error` is answered; 500 for an unexpected error."""
-    if isinstance(error, HTTPException):
-        return error.status_code
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-
-
 def problem_of(error: Exception, path: str) -> ProblemAnswer:
     """The problem document for `error`, raised by a call to the URL path `path`, with secrets redacted."""
-    status, at, detail = status_of(error), getattr(error, "path", ""), str(error)
-    title = http.HTTPStatus(status).phrase
-    errors: Sequence[FieldError] = ()
-    if isinstance(error, InvalidInput):
-        errors = error.errors
-    elif at:
-        errors = [FieldError(path=at, message=detail, got=shown(getattr(error, "got", None)))]
-        detail = f"{at}: {detail.removeprefix(at.rpartition('.')[2] + ': ')}"
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    errors: Sequence[FieldError] = error.errors if isinstance(error, InvalidInput) else ()
     if isinstance(error, HTTPException):
+        status = error.status_code
         detail = _HINTS.get(status, error.detail)
-    elif status == 500:
-        errors, detail = (), _HINTS[500]
-    redacted = [FieldError(path=redact(e.path), message=redact(e.message), got=e.got) for e in errors[:MAX_ERRORS]]
+    elif isinstance(error, InvalidRequest | MalformedJson) and error.path:
+        text, field = str(error), error.path.rpartition(".")[2]
+        errors = [FieldError(path=error.path, message=text, got=shown(getattr(error, "got", None)))]
+        detail = f"{error.path}: {text.removeprefix(f'{field}: ')}"
+    else:
+        detail = _HINTS[500] if status == 500 else str(error)
+    title = http.HTTPStatus(status).phrase
+    redacted = [
+        FieldError(path=redact(each.path), message=redact(each.message), got=each.got) for each in errors[:MAX_ERRORS]
+    ]
     return ProblemAnswer(
         type=f"urn:remembrancer:problem:{title.lower().replace(' ', '-')}",
         title=title,

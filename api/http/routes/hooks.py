@@ -40,11 +40,6 @@ from retrieval.query.request import (
     both_ends,
 )
 
-MAX_MESSAGES = 10_000
-SESSION_BYTES = 32 * 1024 * 1024
-MAX_STEPS = 200
-MAX_TODOS = 200
-
 PROMPT_BUDGET = 1_500
 """Default token budget of a prompt's context: it should help the next answer, not fill the model's window."""
 
@@ -68,7 +63,7 @@ class SessionStop(InSession):
     context. ended: whether the session has ended, which pauses its to-dos; false if another call follows.
     """
 
-    messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
+    messages: list[SessionMessage] = Field(max_length=10_000)
     review: Literal["auto", "skip"] = "auto"
     before: SaidBefore = NOTHING_BEFORE
     ended: Flag = True
@@ -84,7 +79,7 @@ class PromptSubmit(InSession):
 
     prompt: Text
     todo_id: Name | None = None
-    todos: Annotated[list[Todo], Field(max_length=MAX_TODOS), AfterValidator(_distinct)] = Field(default_factory=list)
+    todos: Annotated[list[Todo], Field(max_length=200), AfterValidator(_distinct)] = Field(default_factory=list)
     agent_id: Name | None = None
     thread_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -128,7 +123,7 @@ class TodoCompleted(InSession):
 
     todo_id: Name
     agent_id: Name | None = None
-    steps: list[Line] = Field(default_factory=list, max_length=MAX_STEPS)
+    steps: list[Line] = Field(default_factory=list, max_length=200)
 
 
 class MessageResult(Answer):
@@ -172,7 +167,7 @@ class TodoCompletedAnswer(Answer):
     redactions: Redactions = None
 
 
-@Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=SESSION_BYTES)
+@Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=32 * 1024 * 1024)
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
     """Store the messages of a session as memories, each with the memory type that fits its text.
 

@@ -21,9 +21,7 @@ from memtypes.model.memory import Flag, Number, Whole, not_blank
 from memtypes.model.times import Instant
 from retrieval.answer import Answer, OmittedIfNone
 
-MAX_ITEMS = 1_000
 MAX_OFFSET = 1_000_000
-MAX_LISTED_PATHS = 10_000
 
 PUT_BYTES = 4 * 1024 * 1024
 """Largest body that puts an item. Its value may have 1 MiB, which takes more bytes when JSON escapes it."""
@@ -89,7 +87,7 @@ class ItemsSearch(AsAgent):
     prefix: Path = ()
     query: Annotated[str, StringConstraints(max_length=20_000), AfterValidator(not_blank)] | None = None
     filter: dict[str, Any] | None = None
-    limit: Annotated[Whole, Field(ge=0, le=MAX_ITEMS)] = 10
+    limit: Annotated[Whole, Field(ge=0, le=1_000)] = 10
     offset: Annotated[Whole, Field(ge=0, le=MAX_OFFSET)] = 0
     refresh_ttl: Flag = False
 
@@ -102,7 +100,7 @@ class PathsIn(AsAgent):
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None
-    limit: Annotated[Whole, Field(ge=0, le=MAX_LISTED_PATHS)] = 100
+    limit: Annotated[Whole, Field(ge=0, le=10_000)] = 100
     offset: Annotated[Whole, Field(ge=0, le=MAX_OFFSET)] = 0
 
 
