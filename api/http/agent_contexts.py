@@ -129,54 +129,55 @@ class AgentContextAnswer(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class _ShownThread:
-    item: AgentThreadItem
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class _AgentContext:
-    """An agent's context in one token budget. due: ids of due tasks. degraded: parts that could not be read."""
+    """An agent's context in one token budget. threads: each with its text. degraded: parts that could not be read."""
 
     retrieval: Retrieval
-    due: set[str]
-    threads: list[_ShownThread]
+    threads: list[tuple[AgentThreadItem, str]]
     budget: WindowBudget
     degraded: list[str]
 
     @property
     def tokens(self) -> int:
         """Size of the whole context in tokens, as the budget's tokenizer counts."""
-        return self.retrieval.answer.metadata.total_tokens + sum(each.item.tokens for each in self.threads)
+        return self.retrieval.answer.metadata.total_tokens + sum(item.tokens for item, _ in self.threads)
 
     @property
     def text(self) -> str:
         """The whole context as text: memories first, then the threads."""
-        return "".join([str(self.retrieval.answer.context), *(each.text for each in self.threads)])
+        return "".join([str(self.retrieval.answer.context), *(text for _, text in self.threads)])
 
 
 @dataclass(frozen=True, slots=True)
-class AgentContexts:
-    """Builds contexts for agents from working memory, tasks, long-term memory and the agents' threads."""
+class AgentContextBuilder:
+    """Builds the context that `asked` describes from working memory, tasks, long-term memory and the agent's threads.
+
+    Due tasks in the context stay due: they are not marked as fired.
+    """
 
     services: Services
+    scope: Scope
+    asked: AgentContextPost
 
-    async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
-        """Build the context that `asked` describes. Due tasks in the context stay due: they are not marked as fired.
+    async def build(self) -> AgentContextAnswer:
+        """The context, its parts and its size. If threads cannot be read, `degraded` lists "threads".
 
         Raises InvalidRequest, such as for a placeholder in a thread's key that `variables` has no value for, and
-        Unavailable if memories cannot be read. If threads cannot be read, `degraded` lists "threads".
+        Unavailable if memories cannot be read.
         """
-        model = None if asked.model is None else self.services.models().find(asked.model)
+        services, asked = self.services, self.asked
+        model = None if asked.model is None else services.models().find(asked.model)
 
         async def build(margin: float) -> BuiltContext[_AgentContext]:
-            built = await self._built(scope, asked, WindowBudget.of(asked.budget, model, margin))
+            built = await self._built(WindowBudget.of(asked.budget, model, margin))
             return BuiltContext(built, built.text, built.tokens, built.budget.total)
 
         margin = model.margin if model else 0.0
-        counted = await within_model_budget(self.services.counter, asked.model, margin, build)
+        counted = await within_model_budget(services.counter, asked.model, margin, build)
         built, budget = counted.value, counted.value.budget
-        memories = await self.services.retriever.record(built.retrieval)
+        due = DueRequest(services.clock(), context=asked.query, session_id=self.scope.session_id)
+        due_ids = {memory.id for memory in await services.intentions.due(self.scope, due)}
+        memories = await services.retriever.record(built.retrieval)
         metadata = AgentContextMetadata(
             total_tokens=math.ceil(built.tokens * (1.0 + budget.margin) - 1e-9),
             budget=budget.total,
@@ -189,85 +190,75 @@ class AgentContexts:
             receipt_id=memories.receipt_id,
             degraded=[*built.degraded, *memories.metadata.degraded, *counted.degraded],
         )
-        self.services.metrics.note_context("agent", metadata.total_tokens, metadata.degraded)
-        parts = _parts(memories, built.due, built.threads)
+        services.metrics.note_context("agent", metadata.total_tokens, metadata.degraded)
+        parts = _parts(memories, due_ids, [item for item, _ in built.threads])
         return AgentContextAnswer(context=built.text, parts=parts, metadata=metadata)
 
-    async def _built(self, scope: Scope, asked: AgentContextPost, budget: WindowBudget) -> _AgentContext:
+    async def _built(self, budget: WindowBudget) -> _AgentContext:
         counter = self.services.tokenizers[budget.tokenizer]
-        threads, degraded = await self._threads(scope, asked)
+        session = {} if self.asked.session_id is None else {"session": {"id": self.asked.session_id}}
+        threads: list[AgentThread] | None = None
         try:
-            shown = await self._shown(scope, threads, budget.parts.history + budget.parts.files, counter)
-            query = asked.query or await self._last_words(scope, threads)
-            taken = sum(each.item.tokens for each in shown)
-            retrieval = await self._memories(scope, asked, query, budget, taken)
+            variables = {**session, **self.asked.variables}
+            threads = await threads_of_agent(self.services.threads, self.scope, variables)
+            shown = await self._shown(threads, budget.parts.history + budget.parts.files, counter)
+            query = self.asked.query or await self._last_words(threads)
+            taken = sum(item.tokens for item, _ in shown)
+            retrieval = await self._memories(query, budget, taken)
             free = budget.allowed - retrieval.answer.metadata.total_tokens
-            if free > taken and any(each.item.omitted != OmittedParts() for each in shown):
-                shown = await self._shown(scope, threads, free, counter)
-        except Unavailable:
-            if not threads:
-                raise
-            shown, degraded = [], ["threads"]
-            retrieval = await self._memories(scope, asked, asked.query, budget, 0)
-        now = DueRequest(self.services.clock(), context=asked.query, session_id=scope.session_id)
-        due = {memory.id for memory in await self.services.intentions.due(scope, now)}
-        return _AgentContext(retrieval, due, shown, budget, degraded)
-
-    async def _threads(self, scope: Scope, asked: AgentContextPost) -> tuple[list[AgentThread], list[str]]:
-        """(the agent's threads, names of parts that did not respond: ["threads"] if threads cannot be read, or [])."""
-        session = {} if asked.session_id is None else {"session": {"id": asked.session_id}}
-        try:
-            return await threads_of_agent(self.services.threads, scope, {**session, **asked.variables}), []
+            if free > taken and any(item.omitted != OmittedParts() for item, _ in shown):
+                shown = await self._shown(threads, free, counter)
         except Unavailable as error:
+            if threads == []:  # it is the memories that cannot be read
+                raise
             _log.warning("an agent's context has no threads: %s", error)
-            return [], ["threads"]
+            return _AgentContext(await self._memories(self.asked.query, budget, 0), [], budget, ["threads"])
+        return _AgentContext(retrieval, shown, budget, [])
 
     async def _shown(
-        self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
-    ) -> list[_ShownThread]:
-        """Render the threads in at most `budget` tokens. Each gets an equal share of what earlier ones left free."""
-        shown: list[_ShownThread] = []
+        self, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
+    ) -> list[tuple[AgentThreadItem, str]]:
+        """The threads and their texts in `budget` tokens. Each gets an equal share of what earlier ones left free."""
+        shown: list[tuple[AgentThreadItem, str]] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
-            room = budget // (len(threads) - place) - counter.count(heading)
-            part = thread_part(self.services, scope, thread.thread_id, max(0, room), counter)
-            context = await _if_still_there(part)
+            room = max(0, budget // (len(threads) - place) - counter.count(heading))
+            context = await _if_still_there(thread_part(self.services, self.scope, thread.thread_id, room, counter))
             if context is None:
                 continue
             text = heading + context.text if context.text else ""
             turns = [TurnPlace(thread_id=owner, index=index) for owner, index in context.turns]
             item = AgentThreadItem(**asdict(thread), tokens=counter.count(text), turns=turns, omitted=context.omitted)
-            shown.append(_ShownThread(item, text))
+            shown.append((item, text))
             budget -= item.tokens
         return shown
 
-    async def _last_words(self, scope: Scope, threads: Sequence[AgentThread]) -> str | None:
+    async def _last_words(self, threads: Sequence[AgentThread]) -> str | None:
         """The beginning of the newest turn in any of the threads; None if they have no turns."""
         store = self.services.threads.store
-        tails = [await _if_still_there(store.tail(scope, each.thread_id, 1)) for each in threads]
+        tails = [await _if_still_there(store.tail(self.scope, each.thread_id, 1)) for each in threads]
         turns = [turn for tail in tails if tail for turn in tail.turns if turn.content.strip()]
         return max(turns, key=lambda turn: turn.at).content.strip()[:MAX_WORDS] if turns else None
 
-    async def _memories(
-        self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int
-    ) -> Retrieval:
+    async def _memories(self, query: str | None, budget: WindowBudget, taken: int) -> Retrieval:
         """Retrieve working memory, due tasks and long-term memories, in the part of the budget that threads do not use.
 
         query: if None, long-term memories are left out. taken: number of tokens that the threads use.
         """
         request = RetrieveRequest(
             query=query or _NO_QUERY,
-            namespace=asked.namespace,
+            namespace=self.asked.namespace,
             types=None if query else [MemoryType.PROSPECTIVE, MemoryType.WORKING],
-            session_id=asked.session_id,
-            agent_id=scope.agent_id,
+            session_id=self.asked.session_id,
+            agent_id=self.scope.agent_id,
             budget=max(0, budget.allowed - taken - budget.parts.system),
             working_budget=budget.parts.system,
             tokenizer="o200k_base" if budget.tokenizer == "o200k_base" else "cl100k_base",
-            floor=asked.floor if query else 1.0,
+            floor=self.asked.floor if query else 1.0,
             include_due=True,
         )
-        return await self.services.retriever.context(scope, await redact_query(self.services, scope.tenant, request))
+        redacted = await redact_query(self.services, self.scope.tenant, request)
+        return await self.services.retriever.context(self.scope, redacted)
 
 
 async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
@@ -278,17 +269,16 @@ async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
         return None
 
 
-def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:
+def _parts(memories: RetrieveAnswer, due_ids: set[str], threads: list[AgentThreadItem]) -> AgentContextParts:
     """The parts of a context and their sizes in tokens. The headings of due tasks count to `memory`, not to `due`."""
     working = [item for item in memories.items if item.type is MemoryType.WORKING]
     due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
     memory = [item for item in memories.items if item not in working and item not in due]
     metadata, due_tokens = memories.metadata, sum(item.tokens for item in due)
     memory_tokens = metadata.total_tokens - metadata.working_tokens - due_tokens
-    threads = [each.item for each in shown]
     return AgentContextParts(
         memory=MemoryPart(tokens=memory_tokens, items=memory),
-        threads=ThreadsPart(tokens=sum(each.tokens for each in threads), items=threads),
+        threads=ThreadsPart(tokens=sum(thread.tokens for thread in threads), items=threads),
         working=MemoryPart(tokens=metadata.working_tokens, items=working),
         due=MemoryPart(tokens=due_tokens, items=due),
     )

@@ -18,7 +18,6 @@ from pydantic import BaseModel
 
 from api.auth.guards import check_access, require_local
 from api.http.client_hooks import routes as client_hooks
-from api.http.endpoint import query_scope
 from api.http.inspector.logins import Logins
 from api.http.inspector.page import TenantNames
 from api.http.inspector.router import inspector_router
@@ -39,6 +38,8 @@ from api.http.routes import (
     retrieval,
     service,
     threads,
+    turns,
+    workflow_history,
     workflows,
     working,
 )
@@ -47,23 +48,25 @@ from api.wiring.container import Services
 
 BODY_BYTES = 2 * 1024 * 1024
 
-ROUTES: Mapping[str, ModuleType] = {
-    "Memories": memories,
-    "Decisions": decisions,
-    "Prospective memory": prospective,
-    "Hooks": hooks,
-    "Hooks of clients": client_hooks,
-    "Ingestion without writing": examination,
-    "Search and retrieve": retrieval,
-    "Working memory": working,
-    "Keyed items": items,
-    "Threads": threads,
-    "Workflows": workflows,
-    "Models and agents": agents,
-    "Admin": admin,
-    "Service": service,
+ROUTES: Mapping[ModuleType, str] = {
+    memories: "Memories",
+    decisions: "Decisions",
+    prospective: "Prospective memory",
+    hooks: "Hooks",
+    client_hooks: "Hooks of clients",
+    examination: "Ingestion without writing",
+    retrieval: "Search and retrieve",
+    working: "Working memory",
+    items: "Keyed items",
+    threads: "Threads",
+    turns: "Threads",
+    workflows: "Workflows",
+    workflow_history: "Workflows",
+    agents: "Models and agents",
+    admin: "Admin",
+    service: "Service",
 }
-"""Modules with the API's handlers, by the tag under which the OpenAPI document groups their calls."""
+"""Modules with the API's handlers, each with the tag under which the OpenAPI document groups its calls."""
 
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -83,14 +86,15 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     local_only: refuse calls that a browser sends for a page of another site. Meant for a service without API keys.
     """
     inspector = inspector_router()
+    routers = []
+    for module, tag in ROUTES.items():
+        handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
+        routers.append(_Router("/", tags=[tag], route_handlers=handlers))
     return Litestar(
-        route_handlers=[*(_router(tag, module) for tag, module in ROUTES.items()), inspector, mcp_handler()],
+        route_handlers=[*routers, inspector, mcp_handler()],
         lifespan=[mcp_running],
         state=state_over(services),
-        dependencies={
-            "services": Provide(_services, sync_to_thread=False),
-            "namespace": Provide(query_scope, sync_to_thread=False),
-        },
+        dependencies={"services": Provide(_services)},
         guards=[check_access, *([require_local] if local_only else [])],
         middleware=[CountCalls(), BodyDeadline()],
         exception_handlers={Exception: answer_problem, NotFoundException: _unknown_path(inspector)},
@@ -115,7 +119,7 @@ def state_over(services: Services) -> State:
     return State(held, deep_copy=False)
 
 
-def _services(request: ApiRequest) -> Services:
+async def _services(request: ApiRequest) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -141,11 +145,6 @@ class _Router(Router):
     def route_handler_method_map(self) -> dict[str, RouteHandlerMapItem]:
         paths = super().route_handler_method_map.items()
         return {path: {name: handlers[name] for name in handlers if name != "OPTIONS"} for path, handlers in paths}
-
-
-def _router(tag: str, module: ModuleType) -> Router:
-    handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
-    return _Router("/", tags=[tag], route_handlers=handlers)
 
 
 async def _add_safe_headers(message: Message, _scope: Scope) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -80,30 +80,38 @@ class CountCalls(ASGIMiddleware):
             metrics.seconds.labels(method, route).observe(time.perf_counter() - started)
 
 
-def service_metrics(services: Services) -> Iterator[Metric]:
+class ServiceMetrics(Collector):
     """All metrics of the service: calls, jobs, threads, batches of turns, locks, circuit breakers and receipts."""
-    yield from services.metrics.collect()
-    yield from services.jobs.collect()
-    flusher, receipts = services.threads.flusher, services.receipts.queue
-    yield _counters("remembrancer_threads", "Turns, tokens and flushes of threads.", "what", asdict(flusher.counts))
-    batches = {"thread_departures": services.threads.evicted_turns, "captures": services.captures}
-    for name, writer in batches.items():
-        yield GaugeMetricFamily(f"remembrancer_{name}_waiting", "Batches not stored yet.", value=writer.waiting)
-        description = "Batches of turns in this process, by outcome."
-        yield _counters(f"remembrancer_{name}", description, "became", asdict(writer.counts))
-    outcomes = asdict(flusher.locks.counts)
-    waited = outcomes.pop("wait_seconds")
-    yield _counters("remembrancer_locks", "Locks between processes, by outcome.", "outcome", outcomes)
-    yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=waited)
-    labels = ("server", "workload", "state")
-    breakers = GaugeMetricFamily("remembrancer_breaker_state", "State of circuit breakers.", labels=labels)
-    for (server, workload), state in services.breakers().items():
-        for each in BreakerState:
-            breakers.add_metric((server, workload, each), float(each is state))
-    yield breakers
-    yield CounterMetricFamily("remembrancer_receipts_lost", "Receipts that could not be stored.", value=receipts.lost)
-    waiting = receipts.waiting
-    yield GaugeMetricFamily("remembrancer_receipts_waiting", "Receipts that are not written yet.", value=waiting)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, with the values that they have now."""
+        services = self._services
+        yield from services.metrics.collect()
+        yield from services.jobs.collect()
+        flusher, receipts = services.threads.flusher, services.receipts.queue
+        turns = "Turns, tokens and flushes of threads."
+        yield _counters("remembrancer_threads", turns, "what", asdict(flusher.counts))
+        batches = {"thread_departures": services.threads.evicted_turns, "captures": services.captures}
+        for name, writer in batches.items():
+            yield GaugeMetricFamily(f"remembrancer_{name}_waiting", "Batches not stored yet.", value=writer.waiting)
+            description = "Batches of turns in this process, by outcome."
+            yield _counters(f"remembrancer_{name}", description, "became", asdict(writer.counts))
+        outcomes = asdict(flusher.locks.counts)
+        waited = outcomes.pop("wait_seconds")
+        yield _counters("remembrancer_locks", "Locks between processes, by outcome.", "outcome", outcomes)
+        yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=waited)
+        labels = ("server", "workload", "state")
+        breakers = GaugeMetricFamily("remembrancer_breaker_state", "State of circuit breakers.", labels=labels)
+        for (server, workload), state in services.breakers().items():
+            for each in BreakerState:
+                breakers.add_metric((server, workload, each), float(each is state))
+        yield breakers
+        lost, waiting = "Receipts that could not be stored.", "Receipts that are not written yet."
+        yield CounterMetricFamily("remembrancer_receipts_lost", lost, value=receipts.lost)
+        yield GaugeMetricFamily("remembrancer_receipts_waiting", waiting, value=receipts.waiting)
 
 
 def _counters(name: str, description: str, label: str, counts: Mapping[str, float]) -> CounterMetricFamily:
@@ -111,16 +119,3 @@ def _counters(name: str, description: str, label: str, counts: Mapping[str, floa
     for each, count in counts.items():
         family.add_metric((each,), count)
     return family
-
-
-def exposition(metrics: Iterable[Metric]) -> str:
-    """The given metrics in the Prometheus text format, as GET /metrics answers them."""
-    return generate_latest(_Collected(metrics)).decode()
-
-
-class _Collected(Collector):
-    def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        return self._metrics

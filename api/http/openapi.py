@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, is_dataclass
 from inspect import isclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, spec
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
-from litestar.types import Method
 from litestar.typing import FieldDefinition
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
@@ -41,14 +41,9 @@ class PydanticSchema(spec.Schema):
 class _SchemaGenerator(GenerateJsonSchema):
     """Pydantic's schema generator. In answers, fields that may be left out are neither nullable nor required."""
 
-    def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a model's field, without null if answers leave the field out instead of sending null."""
-        content = super().model_field_schema(schema)
-        return _without_null(content) if "serialization_exclude_if" in schema else content
-
-    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a dataclass's field, without null if answers leave the field out instead of sending null."""
-        content = super().dataclass_field_schema(schema)
+    def generate_inner(self, schema: Any) -> dict[str, Any]:
+        """The schema of a type or field; of a field that answers leave out instead of sending null, without null."""
+        content = super().generate_inner(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
@@ -121,66 +116,61 @@ def openapi_config() -> OpenAPIConfig:
                 "header": spec.SecurityScheme(type="apiKey", security_scheme_in="header", name="X-API-Key"),
             }
         ),
-        operation_id_creator=_operation_id,
+        operation_id_creator=lambda handler, method, _: (
+            f"{'head_' * (method == HttpMethod.HEAD)}{handler.handler_name}"
+        ),
         openapi_router=_NoRoutes("/", route_handlers=[]),
     )
-
-
-def _operation_id(handler: HTTPRouteHandler, method: Method | HttpMethod, _path: Any) -> str:
-    return f"head_{handler.handler_name}" if method == HttpMethod.HEAD else handler.handler_name
 
 
 def document(app: Litestar) -> dict[str, Any]:
     """The OpenAPI 3.1 document of `app`. It is built at the first call and then kept in the plugin PydanticSchemas."""
     schemas = app.plugins.get(PydanticSchemas)
-    if schemas.document is None:
-        schemas.document = _document(app, schemas)
-    return schemas.document
-
-
-def _document(app: Litestar, schemas: PydanticSchemas) -> dict[str, Any]:
+    if schemas.document is not None:
+        return schemas.document
     specification = app.openapi_schema
-    for operation, handler in _operations(app):
-        _complete(operation, handler, schemas)
-    for item in (specification.paths or {}).values():
+    paths = specification.paths or {}
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute) or route.path_format not in paths:
+            continue
+        item = paths[route.path_format]
         item.head = None  # its answer is part of the GET's
+        for method, (handler, _) in route.route_handler_map.items():
+            if operation := getattr(item, method.lower()):
+                _complete(operation, handler, schemas)
     built = specification.to_schema()
     built["components"]["schemas"] = dict(sorted({**built["components"]["schemas"], **schemas.definitions}.items()))
     built["paths"] = dict(sorted(built["paths"].items()))
+    schemas.document = built
     return built
-
-
-def _operations(app: Litestar) -> Iterator[tuple[spec.Operation, HTTPRouteHandler]]:
-    paths = app.openapi_schema.paths or {}
-    for route in app.routes:
-        if isinstance(route, HTTPRoute) and route.path_format in paths:
-            for method, (handler, _) in route.route_handler_map.items():
-                operation = getattr(paths[route.path_format], method.lower())
-                if operation is not None and method != HttpMethod.HEAD:
-                    yield operation, handler
 
 
 def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
     """Complete `operation` with its query parameters and headers, its body's schema, and whether a body is required."""
     endpoint: Endpoint = handler.opt["endpoint"]
-    parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
-    operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]
+    operation.parameters = list(operation.parameters or [])
+    if params := handler.opt["params"]:
+        query = schemas.inline(params, "validation")
+        for name, content in query["properties"].items():
+            schema, required = PydanticSchema(content=_without_null(content)), name in query.get("required", [])
+            operation.parameters.append(spec.Parameter(name, "query", schema, required=required))
+    for name, description in endpoint.headers.items():
+        text = spec.Schema(type=spec.OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
+        operation.parameters.append(spec.Parameter(name, "header", text, description=description, required=False))
     if endpoint.raw is not None:
-        content = {kind: spec.OpenAPIMediaType(_raw(model, schemas)) for kind, model in endpoint.raw.items()}
+        lines = "One item a line, as in the JSON body's `items`."
+        text = spec.Schema(type=spec.OpenAPIType.STRING, description=lines)
+        bodies = {
+            kind: schemas.reference(model, "validation") if model else text for kind, model in endpoint.raw.items()
+        }
+        content = {kind: spec.OpenAPIMediaType(body) for kind, body in bodies.items()}
         operation.request_body = spec.RequestBody(required=True, content=content)
     elif isinstance(operation.request_body, spec.RequestBody):
-        operation.request_body.required = _needs_body(handler.parsed_fn_signature.parameters["data"].annotation)
+        with suppress(ValidationError):  # a missing body is read as an empty object, which is valid for some models
+            handler.parsed_fn_signature.parameters["data"].annotation.model_validate({})
+            operation.request_body.required = False
     elif operation.responses is not None:
         operation.responses.pop("400", None)  # Litestar's own, of parameters, which are 422 here
-
-
-def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -> Iterator[spec.Parameter]:
-    if model is None:
-        return
-    schema = schemas.inline(model, "validation")
-    required = schema.get("required", [])
-    for name, content in schema["properties"].items():
-        yield spec.Parameter(name, "query", PydanticSchema(content=_without_null(content)), required=name in required)
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,26 +180,6 @@ def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
     if len(options) == 1:
         return {**rest, **options[0]}
     return {**rest, "anyOf": options} if options else rest
-
-
-def _header(name: str, description: str) -> spec.Parameter:
-    schema = spec.Schema(type=spec.OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
-    return spec.Parameter(name, "header", schema, description=description, required=False)
-
-
-def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> spec.Schema:
-    if model is None:
-        return spec.Schema(type=spec.OpenAPIType.STRING, description="One item a line, as in the JSON body's `items`.")
-    return schemas.reference(model, "validation")
-
-
-def _needs_body(model: type[BaseModel]) -> bool:
-    """Whether a request needs a body: False if an empty object, which replaces a missing body, is valid for `model`."""
-    try:
-        model.model_validate({})
-    except ValidationError:
-        return True
-    return False
 
 
 def page(openapi: Mapping[str, Any]) -> str:

@@ -57,10 +57,6 @@ class FieldError(Answer):
     message: str
     got: OmittedIfNone[Any] = None
 
-    def redacted(self) -> Self:
-        """A copy without the secrets in its path and message."""
-        return self.model_copy(update={"path": redact(self.path), "message": redact(self.message)})
-
 
 class InvalidInput(RemembrancerError):
     """The request has invalid fields. `errors` has an entry for each of them."""
@@ -141,54 +137,32 @@ class ProblemAnswer(Answer):
     errors: OmittedIfNone[list[FieldError]] = None
 
 
-def status_of(error: Exception) -> int:
-    """The HTTP status with which `error` is answered; 500 for an unexpected error."""
-    if isinstance(error, HTTPException):
-        return error.status_code
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-
-
 def problem_of(error: Exception, path: str) -> ProblemAnswer:
     """The problem document for `error`, raised by a call to the URL path `path`, with secrets redacted."""
-    status = status_of(error)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    errors: Sequence[FieldError] = error.errors if isinstance(error, InvalidInput) else ()
+    if isinstance(error, HTTPException):
+        status = error.status_code
+        detail = _HINTS.get(status, error.detail)
+    elif isinstance(error, InvalidRequest | MalformedJson) and error.path:
+        text, field = str(error), error.path.rpartition(".")[2]
+        errors = [FieldError(path=error.path, message=text, got=shown(getattr(error, "got", None)))]
+        detail = f"{error.path}: {text.removeprefix(f'{field}: ')}"
+    else:
+        detail = _HINTS[500] if status == 500 else str(error)
     title = http.HTTPStatus(status).phrase
-    hint = _HINTS.get(status) if isinstance(error, HTTPException) or status == 500 else None
+    redacted = [
+        FieldError(path=redact(each.path), message=redact(each.message), got=each.got) for each in errors[:MAX_ERRORS]
+    ]
     return ProblemAnswer(
         type=f"urn:remembrancer:problem:{title.lower().replace(' ', '-')}",
         title=title,
         status=status,
-        detail=redact(hint or _detail(error)),
+        detail=redact(detail),
         instance=redact(path),
         current_version=error.current_version if isinstance(error, VersionConflict) else None,
-        errors=None if status == 500 else [item.redacted() for item in _field_errors(error)[:MAX_ERRORS]] or None,
+        errors=redacted or None,
     )
-
-
-def _detail(error: Exception) -> str:
-    """The error's message. If the error is about a field, the path of the field comes first."""
-    if isinstance(error, HTTPException):
-        return error.detail
-    path, text = getattr(error, "path", ""), str(error)
-    field = path.rpartition(".")[2]
-    return f"{path}: {text.removeprefix(f'{field}: ')}" if path else text
-
-
-def _field_errors(error: Exception) -> Sequence[FieldError]:
-    if isinstance(error, InvalidInput):
-        return error.errors
-    path = getattr(error, "path", "")
-    if not path:
-        return ()
-    got = getattr(error, "got", None)
-    return (FieldError(path=path, message=str(error), got=None if got is None else shown(got)),)
-
-
-def _headers(error: Exception, status: int) -> dict[str, str]:
-    if isinstance(error, HTTPException):
-        return {name.title(): value for name, value in (error.headers or {}).items()}
-    if isinstance(error, Overloaded | Unavailable):
-        return {"Retry-After": str(max(1, error.retry_after_s))}
-    return _HEADERS.get(status, {})
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemAnswer]:
@@ -197,7 +171,11 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     problem = problem_of(error, unquote(path))
     if problem.status >= 500:
         log_fault(_log, f"{request.method} {request.scope.get('path_template', '?')}", error)
-    headers = _headers(error, problem.status)
+    headers = _HEADERS.get(problem.status, {})
+    if isinstance(error, HTTPException):
+        headers = {name.title(): value for name, value in (error.headers or {}).items()}
+    elif isinstance(error, Overloaded | Unavailable):
+        headers = {"Retry-After": str(max(1, error.retry_after_s))}
     return Response(problem, status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)
 
 

@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from types import FrameType
 
 import uvicorn
 from anyio import to_thread
@@ -62,15 +61,24 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
             opened.callback(building.cancel)
             if before is not None:
                 await before(services)
-            server = _server(services, settings, local_only=not keys)
+            config = uvicorn.Config(
+                create_app(services, local_only=not keys),
+                http=TimedProtocol,
+                ws="none",
+                log_config=None,
+                log_level="warning" if settings.log_level == "info" else settings.log_level,
+                access_log=False,  # its lines would contain namespaces
+                server_header=False,
+                timeout_graceful_shutdown=settings.shutdown_s,
+            )
             freeze_loaded_objects()
             _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
             _log.info("inspector on http://%s:%s/inspect", settings.host, bound.getsockname()[1])
             # uvicorn raises the signal again after it has stopped, which would end the process before the stores are
             # closed.
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, _already_stopped)
-            await server.serve(sockets=[bound])
+                signal.signal(number, lambda name, _: _log.debug("signal %s ignored: already stopped", name))
+            await uvicorn.Server(config).serve(sockets=[bound])
     _log.info("stopped")
 
 
@@ -78,26 +86,6 @@ async def _build_encodings(services: Services) -> None:
     """Load the tokenizers' vocabularies, so that the first call that counts tokens does not wait half a second."""
     for tokenizer in services.tokenizers.values():
         await to_thread.run_sync(tokenizer.count, "")
-
-
-def _server(services: Services, settings: Settings, *, local_only: bool) -> uvicorn.Server:
-    """The uvicorn server for the opened services. At the log level info it logs only warnings and errors."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            create_app(services, local_only=local_only),
-            http=TimedProtocol,
-            ws="none",
-            log_config=None,
-            log_level="warning" if settings.log_level == "info" else settings.log_level,
-            access_log=False,  # its lines would contain namespaces
-            server_header=False,
-            timeout_graceful_shutdown=settings.shutdown_s,
-        )
-    )
-
-
-def _already_stopped(number: int, _frame: FrameType | None) -> None:
-    _log.debug("signal %s ignored: already stopped", number)
 
 
 def freeze_loaded_objects() -> None:

@@ -43,6 +43,14 @@ async def connect(services: Services, *, local_only: bool = False, **options: An
         yield client
 
 
+async def write_fact(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    """Write the memory `FACT`, with `fields` added or changed, and return the answer."""
+    response = await client.post("/v1/memories", json=FACT | fields)
+    assert response.status_code in (200, 201), response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
 @pytest.fixture
 def services() -> Services:
     """Services over an in-memory store, at a fixed time, without keys."""

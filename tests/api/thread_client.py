@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 
 from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient
@@ -36,6 +37,17 @@ async def served(live: LiveClient, services: Services, policies: str, **parts: A
 
         client.event_hooks = {"request": [], "response": [settle]}
         yield client
+
+
+def client_with(policies: str, **parts: Any) -> Any:
+    """A fixture: an HTTP client of a service with these thread policies, in a new namespace. parts: see `served`."""
+
+    @pytest.fixture
+    async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+        async with served(live, services, policies, **parts) as client:
+            yield client
+
+    return client
 
 
 async def begun(client: httpx.AsyncClient, status: int = 201, **fields: Any) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from litestar.response import Stream
 from pydantic import Field
 
 from api.auth.keys import KeyRights, KnownKey, Role
-from api.http.endpoint import Endpoint, Params, PathId
+from api.http.endpoint import Endpoint, PathId, QueryScope
 from api.http.problems import InvalidInput, checked
 from api.http.request import BATCH_BYTES, NDJSON, ApiRequest, InNamespace, parse_body, read_lines
-from api.http.shapes.memories import BatchAnswer
+from api.http.shapes.memories import BatchAnswer, results_of
 from api.http.use_cases import UUID
 from api.wiring.container import AppServices, Services
 from api.wiring.erasure import Erased, erase
@@ -110,24 +110,21 @@ async def post_export(request: ApiRequest, services: AppServices, data: JSONBody
 
 
 @Endpoint("POST /v1/admin/import", role=Role.ADMIN, errors=(409, 503), raw={NDJSON: None}, max_bytes=BATCH_BYTES)
-async def post_import(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], body: RawBody
-) -> BatchAnswer:
+async def post_import(request: ApiRequest, services: AppServices, namespace: QueryScope, body: RawBody) -> BatchAnswer:
     """Import the memories and keyed items of an exported namespace."""
-    scope = request.scope_in(params.namespace)
     request.require_media_type(NDJSON)
     lines = await parse_body(body, lambda: read_lines(body, MAX_LINES, any_integer=True))
     for index, line in enumerate(lines):
         if not isinstance(line, dict):
             raise InvalidInput.at(f"items[{index}]", "must be an object")
-    memories = await parse_body(body, lambda: read_exported(scope, lines))
+    memories = await parse_body(body, lambda: read_exported(namespace, lines))
     items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
-    stored = iter(await services.ingestor.restorer.restore(scope, memories))
-    ids = {index: await services.items.restore(scope, item) for index, item in items.items()}
-    outcomes = (
+    stored = iter(await services.ingestor.restorer.restore(namespace, memories))
+    ids = {index: await services.items.restore(namespace, item) for index, item in items.items()}
+    outcomes = [
         WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(stored) for index in range(len(lines))
-    )
-    return BatchAnswer.of(list(outcomes))
+    ]
+    return BatchAnswer(**results_of(outcomes))
 
 
 @Endpoint("POST /v1/admin/erase", role=Role.ADMIN, errors=(503,))

@@ -8,7 +8,7 @@ from typing import Self
 from litestar.params import JSONBody
 from pydantic import Field, model_validator
 
-from api.http.agent_contexts import AgentContextAnswer, AgentContextPost, AgentContexts
+from api.http.agent_contexts import AgentContextAnswer, AgentContextBuilder, AgentContextPost
 from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices
@@ -103,4 +103,6 @@ async def post_agent_context(
     Items of working memory that belong to no agent are included, unless the API key is bound to agents.
     """
     scope = request.agent_scope(data.namespace, data.session_id, agent_id)
-    return await AgentContexts(services).build(scope if scope.agents else replace(scope, agents=(agent_id, None)), data)
+    if not scope.agents:
+        scope = replace(scope, agents=(agent_id, None))
+    return await AgentContextBuilder(services, scope, data).build()

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
-from api.http.request import ApiRequest, InNamespace, QueryWhole
+from api.http.request import InNamespace, QueryWhole
 from api.http.use_cases import known_id
 from api.wiring.container import AppServices
 from ingest.upkeep.decisions import DecidedText, DecisionKind
@@ -39,14 +39,15 @@ class UndoneAnswer(Answer):
 
 
 @Endpoint("GET /v1/decisions", errors=(503,))
-async def list_decisions(request: ApiRequest, services: AppServices, params: Params[DecisionQuery]) -> DecisionsAnswer:
+async def list_decisions(
+    services: AppServices, namespace: QueryScope, params: Params[DecisionQuery]
+) -> DecisionsAnswer:
     """List memories and texts that were replaced, contested, merged, promoted, forgotten or rejected.
 
     The service decides this by itself. POST /v1/memories/{id}/undo undoes a decision. POST /v1/memories/{id}/restore
     only makes a replaced memory current again and marks it and its replacement as contested (contradicting each other).
     """
-    scope = request.scope_in(params.namespace)
-    return DecisionsAnswer(decisions=await services.decisions.latest(scope, params.kind, params.limit))
+    return DecisionsAnswer(decisions=await services.decisions.latest(namespace, params.kind, params.limit))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/undo", role=Role.WRITER, errors=(404, 409, 429, 503))

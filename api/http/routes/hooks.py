@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from litestar.params import JSONBody
 from pydantic import AfterValidator, Field
@@ -13,10 +12,10 @@ from pydantic import AfterValidator, Field
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest, InSession
-from api.http.shapes.memories import OmittedIfEmpty, Redactions, StatusCounts, members_of
+from api.http.shapes.memories import OmittedIfEmpty, Redactions, StatusCounts, results_of
 from api.http.use_cases import deliver_due, redact_query, thread_part
 from api.wiring.container import AppServices, Services
-from ingest.conversations.sessions import NOTHING_BEFORE, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
+from ingest.conversations.sessions import NOTHING_BEFORE, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
 from ingest.working.todos import Todo, TodoStatus, complete_todo, submit_todos
 from ingest.working.working_memory import MAX_TTL_S, NewItem
@@ -41,11 +40,6 @@ from retrieval.query.request import (
     both_ends,
 )
 
-MAX_MESSAGES = 10_000
-SESSION_BYTES = 32 * 1024 * 1024
-MAX_STEPS = 200
-MAX_TODOS = 200
-
 PROMPT_BUDGET = 1_500
 """Default token budget of a prompt's context: it should help the next answer, not fill the model's window."""
 
@@ -65,17 +59,14 @@ class SessionStop(InSession):
     """The messages of an ended session, or of a part of the session, oldest first.
 
     review: `auto` stores only messages that filters and automatic reviewers accept; `skip` stores all messages, which
-    suits imports. If a session is sent in several calls, `before` tells the number of messages sent earlier and repeats
-    the last of them as context, and `ended` is true for the last call only.
+    suits imports. before: the number of messages that the session sent in earlier calls, and the last of them as
+    context. ended: whether the session has ended, which pauses its to-dos; false if another call follows.
     """
 
-    messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
+    messages: list[SessionMessage] = Field(max_length=10_000)
     review: Literal["auto", "skip"] = "auto"
-    before: SaidBefore = Field(
-        default=NOTHING_BEFORE,
-        description="What the session said before these messages: their number, and the last of them as context.",
-    )
-    ended: Flag = Field(default=True, description="Whether the session has ended, which pauses its to-dos.")
+    before: SaidBefore = NOTHING_BEFORE
+    ended: Flag = True
 
 
 class PromptSubmit(InSession):
@@ -83,16 +74,14 @@ class PromptSubmit(InSession):
 
     budget: maximum tokens of the context for the prompt, its thread included. todos: to-dos of the agent's list, with
     their status; to-dos left out stay as they are. todo_id: the to-do that the agent works on; by default the to-do in
-    progress among `todos`.
+    progress among `todos`. thread_id: a thread whose own context takes up to half of the budget.
     """
 
     prompt: Text
     todo_id: Name | None = None
-    todos: Annotated[list[Todo], Field(max_length=MAX_TODOS), AfterValidator(_distinct)] = Field(default_factory=list)
+    todos: Annotated[list[Todo], Field(max_length=200), AfterValidator(_distinct)] = Field(default_factory=list)
     agent_id: Name | None = None
-    thread_id: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
-        default=None, description="A thread whose own context takes up to half of the budget."
-    )
+    thread_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     budget: AnyBudget = PROMPT_BUDGET
     working_budget: Tokens = WORKING_BUDGET
@@ -119,17 +108,15 @@ class PromptSubmit(InSession):
 
 
 class TodoCreated(InSession):
-    """A to-do that was created in a session. Its content becomes an item of working memory."""
+    """A to-do that was created in a session. Its content becomes an item of working memory.
+
+    ttl_s: seconds that the item lives without use; by default until the to-do or its session ends.
+    """
 
     todo_id: Name
     content: Text
     agent_id: Name | None = None
-    ttl_s: Whole | None = Field(
-        default=None,
-        ge=1,
-        le=MAX_TTL_S,
-        description="Seconds that its item lives without use; by default until the to-do or its session ends.",
-    )
+    ttl_s: Annotated[Whole, Field(ge=1, le=MAX_TTL_S)] | None = None
 
 
 class TodoCompleted(InSession):
@@ -137,7 +124,7 @@ class TodoCompleted(InSession):
 
     todo_id: Name
     agent_id: Name | None = None
-    steps: list[Line] = Field(default_factory=list, max_length=MAX_STEPS)
+    steps: list[Line] = Field(default_factory=list, max_length=200)
 
 
 class MessageResult(Answer):
@@ -161,12 +148,6 @@ class SessionStopAnswer(Answer):
     results: list[MessageResult]
     counts: StatusCounts
 
-    @classmethod
-    def of(cls, outcomes: Sequence[MessageOutcome]) -> Self:
-        """The answer for the outcomes of the request's messages, in the same order."""
-        results = [MessageResult(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
-        return cls(results=results, counts=StatusCounts.of(outcomes))
-
 
 class TodoCreatedAnswer(Answer):
     """The id of the working memory item for a to-do. redactions: number of secrets removed from it, by kind."""
@@ -187,7 +168,7 @@ class TodoCompletedAnswer(Answer):
     redactions: Redactions = None
 
 
-@Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=SESSION_BYTES)
+@Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=32 * 1024 * 1024)
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
     """Store the messages of a session as memories, each with the memory type that fits its text.
 
@@ -198,7 +179,8 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     if data.ended:
         await services.working.stop_session(scope)
     writer = SessionWriter(services.ingestor, services.recall_guard)
-    return SessionStopAnswer.of(await writer.write(scope, data.messages, ReviewMode(data.review), data.before))
+    outcomes = await writer.write(scope, data.messages, ReviewMode(data.review), data.before)
+    return SessionStopAnswer(**results_of(outcomes))
 
 
 @Endpoint("POST /v1/hooks/prompt-submit", role=Role.WRITER, errors=(404, 503))
@@ -239,12 +221,12 @@ async def _thread_part(
         await threads.check_access(scope, data.thread_id, write=False)
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
         window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
-        share = math.floor(total * THREAD_SHARE) if window is None else min(math.floor(total * THREAD_SHARE), window)
-        part = await thread_part(services, scope, data.thread_id, share, counter)
+        share = math.floor(total * THREAD_SHARE)
+        share = share if window is None else min(share, window)
+        return await thread_part(services, scope, data.thread_id, share, counter), ()
     except Unavailable as error:
         _log.warning("a prompt's context has no thread: %s", error)
         return None, ("threads",)
-    return part, ()
 
 
 @Endpoint("POST /v1/hooks/todo-created", role=Role.WRITER, errors=(429, 503))

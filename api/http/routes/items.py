@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 from pydantic import AfterValidator, AliasPath, BeforeValidator, Field, StringConstraints
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, Params
+from api.http.endpoint import Endpoint, Params, QueryScope, agent_scope
 from api.http.request import ApiRequest, AsAgent, QueryFlag
 from api.wiring.container import AppServices
 from ingest.keyed_items import ItemPut
@@ -21,9 +21,7 @@ from memtypes.model.memory import Flag, Number, Whole, not_blank
 from memtypes.model.times import Instant
 from retrieval.answer import Answer, OmittedIfNone
 
-MAX_ITEMS = 1_000
 MAX_OFFSET = 1_000_000
-MAX_LISTED_PATHS = 10_000
 
 PUT_BYTES = 4 * 1024 * 1024
 """Largest body that puts an item. Its value may have 1 MiB, which takes more bytes when JSON escapes it."""
@@ -89,7 +87,7 @@ class ItemsSearch(AsAgent):
     prefix: Path = ()
     query: Annotated[str, StringConstraints(max_length=20_000), AfterValidator(not_blank)] | None = None
     filter: dict[str, Any] | None = None
-    limit: Annotated[Whole, Field(ge=0, le=MAX_ITEMS)] = 10
+    limit: Annotated[Whole, Field(ge=0, le=1_000)] = 10
     offset: Annotated[Whole, Field(ge=0, le=MAX_OFFSET)] = 0
     refresh_ttl: Flag = False
 
@@ -102,7 +100,7 @@ class PathsIn(AsAgent):
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None
-    limit: Annotated[Whole, Field(ge=0, le=MAX_LISTED_PATHS)] = 100
+    limit: Annotated[Whole, Field(ge=0, le=10_000)] = 100
     offset: Annotated[Whole, Field(ge=0, le=MAX_OFFSET)] = 0
 
 
@@ -154,21 +152,19 @@ async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[It
     return ItemStored.model_validate(item, from_attributes=True)
 
 
-@Endpoint("GET /v1/items", errors=(404, 503))
-async def get_item(request: ApiRequest, services: AppServices, params: Params[ItemRead]) -> ItemAnswer:
+@Endpoint("GET /v1/items", errors=(404, 503), scope=agent_scope)
+async def get_item(services: AppServices, namespace: QueryScope, params: Params[ItemRead]) -> ItemAnswer:
     """Read the item under a path and a key."""
-    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
-    item = await services.items.get(scope, params.address, refresh=params.refresh_ttl)
+    item = await services.items.get(namespace, params.address, refresh=params.refresh_ttl)
     if item is None:
         raise NotFound(f"no item {params.key!r} at {'.'.join(params.path) or 'the root'}")
     return ItemAnswer.model_validate(item, from_attributes=True)
 
 
-@Endpoint("DELETE /v1/items", role=Role.WRITER, status=204, errors=(503,))
-async def delete_item(request: ApiRequest, services: AppServices, params: Params[ItemParams]) -> None:
+@Endpoint("DELETE /v1/items", role=Role.WRITER, status=204, errors=(503,), scope=agent_scope)
+async def delete_item(services: AppServices, namespace: QueryScope, params: Params[ItemParams]) -> None:
     """Remove the item under a path and a key."""
-    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
-    await services.items.delete(scope, params.address)
+    await services.items.delete(namespace, params.address)
 
 
 @Endpoint("POST /v1/items/search", errors=(429, 503), any_integer=True)

@@ -23,6 +23,7 @@ from api.http.shapes.memories import (
     MemoryPatch,
     MemoryPost,
     WriteAnswer,
+    results_of,
 )
 from api.http.use_cases import known_id, read_memory, remove_memory
 from api.wiring.container import AppServices, Services
@@ -136,7 +137,7 @@ async def post_batch(
 async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
     await services.ingestor.check_links(scope, {f"items[{at}].": item for at, item in enumerate(batch.items)})
     outcomes = await services.ingestor.write(scope, [item.submission() for item in batch.items])
-    return BatchAnswer.of(outcomes).model_dump_json().encode()
+    return BatchAnswer(**results_of(outcomes)).model_dump_json().encode()
 
 
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
@@ -155,10 +156,10 @@ def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
 
 
 @Endpoint("GET /v1/memories", errors=(503,))
-async def list_memories(request: ApiRequest, services: AppServices, params: Params[ListQuery]) -> ListAnswer:
+async def list_memories(services: AppServices, namespace: QueryScope, params: Params[ListQuery]) -> ListAnswer:
     """List memories, newest first."""
     now = services.clock()
-    page = await services.store.page(request.scope_in(params.namespace), params.listing(now))
+    page = await services.store.page(namespace, params.listing(now))
     memories = [MemoryAnswer(memory.at(now)) for memory in page.memories]
     return ListAnswer(memories=memories, next_cursor=page.next_cursor, total=page.total)
 

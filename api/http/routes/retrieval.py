@@ -13,26 +13,23 @@ from api.http.request import JSON, ApiRequest, QueryFlag
 from api.http.use_cases import receipts_with, run_retrieve, run_search
 from api.wiring.container import AppServices
 from memtypes.model.memory import Model
-from memtypes.model.scope import Scope
 from retrieval.answer import RetrieveAnswer, SearchAnswer
-from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
+from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
 
 
 @Endpoint("POST /v1/search", errors=(503,))
 async def post_search(request: ApiRequest, services: AppServices, data: JSONBody[SearchRequest]) -> SearchAnswer:
     """Search for the best memories for a query, ranked."""
-    return await run_search(services, _scope(request, data), data)
+    scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
+    return await run_search(services, scope, data)
 
 
 @Endpoint("POST /v1/retrieve", errors=(503,))
 async def post_retrieve(request: ApiRequest, services: AppServices, data: JSONBody[RetrieveRequest]) -> RetrieveAnswer:
     """Retrieve a context for a query, within a token budget."""
-    return await run_retrieve(services, _scope(request, data), data)
-
-
-def _scope(request: ApiRequest, asked: RankedRequest) -> Scope:
-    return request.agent_scope(asked.namespace, asked.session_id, asked.agent_id)
+    scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
+    return await run_retrieve(services, scope, data)
 
 
 class ReceiptQuery(Model):

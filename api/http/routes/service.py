@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import anyio
 from litestar import Response
+from prometheus_client import generate_latest
 
-from api.http.endpoint import Endpoint, Params
-from api.http.metrics import exposition, service_metrics
+from api.http.endpoint import Endpoint, QueryScope
+from api.http.metrics import ServiceMetrics
 from api.http.openapi import document, page
-from api.http.request import ApiRequest, InNamespace
+from api.http.request import ApiRequest
 from api.wiring.container import AppServices, Ping
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.filters import Not, in_view
@@ -71,20 +72,20 @@ async def ready(services: AppServices) -> Response[HealthAnswer]:
 
 
 @Endpoint("GET /metrics", media_type="text/plain")
-async def metrics(services: AppServices) -> Response[str]:
+async def metrics(services: AppServices) -> Response[bytes]:
     """Metrics of the service in the Prometheus text format."""
-    return Response(exposition(service_metrics(services)), media_type="text/plain; version=0.0.4")
+    return Response(generate_latest(ServiceMetrics(services)), media_type="text/plain; version=0.0.4")
 
 
 @Endpoint("GET /v1/stats", errors=(503,))
-async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
+async def stats(services: AppServices, namespace: QueryScope) -> StatsAnswer:
     """Count the memories, tokens and keyed items of a namespace."""
-    scope, current = request.scope_in(params.namespace), in_view(services.clock())
-    types = await services.store.stats(scope, current)
-    past = sum((await services.store.counts(scope, [Not(current)]))[0].values())
+    current = in_view(services.clock())
+    types = await services.store.stats(namespace, current)
+    past = sum((await services.store.counts(namespace, [Not(current)]))[0].values())
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
-    items = await services.items.count(scope)
-    return StatsAnswer(namespace=params.namespace, types=types, total=total, past=past, items=items)
+    items = await services.items.count(namespace)
+    return StatsAnswer(namespace=namespace.namespace, types=types, total=total, past=past, items=items)
 
 
 @Endpoint("GET /openapi.json", "This document", role=None)

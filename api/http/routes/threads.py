@@ -1,88 +1,156 @@
-"""HTTP calls on threads (conversations): open, list and delete threads, append and read turns, build contexts.
-
-They also flush threads (move turns to memories), clear them, and read backups.
-"""
+"""HTTP calls on threads (conversations): open, list, read and delete threads, and show their size and health."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Annotated
 
 from litestar import Response
 from litestar.params import JSONBody
+from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, Params, PathId
-from api.http.idempotency import idempotency_key
-from api.http.problems import InvalidInput
-from api.http.request import ApiRequest, AsAgent
-from api.http.shapes.threads import (
-    BackupAnswer,
-    BackupQuery,
-    ClearPost,
-    ContextAnswer,
-    ContextPost,
-    FlushAnswer,
-    ListedTurn,
-    PageAnswer,
-    PageQuery,
-    ReferenceAnswer,
-    ReferencesAnswer,
-    ReplacePost,
-    SaidAnswer,
-    ThreadAnswer,
-    ThreadChainAnswer,
-    ThreadCleared,
-    ThreadContextMetadata,
-    ThreadHealthAnswer,
-    ThreadPost,
-    ThreadsAnswer,
-    ThreadsQuery,
-    ThreadStatsAnswer,
-    TurnPlace,
-    TurnPost,
-    TurnsAnswer,
-    TurnsQuery,
-    VersionAnswer,
-)
-from api.http.use_cases import thread_part
-from api.wiring.container import AppServices, Services
+from api.http.endpoint import Endpoint, Params, PathId, QueryScope, agent_scope
+from api.http.request import ApiRequest, AsAgent, InNamespace, QueryWhole
+from api.http.shapes.threads import ThreadAnswer
+from api.wiring.container import AppServices
 from ingest.conversations.agent_threads import open_for_agent, opens_for_agent
-from ingest.conversations.flushing import FlushRequest
-from memtypes.llms.registry import MAX_BUDGET, KnownModel
-from memtypes.model.errors import NotFound
-from memtypes.model.scope import Scope, clean_name
-from memtypes.ports.threads import RequestKey, ThreadQuery
-from retrieval.context.model_count import BuiltContext, CountedContext, within_model_budget
-from retrieval.context.thread import ThreadContext
-from retrieval.query.request import DEFAULT_TOKENIZER, reduced
+from ingest.conversations.threads import OpenRequest
+from memtypes.live.thread_policy import AccessMode, PolicyType
+from memtypes.live.turns import Turn
+from memtypes.model.scope import Name, Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.threads import ThreadQuery
+from retrieval.answer import Answer, OmittedIfNone
 
-_READ_ERRORS = (403, 404, 503)
-_WRITE_ERRORS = (403, 404, 409, 429, 503)
-
-
-async def _readable(request: ApiRequest, services: Services, params: AsAgent, thread_id: str) -> Scope:
-    """The scope (tenant, namespace, agent) of a call that reads a thread. Raises NotFound or AccessDenied."""
-    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
-    await services.threads.check_access(scope, thread_id, write=False)
-    return scope
+READ_ERRORS = (403, 404, 503)
+WRITE_ERRORS = (403, 404, 409, 429, 503)
 
 
-async def _writable(
-    request: ApiRequest, services: Services, params: AsAgent, thread_id: str, speaker: str | None = None
-) -> Scope:
-    """The scope (tenant, namespace, agent) of a call that changes a thread. Raises NotFound, AccessDenied or ReadOnly.
+class ThreadPost(OpenRequest):
+    """A thread (a conversation) to create or find. variables: values for the placeholders in its key."""
 
-    speaker: agent that the body of the call names, such as the author of a turn; used if the query names no agent.
+    namespace: Name
+
+
+class ThreadsQuery(InNamespace):
+    """Filters for a list of threads, all of which must match. key_prefix: how the key of a thread begins.
+
+    agent_id: id of the agent that opened the thread. parent_id: id of the thread that it continues.
     """
-    scope = request.agent_scope(params.namespace, agent_id=params.agent_id or request.auth.agent(speaker))
-    await services.threads.check_access(scope, thread_id, write=True)
-    return scope
+
+    key_prefix: Annotated[str, Field(max_length=256)] = ""
+    agent_id: Name | None = None
+    resource: Name | None = None
+    parent_id: Name | None = None
+    workflow_id: Name | None = None
+    limit: Annotated[QueryWhole, Field(ge=1, le=500)] = 50
+    cursor: Annotated[str, Field(max_length=64)] | None = None
+
+
+class PageQuery(AsAgent):
+    """Which turns of a thread to return: the `limit` oldest turns after the first `offset` turns."""
+
+    limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
+    offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
+
+
+class ThreadsAnswer(Answer):
+    """A page of threads, the last changed first. next_cursor: `cursor` of the next page; null on the last page."""
+
+    threads: list[ThreadAnswer]
+    next_cursor: str | None
+
+
+class ReferenceAnswer(Answer):
+    """A thread of an agent. resource: name of the thread's policy. mode: whether the agent may change the thread."""
+
+    resource: str
+    mode: AccessMode
+    thread: ThreadAnswer
+
+
+class ReferencesAnswer(Answer):
+    """The threads of an agent: one for each thread policy (resource) that the policy file lists for the agent."""
+
+    threads: list[ReferenceAnswer]
+
+
+class PageAnswer(Answer):
+    """A thread and a page of its turns, oldest first. total: number of the turns on all pages."""
+
+    thread: ThreadAnswer
+    turns: Sequence[Turn]
+    total: int
+
+
+class ThreadChainAnswer(Answer):
+    """A thread and the threads that it continues, oldest first. gap: whether one of them expired or may not be read."""
+
+    threads: list[ThreadAnswer]
+    gap: bool
+    cycle: bool
+
+
+class ThreadStatsAnswer(Answer):
+    """The size of a thread and its limits. utilization: its size as a share of the limit that it is nearest to.
+
+    distance_to_flush: tokens (or turns, if tokens are not limited) that can be added before an automatic flush moves
+    turns to memories. turns_to_flush: turns that can be added before their number starts such a flush. Both are null
+    for a thread that is not flushed automatically. waiting: number of batches of removed turns, of all threads of the
+    namespace, that wait to be stored as memories. set_aside: number of batches of this thread's removed turns that
+    could not be stored. Storing them is tried again at next_try_at and whenever a service starts.
+    """
+
+    turns: int
+    tokens: int
+    max_tokens: int | None
+    max_messages: int | None
+    max_turns: int
+    utilization: float
+    distance_to_flush: int | None
+    turns_to_flush: int | None
+    last_flush_at: str | None
+    ttl_s: int
+    resource: str | None
+    policy: str | None
+    waiting: int
+    set_aside: int
+    next_try_at: str | None
+
+
+class ThreadCheck(Answer):
+    """One check of a thread's health. detail: which turns could not be stored, why, and when they are retried."""
+
+    name: str
+    ok: bool
+    detail: OmittedIfNone[str] = None
+
+
+class ThreadHealthAnswer(Answer):
+    """The results of a thread's health checks. ok: whether all passed."""
+
+    ok: bool
+    checks: list[ThreadCheck]
+
+
+async def readable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
+    """The scope of a call that reads a thread. Raises NotFound or AccessDenied."""
+    namespace = await agent_scope(request, params)
+    await services.threads.check_access(namespace, thread_id, write=False)
+    return namespace
+
+
+async def writable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
+    """The scope of a call that changes a thread. Raises NotFound, AccessDenied or ReadOnly."""
+    namespace = await agent_scope(request, params)
+    await services.threads.check_access(namespace, thread_id, write=True)
+    return namespace
 
 
 @Endpoint(
-    "POST /v1/threads", role=Role.WRITER, status=201, also={200: ThreadAnswer | ReferencesAnswer}, errors=_WRITE_ERRORS
+    "POST /v1/threads", role=Role.WRITER, status=201, also={200: ThreadAnswer | ReferencesAnswer}, errors=WRITE_ERRORS
 )
 async def post_thread(
     request: ApiRequest, services: AppServices, data: JSONBody[ThreadPost]
@@ -106,213 +174,98 @@ async def post_thread(
     return Response(ReferencesAnswer(threads=references), status_code=201 if created else 200)
 
 
-@Endpoint("GET /v1/threads", errors=_READ_ERRORS)
+@Endpoint("GET /v1/threads", errors=READ_ERRORS)
 async def list_threads(request: ApiRequest, services: AppServices, params: Params[ThreadsQuery]) -> ThreadsAnswer:
     """List the threads that the caller may read, the last changed first."""
     scope, threads = request.agent_scope(params.namespace, agent_id=params.agent_id), services.threads
     page = await threads.store.page_of_threads(scope, ThreadQuery(**params.model_dump(exclude={"namespace"})))
-    readable = [each for each in page.threads if threads.policies.access(scope, each.resource, each.key) is not None]
-    return ThreadsAnswer(threads=[ThreadAnswer.of(threads, each) for each in readable], next_cursor=page.next_cursor)
+    shown = [each for each in page.threads if threads.policies.access(scope, each.resource, each.key) is not None]
+    return ThreadsAnswer(threads=[ThreadAnswer.of(threads, each) for each in shown], next_cursor=page.next_cursor)
 
 
-@Endpoint("GET /v1/threads/{thread_id}", errors=_READ_ERRORS, head=False)
+@Endpoint("GET /v1/threads/{thread_id}", errors=READ_ERRORS, head=False, scope=readable)
 async def get_thread(
-    request: ApiRequest, services: AppServices, params: Params[PageQuery], thread_id: PathId
+    services: AppServices, namespace: QueryScope, params: Params[PageQuery], thread_id: PathId
 ) -> PageAnswer:
     """Read a thread and a page of its turns.
 
     The call marks the turns in the answer as used now. LRU policies remove the least recently used turns first.
     """
-    scope = await _readable(request, services, params, thread_id)
-    content = await services.threads.store.page(scope, thread_id, params.offset, params.limit)
+    content = await services.threads.store.page(namespace, thread_id, params.offset, params.limit)
     thread = ThreadAnswer.of(services.threads, content.thread)
     return PageAnswer(thread=thread, turns=content.turns, total=content.thread.turns)
 
 
-@Endpoint("GET /v1/threads/{thread_id}/turns", errors=_READ_ERRORS)
-async def get_turns(
-    request: ApiRequest, services: AppServices, params: Params[TurnsQuery], thread_id: PathId
-) -> TurnsAnswer:
-    """List the turns of a thread, oldest first.
-
-    The call does not count as use of the turns, which would delay their removal under an LRU policy.
-    """
-    scope = await _readable(request, services, params, thread_id)
-    turns = await services.threads.turns(scope, thread_id, include_flushed=params.include_flushed)
-    later = [turn for turn in map(ListedTurn.of, turns) if turn.index > params.after]
-    page = later[: params.limit]
-    return TurnsAnswer(turns=page, next_after=page[-1].index if len(page) < len(later) else None)
-
-
-@Endpoint(
-    "POST /v1/threads/{thread_id}/turns",
-    role=Role.WRITER,
-    status=201,
-    errors=_WRITE_ERRORS,
-    headers={"Idempotency-Key": "The same key and body within 24 hours append one turn; another body is a 409."},
-)
-async def post_turn(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[TurnPost]
-) -> SaidAnswer:
-    """Append a turn to a thread."""
-    scope = await _writable(request, services, params, thread_id, data.agent_id)
-    turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
-    key = idempotency_key(request)
-    digest = hashlib.sha256(turn.model_dump_json().encode()).hexdigest()
-    repeatable = None if key is None else RequestKey(key, digest)
-    said = await services.threads.append(scope, thread_id, turn, data.expected_version, repeatable)
-    return SaidAnswer.model_validate(said, from_attributes=True)
-
-
-@Endpoint("PUT /v1/threads/{thread_id}/turns", role=Role.WRITER, errors=_WRITE_ERRORS)
-async def put_turns(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ReplacePost]
-) -> VersionAnswer:
-    """Replace all turns of a thread."""
-    for turn in data.turns:
-        request.auth.agent(turn.agent_id)
-    scope = await _writable(request, services, params, thread_id)
-    version, redactions = await services.threads.replace(scope, thread_id, data.turns, data.expected_version)
-    return VersionAnswer(version=version, redactions=redactions)
-
-
-@Endpoint("GET /v1/threads/{thread_id}/chain", errors=_READ_ERRORS)
-async def get_chain(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
-) -> ThreadChainAnswer:
+@Endpoint("GET /v1/threads/{thread_id}/chain", errors=READ_ERRORS, scope=readable)
+async def get_chain(services: AppServices, namespace: QueryScope, thread_id: PathId) -> ThreadChainAnswer:
     """List a thread and the threads that it continues."""
-    chain = await services.threads.chain(await _readable(request, services, params, thread_id), thread_id)
+    chain = await services.threads.chain(namespace, thread_id)
     answers = [ThreadAnswer.of(services.threads, thread) for thread in chain]
-    return ThreadChainAnswer(threads=answers, gap=len(chain) <= len(chain[-1].ancestors), cycle=False)
+    missing = len(chain) <= len(chain[-1].ancestors)
+    return ThreadChainAnswer(threads=answers, gap=missing, cycle=False)
 
 
-@Endpoint("POST /v1/threads/{thread_id}/context", errors=_WRITE_ERRORS)
-async def post_context(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ContextPost]
-) -> ContextAnswer:
-    """Build the context of a thread in a token budget.
-
-    The thread's turns in the context are marked as used, so that LRU policies keep them longer. A larger budget than
-    the policy's maximum is reduced to it. If the tokenizer only approximates the model's count, the context stays
-    smaller by the margin known for the model.
-    """
-    scope = await _readable(request, services, params, thread_id)
-    policy = await services.threads.policy(scope, thread_id)
-    name = data.model or policy.model
-    model = None if name is None else services.models().find(name)
-    tokenizer = data.tokenizer or (model.tokenizer if model else DEFAULT_TOKENIZER)
-    window = services.threads.policies.window_share(policy)
-    budget = _context_budget(data.budget, window, model)
-    most = budget if window is None else min(budget, window)
-
-    async def build(margin: float) -> BuiltContext[ThreadContext]:
-        room, counter = reduced(most, margin), services.tokenizers[tokenizer]
-        part = await thread_part(services, scope, thread_id, room, counter, files=data.include_files)
-        return BuiltContext(part, part.text, part.tokens, most if data.tokenizer is None else MAX_BUDGET)
-
-    margin = model.margin if model and data.tokenizer is None else 0.0
-    counted = await within_model_budget(services.counter, name, margin, build)
-    services.metrics.note_context("thread", counted.value.tokens, counted.degraded)
-    return _context_answer(counted, budget, tokenizer)
-
-
-def _context_answer(counted: CountedContext[ThreadContext], budget: int, tokenizer: str) -> ContextAnswer:
-    built = counted.value
-    return ContextAnswer(
-        context=built.text,
-        turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in built.cut or None) for at in built.turns],
-        files=built.files,
-        images=built.images,
-        omitted=built.omitted,
-        metadata=ThreadContextMetadata(
-            total_tokens=math.ceil(built.tokens * (1.0 + counted.margin)),
-            model_tokens=counted.model_tokens,
-            budget=budget,
-            tokenizer=tokenizer,
-            allocation=dict(built.parts),
-            gap=built.gap,
-            degraded=list(counted.degraded),
-        ),
+@Endpoint("GET /v1/threads/{thread_id}/stats", errors=READ_ERRORS, scope=readable)
+async def get_stats(services: AppServices, namespace: QueryScope, thread_id: PathId) -> ThreadStatsAnswer:
+    """Show the size of a thread and its limits."""
+    threads = services.threads
+    thread = await threads.store.get(namespace, thread_id)
+    backlog = await threads.evicted_turns.store.backlog(namespace, thread_id)
+    policy = threads.policies.of(thread.resource)
+    limits = threads.policies.limits(policy)
+    bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
+    threshold = policy.flush.threshold
+    distances = [max(0, math.ceil(threshold * limit) - used) for used, limit in bounds if limit is not None]
+    flushes = policy.type is not PolicyType.BUFFER
+    return ThreadStatsAnswer(
+        turns=thread.turns,
+        tokens=thread.tokens,
+        max_tokens=limits.tokens,
+        max_messages=limits.messages,
+        max_turns=limits.turns,
+        utilization=max(used / limit for used, limit in bounds if limit),
+        distance_to_flush=distances[0] if flushes else None,
+        turns_to_flush=max(0, math.ceil(threshold * limits.count) - thread.turns) if flushes else None,
+        last_flush_at=thread.last_flush_at,
+        ttl_s=thread.ttl_left_s,
+        resource=thread.resource,
+        policy=threads.policies.name(thread.resource),
+        waiting=backlog.waiting,
+        set_aside=len(backlog.set_aside),
+        next_try_at=None if backlog.retry_at is None else rfc3339(backlog.retry_at),
     )
 
 
-def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
-    """Token budget of a context: `asked`, else `window`, else the part of the model's context window meant for history.
+@Endpoint("GET /v1/threads/{thread_id}/health", errors=READ_ERRORS, scope=readable)
+async def get_health(services: AppServices, namespace: QueryScope, thread_id: PathId) -> ThreadHealthAnswer:
+    """Check the health of a thread.
 
-    window: maximum that the thread's policy sets, or None. Raises InvalidInput if none of the three values is known.
+    The checks are its limits, its token count, its time to live, and whether the turns removed from it were stored.
     """
-    share = None if model is None or model.allocation is None else model.allocation.history
-    budget = asked if asked is not None else window or share
-    if budget is None:
-        unknown = "" if model is None else f"; the window of {model.name!r} is unknown"
-        raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")
-    return budget
+    threads = services.threads
+    content = await threads.store.read(namespace, thread_id)
+    backlog = await threads.evicted_turns.store.backlog(namespace, thread_id)
+    thread = content.thread
+    limits = threads.policies.limits(threads.policies.of(thread.resource))
+    passed = {
+        "tokens_add_up": sum(turn.tokens for turn in content.turns) + thread.summary_tokens == thread.tokens,
+        "within_max_tokens": limits.tokens is None or thread.tokens <= limits.tokens,
+        "within_max_messages": limits.messages is None or thread.turns <= limits.messages,
+        "within_max_turns": thread.turns <= limits.turns,
+        "expires": thread.ttl_left_s > 0,
+        "nothing_set_aside": not backlog.set_aside,
+    }
+    failures = []
+    for batch in backlog.set_aside:
+        indices = ", ".join(str(turn.index) for turn in batch.turns)
+        retry = "" if batch.retry_at is None else f"; tried again at {rfc3339(batch.retry_at)}"
+        failures.append(f"turns {indices}: {batch.reason}{retry}")
+    details = {"nothing_set_aside": "; ".join(failures) or None}
+    checks = [ThreadCheck(name=name, ok=ok, detail=details.get(name)) for name, ok in passed.items()]
+    return ThreadHealthAnswer(ok=all(passed.values()), checks=checks)
 
 
-@Endpoint("POST /v1/threads/{thread_id}/flush", role=Role.WRITER, errors=_WRITE_ERRORS)
-async def post_flush(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[FlushRequest]
-) -> FlushAnswer:
-    """Flush a thread, which moves turns to memories."""
-    scope = await _writable(request, services, params, thread_id)
-    flushed = await services.threads.flush(scope, thread_id, data)
-    return FlushAnswer.model_validate(flushed, from_attributes=True)
-
-
-@Endpoint("POST /v1/threads/{thread_id}/clear", role=Role.WRITER, errors=_WRITE_ERRORS)
-async def post_clear(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ClearPost]
-) -> ThreadCleared:
-    """Remove all turns of a thread."""
-    scope = await _writable(request, services, params, thread_id)
-    cleared, backup_id = await services.threads.clear(scope, thread_id, backup=data.backup)
-    coded = urlsafe_b64encode(scope.namespace.encode()).decode().rstrip("=")  # so that the id alone finds it
-    return ThreadCleared(cleared=cleared, backup_id=backup_id and f"{backup_id}.{coded}")
-
-
-@Endpoint("GET /v1/threads/{thread_id}/stats", errors=_READ_ERRORS)
-async def get_stats(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
-) -> ThreadStatsAnswer:
-    """Show the size of a thread and its limits."""
-    scope = await _readable(request, services, params, thread_id)
-    thread = await services.threads.store.get(scope, thread_id)
-    backlog = await services.threads.evicted_turns.store.backlog(scope, thread_id)
-    return ThreadStatsAnswer.of(services.threads, thread, backlog)
-
-
-@Endpoint("GET /v1/threads/{thread_id}/health", errors=_READ_ERRORS)
-async def get_health(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
-) -> ThreadHealthAnswer:
-    """Check the health of a thread."""
-    scope = await _readable(request, services, params, thread_id)
-    content = await services.threads.store.read(scope, thread_id)
-    backlog = await services.threads.evicted_turns.store.backlog(scope, thread_id)
-    return ThreadHealthAnswer.of(services.threads, content, backlog)
-
-
-@Endpoint("DELETE /v1/threads/{thread_id}", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)
-async def delete_thread(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> None:
+@Endpoint("DELETE /v1/threads/{thread_id}", role=Role.WRITER, status=204, errors=WRITE_ERRORS, scope=writable)
+async def delete_thread(services: AppServices, namespace: QueryScope, thread_id: PathId) -> None:
     """Delete a thread and its turns."""
-    scope = await _writable(request, services, params, thread_id)
-    await services.threads.store.delete(scope, thread_id)
-
-
-@Endpoint("GET /v1/threads/backups/{backup_id}", errors=_READ_ERRORS)
-async def get_backup(
-    request: ApiRequest, services: AppServices, params: Params[BackupQuery], backup_id: PathId
-) -> BackupAnswer:
-    """Read the backup of a cleared thread."""
-    local_id, _, coded = backup_id.rpartition(".")
-    unknown = NotFound("there is no such backup; one is kept for 24 hours")
-    try:
-        namespace = clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode())
-    except ValueError as error:  # malformed Base64 too
-        raise unknown from error
-    if not local_id or params.namespace not in (None, namespace):
-        raise unknown
-    scope = request.agent_scope(namespace, agent_id=params.agent_id)
-    await services.threads.check_access(scope, local_id.rpartition(".")[0], write=False)
-    turns = await services.threads.store.backup(scope, local_id)
-    return BackupAnswer(turns=turns)
+    await services.threads.store.delete(namespace, thread_id)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from functools import reduce
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag, model_serializer
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    Tag,
+    create_model,
+    model_serializer,
+)
 from pydantic_core import CoreSchema
 
 from api.http.request import InNamespace, QueryFlag, QueryWhole
@@ -17,25 +27,19 @@ from ingest.conversations.sessions import MessageOutcome
 from ingest.screening.submission import Classification, ReviewMode, Submission, UntypedDraft
 from ingest.writing.drafts import CHANGEABLE
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
 from memtypes.model.memory import Draft, Memory, Model, Reviewed, State
 from memtypes.model.policy import MemoryType
-from memtypes.model.procedural import ProceduralDraft
-from memtypes.model.prospective import ProspectiveDraft
 from memtypes.model.scope import Name
-from memtypes.model.semantic import SemanticDraft
 from memtypes.model.times import Instant
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
-from memtypes.model.working import WorkingDraft
 from memtypes.ports.memory_store import Listing
 from retrieval.answer import Answer, OmittedIfNone
 
 MAX_BATCH = 1_000
 
-_HIDDEN = frozenset({"tenant", "earlier"})
+_HIDDEN = {"tenant", "earlier"}
 """Fields of a memory that answers leave out. The call GET /v1/memories/{id}/history shows its earlier texts."""
-
 
 _Value = TypeVar("_Value")
 
@@ -52,22 +56,21 @@ class MemoryAnswer(RootModel[Memory]):
     @model_serializer(mode="plain")
     def members(self) -> dict[str, Any]:
         """The memory as a JSON object, without its tenant and its earlier texts."""
-        return self.root.model_dump(mode="json", exclude=set(_HIDDEN))
+        return self.root.model_dump(mode="json", exclude=_HIDDEN)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        shapes = [_shown_fields(handler, kind) for kind in MEMORY_CLASSES.values()]
+        shapes = []
+        for kind in MEMORY_CLASSES.values():
+            schema = handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__))
+            shown = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
+            title = f"{kind.__name__}Memory"
+            shapes.append({**schema, "title": title, "properties": shown, "required": sorted(shown)})
         return {"description": "A memory of any type.", "anyOf": shapes}
 
 
-def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str, Any]:
-    schema = dict(handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__)))
-    properties = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
-    return {**schema, "title": f"{kind.__name__}Memory", "properties": properties, "required": sorted(properties)}
-
-
-class ItemFields(Model):
-    """Fields that the body of a write call adds to the fields of the memory.
+class ItemFields(Draft):
+    """A memory in a batch of memories to write.
 
     review: with `auto`, the service reviews whether the memory is worth storing. With `skip`, or if it is left out,
     there is no review.
@@ -81,8 +84,7 @@ class ItemFields(Model):
 
     def draft(self) -> AnyDraft | UntypedDraft:
         """The memory to write, without `review` and `namespace`. Its fields are already valid and not checked again."""
-        bases = type(self).__mro__
-        kind: type[Any] = next(base for base in bases if issubclass(base, Draft) and not issubclass(base, ItemFields))
+        kind: type[Any] = next(base for base in type(self).__mro__ if not issubclass(base, ItemFields))
         fields = {name: getattr(self, name) for name in kind.model_fields}
         draft: AnyDraft | UntypedDraft = kind.model_construct(self.model_fields_set & fields.keys(), **fields)
         return draft
@@ -98,84 +100,33 @@ class ItemFields(Model):
 
 
 class PostFields(ItemFields):
-    """Fields that the body of POST /v1/memories adds to the memory that it writes."""
+    """A memory to write with POST /v1/memories."""
 
     namespace: Name
 
 
-class EpisodicItem(ItemFields, EpisodicDraft):
-    """An episodic memory (an event) in a batch of memories to write."""
+def _by_type(fields: type[ItemFields], suffix: str) -> Any:
+    """A union of models, such as EpisodicItem: a type's draft with further `fields`. `type` in a body selects one."""
+
+    def tag(value: object) -> str:
+        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+        return "untyped" if kind is None else str(kind)
+
+    models: list[Any] = []
+    for draft in (*get_args(get_args(AnyDraft)[0]), UntypedDraft):
+        kind = draft.__name__.removesuffix("Draft")
+        what = "whose type the service finds" if draft is UntypedDraft else f"of the type {kind.lower()}"
+        model = create_model(f"{kind}{suffix}", __base__=(fields, draft), __doc__=f"A memory to write, {what}.")
+        models.append(Annotated[model, Tag(kind.lower())])
+    return Annotated[reduce(operator.or_, models), Discriminator(tag)]
 
 
-class SemanticItem(ItemFields, SemanticDraft):
-    """A semantic memory (a fact) in a batch of memories to write."""
-
-
-class ProspectiveItem(ItemFields, ProspectiveDraft):
-    """A prospective memory (a task to do later) in a batch of memories to write."""
-
-
-class ProceduralItem(ItemFields, ProceduralDraft):
-    """A procedural memory (the steps of a task) in a batch of memories to write."""
-
-
-class WorkingItem(ItemFields, WorkingDraft):
-    """An item of working memory in a batch of memories to write."""
-
-
-class UntypedItem(ItemFields, UntypedDraft):
-    """A memory without a type in a batch of memories to write; the service finds its type."""
-
-
-class UntypedPost(PostFields, UntypedDraft):
-    """A memory to write whose type is left out; the service finds the type."""
-
-
-class EpisodicPost(PostFields, EpisodicDraft):
-    """An episodic memory (an event) to write."""
-
-
-class SemanticPost(PostFields, SemanticDraft):
-    """A semantic memory (a fact) to write."""
-
-
-class ProspectivePost(PostFields, ProspectiveDraft):
-    """A prospective memory (a task to do later) to write."""
-
-
-class ProceduralPost(PostFields, ProceduralDraft):
-    """A procedural memory (the steps of a task) to write."""
-
-
-class WorkingPost(PostFields, WorkingDraft):
-    """An item of working memory to write."""
-
-
-def _branch(value: object) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return _UNTYPED if kind is None else str(kind)
-
-
-_UNTYPED = "untyped"
-
-AnyItem: TypeAlias = Annotated[
-    Annotated[EpisodicItem, Tag("episodic")]
-    | Annotated[SemanticItem, Tag("semantic")]
-    | Annotated[ProspectiveItem, Tag("prospective")]
-    | Annotated[ProceduralItem, Tag("procedural")]
-    | Annotated[WorkingItem, Tag("working")]
-    | Annotated[UntypedItem, Tag(_UNTYPED)],
-    Discriminator(_branch),
-]
-AnyPost: TypeAlias = Annotated[
-    Annotated[EpisodicPost, Tag("episodic")]
-    | Annotated[SemanticPost, Tag("semantic")]
-    | Annotated[ProspectivePost, Tag("prospective")]
-    | Annotated[ProceduralPost, Tag("procedural")]
-    | Annotated[WorkingPost, Tag("working")]
-    | Annotated[UntypedPost, Tag(_UNTYPED)],
-    Discriminator(_branch),
-]
+if TYPE_CHECKING:
+    AnyItem: TypeAlias = ItemFields
+    AnyPost: TypeAlias = PostFields
+else:
+    AnyItem = _by_type(ItemFields, "Item")
+    AnyPost = _by_type(PostFields, "Post")
 
 
 class MemoryPost(RootModel[AnyPost]):
@@ -197,21 +148,17 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         names = CHANGEABLE.union(*(kind.own_fields for kind in MEMORY_CLASSES.values()))
-        properties = {name: _any_of([draft.get(name) for draft in drafts]) for name in sorted(names)}
+        properties = {}
+        for name in sorted(names):
+            shapes = [draft[name] for draft in drafts if name in draft]
+            distinct = [shape for place, shape in enumerate(shapes) if shape not in shapes[:place]]
+            properties[name] = distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
         properties["valid_to"] = {
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
             "description": "When the memory ends; null brings back one that was replaced or ended.",
         }
         properties["superseded_by"] = {"type": "string", "description": "Id of the memory that replaces this one."}
         return {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
-
-
-def _any_of(schemas: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    distinct: list[dict[str, Any]] = []
-    for schema in schemas:
-        if schema is not None and schema not in distinct:
-            distinct.append(dict(schema))
-    return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
 
 
 class ListQuery(InNamespace):
@@ -237,10 +184,8 @@ class ListQuery(InNamespace):
         """The parameters as a query to the memory store. now: the time that decides what has expired."""
         equal = {"session_id": self.session_id, "agent_id": self.agent_id, "tags": self.tag}
         parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
-        if self.created_after:
-            parts.append(Compare("created_at", Op.GTE, self.created_after))
-        if self.created_before:
-            parts.append(Compare("created_at", Op.LT, self.created_before))
+        times = ((Op.GTE, self.created_after), (Op.LT, self.created_before))
+        parts += [Compare("created_at", bound, time) for bound, time in times if time]
         if self.state is not None:
             parts.append(with_states(Compare("state", Op.EQ, self.state), now))
         elif not self.include_expired:
@@ -326,17 +271,6 @@ class StatusCounts(Answer):
     rejected: int
     failed: int
 
-    @classmethod
-    def of(cls, outcomes: Iterable[WriteOutcome | MessageOutcome]) -> Self:
-        """The number of outcomes with each status."""
-        counts = Counter(outcome.status for outcome in outcomes)
-        return cls(**{status: counts[status] for status in WriteStatus})
-
-
-def members_of(outcome: WriteOutcome | MessageOutcome) -> dict[str, Any]:
-    """The fields of the dataclass `outcome`, by name."""
-    return {member.name: getattr(outcome, member.name) for member in fields(outcome)}
-
 
 class BatchAnswer(Answer):
     """The outcome of each memory of a batch, in order, and the number of outcomes with each status."""
@@ -344,8 +278,12 @@ class BatchAnswer(Answer):
     results: list[BatchItem]
     counts: StatusCounts
 
-    @classmethod
-    def of(cls, outcomes: Sequence[WriteOutcome]) -> Self:
-        """The answer for the write outcomes of a batch. outcomes: one for each memory, in the order of the batch."""
-        results = [BatchItem(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
-        return cls(results=results, counts=StatusCounts.of(outcomes))
+
+def results_of(outcomes: Sequence[WriteOutcome | MessageOutcome]) -> dict[str, Any]:
+    """The members `results` and `counts` of an answer: each outcome with its index, and the number with each status."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    results = [
+        {"index": index, **{member.name: getattr(outcome, member.name) for member in fields(outcome)}}
+        for index, outcome in enumerate(outcomes)
+    ]
+    return {"results": results, "counts": {status: counts[status] for status in WriteStatus}}

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
+from prometheus_client import generate_latest
 
-from api.http.metrics import exposition
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from memtypes.model.errors import LockLost, Unavailable
 from memtypes.ports.locks import LockRequest
@@ -47,7 +47,7 @@ async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
     assert runs == stopped_at
     tally = jobs.tallies[item.name]
     assert tally.done == 2 * tally.runs >= 4
-    assert f'remembrancer_job_runs_total{{job="{item.name}"}} {tally.runs:.1f}' in exposition(jobs.collect())
+    assert f'remembrancer_job_runs_total{{job="{item.name}"}} {tally.runs:.1f}' in generate_latest(jobs).decode()
 
 
 async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:

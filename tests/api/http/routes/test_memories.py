@@ -19,18 +19,10 @@ from memtypes.model.memory import Draft
 from memtypes.model.policy import MemoryType
 from memtypes.model.semantic import SemanticDraft
 from memtypes.model.types import MEMORY_CLASSES
-from tests.api.conftest import FACT, connect, count
+from tests.api.conftest import FACT, connect, count, write_fact
 from tests.api.fake_services import AwayStore
 
 pytestmark = pytest.mark.anyio
-
-
-async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    """Write the memory `FACT` of the shared fixtures, with `fields` added or changed, and return the answer."""
-    response = await client.post("/v1/memories", json=FACT | fields)
-    assert response.status_code in (200, 201), response.text
-    answer: dict[str, Any] = response.json()
-    return answer
 
 
 async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
@@ -45,7 +37,7 @@ async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
 
 async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> None:
     """If the same content is written again, the answer is a 200 with the id of the existing memory."""
-    first = await write(client)
+    first = await write_fact(client)
     response = await client.post("/v1/memories", json=FACT)
     answer = response.json()
     assert (response.status_code, answer["status"], answer["merged_into"]) == (200, "merged", first["id"])
@@ -54,7 +46,7 @@ async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> 
 @pytest.mark.parametrize("kind", list(MemoryType))
 async def test_memory_answers_have_every_field_for_callers(client: httpx.AsyncClient, kind: MemoryType) -> None:
     """A memory in an answer has every field of its type, null if unset, except `tenant` and `earlier` (old texts)."""
-    written = await write(client, type=kind, session_id="s")
+    written = await write_fact(client, type=kind, session_id="s")
     memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
     assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant", "earlier"}
     assert memory == written["memory"]
@@ -62,13 +54,13 @@ async def test_memory_answers_have_every_field_for_callers(client: httpx.AsyncCl
 
 async def test_times_are_stored_as_utc(client: httpx.AsyncClient) -> None:
     """A time with a UTC offset is returned as the same instant in UTC."""
-    written = await write(client, created_at="2026-02-01T10:00:00+05:30")
+    written = await write_fact(client, created_at="2026-02-01T10:00:00+05:30")
     assert written["memory"]["created_at"] == "2026-02-01T04:30:00Z"
 
 
 async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) -> None:
     """A PATCH changes the fields that it names and no others. The next read shows the changes."""
-    written = await write(client, tags=["a"])
+    written = await write_fact(client, tags=["a"])
     path, query = f"/v1/memories/{written['id']}", {"namespace": "n"}
     changed = await client.patch(path, params=query, json={"importance": 9, "content": "The build runs on Monday."})
     assert changed.status_code == 200
@@ -91,7 +83,7 @@ async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) ->
 )
 async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes: dict[str, Any], path: str) -> None:
     """A PATCH with an invalid or unknown field is a 422 that names the field."""
-    written = await write(client)
+    written = await write_fact(client)
     where = f"/v1/memories/{written['id']}?namespace=n"
     refused = await client.patch(where, json=changes)
     assert refused.status_code == 422
@@ -101,7 +93,7 @@ async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes:
 
 async def test_a_write_with_a_link_to_no_memory_of_the_namespace_is_422(client: httpx.AsyncClient) -> None:
     """A link to an unknown id, or to a memory of another namespace, is refused as in a PATCH; nothing is stored."""
-    target, elsewhere = (await write(client))["id"], (await write(client, namespace="m"))["id"]
+    target, elsewhere = (await write_fact(client))["id"], (await write_fact(client, namespace="m"))["id"]
     good = {"to": target, "type": "extends"}
     for kind, to in (("extends", elsewhere), ("contradicts", "no-id"), ("extends", str(uuid.uuid4()))):
         item = {"type": "semantic", "content": "The build takes an hour.", "links": [good, {"to": to, "type": kind}]}
@@ -111,18 +103,20 @@ async def test_a_write_with_a_link_to_no_memory_of_the_namespace_is_422(client: 
         refused = await client.post("/v1/memories/batch", json=batch)
         assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "items[1].links[1].to")
     assert await count(client) == 1
-    assert (await write(client, content="The build takes an hour.", links=[good]))["memory"]["links"][0]["to"] == target
+    assert (await write_fact(client, content="The build takes an hour.", links=[good]))["memory"]["links"][0][
+        "to"
+    ] == target
 
 
 async def test_empty_patch_is_422(client: httpx.AsyncClient) -> None:
     """A PATCH that changes no field is refused."""
-    written = await write(client)
+    written = await write_fact(client)
     assert (await client.patch(f"/v1/memories/{written['id']}?namespace=n", json={})).status_code == 422
 
 
 async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
     """A delete is a 204. Afterwards a read or another delete of the memory is a 404."""
-    path = f"/v1/memories/{(await write(client))['id']}?namespace=n"
+    path = f"/v1/memories/{(await write_fact(client))['id']}?namespace=n"
     removed = await client.delete(path)
     assert (removed.status_code, removed.content) == (204, b"")
     assert (await client.get(path)).status_code == 404
@@ -140,7 +134,7 @@ async def test_unknown_memory_id_is_404(client: httpx.AsyncClient, unknown: str)
 
 async def test_helpful_feedback_raises_the_importance(client: httpx.AsyncClient) -> None:
     """Helpful feedback adds 1 to the memory's importance."""
-    written = await write(client)
+    written = await write_fact(client)
     rated = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "helpful"})
     assert (rated.status_code, rated.json()["importance"]) == (200, 6)
     wrong = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "so-so"})
@@ -150,7 +144,7 @@ async def test_helpful_feedback_raises_the_importance(client: httpx.AsyncClient)
 async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -> None:
     """Following the cursors lists all memories once, newest first."""
     for number in range(7):
-        await write(client, content=f"Fact {number}", created_at=f"2026-02-0{number % 3 + 1}T00:00:00Z")
+        await write_fact(client, content=f"Fact {number}", created_at=f"2026-02-0{number % 3 + 1}T00:00:00Z")
     seen: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -180,17 +174,17 @@ async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -
 )
 async def test_list_parameters_filter(client: httpx.AsyncClient, query: dict[str, str], contents: set[str]) -> None:
     """Query parameters filter the list; expired memories are listed only on request."""
-    await write(client, content="A", tags=["x"], session_id="s", created_at="2026-02-01T00:00:00Z")
-    await write(client, content="B", agent_id="g", created_at="2026-02-02T00:00:00Z")
-    await write(client, content="E", type="episodic", tags=["x", "y"], created_at="2026-02-03T00:00:00Z")
-    await write(client, content="X", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z")
+    await write_fact(client, content="A", tags=["x"], session_id="s", created_at="2026-02-01T00:00:00Z")
+    await write_fact(client, content="B", agent_id="g", created_at="2026-02-02T00:00:00Z")
+    await write_fact(client, content="E", type="episodic", tags=["x", "y"], created_at="2026-02-03T00:00:00Z")
+    await write_fact(client, content="X", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z")
     page = (await client.get("/v1/memories", params={"namespace": "n"} | query)).json()
     assert {memory["content"] for memory in page["memories"]} == contents
 
 
 async def test_bulk_delete_needs_confirm(client: httpx.AsyncClient) -> None:
     """A bulk delete without confirm=true, or without a namespace, is refused and deletes nothing."""
-    await write(client)
+    await write_fact(client)
     for query in ({"namespace": "n"}, {"namespace": "n", "confirm": "yes"}, {"confirm": "true"}):
         assert (await client.delete("/v1/memories", params=query)).status_code == 422
     assert (await client.get("/v1/memories?namespace=n")).json()["total"] == 1
@@ -198,9 +192,9 @@ async def test_bulk_delete_needs_confirm(client: httpx.AsyncClient) -> None:
 
 async def test_bulk_delete_counts_deleted_and_remaining(client: httpx.AsyncClient) -> None:
     """A bulk delete removes the memories that match its filter. The answer counts them, and those that still match."""
-    await write(client, content="A", session_id="s")
-    await write(client, content="B", session_id="s", type="episodic")
-    await write(client, content="C")
+    await write_fact(client, content="A", session_id="s")
+    await write_fact(client, content="B", session_id="s", type="episodic")
+    await write_fact(client, content="C")
     removed = await client.delete("/v1/memories?namespace=n&confirm=true&type=semantic&session_id=s")
     assert (removed.status_code, removed.json()) == (200, {"deleted": 1, "remaining": 0})
     assert (await client.delete("/v1/memories?namespace=n&confirm=true")).json() == {"deleted": 2, "remaining": 0}
@@ -208,8 +202,8 @@ async def test_bulk_delete_counts_deleted_and_remaining(client: httpx.AsyncClien
 
 async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
     """The statistics of a namespace count the memories of each of the five types and in total."""
-    await write(client, content="A")
-    await write(client, content="B", type="episodic")
+    await write_fact(client, content="A")
+    await write_fact(client, content="B", type="episodic")
     stats = (await client.get("/v1/stats?namespace=n")).json()
     assert stats["types"].keys() == set(MemoryType)
     assert [stats["types"][kind]["count"] for kind in ("semantic", "episodic", "working")] == [1, 1, 0]
@@ -219,9 +213,9 @@ async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
 
 async def test_stats_count_replaced_and_expired_memories_apart(client: httpx.AsyncClient) -> None:
     """Counts and tokens are those of the memories that still hold; `past` counts the replaced and the expired ones."""
-    await write(client, content="The port of the API is 80.", created_at="2026-01-01T00:00:00Z")
-    newer = await write(client, content="The port of the API is 81.")
-    await write(client, content="X", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z")
+    await write_fact(client, content="The port of the API is 80.", created_at="2026-01-01T00:00:00Z")
+    newer = await write_fact(client, content="The port of the API is 81.")
+    await write_fact(client, content="X", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z")
     stats = (await client.get("/v1/stats?namespace=n")).json()
     expected = {"count": 1, "tokens": newer["memory"]["tokens"]["count"]}
     assert (stats["types"]["semantic"], stats["total"], stats["past"]) == (expected, expected, 2)

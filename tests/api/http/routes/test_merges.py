@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import pytest
 
 from memtypes.model.memory import MAX_METADATA_BYTES, MAX_TAGS
-from tests.api.conftest import FACT
+from tests.api.conftest import FACT, write_fact
 
 pytestmark = pytest.mark.anyio
 
 EVENT = {"type": "episodic", "namespace": "n", "content": "The deploy of the shop failed."}
 
 
-async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    """Write the memory `FACT` of the shared fixtures, with `fields` added or changed, and return the answer."""
-    response = await client.post("/v1/memories", json=FACT | fields)
-    assert response.status_code in (200, 201), response.text
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
 @pytest.mark.parametrize("again", [FACT["content"], "The build runs on friday"], ids=["same text", "reworded"])
 async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClient, again: str) -> None:
     """A fact written twice is pinned if either write pins it, and has the later expiry and the tags of both writes."""
-    first = await write(
+    first = await write_fact(
         client,
         importance=8,
         tags=["a", "b"],
@@ -35,7 +25,7 @@ async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClien
         expires_at="2027-01-01T00:00:00Z",
         session_id="s 1",
     )
-    answer = await write(
+    answer = await write_fact(
         client,
         content=again,
         importance=3,
@@ -62,9 +52,11 @@ async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClien
 
 async def test_the_later_of_two_expiry_times_counts(client: httpx.AsyncClient) -> None:
     """A merged memory has the later expiry time of its two writes, in whatever order they come."""
-    await write(client, expires_at="2027-01-01T00:00:00Z")
-    assert (await write(client, expires_at="2026-06-01T00:00:00Z"))["memory"]["expires_at"] == "2027-01-01T00:00:00Z"
-    later = await write(client, expires_at="2028-01-01T00:00:00Z")
+    await write_fact(client, expires_at="2027-01-01T00:00:00Z")
+    assert (await write_fact(client, expires_at="2026-06-01T00:00:00Z"))["memory"][
+        "expires_at"
+    ] == "2027-01-01T00:00:00Z"
+    later = await write_fact(client, expires_at="2028-01-01T00:00:00Z")
     assert (later["memory"]["expires_at"], "expires_at" in later["changed"]) == ("2028-01-01T00:00:00Z", True)
 
 
@@ -73,8 +65,8 @@ async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> Non
 
     If their metadata do, those of the second write are kept, and of the first only what fits.
     """
-    await write(client, tags=[f"old {n}" for n in range(MAX_TAGS)], metadata={"long": "x" * 10_000, "short": 1})
-    memory = (await write(client, tags=["new"], metadata={"other": "y" * 10_000}))["memory"]
+    await write_fact(client, tags=[f"old {n}" for n in range(MAX_TAGS)], metadata={"long": "x" * 10_000, "short": 1})
+    memory = (await write_fact(client, tags=["new"], metadata={"other": "y" * 10_000}))["memory"]
     assert memory["tags"] == [f"old {n}" for n in range(MAX_TAGS)]
     assert set(memory["metadata"]) == {"other", "short"}
     assert len(str(memory["metadata"])) < MAX_METADATA_BYTES
@@ -82,48 +74,48 @@ async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> Non
 
 async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> None:
     """A merged memory has the links of both writes. If both link to the same memory, the stronger link stays."""
-    ends = [(await write(client, content=content))["id"] for content in ("Tea is hot.", "Rain is wet.")]
-    await write(client, links=[{"to": ends[0], "type": "extends", "strength": 0.9}])
+    ends = [(await write_fact(client, content=content))["id"] for content in ("Tea is hot.", "Rain is wet.")]
+    await write_fact(client, links=[{"to": ends[0], "type": "extends", "strength": 0.9}])
     links = [{"to": ends[0], "type": "extends", "strength": 0.2}, {"to": ends[1], "type": "refines", "strength": 0.5}]
-    memory = (await write(client, links=links))["memory"]
+    memory = (await write_fact(client, links=links))["memory"]
     assert [(link["to"], link["strength"]) for link in memory["links"]] == [(ends[0], 0.9), (ends[1], 0.5)]
 
 
 async def test_a_merge_adds_fields_that_the_first_write_lacked(client: httpx.AsyncClient) -> None:
     """If only the second write of a fact sets the field `concept`, the merged memory has its value."""
-    await write(client)
-    answer = await write(client, concept="Build times")
+    await write_fact(client)
+    answer = await write_fact(client, concept="Build times")
     assert (answer["memory"]["concept"], "concept" in answer["changed"]) == ("Build times", True)
 
 
 async def test_a_second_write_from_the_same_source_adds_no_evidence(client: httpx.AsyncClient) -> None:
     """The evidence count stays 1. A field that only the second write sets, such as `pinned`, is added."""
     place = {"source": {"file": "a.md", "line": 3}}
-    await write(client, **place)
-    again = await write(client, **place)
+    await write_fact(client, **place)
+    again = await write_fact(client, **place)
     assert (again["memory"]["evidence_count"], again.get("changed")) == (1, None)
-    pinned = await write(client, **place, pinned=True)
+    pinned = await write_fact(client, **place, pinned=True)
     assert (pinned["memory"]["evidence_count"], pinned["changed"]) == (1, ["pinned"])
 
 
 async def test_a_merge_does_not_widen_visibility(client: httpx.AsyncClient) -> None:
     """A memory that is private to a session is not merged with the same text that the whole namespace may see."""
-    private = await write(client, session_id="s", visibility="session")
-    public = await write(client, session_id="s")
+    private = await write_fact(client, session_id="s", visibility="session")
+    public = await write_fact(client, session_id="s")
     assert (public["status"], public["id"] != private["id"]) == ("stored", True)
-    again = await write(client, session_id="s", visibility="session")
+    again = await write_fact(client, session_id="s", visibility="session")
     assert (again["merged_into"], again["memory"]["visibility"]) == (private["id"], "session")
 
 
 async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClient) -> None:
     """The same event written for another day is a second event. A fact written on another day is merged."""
-    first = await write(client, **EVENT, created_at="2026-02-01T08:00:00Z")
-    same = await write(client, **EVENT, created_at="2026-02-01T19:00:00Z")
+    first = await write_fact(client, **EVENT, created_at="2026-02-01T08:00:00Z")
+    same = await write_fact(client, **EVENT, created_at="2026-02-01T19:00:00Z")
     assert (same["status"], same["merged_into"]) == ("merged", first["id"])
-    other = await write(client, **EVENT, created_at="2026-02-02T08:00:00Z")
+    other = await write_fact(client, **EVENT, created_at="2026-02-02T08:00:00Z")
     assert (other["status"], other["id"] != first["id"]) == ("stored", True)
-    fact = await write(client, created_at="2026-02-01T08:00:00Z")
-    assert (await write(client, created_at="2026-02-02T08:00:00Z"))["merged_into"] == fact["id"]
+    fact = await write_fact(client, created_at="2026-02-01T08:00:00Z")
+    assert (await write_fact(client, created_at="2026-02-02T08:00:00Z"))["merged_into"] == fact["id"]
 
 
 async def test_batch_results_name_the_fields_that_items_changed(client: httpx.AsyncClient) -> None:

@@ -6,17 +6,14 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from api.wiring.container import Services
 from memtypes.llms.registry import Registry, default_file
-from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.thread_client import begun, say, served, words
+from tests.api.thread_client import begun, client_with, say, words
 from tests.fakes import FakeTokenizer
 
 CONVERSATIONS = Path(__file__).parents[3] / "data" / "summaries.jsonl"
@@ -37,12 +34,8 @@ threads:
 """
 
 
-@pytest.fixture
-async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with thread policies, in a new namespace."""
-    registry = Registry.of(default_file())
-    async with served(live, services, POLICIES, models=lambda: registry) as client:
-        yield client
+REGISTRY = Registry.of(default_file())
+client = client_with(POLICIES, models=lambda: REGISTRY)
 
 
 async def context(client: httpx.AsyncClient, thread: str, status: int = 200, **body: Any) -> dict[str, Any]:

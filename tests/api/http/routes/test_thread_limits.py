@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from api.wiring.container import Services
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from memtypes.model.policy import MemoryType
 from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.thread_client import begun, kept_turns, say, served, words
+from tests.api.thread_client import begun, client_with, kept_turns, say, served, words
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import ingestor_over
 
@@ -33,11 +32,7 @@ threads:
 SIZES = (10, 10, 30, 10, 10, 10)
 
 
-@pytest.fixture
-async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with thread policies, in a new namespace."""
-    async with served(live, services, POLICIES) as client:
-        yield client
+client = client_with(POLICIES)
 
 
 async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:

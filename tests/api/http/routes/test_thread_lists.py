@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import combinations
 from typing import Any
 
 import httpx
 import pytest
 
-from api.wiring.container import Services
-from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.thread_client import begun, say, served
+from tests.api.thread_client import begun, client_with, say
 
 pytestmark = pytest.mark.anyio
 
@@ -22,11 +19,7 @@ threads:
 """
 
 
-@pytest.fixture
-async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with thread policies, in a new namespace."""
-    async with served(live, services, POLICIES) as client:
-        yield client
+client = client_with(POLICIES)
 
 
 async def listed(client: httpx.AsyncClient, **query: str) -> list[str]:

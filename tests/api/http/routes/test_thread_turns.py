@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
-from tests.api.thread_client import begun, kept_turns, say, served, words
+from tests.api.thread_client import begun, client_with, kept_turns, say, served, words
 from tests.api.working_client import with_live_workflows
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import NOW, ingestor_over, threads_over
@@ -49,11 +49,7 @@ POLICIES += "\n  single: {max_messages: 1}"
 README = Path(__file__).parents[4] / "ingest" / "conversations" / "README.md"
 
 
-@pytest.fixture
-async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with one thread policy for each pair of limit and flush strategy."""
-    async with served(live, services, POLICIES) as client:
-        yield client
+client = client_with(POLICIES)
 
 
 def turn_of(number: int) -> dict[str, Any]:

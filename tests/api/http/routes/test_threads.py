@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from api.wiring.container import Services
-from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.thread_client import begun, kept_turns, say, served, words
+from tests.api.thread_client import begun, client_with, kept_turns, say, words
 
 pytestmark = pytest.mark.anyio
 
@@ -25,11 +22,7 @@ agents:
 """
 
 
-@pytest.fixture
-async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with thread policies, in a new namespace."""
-    async with served(live, services, POLICIES) as client:
-        yield client
+client = client_with(POLICIES)
 
 
 async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient) -> None:
