@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memtypes.linear_model import FloatArray
-from memtypes.search.vectors import Embedding, TokenStates
+from memtypes.search.vectors import Embedding
 
 _INT8_MAX = 127
 
@@ -44,10 +44,9 @@ class AttentionModel:
     def load(cls, package: str, name: str) -> AttentionModel:
         """The model stored as the file `name` in the package `package`. Raises FileNotFoundError if there is none."""
         with np.load(io.BytesIO(files(package).joinpath(name).read_bytes()), allow_pickle=False) as arrays:
-            matrices = (arrays[key].astype(np.float32) * arrays[f"{key}_scale"] for key in ("read", "out", "mean"))
-            read, out, mean = matrices
-            classes, queries = tuple(map(str, arrays["classes"])), int(arrays["queries"])
-            return cls(classes, queries, read, arrays["read_bias"], out, mean, arrays["bias"], arrays["foreign"])
+            matrices = {key: arrays[key].astype(np.float32) * arrays[f"{key}_scale"] for key in ("read", "out", "mean")}
+            biases = {key: arrays[key] for key in ("read_bias", "bias", "foreign")}
+            return cls(tuple(map(str, arrays["classes"])), int(arrays["queries"]), **matrices, **biases)
 
     def save(self, path: Path) -> None:
         """Write the model to `path`, with each matrix rounded to int8; each of its columns has its own scale."""
@@ -72,15 +71,12 @@ class AttentionModel:
         states = None if embedding is None else embedding.states
         if states is None or not len(states) or states.shape[1] != len(self.read):
             return np.zeros(len(self.classes), dtype=np.float32)
-        scores: FloatArray = english * self._scores(states) + (1 - english) * self.foreign
-        return scores
-
-    def _scores(self, states: TokenStates) -> FloatArray:
         tokens = states.astype(np.float32)
         seen = tokens @ self.read + self.read_bias
         weights = np.exp(seen[:, : self.queries] - seen[:, : self.queries].max(axis=0))
         weights /= weights.sum(axis=0)
         values = np.tanh(seen[:, self.queries :]).reshape(len(tokens), self.queries, -1)
         pooled = np.einsum("tq,tqv->qv", weights, values).ravel()
-        scores: FloatArray = pooled @ self.out + tokens.mean(axis=0) @ self.mean + self.bias
-        return scores
+        scores = pooled @ self.out + tokens.mean(axis=0) @ self.mean + self.bias
+        weighed: FloatArray = english * scores + (1 - english) * self.foreign
+        return weighed

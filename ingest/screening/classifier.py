@@ -38,7 +38,7 @@ class Classifier:
         """
         (embedding,) = await self.embedder.embed_documents([text])
         kinds = await offload([text], lambda: self.judge.kinds(text, embedding))
-        return Classification.lasting(kinds, embedding) if lasting else Classification.likeliest(kinds, embedding)
+        return Classification.likeliest(kinds, embedding, lasting=lasting)
 
 
 @dataclass(frozen=True, slots=True)

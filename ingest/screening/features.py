@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,12 +76,12 @@ def read(text: str) -> Reading:
     terms, words = words_of(text), read_words(text[:MAX_READ])
     spaced = f" {' '.join(terms)} "
     letters = (spaced[at : at + size] for size in (2, 3, 4, 5) for at in range(len(spaced) - size + 1))
-    hashes = np.concatenate([hashed(_terms(terms), BUCKETS), hashed(letters, BUCKETS)])
+    pairs = (f"{first} {second}" for first, second in itertools.pairwise(["^", *terms, "$"]))
+    beginning = (f"{place}: {word}" for place, word in enumerate(terms[:3]))
+    hashes = np.concatenate([hashed([*terms, *pairs, *beginning], BUCKETS), hashed(letters, BUCKETS)])
     english = _english(words)
-    kinds = _KINDS_WEIGHT * _kinds(words)
-    share = np.array([english], dtype=np.float32)
-    features = np.concatenate((_HASHES_WEIGHT * hashes, _form(text, terms), kinds, share))
-    return Reading(features.astype(np.float32), english)
+    features = (_HASHES_WEIGHT * hashes, _form(text, terms), _KINDS_WEIGHT * _kinds(words), [english])
+    return Reading(np.concatenate(features).astype(np.float32), english)
 
 
 def form_of(features: FloatArray) -> FloatArray:
@@ -112,14 +112,6 @@ def _kinds(words: Words) -> FloatArray:
         ended = [word.endswith(endings) for word in plain]
         numbers += [min(sum(ended), 3) / 2, bool(ended) and ended[0]]
     return np.array(numbers, dtype=np.float32)
-
-
-def _terms(words: Sequence[str]) -> Iterator[str]:
-    """The words, each pair of neighbouring words, and the first three words with their positions."""
-    yield from words
-    around = ["^", *words, "$"]
-    yield from (f"{first} {second}" for first, second in itertools.pairwise(around))
-    yield from (f"{place}: {word}" for place, word in enumerate(words[:3]))
 
 
 def _form(text: str, words: Sequence[str]) -> FloatArray:

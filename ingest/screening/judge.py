@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ingest.screening.attention import AttentionModel
-from ingest.screening.features import TOOLS, Conversation, Later, Reading, form_of, is_machine, read, words_of
+from ingest.screening.features import TOOLS, Conversation, Later, form_of, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, softmax
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
 
-PACKAGE = "ingest.screening"
-TYPES_FILE, FIRST_FILE, WORTH_FILE, IMPORTANCE_FILE = "types.npz", "first.npz", "worth.npz", "importance.npz"
-STATES_FILE = "states.npz"
+PACKAGE, STATES_FILE = "ingest.screening", "states.npz"
 
 ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
 """Names of the attention model's scores for whether to keep a text: said alone, by a person, or by a machine."""
@@ -96,13 +94,8 @@ class Judge:
     @classmethod
     def shipped(cls) -> Judge:
         """The judge with the models that are shipped with this package."""
-        return cls(
-            types=LinearModel.load(PACKAGE, TYPES_FILE),
-            first=LinearModel.load(PACKAGE, FIRST_FILE),
-            worth=LinearModel.load(PACKAGE, WORTH_FILE),
-            importance=LinearModel.load(PACKAGE, IMPORTANCE_FILE),
-            states=AttentionModel.load(PACKAGE, STATES_FILE),
-        )
+        linear = {name: LinearModel.load(PACKAGE, f"{name}.npz") for name in ("types", "first", "worth", "importance")}
+        return cls(**linear, states=AttentionModel.load(PACKAGE, STATES_FILE))
 
     def kinds(self, text: str, embedding: Embedding | None) -> dict[MemoryType, float]:
         """The probability of each memory type for `text`."""
@@ -117,17 +110,14 @@ class Judge:
         words = [word for word in words_of(text) if word[0].isalnum()]
         if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
             return Judgement(0.0, 1.0)
-        reading = read(text)
-        worth = self._worth(reading, text, embedding, place or MessagePosition())
+        reading, place = read(text), place or MessagePosition()
+        model = self.first if place.is_alone else self.worth
+        features = reading.features if place.is_alone else place.features(reading.features, text, embedding)
+        scores = dict(zip(model.classes, model.scores(features[None])[0], strict=True))
+        name = ALONE if place.is_alone else BY_MACHINE if is_machine(place.role) else BY_PERSON
+        states = self.states.scores(embedding, reading.english)[self.states.classes.index(name)]
+        worth = float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - states)))
         (levels,) = self.importance.probabilities(reading.features[None])
         plain = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _PLAIN)))
         high = _HIGH * float(levels[self.importance.classes.index("high")])
         return Judgement(worth, round(min(10.0, plain + high), 2))
-
-    def _worth(self, reading: Reading, text: str, embedding: Embedding | None, place: MessagePosition) -> float:
-        model = self.first if place.is_alone else self.worth
-        features = reading.features if place.is_alone else place.features(reading.features, text, embedding)
-        name = ALONE if place.is_alone else BY_MACHINE if is_machine(place.role) else BY_PERSON
-        states = self.states.scores(embedding, reading.english)[self.states.classes.index(name)]
-        scores = dict(zip(model.classes, model.scores(features[None])[0], strict=True))
-        return float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - states)))

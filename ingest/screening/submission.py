@@ -70,21 +70,21 @@ class Classification:
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def likeliest(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
+    def likeliest(
+        cls, shares: Mapping[MemoryType, float], embedding: Embedding, *, lasting: bool = False
+    ) -> Classification:
         """The classification of a text as its likeliest memory type.
 
-        shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding: of the text.
+        shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding: of the text. lasting:
+        never as WORKING, for a text that belongs to no session that could end it.
         """
+        if lasting:
+            shares = {kind: share for kind, share in shares.items() if kind != MemoryType.WORKING}
         total = sum(shares.values())
         ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
         (kind, confidence), *others = ranked
         reason = f"it reads most like {kind} texts, then like {others[0][0]} ones"
         return cls(kind, confidence, reason, tuple(others), embedding)
-
-    @classmethod
-    def lasting(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
-        """The same as `likeliest`, but never WORKING: for a text that belongs to no session that could end it."""
-        return cls.likeliest({kind: share for kind, share in shares.items() if kind != MemoryType.WORKING}, embedding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,8 +176,5 @@ def as_invalid(error: ValidationError) -> InvalidRequest:
 
 def _path(location: Sequence[str | int]) -> str:
     """The place of a pydantic error as a path such as steps[2]. A memory type that pydantic puts first is left out."""
-    parts = list(location)
-    if len(parts) > 1 and parts[0] in set(MemoryType):
-        parts = parts[1:]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-    return path.removeprefix(".")
+    parts = location[1:] if len(location) > 1 and location[0] in set(MemoryType) else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
