@@ -66,8 +66,7 @@ _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...
 class PlannedWrite:
     """What to do with one arriving memory: store it as memory `id`, or merge it into the existing memory `id`.
 
-    merged: the reason for the merge; None if the memory is stored. changed: the fields of the existing memory that the
-    merge changes.
+    merged: the reason for the merge; None if the memory is stored. changed: the fields that the merge changes.
     """
 
     id: str

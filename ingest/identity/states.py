@@ -45,10 +45,7 @@ class States:
     gone: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
-        """Mark the old memory as replaced from the time at which the newer memory becomes valid.
-
-        reason: stored with the old memory. Nothing is changed if the newer memory has the maximum number of links.
-        """
+        """Mark the old memory as replaced when the newer one becomes valid, unless that has no room for a link."""
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
             end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
@@ -192,10 +189,7 @@ class States:
         return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """The fields that mark a memory as contested by `rivals`, or as current if `rivals` is empty.
-
-        rivals: ids of the memories that it contradicts, without those that are replaced or have ended.
-        """
+        """The fields of a memory that contradicts `rivals`, which are neither replaced nor ended; current if none."""
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)

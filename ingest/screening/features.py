@@ -131,8 +131,8 @@ def _form(text: str, words: Sequence[str]) -> FloatArray:
 class Later:
     """What follows a message in its session.
 
-    messages: role and text of the next few messages. count: number of all later messages. typical: median number of
-    characters of the session's messages.
+    messages: role and text of the next few. count: of all later messages. typical: median length of the session's
+    messages, in characters.
     """
 
     messages: Sequence[tuple[str, str]] = ()
@@ -142,10 +142,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """A message as kept for comparing later messages with it. size: number of its characters.
-
-    machine: whether an agent or a tool wrote it. asks: whether it has a question mark.
-    """
+    """A message as kept for comparison with later ones. machine: of an agent or tool. asks: with a question mark."""
 
     machine: bool
     words: frozenset[str]

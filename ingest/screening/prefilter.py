@@ -93,7 +93,7 @@ def _key(scope: Scope) -> tuple[str, str]:
 class Prefilter:
     """Screening step that rejects trivial or repeated messages, and finds the memory types of the others.
 
-    It examines only messages captured from conversations.
+    Submissions other than messages captured from conversations pass unchanged.
     """
 
     judge: Judge
@@ -102,10 +102,7 @@ class Prefilter:
     recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission with its type, embedding and judgement, or a rejection. Only captured messages are examined.
-
-        Other submissions are returned unchanged. Raises Overloaded or Unavailable if the text cannot be embedded.
-        """
+        """The submission with its type, embedding and judgement, or a rejection. Raises Overloaded or Unavailable."""
         said = submission.said
         if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
@@ -158,10 +155,7 @@ class Prefilter:
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
-    """`submission` with the likeliest memory type of `kinds` (probability by type) in its draft; never WORKING.
-
-    Fields of this type are set from the text and the speaker's role, such as the steps of a procedure.
-    """
+    """`submission` with its likeliest type (never WORKING); fields of the type follow from the text and the role."""
     classified, fields = Classification.likeliest(kinds, embedding, lasting=True), dict[str, Any]()
     match classified.type:
         case MemoryType.EPISODIC:

@@ -59,8 +59,7 @@ def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
 class Classification:
     """The memory type found for a text, and the reason. confidence: 0-1. embedding: of the text, if it was computed.
 
-    alternatives: the other types and their confidences, likeliest first. Writing uses `embedding` instead of embedding
-    the text again.
+    alternatives: the other types and their confidences, likeliest first. Writing reuses `embedding`.
     """
 
     type: MemoryType
@@ -91,8 +90,7 @@ class Classification:
 class Said:
     """Where and by whom a captured message was said. role: the speaker's role, such as "user".
 
-    conversation, later: the messages before and after it. part: whether the text is only one sentence of the message
-    that was submitted before it.
+    conversation, later: the messages before and after it. part: whether it is one sentence of the last message.
     """
 
     role: str
@@ -139,8 +137,7 @@ def submission_of(submitted: Submitted) -> Submission:
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
-    draft: the draft without its secrets, kept in the list of rejected drafts so that a caller can store it after all;
-    None if it is not listed.
+    draft: without its secrets, for the list of rejected drafts that can be stored after all; None if not listed.
     """
 
     reason: str

@@ -46,10 +46,7 @@ FAMILIES = ("", "password", "token", "weak")
 
 
 def word_features(word: str, bigrams: BigramTable) -> dict[str, float]:
-    """Features that describe the letters and signs of `word`, by name; mostly from 0 to 1.
-
-    Each has one weight for each family of the nearest name of a secret.
-    """
+    """Features that describe the letters and signs of `word`, by name; mostly from 0 to 1."""
     length = len(word)
     lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
     signs = length - lower - upper - digits
