@@ -184,11 +184,9 @@ def _said_once(memory: Memory, other: Memory) -> bool:
     """
     if other.source is None or other.source.caller != CAPTURED:
         return False
-    session, sessions = (
-        (CAPTURED, other.source.thread_id),
-        ((each.caller, each.thread_id) for each in sources_of(memory)),
-    )
-    return abs(other.created_at - memory.created_at) <= SAME_TIME and session in sessions
+    session = (CAPTURED, other.source.thread_id)
+    same_session = any((source.caller, source.thread_id) == session for source in sources_of(memory))
+    return same_session and abs(other.created_at - memory.created_at) <= SAME_TIME
 
 
 def has_ended(memory: Memory, now: datetime) -> bool:
