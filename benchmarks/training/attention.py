@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ingest.screening.attention import AttentionModel
+from ingest.screening.judge import AttentionModel
 from memtypes.linear_model import FloatArray
 from memtypes.search.vectors import TokenStates
 

@@ -13,6 +13,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -82,12 +83,7 @@ def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = S
 
 def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
     """All built-in redaction patterns, with `model` in place of the shipped credential model."""
-    return tuple(
-        CredentialPattern(p.kind, p.regex, keyed=p.keyed, model=lambda: model)
-        if isinstance(p, CredentialPattern)
-        else p
-        for p in BUILT_IN
-    )
+    return tuple(replace(p, model=lambda: model) if isinstance(p, CredentialPattern) else p for p in BUILT_IN)
 
 
 def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:

@@ -9,10 +9,11 @@ Labelled texts come from tests/data/training/due.jsonl, and from due.jsonl and d
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,30 +38,18 @@ class Example:
     due: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Quality of a model. exact: share of due times found. none: share of texts without due time that get none."""
-
-    exact: float
-    none: float
-
-
 def example(row: Mapping[str, Any]) -> Example:
     """The example for `row`: a text read at `now` in zone `tz`, and its due time (`day_only`: any time of that day)."""
     zone = ZoneInfo(row["tz"])
     reader = reader_of(row["text"], datetime.fromisoformat(row["now"]).replace(tzinfo=zone), zone)
+    due = datetime.fromisoformat(row["due"]) if row["due"] else None
     mentions, right = [], []
     for mention, features in candidates(reader):
         mentions.append(features)
-        right.append(row["due"] is not None and _is_right(reader.instant_of(mention), row, zone))
-    return Example(mentions, right, row["due"] is not None)
-
-
-def _is_right(at: datetime, row: Mapping[str, Any], zone: ZoneInfo) -> bool:
-    due = datetime.fromisoformat(row["due"])
-    if row.get("day_only"):
-        return at.astimezone(zone).date() == due.astimezone(zone).date()
-    return abs((at - due.astimezone(UTC)).total_seconds()) < 60
+        away = reader.instant_of(mention) - due if due else timedelta.max
+        same_day = due is not None and reader.instant_of(mention).astimezone(zone).date() == due.astimezone(zone).date()
+        right.append(same_day if row.get("day_only") else abs(away) < timedelta(minutes=1))
+    return Example(mentions, right, due is not None)
 
 
 def fit(examples: Sequence[Example]) -> Mapping[str, float]:
@@ -74,8 +63,8 @@ def fit(examples: Sequence[Example]) -> Mapping[str, float]:
     return {"bias": round(float(model.intercept_[0]), 3)} | weights
 
 
-def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> Figures:
-    """Measure how often a model with these weights finds a text's due time, or none where the text has none."""
+def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> tuple[float, float]:
+    """Share of due times that a model with these weights finds, and share of texts without one that get none."""
     exact, none = [], []
     for each in examples:
         scores = [
@@ -87,7 +76,7 @@ def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> Figure
             exact.append(chosen is not None and each.right[chosen])
         else:
             none.append(chosen is None)
-    return Figures(sum(exact) / len(exact), sum(none) / len(none))
+    return sum(exact) / len(exact), sum(none) / len(none)
 
 
 def main() -> None:
@@ -100,20 +89,14 @@ def main() -> None:
     names = ("training", "due", "due_e")
     sets = {name: [example(json.loads(line)) for line in path.open()] for name, path in zip(names, paths, strict=True)}
     print("| trained on | measured on | exact | none |\n|---|---|---|---|")
-    for name, examples in sets.items():
-        others = [other for other in sets if other != name]
-        for used in ([other] for other in others):
-            _print(used, name, measure(examples, fit([each for other in used for each in sets[other]])))
-        _print(others, name, measure(examples, fit([each for other in others for each in sets[other]])))
-    weights = fit([each for examples in sets.values() for each in examples])
-    for name, examples in sets.items():
-        _print(list(sets), name, measure(examples, weights))
-    if arguments.save:
+    for size in (1, 2, 3):
+        for used in itertools.combinations(names, size):
+            weights = fit([each for name in used for each in sets[name]])
+            for name in names if used == names else set(names).difference(used):
+                exact, none = measure(sets[name], weights)
+                print(f"| {', '.join(used)} | {name} | {exact:.3f} | {none:.3f} |")
+    if arguments.save:  # the last weights: those of all texts
         WEIGHTS.write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
-
-
-def _print(used: Sequence[str], name: str, figures: Figures) -> None:
-    print(f"| {', '.join(used)} | {name} | {figures.exact:.3f} | {figures.none:.3f} |")
 
 
 if __name__ == "__main__":

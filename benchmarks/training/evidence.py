@@ -15,7 +15,7 @@ import itertools
 import json
 import random
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,13 +102,6 @@ class Example:
     weight: float
     real: bool
 
-    @classmethod
-    def of(cls, group: str, weight: float, *, real: bool) -> Example:
-        """An example without features and labels, to be filled later. real: False if hits are taken away on purpose."""
-        return cls(
-            group, np.empty(0, np.float32), np.empty((0, 0), np.float32), np.empty(0, np.bool_), False, weight, real
-        )
-
 
 def projects(folder: Path) -> Iterator[World]:
     """Yield a world for each JSON file in `folder`: a project's messages as memories, and the questions about them."""
@@ -132,10 +125,14 @@ def authored(path: Path) -> Iterator[World]:
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
             drafts = tuple(_numbered(row, number, as_facts=as_facts))
-            asked = [_asked(row, each) for each in row["questions"]]
+            asked = []
+            for question in row["questions"]:
+                evidence = frozenset(f"{row['world']}/{index}" for index in question["evidence"])
+                asked.append(Asked(question["text"], _START + timedelta(days=60), evidence))
             if namespace is None:
                 choice = random.Random(row["world"])  # noqa: S311 - not for security
-                asked += [replace(each, text=_dated(each.text, choice), weight=DATED) for each in asked]
+                dated = [f"{each.text.rstrip('? ')} {choice.choice(_DATES)}?" for each in asked]
+                asked += [replace(each, text=text, weight=DATED) for each, text in zip(asked, dated, strict=True)]
             yield World(row["world"], namespace or row["world"], drafts, tuple(asked))
 
 
@@ -144,15 +141,6 @@ def _numbered(row: Mapping[str, Any], number: int, *, as_facts: bool) -> Iterato
         session = index // 8
         at = _START + timedelta(days=3 * session, hours=7 * number, minutes=index)
         yield f"{row['world']}/{index}", _draft(f"{row['world']}/{session}", message, at, as_fact=as_facts)
-
-
-def _asked(row: Mapping[str, Any], question: Mapping[str, Any]) -> Asked:
-    evidence = frozenset(f"{row['world']}/{index}" for index in question["evidence"])
-    return Asked(question["text"], _START + timedelta(days=60), evidence)
-
-
-def _dated(text: str, choice: random.Random) -> str:
-    return f"{text.rstrip('? ')} {choice.choice(_DATES)}?"
 
 
 def _draft(session: str, message: Mapping[str, Any], at: datetime, *, as_fact: bool = False) -> AnyDraft:
@@ -196,20 +184,24 @@ async def _of(
     scoring = Scoring(answer.weights, asked.at, asked.text, terms=terms, tokens=tokens)
     evidence = np.array([ids[world.group, world.namespace][name].encode() for name in asked.evidence], dtype="S36")
     candidates = found[-1]
-    yield _example(Example.of(world.group, asked.weight, real=True), candidates, scoring, evidence)
-    changed = Example.of(world.group, WITHOUT_EVIDENCE * asked.weight, real=False)
     helps = np.isin(candidates.ids, evidence)
     others = np.flatnonzero(~helps)
-    if asked.evidence:
-        yield _example(changed, candidates.take(others), scoring, evidence)
     choice = random.Random(asked.text)  # noqa: S311 - not for security
     few = np.array(choice.sample(others.tolist(), min(choice.randint(1, FEW), len(others))), np.intp)
-    yield _example(changed, candidates.take(few), scoring, evidence)
-    if helps.any():
-        yield _example(changed, candidates.take(np.concatenate([np.flatnonzero(helps), few])), scoring, evidence)
+    changed = [others] if asked.evidence else []
+    changed += [few, *([np.concatenate([np.flatnonzero(helps), few])] if helps.any() else [])]
+    for part in (candidates, *(candidates.take(rows) for rows in changed)):
+        real = part is candidates
+        question, hits, hit_ids = _features(part, scoring)
+        right = np.isin(hit_ids, evidence)
+        weight = asked.weight if real else WITHOUT_EVIDENCE * asked.weight
+        yield Example(world.group, question, hits, right, bool(right.any()), weight, real)
 
 
-def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence: NDArray[np.bytes_]) -> Example:
+def _features(
+    candidates: Candidates, scoring: Scoring
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bytes_]]:
+    """The features of the question, those of each hit, and the ids of the hits."""
     if scoring.tokens is None:
         raise ValueError("the encoder gives no token vectors to judge by")
     ranked = rank(SignalTable.of(candidates, scoring), scoring)
@@ -220,9 +212,7 @@ def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence:
     matches = Matches.of(scoring.terms, hits, similarity, context)
     if matches is None:
         raise ValueError("the store gives no token vectors to judge by")
-    helps = np.isin(hit_ids, evidence)
-    features = question_features(matches, scoring.tokens)
-    return replace(empty, question=features, hits=hit_features(matches), helps=helps, answered=bool(helps.any()))
+    return question_features(matches, scoring.tokens), hit_features(matches), hit_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +279,7 @@ def _logistic(
     return scaled.astype(np.float32), float(fitted.intercept_[0] - (scaled * scaler.mean_).sum())
 
 
-def report(trained: Sequence[Example], tested: Sequence[Example], show: Callable[[str], None] = print) -> None:
+def report(trained: Sequence[Example], tested: Sequence[Example]) -> None:
     """Print predicted probabilities and true shares on `tested`. Models that judge a project are trained without it."""
     sure, answered, certainties, helps = [], [], [], []
     for group in sorted({row.group for row in tested}):
@@ -300,19 +290,19 @@ def report(trained: Sequence[Example], tested: Sequence[Example], show: Callable
                 answered.append(row.answered)
                 certainties.append(models.helpful(row))
                 helps.append(row.helps)
-    show("| something answers: said | questions | said, mean | true |\n|---|---|---|---|")
-    _reliability(np.array(sure), np.array(answered), (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01), show)
-    show("| a hit helps: said | hits | said, mean | true |\n|---|---|---|---|")
+    print("| something answers: said | questions | said, mean | true |\n|---|---|---|---|")
+    _reliability(np.array(sure), np.array(answered), (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01))
+    print("| a hit helps: said | hits | said, mean | true |\n|---|---|---|---|")
     edges = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.01)
-    _reliability(np.concatenate(certainties), np.concatenate(helps), edges, show)
+    _reliability(np.concatenate(certainties), np.concatenate(helps), edges)
 
 
-def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float], show: Callable[[str], None]) -> None:
+def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float]) -> None:
     for low, high in itertools.pairwise(edges):
         inside = (said >= low) & (said < high)
         if inside.any():
             means = f"{said[inside].mean():.3f} | {true[inside].mean():.3f}"
-            show(f"| {low:g} to {min(high, 1):g} | {inside.sum()} | {means} |")
+            print(f"| {low:g} to {min(high, 1):g} | {inside.sum()} | {means} |")
 
 
 def main() -> None:

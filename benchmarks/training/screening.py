@@ -12,28 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from api.settings import read_settings
-from api.wiring.resources import open_embedder
 from benchmarks.training.attention import Target, fit_attention
+from benchmarks.training.embedding import embeddings_of
 from ingest.screening.features import AHEAD, Conversation, Later, is_machine, read, words_of
-from ingest.screening.judge import (
-    ALONE,
-    BY_MACHINE,
-    BY_PERSON,
-    TRIVIAL,
-    WORTH_KEEPING,
-    Judge,
-    MessagePosition,
-)
+from ingest.screening.judge import ALONE, BY_MACHINE, BY_PERSON, TRIVIAL, WORTH_KEEPING, Judge, MessagePosition
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
@@ -108,18 +99,6 @@ def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]
                 for index, message in enumerate(row["messages"])
             ]
             yield path.stem, row.get("lang", "en"), messages
-
-
-async def embeddings_of(texts: Sequence[str]) -> dict[str, Embedding]:
-    """The embedding of each text, by text, from the configured encoder."""
-    embedder = await open_embedder(read_settings())
-    try:
-        distinct = list(dict.fromkeys(texts))
-        batches = [distinct[start : start + 64] for start in range(0, len(distinct), 64)]
-        embedded = [embedding for batch in batches for embedding in await embedder.embed_documents(batch)]
-        return dict(zip(distinct, embedded, strict=True))
-    finally:
-        await embedder.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,29 +188,29 @@ def trained(examples: Examples) -> Judge:
 
 def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
     """Yield a line for each author and language: the share of texts whose predicted memory type is right."""
-    right: dict[tuple[str, str], list[bool]] = {}
+    right: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
     for author, language, labels, text in type_rows(data):
         kinds = judge.kinds(text, known[text])
         group = author, "English" if language == "en" else "other languages"
-        right.setdefault(group, []).append(max(kinds, key=kinds.__getitem__) in labels)
+        right[group].append(max(kinds, key=kinds.__getitem__) in labels)
     for (author, name), hits in sorted(right.items()):
         yield f"{author}, {name}: type right {np.mean(hits):.3f} of {len(hits)}"
 
 
 def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
     """Yield lines by author: share of useful messages kept, of noise dropped, of memory types predicted correctly."""
-    worths: dict[str, list[tuple[bool, float]]] = {}
-    right: dict[str, list[bool]] = {}
+    worths: defaultdict[str, list[tuple[bool, float]]] = defaultdict(list)
+    right: defaultdict[str, list[bool]] = defaultdict(list)
     for author, _, messages in conversations(data):
         for message, place in places_of(messages, known):
             if message.keep is None:
                 continue
             embedding = known[message.text]
-            worths.setdefault(author, []).append((message.keep, judge.judged(message.text, embedding, place).worth))
+            worths[author].append((message.keep, judge.judged(message.text, embedding, place).worth))
             if message.keep and message.types:
                 kinds = judge.kinds(message.text, embedding)
                 del kinds[MemoryType.WORKING]
-                right.setdefault(author, []).append(max(kinds, key=kinds.__getitem__) in message.types)
+                right[author].append(max(kinds, key=kinds.__getitem__) in message.types)
     worths["all but ours"] = [pair for author, pairs in worths.items() if author != OURS for pair in pairs]
     for author, pairs in sorted(worths.items()):
         keep, noise = (np.array([worth for kept, worth in pairs if kept is wanted]) for wanted in (True, False))
@@ -250,7 +229,7 @@ def main() -> None:
     parsed = parser.parse_args()
     texts = [text for *_, text in type_rows(parsed.data)]
     texts += [message.text for *_, messages in conversations(parsed.data) for message in messages]
-    examples = Examples(anyio.run(embeddings_of, [*texts, *map(casual, texts)]))
+    examples = Examples(embeddings_of([*texts, *map(casual, texts)]))
     for _, _, labels, text in type_rows(None):
         examples.add_typed(text, labels)
     for _, _, messages in conversations(None):

@@ -9,7 +9,6 @@ Pairs come from tests/data/training/updates.jsonl and updates*.jsonl in the `--d
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,8 +21,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from api.settings import read_settings
-from api.wiring.resources import open_embedder
+from benchmarks.training.embedding import embeddings_of
 from ingest.identity.evidence import Statement, features, has_same_form
 from ingest.identity.judgement import MODEL_FILE
 
@@ -84,25 +82,14 @@ def labelled(path: Path) -> Iterator[Pair]:
 
 def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
     replaced = {int(key): value for key, value in case["replaced"].items()}
-    if replaced.get(old) == new:
-        return True
     following = replaced.get(old)
-    while following is not None:
+    if following == new:
+        return True
+    while following not in (None, new):
         following = replaced.get(following)
-        if following == new:
-            return None
-    if case["kind"] in ("back", "undo"):
+    if following == new or case["kind"] in ("back", "undo"):
         return None
     return case["kind"] == "partial" and old == 0 and case["answer_in"] == [new]
-
-
-async def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
-    """The dense vectors of `texts`, one in each row."""
-    embedder = await open_embedder(read_settings())
-    try:
-        return np.stack([one.dense for one in await embedder.embed_documents(texts)])
-    finally:
-        await embedder.aclose()
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +105,7 @@ class Author:
         """An author with `pairs`, and added pairs labelled unrelated: similar statements of different examples."""
         case_of = {text: pair.case for pair in pairs for text in (pair.older, pair.newer)}
         texts = list(case_of)
-        vectors = asyncio.run(vectors_of(texts))
+        vectors = np.stack([embedding.dense for embedding in embeddings_of(texts).values()])
         near = vectors @ vectors.T
         for at, text in enumerate(texts):
             others = [other for other in np.argsort(-near[at])[:12] if case_of[texts[other]] != case_of[text]]
@@ -152,9 +139,7 @@ class Words:
         """A row for each text and a column for each term of the vocabulary: 1 if the text has the term, else 0."""
         found = np.zeros((len(texts), len(self.vocabulary)), dtype=np.float32)
         for row, text in enumerate(texts):
-            for term in Statement.of(text).terms():
-                if term in self.vocabulary:
-                    found[row, self.vocabulary[term]] = 1.0
+            found[row, [self.vocabulary[term] for term in Statement.of(text).terms() & self.vocabulary.keys()]] = 1.0
         return found
 
     def telling(self, texts: Sequence[str]) -> dict[str, float]:
@@ -175,11 +160,11 @@ def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
     case_of = {pair.newer: pair.case for pair in pairs}
     texts = tells(pairs)
     found: dict[str, float] = {}
-    fold_of = {case: number % FOLDS for number, case in enumerate(sorted(set(case_of.values())))}
+    cases = sorted(set(case_of.values()))
     for fold in range(FOLDS):
-        inside = [text for text in texts if fold_of[case_of[text]] == fold]
-        words = Words.fit({text: texts[text] for text in texts if fold_of[case_of[text]] != fold})
-        found |= words.telling(inside)
+        left_out = set(cases[fold::FOLDS])
+        words = Words.fit({text: changes for text, changes in texts.items() if case_of[text] not in left_out})
+        found |= words.telling([text for text in texts if case_of[text] in left_out])
     return found
 
 
@@ -225,12 +210,11 @@ class Trained:
         feature, left, right = (np.zeros(shape, dtype=np.int16) for _ in range(3))
         threshold, value = (np.zeros(shape, dtype=np.float32) for _ in range(2))
         for row, tree in enumerate(trees):
-            for at, node in enumerate(tree):
-                leaf = bool(node["is_leaf"])
-                feature[row, at] = 0 if leaf else node["feature_idx"]
-                threshold[row, at] = 0 if leaf else node["num_threshold"]
-                left[row, at], right[row, at] = (at, at) if leaf else (node["left"], node["right"])
-                value[row, at] = node["value"] if leaf else 0
+            leaf, at = tree["is_leaf"].astype(bool), np.arange(len(tree))
+            feature[row, at] = np.where(leaf, 0, tree["feature_idx"])
+            threshold[row, at] = np.where(leaf, 0, tree["num_threshold"])
+            left[row, at], right[row, at] = np.where(leaf, at, tree["left"]), np.where(leaf, at, tree["right"])
+            value[row, at] = np.where(leaf, tree["value"], 0)
         base = float(np.ravel(self.trees._baseline_prediction)[0])  # noqa: SLF001 - has no public form
         np.savez_compressed(
             TARGET, words=np.array(list(self.words.vocabulary)), weights=self.words.weights.astype(np.float16),

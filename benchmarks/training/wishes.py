@@ -8,7 +8,6 @@ Learns from tests/data/training/wishes.jsonl. --save writes retrieval/query/wish
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from pathlib import Path
 
@@ -16,8 +15,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import classification_report
 
-from api.settings import read_settings
-from api.wiring.resources import open_embedder
+from benchmarks.training.embedding import embeddings_of
 from memtypes.linear_model import LinearModel
 from retrieval.query.intent import features
 
@@ -26,22 +24,14 @@ STRENGTH = 4.0
 """Inverse of the L2 penalty. Above 4, the model does better on its training texts, but hardly on unseen authors."""
 
 
-async def _vectors(queries: list[str]) -> list[np.ndarray]:
-    embedder = await open_embedder(read_settings())
-    try:
-        return [(await embedder.embed_query(query)).dense for query in queries]
-    finally:
-        await embedder.aclose()
-
-
 def main() -> None:
     """Print how well the model tells what unseen and seen queries ask for. --save writes a model trained on all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true")
     rows = [json.loads(line) for line in (ROOT / "tests/data/training/wishes.jsonl").open(encoding="utf-8")]
     queries = [row["text"] for row in rows]
-    vectors = asyncio.run(_vectors(queries))
-    x = np.stack([features(query, vector) for query, vector in zip(queries, vectors, strict=True)])
+    embeddings = embeddings_of(queries, queries=True)
+    x = np.stack([features(query, embeddings[query].dense) for query in queries])
     wishes, voices = np.array([row["wish"] for row in rows]), np.array([row["author"] for row in rows])
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=2_000)
     guesses = wishes.copy()

@@ -61,22 +61,17 @@ class Timeline:
         facts[newer.id] = newer
         if newer.type is not MemoryType.EPISODIC and not takes_part(newer):
             return
-        distinct = {
-            other.memory.id: other for other in near if other.memory.id != newer.id and takes_part(other.memory)
-        }
+        comparable = (each for each in near if each.memory.id != newer.id and takes_part(each.memory))
+        distinct = {each.memory.id: each for each in comparable}
         others = [Neighbour(facts.setdefault(known, other.memory), other.cosine) for known, other in distinct.items()]
         ends = {end.id: end for known in distinct for end in [*self.states.chain(known)][-1:]}
         others += [Neighbour(end, None) for known, end in ends.items() if known not in {*distinct, newer.id}]
         verdicts = {other.memory.id: self.verdict(newer, other) for other in others}
-        for old in others:
-            if verdicts[old.memory.id].relation is Relation.REPLACES and old.memory.valid_from <= newer.valid_from:
-                self.states.replace(old.memory.id, newer.id, REPLACED)
-        later = [
-            other.memory
-            for other in others
-            if other.memory.valid_from > newer.valid_from and verdicts[other.memory.id].relation is Relation.REPLACES
-        ]
-        if later:
+        same_form = [each.memory for each in others if verdicts[each.memory.id].relation is Relation.REPLACES]
+        for fact in same_form:
+            if fact.valid_from <= newer.valid_from:
+                self.states.replace(fact.id, newer.id, REPLACED)
+        if later := [fact for fact in same_form if fact.valid_from > newer.valid_from]:
             first = min(later, key=lambda fact: (fact.valid_from, fact.id))
             self.states.replace(newer.id, first.id, REPLACED)
             return
@@ -89,14 +84,13 @@ class Timeline:
         newer, older = arriving, near.memory
         if older.valid_from > newer.valid_from:
             newer, older = older, newer
-        unrelated = Verdict(Relation.UNRELATED, 0.0)
         if (
             not may_be_replaced(older, newer, self.states.now)
             or told_apart(newer, older)
             or max(len(newer.content), len(older.content)) > MAX_CHARACTERS
             or _is_other_scope(newer, older)
         ):
-            return unrelated
+            return Verdict(Relation.UNRELATED, 0.0)
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
         said_since = older.restated_at is not None and older.restated_at > newer.valid_from
@@ -146,17 +140,12 @@ def contradict(newer: Memory, older: Memory, now: datetime) -> bool:
 def _is_other_scope(newer: Memory, older: Memory) -> bool:
     """Whether two facts differ in subject: by their concepts, their tags, or different words for one metadata key."""
     new_tags, old_tags = _tags(newer), _tags(older)
-    other_tags = bool(new_tags and old_tags) and new_tags.isdisjoint(old_tags)
+    if new_tags and old_tags and new_tags.isdisjoint(old_tags):
+        return True
     concepts = {_concept(newer), _concept(older)} - {None}
-    return (
-        other_tags
-        or len(concepts) > 1
-        or any(
-            _is_scope(value) and _is_scope(older.metadata[key]) and value != older.metadata[key]
-            for key, value in newer.metadata.items()
-            if key in older.metadata
-        )
-    )
+    shared = newer.metadata.keys() & older.metadata.keys()
+    values = ((newer.metadata[key], older.metadata[key]) for key in shared)
+    return len(concepts) > 1 or any(new != old and _is_scope(new) and _is_scope(old) for new, old in values)
 
 
 def _is_scope(value: object) -> bool:

@@ -57,6 +57,7 @@ _WORD = re.compile(
     r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
 )
 _DROPPED = frozenset(["the", "an"])
+_PLAIN_QUOTES = str.maketrans("\u2019\u201c\u201d", '\'""')
 
 _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...]]
 
@@ -65,8 +66,7 @@ _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...
 class PlannedWrite:
     """What to do with one arriving memory: store it as memory `id`, or merge it into the existing memory `id`.
 
-    merged: the reason for the merge; None if the memory is stored. changed: the fields of the existing memory that the
-    merge changes.
+    merged: the reason for the merge; None if the memory is stored. changed: the fields that the merge changes.
     """
 
     id: str
@@ -156,26 +156,24 @@ def _said_again(known: Memory, again: Memory) -> dict[str, Any]:
 def _merge_reason(known: Memory, repeated: Memory) -> str:
     if known.content_hash == repeated.content_hash:
         return SAME_CONTENT
-    return SAME_WORDS if _folded(known) == _folded(repeated) else SAME_WORDING
+    return SAME_WORDS if _folded(known.content) == _folded(repeated.content) else SAME_WORDING
 
 
-def _folded(memory: Memory) -> str:
-    return normalise(memory.content).casefold()
+def _folded(text: str) -> str:
+    return normalise(text).casefold()
 
 
 def same_place(memory: Memory, other: Memory) -> bool:
     """Whether `other` comes from the same line of a file, or the same turns of a thread, as `memory`."""
-    if other.source is None:
-        return False
-    return any(_is_same(source, other.source) for source in sources_of(memory))
+    place = other.source
+    return place is not None and any(_is_same(source, place) for source in sources_of(memory))
 
 
 def _is_same(first: Source, second: Source) -> bool:
     if first.file is not None and first.line is not None:
         return (first.file, first.line) == (second.file, second.line)
-    if first.thread_id is not None and first.turns:
-        return (first.thread_id, first.turns) == (second.thread_id, second.turns)
-    return False
+    named = first.thread_id is not None and bool(first.turns)
+    return named and (first.thread_id, first.turns) == (second.thread_id, second.turns)
 
 
 def _said_once(memory: Memory, other: Memory) -> bool:
@@ -184,14 +182,11 @@ def _said_once(memory: Memory, other: Memory) -> bool:
     An agent's host may send a message as it is said, and an import may send the same message again with the session's
     transcript, from another position and with a slightly different time.
     """
-    return (
-        other.source is not None
-        and other.source.caller == CAPTURED
-        and abs(other.created_at - memory.created_at) <= SAME_TIME
-        and any(
-            (source.caller, source.thread_id) == (CAPTURED, other.source.thread_id) for source in sources_of(memory)
-        )
-    )
+    if other.source is None or other.source.caller != CAPTURED:
+        return False
+    session = (CAPTURED, other.source.thread_id)
+    same_session = any((source.caller, source.thread_id) == session for source in sources_of(memory))
+    return same_session and abs(other.created_at - memory.created_at) <= SAME_TIME
 
 
 def has_ended(memory: Memory, now: datetime) -> bool:
@@ -245,7 +240,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
     """
     ids = {memory.id for memory in arriving}
     near = {each.memory.id: each.memory for others in neighbours.values() for each in others}
-    known: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)
+    known: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)  # by statement and due time
     holding = (each for each in near.values() if each.superseded_by is None and each.id not in ids)
     for memory in sorted(holding, key=_is_open):
         known[_undated(memory)][_due(memory)] = memory  # of tasks that say the same, the open one
@@ -283,17 +278,11 @@ def _undated(memory: Memory) -> _Statement:
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
     """The event or task in `near` of which `memory` is the same message, sent again with another time; or None."""
-    if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
+    again = {MemoryType.EPISODIC: _is_sent_again, MemoryType.PROSPECTIVE: _said_once}.get(memory.type)
+    if again is None:
         return None
-    again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once
-    same = (
-        other.memory
-        for other in near
-        if other.memory.content_hash == memory.content_hash
-        and other.memory.type is memory.type
-        and again(other.memory, memory)
-    )
-    return next(same, None)
+    equal = (each.memory for each in near if each.memory.content_hash == memory.content_hash)
+    return next((other for other in equal if other.type is memory.type and again(other, memory)), None)
 
 
 def _is_sent_again(memory: Memory, other: Memory) -> bool:
@@ -308,7 +297,7 @@ def statement(memory: Memory) -> _Statement:
     """
     _, *others = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
-    words = (_folded(memory),) if verbatim else wording(memory.content)
+    words = (_folded(memory.content),) if verbatim else wording(memory.content)
     return (memory.type, words, tuple(others))
 
 
@@ -335,7 +324,7 @@ def wording(text: str) -> tuple[str, ...]:
     punctuation mark, the tuple has one element: the whole text, case-folded.
     """
     unmarked = _EMPHASIS.sub(r"\2", _LINE_MARK.sub("", text))
-    folded = normalise(unmarked).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
+    folded = _folded(unmarked).translate(_PLAIN_QUOTES)
     if _VERBATIM.search(folded):
         return (folded,)
     if "'" in folded or "cannot" in folded:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeAlias
 
 import Stemmer
 
@@ -70,6 +71,7 @@ _PAST = frozenset(lexicon()["en"]["past"].split(", "))
 _NOT_PAST = frozenset(lexicon()["en"]["not_past"].split(", "))
 _SENTENCE = _VERBS | _words("i i'm i've i'll i'd we we'll he she you they it it's")
 _KINDS = ("number", "time", "name", "word")
+_Marks: TypeAlias = Sequence[bool]
 _SUBJECT = 3
 
 _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
@@ -125,11 +127,14 @@ class Statement:
         """Indexes of the words from `start` to `end` (exclusive) that are no function words, such as "the" and "of"."""
         return [at for at in range(len(self.lower))[start:end] if self.lower[at] not in _FUNCTION]
 
+    def of_kind(self, kind: str) -> set[str]:
+        """The words of this kind, such as "number", in lower case."""
+        return {word for word, its_kind in zip(self.lower, self.kinds, strict=True) if its_kind == kind}
+
     def terms(self) -> set[str]:
         """The words and the pairs of adjacent words, with "name" or "number" in place of each name or number."""
-        terms = [
-            kind if kind in ("name", "number") else word for word, kind in zip(self.lower, self.kinds, strict=True)
-        ]
+        pairs = zip(self.lower, self.kinds, strict=True)
+        terms = [kind if kind in ("name", "number") else word for word, kind in pairs]
         return {*terms, *(f"{first} {second}" for first, second in pairwise(terms))}
 
 
@@ -189,8 +194,9 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
     cosine: similarity of their vectors. telling: log odds that `newer` reports a change, estimated from its words.
     """
+    # For each word, whether the other text has it, too.
     in_older, in_newer = _matches(newer.stems, older.stems), _matches(older.stems, newer.stems)
-    return {
+    values = {
         "telling": telling,
         "cosine": cosine,
         **_overlap(newer, older, in_older, in_newer),
@@ -198,6 +204,7 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
         **_form(newer, older),
         **_subjects(newer, older, in_older, in_newer),
     }
+    return {name: float(value) for name, value in values.items()}
 
 
 def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
@@ -211,74 +218,62 @@ def _is_long(stem: str) -> bool:
     return len(stem) >= _LONG and stem.isalpha()
 
 
-def _overlap(
-    newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
-) -> dict[str, float]:
-    """Features that say how much of each text is also in the other, and how both begin.
-
-    in_older, in_newer: for each word of `newer` (`older`), whether the other text has it, too.
-    """
+def _overlap(newer: Statement, older: Statement, in_older: _Marks, in_newer: _Marks) -> dict[str, float]:
+    """Features that say how much of each text is also in the other, and how both begin."""
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {
         "covered older": _share(older.weights, in_newer),
         "covered newer": _share(newer.weights, in_older),
         "shared": math.log1p(len(shared)),
-        "shared name": float("name" in shared),
-        "question newer": float("?" in newer.lower),
-        "question older": float("?" in older.lower),
+        "shared name": "name" in shared,
+        "question newer": "?" in newer.lower,
+        "question older": "?" in older.lower,
         "length newer": math.log1p(len(newer.lower)),
         "length older": math.log1p(len(older.lower)),
-        "same first word": float(newer.lower[:1] == older.lower[:1]),
-        "participle first": float(newer.lower[:1] != () and newer.lower[0].endswith("ed")),
+        "same first word": newer.lower[:1] == older.lower[:1],
+        "participle first": newer.lower[:1] != () and newer.lower[0].endswith("ed"),
     }
 
 
-def _share(weights: Sequence[float], marked: Sequence[bool]) -> float:
+def _share(weights: Sequence[float], marked: _Marks) -> float:
     return sum(weight for weight, mark in zip(weights, marked, strict=True) if mark) / (sum(weights) or 1.0)
 
 
 def _mean(marks: Iterable[bool], default: float) -> float:
-    values = list(marks)
-    return sum(values) / len(values) if values else default
+    return sum(values) / len(values) if (values := list(marks)) else default
 
 
-def _values(newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]) -> dict[str, float]:
-    """Features that say which kinds of words (number, time, name, word) only one text has, and whether units agree.
-
-    in_older, in_newer: for each word of `newer` (`older`), whether the other text has it, too.
-    """
-    found: dict[str, float] = {"same unit": float(bool(_units(newer) & _units(older)))}
-    found["same measure"] = float(bool(_measures(newer) & _measures(older)))
+def _values(newer: Statement, older: Statement, in_older: _Marks, in_newer: _Marks) -> dict[str, float]:
+    """Features that say which kinds of words (number, time, name, word) only one text has, and whether units agree."""
+    found: dict[str, float] = {
+        "same unit": not _units(newer).isdisjoint(_units(older)),
+        "same measure": not _beside_numbers(newer, -1).isdisjoint(_beside_numbers(older, -1)),
+    }
     for kind in ("number", "time"):
-        new, old = _of_kind(newer, kind), _of_kind(older, kind)
-        found[f"{kind} in both"] = float(bool(new) and bool(old))
-        found[f"{kind} changed"] = float(bool(new - old) and bool(old - new))
-        found[f"{kind} shared"] = float(bool(new & old))
-        found[f"{kind} newer only"] = float(bool(new) and not old)
-        found[f"{kind} older only"] = float(bool(old) and not new)
+        new, old = newer.of_kind(kind), older.of_kind(kind)
+        found[f"{kind} in both"] = bool(new and old)
+        found[f"{kind} changed"] = bool(new - old and old - new)
+        found[f"{kind} shared"] = bool(new & old)
+        found[f"{kind} newer only"] = bool(new and not old)
+        found[f"{kind} older only"] = bool(old and not new)
     lost = [older.kinds[at] for at in older.content() if not in_newer[at]]
     gained = [newer.kinds[at] for at in newer.content() if not in_older[at]]
     lost_value = [older.kinds[at] for at in older.content(older.verb) if not in_newer[at]]
     for kind in _KINDS:
-        found[f"{kind} lost"], found[f"{kind} gained"] = float(kind in lost), float(kind in gained)
-        found[f"{kind} exchanged"] = float(kind in lost_value and kind in gained)
+        found[f"{kind} lost"], found[f"{kind} gained"] = kind in lost, kind in gained
+        found[f"{kind} exchanged"] = kind in lost_value and kind in gained
     return {**found, "lost": min(len(lost), 6) / 6, "gained": min(len(gained), 12) / 12}
-
-
-def _of_kind(statement: Statement, kind: str) -> set[str]:
-    return {word for word, its_kind in zip(statement.lower, statement.kinds, strict=True) if its_kind == kind}
 
 
 def _units(statement: Statement) -> set[str]:
     """The units in a statement: stems right after numbers, and suffixes of numbers, such as "ms" in "20ms"."""
-    numbers = [at for at, kind in enumerate(statement.kinds) if kind == "number"]
-    after = {statement.stems[at + 1] for at in numbers if statement.content(at + 1, at + 2)}
-    return after | {_DIGITS.sub("", statement.lower[at]) for at in numbers} - {""}
+    return _beside_numbers(statement, 1) | {_DIGITS.sub("", number) for number in statement.of_kind("number")} - {""}
 
 
-def _measures(statement: Statement) -> set[str]:
-    numbers = [at for at, kind in enumerate(statement.kinds) if kind == "number" and at]
-    return {statement.stems[at - 1] for at in numbers if statement.content(at - 1, at)}
+def _beside_numbers(statement: Statement, step: int) -> set[str]:
+    """Stems of the words, no function words, that stand right after (`step` 1) or right before (-1) a number."""
+    numbers = {at for at, kind in enumerate(statement.kinds) if kind == "number"}
+    return {statement.stems[at] for at in statement.content() if at - step in numbers}
 
 
 def _form(newer: Statement, older: Statement) -> dict[str, float]:
@@ -300,46 +295,38 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
     old_kinds = {older.kinds[at] for at in older.content(start, end)}
     new_kinds = {newer.kinds[at] for at in newer.content(new_start, new_end)}
     replaced = tag == "replace"
-    function_words = [
-        _FUNCTION.intersection(words) for words in (older.lower[start:end], newer.lower[new_start:new_end])
-    ]
+    old_function_words = _FUNCTION.intersection(older.lower[start:end])
+    new_function_words = _FUNCTION.intersection(newer.lower[new_start:new_end])
     return {
         **found,
-        "one replaced": float(replaced),
-        "one inserted": float(not replaced),
-        "one same kind": float(replaced and bool(old_kinds & new_kinds - {"word"})),
-        "one plain": float(replaced and old_kinds == new_kinds == {"word"}),
+        "one replaced": replaced,
+        "one inserted": not replaced,
+        "one same kind": replaced and bool(old_kinds & new_kinds - {"word"}),
+        "one plain": replaced and old_kinds == new_kinds == {"word"},
         "one long": min(max(end - start, new_end - new_start), 6) / 6 if replaced else 0.0,
-        "one first": float(start <= len(older.stems) / 2 and end < len(older.stems)),
-        "one last": float(end == len(older.stems)),
-        "same function words": float(function_words[0] == function_words[1]),
-        "one value": float(start >= older.verb and "word" not in old_kinds | new_kinds and bool(old_kinds & new_kinds)),
+        "one first": start <= len(older.stems) / 2 and end < len(older.stems),
+        "one last": end == len(older.stems),
+        "same function words": old_function_words == new_function_words,
+        "one value": start >= older.verb and "word" not in old_kinds | new_kinds and bool(old_kinds & new_kinds),
     }
 
 
-def _subjects(
-    newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
-) -> dict[str, float]:
-    """Features that compare the subjects of both texts (words before the verb), and their values (all other words).
-
-    in_older, in_newer: for each word of `newer` (`older`), whether the other text has it, too.
-    """
+def _subjects(newer: Statement, older: Statement, in_older: _Marks, in_newer: _Marks) -> dict[str, float]:
+    """Features that compare the subjects of both texts (words before the verb), and their values (all other words)."""
     old_subject, new_subject = older.content(0, older.verb), newer.content(0, newer.verb)
-    old_value = older.content(older.verb)
+    old_stems, old_value = [older.stems[at] for at in old_subject], older.content(older.verb)
     verb = older.lower[older.verb] if older.verb < len(older.lower) else ""
     return {
         "subject in newer": _mean((in_newer[at] for at in old_subject), 0.5),
         "subject in older": _mean((in_older[at] for at in new_subject), 0.5),
-        "same subject": float(
-            bool(old_subject) and [older.stems[at] for at in old_subject] == [newer.stems[at] for at in new_subject]
-        ),
-        "no subject": float(not old_subject),
+        "same subject": bool(old_subject) and old_stems == [newer.stems[at] for at in new_subject],
+        "no subject": not old_subject,
         "beginning in newer": _mean((in_newer[at] for at in older.content()[:2]), 0.0),
         "beginning in older": _mean((in_older[at] for at in newer.content()[:3]), 0.0),
         "value in newer": _mean((in_newer[at] for at in old_value), 0.5),
-        "last word in newer": float(bool(older.lower) and in_newer[-1] and bool(older.content(len(older.lower) - 1))),
-        "same verb": float(verb in newer.lower and verb not in ("is", "are")),
-        "plain value": float(len(old_value) == 1 and older.kinds[old_value[0]] == "word"),
+        "last word in newer": bool(older.lower) and in_newer[-1] and bool(older.content(len(older.lower) - 1)),
+        "same verb": verb in newer.lower and verb not in ("is", "are"),
+        "plain value": len(old_value) == 1 and older.kinds[old_value[0]] == "word",
     }
 
 

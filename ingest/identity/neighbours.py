@@ -88,14 +88,13 @@ def _is_past(memory: Memory) -> bool:
 
 async def _same_tasks(store: MemoryStore, scope: Scope, searched: Arriving, now: datetime) -> dict[int, list[Memory]]:
     """The stored tasks with the text of each task of `searched`, by its index. Due times make their vectors differ."""
-    hashes = {
-        index: memory.content_hash for index, (memory, _) in searched.items() if memory.type is MemoryType.PROSPECTIVE
-    }
+    tasks = {index: memory for index, (memory, _) in searched.items() if memory.type is MemoryType.PROSPECTIVE}
+    hashes = {index: task.content_hash for index, task in tasks.items()}
     if not hashes:
         return {}
     same = Compare("content_hash", Op.ANY, tuple(sorted(set(hashes.values()))))
-    tasks = [task.at(now) async for task in store.list_all(scope, Listing((MemoryType.PROSPECTIVE,), same, _PAGE))]
-    return {index: [task for task in tasks if task.content_hash == text] for index, text in hashes.items()}
+    stored = [task.at(now) async for task in store.list_all(scope, Listing((MemoryType.PROSPECTIVE,), same, _PAGE))]
+    return {index: [task for task in stored if task.content_hash == text] for index, text in hashes.items()}
 
 
 async def _nearest(

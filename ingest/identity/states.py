@@ -45,10 +45,7 @@ class States:
     gone: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
-        """Mark the old memory as replaced from the time at which the newer memory becomes valid.
-
-        reason: stored with the old memory. Nothing is changed if the newer memory has the maximum number of links.
-        """
+        """Mark the old memory as replaced when the newer one becomes valid, unless that has no room for a link."""
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
             end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
@@ -56,7 +53,8 @@ class States:
     def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> None:
         """Mark both memories as contested by each other, unless one of them has the maximum number of links."""
         pair = ((first_id, second_id), (second_id, first_id))
-        if all(self._has_room(memory_id, other) for memory_id, other in pair):
+        ends = ((self.memories[memory_id], other) for memory_id, other in pair)
+        if all(len(memory.links) < MAX_LINKS or other in contradicted(memory) for memory, other in ends):
             for memory_id, other in pair:
                 self._link(memory_id, Link(to=other, type=LinkType.CONTRADICTS, strength=strength))
                 self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
@@ -92,12 +90,8 @@ class States:
         parted = set(others) & self.memories.keys()
         for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
-            links = [
-                link
-                for link in self.memories[one].links
-                if link.type is not LinkType.CONTRADICTS or link.to not in ends
-            ]
-            self._change(one, links=links)
+            links = self.memories[one].links
+            self._change(one, links=[x for x in links if x.type is not LinkType.CONTRADICTS or x.to not in ends])
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
         """Add memories that were loaded from the store, with the states that they have at `now`.
@@ -149,17 +143,8 @@ class States:
 
     def _unknown(self, memory_id: str) -> set[str]:
         """Ids of the memories that must be loaded from the store before the state of `memory_id` can be computed."""
-        rivals = contradicted(self.memories[memory_id])
-        ends = {self._end_of_chain(start) for start in {memory_id, *rivals} & self.memories.keys()}
-        return {end for end in (*rivals, *ends) if end is not None} - self.memories.keys() - self.gone
-
-    def _end_of_chain(self, memory_id: str) -> str | None:
-        """Id of the first memory that is not loaded in the chain of memories that replaced `memory_id`, or None."""
-        following, passed = _next(self.memories[memory_id]), {memory_id}
-        while following in self.memories and following not in passed:
-            passed.add(following)
-            following = _next(self.memories[following])
-        return None if following in passed else following
+        starts = {memory_id, *contradicted(self.memories[memory_id])}
+        return {each for start in starts for each in self._chain_ids(start)} - self.memories.keys() - self.gone
 
     def _settle(self, memory: Memory) -> bool:
         """Recompute the links and the state of `memory`. Returns whether the memory or a link to it changed."""
@@ -174,7 +159,10 @@ class States:
         linked = False
         if self._in_view(after):
             rivals = [end for end in sorted(contradicted(after)) if self._in_view(self.memories.get(end))]
-            linked = self._link_back(memory.id, rivals)
+            back = Link(to=memory.id, type=LinkType.CONTRADICTS)
+            one_way = [rival for rival in rivals if memory.id not in contradicted(self.memories[rival])]
+            added = [self._link(rival, back) for rival in one_way]
+            linked = any(added)
             fields |= self._contested(after, rivals)
         elif successor is None:
             ended = after.model_copy(update={"state": State.CURRENT, "state_until": None}).at(self.now)
@@ -200,17 +188,8 @@ class States:
         may_return = memory.superseded_by not in self.gone and self._still_replaces(memory)
         return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
-    def _link_back(self, memory_id: str, rivals: Sequence[str]) -> bool:
-        """Give each of `rivals` a link `contradicts` to the memory, unless it has one; return whether any was added."""
-        one_way = [rival for rival in rivals if memory_id not in contradicted(self.memories[rival])]
-        added = [self._link(rival, Link(to=memory_id, type=LinkType.CONTRADICTS)) for rival in one_way]
-        return any(added)
-
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """The fields that mark a memory as contested by `rivals`, or as current if `rivals` is empty.
-
-        rivals: ids of the memories that it contradicts, without those that are replaced or have ended.
-        """
+        """The fields of a memory that contradicts `rivals`, which are neither replaced nor ended; current if none."""
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
@@ -237,12 +216,16 @@ class States:
 
     def chain(self, memory_id: str | None) -> Iterator[Memory]:
         """Yield the memory `memory_id`, the memory that took its place, and so on. Deleted memories are left out."""
+        known = (each for each in self._chain_ids(memory_id) if each in self.memories and each not in self.gone)
+        return (self.memories[each] for each in known)
+
+    def _chain_ids(self, memory_id: str | None) -> Iterator[str]:
+        """Yield the ids of a chain of memories, deleted ones too, up to the first memory that is not loaded."""
         passed: set[str] = set()
-        while memory_id is not None and memory_id in self.memories and memory_id not in passed:
+        while memory_id is not None and memory_id not in passed:
+            yield memory_id
             passed.add(memory_id)
-            if memory_id not in self.gone:
-                yield self.memories[memory_id]
-            memory_id = _next(self.memories[memory_id])
+            memory_id = _next(self.memories.get(memory_id))
 
     def _holds_until(self, memory: Memory) -> datetime:
         """The time at which `memory` expires or ends without being replaced; the far future if it never does."""
@@ -253,10 +236,6 @@ class States:
         if memory is None or memory.id in self.gone or self._holds_until(memory) <= self.now:
             return False
         return memory.superseded_by is None or self._successor(memory) is None
-
-    def _has_room(self, memory_id: str, end: str) -> bool:
-        memory = self.memories[memory_id]
-        return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
         """Add a link, unless the memory has it already. Returns False if it would be more than MAX_LINKS links."""
@@ -280,8 +259,10 @@ def contradicted(memory: Memory | None) -> set[str]:
     return {link.to for link in memory.links if link.type is LinkType.CONTRADICTS} if memory is not None else set()
 
 
-def _next(memory: Memory) -> str | None:
+def _next(memory: Memory | None) -> str | None:
     """Id of the memory that replaced `memory` or that it was merged into; None if there is no such memory."""
+    if memory is None:
+        return None
     return memory.superseded_by or (memory.upkeep.into if memory.upkeep is not None else None)
 
 

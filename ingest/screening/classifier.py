@@ -32,13 +32,10 @@ class Classifier:
     judge: Judge
 
     async def classify(self, text: str, *, lasting: bool = False) -> Classification:
-        """The memory type of `text`, with its embedding, which writing can reuse. Raises Overloaded or Unavailable.
-
-        lasting: never as working memory.
-        """
+        """The memory type of `text`; if `lasting`, never working memory. Raises Overloaded or Unavailable."""
         (embedding,) = await self.embedder.embed_documents([text])
         kinds = await offload([text], lambda: self.judge.kinds(text, embedding))
-        return Classification.lasting(kinds, embedding) if lasting else Classification.likeliest(kinds, embedding)
+        return Classification.likeliest(kinds, embedding, lasting=lasting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,7 @@ class CompletionFailed(RemembrancerError):
 class CompletionRequest:
     """A question to a language model, which answers with JSON.
 
-    instructions: the system message. data: what the instructions apply to, sent as the user message. name, schema: name
-    and JSON schema of the answer.
+    instructions: the system message. data: what they apply to, sent as the user message. name, schema: of the answer.
     """
 
     instructions: str
@@ -46,8 +45,7 @@ class CompletionRequest:
 class CompletionClient:
     """Sends requests to a language model behind an OpenAI-compatible endpoint.
 
-    url: of the endpoint, without /chat/completions. key: sent as a bearer token; None to send none. timeout_s: seconds
-    that a whole request may take.
+    url: without /chat/completions. key: sent as a bearer token, unless it is None. timeout_s: of a whole request.
     """
 
     http: httpx.AsyncClient
@@ -58,24 +56,8 @@ class CompletionClient:
 
     async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
         """The language model's answer to `request`, parsed as `answer_type`. Raises CompletionFailed."""
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        url = f"{self.url.rstrip('/')}/chat/completions"
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                async with self.http.stream("POST", url, json=self._body(request), headers=headers) as response:
-                    response.raise_for_status()
-                    body = await _read(response)
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise CompletionFailed("the endpoint did not answer in time") from error
-        except httpx.HTTPStatusError as error:
-            raise CompletionFailed(f"the endpoint answered {error.response.status_code}") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CompletionFailed(f"the endpoint can't be reached: {type(error).__name__}") from error
-        return parse_answer(answer_type, _message(body))
-
-    def _body(self, request: CompletionRequest) -> dict[str, Any]:
         schema = {"name": request.name, "strict": True, "schema": request.schema}
-        return {
+        body = {
             "model": self.model,
             "temperature": 0,
             "messages": [
@@ -84,6 +66,20 @@ class CompletionClient:
             ],
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        url = f"{self.url.rstrip('/')}/chat/completions"
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                async with self.http.stream("POST", url, json=body, headers=headers) as response:
+                    response.raise_for_status()
+                    answer = await _read(response)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise CompletionFailed("the endpoint did not answer in time") from error
+        except httpx.HTTPStatusError as error:
+            raise CompletionFailed(f"the endpoint answered {error.response.status_code}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CompletionFailed(f"the endpoint can't be reached: {type(error).__name__}") from error
+        return parse_answer(answer_type, _message(answer))
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,12 +76,12 @@ def read(text: str) -> Reading:
     terms, words = words_of(text), read_words(text[:MAX_READ])
     spaced = f" {' '.join(terms)} "
     letters = (spaced[at : at + size] for size in (2, 3, 4, 5) for at in range(len(spaced) - size + 1))
-    hashes = np.concatenate([hashed(_terms(terms), BUCKETS), hashed(letters, BUCKETS)])
+    pairs = (f"{first} {second}" for first, second in itertools.pairwise(["^", *terms, "$"]))
+    beginning = (f"{place}: {word}" for place, word in enumerate(terms[:3]))
+    hashes = np.concatenate([hashed([*terms, *pairs, *beginning], BUCKETS), hashed(letters, BUCKETS)])
     english = _english(words)
-    kinds = _KINDS_WEIGHT * _kinds(words)
-    share = np.array([english], dtype=np.float32)
-    features = np.concatenate((_HASHES_WEIGHT * hashes, _form(text, terms), kinds, share))
-    return Reading(features.astype(np.float32), english)
+    features = (_HASHES_WEIGHT * hashes, _form(text, terms), _KINDS_WEIGHT * _kinds(words), [english])
+    return Reading(np.concatenate(features).astype(np.float32), english)
 
 
 def form_of(features: FloatArray) -> FloatArray:
@@ -114,14 +114,6 @@ def _kinds(words: Words) -> FloatArray:
     return np.array(numbers, dtype=np.float32)
 
 
-def _terms(words: Sequence[str]) -> Iterator[str]:
-    """The words, each pair of neighbouring words, and the first three words with their positions."""
-    yield from words
-    around = ["^", *words, "$"]
-    yield from (f"{first} {second}" for first, second in itertools.pairwise(around))
-    yield from (f"{place}: {word}" for place, word in enumerate(words[:3]))
-
-
 def _form(text: str, words: Sequence[str]) -> FloatArray:
     size, count = max(1, len(text)), max(1, len(words))
     lengths = [np.log1p(size) / 6, np.log1p(count) / 4, min(count, 60) / 60, count < 6, count < 12, count > 40]
@@ -139,8 +131,8 @@ def _form(text: str, words: Sequence[str]) -> FloatArray:
 class Later:
     """What follows a message in its session.
 
-    messages: role and text of the next few messages. count: number of all later messages. typical: median number of
-    characters of the session's messages.
+    messages: role and text of the next few. count: of all later messages. typical: median length of the session's
+    messages, in characters.
     """
 
     messages: Sequence[tuple[str, str]] = ()
@@ -150,10 +142,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """A message as kept for comparing later messages with it. size: number of its characters.
-
-    machine: whether an agent or a tool wrote it. asks: whether it has a question mark.
-    """
+    """A message as kept for comparison with later ones. machine: of an agent or tool. asks: with a question mark."""
 
     machine: bool
     words: frozenset[str]

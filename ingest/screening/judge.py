@@ -1,24 +1,27 @@
 """Trained models that judge a text: its memory type, whether it is worth keeping, and how important it is.
 
-Linear models score the features of `ingest.screening.features`, an attention model scores the encoder's token states,
-and both scores are added. `benchmarks.training.screening` trains the models.
+Linear models score the features of `ingest.screening.features`, an attention model scores the encoder's token states
+(its vector of each token), and both scores are added. `benchmarks.training.screening` trains the models; to run them,
+numpy is enough.
 """
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ingest.screening.attention import AttentionModel
-from ingest.screening.features import TOOLS, Conversation, Later, Reading, form_of, is_machine, read, words_of
+from ingest.screening.features import TOOLS, Conversation, Later, form_of, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, softmax
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
 
-PACKAGE = "ingest.screening"
-TYPES_FILE, FIRST_FILE, WORTH_FILE, IMPORTANCE_FILE = "types.npz", "first.npz", "worth.npz", "importance.npz"
-STATES_FILE = "states.npz"
+PACKAGE, STATES_FILE = "ingest.screening", "states.npz"
 
 ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
 """Names of the attention model's scores for whether to keep a text: said alone, by a person, or by a machine."""
@@ -79,6 +82,66 @@ class MessagePosition:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AttentionModel:
+    """A model whose learnt queries attend to a text's token states; linear layers score what they read, and the mean.
+
+    classes: names of the scores. queries: number of learnt queries. read: matrix of shape (dimensions, queries +
+    queries x values), which gives the attention of each query at a token and the values that it reads there. out:
+    matrix of shape (queries x values, classes). mean: matrix of shape (dimensions, classes), for the mean of the token
+    states. foreign: fixed scores of texts in other languages than English, which the encoder does not know.
+    """
+
+    classes: tuple[str, ...]
+    queries: int
+    read: FloatArray
+    read_bias: FloatArray
+    out: FloatArray
+    mean: FloatArray
+    bias: FloatArray
+    foreign: FloatArray
+
+    @classmethod
+    def load(cls, package: str, name: str) -> AttentionModel:
+        """The model stored as the file `name` in the package `package`. Raises FileNotFoundError if there is none."""
+        with np.load(io.BytesIO(files(package).joinpath(name).read_bytes()), allow_pickle=False) as arrays:
+            matrices = {key: arrays[key].astype(np.float32) * arrays[f"{key}_scale"] for key in ("read", "out", "mean")}
+            biases = {key: arrays[key] for key in ("read_bias", "bias", "foreign")}
+            return cls(tuple(map(str, arrays["classes"])), int(arrays["queries"]), **matrices, **biases)
+
+    def save(self, path: Path) -> None:
+        """Write the model to `path`, with each matrix rounded to int8; each of its columns has its own scale."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "classes": np.array(self.classes),
+            "queries": np.array(self.queries),
+            "read_bias": self.read_bias,
+            "bias": self.bias,
+            "foreign": self.foreign,
+        }
+        for key, matrix in (("read", self.read), ("out", self.out), ("mean", self.mean)):
+            scale = np.maximum(np.abs(matrix).max(axis=0), 1e-9) / np.iinfo(np.int8).max
+            arrays |= {key: np.rint(matrix / scale).astype(np.int8), f"{key}_scale": scale.astype(np.float32)}
+        np.savez_compressed(path, allow_pickle=False, **arrays)
+
+    def scores(self, embedding: Embedding | None, english: float) -> FloatArray:
+        """The score of each class; zeros if `embedding` lacks token states of the width that the model expects.
+
+        english: share of English in the text, 0-1; the rest has the fixed scores of foreign texts.
+        """
+        states = None if embedding is None else embedding.states
+        if states is None or not len(states) or states.shape[1] != len(self.read):
+            return np.zeros(len(self.classes), dtype=np.float32)
+        tokens = states.astype(np.float32)
+        seen = tokens @ self.read + self.read_bias
+        weights = np.exp(seen[:, : self.queries] - seen[:, : self.queries].max(axis=0))
+        weights /= weights.sum(axis=0)
+        values = np.tanh(seen[:, self.queries :]).reshape(len(tokens), self.queries, -1)
+        pooled = np.einsum("tq,tqv->qv", weights, values).ravel()
+        scores = pooled @ self.out + tokens.mean(axis=0) @ self.mean + self.bias
+        weighed: FloatArray = english * scores + (1 - english) * self.foreign
+        return weighed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Judge:
     """The trained models that judge texts.
 
@@ -96,13 +159,8 @@ class Judge:
     @classmethod
     def shipped(cls) -> Judge:
         """The judge with the models that are shipped with this package."""
-        return cls(
-            types=LinearModel.load(PACKAGE, TYPES_FILE),
-            first=LinearModel.load(PACKAGE, FIRST_FILE),
-            worth=LinearModel.load(PACKAGE, WORTH_FILE),
-            importance=LinearModel.load(PACKAGE, IMPORTANCE_FILE),
-            states=AttentionModel.load(PACKAGE, STATES_FILE),
-        )
+        linear = {name: LinearModel.load(PACKAGE, f"{name}.npz") for name in ("types", "first", "worth", "importance")}
+        return cls(**linear, states=AttentionModel.load(PACKAGE, STATES_FILE))
 
     def kinds(self, text: str, embedding: Embedding | None) -> dict[MemoryType, float]:
         """The probability of each memory type for `text`."""
@@ -117,17 +175,14 @@ class Judge:
         words = [word for word in words_of(text) if word[0].isalnum()]
         if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
             return Judgement(0.0, 1.0)
-        reading = read(text)
-        worth = self._worth(reading, text, embedding, place or MessagePosition())
+        reading, place = read(text), place or MessagePosition()
+        model = self.first if place.is_alone else self.worth
+        features = reading.features if place.is_alone else place.features(reading.features, text, embedding)
+        scores = dict(zip(model.classes, model.scores(features[None])[0], strict=True))
+        name = ALONE if place.is_alone else BY_MACHINE if is_machine(place.role) else BY_PERSON
+        states = self.states.scores(embedding, reading.english)[self.states.classes.index(name)]
+        worth = float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - states)))
         (levels,) = self.importance.probabilities(reading.features[None])
         plain = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _PLAIN)))
         high = _HIGH * float(levels[self.importance.classes.index("high")])
         return Judgement(worth, round(min(10.0, plain + high), 2))
-
-    def _worth(self, reading: Reading, text: str, embedding: Embedding | None, place: MessagePosition) -> float:
-        model = self.first if place.is_alone else self.worth
-        features = reading.features if place.is_alone else place.features(reading.features, text, embedding)
-        name = ALONE if place.is_alone else BY_MACHINE if is_machine(place.role) else BY_PERSON
-        states = self.states.scores(embedding, reading.english)[self.states.classes.index(name)]
-        scores = dict(zip(model.classes, model.scores(features[None])[0], strict=True))
-        return float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - states)))

@@ -93,7 +93,7 @@ def _key(scope: Scope) -> tuple[str, str]:
 class Prefilter:
     """Screening step that rejects trivial or repeated messages, and finds the memory types of the others.
 
-    It examines only messages captured from conversations.
+    Submissions other than messages captured from conversations pass unchanged.
     """
 
     judge: Judge
@@ -102,10 +102,7 @@ class Prefilter:
     recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission with its type, embedding and judgement, or a rejection. Only captured messages are examined.
-
-        Other submissions are returned unchanged. Raises Overloaded or Unavailable if the text cannot be embedded.
-        """
+        """The submission with its type, embedding and judgement, or a rejection. Raises Overloaded or Unavailable."""
         said = submission.said
         if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
@@ -115,8 +112,7 @@ class Prefilter:
         if submission.review is not ReviewMode.SKIP and self._repeats(scope, submission.draft):
             return Rejection(DUPLICATE, submission.draft)
         text = submission.draft.content
-        (embedding,) = await self.embedder.embed_documents([text])
-        judgement, kinds = await offload([text], lambda: self._judged(said, text, embedding))
+        embedding, judgement, kinds = await self._judged(said, text)
         said.conversation.add(said.role, text, embedding)
         said.conversation.last = judgement.worth
         if judgement.objection and submission.review is not ReviewMode.SKIP:
@@ -133,8 +129,7 @@ class Prefilter:
         step = any(text.endswith(step) or text in step for step in whole.last_steps)
         if step or said.role.casefold() in TOOLS or whole.last is None or not (kept or whole.asks):
             return Rejection(NO_PART)
-        (embedding,) = await self.embedder.embed_documents([text])
-        judgement, kinds = await offload([text], lambda: self._judged(said, text, embedding))
+        embedding, judgement, kinds = await self._judged(said, text)
         typed = _typed(submission, said, kinds, embedding)
         kind = typed.draft.type
         sure = kind in _PARTS and kinds[MemoryType(kind)] >= SURE
@@ -151,29 +146,26 @@ class Prefilter:
             self.recent.add(scope, draft.content, day, place)
         return repeated
 
-    def _judged(self, said: Said, text: str, embedding: Embedding) -> tuple[Judgement, Mapping[MemoryType, float]]:
+    async def _judged(self, said: Said, text: str) -> tuple[Embedding, Judgement, Mapping[MemoryType, float]]:
+        (embedding,) = await self.embedder.embed_documents([text])
         place = None if said.part else MessagePosition(said.role, said.conversation, said.later)  # a part stands alone
-        return self.judge.judged(text, embedding, place), self.judge.kinds(text, embedding)
+        judge = self.judge
+        judged = await offload([text], lambda: (judge.judged(text, embedding, place), judge.kinds(text, embedding)))
+        return embedding, *judged
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
-    """`submission` with the likeliest memory type of `kinds` (probability by type) in its draft; never WORKING."""
-    classified = Classification.lasting(kinds, embedding)
-    return with_type(submission, classified, _own_fields(classified, said, submission.draft.content))
-
-
-def _own_fields(classified: Classification, said: Said, text: str) -> dict[str, Any]:
-    """Fields of the memory type that can be set from the text and the speaker's role, such as a procedure's steps."""
-    machine = is_machine(said.role)
+    """`submission` with its likeliest type (never WORKING); fields of the type follow from the text and the role."""
+    classified, fields = Classification.likeliest(kinds, embedding, lasting=True), dict[str, Any]()
     match classified.type:
         case MemoryType.EPISODIC:
-            return {"speaker": said.role, "event_type": _EVENTS.get(said.role, EventType.OBSERVATION)}
+            fields = {"speaker": said.role, "event_type": _EVENTS.get(said.role, EventType.OBSERVATION)}
         case MemoryType.PROSPECTIVE:
-            intention = IntentionType.COMMITMENT if machine else IntentionType.TODO
-            return {"intention_type": intention, "visibility": Visibility.NAMESPACE}  # its session has ended
+            intention = IntentionType.COMMITMENT if is_machine(said.role) else IntentionType.TODO
+            fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}  # its session has ended
         case MemoryType.SEMANTIC:
-            return {"confidence": round(classified.confidence, 2)}
+            fields = {"confidence": round(classified.confidence, 2)}
         case MemoryType.PROCEDURAL:
-            return {"steps": [step for step in steps_in(text) if len(step) <= MAX_STEP]}
-        case _:
-            return {}
+            steps = steps_in(submission.draft.content)
+            fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}
+    return with_type(submission, classified, fields)

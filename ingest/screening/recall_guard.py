@@ -91,7 +91,10 @@ class RecallGuard:
         return rests
 
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
-        searches = await offload(texts, lambda: self._searches(texts))
+        long = [text for text in texts if len(text) >= MIN_LENGTH]
+        queries = await offload(long, lambda: [self.sparse.encode_query(text) for text in long])
+        shown = dict.fromkeys(LONG_TERM, _WAS_SHOWN)
+        searches = [CandidateSearch(shown, None, each, DEPTH, columns=False) for each in queries if each.indices.size]
         if not searches:
             return texts
         ids = {hit.id: hit.type for hits in await self.store.candidates(scope, searches) for hit in hits}
@@ -99,11 +102,6 @@ class RecallGuard:
         others = [memory.content for memory in memories.values() if memory.session_id != scope.session_id]
         quotable = [content for content in others if MIN_LENGTH <= len(content) <= MAX_LENGTH]
         return await offload(texts, lambda: [without_quotes(text, quotable) for text in texts])
-
-    def _searches(self, texts: list[str]) -> list[CandidateSearch]:
-        queries = [self.sparse.encode_query(text) for text in texts if len(text) >= MIN_LENGTH]
-        shown = dict.fromkeys(LONG_TERM, _WAS_SHOWN)
-        return [CandidateSearch(shown, None, query, DEPTH, columns=False) for query in queries if query.indices.size]
 
 
 def _passages(memory: Memory) -> set[str]:
@@ -117,9 +115,7 @@ def without_contexts(text: str) -> str:
     rest = text
     for context in CONTEXTS:
         rest = context.sub("", rest)
-    if rest != text:
-        rest = _INTRODUCTION.sub("", rest)
-    return text if rest == text else rest.strip()
+    return text if rest == text else _INTRODUCTION.sub("", rest).strip()
 
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:

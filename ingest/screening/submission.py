@@ -59,8 +59,7 @@ def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
 class Classification:
     """The memory type found for a text, and the reason. confidence: 0-1. embedding: of the text, if it was computed.
 
-    alternatives: the other types and their confidences, likeliest first. Writing uses `embedding` instead of embedding
-    the text again.
+    alternatives: the other types and their confidences, likeliest first. Writing reuses `embedding`.
     """
 
     type: MemoryType
@@ -70,21 +69,21 @@ class Classification:
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def likeliest(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
+    def likeliest(
+        cls, shares: Mapping[MemoryType, float], embedding: Embedding, *, lasting: bool = False
+    ) -> Classification:
         """The classification of a text as its likeliest memory type.
 
-        shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding: of the text.
+        shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding: of the text. lasting:
+        never as WORKING, for a text that belongs to no session that could end it.
         """
+        if lasting:
+            shares = {kind: share for kind, share in shares.items() if kind != MemoryType.WORKING}
         total = sum(shares.values())
         ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
         (kind, confidence), *others = ranked
         reason = f"it reads most like {kind} texts, then like {others[0][0]} ones"
         return cls(kind, confidence, reason, tuple(others), embedding)
-
-    @classmethod
-    def lasting(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
-        """The same as `likeliest`, but never WORKING: for a text that belongs to no session that could end it."""
-        return cls.likeliest({kind: share for kind, share in shares.items() if kind != MemoryType.WORKING}, embedding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +91,7 @@ class Said:
     """Where and by whom a captured message was said. role: the speaker's role, such as "user".
 
     conversation, later: the messages before and after it. preceding: the last of those before it, to embed it in
-    context. part: whether the text is only one sentence of the message that was submitted before it.
+    context. part: whether it is one sentence of the last message.
     """
 
     role: str
@@ -140,8 +139,7 @@ def submission_of(submitted: Submitted) -> Submission:
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
-    draft: the draft without its secrets, kept in the list of rejected drafts so that a caller can store it after all;
-    None if it is not listed.
+    draft: without its secrets, for the list of rejected drafts that can be stored after all; None if not listed.
     """
 
     reason: str
@@ -177,8 +175,5 @@ def as_invalid(error: ValidationError) -> InvalidRequest:
 
 def _path(location: Sequence[str | int]) -> str:
     """The place of a pydantic error as a path such as steps[2]. A memory type that pydantic puts first is left out."""
-    parts = list(location)
-    if len(parts) > 1 and parts[0] in set(MemoryType):
-        parts = parts[1:]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-    return path.removeprefix(".")
+    parts = location[1:] if len(location) > 1 and location[0] in set(MemoryType) else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")

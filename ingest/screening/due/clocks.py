@@ -38,9 +38,8 @@ class TimeOfDay:
     def hour_of_day(self, part: str | None, *, to_seven: bool, now: int) -> int:
         """The hour on the 24-hour clock, 0 to 24.
 
-        part: the part of the day that the text names; None if it names none. Then 1 to 5 mean the afternoon, so "at
-        four" is 16. to_seven: whether 6 and 7 mean the afternoon, too, if that hour is still to come. now: the current
-        hour.
+        part: the part of the day that the text names. If it is None, 1 to 5 mean the afternoon, so "at four" is 16.
+        to_seven: whether 6 and 7 do, too, if that hour is still to come. now: the current hour.
         """
         hour = self.hour
         if self.sure:
@@ -66,8 +65,8 @@ class Clocks:
 
     def at(self, i: int, *, led: bool) -> TimeOfDay | None:
         """The time of day at token `i`, or None. led: whether a preposition such as "at" stands before it."""
-        clock = self._named(i) or self._minutes_first(i) or self._japanese(i) or self._digits(i, led=led)
-        clock = clock or self._hour_first(i, led=led)
+        clock = self._named(i) or self._minutes_first(i) or self._japanese(i)
+        clock = clock or self._digits(i, led=led) or self._hour_first(i, led=led)
         if clock is None:
             return None
         words, j = self.words, clock.end
@@ -95,8 +94,8 @@ class Clocks:
         found = self.words.get("clock", i)
         if found is None:
             return None
-        tail = self._tail(found[1])
-        return self._made(int(found[0]) * 60 + (tail[0] if tail else 0), tail[1] if tail else found[1], sure=True)
+        minutes, end = self._tail(found[1]) or (0, found[1])
+        return self._made(int(found[0]) * 60 + minutes, end, sure=True)
 
     def _japanese(self, i: int) -> TimeOfDay | None:
         words = self.words
@@ -139,10 +138,7 @@ class Clocks:
         return self._made(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
 
     def _fraction(self, i: int) -> tuple[int, int]:
-        """The minutes that "half", "quarter", "five" ... at token `i` stand for, and the position after these words.
-
-        The minutes are 0 if there are no such words, or if they begin a range.
-        """
+        """The minutes that "half" or "five" at token `i` means (0: none, or a range), and the position after it."""
         words = self.words
         for kind, minutes in (("half", 30), ("quarter", 15)):
             if words.is_a(kind, i):
@@ -220,8 +216,9 @@ class Clocks:
             return place
         if ours:
             return self.home, ours[1]
-        if theirs:
-            return self._elsewhere() or self.home, theirs[1]
+        if theirs:  # the zone of the text's first place outside of the speaker's zone
+            places = (_place(words, at) for at, token in enumerate(words.tokens) if token.plain not in _OTHER_WORDS)
+            return next((place[0] for place in places if place and place[0] != self.home), self.home), theirs[1]
         place = _place(words, i) or _place(words, words.after("of", i))
         label_at = place[1] + (words.plain(place[1]) == "-") if place else i
         if place and words.is_a("zone_time", label_at):
@@ -234,16 +231,14 @@ class Clocks:
         words = self.words
         if self._is_offset(i):
             return self._offset(i), i + 2
-        if i >= 0 and words.plain(i + 1) == "/" and (named := _named_zone(words, i)):
-            return named
+        if i >= 0 and words.plain(i + 1) == "/":
+            full = _ZONE_NAME.match(words.text, words.tokens[i].start)
+            if full and full[0] in _zone_names():
+                return ZoneInfo(full[0]), sum(token.start < full.end() for token in words.tokens)
         name = words.tokens[i].text if 0 <= i < len(words.tokens) else ""
         minutes = lexicon()["zones"].get(name.lower())
-        if minutes is not None and (name.isupper() or name in ("utc", "gmt")):
-            return self._abbreviated(name, minutes, i)
-        return None
-
-    def _abbreviated(self, name: str, minutes: int, i: int) -> tuple[tzinfo, int]:
-        words = self.words
+        if minutes is None or not (name.isupper() or name in ("utc", "gmt")):
+            return None
         if name == "IST" and str(self.home) in ("Europe/Dublin", "Asia/Jerusalem"):
             return self.home, i + 1
         signed = words.plain(i + 1) in ("+", "-") and words.kind(i + 2) in ("number", "clock")
@@ -263,12 +258,6 @@ class Clocks:
         offset = timedelta(hours=min(int(hours), 14), minutes=int(rest[:2] or 0) % 60)
         return timezone(offset if self.words.plain(i) == "+" else -offset)
 
-    def _elsewhere(self) -> tzinfo | None:
-        """The zone that "their time" means: that of the text's first place outside of the speaker's zone; or None."""
-        words = self.words
-        places = (_place(words, i) for i in range(len(words.tokens)) if words.plain(i) not in _OTHER_WORDS)
-        return next((place[0] for place in places if place and place[0] != self.home), None)
-
 
 def _place(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
     """The time zone of the place named at token `i`, and the position after its name; None if no place is named."""
@@ -279,15 +268,6 @@ def _place(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
             if zone and (not ending or len(name) > len(ending) + 4):
                 return ZoneInfo(zone), end
     return None
-
-
-def _named_zone(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
-    """The zone whose name, such as Europe/Oslo, is at token `i`, and the position after it; None if there is none."""
-    start = words.tokens[i].start
-    name = _ZONE_NAME.match(words.text, start)
-    if name is None or name[0] not in _zone_names():
-        return None
-    return ZoneInfo(name[0]), sum(token.start < name.end() for token in words.tokens)
 
 
 @cache

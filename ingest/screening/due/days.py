@@ -105,8 +105,8 @@ class Days:
         words, kind, text = self.words, self.words.kind(i), self.words.plain(i)
         if kind in ("iso", "basic", "date"):
             return self._full_date(i)
-        led = any(words.is_a(each, i - 1) for each in ("on", "by", "weekday", "before", "det"))
-        led = led or words.plain(i - 1) == ":"
+        leads = ("on", "by", "weekday", "before", "det")
+        led = words.plain(i - 1) == ":" or any(words.is_a(lead, i - 1) for lead in leads)
         decimal = kind != "number" or "." not in text or words.language.flag("decimal_point")
         dotted = not decimal and words.is_a("on", i - 1)
         if (kind == "day" and led) or dotted:
@@ -137,11 +137,9 @@ class Days:
         return (first, second) if month_first else (second, first)
 
     def _next_date(self, month: int, day: int) -> date:
-        years = range(self.today.year, self.today.year + 9)
-        dates = (date(year, month, day) for year in years if 1 <= day <= monthrange(year, month)[1])
-        for next_date in dates:
-            if next_date >= self.today:
-                return next_date
+        for year in range(self.today.year, self.today.year + 9):
+            if 1 <= day <= monthrange(year, month)[1] and date(year, month, day) >= self.today:
+                return date(year, month, day)
         raise ValueError("no such date")
 
     def _day_number(self, i: int) -> tuple[int, int, bool] | None:
@@ -372,10 +370,7 @@ class Days:
         return Day(end, "weekday", day, over=past, spread=bool(last))
 
     def _counted(self, weekday: int, end: int) -> Day | None:
-        """The day in "Sunday week", "the Monday after next" or "the Friday before 20 March"; else None.
-
-        weekday: 0 is Monday. end: index of the token after the weekday.
-        """
+        """The day in "Sunday week", "the Monday after next" or "the Friday before 20 March"; None for other words."""
         words, unit, day = self.words, unit_at(self.words, end), self._following(weekday)
         if unit and unit[0].days >= 7:
             return Day(unit[1], "weekday", unit[0].later(day))
@@ -394,7 +389,7 @@ class Days:
         return self.today + timedelta(days=(weekday - self.today.weekday()) % 7 or 7)
 
     def _near(self, i: int) -> Day | None:
-        tonight, near = self.words.get("tonight", i), self.words.get("day", i)
-        if tonight:
+        if tonight := self.words.get("tonight", i):
             return Day(tonight[1], "near", self.today, part=tonight[0])
+        near = self.words.get("day", i)
         return near and Day(near[1], "near", self.today + timedelta(days=int(near[0])), over=int(near[0]) < 0)

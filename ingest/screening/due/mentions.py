@@ -108,13 +108,10 @@ class MentionReader:
         return next(instant for instant in instants if instant > self.now.astimezone(UTC))
 
     def _part_of_event(self, at: int, clock: TimeOfDay) -> str | None:
-        """The part of the day that the nearest event implies: "dinner at 8", "the train at 6:40" (not "at 6"); or None.
-
-        Only hours from 5 to 11 are in doubt.
-        """
+        """The part of the day that the nearest event implies: "dinner at 8", "train at 6:40" (not "at 6"); or None."""
         near = sorted(range(at - _NEAR, at + _NEAR), key=lambda i: abs(i - at))
         event = next((found[0] for i in near if (found := self.words.get("event", i))), None)
-        if not 5 <= clock.hour < 12 or (event == "timetable" and not clock.digital):
+        if not 5 <= clock.hour < 12 or (event == "timetable" and not clock.digital):  # other hours are not in doubt
             return None
         return "morning" if event == "timetable" else event
 
@@ -169,10 +166,7 @@ class MentionReader:
         return i, led
 
     def _extended(self, mention: Mention, j: int, *, led: bool) -> Mention | None:
-        """`mention` with the day, clock time or part of the day at token `j` added; None if nothing can be added.
-
-        led: whether a preposition such as "at" stands before token `j`.
-        """
+        """`mention` with the day, clock time or part of the day at token `j` added; None if nothing can be added."""
         known = mention.day
         day = self.days.at(j)
         if day and known and not (known.kind in ("weekday", "offset", "near") and day.kind in _DATES):
@@ -252,10 +246,7 @@ class MentionReader:
             near = [day for day in days if self._sentence(day.first) == self._sentence(clock.first)]
             best = min(near or days[: len(days) == 1], key=lambda day: abs(day.first - clock.first), default=None)
             if best is not None:
-                part = clock.part or best.part
-                both = replace(
-                    best, clock=clock.clock, zone=clock.zone, part=part, moved=clock.moved, hours=clock.hours
-                )
+                both = replace(clock, first=best.first, last=best.last, day=best.day, part=clock.part or best.part)
                 joined[joined.index(best)] = both
                 joined.remove(clock)
         return joined
@@ -286,22 +277,17 @@ class MentionReader:
         token, position after the last token, length) of each distance.
         """
         for start, end, length in distances:
-            sentence = self._sentence(end)
-            following = (
-                m for m in mentions if 0 <= m.first - end <= _FURTHEST_ANCHOR and self._sentence(m.first) == sentence
-            )
+            near = (m for m in mentions if 0 <= m.first - end <= _FURTHEST_ANCHOR)
+            following = (m for m in near if self._sentence(m.first) == self._sentence(end))
             earlier = [m for m in mentions if m.last <= start] if self.days.ends(end) else []
             anchor = next(following, earlier[-1] if earlier else None)
-            if anchor is not None:
-                moved = self._moved(anchor, length, min(start, anchor.first), max(end, anchor.last))
-                mentions[mentions.index(anchor)] = moved
+            if anchor is None:
+                continue
+            at = self.instant_of(anchor) + timedelta(minutes=length.minutes) if length.minutes else None
+            day = anchor.day.date if anchor.day else self.now.date()
+            day = at.astimezone(self.now.tzinfo).date() if at else length.later(day)
+            first, last = min(start, anchor.first), max(end, anchor.last)
+            over = anchor.day is not None and anchor.day.over
+            moved = replace(anchor, first=first, last=last, day=Day(last, "relative", day, at, over=over))
+            mentions[mentions.index(anchor)] = moved
         return mentions
-
-    def _moved(self, anchor: Mention, length: Length, first: int, last: int) -> Mention:
-        over = anchor.day is not None and anchor.day.over
-        if length.minutes:
-            at = self.instant_of(anchor) + timedelta(minutes=length.minutes)
-            day = Day(last, "relative", at.astimezone(self.now.tzinfo).date(), at, over=over)
-        else:
-            day = Day(last, "relative", length.later(anchor.day.date if anchor.day else self.now.date()), over=over)
-        return replace(anchor, first=first, last=last, day=day)

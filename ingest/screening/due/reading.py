@@ -69,24 +69,16 @@ class DueTimes:
     clock: Clock
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
-        """The submission, with a due time if its text names one.
-
-        It is returned unchanged if its draft is no task, has a due time already, or is a task that waits for an event
-        or a context instead of a time.
-        """
+        """The submission, with a due time if it is a task without one that waits for a time, and its text names it."""
         draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
             return submission
-        due = await anyio.to_thread.run_sync(self._due, draft)
-        if due is None:
-            return submission
-        timed = draft.model_copy(update={"due_at": due.at, "due_text": due.text[:_MAX_TEXT]})
-        return replace(submission, draft=timed)
-
-    def _due(self, draft: ProspectiveDraft) -> DueTime | None:
         now, zone = draft.created_at or self.clock(), zone_of(draft.metadata.get(TIMEZONE))
-        texts = (text for text in (draft.trigger_condition, draft.content, draft.title) if text)
-        return next((due for text in texts if (due := due_in(text[:_MAX_READ], now, zone))), None)
+        for text in filter(None, (draft.trigger_condition, draft.content, draft.title)):
+            if due := await anyio.to_thread.run_sync(due_in, text[:_MAX_READ], now, zone):
+                timed = draft.model_copy(update={"due_at": due.at, "due_text": due.text[:_MAX_TEXT]})
+                return replace(submission, draft=timed)
+        return submission
 
 
 def zone_of(name: object) -> ZoneInfo | None:
@@ -103,8 +95,7 @@ def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | 
     """The due time that `text` names; None if it names none.
 
     now, zone: when the text was said, and the speaker's time zone (default: UTC). A wall-clock time that is skipped
-    when summer time begins is read as one hour later. One that occurs twice means the first occurrence that is still to
-    come.
+    when summer time begins is read as one hour later. One that occurs twice means the first that is still to come.
     """
     reader = reader_of(text, now, zone)
     try:
@@ -128,7 +119,8 @@ def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, fl
     open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
     for mention in open_:
         present = {**features(reader.words, open_, mention)}
-        present |= {"elapsed": 1.0} if reader.instant_of(mention) < reader.now else {}
+        if reader.instant_of(mention) < reader.now:
+            present["elapsed"] = 1.0
         if mention.kind == "monthday" and mention.day and mention.day.date - today > timedelta(days=183):
             present |= {"nearer last year": 1.0, "of last year": float("monthday of a noun" in present)}
         yield mention, present
@@ -224,10 +216,7 @@ def _lead(words: Words, mention: Mention) -> str:
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The range of tokens around a mention, up to the nearest sign in `ends`, such as "." (not in Monday.com).
-
-    conjunctions: whether a conjunction such as "and" ends the range, too.
-    """
+    """The range of tokens around a mention, up to a sign in `ends` (not in Monday.com) or, if wanted, a conjunction."""
 
     def is_end(i: int) -> bool:
         inner = words.glued(i) and words.glued(i + 1)
@@ -256,10 +245,7 @@ def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool
 
 
 def _infinitive(words: Words, mention: Mention, start: int, end: int) -> bool:
-    """Whether a clause in the range, or what follows `mention`, begins with an infinitive or imperative, as tasks do.
-
-    German and Dutch clauses end with it.
-    """
+    """Whether a clause in the range, or what follows `mention`, begins (in German, Dutch: ends) with an infinitive."""
     language = words.language
     endings, beside = language.listed("infinitive"), 1 if "past_prefix" in language.rules else -1
     edges = [i for i in range(start, end) if i == mention.last or words.plain(i + beside) in ("", *_CLAUSE_ENDS)]

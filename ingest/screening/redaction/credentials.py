@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -89,11 +90,10 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a text.
+    """A line of a text, at index `start`. keys: names of secrets in it.
 
-    start: its index in the text. keys: names of secrets in the line. head: header line of the table that the line is
-    in; empty outside of tables. label: the heading of the line, or of the list that it is in, if that has the name of a
-    secret; else empty.
+    head: header line of the table that it is in, if any. label: heading of the line or of its list, if that has the
+    name of a secret.
     """
 
     text: str
@@ -297,18 +297,13 @@ def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] 
     right = next((key for key in after if end <= key.start <= end + 40 and key.family != "weak"), None)
     if right is not None:
         return right.family, line.text[end : right.start], "right"
-    family = _above(line, start)
-    return (family, "", "above") if family else None
-
-
-def _above(line: _Line, start: int) -> str:
-    """Kind of the secret's name that heads the column of the word at `start`, or ends the line above it; else ""."""
-    for sign in ("|", ","):
+    for sign in ("|", ","):  # of the columns of a table
         cells = line.head.split(sign)
         column = line.text[:start].count(sign)
         if len(cells) > 2 and column < len(cells) and line.text.count(sign) == len(cells) - 1:
-            return next((key.family for key in _keys(cells[column]) if key.family != "weak"), "")
-    return ""
+            above = next((key for key in _keys(cells[column]) if key.family != "weak"), None)
+            return (above.family, "", "above") if above else None
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -325,7 +320,7 @@ class CredentialModel:
             return []
         rows = np.array([features(each.word, each.near, self.bigrams) for each in judged], dtype=np.float32)
         likely = self.classifier.probabilities(rows)[:, 1] > THRESHOLD
-        return [candidate for candidate, secret in zip(judged, likely, strict=True) if secret]
+        return list(compress(judged, likely))
 
 
 @cache

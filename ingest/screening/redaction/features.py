@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,19 +38,15 @@ _IDENTIFIER = re.compile(r"[A-Za-z]+(?:[_\-.:/ ][A-Za-z]+|[_\-.:/]\d{1,4})*\d{0,
 _TICKET = re.compile(r"[A-Z]{1,6}[\-#_]?\d[\d\-/.]*[A-Za-z]?$")
 _PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,9}[_\-.:]){1,3}(?=[A-Za-z]*\d)[A-Za-z0-9_\-.]{28,}$")
 
+_CROSSED = ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
+"""Word features whose meaning depends on a name nearby, so they are multiplied by the context features."""
+
 FAMILIES = ("", "password", "token", "weak")
 """Families of names of secrets; "weak" ones (login, key, the name of a vendor) mostly stand near harmless words."""
 
-NAMES: tuple[str, ...] = (
-    "bias", "length", "digits", "uppercase", "signs", "classes", "changes", "word_likeness", "few_letters",
-    "longest_word", "hex", "digest", "uuid", "numeric", "placeholder", "code", "reference", "file", "identifier",
-    "prefix", "padded", "entropy", "passwordlike", "letters_only", "short", "ticket",
-)  # fmt: skip
-"""Names of the features of a word alone. Each has one weight for each family of the nearest name of a secret."""
 
-
-def word_features(word: str, bigrams: BigramTable) -> list[float]:
-    """The values of the features `NAMES`, which describe the letters and signs of `word`; mostly from 0 to 1."""
+def word_features(word: str, bigrams: BigramTable) -> dict[str, float]:
+    """Features that describe the letters and signs of `word`, by name; mostly from 0 to 1."""
     length = len(word)
     lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
     signs = length - lower - upper - digits
@@ -58,40 +55,35 @@ def word_features(word: str, bigrams: BigramTable) -> list[float]:
     changes = sum(a != b for a, b in pairwise(kinds)) / max(1, length - 1)
     hexadecimal = _HEX.fullmatch(word) is not None and digits > 0 and length >= 6
     mixed = (upper > 0) + (lower > 0) + (digits > 0) + (signs > 0)
-    return [
-        1.0,
-        math.log2(length) / 8,
-        digits / length,
-        upper / length,
-        signs / length,
-        mixed / 4,
-        changes,
-        likeness,
-        float(pairs < 4),
-        longest / length,
-        float(hexadecimal),
-        float(hexadecimal and length in (7, 8, 12, 32, 40, 64)),
-        float(_UUID.fullmatch(word) is not None),
-        float(_NUMBERS.fullmatch(word) is not None),
-        float(_PLACEHOLDER.match(word) is not None),
-        float(_CODE.match(word) is not None),
-        float(_REFERENCE.match(word) is not None),
-        float(_FILE.match(word) is not None and changes < 0.4),
-        float(_IDENTIFIER.fullmatch(word) is not None),
-        float(prefixed(word)),
-        float(word.endswith("=")),
-        _entropy(word) / 6,
-        float(mixed >= 3 and 6 <= length <= 32),
-        float(digits == 0 and signs == 0),
-        float(length < 8),
-        float(_TICKET.match(word) is not None),
-    ]
-
-
-def _entropy(word: str) -> float:
-    """Shannon entropy of the characters of `word`, in bits per character."""
-    counts = [word.count(letter) for letter in set(word)]
-    return -sum(count / len(word) * math.log2(count / len(word)) for count in counts)
+    frequencies = [count / length for count in Counter(word).values()]
+    return {
+        "bias": 1.0,
+        "length": math.log2(length) / 8,
+        "digits": digits / length,
+        "uppercase": upper / length,
+        "signs": signs / length,
+        "classes": mixed / 4,
+        "changes": changes,
+        "word_likeness": likeness,
+        "few_letters": pairs < 4,
+        "longest_word": longest / length,
+        "hex": hexadecimal,
+        "digest": hexadecimal and length in (7, 8, 12, 32, 40, 64),
+        "uuid": _UUID.fullmatch(word) is not None,
+        "numeric": _NUMBERS.fullmatch(word) is not None,
+        "placeholder": _PLACEHOLDER.match(word) is not None,
+        "code": _CODE.match(word) is not None,
+        "reference": _REFERENCE.match(word) is not None,
+        "file": _FILE.match(word) is not None and changes < 0.4,
+        "identifier": _IDENTIFIER.fullmatch(word) is not None,
+        "prefix": prefixed(word),
+        "padded": word.endswith("="),
+        "entropy": -sum(share * math.log2(share) for share in frequencies) / 6,  # Shannon's, in bits per character
+        "passwordlike": mixed >= 3 and 6 <= length <= 32,
+        "letters_only": digits == 0 and signs == 0,
+        "short": length < 8,
+        "ticket": _TICKET.match(word) is not None,
+    }
 
 
 def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
@@ -128,13 +120,6 @@ class Surroundings:
     name: str = ""
 
 
-CONTEXT: tuple[str, ...] = (
-    "adjacent", "assigned", "near", "far", "right", "above", "harmless_suffix", "harmless_before", "quoted",
-    "named", "in_url", "joined_words", "name_harmless", "name_id", "call_after", "sentence_gap", "flag",
-    "bracketed", "copula", "pair", "headed",
-)  # fmt: skip
-"""Names of the features of a word's surroundings."""
-
 _SUFFIX = re.compile(
     r"(?i)[_\- ]?(?:min|max|length|len|ttl|file|path|field|hash|hint|name|ref|expir|life|rotat|timeout|reset|policy|"
     r"manager|header|count|limit|budget|type|url|uri|endpoint|arn|id\b|iz|s\b|store|generator|provider|encoder|auth|"
@@ -167,36 +152,36 @@ _HARMLESS_NAME = re.compile(
 _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]Ids?$")
 
 
-def context_features(near: Surroundings) -> list[float]:
-    """The values of the features `CONTEXT`, which describe the surroundings of a word; each is from 0 to 1."""
+def context_features(near: Surroundings) -> dict[str, float]:
+    """Features that describe the surroundings of a word, by name; each is from 0 to 1."""
     gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side in ("left", "heading")
     words = len(gap.split())
     assigned = re.fullmatch(
         r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*", gap
     )
-    return [
-        float(left and len(gap) <= 4),
-        float(left and assigned is not None),
-        float(left and words <= 2),
-        float(left and words > 4),
-        float(near.side == "right"),
-        float(near.side == "above"),
-        float(left and _SUFFIX.match(gap) is not None),
-        float(_HARMLESS.search(near.before[-40:]) is not None),
-        float(near.quoted),
-        float(bool(near.name)),
-        float("://" in near.before),
-        min(words, 8) / 8,
-        float(_HARMLESS_NAME.match(near.name) is not None if near.name else False),
-        float(_ID_NAME.match(near.name) is not None if near.name else False),
-        float(near.after.startswith("(")),
-        float(left and re.search(r"[.!?]\s", gap) is not None),
-        float(left and re.search(r"(?:^|\s)-{1,2}\w*[= ]?$", near.before[-12:]) is not None),
-        float(re.search(r"(?:[<{\[$%]|\{\{ ?\.?)$", near.before[-4:]) is not None),
-        float(near.side != "above" and COPULA.search(gap if left else gap[:12]) is not None),
-        float(re.search(r"\w ?/ $", near.before[-4:]) is not None),
-        float(near.side == "heading"),
-    ]
+    return {
+        "adjacent": left and len(gap) <= 4,
+        "assigned": left and assigned is not None,
+        "near": left and words <= 2,
+        "far": left and words > 4,
+        "right": near.side == "right",
+        "above": near.side == "above",
+        "harmless_suffix": left and _SUFFIX.match(gap) is not None,
+        "harmless_before": _HARMLESS.search(near.before[-40:]) is not None,
+        "quoted": near.quoted,
+        "named": near.name != "",
+        "in_url": "://" in near.before,
+        "joined_words": min(words, 8) / 8,
+        "name_harmless": near.name != "" and _HARMLESS_NAME.match(near.name) is not None,
+        "name_id": near.name != "" and _ID_NAME.match(near.name) is not None,
+        "call_after": near.after.startswith("("),
+        "sentence_gap": left and re.search(r"[.!?]\s", gap) is not None,
+        "flag": left and re.search(r"(?:^|\s)-{1,2}\w*[= ]?$", near.before[-12:]) is not None,
+        "bracketed": re.search(r"(?:[<{\[$%]|\{\{ ?\.?)$", near.before[-4:]) is not None,
+        "copula": near.side != "above" and COPULA.search(gap if left else gap[:12]) is not None,
+        "pair": re.search(r"\w ?/ $", near.before[-4:]) is not None,
+        "headed": near.side == "heading",
+    }
 
 
 def prefixed(word: str) -> bool:
@@ -215,16 +200,10 @@ def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray
     The vector has one block of word features for each family of names of secrets (none, password, token, weak). Only
     the block for the nearest name is set, so a trained model has weights for each family.
     """
-    alone = np.array(word_features(word, bigrams), dtype=np.float32)
-    context = np.array(context_features(near), dtype=np.float32)
-    blocks = np.zeros((len(FAMILIES), len(NAMES)), dtype=np.float32)
-    blocks[FAMILIES.index(near.key)] = alone
-    products = np.outer(context, alone[_CROSSED]).ravel() * bool(near.key)
+    alone = word_features(word, bigrams)
+    blocks = np.zeros((len(FAMILIES), len(alone)), dtype=np.float32)
+    blocks[FAMILIES.index(near.key)] = list(alone.values())
+    context = np.array(list(context_features(near).values()), dtype=np.float32)
+    crossed = np.array([alone[name] for name in _CROSSED], dtype=np.float32)
+    products = np.outer(context, crossed).ravel() * bool(near.key)
     return np.concatenate([blocks.ravel(), context, products])
-
-
-_CROSSED = [
-    NAMES.index(name)
-    for name in ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
-]
-"""Indexes of word features whose meaning depends on a name nearby, so they are multiplied by the context features."""

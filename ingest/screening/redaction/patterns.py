@@ -45,6 +45,11 @@ class Span:
         """At most the last `length` characters before the span."""
         return self.text[max(0, self.start - length) : self.start]
 
+    def parts(self, separator: str) -> Iterator[Span]:
+        """Yield the whole span, and then its part before the last `separator`, before the last but one, and so on."""
+        ends = [self.start + found.start() for found in re.finditer(separator, self.inside)]
+        return (Span(self.text, self.start, end) for end in (self.end, *reversed(ends)))
+
 
 Check: TypeAlias = Callable[[Span], Span | None]
 """Returns the part of a pattern's match that is secret, or None if the match is harmless."""
@@ -59,8 +64,7 @@ class Pattern:
     """How one kind of secret is found. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
 
     anchored: whether the regex may match the start or end of the text, so that several texts cannot be searched as one.
-    literals: every text that matches contains one of these strings when put in lower case; empty if no such strings are
-    known.
+    literals: every text that matches has one of these in lower case; empty if none are known.
     """
 
     kind: str
@@ -137,9 +141,7 @@ def _card(span: Span) -> Span | None:
 
 def _iban(span: Span) -> Span | None:
     """The IBAN at the start of the span (valid checksum and length), without words after it; None if there is none."""
-    blanks = [span.start + blank.start() for blank in re.finditer(" ", span.inside)]
-    spans = (Span(span.text, span.start, end) for end in (span.end, *reversed(blanks)))
-    return next((shorter for shorter in spans if iban.is_valid(shorter.inside)), None)
+    return next((part for part in span.parts(" ") if iban.is_valid(part.inside)), None)
 
 
 def _phone(span: Span) -> Span | None:
@@ -165,8 +167,7 @@ def _long_phone(span: Span) -> Span | None:
 def _email(span: Span) -> Span | None:
     """The span if it is an e-mail address; None for git@host, and for names of files such as icon@2x.png."""
     local, _, domain = span.inside.rpartition("@")
-    suffix = domain.rpartition(".")[2].lower()
-    return None if local.lower() in ("git", "hg") or suffix in _NOT_A_DOMAIN else span
+    return None if local.lower() in ("git", "hg") or domain.rpartition(".")[2].lower() in _NOT_A_DOMAIN else span
 
 
 def _token(span: Span) -> Span | None:
@@ -228,8 +229,7 @@ def _official_number(span: Span) -> Span | None:
 
 def _codes(span: Span) -> Span | None:
     """The span if it is a list of recovery codes (several groups of characters, and a digit), otherwise None."""
-    groups = re.findall(r"[A-Za-z0-9]+", span.inside)
-    return span if _DIGIT.search(span.inside) and len(groups) > 1 else None
+    return span if _DIGIT.search(span.inside) and len(re.findall(r"[A-Za-z0-9]+", span.inside)) > 1 else None
 
 
 def _numbered(span: Span) -> Span | None:
@@ -238,9 +238,8 @@ def _numbered(span: Span) -> Span | None:
 
 def _seed(span: Span) -> Span | None:
     """The longest part with as many words as a wallet's phrase that ends with the span or a line of it, or None."""
-    breaks = [span.start + line.start() for line in re.finditer("\n", span.inside)]
-    parts = (Span(span.text, span.start, end) for end in (span.end, *reversed(breaks)))
-    return next((part for part in parts if len(re.findall("[A-Za-z]+", part.inside)) in (12, 15, 18, 21, 24)), None)
+    counted = ((part, len(re.findall("[A-Za-z]+", part.inside))) for part in span.parts("\n"))
+    return next((part for part, words in counted if words in (12, 15, 18, 21, 24)), None)
 
 
 _RECOVERY_CODES = (

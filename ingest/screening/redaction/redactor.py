@@ -172,14 +172,9 @@ class Redactor:
         return self._book.of(tenant)
 
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, with markers in place of secrets, and the number of secrets by kind.
-
-        Raises SecretsRefused if the tenant's rules refuse a kind found, and Unavailable if redaction cannot run.
-        """
+        """`value`, any JSON, without its secrets. Raises SecretsRefused if a kind is refused, and Unavailable."""
         cleaned, rules = self.clean_query(tenant, value), self.rules(tenant)
-        refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
-        if refused:
-            kinds = ", ".join(refused)
+        if kinds := ", ".join(sorted(k for k in cleaned.counts if rules.treatment(k) is Treatment.REFUSE)):
             raise SecretsRefused(f"contains secrets that are not stored here: {kinds}; remove them and send it again")
         return cleaned
 
@@ -202,10 +197,9 @@ class Redactor:
         for field, value in ids.items():
             texts = [value] if isinstance(value, str) else value or ()
             with _fail_closed():
-                secrets = [secret for text in texts for secret in secrets_in(text, patterns)]
-            if secrets:
-                named = ", ".join(sorted({secret.kind for secret in secrets}))
-                message = f"contains a secret ({named}), and ids are stored unchanged: use an id without it"
+                found = sorted({secret.kind for text in texts for secret in secrets_in(text, patterns)})
+            if found:
+                message = f"contains a secret ({', '.join(found)}), and ids are stored unchanged: use an id without it"
                 raise SecretsRefused(message, path=field)
 
     def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
@@ -266,8 +260,7 @@ class RedactionGate:
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
         """The submission without secrets, or a rejection. Raises Unavailable if redaction cannot run."""
         draft = submission.draft
-        objection = self.redactor.rules(scope.tenant).objection(draft)
-        if objection:
+        if objection := self.redactor.rules(scope.tenant).objection(draft):
             return Rejection(objection)
         try:
             self.redactor.check_ids(scope.tenant, {"session_id": scope.session_id, "agent_id": scope.agent_id})

@@ -33,12 +33,8 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
     decoded = encoded.decode()  # as long as `text`
     lowered = decoded.lower()
     likely = (pattern for pattern in patterns if pattern.likely(encoded, lowered))
-    return _joined([Secret(p.kind, span.start, span.end) for p in likely for span in p.spans(decoded)])
-
-
-def _joined(secrets: Sequence[Secret]) -> list[Secret]:
-    """Sort `secrets` by position. Those that overlap become one, of the kind of the secret that was listed first."""
-    joined: list[tuple[int, Secret]] = []
+    secrets = [Secret(p.kind, span.start, span.end) for p in likely for span in p.spans(decoded)]
+    joined: list[tuple[int, Secret]] = []  # each with the place of its kind among the patterns
     for order, secret in sorted(enumerate(secrets), key=lambda numbered: numbered[1].start):
         if not joined or secret.start >= joined[-1][1].end:
             joined.append((order, secret))
@@ -106,9 +102,7 @@ def _series(value: Any) -> list[tuple[Any, Any]]:
         return [(value, key) for key in (*_TITLES, *_TEXTS) if isinstance(value.get(key), str)]
     if not isinstance(value, list) or not any(isinstance(each, dict) or " " in str(each) for each in value):
         return []
-    inside = [
-        [(value, place)] if isinstance(value[place], str) else _series(value[place]) for place in range(len(value))
-    ]
+    inside = ([(value, place)] if isinstance(each, str) else _series(each) for place, each in enumerate(value))
     return [text for texts in inside for text in texts]
 
 
@@ -170,15 +164,11 @@ class Redaction:
         text = self.text(str(leaf))
         if isinstance(leaf, int) and text == str(leaf):
             return leaf
-        return text if key is None else self._member(key, text)
-
-    def _member(self, key: str, value: str) -> str:
-        """`value`, or a marker if `key` makes it a secret, as in {"password": ...}."""
-        if len(value) > _MAX_PASSWORD:
-            return value
-        line = f"{key}={value}"
-        whole = [s for s in secrets_in(line, self.patterns) if s.start == len(key) + 1 and s.end == len(line)]
-        if not whole or value == _marker(whole[0].kind):
-            return value
+        if key is None or len(text) > _MAX_PASSWORD:
+            return text
+        line = f"{key}={text}"  # a key may make it a secret, as in {"password": ...}
+        whole = [s for s in secrets_in(line, self.patterns) if (s.start, s.end) == (len(key) + 1, len(line))]
+        if not whole or text == _marker(whole[0].kind):
+            return text
         self.counts[whole[0].kind] += 1
         return _marker(whole[0].kind)

@@ -149,37 +149,25 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
     Fallback: the pre-filter decides, and importance is FALLBACK_IMPORTANCE.
     """
     valid = [vote for vote in votes if vote.ok]
-    means = {name: _mean(valid, name) for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
+    scores = {name: [v.scores[name] for v in valid if name in v.scores] for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
+    means = {name: round(statistics.fmean(each), 4) if each else None for name, each in scores.items()}
+    importance, relevance = means[IMPORTANCE], means[RELEVANCE]
+    trivial, against = [vote.reason for vote in valid if vote.trivial], None
     if tier is Tier.CONSENSUS:
-        against, reason = _objection(valid, means), "the reviewers agree to store it"
+        reason = "the reviewers agree to store it"
+        if len(trivial) >= 2:
+            against = f"{len(trivial)} reviewers find it trivial: {trivial[0]}"
+        elif importance is not None and importance < MIN_IMPORTANCE:
+            against = f"importance is below {MIN_IMPORTANCE:g} ({importance:g})"
+        elif relevance is not None and relevance < MIN_RELEVANCE:
+            against = f"relevance is below {MIN_RELEVANCE:g} ({relevance:g})"
     elif tier is Tier.PARTIAL:
-        against, reason = _objection_alone(valid, means, prefilter), "the only reviewer that answered would store it"
+        reason = "the only reviewer that answered would store it"
+        against = prefilter or next(iter(trivial), None)
+        if importance is not None and importance < MIN_IMPORTANCE_ALONE:
+            against = f"importance is below {MIN_IMPORTANCE_ALONE:g} with a single reviewer ({importance:g})"
     else:
-        against, reason = prefilter, "no reviewer answered; the pre-filter has no objection"
+        reason, against = "no reviewer answered; the pre-filter has no objection", prefilter
         means[IMPORTANCE] = FALLBACK_IMPORTANCE
     decision = Decision.REJECT if against else Decision.STORE
     return Reviewed(decision=decision, reason=against or reason, tier=tier, votes=tuple(votes), **means)
-
-
-def _mean(votes: Sequence[Vote], name: str) -> float | None:
-    scores = [vote.scores[name] for vote in votes if name in vote.scores]
-    return round(statistics.fmean(scores), 4) if scores else None
-
-
-def _objection(votes: Sequence[Vote], means: dict[str, float | None]) -> str | None:
-    trivial = [vote for vote in votes if vote.trivial]
-    importance, relevance = means[IMPORTANCE], means[RELEVANCE]
-    if len(trivial) >= 2:
-        return f"{len(trivial)} reviewers find it trivial: {trivial[0].reason}"
-    if importance is not None and importance < MIN_IMPORTANCE:
-        return f"importance is below {MIN_IMPORTANCE:g} ({importance:g})"
-    if relevance is not None and relevance < MIN_RELEVANCE:
-        return f"relevance is below {MIN_RELEVANCE:g} ({relevance:g})"
-    return None
-
-
-def _objection_alone(votes: Sequence[Vote], means: dict[str, float | None], prefilter: str | None) -> str | None:
-    importance = means[IMPORTANCE]
-    if importance is not None and importance < MIN_IMPORTANCE_ALONE:
-        return f"importance is below {MIN_IMPORTANCE_ALONE:g} with a single reviewer ({importance:g})"
-    return prefilter or next((vote.reason for vote in votes if vote.trivial), None)

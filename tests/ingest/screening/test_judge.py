@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.screening.attention import AttentionModel
-from ingest.screening.judge import PACKAGE, STATES_FILE
+from ingest.screening.judge import PACKAGE, STATES_FILE, AttentionModel
 from memtypes.search.vectors import Embedding
 
 MODEL = AttentionModel.load(PACKAGE, STATES_FILE)
