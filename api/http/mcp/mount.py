@@ -109,16 +109,15 @@ class McpMount:
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
     """The caller, namespace, agent and tools of a call to /mcp. Raises InvalidInput, or InvalidRequest for a folder."""
-    caller = connection.auth
-    named = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
-    if named is None and (folder := connection.headers.get(PROJECT_HEADER)):
-        named = project_namespace(os.fsdecode(folder.encode("latin-1")))
-    return McpConnection(
-        caller,
-        named or caller.namespace or DEFAULT_NAMESPACE,
-        header_name(connection, AGENT_HEADER),
-        _preset(connection.headers.get(TOOLS_HEADER)),
-    )
+    caller, headers = connection.auth, connection.headers
+    namespace = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
+    if namespace is None and (folder := headers.get(PROJECT_HEADER)):
+        namespace = project_namespace(os.fsdecode(folder.encode("latin-1")))
+    agent_id = header_name(connection, AGENT_HEADER)
+    preset = headers.get(TOOLS_HEADER, ToolPreset.DEFAULT)
+    if preset not in set(ToolPreset):
+        raise InvalidInput.at(TOOLS_HEADER, f"must be one of {', '.join(ToolPreset)}")
+    return McpConnection(caller, namespace or caller.namespace or DEFAULT_NAMESPACE, agent_id, ToolPreset(preset))
 
 
 def _path_namespace(scope: Scope) -> str | None:
@@ -128,11 +127,3 @@ def _path_namespace(scope: Scope) -> str | None:
         raise NotFoundException  # the application sends every path here that begins with /mcp
     named = unquote_to_bytes(after[1:].removesuffix(b"/"))
     return name_of(named, "namespace") if named else None
-
-
-def _preset(value: str | None) -> ToolPreset:
-    if value is None:
-        return ToolPreset.DEFAULT
-    if value not in set(ToolPreset):
-        raise InvalidInput.at(TOOLS_HEADER, f"must be one of {', '.join(ToolPreset)}")
-    return ToolPreset(value)

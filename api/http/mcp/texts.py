@@ -69,17 +69,16 @@ def _footer(receipt_id: str | None, total: int, budget: int, *, degraded: bool) 
 
 def hit_lines(hits: Sequence[SearchHit]) -> str:
     """The answer of memory_search: a line for each hit with id, type, date, score and first words."""
-    return "\n".join(_hit_line(hit) for hit in hits) or "No memory matches."
-
-
-def _hit_line(hit: SearchHit) -> str:
-    memory = hit.memory
-    notes = [memory["state"]] if memory["state"] != State.CURRENT else []
-    if status := memory.get("status"):
-        notes += [status, *([f"due {memory['due_at'][:10]}"] if memory.get("due_at") else [])]
-    noted = f"[{', '.join(notes)}] " if notes else ""
-    date = memory["created_at"][:10]
-    return f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {noted}{first_words(memory['content'])}"
+    lines = []
+    for hit in hits:
+        memory = hit.memory
+        notes = [memory["state"]] if memory["state"] != State.CURRENT else []
+        if status := memory.get("status"):
+            notes += [status, *([f"due {memory['due_at'][:10]}"] if memory.get("due_at") else [])]
+        noted = f"[{', '.join(notes)}] " if notes else ""
+        date, words = memory["created_at"][:10], first_words(memory["content"])
+        lines.append(f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {noted}{words}")
+    return "\n".join(lines) or "No memory matches."
 
 
 def first_words(content: str, most: int = FIRST_WORDS) -> str:
