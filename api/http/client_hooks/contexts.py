@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from api.http.client_hooks.events import ClientEvent, HookAnswer, HookClient, HookOutput, InjectingEvent
+from api.http.client_hooks.events import HookAnswer, HookOutput, InjectingEvent
 from api.http.use_cases import deliver_due, due_with, redact_query
 from api.wiring.container import Services
 from ingest.screening.parts import sentences_in
@@ -104,50 +104,32 @@ class _Fitting:
 
 @dataclass(frozen=True, slots=True)
 class ClientContexts:
-    """Builds contexts for the sessions of one AI client."""
+    """Builds contexts for a session of an AI client. model: name of the model that reads them."""
 
     services: Services
-    client: HookClient
+    model: str
 
-    async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
+    async def for_prompt(self, scope: Scope, prompt: str, shown: Shown) -> HookAnswer:
         """Answer a prompt's hook with helpful memories that the session was not shown yet; empty if there are none."""
-        frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
+        frame = self._frame("UserPromptSubmit", _FOR_PROMPT, PROMPT_TOKENS)
+        query = both_ends(prompt, QUERY_CHARACTERS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
             if len(shown.ids) > MAX_SHOWN:
                 return None
-            return RetrieveRequest(
-                query=both_ends(prompt, QUERY_CHARACTERS),
-                namespace=scope.namespace,
-                session_id=scope.session_id,
-                filters={"and": [_not_said_in(scope, shown), *_none_of(sorted(shown.ids))]},
-                include_due=True,
-                include_working=False,
-                tokenizer=frame.encoding,
-                oversize="excerpt",
-            )
+            return _request(scope, shown, frame, _none_of(sorted(shown.ids)), query=query, include_due=True)
 
         return await self._answer(scope, frame, request, shown)
 
-    async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
+    async def for_start(self, scope: Scope, shown: Shown) -> HookAnswer:
         """Answer the hook of a session's start with open tasks and recent memories that it was not shown, if any."""
-        frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
+        frame = self._frame("SessionStart", _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
-            ids = await self._pending_and_recent(scope, shown)
-            if not ids:
-                return None
-            return RetrieveRequest(
-                query=_START_QUERY,
-                namespace=scope.namespace,
-                session_id=scope.session_id,
-                filters={"and": [_not_said_in(scope, shown), {"id": {"any": ids}}]},
-                weights=_START_WEIGHTS,
-                floor=0.0,
-                include_working=False,
-                tokenizer=frame.encoding,
-                oversize="excerpt",
-            )
+            if ids := await self._pending_and_recent(scope, shown):
+                conditions = [{"id": {"any": ids}}]
+                return _request(scope, shown, frame, conditions, query=_START_QUERY, weights=_START_WEIGHTS, floor=0.0)
+            return None
 
         return await self._answer(scope, frame, request, shown)
 
@@ -168,11 +150,10 @@ class ClientContexts:
             shown = await self.services.client_sessions.begin(scope)  # another prompt, or a capture, was faster
         return HookAnswer()
 
-    def _frame(self, name: InjectingEvent, event: ClientEvent, introduction: str, total: int) -> _Frame:
-        model = self.services.models().find((event.model or self.client.model)[:_MODEL_CHARACTERS])
+    def _frame(self, event: InjectingEvent, introduction: str, total: int) -> _Frame:
+        model = self.services.models().find(self.model[:_MODEL_CHARACTERS])
         encoding: Encoding = "o200k_base" if model.tokenizer == "o200k_base" else "cl100k_base"
-        limit = reduced(total, model.margin)
-        return _Frame(name, introduction, self.services.tokenizers[encoding], encoding, limit)
+        return _Frame(event, introduction, self.services.tokenizers[encoding], encoding, reduced(total, model.margin))
 
     async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame, shown: Shown) -> _Fitting | None:
         """Build a context within the token limit of `frame` that repeats nothing that the session was shown before.
@@ -255,12 +236,25 @@ def _statements(text: str) -> set[str]:
     return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
 
 
-def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """A filter that excludes what the session said since its last compaction: its history still contains that."""
+def _request(
+    scope: Scope, shown: Shown, frame: _Frame, conditions: Iterable[dict[str, Any]], **fields: Any
+) -> RetrieveRequest:
+    """A request for memories that meet `conditions`, without what the session said since its last compaction.
+
+    The session's history still contains that. fields: further fields of the request.
+    """
     said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
         said["created_at"] = {"gte": rfc3339(shown.since)}
-    return {"not": said}
+    return RetrieveRequest(
+        namespace=scope.namespace,
+        session_id=scope.session_id,
+        filters={"and": [{"not": said}, *conditions]},
+        include_working=False,
+        tokenizer=frame.encoding,
+        oversize="excerpt",
+        **fields,
+    )
 
 
 def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
