@@ -17,7 +17,7 @@ from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.response import Redirect
 
-from api.auth.keys import Role
+from api.auth.keys import Caller, Role
 from api.http.inspector.charts import WIDTH, signal_bar, signal_rows
 from api.http.inspector.view import NOTICE, TOKEN_FIELD, LoginNeeded, visitor_of
 from api.http.problems import InvalidInput, ProblemAnswer, answer_problem
@@ -138,6 +138,12 @@ class HtmlPage:
         return self.request.headers.get("hx-request") == "true"
 
     @property
+    def caller(self) -> Caller:
+        """The visitor's caller, on a page that needs a login."""
+        caller: Caller = self.request.auth
+        return caller
+
+    @property
     def names(self) -> TenantNames:
         """The names of namespaces, which all pages share."""
         names: TenantNames = self.request.app.state.names
@@ -153,7 +159,7 @@ class HtmlPage:
         namespace = None if asked is None else asked.namespace
         if part is not None and self.is_part:
             return self.part(part, namespace=namespace, asked=asked, **context)
-        names = await self.names.of(self.request.auth.tenant)
+        names = await self.names.of(self.caller.tenant)
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:

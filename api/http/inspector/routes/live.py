@@ -8,9 +8,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from api.auth.keys import Caller
 from api.http.inspector.page import Html, LivePage
 from api.http.inspector.view import Asked, AskedScope, View
-from api.http.request import ApiRequest, InNamespace, QueryWhole
+from api.http.request import InNamespace, QueryWhole
 from api.http.shapes.threads import ListedTurn, ThreadAnswer
 from api.wiring.container import AppServices, Services
 from memtypes.model.errors import AccessDenied
@@ -45,10 +46,10 @@ class WorkflowAddress(InNamespace):
 
 @View("GET /threads")
 async def list_threads(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: AskedScope
 ) -> Html:
     """The page that lists the threads that the visitor may read, the last changed first."""
-    scopes = _scopes(request, asked.namespace)
+    scopes = _scopes(page.caller, asked.namespace)
     listed = await services.threads.store.page_of_threads(namespace, ThreadQuery(PAGE, asked.cursor))
     access = services.threads.policies.access
     readable = [each for each in listed.threads if any(access(scope, each.resource, each.key) for scope in scopes)]
@@ -57,9 +58,9 @@ async def list_threads(
 
 
 @View("GET /thread")
-async def show_thread(request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[ThreadAddress]) -> Html:
+async def show_thread(services: AppServices, page: LivePage, asked: Asked[ThreadAddress]) -> Html:
     """The page of a thread: its turns, and the turns that were moved to memories, even if the thread has expired."""
-    scope = await _reading(services, _scopes(request, asked.namespace), asked.id)
+    scope = await _reading(services, _scopes(page.caller, asked.namespace), asked.id)
     turns = [ListedTurn.of(each) for each in await services.threads.turns(scope, asked.id, include_flushed=True)]
     later = [turn for turn in turns if turn.index > asked.after]
     is_gone = turns and all(turn.flushed for turn in turns)
@@ -75,9 +76,9 @@ async def show_thread(request: ApiRequest, services: AppServices, page: LivePage
     )
 
 
-def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
+def _scopes(caller: Caller, namespace: str) -> list[Scope]:
     """The scopes of the visitor: one for each agent that the API key is bound to, else one without an agent."""
-    return [request.scope_in(namespace, agent_id=agent) for agent in request.auth.agents or (None,)]
+    return [caller.scope(namespace, None, agent) for agent in caller.agents or (None,)]
 
 
 async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) -> Scope:

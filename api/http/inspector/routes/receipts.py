@@ -11,7 +11,7 @@ from pydantic import Field
 from api.http.inspector.charts import WIDTH, Part, Segment, stacked
 from api.http.inspector.page import Html, HtmlPage, LivePage
 from api.http.inspector.view import Asked, AskedScope, MemoryAddress, View
-from api.http.request import ApiRequest, InNamespace, MaybeNamespace
+from api.http.request import InNamespace, MaybeNamespace
 from api.http.use_cases import receipts_with
 from api.wiring.container import AppServices, Services
 from memtypes.model.policy import LONG_TERM
@@ -74,66 +74,55 @@ async def receipts_of_memory(
 
 
 @View("GET /receipt")
-async def show_receipt(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]
-) -> Html:
+async def show_receipt(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
     """The page of a receipt: the token budgets of a retrieval, and why each candidate is in the context or left out."""
-    return await _receipt_page(request, services, page, asked.id)
+    return await _receipt_page(services, page, asked.id)
 
 
 @View("POST /receipt/verify")
-async def verify_receipt(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]
-) -> Html:
+async def verify_receipt(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
     """Check a receipt and show the results: as an HTML fragment for htmx, else on the receipt's page."""
-    receipts = await receipts_with(services, request.auth, asked.id)
-    verdict = await receipts.verify(request.auth.tenant, asked.id)
-    return await _receipt_page(request, services, page, asked.id, verdict=verdict)
+    receipts = await receipts_with(services, page.caller, asked.id)
+    verdict = await receipts.verify(page.caller.tenant, asked.id)
+    return await _receipt_page(services, page, asked.id, verdict=verdict)
 
 
 @View("POST /receipt/replay")
-async def replay_receipt(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]
-) -> Html:
+async def replay_receipt(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
     """Repeat a receipt's retrieval and show what differs: as an HTML fragment for htmx, else on the receipt's page."""
-    receipts = await receipts_with(services, request.auth, asked.id)
-    replay = await receipts.replay(request.auth.tenant, asked.id, bound=bool(request.auth.agents))
-    return await _receipt_page(request, services, page, asked.id, replay=replay)
+    receipts = await receipts_with(services, page.caller, asked.id)
+    replay = await receipts.replay(page.caller.tenant, asked.id, bound=bool(page.caller.agents))
+    return await _receipt_page(services, page, asked.id, replay=replay)
 
 
 @View("POST /receipt/context")
-async def show_context(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]
-) -> Html:
+async def show_context(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
     """Show a receipt's context, rendered again: as an HTML fragment for htmx, else on the receipt's page."""
-    receipts = await receipts_with(services, request.auth, asked.id)
-    tenant = request.auth.tenant
+    receipts = await receipts_with(services, page.caller, asked.id)
+    tenant = page.caller.tenant
     text = await receipts.with_contents(tenant, await receipts.text(tenant, asked.id))
     context = msgspec.json.decode(text)["contents"].get("context")
     if isinstance(context, list):
         context = "\n\n".join(message["content"] for message in context)
-    return await _receipt_page(request, services, page, asked.id, context=context)
+    return await _receipt_page(services, page, asked.id, context=context)
 
 
-async def _receipt_page(
-    request: ApiRequest, services: Services, page: HtmlPage, receipt_id: str, **result: Any
-) -> Html:
+async def _receipt_page(services: Services, page: HtmlPage, receipt_id: str, **result: Any) -> Html:
     """The page of a receipt with `result`, such as the verdict about it; for htmx, the fragment with `result` alone."""
     if page.is_part and result:
         return page.part("receipt_result.html", **result)
-    receipts = await receipts_with(services, request.auth, receipt_id)
-    receipt = Receipt.model_validate_json(await receipts.text(request.auth.tenant, receipt_id))
+    receipts = await receipts_with(services, page.caller, receipt_id)
+    receipt = Receipt.model_validate_json(await receipts.text(page.caller.tenant, receipt_id))
     asked = InNamespace(namespace=str(receipt.request["namespace"]))
     budget, long_term = receipt.request["budget"], receipt.long_term
     total = int(budget["total"] if isinstance(budget, dict) else budget)
     candidates = sorted(receipt.candidates, key=_by_rank)
+    scope = page.caller.scope(asked.namespace, None, page.caller.agent(None))
     return await page.show(
         "receipt.html",
         asked,
         receipt=receipt,
-        memories=await services.store.get(
-            request.scope_in(asked.namespace), {each.id: each.type for each in candidates}
-        ),
+        memories=await services.store.get(scope, {each.id: each.type for each in candidates}),
         total=total,
         used=sum(long_term.used.values()) + (long_term.wrapper if long_term.used else 0),
         total_bar=total_bar(receipt, total),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from operator import itemgetter
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from api.http.inspector.page import Html, LivePage
 from api.http.inspector.view import Asked, AskedScope, View
-from api.http.request import ApiRequest, InNamespace
+from api.http.request import InNamespace
 from api.wiring.container import AppServices
 from memtypes.model.filters import Compare, Op
 from memtypes.model.scope import Name
@@ -67,7 +68,7 @@ async def list_sessions(
 
 @View("GET /session")
 async def show_session(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[SessionAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[SessionAddress], namespace: AskedScope
 ) -> Html:
     """The page of a session: the memories that it stored and the contexts injected into it, in order of time."""
     where = Compare("session_id", Op.EQ, asked.id)
@@ -88,7 +89,5 @@ async def show_session(
         total=stored.total,
         next_cursor=stored.next_cursor,
         receipts=receipts,
-        items=await services.working.list_items(
-            request.scope_in(asked.namespace, asked.id), None, include_cleared=True
-        ),
+        items=await services.working.list_items(replace(namespace, session_id=asked.id), None, include_cleared=True),
     )
