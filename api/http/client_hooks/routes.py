@@ -100,13 +100,13 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
 
 async def _handled(services: Services, scope: Scope, event: ClientEvent, model: str) -> HookAnswer:
     """Handle an event and return the answer to it. A turn that it reports is queued, to be stored as a memory later."""
-    sessions, contexts = services.client_sessions, ClientContexts(services, event.model or model)
+    sessions, contexts = services.client_sessions, ClientContexts(services, scope, event.model or model)
     match event.hook_event_name:
         case "SessionStart" if event.source not in ("resume", "fork"):  # their history contains the first context
             return await _started(services, scope, event, contexts)
         case "UserPromptSubmit" if event.said is not None:
             turn = await _turn(services, scope, "user", event.said)
-            return await contexts.for_prompt(scope, event.said, await sessions.begin(scope, event.turn, turn))
+            return await contexts.for_prompt(event.said, await sessions.begin(scope, event.turn, turn))
         case "Stop":
             turn = await _turn(services, scope, "assistant", event.last_assistant_message)
             await _queue(services, scope, event.turn, turn)
@@ -127,7 +127,7 @@ async def _handled(services: Services, scope: Scope, event: ClientEvent, model: 
 async def _started(services: Services, scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
     if event.source in ("clear", "compact"):
         await services.client_sessions.forget_shown(scope, services.clock())
-    return await contexts.for_start(scope, await services.client_sessions.begin(scope))
+    return await contexts.for_start(await services.client_sessions.begin(scope))
 
 
 async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:

@@ -125,6 +125,10 @@ class TenantNames:
         return names
 
 
+Html: TypeAlias = Response[str]
+"""The answer of a handler: a page, or a fragment of one for htmx."""
+
+
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
     """Renders the answer to one request of a browser: a whole page, or an HTML fragment for htmx."""
@@ -149,9 +153,7 @@ class HtmlPage:
         names: TenantNames = self.request.app.state.names
         return names
 
-    async def show(
-        self, template: str, asked: InNamespace | None, part: str | None = None, **context: Any
-    ) -> Response[str]:
+    async def show(self, template: str, asked: InNamespace | None, part: str | None = None, **context: Any) -> Html:
         """The page that `template` renders. asked: the page's parameters; None for a page about no namespace.
 
         part: template of the fragment that htmx gets instead of the page; None if htmx never asks for this page.
@@ -162,7 +164,7 @@ class HtmlPage:
         names = await self.names.of(self.caller.tenant)
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
-    def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
+    def part(self, template: str, *, status: int = 200, **context: Any) -> Html:
         """Render `template` with the values `context`. The navigation lists the namespaces in `context`, if any."""
         request, visitor = self.request, visitor_of(self.request)
         role = visitor.caller.role if visitor else None
@@ -204,9 +206,6 @@ class HtmlPage:
         answer.headers.update(response.headers)
         return answer
 
-
-Html: TypeAlias = Response[str]
-"""The answer of a handler: a page, or a fragment of one for htmx."""
 
 LivePage: TypeAlias = NamedDependency[HtmlPage]
 """Type of a handler's parameter `page`, which renders the answer."""
