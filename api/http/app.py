@@ -84,7 +84,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     """
     inspector = inspector_router()
     return Litestar(
-        route_handlers=[*(_router(tag, module) for tag, module in ROUTES.items()), inspector, mcp_handler()],
+        route_handlers=[*(_router(tag, module) for tag, module in ROUTES.items()), inspector, mcp_handler],
         lifespan=[mcp_running],
         state=state_over(services),
         dependencies={

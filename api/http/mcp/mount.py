@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
-from litestar.handlers import ASGIRouteHandler, asgi
+from litestar.handlers import asgi
 from litestar.types import Receive, Scope, Send
 
 from api.http.endpoint import Endpoint
@@ -45,14 +45,11 @@ CONNECTION = "remembrancer_connection"
 ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
 
 
-def mcp_handler() -> ASGIRouteHandler:
+@asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})
+async def mcp_handler(scope: Scope, receive: Receive, send: Send) -> None:
     """The route handler for /mcp and below. The application's state must have `mcp` (McpMount)."""
-
-    async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
-        mount: McpMount = scope["litestar_app"].state.mcp
-        await mount.answer(scope, receive, send)
-
-    return asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})(mcp)
+    mount: McpMount = scope["litestar_app"].state.mcp
+    await mount.answer(scope, receive, send)
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
