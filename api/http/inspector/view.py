@@ -35,7 +35,7 @@ _ModelT = TypeVar("_ModelT", bound=BaseModel)
 Asked: TypeAlias = NamedDependency[_ModelT]
 """Type of a handler's parameter `asked`: the query parameters of a GET, or the fields of a form, as the given model."""
 
-AskedScope: TypeAlias = NamedDependency[Scope]
+PageScope: TypeAlias = NamedDependency[Scope]
 """Type of a handler's parameter `namespace`: the scope of the visitor in the namespace that `asked` names."""
 
 

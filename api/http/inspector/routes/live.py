@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.auth.keys import Caller
 from api.http.inspector.page import Html, LivePage
-from api.http.inspector.view import Asked, AskedScope, View
+from api.http.inspector.view import Asked, PageScope, View
 from api.http.request import InNamespace, QueryWhole
 from api.http.shapes.threads import ListedTurn, ThreadAnswer
 from api.wiring.container import AppServices, Services
@@ -45,9 +45,7 @@ class WorkflowAddress(InNamespace):
 
 
 @View("GET /threads")
-async def list_threads(
-    services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: AskedScope
-) -> Html:
+async def list_threads(services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: PageScope) -> Html:
     """The page that lists the threads that the visitor may read, the last changed first."""
     scopes = _scopes(page.caller, asked.namespace)
     listed = await services.threads.store.page_of_threads(namespace, ThreadQuery(PAGE, asked.cursor))
@@ -93,7 +91,7 @@ async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) 
 
 @View("GET /workflows")
 async def list_workflows(
-    services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: PageScope
 ) -> Html:
     """The page that lists the workflows of a namespace, latest created first."""
     listed = await services.workflows.store.page(namespace, WorkflowListing(limit=PAGE, cursor=asked.cursor))
@@ -102,7 +100,7 @@ async def list_workflows(
 
 @View("GET /workflow")
 async def show_workflow(
-    services: AppServices, page: LivePage, asked: Asked[WorkflowAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[WorkflowAddress], namespace: PageScope
 ) -> Html:
     """The page of a workflow: its state, steps, resources and events, and the workflows that continue it."""
     log = await services.workflows.store.load(namespace, asked.id)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.inspector.page import Html, LivePage, go
-from api.http.inspector.view import Asked, AskedScope, MemoryAddress, View
+from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
 from api.http.shapes.memories import ListQuery
 from api.http.use_cases import known_id, read_memory, remove_memory
 from api.wiring.container import AppServices, Services
@@ -59,7 +59,7 @@ class EditForm(MemoryAddress):
 
 
 @View("GET /memories")
-async def list_memories(services: AppServices, page: LivePage, asked: Asked[ListQuery], namespace: AskedScope) -> Html:
+async def list_memories(services: AppServices, page: LivePage, asked: Asked[ListQuery], namespace: PageScope) -> Html:
     """The page that lists the memories of a namespace, newest first."""
     now = services.clock()
     found = await services.store.page(namespace, asked.listing(now))
@@ -68,9 +68,7 @@ async def list_memories(services: AppServices, page: LivePage, asked: Asked[List
 
 
 @View("GET /memory")
-async def show_memory(
-    services: AppServices, page: LivePage, asked: Asked[MemoryAddress], namespace: AskedScope
-) -> Html:
+async def show_memory(services: AppServices, page: LivePage, asked: Asked[MemoryAddress], namespace: PageScope) -> Html:
     """The page of a memory: its fields, history and links, and the memories around it in its session."""
     now = services.clock()
     memory = await read_memory(services, namespace, asked.id)
@@ -87,7 +85,7 @@ async def show_memory(
 
 
 @View("POST /memory/edit", role=Role.WRITER, max_bytes=FORM_BYTES)
-async def edit_memory(services: AppServices, asked: Asked[EditForm], namespace: AskedScope) -> Redirect:
+async def edit_memory(services: AppServices, asked: Asked[EditForm], namespace: PageScope) -> Redirect:
     """Save the fields of a memory that were changed in the form, and show the memory."""
     memory = await read_memory(services, namespace, asked.id)
     if changes := asked.changes(memory):
@@ -96,7 +94,7 @@ async def edit_memory(services: AppServices, asked: Asked[EditForm], namespace: 
 
 
 @View("POST /memory/pin", role=Role.WRITER)
-async def pin_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: AskedScope) -> Redirect:
+async def pin_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Pin a memory, or unpin it if it is pinned. Upkeep jobs do not change pinned memories."""
     memory = await read_memory(services, namespace, asked.id)
     await services.ingestor.editor.revise(namespace, memory.id, {"pinned": not memory.pinned})
@@ -104,14 +102,14 @@ async def pin_memory(services: AppServices, asked: Asked[MemoryAddress], namespa
 
 
 @View("POST /memory/restore", role=Role.WRITER)
-async def restore_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: AskedScope) -> Redirect:
+async def restore_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Make a replaced or expired memory current again."""
     await services.ingestor.editor.bring_back(namespace, known_id(asked.id))
     return go("/memory", namespace=asked.namespace, id=asked.id, done="restored")
 
 
 @View("POST /memory/forget", role=Role.WRITER)
-async def forget_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: AskedScope) -> Redirect:
+async def forget_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Delete a memory."""
     await remove_memory(services, namespace, asked.id)
     return go("/memories", namespace=asked.namespace, done="forgotten")

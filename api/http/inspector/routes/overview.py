@@ -9,7 +9,7 @@ from typing import Any
 
 from api.http.inspector.charts import Part, columns, stacked
 from api.http.inspector.page import Html, LivePage
-from api.http.inspector.view import Asked, AskedScope, View
+from api.http.inspector.view import Asked, PageScope, View
 from api.http.request import ApiRequest, InNamespace, MaybeNamespace
 from api.wiring.container import AppServices
 from memtypes.model.filters import All, Compare, Filter, Op, all_of
@@ -64,7 +64,7 @@ async def overview(request: ApiRequest, services: AppServices, page: LivePage, a
 
 
 @View("GET /growth")
-async def growth(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: AskedScope) -> Html:
+async def growth(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
     """The charts of a namespace: new memories over time, ages by type, and when the newest memories were used."""
     now = services.clock()
     limits = [now - timedelta(days=days) for _, days in AGES]

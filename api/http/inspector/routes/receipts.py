@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.http.inspector.charts import WIDTH, Part, Segment, stacked
 from api.http.inspector.page import Html, HtmlPage, LivePage
-from api.http.inspector.view import Asked, AskedScope, MemoryAddress, View
+from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
 from api.http.request import InNamespace, MaybeNamespace
 from api.http.use_cases import receipts_with
 from api.wiring.container import AppServices, Services
@@ -55,7 +55,7 @@ class MemoryReceiptsAddress(MemoryAddress, ReceiptsAddress):
 
 @View("GET /receipts")
 async def list_of_receipts(
-    services: AppServices, page: LivePage, asked: Asked[ReceiptsAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[ReceiptsAddress], namespace: PageScope
 ) -> Html:
     """The page that lists receipts (records of retrievals) of a namespace, newest first."""
     listed = await list_receipts(services.receipts.queue, namespace, PAGE, asked.before)
@@ -64,7 +64,7 @@ async def list_of_receipts(
 
 @View("GET /memory/receipts")
 async def receipts_of_memory(
-    services: AppServices, page: LivePage, asked: Asked[MemoryReceiptsAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[MemoryReceiptsAddress], namespace: PageScope
 ) -> Html:
     """Show recent receipts with the URL's memory among their candidates: an HTML fragment for htmx, else a page."""
     listed = await list_receipts(

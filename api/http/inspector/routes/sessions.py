@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.http.inspector.page import Html, LivePage
-from api.http.inspector.view import Asked, AskedScope, View
+from api.http.inspector.view import Asked, PageScope, View
 from api.http.request import InNamespace
 from api.wiring.container import AppServices
 from memtypes.model.filters import Compare, Op
@@ -39,9 +39,7 @@ class SessionAddress(InNamespace):
 
 
 @View("GET /sessions")
-async def list_sessions(
-    services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: AskedScope
-) -> Html:
+async def list_sessions(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
     """The page that lists the sessions to which the newest memories and receipts belong, the latest first."""
     memories = (await services.store.page(namespace, Listing(limit=NEWEST))).memories
     receipts = await list_receipts(services.receipts.queue, namespace, TIMELINE)
@@ -68,7 +66,7 @@ async def list_sessions(
 
 @View("GET /session")
 async def show_session(
-    services: AppServices, page: LivePage, asked: Asked[SessionAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[SessionAddress], namespace: PageScope
 ) -> Html:
     """The page of a session: the memories that it stored and the contexts injected into it, in order of time."""
     where = Compare("session_id", Op.EQ, asked.id)

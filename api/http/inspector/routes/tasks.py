@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.inspector.page import Html, LivePage, go
-from api.http.inspector.view import Asked, AskedScope, MemoryAddress, View
+from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
 from api.http.request import InNamespace
 from api.http.use_cases import known_id
 from api.wiring.container import AppServices
@@ -31,7 +31,7 @@ class SnoozeForm(MemoryAddress):
 
 
 @View("GET /due")
-async def due(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: AskedScope) -> Html:
+async def due(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
     """The page of due tasks, other open tasks by due time, and items of working memory that are not cleared."""
     now = services.clock()
     is_due = await services.intentions.due(namespace, DueRequest(now))
@@ -46,21 +46,21 @@ async def due(services: AppServices, page: LivePage, asked: Asked[InNamespace], 
 
 
 @View("POST /due/complete", role=Role.WRITER)
-async def complete(services: AppServices, asked: Asked[MemoryAddress], namespace: AskedScope) -> Redirect:
+async def complete(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Mark a task as completed, and go back to the page of due tasks."""
     await services.intentions.end(namespace, known_id(asked.id), Status.COMPLETED)
     return go("/due", namespace=asked.namespace, done="completed")
 
 
 @View("POST /due/cancel", role=Role.WRITER)
-async def cancel(services: AppServices, asked: Asked[MemoryAddress], namespace: AskedScope) -> Redirect:
+async def cancel(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Cancel a task, and go back to the page of due tasks."""
     await services.intentions.end(namespace, known_id(asked.id), Status.CANCELLED)
     return go("/due", namespace=asked.namespace, done="cancelled")
 
 
 @View("POST /due/snooze", role=Role.WRITER)
-async def snooze(services: AppServices, asked: Asked[SnoozeForm], namespace: AskedScope) -> Redirect:
+async def snooze(services: AppServices, asked: Asked[SnoozeForm], namespace: PageScope) -> Redirect:
     """Postpone a task, and go back to the page of due tasks."""
     until = services.clock() + timedelta(hours=asked.hours)
     await services.intentions.snooze(namespace, known_id(asked.id), until)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.inspector.page import Html, LivePage, go
-from api.http.inspector.view import Asked, AskedScope, MemoryAddress, View, form_fields
+from api.http.inspector.view import Asked, MemoryAddress, PageScope, View, form_fields
 from api.http.problems import checked
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices
@@ -65,7 +65,7 @@ class JobForm(InNamespace):
 
 @View("GET /decisions")
 async def decisions(
-    services: AppServices, page: LivePage, asked: Asked[DecisionsAddress], namespace: AskedScope
+    services: AppServices, page: LivePage, asked: Asked[DecisionsAddress], namespace: PageScope
 ) -> Html:
     """The page that lists the service's newest decisions about memories, such as merges, each with its reason."""
     listed = await services.decisions.latest(namespace, asked.kind, LISTED)
@@ -73,7 +73,7 @@ async def decisions(
 
 
 @View("POST /decisions/undo", role=Role.WRITER)
-async def undo(services: AppServices, asked: Asked[MemoryAddress], namespace: AskedScope) -> Redirect:
+async def undo(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Undo a decision of the service: a merge, replacement, contradiction, promotion, forgetting or rejection."""
     await services.decisions.undo(namespace, asked.id.lower())
     return go("/decisions", namespace=asked.namespace, done="undone")
@@ -87,7 +87,7 @@ async def upkeep(page: LivePage, asked: Asked[InNamespace]) -> Html:
 
 @View("POST /upkeep", role=Role.ADMIN)
 async def run_job(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[JobForm], namespace: AskedScope
+    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[JobForm], namespace: PageScope
 ) -> Html:
     """Run an upkeep job and show its report. After a dry run, the page has a button that applies the changes."""
     report = await services.upkeep.run_all(namespace.tenant, asked.job, asked.request())
