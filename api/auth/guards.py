@@ -24,8 +24,6 @@ from api.settings import is_loopback
 if TYPE_CHECKING:
     from api.wiring.container import Services
 
-_WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
-
 
 class RateLimit:
     """Limits the calls with each API key to `per_minute`, which may come in one burst (token bucket). 0: no limit."""
@@ -42,11 +40,11 @@ class RateLimit:
         now = self._now()
         level, updated = self._buckets.get(key_id, (float(self._per_minute), now))
         level = min(float(self._per_minute), level + (now - updated) * self._per_minute / 60)
-        if level < 1:
-            self._buckets[key_id] = (level, now)
+        is_over = level < 1
+        self._buckets[key_id] = (level if is_over else level - 1, now)
+        if is_over:
             wait = math.ceil((1 - level) * 60 / self._per_minute)
             raise TooMany(f"at most {self._per_minute} calls a minute with this key", retry_after_s=wait)
-        self._buckets[key_id] = (level - 1, now)
 
 
 async def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -62,7 +60,7 @@ async def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: 
     if endpoint.role is not None:
         caller = services.keys.caller(_sent_key(connection))
         if caller is None:
-            raise Unauthorized(_WRONG_KEY)
+            raise Unauthorized("send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
         services.rate.take(caller.key_id)
         if not caller.role.may(endpoint.role):
             raise Forbidden(f"this call needs the role {endpoint.role}; the key has {caller.role}")

@@ -161,17 +161,12 @@ def load_keys(path: Path | None) -> tuple[HashedKey, ...]:
     if path is None:
         return ()
     try:
-        entries = strict_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+        listed = strict_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+        entries = TypeAdapter(list[KeyEntry]).validate_python(listed)
     except OSError as error:
         raise BadKeys(f"keys file {path}: cannot be read ({error.strerror})") from error
     except RemembrancerError as error:
         raise BadKeys(f"keys file {path}: {error}") from error
-    return hashed(_checked(path, entries))
-
-
-def _checked(path: Path, listed: object) -> list[KeyEntry]:
-    try:
-        entries = TypeAdapter(list[KeyEntry]).validate_python(listed)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         index, *field = first["loc"] or ("",)
@@ -184,7 +179,7 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
         raise BadKeys(f"keys file {path}: it has no keys; leave out --keys to run without keys on loopback")
     if len({entry.key for entry in entries}) != len(entries):
         raise BadKeys(f"keys file {path}: two entries have the same key")
-    return entries
+    return hashed(entries)
 
 
 _CREATED = TypeAdapter(list[HashedKey])

@@ -91,7 +91,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
         routers.append(_Router("/", tags=[tag], route_handlers=handlers))
     return Litestar(
-        route_handlers=[*routers, inspector, mcp_handler()],
+        route_handlers=[*routers, inspector, mcp_handler],
         lifespan=[mcp_running],
         state=state_over(services),
         dependencies={"services": Provide(_services)},

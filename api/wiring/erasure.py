@@ -10,7 +10,6 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Instant
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.items import ItemStore
-from memtypes.ports.memory_store import MemoryStore
 from retrieval.answer import Answer
 
 
@@ -18,7 +17,6 @@ from retrieval.answer import Answer
 class ErasableMemories(Erasable):
     """Erases memories and their vectors from the memory store."""
 
-    store: MemoryStore
     ingestor: Ingestor
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
@@ -30,8 +28,8 @@ class ErasableMemories(Erasable):
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Number of memories still stored: in the namespace or, if `memory_id` is not None, of this one (1 or 0)."""
         if memory_id is not None:
-            return len(await self.store.get(scope, [memory_id]))
-        return sum(size.count for size in (await self.store.stats(scope)).values())
+            return len(await self.ingestor.store.get(scope, [memory_id]))
+        return sum(size.count for size in (await self.ingestor.store.stats(scope)).values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from api.wiring.jobs import BackgroundJob, BackgroundJobs
+from api.wiring.jobs import BackgroundJob
 from api.wiring.resources import Resources
 from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
@@ -49,7 +49,8 @@ class LiveServices:
     workflows: Workflows
     client_sessions: RedisClientSessions
     captures: CapturedTurnWriter
-    jobs: BackgroundJobs
+    locks: RedisLocks
+    jobs: tuple[BackgroundJob, ...]
 
 
 def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard) -> LiveServices:
@@ -75,7 +76,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
         BackgroundJob("workflow records", RECORDING_S, workflows.ended.record_all),
         BackgroundJob("thread departures", RECORDING_S, threads.expire),
     )
-    return LiveServices(items, working, threads, workflows, sessions, captures, BackgroundJobs(locks, jobs))
+    return LiveServices(items, working, threads, workflows, sessions, captures, locks, jobs)
 
 
 def threads_of(

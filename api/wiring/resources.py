@@ -74,7 +74,7 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     sparse = Bm25Encoder()
     loading = asyncio.create_task(open_tokenizers())  # while the processes of the stores start
     opened.callback(loading.cancel)
-    store = await open_store(settings, embedder, store_fingerprint(embedder, sparse))
+    store = await open_store(settings, embedder, sparse)
     opened.push_async_callback(store.aclose)
     live = await LiveClient.open(settings.live_path, settings.redis_url)
     opened.push_async_callback(live.aclose)
@@ -116,36 +116,35 @@ async def open_tokenizers() -> Mapping[str, Tokenizer]:
     return opened
 
 
-async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MessageStore:
-    """Open the memory store: embedded, or the Qdrant server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+def store_settings(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> EdgeSettings | QdrantSettings:
+    """Settings of the configured memory store: embedded, or a Qdrant server. The two encoders make its vectors."""
+    fingerprint = f"{embedder.fingerprint}+{sparse.fingerprint}"
     if settings.qdrant_url is None:
-        return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))
-    from memtypes.stores.qdrant.store import QdrantStore  # noqa: PLC0415 - see `server_settings`
-
-    return await QdrantStore.open(server_settings(settings, settings.qdrant_url, fingerprint, embedder.dimensions))
-
-
-def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
-    """Text that identifies the two encoders, dense and sparse, that make a store's vectors."""
-    return f"{embedder.fingerprint}+{sparse.fingerprint}"
-
-
-def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
-    """Settings of the store on the Qdrant server at `url`. fingerprint, dimensions: of the encoders' vectors."""
+        return EdgeSettings(settings.store_path, fingerprint, embedder.dimensions)
     # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
     key = settings.qdrant_api_key
     return QdrantSettings(
-        url=url,
+        url=settings.qdrant_url,
         fingerprint=fingerprint,
-        dimensions=dimensions,
+        dimensions=embedder.dimensions,
         api_key=key.get_secret_value() if key else None,
         shards=settings.qdrant_shards,
         replicas=settings.qdrant_replicas,
         write_consistency=settings.qdrant_write_consistency,
         quantization=settings.qdrant_quantization,
     )
+
+
+async def open_store(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> MessageStore:
+    """Open the memory store: embedded, or the Qdrant server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+    configured = store_settings(settings, embedder, sparse)
+    if isinstance(configured, EdgeSettings):
+        return await EdgeStore.open(configured)
+    from memtypes.stores.qdrant.store import QdrantStore  # noqa: PLC0415 - see `store_settings`
+
+    return await QdrantStore.open(configured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +162,16 @@ class Reembedding:
         process runs, Conflict if it is True and the store is on a Qdrant server, InvalidRequest without a store, and
         Unavailable.
         """
-        fingerprint = store_fingerprint(self.embedder, self.sparse)
-        if self.settings.qdrant_url is not None:
-            if stop_engine:
-                raise Conflict(
-                    "collections on a server are embedded again by `remembrancer reembed`, while no service runs"
-                )
-            from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `server_settings`
+        store = store_settings(self.settings, self.embedder, self.sparse)
+        if isinstance(store, EdgeSettings):
+            return await rebuild(store, self._embed, stop_engine=stop_engine)
+        if stop_engine:
+            raise Conflict(
+                "collections on a server are embedded again by `remembrancer reembed`, while no service runs"
+            )
+        from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `store_settings`
 
-            server = server_settings(self.settings, self.settings.qdrant_url, fingerprint, self.embedder.dimensions)
-            return await rebuild_server(server, self._embed)
-        store = EdgeSettings(self.settings.store_path, fingerprint, self.embedder.dimensions)
-        return await rebuild(store, self._embed, stop_engine=stop_engine)
+        return await rebuild_server(store, self._embed)
 
     async def _embed(self, texts: Sequence[InContext]) -> list[Vectors]:
         embeddings = await self.embedder.embed_in_context(texts)

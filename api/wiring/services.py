@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import httpx
 
@@ -70,19 +69,7 @@ async def open_services(settings: Settings, keys: Sequence[HashedKey] = ()) -> A
     keys: keys from the keys file. Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch,
     StoreInUse or Unavailable; each message says what to do.
     """
-    make_folder(settings.data_dir)
-    book = KeyBook(keys, settings.data_dir / "keys.json")
-    async with AsyncExitStack() as opened:
-        resources = await open_resources(settings, opened)
-        use_counts = await opened.enter_async_context(UseCounts(resources.store).running())
-        services = assemble(resources, book, use_counts)
-        opened.push_async_callback(services.threads.evicted_turns.aclose)
-        opened.push_async_callback(services.captures.aclose)
-        yield services
-
-
-def make_folder(folder: Path) -> None:
-    """Create the data folder if it is missing. Raises BadSettings if it cannot be created or written to."""
+    folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -90,6 +77,14 @@ def make_folder(folder: Path) -> None:
         raise BadSettings(
             f"the data folder {folder} cannot be used: {error.strerror}; choose another --data-dir"
         ) from error
+    book = KeyBook(keys, folder / "keys.json")
+    async with AsyncExitStack() as opened:
+        resources = await open_resources(settings, opened)
+        use_counts = await opened.enter_async_context(UseCounts(resources.store).running())
+        services = assemble(resources, book, use_counts)
+        opened.push_async_callback(services.threads.evicted_turns.aclose)
+        opened.push_async_callback(services.captures.aclose)
+        yield services
 
 
 def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Services:
@@ -111,7 +106,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         ingestor=ingestor,
         upkeep=upkeep,
         decisions=Decisions(store, ingestor, system_clock),
-        intentions=Intentions(store, embedder, ingestor, ingestor.locks, system_clock, live.jobs.locks),
+        intentions=Intentions(store, embedder, ingestor, ingestor.locks, system_clock, live.locks),
         retriever=Retriever(retrieving),
         recall_guard=guard,
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
@@ -126,7 +121,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         client_sessions=live.client_sessions,
         captures=live.captures,
         tokenizers=resources.tokenizers,
-        jobs=BackgroundJobs(live.jobs.locks, (*live.jobs.jobs, item_expiry, *upkeep_jobs(settings, upkeep, keys))),
+        jobs=BackgroundJobs(live.locks, (*live.jobs, item_expiry, *upkeep_jobs(settings, upkeep, keys))),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         idempotency=IdempotentCalls(answers),
         erasable=erasable_stores(resources, ingestor, screened, answers),
@@ -217,7 +212,7 @@ def erasable_stores(
 ) -> Mapping[str, Erasable]:
     """The stores that may hold parts of a memory, by name. Files come last, as they hold bytes of deletions."""
     stores: dict[str, Erasable] = {
-        "memories": ErasableMemories(resources.store, ingestor),
+        "memories": ErasableMemories(ingestor),
         "items": ErasableItems(EngineItems(resources.store)),
         "answers": answers,
         "live": LiveState(resources.live),

@@ -117,7 +117,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
 
         tokenizers = await open_tokenizers()
         counter = tokenizers[EXACT_TOKENIZERS[0]]
-        store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
+        store = await open_store(settings, embedder, sparse)
         stack.push_async_callback(store.aclose)
         freeze_loaded_objects()
         yield Opened(

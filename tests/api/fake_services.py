@@ -129,7 +129,7 @@ def fake_services(
         working=working,
         idempotency=IdempotentCalls(answers),
         erasable={
-            "memories": ErasableMemories(stored, ingestor),
+            "memories": ErasableMemories(ingestor),
             "items": ErasableItems(keyed),
             "answers": answers,
             "receipts": chain,

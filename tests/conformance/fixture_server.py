@@ -55,7 +55,7 @@ def fixture_app(services: Services) -> Litestar:
     """An application that has only the /mcp route, with the access checks of the product."""
     held = {"services": services, "mcp": FixtureMount(services, BODY_BYTES)}
     return Litestar(
-        [mcp_handler()],
+        [mcp_handler],
         lifespan=[mcp_running],
         state=State(held, deep_copy=False),
         guards=[check_access, require_local],

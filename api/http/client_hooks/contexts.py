@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from api.http.client_hooks.events import ClientEvent, HookAnswer, HookClient, HookOutput, InjectingEvent
+from api.http.client_hooks.events import HookAnswer, HookOutput, InjectingEvent
 from api.http.use_cases import deliver_due, due_with, redact_query
 from api.wiring.container import Services
 from ingest.screening.parts import sentences_in
@@ -90,120 +90,114 @@ class _Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitting:
-    """A context that is short enough for the answer to a hook.
-
-    ids: ids of its memories, and of memories that were left out because their texts repeat others. statements: hashes
-    of the sentences in it that the session was not shown before.
-    """
-
-    retrieval: Retrieval
-    ids: list[str]
-    statements: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class ClientContexts:
-    """Builds contexts for the sessions of one AI client."""
+    """Builds contexts for the session of an AI client that `scope` names. model: name of the model that reads them."""
 
     services: Services
-    client: HookClient
+    scope: Scope
+    model: str
 
-    async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
+    async def for_prompt(self, prompt: str, shown: Shown) -> HookAnswer:
         """Answer a prompt's hook with helpful memories that the session was not shown yet; empty if there are none."""
-        frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
+        frame = self._frame("UserPromptSubmit", _FOR_PROMPT, PROMPT_TOKENS)
+        query = both_ends(prompt, QUERY_CHARACTERS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
             if len(shown.ids) > MAX_SHOWN:
                 return None
-            return RetrieveRequest(
-                query=both_ends(prompt, QUERY_CHARACTERS),
-                namespace=scope.namespace,
-                session_id=scope.session_id,
-                filters={"and": [_not_said_in(scope, shown), *_none_of(sorted(shown.ids))]},
-                include_due=True,
-                include_working=False,
-                tokenizer=frame.encoding,
-                oversize="excerpt",
-            )
+            return self._request(shown, frame, _none_of(sorted(shown.ids)), query=query, include_due=True)
 
-        return await self._answer(scope, frame, request, shown)
+        return await self._answer(frame, request, shown)
 
-    async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
+    async def for_start(self, shown: Shown) -> HookAnswer:
         """Answer the hook of a session's start with open tasks and recent memories that it was not shown, if any."""
-        frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
+        frame = self._frame("SessionStart", _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
-            ids = await self._pending_and_recent(scope, shown)
-            if not ids:
-                return None
-            return RetrieveRequest(
-                query=_START_QUERY,
-                namespace=scope.namespace,
-                session_id=scope.session_id,
-                filters={"and": [_not_said_in(scope, shown), {"id": {"any": ids}}]},
-                weights=_START_WEIGHTS,
-                floor=0.0,
-                include_working=False,
-                tokenizer=frame.encoding,
-                oversize="excerpt",
-            )
+            if ids := await self._pending_and_recent(shown):
+                conditions = [{"id": {"any": ids}}]
+                return self._request(shown, frame, conditions, query=_START_QUERY, weights=_START_WEIGHTS, floor=0.0)
+            return None
 
-        return await self._answer(scope, frame, request, shown)
+        return await self._answer(frame, request, shown)
+
+    def _request(
+        self, shown: Shown, frame: _Frame, conditions: Iterable[dict[str, Any]], **fields: Any
+    ) -> RetrieveRequest:
+        """A request for memories that meet `conditions`, without what the session said since its last compaction.
+
+        The session's history still contains that. fields: further fields of the request.
+        """
+        said: dict[str, Any] = {"session_id": {"eq": self.scope.session_id}}
+        if shown.since is not None:
+            said["created_at"] = {"gte": rfc3339(shown.since)}
+        return RetrieveRequest(
+            namespace=self.scope.namespace,
+            session_id=self.scope.session_id,
+            filters={"and": [{"not": said}, *conditions]},
+            include_working=False,
+            tokenizer=frame.encoding,
+            oversize="excerpt",
+            **fields,
+        )
 
     async def _answer(
-        self, scope: Scope, frame: _Frame, request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
+        self, frame: _Frame, request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
     ) -> HookAnswer:
         """Answer a hook with a context. The answer is empty if there is nothing to show.
 
         request: makes the retrieval request from what the session was shown so far; None if no context is needed.
         """
+        sessions = self.services.client_sessions
         for _ in range(_ATTEMPTS):
             asked = await request(shown)
-            fitting = None if asked is None else await self._fitting(scope, asked, frame, shown)
+            fitting = None if asked is None else await self._fitting(asked, frame, shown)
             if asked is None or fitting is None:
                 break
-            if await self.services.client_sessions.claim(scope, fitting.ids, fitting.statements):
-                return await self._shown(scope, frame, asked, fitting.retrieval)
-            shown = await self.services.client_sessions.begin(scope)  # another prompt, or a capture, was faster
+            retrieval, ids, statements = fitting
+            if await sessions.claim(self.scope, ids, statements):
+                return await self._shown(frame, asked, retrieval)
+            shown = await sessions.begin(self.scope)  # another prompt, or a capture, was faster
         return HookAnswer()
 
-    def _frame(self, name: InjectingEvent, event: ClientEvent, introduction: str, total: int) -> _Frame:
-        model = self.services.models().find((event.model or self.client.model)[:_MODEL_CHARACTERS])
+    def _frame(self, event: InjectingEvent, introduction: str, total: int) -> _Frame:
+        model = self.services.models().find(self.model[:_MODEL_CHARACTERS])
         encoding: Encoding = "o200k_base" if model.tokenizer == "o200k_base" else "cl100k_base"
-        limit = reduced(total, model.margin)
-        return _Frame(name, introduction, self.services.tokenizers[encoding], encoding, limit)
+        return _Frame(event, introduction, self.services.tokenizers[encoding], encoding, reduced(total, model.margin))
 
-    async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame, shown: Shown) -> _Fitting | None:
+    async def _fitting(
+        self, request: RetrieveRequest, frame: _Frame, shown: Shown
+    ) -> tuple[Retrieval, list[str], frozenset[str]] | None:
         """Build a context within the token limit of `frame` that repeats nothing that the session was shown before.
 
-        Returns None if no such context could be built. A due task may be repeated, because an earlier text that
-        mentions the task does not say that it is due.
+        Returns also the ids of its memories and of memories that it leaves out because their texts repeat others, and
+        hashes of its sentences that are new to the session. Returns None if no such context could be built. A due task
+        may be repeated, because an earlier text that mentions the task does not say that it is due.
         """
         budget, repeated, filters = frame.budget, list[str](), request.filters or {}
         for _ in range(_ATTEMPTS):
             conditions = [*filters["and"], *_none_of(repeated)]
             asked = request.model_copy(update={"budget": Budget(total=budget), "filters": {"and": conditions}})
-            query = await redact_query(self.services, scope.tenant, asked)
-            retrieval = await self.services.retriever.context(scope, query)
+            query = await redact_query(self.services, self.scope.tenant, asked)
+            retrieval = await self.services.retriever.context(self.scope, query)
             answer = retrieval.answer
             if not answer.items:
                 break
             again, statements = _repeated(answer.items, shown.statements)
-            due = await self.services.intentions.due_among(scope, again, due_with(self.services, asked))
+            due = await self.services.intentions.due_among(self.scope, again, due_with(self.services, asked))
             again = [memory_id for memory_id in again if memory_id not in due]
             repeated += again
             text = frame.framed(answer.text)
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
             if excess <= 1.0 and not again:
                 ids = [*(item.id for item in answer.items), *repeated, *answer.metadata.duplicates]
-                return _Fitting(retrieval, ids, statements)
+                return retrieval, ids, statements
             if excess > 1.0:  # long words or tables have many characters a token
                 budget = int(budget / excess * _SLACK)
-        await self.services.client_sessions.note_shown(scope, repeated)
+        await self.services.client_sessions.note_shown(self.scope, repeated)
         return None
 
-    async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
+    async def _shown(self, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
         """Answer a hook with the context of `retrieval`, and mark due tasks in it as fired (not due again).
 
         If marking fails or takes too long, the tasks stay due. The context is returned even then, because its memories
@@ -213,21 +207,21 @@ class ClientContexts:
         try:
             with anyio.fail_after(MARK_S, shield=True):
                 answer = await self.services.retriever.record(retrieval)
-                await deliver_due(self.services, scope, request, answer)
+                await deliver_due(self.services, self.scope, request, answer)
         except (Unavailable, TimeoutError) as error:
             _log.warning("due tasks in a context stay due: %s", str(error) or "marking them took too long")
         self.services.metrics.note_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
         return HookAnswer(hookSpecificOutput=output)
 
-    async def _pending_and_recent(self, scope: Scope, shown: Shown) -> list[str]:
+    async def _pending_and_recent(self, shown: Shown) -> list[str]:
         """Ids of open tasks and of the newest memories of other types that the session was not shown before."""
         valid = in_view(self.services.clock())
         is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
         store = self.services.store
-        pending = await store.page(scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST))
+        pending = await store.page(self.scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST))
         others = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
-        recent = await store.page(scope, Listing(others, valid, _NEWEST))
+        recent = await store.page(self.scope, Listing(others, valid, _NEWEST))
         return [memory.id for memory in (*pending.memories, *recent.memories) if memory.id not in shown.ids]
 
 
@@ -253,14 +247,6 @@ def _statements(text: str) -> set[str]:
     """Hashes of the sentences in `text`. Bullets, final periods and differences in white space do not matter."""
     sentences = {_EDGES.sub("", " ".join(sentence.split())) for sentence in sentences_in(text)}
     return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
-
-
-def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """A filter that excludes what the session said since its last compaction: its history still contains that."""
-    said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
-    if shown.since is not None:
-        said["created_at"] = {"gte": rfc3339(shown.since)}
-    return {"not": said}
 
 
 def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,6 @@ missing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -108,12 +107,3 @@ class HookAnswer(Answer):
     """The answer to a client's hook; an empty object if there is nothing to add to what the model reads."""
 
     hookSpecificOutput: OmittedIfNone[HookOutput] = None  # noqa: N815 - the clients' name
-
-
-@dataclass(frozen=True, slots=True)
-class HookClient:
-    """An AI client. name: as in its hooks' URL. title: name for users. model: default for events that name none."""
-
-    name: str
-    title: str
-    model: str

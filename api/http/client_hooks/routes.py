@@ -17,7 +17,7 @@ from litestar.params import RawBody
 
 from api.auth.keys import Role
 from api.http.client_hooks.contexts import ClientContexts
-from api.http.client_hooks.events import KNOWN_EVENTS, ClientEvent, HookAnswer, HookClient
+from api.http.client_hooks.events import KNOWN_EVENTS, ClientEvent, HookAnswer
 from api.http.endpoint import Endpoint, Params
 from api.http.problems import InvalidInput, checked
 from api.http.request import JSON, NAMESPACE_HEADER, ApiRequest, MaybeNamespace, header_name, parse_body
@@ -46,8 +46,11 @@ COMPACTION = timedelta(seconds=30)
 _log = logging.getLogger(__name__)
 
 
-def _hook(client: HookClient) -> HTTPRouteHandler:
-    """The route handler for POST /v1/hooks/NAME, to which the hooks of `client` (such as Claude Code) post events."""
+def _hook(client: str, title: str, model: str) -> HTTPRouteHandler:
+    """The handler for POST /v1/hooks/CLIENT, to which the hooks of an AI client post events.
+
+    title: the client's name for users. model: default for events that name none.
+    """
 
     async def hook(
         request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
@@ -55,20 +58,20 @@ def _hook(client: HookClient) -> HTTPRouteHandler:
         request.require_media_type(JSON)
         event = await parse_body(body, lambda: checked(ClientEvent, whole_value(body.decode("utf-8", "replace"))))
         name = event.hook_event_name if event.hook_event_name in KNOWN_EVENTS else "other"
-        services.metrics.hook_events.labels(client.name, name).inc()
+        services.metrics.hook_events.labels(client, name).inc()
         try:
             with anyio.fail_after(DEADLINE_S):
                 scope = request.scope_in(params.namespace or await _namespace(request, event), event.session_id)
-                return Response(await _handled(services, scope, event, client))
+                return Response(await _handled(services, scope, event, model))
         except (Unavailable, Overloaded, TimeoutError) as error:
             services.metrics.degraded.labels("hook").inc()
-            _log.warning("%s of %s is answered without memory: %s", name, client.name, str(error) or "it took too long")
+            _log.warning("%s of %s is answered without memory: %s", name, client, str(error) or "it took too long")
             return Response(HookAnswer(), headers={DEGRADED_HEADER: "hook"})
 
-    hook.__name__ = client.name.replace("-", "_")  # the id of the operation
+    hook.__name__ = client.replace("-", "_")  # the id of the operation
     return Endpoint(
-        f"POST /v1/hooks/{client.name}",
-        f"An event of {client.title}; its namespace is that of the query, of the header {NAMESPACE_HEADER}, or of the "
+        f"POST /v1/hooks/{client}",
+        f"An event of {title}; its namespace is that of the query, of the header {NAMESPACE_HEADER}, or of the "
         "project in cwd",
         role=Role.WRITER,
         raw={JSON: ClientEvent},
@@ -76,9 +79,9 @@ def _hook(client: HookClient) -> HTTPRouteHandler:
     )(hook)
 
 
-claude_code = _hook(HookClient("claude-code", "Claude Code", "claude"))
-codex = _hook(HookClient("codex", "Codex", "gpt-5"))
-vscode = _hook(HookClient("vscode", "VS Code", "vscode"))
+claude_code = _hook("claude-code", "Claude Code", "claude")
+codex = _hook("codex", "Codex", "gpt-5")
+vscode = _hook("vscode", "VS Code", "vscode")
 
 
 async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
@@ -95,15 +98,15 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
     return await anyio.to_thread.run_sync(project_namespace, event.folder, abandon_on_cancel=True)
 
 
-async def _handled(services: Services, scope: Scope, event: ClientEvent, client: HookClient) -> HookAnswer:
+async def _handled(services: Services, scope: Scope, event: ClientEvent, model: str) -> HookAnswer:
     """Handle an event and return the answer to it. A turn that it reports is queued, to be stored as a memory later."""
-    sessions, contexts = services.client_sessions, ClientContexts(services, client)
+    sessions, contexts = services.client_sessions, ClientContexts(services, scope, event.model or model)
     match event.hook_event_name:
         case "SessionStart" if event.source not in ("resume", "fork"):  # their history contains the first context
             return await _started(services, scope, event, contexts)
         case "UserPromptSubmit" if event.said is not None:
             turn = await _turn(services, scope, "user", event.said)
-            return await contexts.for_prompt(scope, event, event.said, await sessions.begin(scope, event.turn, turn))
+            return await contexts.for_prompt(event.said, await sessions.begin(scope, event.turn, turn))
         case "Stop":
             turn = await _turn(services, scope, "assistant", event.last_assistant_message)
             await _queue(services, scope, event.turn, turn)
@@ -124,7 +127,7 @@ async def _handled(services: Services, scope: Scope, event: ClientEvent, client:
 async def _started(services: Services, scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
     if event.source in ("clear", "compact"):
         await services.client_sessions.forget_shown(scope, services.clock())
-    return await contexts.for_start(scope, event, await services.client_sessions.begin(scope))
+    return await contexts.for_start(await services.client_sessions.begin(scope))
 
 
 async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:

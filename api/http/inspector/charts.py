@@ -30,13 +30,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal (term) of a hit's score. value: 0 to 1, shown as a bar of length `width`. share: value times weight."""
+    """A signal (term) of a hit's score. value: 0 to 1. share: value times weight."""
 
     name: str
     value: float
     weight: float
     share: float
-    width: float
 
 
 def stacked(parts: Iterable[Part], total: float, full: float = WIDTH) -> list[Segment]:
@@ -59,11 +58,8 @@ def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segmen
 
 def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:
     """A row for each signal (term of a score) with a weight other than 0. What adds most to the score comes first."""
-    rows = [
-        SignalRow(name, values.get(name, 0.0), weight, weight * values.get(name, 0.0), values.get(name, 0.0) * WIDTH)
-        for name, weight in weights.items()
-        if weight
-    ]
+    signals = ((name, values.get(name, 0.0), weight) for name, weight in weights.items() if weight)
+    rows = [SignalRow(name, value, weight, weight * value) for name, value, weight in signals]
     return sorted(rows, key=lambda row: (-row.share, row.name))
 
 

@@ -17,12 +17,11 @@ from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.response import Redirect
 
-from api.auth.keys import Role
-from api.http.inspector.logins import Visitor
+from api.auth.keys import Caller, Role
+from api.http.inspector.charts import WIDTH, signal_bar, signal_rows
 from api.http.inspector.view import NOTICE, TOKEN_FIELD, LoginNeeded, visitor_of
 from api.http.problems import InvalidInput, ProblemAnswer, answer_problem
-from api.http.request import ApiRequest, InNamespace
-from api.wiring.container import Services
+from api.http.request import InNamespace
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import MemoryStore
@@ -80,7 +79,10 @@ def environment() -> Environment:
     )
     versions = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()}
     made.globals |= {
+        "bar_width": WIDTH,
         "link": link,
+        "signal_bar": signal_bar,
+        "signal_rows": signal_rows,
         "static": lambda name: f"{ROOT}/static/{name}?v={versions[name]}",
         "token_field": TOKEN_FIELD,
         "types": [str(kind) for kind in MemoryType],
@@ -123,89 +125,92 @@ class TenantNames:
         return names
 
 
+Html: TypeAlias = Response[str]
+"""The answer of a handler: a page, or a fragment of one for htmx."""
+
+
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
     """Renders the answer to one request of a browser: a whole page, or an HTML fragment for htmx."""
 
     templates: Environment
-    request: ApiRequest
-    services: Services
-    names: TenantNames
+    request: Request[Any, Any, Any]
 
     @property
     def is_part(self) -> bool:
         """Whether htmx sent the request, which puts the answer into the page that the browser already shows."""
         return self.request.headers.get("hx-request") == "true"
 
-    async def show(self, template: str, asked: InNamespace | None, **context: Any) -> Response[str]:
-        """The page that `template` renders. asked: the page's parameters; None for a page about no namespace."""
-        names = await self.names.of(self.request.auth.tenant)
+    @property
+    def caller(self) -> Caller:
+        """The visitor's caller, on a page that needs a login."""
+        caller: Caller = self.request.auth
+        return caller
+
+    @property
+    def names(self) -> TenantNames:
+        """The names of namespaces, which all pages share."""
+        names: TenantNames = self.request.app.state.names
+        return names
+
+    async def show(self, template: str, asked: InNamespace | None, part: str | None = None, **context: Any) -> Html:
+        """The page that `template` renders. asked: the page's parameters; None for a page about no namespace.
+
+        part: template of the fragment that htmx gets instead of the page; None if htmx never asks for this page.
+        """
         namespace = None if asked is None else asked.namespace
+        if part is not None and self.is_part:
+            return self.part(part, namespace=namespace, asked=asked, **context)
+        names = await self.names.of(self.caller.tenant)
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
-    def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
+    def part(self, template: str, *, status: int = 200, **context: Any) -> Html:
         """Render `template` with the values `context`. The navigation lists the namespaces in `context`, if any."""
-        request = self.request
+        request, visitor = self.request, visitor_of(self.request)
+        role = visitor.caller.role if visitor else None
         values = {
-            **_frame(visitor_of(request)),
+            "visitor": visitor,
+            "token": visitor.token if visitor else "",
+            "writes": role is not None and role.may(Role.WRITER),
+            "runs_upkeep": role is not None and role.may(Role.ADMIN),
+            "namespaces": [],
+            "namespace": None,
             "origin": f"{request.url.scheme}://{request.url.netloc}",
             "path": request.scope["path"],
-            "now": self.services.clock(),
+            "now": request.app.state.services.clock(),
             "notice": NOTICES.get(request.query_params.get(NOTICE, "")),
         }
-        return html(self.templates.get_template(template).render({**values, **context}), status)
+        text = self.templates.get_template(template).render(values | context)
+        return Response(text, status_code=status, media_type="text/html", headers=dict(PAGE_HEADERS))
+
+    def error(self, error: Exception) -> Response[Any]:
+        """The answer to a request that raised `error`: a redirect to the login or the first page, or an error page."""
+        request, headers = self.request, self.request.headers
+        is_get = request.method == "GET"
+        if isinstance(error, LoginNeeded):
+            query = request.scope["query_string"].decode("latin-1")
+            here = request.scope["path"] + (f"?{query}" if query else "")
+            address = link("/login", next=here if is_get else ROOT)
+            if self.is_part:
+                return Response("", headers={**PAGE_HEADERS, "HX-Redirect": address}, media_type="text/html")
+            return Redirect(address, status_code=303, headers=dict(PAGE_HEADERS))
+        if is_get and not self.is_part and isinstance(error, InvalidInput) and error.errors[0].path == "namespace":
+            return go("/", done="namespace")
+        response = answer_problem(request, error)
+        problem: ProblemAnswer = response.content
+        before = urlsplit(headers.get("referer", ""))
+        inside = before.netloc == headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
+        back = f"{before.path}?{before.query}" if inside else link("/")
+        template = "problem.html" if self.is_part else "error.html"
+        answer = self.part(template, status=problem.status, problem=problem, back=back, notice=None)
+        answer.headers.update(response.headers)
+        return answer
 
 
 LivePage: TypeAlias = NamedDependency[HtmlPage]
 """Type of a handler's parameter `page`, which renders the answer."""
 
 
-def _frame(visitor: Visitor | None) -> dict[str, Any]:
-    """The values that every template gets: the visitor (None before login), the CSRF token and the visitor's rights."""
-    role = visitor.caller.role if visitor else None
-    return {
-        "visitor": visitor,
-        "token": visitor.token if visitor else "",
-        "writes": role is not None and role.may(Role.WRITER),
-        "runs_upkeep": role is not None and role.may(Role.ADMIN),
-        "namespaces": [],
-        "namespace": None,
-    }
-
-
-def html(text: str, status: int = 200) -> Response[str]:
-    """An HTML response with the security headers of every page."""
-    return Response(text, status_code=status, media_type="text/html", headers=dict(PAGE_HEADERS))
-
-
 def go(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
     """A redirect to a page after a form was sent. done: name, in NOTICES, of the message that the page shows."""
     return Redirect(link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS))
-
-
-def _page_before(request: Request[Any, Any, Any]) -> str:
-    """The URL of the inspector page from which the request came, or of the first page if it came from elsewhere."""
-    before = urlsplit(request.headers.get("referer", ""))
-    inside = before.netloc == request.headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
-    return f"{before.path}?{before.query}" if inside else link("/")
-
-
-def answer_error(templates: Environment, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The answer to a request that raised `error`: a redirect to the login or the first page, or an error page."""
-    part = request.headers.get("hx-request") == "true"
-    if isinstance(error, LoginNeeded):
-        target = request.scope["path"] if request.method == "GET" else ROOT
-        query = request.scope["query_string"].decode("latin-1") if request.method == "GET" else ""
-        address = link("/login", next=f"{target}?{query}" if query else target)
-        if part:
-            return Response("", headers={**PAGE_HEADERS, "HX-Redirect": address}, media_type="text/html")
-        return Redirect(address, status_code=303, headers=dict(PAGE_HEADERS))
-    if isinstance(error, InvalidInput) and request.method == "GET" and error.errors[0].path == "namespace" and not part:
-        return go("/", done="namespace")
-    response = answer_problem(request, error)
-    problem: ProblemAnswer = response.content
-    values = {"problem": problem, "path": request.scope["path"], "notice": None, "back": _page_before(request)}
-    template = templates.get_template("problem.html" if part else "error.html")
-    answer = html(template.render(_frame(visitor_of(request)) | values), problem.status)
-    answer.headers.update(response.headers)
-    return answer

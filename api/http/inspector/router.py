@@ -11,11 +11,10 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
-from api.http.inspector.page import ROOT, STATIC, HtmlPage, answer_error, environment
+from api.http.inspector.page import ROOT, STATIC, HtmlPage, environment
 from api.http.inspector.routes import access, live, memories, overview, receipts, search, sessions, tasks, upkeep
 from api.http.inspector.view import admit_visitor, check_form
 from api.http.request import ApiRequest
-from api.wiring.container import AppServices
 
 PAGES: tuple[ModuleType, ...] = (access, overview, search, memories, receipts, sessions, tasks, live, upkeep)
 """Modules with the handlers of the inspector's pages."""
@@ -27,11 +26,11 @@ def inspector_router() -> Router:
     """The router for /inspect. The application's state must have `logins` (Logins) and `names` (TenantNames)."""
     templates = environment()
 
-    def page(request: ApiRequest, services: AppServices) -> HtmlPage:
-        return HtmlPage(templates, request, services, request.app.state.names)
+    def page(request: ApiRequest) -> HtmlPage:
+        return HtmlPage(templates, request)
 
     def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        return answer_error(templates, request, error)
+        return HtmlPage(templates, request).error(error)
 
     files = create_static_files_router(
         "/static",

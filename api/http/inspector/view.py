@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 from urllib.parse import parse_qsl, urlsplit
 
 from litestar import Request, route
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency, Provide
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.types import Empty
@@ -19,6 +20,7 @@ from api.auth.keys import Role
 from api.http.inspector.logins import Logins, Visitor
 from api.http.problems import Forbidden, InvalidInput, Unauthorized, checked
 from api.http.request import ApiRequest, InNamespace
+from memtypes.model.scope import Scope
 
 COOKIE = "remembrancer_inspector"
 TOKEN_FIELD = "token"  # noqa: S105 - the name of a form's field
@@ -29,6 +31,12 @@ MAX_FIELDS = 64
 FORM = "application/x-www-form-urlencoded"
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+Asked: TypeAlias = NamedDependency[_ModelT]
+"""Type of a handler's parameter `asked`: the query parameters of a GET, or the fields of a form, as the given model."""
+
+PageScope: TypeAlias = NamedDependency[Scope]
+"""Type of a handler's parameter `namespace`: the scope of the visitor in the namespace that `asked` names."""
 
 
 class LoginNeeded(Unauthorized):
@@ -56,12 +64,21 @@ class View:
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
         """The Litestar route handler that runs the decorated function `handler`."""
         method, path = self.route.split()
+        model = get_type_hints(handler).get("asked", BaseModel)
+
+        async def read(request: ApiRequest) -> Any:
+            return read_address(request, model) if method == "GET" else await read_form(request, model)
+
+        def scope(request: ApiRequest, asked: Asked[InNamespace]) -> Scope:
+            return request.scope_in(asked.namespace)
+
         decorate = route(
             path,
             http_method=HttpMethod(method),
             status_code=200,
             include_in_schema=False,
             request_max_body_size=self.max_bytes or Empty,
+            dependencies={"asked": Provide(read), "namespace": Provide(scope, sync_to_thread=False)},
             opt={"view": self},
         )
         return decorate(handler)
@@ -79,8 +96,7 @@ async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler:
     if view is None:
         raise Forbidden("this is no page of the inspector")
     logins: Logins = connection.app.state.logins
-    visitor = logins.visitor(connection.cookies.get(COOKIE))
-    connection.state.visitor = visitor
+    visitor = connection.state.visitor = logins.visitor(connection.cookies.get(COOKIE))
     if view.role is None:
         return
     if visitor is None:
@@ -142,7 +158,6 @@ def namespace_in(request: ApiRequest) -> str:
 
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(encoded.decode("ascii"), errors="strict", max_num_fields=MAX_FIELDS)
+        return parse_qsl(encoded.decode("ascii"), errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise InvalidInput.at("", f"must be percent-encoded UTF-8 of at most {MAX_FIELDS} fields") from error
-    return pairs

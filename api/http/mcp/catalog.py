@@ -214,14 +214,13 @@ RESOURCES: Sequence[dict[str, Any]] = (
 def _short_schema(arguments: type[Model]) -> dict[str, Any]:
     """The JSON schema of a tool's arguments. To save tokens, it omits titles and null as a possible value."""
     schema = arguments.model_json_schema()
-    properties = {name: _short_property(field) for name, field in schema["properties"].items()}
-    required = schema.get("required")
-    short = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**short, "required": required} if required else short
-
-
-def _short_property(field: dict[str, Any]) -> dict[str, Any]:
-    choices = [choice for choice in field.get("anyOf", [field]) if choice.get("type") != "null"]
-    merged = {**choices[0], **{name: value for name, value in field.items() if name != "anyOf"}}
-    hidden = {"title", "minLength", "maxLength", "minItems"}
-    return {name: value for name, value in merged.items() if name not in hidden and value is not None}
+    hidden = {"title", "minLength", "maxLength", "minItems", "anyOf"}
+    properties = {}
+    for argument, field in schema["properties"].items():
+        choice = next(choice for choice in field.get("anyOf", [field]) if choice.get("type") != "null")
+        merged = {**choice, **field}
+        properties[argument] = {
+            name: value for name, value in merged.items() if name not in hidden and value is not None
+        }
+    required = {"required": schema["required"]} if "required" in schema else {}
+    return {"type": "object", "properties": properties, "additionalProperties": False, **required}

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
-from litestar.handlers import ASGIRouteHandler, asgi
+from litestar.handlers import asgi
 from litestar.types import Receive, Scope, Send
 
 from api.http.endpoint import Endpoint
@@ -45,14 +45,11 @@ CONNECTION = "remembrancer_connection"
 ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
 
 
-def mcp_handler() -> ASGIRouteHandler:
+@asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})
+async def mcp_handler(scope: Scope, receive: Receive, send: Send) -> None:
     """The route handler for /mcp and below. The application's state must have `mcp` (McpMount)."""
-
-    async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
-        mount: McpMount = scope["litestar_app"].state.mcp
-        await mount.answer(scope, receive, send)
-
-    return asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})(mcp)
+    mount: McpMount = scope["litestar_app"].state.mcp
+    await mount.answer(scope, receive, send)
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
@@ -109,16 +106,15 @@ class McpMount:
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
     """The caller, namespace, agent and tools of a call to /mcp. Raises InvalidInput, or InvalidRequest for a folder."""
-    caller = connection.auth
-    named = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
-    if named is None and (folder := connection.headers.get(PROJECT_HEADER)):
-        named = project_namespace(os.fsdecode(folder.encode("latin-1")))
-    return McpConnection(
-        caller,
-        named or caller.namespace or DEFAULT_NAMESPACE,
-        header_name(connection, AGENT_HEADER),
-        _preset(connection.headers.get(TOOLS_HEADER)),
-    )
+    caller, headers = connection.auth, connection.headers
+    namespace = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
+    if namespace is None and (folder := headers.get(PROJECT_HEADER)):
+        namespace = project_namespace(os.fsdecode(folder.encode("latin-1")))
+    agent_id = header_name(connection, AGENT_HEADER)
+    preset = headers.get(TOOLS_HEADER, ToolPreset.DEFAULT)
+    if preset not in set(ToolPreset):
+        raise InvalidInput.at(TOOLS_HEADER, f"must be one of {', '.join(ToolPreset)}")
+    return McpConnection(caller, namespace or caller.namespace or DEFAULT_NAMESPACE, agent_id, ToolPreset(preset))
 
 
 def _path_namespace(scope: Scope) -> str | None:
@@ -128,11 +124,3 @@ def _path_namespace(scope: Scope) -> str | None:
         raise NotFoundException  # the application sends every path here that begins with /mcp
     named = unquote_to_bytes(after[1:].removesuffix(b"/"))
     return name_of(named, "namespace") if named else None
-
-
-def _preset(value: str | None) -> ToolPreset:
-    if value is None:
-        return ToolPreset.DEFAULT
-    if value not in set(ToolPreset):
-        raise InvalidInput.at(TOOLS_HEADER, f"must be one of {', '.join(ToolPreset)}")
-    return ToolPreset(value)

@@ -19,8 +19,8 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
-from api.http.mcp.catalog import INSTRUCTIONS, PROMPTS, RESOURCES, SERVER_NAME, SERVER_TITLE, TOOLS, offered_tools
-from api.http.mcp.catalog import RecallArguments as Recall
+from api.http.mcp import catalog
+from api.http.mcp.catalog import TOOLS, RecallArguments, ToolEntry, offered_tools
 from api.http.mcp.mount import CONNECTION
 from api.http.mcp.tools import TOOL_CALLS, McpConnection, memory_json, recall, receipt_json
 from api.http.problems import Forbidden, checked, log_fault, problem_of
@@ -28,9 +28,6 @@ from api.wiring.container import Services
 from memtypes.model.errors import NotFound, Overloaded, RemembrancerError, Unavailable
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
-
-_LEFT_QUERY = "What is left to do?"
-_RESOURCE_TYPE = "application/json"
 
 _log = logging.getLogger(__name__)
 
@@ -56,15 +53,14 @@ class McpProtocol:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._definitions = {tool.name: types.Tool.model_validate(tool.definition()) for tool in TOOLS}
-        self._entries = {tool.name: tool for tool in TOOLS}
 
     def server(self) -> Server[Any]:
         """The MCP SDK's server, which calls the handlers of this class."""
         return Server(
-            SERVER_NAME,
-            title=SERVER_TITLE,
+            catalog.SERVER_NAME,
+            title=catalog.SERVER_TITLE,
             version=importlib.metadata.version("remembrancer"),
-            instructions=INSTRUCTIONS,
+            instructions=catalog.INSTRUCTIONS,
             on_list_tools=self.list_tools,
             on_call_tool=self.call_tool,
             on_list_prompts=_list_prompts,
@@ -82,31 +78,33 @@ class McpProtocol:
 
     async def call_tool(self, context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         """The text that the tool answers, or the text of its error. Raises MCPError for an unknown tool."""
-        if params.name not in self._entries:
+        tool = next((tool for tool in TOOLS if tool.name == params.name), None)
+        if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-        self._services.metrics.mcp_calls.labels(params.name).inc()
+        self._services.metrics.mcp_calls.labels(tool.name).inc()
         try:
-            text, failed = await self._called(_connection(context), params.name, params.arguments or {}), False
+            text, failed = await self._called(_connection(context), tool, params.arguments or {}), False
         except Exception as error:  # noqa: BLE001 - the boundary: every error becomes an answer, as over HTTP
-            text, failed = error_text(error, params.name), True
+            text, failed = error_text(error, tool.name), True
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
 
-    async def _called(self, connection: McpConnection, name: str, arguments: Mapping[str, Any]) -> str:
-        entry = self._entries[name]
-        if entry.writes and not connection.may_write:
-            raise Forbidden(f"{name} needs a key of the role writer; this key has the role {connection.caller.role}")
-        if entry not in offered_tools(connection.preset, may_write=True):
+    async def _called(self, connection: McpConnection, tool: ToolEntry, arguments: Mapping[str, Any]) -> str:
+        name, role = tool.name, connection.caller.role
+        if tool.writes and not connection.may_write:
+            raise Forbidden(f"{name} needs a key of the role writer; this key has the role {role}")
+        if tool not in offered_tools(connection.preset, may_write=True):
             raise Forbidden(f"{name} is not among the tools that this connection offers")
-        return await TOOL_CALLS[name](self._services, connection, checked(entry.arguments, arguments))
+        return await TOOL_CALLS[name](self._services, connection, checked(tool.arguments, arguments))
 
     async def get_prompt(self, context: _Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         """A prompt of the catalog, as a user message with the memories recalled for it. Raises MCPError on failure."""
         connection = _connection(context)
         try:
             if params.name == "recall":
-                text = await recall(self._services, connection, checked(Recall, params.arguments or {}))
+                text = await recall(self._services, connection, checked(RecallArguments, params.arguments or {}))
             elif params.name == "what_is_left":
-                text = await recall(self._services, connection, Recall(query=_LEFT_QUERY, types=["prospective"]))
+                left = RecallArguments(query="What is left to do?", types=["prospective"])
+                text = await recall(self._services, connection, left)
             else:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name}")
         except RemembrancerError as error:
@@ -130,12 +128,12 @@ class McpProtocol:
                 raise NotFound("resources are memory://ID and receipt://ID")
         except RemembrancerError as error:
             raise _protocol_error(error, kind, {"uri": uri}) from error
-        contents = types.TextResourceContents(uri=params.uri, mime_type=_RESOURCE_TYPE, text=text)
+        contents = types.TextResourceContents(uri=params.uri, mime_type="application/json", text=text)
         return types.ReadResourceResult(contents=[contents])
 
 
 async def _list_prompts(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-    return types.ListPromptsResult(prompts=[types.Prompt.model_validate(prompt) for prompt in PROMPTS])
+    return types.ListPromptsResult(prompts=[types.Prompt.model_validate(prompt) for prompt in catalog.PROMPTS])
 
 
 async def _list_resources(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
@@ -143,7 +141,7 @@ async def _list_resources(_: _Context, __: types.PaginatedRequestParams | None) 
 
 
 async def _list_templates(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
-    templates = [types.ResourceTemplate.model_validate(template) for template in RESOURCES]
+    templates = [types.ResourceTemplate.model_validate(template) for template in catalog.RESOURCES]
     return types.ListResourceTemplatesResult(resource_templates=templates)
 
 

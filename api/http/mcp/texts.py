@@ -69,17 +69,16 @@ def _footer(receipt_id: str | None, total: int, budget: int, *, degraded: bool) 
 
 def hit_lines(hits: Sequence[SearchHit]) -> str:
     """The answer of memory_search: a line for each hit with id, type, date, score and first words."""
-    return "\n".join(_hit_line(hit) for hit in hits) or "No memory matches."
-
-
-def _hit_line(hit: SearchHit) -> str:
-    memory = hit.memory
-    notes = [memory["state"]] if memory["state"] != State.CURRENT else []
-    if status := memory.get("status"):
-        notes += [status, *([f"due {memory['due_at'][:10]}"] if memory.get("due_at") else [])]
-    noted = f"[{', '.join(notes)}] " if notes else ""
-    date = memory["created_at"][:10]
-    return f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {noted}{first_words(memory['content'])}"
+    lines = []
+    for hit in hits:
+        memory = hit.memory
+        notes = [memory["state"]] if memory["state"] != State.CURRENT else []
+        if status := memory.get("status"):
+            notes += [status, *([f"due {memory['due_at'][:10]}"] if memory.get("due_at") else [])]
+        noted = f"[{', '.join(notes)}] " if notes else ""
+        date, words = memory["created_at"][:10], first_words(memory["content"])
+        lines.append(f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {noted}{words}")
+    return "\n".join(lines) or "No memory matches."
 
 
 def first_words(content: str, most: int = FIRST_WORDS) -> str:
@@ -138,7 +137,7 @@ def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
         lines.append("left out:")
         lines += [_candidate_line(receipt, each, memories) for each in left_out[:MAX_LEFT_OUT]]
     further = Counter(each.outcome for each in left_out[MAX_LEFT_OUT:]) + Counter(receipt.unlisted.outcomes)
-    lines += [f"- {number} more: {_WHY_LEFT_OUT[outcome]}" for outcome, number in further.items()]
+    lines += [f"- {number} more: {_why_left_out(outcome)}" for outcome, number in further.items()]
     return "\n".join(lines)
 
 
@@ -146,7 +145,7 @@ def _candidate_line(receipt: Receipt, candidate: ReceiptCandidate, memories: Map
     memory = memories.get(candidate.id)
     words = first_words(memory.content, FIRST_WORDS // 2) if memory else "(deleted since)"
     if candidate.outcome is not CandidateOutcome.INCLUDED:
-        return f"- {candidate.id} {candidate.type}, because {_why_left_out(candidate)}: {words}"
+        return f"- {candidate.id} {candidate.type}, because {_why_left_out(candidate.outcome, candidate)}: {words}"
     parts = sorted(_weighted(receipt, candidate), key=lambda part: -part[1])[:SHOWN_SIGNALS]
     signals = " + ".join(f"{name} {value:.2f}" for name, value in parts if value)
     return f"- {candidate.id} {candidate.type}, score {candidate.score:.2f} ({signals} ...): {words}"
@@ -157,9 +156,11 @@ def _weighted(receipt: Receipt, candidate: ReceiptCandidate) -> Iterator[tuple[s
         yield name, value * receipt.weights.get(name, 0.0)
 
 
-def _why_left_out(candidate: ReceiptCandidate) -> str:
-    since = f" on {_minute(candidate.since)}" if candidate.since else ""
-    return _WHY_LEFT_OUT[candidate.outcome].replace("{of}", candidate.of or "another").replace("{since}", since)
+def _why_left_out(outcome: CandidateOutcome, candidate: ReceiptCandidate | None = None) -> str:
+    """Why a candidate with this outcome was left out; details such as the time are those of `candidate`, if given."""
+    since = f" on {_minute(candidate.since)}" if candidate and candidate.since else ""
+    of = (candidate and candidate.of) or "another"
+    return _WHY_LEFT_OUT[outcome].replace("{of}", of).replace("{since}", since)
 
 
 def candidate_text(receipt: Receipt, memory_id: str) -> str:
@@ -167,7 +168,8 @@ def candidate_text(receipt: Receipt, memory_id: str) -> str:
     candidate = next((each for each in receipt.candidates if each.id == memory_id), None)
     if candidate is None:
         return f"{memory_id} is not among the listed candidates of this recall: it matched too little"
-    outcome = "recalled" if candidate.outcome is CandidateOutcome.INCLUDED else f"left out: {_why_left_out(candidate)}"
+    is_included = candidate.outcome is CandidateOutcome.INCLUDED
+    outcome = "recalled" if is_included else f"left out: {_why_left_out(candidate.outcome, candidate)}"
     lines = [f"{memory_id} in receipt {receipt.id}: {outcome}", f"rank {candidate.rank}, score {candidate.score:.4f}"]
     lines += [
         f"- {name} {candidate.signals[name]:.3f} x weight {receipt.weights.get(name, 0.0):.3f} = {part:.4f}"

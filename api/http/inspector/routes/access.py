@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.response import Redirect
 from pydantic import Field
 
 from api.http.inspector.logins import LOGIN_S, Logins
-from api.http.inspector.page import PAGE_HEADERS, ROOT, LivePage, go
-from api.http.inspector.view import COOKIE, View, read_address, read_form
+from api.http.inspector.page import PAGE_HEADERS, ROOT, Html, LivePage, go
+from api.http.inspector.view import COOKIE, Asked, View
 from api.http.request import ApiRequest
 from memtypes.model.memory import Model
 
@@ -33,26 +32,26 @@ class LoginForm(LoginAddress):
 
 
 @View("GET /login", role=None)
-async def login_page(request: ApiRequest, page: LivePage) -> Response[str]:
+async def login_page(page: LivePage, asked: Asked[LoginAddress]) -> Html:
     """The login page, with a form that asks for an API key."""
-    return page.part("login.html", next=read_address(request, LoginAddress).next, failed=False)
+    return page.part("login.html", next=asked.next, failed=False)
 
 
 @View("POST /login", role=None)
-async def login(request: ApiRequest, page: LivePage) -> Response[str]:
+async def login(request: ApiRequest, page: LivePage, asked: Asked[LoginForm]) -> Html:
     """Log in and redirect to the requested page. For an unknown key, show the form again with status 403."""
-    form = await read_form(request, LoginForm)
     logins: Logins = request.app.state.logins
-    cookie = logins.begin(form.key.strip()) if form.key.strip() else None
+    key = asked.key.strip()
+    cookie = logins.begin(key) if key else None
     if cookie is None:
-        return page.part("login.html", status=403, next=form.next, failed=True)
-    target = form.next if _INSIDE.fullmatch(form.next) else ROOT
+        return page.part("login.html", status=403, next=asked.next, failed=True)
+    target = asked.next if _INSIDE.fullmatch(asked.next) else ROOT
     cookies = [_cookie(request, cookie, LOGIN_S)]
     return Redirect(target, status_code=303, headers=dict(PAGE_HEADERS), cookies=cookies)
 
 
 @View("POST /logout", role=None)
-async def logout(request: ApiRequest) -> Response[str]:
+async def logout(request: ApiRequest) -> Html:
     """End the login and redirect to the login page."""
     request.app.state.logins.end(request.cookies.get(COOKIE))
     answer = go("/login", done="logout")
@@ -62,12 +61,5 @@ async def logout(request: ApiRequest) -> Response[str]:
 
 def _cookie(request: ApiRequest, value: str, max_age: int) -> Cookie:
     """The inspector's cookie: not readable by scripts, and sent with requests of the inspector's own pages only."""
-    return Cookie(
-        COOKIE,
-        value=value,
-        path=ROOT,
-        max_age=max_age,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    secure = request.url.scheme == "https"
+    return Cookie(COOKIE, value=value, path=ROOT, max_age=max_age, httponly=True, samesite="strict", secure=secure)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 
-from litestar import Response
 from pydantic import Field
 
-from api.http.inspector.page import LivePage
-from api.http.inspector.view import View, read_address
-from api.http.request import ApiRequest, InNamespace, QueryWhole
+from api.auth.keys import Caller
+from api.http.inspector.page import Html, LivePage
+from api.http.inspector.view import Asked, PageScope, View
+from api.http.request import InNamespace, QueryWhole
 from api.http.shapes.threads import ListedTurn, ThreadAnswer
 from api.wiring.container import AppServices, Services
 from memtypes.model.errors import AccessDenied
@@ -45,13 +45,10 @@ class WorkflowAddress(InNamespace):
 
 
 @View("GET /threads")
-async def list_threads(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def list_threads(services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: PageScope) -> Html:
     """The page that lists the threads that the visitor may read, the last changed first."""
-    asked = read_address(request, PagedAddress)
-    scopes = _scopes(request, asked.namespace)
-    listed = await services.threads.store.page_of_threads(
-        request.scope_in(asked.namespace), ThreadQuery(PAGE, asked.cursor)
-    )
+    scopes = _scopes(page.caller, asked.namespace)
+    listed = await services.threads.store.page_of_threads(namespace, ThreadQuery(PAGE, asked.cursor))
     access = services.threads.policies.access
     readable = [each for each in listed.threads if any(access(scope, each.resource, each.key) for scope in scopes)]
     answers = [ThreadAnswer.of(services.threads, each) for each in readable]
@@ -59,10 +56,9 @@ async def list_threads(request: ApiRequest, services: AppServices, page: LivePag
 
 
 @View("GET /thread")
-async def show_thread(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def show_thread(services: AppServices, page: LivePage, asked: Asked[ThreadAddress]) -> Html:
     """The page of a thread: its turns, and the turns that were moved to memories, even if the thread has expired."""
-    asked = read_address(request, ThreadAddress)
-    scope = await _reading(services, _scopes(request, asked.namespace), asked.id)
+    scope = await _reading(services, _scopes(page.caller, asked.namespace), asked.id)
     turns = [ListedTurn.of(each) for each in await services.threads.turns(scope, asked.id, include_flushed=True)]
     later = [turn for turn in turns if turn.index > asked.after]
     lives = any(not turn.flushed for turn in turns) or not turns
@@ -78,9 +74,9 @@ async def show_thread(request: ApiRequest, services: AppServices, page: LivePage
     )
 
 
-def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
+def _scopes(caller: Caller, namespace: str) -> list[Scope]:
     """The scopes of the visitor: one for each agent that the API key is bound to, else one without an agent."""
-    return [request.scope_in(namespace, agent_id=agent) for agent in request.auth.agents or (None,)]
+    return [caller.scope(namespace, None, agent) for agent in caller.agents or (None,)]
 
 
 async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) -> Scope:
@@ -94,23 +90,22 @@ async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) 
 
 
 @View("GET /workflows")
-async def list_workflows(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def list_workflows(
+    services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: PageScope
+) -> Html:
     """The page that lists the workflows of a namespace, latest created first."""
-    asked = read_address(request, PagedAddress)
-    listed = await services.workflows.store.page(
-        request.scope_in(asked.namespace), WorkflowListing(limit=PAGE, cursor=asked.cursor)
-    )
+    listed = await services.workflows.store.page(namespace, WorkflowListing(limit=PAGE, cursor=asked.cursor))
     return await page.show("workflows.html", asked, workflows=listed.workflows, next_cursor=listed.next_cursor)
 
 
 @View("GET /workflow")
-async def show_workflow(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def show_workflow(
+    services: AppServices, page: LivePage, asked: Asked[WorkflowAddress], namespace: PageScope
+) -> Html:
     """The page of a workflow: its state, steps, resources and events, and the workflows that continue it."""
-    asked = read_address(request, WorkflowAddress)
-    scope = request.scope_in(asked.namespace)
-    log = await services.workflows.store.load(scope, asked.id)
-    events = () if log.lost else await services.workflows.store.events(scope, asked.id, asked.after, EVENTS)
-    children = await services.workflows.store.page(scope, WorkflowListing(parent_id=asked.id, limit=PAGE))
+    log = await services.workflows.store.load(namespace, asked.id)
+    events = () if log.lost else await services.workflows.store.events(namespace, asked.id, asked.after, EVENTS)
+    children = await services.workflows.store.page(namespace, WorkflowListing(parent_id=asked.id, limit=PAGE))
     return await page.show(
         "workflow.html",
         asked,

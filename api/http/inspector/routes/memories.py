@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from litestar import Response
 from litestar.response import Redirect
 from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.inspector.page import LivePage, go
-from api.http.inspector.view import MemoryAddress, View, read_address, read_form
-from api.http.request import ApiRequest
+from api.http.inspector.page import Html, LivePage, go
+from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
 from api.http.shapes.memories import ListQuery
 from api.http.use_cases import known_id, read_memory, remove_memory
 from api.wiring.container import AppServices, Services
@@ -45,116 +42,91 @@ class EditForm(MemoryAddress):
     content: Annotated[str, Field(max_length=MAX_CONTENT)] = ""
     importance: Annotated[int, Field(ge=1, le=10)]
     tags: Annotated[str, Field(max_length=10_000)] = ""
-    steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
+    steps: Annotated[str, Field(max_length=MAX_CONTENT)] = ""
 
     def changes(self, memory: Memory) -> dict[str, Any]:
         """The edited fields with their new values. Unedited tags are left out: a comma in them would split them."""
-        shown: dict[str, Any] = {
-            "content": memory.content.replace("\r\n", "\n"),
-            "importance": memory.importance,
-            "tags": TAG_SEPARATOR.join(memory.tags),
-        }
-        if isinstance(memory, Procedural):
-            shown["steps"] = "\n".join(memory.steps)
-        sent = {name: getattr(self, name) or "" for name in shown}
-        changed = {name: value for name, value in sent.items() if value != shown[name]}
-        split = {"tags": ",", "steps": "\n"}
-        return {
-            name: [part.strip() for part in value.split(split[name]) if part.strip()] if name in split else value
-            for name, value in changed.items()
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ShownLink:
-    """A link from the shown memory to `other` (None if deleted), or with `back` from `other` to the shown memory."""
-
-    link: Link
-    other_id: str
-    other: Memory | None
-    back: bool = False
+        changed: dict[str, Any] = {}
+        if self.content != memory.content.replace("\r\n", "\n"):
+            changed["content"] = self.content
+        if self.importance != memory.importance:
+            changed["importance"] = self.importance
+        if self.tags != TAG_SEPARATOR.join(memory.tags):
+            changed["tags"] = [tag.strip() for tag in self.tags.split(",") if tag.strip()]
+        if isinstance(memory, Procedural) and self.steps != "\n".join(memory.steps):
+            changed["steps"] = [step.strip() for step in self.steps.split("\n") if step.strip()]
+        return changed
 
 
 @View("GET /memories")
-async def list_memories(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def list_memories(services: AppServices, page: LivePage, asked: Asked[ListQuery], namespace: PageScope) -> Html:
     """The page that lists the memories of a namespace, newest first."""
-    asked = read_address(request, ListQuery)
     now = services.clock()
-    found = await services.store.page(request.scope_in(asked.namespace), asked.listing(now))
-    return await page.show(
-        "memories.html",
-        asked,
-        memories=[memory.at(now) for memory in found.memories],
-        total=found.total,
-        next_cursor=found.next_cursor,
-    )
+    found = await services.store.page(namespace, asked.listing(now))
+    memories = [memory.at(now) for memory in found.memories]
+    return await page.show("memories.html", asked, page=found, memories=memories)
 
 
 @View("GET /memory")
-async def show_memory(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def show_memory(services: AppServices, page: LivePage, asked: Asked[MemoryAddress], namespace: PageScope) -> Html:
     """The page of a memory: its fields, history and links, and the memories around it in its session."""
-    asked = read_address(request, MemoryAddress)
-    scope, now = request.scope_in(asked.namespace), services.clock()
-    memory = await read_memory(services, scope, asked.id)
+    now = services.clock()
+    memory = await read_memory(services, namespace, asked.id)
     return await page.show(
         "memory.html",
         asked,
         memory=memory,
         expired=memory.expires_at is not None and memory.expires_at <= now,
         own_fields={name: getattr(memory, name) for name in sorted(memory.own_fields) if getattr(memory, name)},
-        versions=await history_of(services.store, scope, memory, now),
-        links=await _links(services, scope, memory),
-        conversation=await _conversation(services, scope, memory),
+        versions=await history_of(services.store, namespace, memory, now),
+        links=await _links(services, namespace, memory),
+        conversation=await _conversation(services, namespace, memory),
     )
 
 
 @View("POST /memory/edit", role=Role.WRITER, max_bytes=FORM_BYTES)
-async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
+async def edit_memory(services: AppServices, asked: Asked[EditForm], namespace: PageScope) -> Redirect:
     """Save the fields of a memory that were changed in the form, and show the memory."""
-    form = await read_form(request, EditForm)
-    scope = request.scope_in(form.namespace)
-    memory = await read_memory(services, scope, form.id)
-    changes = form.changes(memory)
-    if changes:
-        await services.ingestor.editor.revise(scope, memory.id, changes)
-    return go("/memory", namespace=form.namespace, id=memory.id, done="saved" if changes else "unchanged")
+    memory = await read_memory(services, namespace, asked.id)
+    if changes := asked.changes(memory):
+        await services.ingestor.editor.revise(namespace, memory.id, changes)
+    return go("/memory", namespace=asked.namespace, id=memory.id, done="saved" if changes else "unchanged")
 
 
 @View("POST /memory/pin", role=Role.WRITER)
-async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
+async def pin_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Pin a memory, or unpin it if it is pinned. Upkeep jobs do not change pinned memories."""
-    form = await read_form(request, MemoryAddress)
-    scope = request.scope_in(form.namespace)
-    memory = await read_memory(services, scope, form.id)
-    await services.ingestor.editor.revise(scope, memory.id, {"pinned": not memory.pinned})
-    return go("/memory", namespace=form.namespace, id=memory.id, done="unpinned" if memory.pinned else "pinned")
+    memory = await read_memory(services, namespace, asked.id)
+    await services.ingestor.editor.revise(namespace, memory.id, {"pinned": not memory.pinned})
+    return go("/memory", namespace=asked.namespace, id=memory.id, done="unpinned" if memory.pinned else "pinned")
 
 
 @View("POST /memory/restore", role=Role.WRITER)
-async def restore_memory(request: ApiRequest, services: AppServices) -> Redirect:
+async def restore_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Make a replaced or expired memory current again."""
-    form = await read_form(request, MemoryAddress)
-    await services.ingestor.editor.bring_back(request.scope_in(form.namespace), known_id(form.id))
-    return go("/memory", namespace=form.namespace, id=form.id, done="restored")
+    await services.ingestor.editor.bring_back(namespace, known_id(asked.id))
+    return go("/memory", namespace=asked.namespace, id=asked.id, done="restored")
 
 
 @View("POST /memory/forget", role=Role.WRITER)
-async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
+async def forget_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Delete a memory."""
-    form = await read_form(request, MemoryAddress)
-    await remove_memory(services, request.scope_in(form.namespace), form.id)
-    return go("/memories", namespace=form.namespace, done="forgotten")
+    await remove_memory(services, namespace, asked.id)
+    return go("/memories", namespace=asked.namespace, done="forgotten")
 
 
-async def _links(services: Services, scope: Scope, memory: Memory) -> list[ShownLink]:
-    """At most MAX_LINKED links (such as contradictions) from `memory`, then links to it from as many other memories."""
+async def _links(services: Services, scope: Scope, memory: Memory) -> list[tuple[Link, str, Memory | None, bool]]:
+    """At most MAX_LINKED links (such as contradictions) from `memory`, then links to it from as many other memories.
+
+    Each as (link, id of the other memory, the other memory or None if it is deleted, whether it links to `memory`).
+    """
     forth = memory.links[:MAX_LINKED]
     others = await services.store.get(scope, [link.to for link in forth])
     listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
     back = (await services.store.page(scope, listing)).memories
     return [
-        *(ShownLink(link, link.to, others.get(link.to)) for link in forth),
-        *(ShownLink(link, o.id, o, back=True) for o in back for link in o.links if link.to == memory.id),
+        *((link, link.to, others.get(link.to), False) for link in forth),
+        *((link, other.id, other, True) for other in back for link in other.links if link.to == memory.id),
     ]
 
 

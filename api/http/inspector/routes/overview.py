@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from litestar import Response
-
-from api.http.inspector.charts import Part, Segment, columns, stacked
-from api.http.inspector.page import LivePage
-from api.http.inspector.view import View, read_address
+from api.http.inspector.charts import Part, columns, stacked
+from api.http.inspector.page import Html, LivePage
+from api.http.inspector.view import Asked, PageScope, View
 from api.http.request import ApiRequest, InNamespace, MaybeNamespace
 from api.wiring.container import AppServices
 from memtypes.model.filters import All, Compare, Filter, Op, all_of
@@ -32,6 +29,9 @@ HEIGHT = 120.0
 AGES: tuple[tuple[str, int], ...] = (("7 days", 7), ("30 days", 30), ("90 days", 90), ("a year", 365))
 """(name, days) of the limits between the age ranges of the chart of ages."""
 
+_OLDEST = (*(days for _, days in AGES), 36_500)
+"""Highest age in each age range, in days."""
+
 UNITS: tuple[tuple[int, str, int, int], ...] = ((30, "day", 1, 30), (180, "week", 7, 26), (36_500, "month", 30, 24))
 """(limit, unit, days, number): how the chart of growth divides time if the oldest memory has at most `limit` days.
 
@@ -39,30 +39,10 @@ It then has `number` columns, each for one unit (such as a week) of `days` days.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the growth chart: the memories created from `start` until before `end`; segments as in `columns`."""
-
-    start: datetime
-    end: datetime
-    total: int
-    segments: list[Segment]
-
-
-@dataclass(frozen=True, slots=True)
-class AgeRow:
-    """The ages of a type's memories. counts: by age range, youngest first. bar: their segments. tokens: of all."""
-
-    type: MemoryType
-    counts: list[int]
-    tokens: int
-    bar: list[Segment]
-
-
 @View("GET /")
-async def overview(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def overview(request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[MaybeNamespace]) -> Html:
     """The page of the namespace that the URL names, or of the tenant's only namespace; else a list of namespaces."""
-    namespace = read_address(request, MaybeNamespace).namespace
+    namespace = asked.namespace
     if namespace is None:
         names = await page.names.of(request.auth.tenant, fresh=True)
         if len(names) != 1:
@@ -72,41 +52,48 @@ async def overview(request: ApiRequest, services: AppServices, page: LivePage) -
     # Tokens are counted after the page is shown: in a large namespace that takes longer than the rest.
     (sizes,) = await services.store.counts(scope, [All(())])
     total, now = sum(sizes.values()), services.clock()
-    parts = [Part(f"type-{kind}", count, f"{count:,} {kind}") for kind, count in sizes.items()]
     newest = await services.store.page(scope, Listing(limit=NEWEST))
     return await page.show(
         "overview.html",
         InNamespace(namespace=namespace),
         sizes=sizes,
         total=total,
-        bar_segments=stacked(parts, total),
+        bar_segments=stacked(_type_parts(sizes), total),
         newest=[memory.at(now) for memory in newest.memories],
     )
 
 
 @View("GET /growth")
-async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def growth(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
     """The charts of a namespace: new memories over time, ages by type, and when the newest memories were used."""
-    asked = read_address(request, InNamespace)
-    scope, now = request.scope_in(asked.namespace), services.clock()
+    now = services.clock()
     limits = [now - timedelta(days=days) for _, days in AGES]
-    ages = await services.store.counts(scope, [*_between([now + timedelta(days=2), *limits]), _before(limits[-1])])
-    unit, days, count = _unit(ages)
-    edges = [now - timedelta(days=days * number) for number in range(count, -1, -1)]
-    created = await services.store.counts(scope, _between(edges[::-1]))
-    newest = (await services.store.page(scope, Listing(limit=SAMPLE))).memories
-    values: dict[str, Any] = {
-        "unit": unit,
-        "columns": _columns(edges, created[::-1]),
-        "ages": _age_rows(ages, await services.store.stats(scope)),
-        "age_names": [f"under {AGES[0][0]}", *(f"to {name}" for name, _ in AGES[1:]), f"over {AGES[-1][0]}"],
-        "used": _uses(newest, now),
-        "sample": len(newest),
-        "height": HEIGHT,
-    }
-    if page.is_part:
-        return page.part("growth.html", **values)
-    return await page.show("growth_page.html", asked, **values)
+    ages = await services.store.counts(namespace, [*_between([now + timedelta(days=2), *limits]), _before(limits[-1])])
+    oldest = max((days for days, counts in zip(_OLDEST, ages, strict=True) if any(counts.values())), default=0)
+    _, unit, days, number = next(row for row in UNITS if oldest <= row[0])
+    edges = [now - timedelta(days=days * back) for back in range(number + 1)]
+    created = await services.store.counts(namespace, _between(edges))
+    segments = columns([_type_parts(counts) for counts in created], HEIGHT)
+    newest = (await services.store.page(namespace, Listing(limit=SAMPLE))).memories
+    return await page.show(
+        "growth_page.html",
+        asked,
+        "growth.html",
+        unit=unit,
+        columns=[
+            {"start": start, "end": end, "total": sum(counts.values()), "segments": stack}
+            for (end, start), counts, stack in zip(pairwise(edges), created, segments, strict=True)
+        ][::-1],
+        ages=_age_rows(ages, await services.store.stats(namespace)),
+        age_names=[f"under {AGES[0][0]}", *(f"to {name}" for name, _ in AGES[1:]), f"over {AGES[-1][0]}"],
+        used=_uses(newest, now),
+        sample=len(newest),
+        height=HEIGHT,
+    )
+
+
+def _type_parts(counts: Mapping[MemoryType, int]) -> list[Part]:
+    return [Part(f"type-{kind}", count, f"{count:,} {kind}") for kind, count in counts.items()]
 
 
 def _between(edges: Sequence[datetime]) -> list[Filter]:
@@ -118,29 +105,15 @@ def _before(end: datetime) -> Filter:
     return Compare("created_at", Op.LT, end)
 
 
-def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """(unit, days, number) from UNITS for the oldest memory. ages: counts by type in each range, youngest first."""
-    totals = [sum(counts.values()) for counts in ages]
-    oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
-    oldest = 36_500 if totals[-1] else oldest
-    return next((name, days, count) for limit, name, days, count in UNITS if oldest <= limit)
-
-
-def _columns(edges: Sequence[datetime], created: Sequence[Mapping[MemoryType, int]]) -> list[Column]:
-    stacks = [[Part(f"type-{kind}", count, f"{count:,} {kind}") for kind, count in each.items()] for each in created]
-    return [
-        Column(start, end, sum(counts.values()), segments)
-        for start, end, counts, segments in zip(edges, edges[1:], created, columns(stacks, HEIGHT), strict=False)
-    ]
-
-
-def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryType, TypeStats]) -> list[AgeRow]:
+def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryType, TypeStats]) -> list[dict[str, Any]]:
+    """For each type with memories: how many are in each of the ranges `ages`, a bar of these, and tokens of all."""
     rows = []
     for kind in MemoryType:
         counts = [each[kind] for each in ages]
         parts = [Part(f"age-{number}", count, f"{count:,}") for number, count in enumerate(counts)]
         if sum(counts):
-            rows.append(AgeRow(kind, counts, sizes[kind].tokens, stacked(parts, sum(counts))))
+            bar = stacked(parts, sum(counts))
+            rows.append({"type": kind, "counts": counts, "tokens": sizes[kind].tokens, "bar": bar})
     return rows
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from litestar import Response
 from litestar.response import Redirect
 from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.inspector.page import LivePage, go
-from api.http.inspector.view import MemoryAddress, View, read_address, read_form
-from api.http.request import ApiRequest, InNamespace
+from api.http.inspector.page import Html, LivePage, go
+from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
+from api.http.request import InNamespace
 from api.http.use_cases import known_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
@@ -32,47 +31,37 @@ class SnoozeForm(MemoryAddress):
 
 
 @View("GET /due")
-async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def due(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
     """The page of due tasks, other open tasks by due time, and items of working memory that are not cleared."""
-    asked = read_address(request, InNamespace)
-    scope, now = request.scope_in(asked.namespace), services.clock()
-    is_due = await services.intentions.due(scope, DueRequest(now))
+    now = services.clock()
+    is_due = await services.intentions.due(namespace, DueRequest(now))
     still_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
-    listed = (await services.store.page(scope, Listing((MemoryType.PROSPECTIVE,), still_open, MOST))).memories
+    listed = (await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), still_open, MOST))).memories
     due_ids = {memory.id for memory in is_due}
     later = [memory for memory in listed if isinstance(memory, Prospective) and memory.id not in due_ids]
     uncleared = all_of(in_view(now), Absent("cleared_at"))
-    items = (await services.store.page(scope, Listing((MemoryType.WORKING,), uncleared, MOST))).memories
-    return await page.show(
-        "due.html",
-        asked,
-        due=is_due,
-        later=sorted(later, key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at)),
-        items=items,
-        most=MOST,
-    )
+    items = (await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))).memories
+    later.sort(key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at))
+    return await page.show("due.html", asked, due=is_due, later=later, items=items, most=MOST)
 
 
 @View("POST /due/complete", role=Role.WRITER)
-async def complete(request: ApiRequest, services: AppServices) -> Redirect:
+async def complete(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Mark a task as completed, and go back to the page of due tasks."""
-    form = await read_form(request, MemoryAddress)
-    await services.intentions.end(request.scope_in(form.namespace), known_id(form.id), Status.COMPLETED)
-    return go("/due", namespace=form.namespace, done="completed")
+    await services.intentions.end(namespace, known_id(asked.id), Status.COMPLETED)
+    return go("/due", namespace=asked.namespace, done="completed")
 
 
 @View("POST /due/cancel", role=Role.WRITER)
-async def cancel(request: ApiRequest, services: AppServices) -> Redirect:
+async def cancel(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Cancel a task, and go back to the page of due tasks."""
-    form = await read_form(request, MemoryAddress)
-    await services.intentions.end(request.scope_in(form.namespace), known_id(form.id), Status.CANCELLED)
-    return go("/due", namespace=form.namespace, done="cancelled")
+    await services.intentions.end(namespace, known_id(asked.id), Status.CANCELLED)
+    return go("/due", namespace=asked.namespace, done="cancelled")
 
 
 @View("POST /due/snooze", role=Role.WRITER)
-async def snooze(request: ApiRequest, services: AppServices) -> Redirect:
+async def snooze(services: AppServices, asked: Asked[SnoozeForm], namespace: PageScope) -> Redirect:
     """Postpone a task, and go back to the page of due tasks."""
-    form = await read_form(request, SnoozeForm)
-    until = services.clock() + timedelta(hours=form.hours)
-    await services.intentions.snooze(request.scope_in(form.namespace), known_id(form.id), until)
-    return go("/due", namespace=form.namespace, done="snoozed")
+    until = services.clock() + timedelta(hours=asked.hours)
+    await services.intentions.snooze(namespace, known_id(asked.id), until)
+    return go("/due", namespace=asked.namespace, done="snoozed")

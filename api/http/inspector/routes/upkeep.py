@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Response
 from litestar.response import Redirect
 from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.inspector.page import LivePage, go
-from api.http.inspector.view import MemoryAddress, View, form_fields, read_address, read_form
+from api.http.inspector.page import Html, LivePage, go
+from api.http.inspector.view import Asked, MemoryAddress, PageScope, View, form_fields
 from api.http.problems import checked
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices
@@ -65,40 +64,35 @@ class JobForm(InNamespace):
 
 
 @View("GET /decisions")
-async def decisions(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def decisions(
+    services: AppServices, page: LivePage, asked: Asked[DecisionsAddress], namespace: PageScope
+) -> Html:
     """The page that lists the service's newest decisions about memories, such as merges, each with its reason."""
-    asked = read_address(request, DecisionsAddress)
-    listed = await services.decisions.latest(request.scope_in(asked.namespace), asked.kind, LISTED)
+    listed = await services.decisions.latest(namespace, asked.kind, LISTED)
     return await page.show("decisions.html", asked, decisions=listed, kinds=list(DecisionKind))
 
 
 @View("POST /decisions/undo", role=Role.WRITER)
-async def undo(request: ApiRequest, services: AppServices) -> Redirect:
+async def undo(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
     """Undo a decision of the service: a merge, replacement, contradiction, promotion, forgetting or rejection."""
-    form = await read_form(request, MemoryAddress)
-    await services.decisions.undo(request.scope_in(form.namespace), form.id.lower())
-    return go("/decisions", namespace=form.namespace, done="undone")
+    await services.decisions.undo(namespace, asked.id.lower())
+    return go("/decisions", namespace=asked.namespace, done="undone")
 
 
 @View("GET /upkeep", role=Role.ADMIN)
-async def upkeep(request: ApiRequest, page: LivePage) -> Response[str]:
+async def upkeep(page: LivePage, asked: Asked[InNamespace]) -> Html:
     """The page of the upkeep jobs, with a form for the options of each."""
-    return await page.show("upkeep.html", read_address(request, InNamespace), jobs=JOBS, **_NO_REPORT)
+    return await page.show("upkeep.html", asked, jobs=JOBS, report=None, options={})
 
 
 @View("POST /upkeep", role=Role.ADMIN)
-async def run_job(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+async def run_job(
+    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[JobForm], namespace: PageScope
+) -> Html:
     """Run an upkeep job and show its report. After a dry run, the page has a button that applies the changes."""
-    form = await read_form(request, JobForm)
-    report = await services.upkeep.run_all(request.auth.tenant, form.job, form.request())
+    report = await services.upkeep.run_all(namespace.tenant, asked.job, asked.request())
     listed = report.ids[:LISTED]
-    values: dict[str, Any] = {
-        "report": report,
-        "listed": listed,
-        "memories": await services.store.get(request.scope_in(form.namespace), listed),
-        "options": await form_fields(request),
-    }
-    return await page.show("upkeep.html", form, jobs=JOBS, **values)
-
-
-_NO_REPORT: dict[str, Any] = {"report": None, "listed": (), "memories": {}, "options": {}}
+    memories, options = await services.store.get(namespace, listed), await form_fields(request)
+    return await page.show(
+        "upkeep.html", asked, jobs=JOBS, report=report, listed=listed, memories=memories, options=options
+    )

@@ -10,9 +10,13 @@ from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
 from api.http.mcp.mount import McpMount
+from api.http.mcp.texts import receipt_text
 from api.wiring.container import Services
 from ingest.screening.redaction.redactor import RedactionRules, RuleBook
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import DEFAULT_TENANT
+from retrieval.ranking.ranked import CandidateOutcome
+from retrieval.receipts.model import Receipt
 from tests.api.conftest import NOW
 from tests.api.fake_services import AwayStore, fake_services
 from tests.api.http.mcp.conftest import ERAS, call, mcp_client, receipt_of, refused, remembered
@@ -136,6 +140,17 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
         client, "memory_why", receipt_id=receipt, id="00000000-0000-0000-0000-000000000000"
     )
     assert "name a receipt_id" in await refused(client, "memory_why")
+
+
+async def test_why_counts_what_a_receipt_does_not_list(client: Client, services: Services) -> None:
+    """Candidates that are counted only are explained in full sentences, although nothing else is known of them."""
+    await remembered(client, HOLD)
+    receipt_id = receipt_of(await call(client, "memory_recall", query="how long may a hold take?"))
+    receipt = Receipt.model_validate_json(await services.receipts.text(DEFAULT_TENANT, receipt_id))
+    outcomes = {CandidateOutcome.DUPLICATE_OF: 2, CandidateOutcome.SUPERSEDED: 1}
+    unlisted = receipt.unlisted.model_copy(update={"outcomes": outcomes})
+    text = receipt_text(receipt.model_copy(update={"unlisted": unlisted}), {})
+    assert text.endswith("\n- 2 more: it says the same as another\n- 1 more: a newer memory replaced it")
 
 
 async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
