@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from memtypes.calendar import COUNT_WORD, DAY, DAYS_PER_UNIT, WEEKDAY, Window, midnight, number_of, weekday_of
+from retrieval.query.intent import asks_about_past
 from retrieval.query.windows import TimeReader
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -56,6 +57,7 @@ class QueryTimes:
     """The time that a query asks about, `as_of` (in UTC), and the times that its words name.
 
     windows: the named times, except one relative to an event (`event`). past: those of them that are over at `as_of`.
+    "On Thursday" names the last and the next one; if the words do not say which, the query asks about no past time.
     """
 
     as_of: datetime
@@ -67,7 +69,9 @@ class QueryTimes:
     def of(cls, query: str, as_of: datetime) -> Self:
         """Read the times that `query` names."""
         windows = time_windows(query, as_of)
-        return cls(as_of, windows, tuple(each for each in windows if each.end <= as_of), event_reference(query))
+        past = tuple(each for each in windows if each.end <= as_of)
+        says_past = len(past) == len(windows) or asks_about_past(query)
+        return cls(as_of, windows, past if says_past else (), event_reference(query))
 
 
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
