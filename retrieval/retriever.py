@@ -334,7 +334,10 @@ class Retriever:
     async def _candidates(
         self, ranking: _Ranking, search: CandidateSearch, ended: TypeFilters | None = None
     ) -> tuple[Candidates, Candidates]:
-        """Search the store for candidates and, with the filters `ended`, for the nearest memories no longer valid."""
+        """The candidates of `search` and, for the filters `ended`, the nearest memories that are no longer valid.
+
+        The second is empty without `ended` or a dense vector; both are empty if the query has no vectors.
+        """
         if search.dense is None and search.sparse is None:
             return Candidates.of([]), Candidates.of([])
         searches = [search]

@@ -190,7 +190,7 @@ def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> 
 
 
 def name_of(raw: bytes, path: str) -> str:
-    """The name of a namespace or agent in the UTF-8 bytes `raw`. Raises InvalidInput about `path` if it is invalid."""
+    """Decode the name of a namespace or agent. Raises InvalidInput for a bad one. path: the header or parameter."""
     try:
         return clean_name(raw.decode())
     except ValueError as error:

@@ -137,7 +137,10 @@ def _former(known: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable[tu
 
 
 def _reason_to_keep(memory: Mapping[str, Any], names: set[str], newer: str | None) -> str | None:
-    """Why a memory is not replaced by `newer`, or not ended. names: those that its file has, or had, in sources."""
+    """Why a memory whose row has left its file stays as it is; None if it may be ended, or replaced by `newer`.
+
+    names: the file's present and former names; a source with another name says the same, too.
+    """
     sources = [each for each in (memory["source"], *memory["sources"]) if each is not None]
     if memory["evidence_count"] > len(sources) or any(each.get("file") not in names for each in sources):
         return "another source says it, too"

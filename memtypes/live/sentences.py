@@ -23,9 +23,10 @@ def sentences(text: str) -> list[str]:
 def most_important(
     lines: Sequence[str], cost: Callable[[str], int], limit: int, others: Sequence[str] = ()
 ) -> tuple[list[str], str]:
-    """The best lines that cost at most `limit` together, in their order; and the best line, whatever it costs.
+    """The lines with the rarest words that cost at most `limit` together, in their order; and the single best line.
 
-    others: more lines of the conversation, which only show which words are common in it.
+    Weak lines are left out even if there is room; the best line is for callers to cut if no line fits. cost: of a line,
+    in the unit of `limit`. others: more lines of the conversation, which only show which words are common in it.
     """
     scores = _scores(lines, others)
     least = _LEAST * math.fsum(scores) / len(lines)

@@ -299,7 +299,7 @@ class EvictedTurnStore(Protocol):
     """Queue of evicted turns to store as memories. A batch that keeps failing is set aside for some time."""
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """Return at most `limit` batches from the front of the queue, oldest first."""
+        """Return the first `limit` batches of the queue. They stay in it until they are acknowledged or moved."""
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """Remove a batch that has been stored as memories."""

@@ -140,7 +140,10 @@ class _Parts:
 
     @classmethod
     def of(cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool) -> _Parts:
-        """Collect the parts from `chain`: ancestors, oldest first, then the thread. files: whether to list files."""
+        """Collect the parts of the context of a thread. chain: its ancestors, oldest first, then the thread itself.
+
+        files: whether to list the files and images that turns mention.
+        """
         last = len(chain) - 1
         newest = [
             (position, tail.thread.id, turn)

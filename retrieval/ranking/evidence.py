@@ -50,9 +50,9 @@ class Matches:
 
     @classmethod
     def of(cls, terms: Numbers, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """How well `hits` match a question; None without hits or vectors.
+        """How well `hits`, best first, match a question; None without hits, or without dense or token similarities.
 
-        terms: the question's terms in the sparse index. similarity, context: ranking signals.
+        terms: the question's terms in the sparse index. similarity, context: these signals of the hits, shape (hits,).
         """
         if hits.late is None or hits.dense is None or not len(hits):
             return None

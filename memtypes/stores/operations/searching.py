@@ -45,7 +45,11 @@ class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
 @dataclass(slots=True, eq=False)
 class _Leg:
-    """One of a search's two queries in one type. depth: hits that become candidates. limit: hits to ask for."""
+    """The dense or the sparse query of a search in one memory type, with its hits.
+
+    depth: number of best hits that become candidates. limit: number of hits to ask for; more than `depth` if they shall
+    also give the scores of the other query's candidates. scores: of all candidates; NaN where unknown.
+    """
 
     vector: DenseVector | SparseVector
     depth: int

@@ -105,7 +105,7 @@ class RedisReceipts(ReceiptStore):
         return max(0, removed - 1)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the receipts still to erase: all of the namespace; 0 if only one memory (`memory_id`) is erased."""
+        """Number of receipts that the namespace still has; 0 with a `memory_id`, as receipts are not erased with it."""
         keys = await self._receipt_keys(scope, memory_id)
         return int(await self._live.command("exists", *keys)) if keys else 0
 

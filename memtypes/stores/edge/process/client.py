@@ -130,7 +130,10 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Ask for a rewrite of the shards with bytes deleted until `removed_by` (ns). Returns how many are left."""
+        """Have the shards that contain bytes of points removed until `removed_by` rewritten, in the background.
+
+        removed_by: a value of `time.time_ns`. Returns at once, with the number of such shards.
+        """
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:

@@ -23,7 +23,10 @@ class Hello(Request[None], frozen=True, kw_only=True, tag=True):
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Asks to rewrite, later, the shards with bytes deleted until `removed_by` (ns). Returns how many are left."""
+    """Rewrite, in the background, the shards that contain bytes of points removed until `removed_by` (`time.time_ns`).
+
+    The answer, given at once, is the number of such shards.
+    """
 
     removed_by: int
 
