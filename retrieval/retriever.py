@@ -24,7 +24,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
-from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage, passage_of
@@ -307,8 +307,7 @@ class Retriever:
         path = "completed_at" if wish is Wish.FINISHED else "created_at"
         times = [All((Compare(path, Op.GTE, each.start), Compare(path, Op.LT, each.end))) for each in windows]
         where = all_of(search.filters[kind], AnyOf(tuple(times)) if times else Not(Absent(path)))
-        page = await self._parts.store.page(ranking.scope, Listing((kind,), where, ranking.depth))
-        return [memory.id for memory in page.memories]
+        return await self._parts.store.newest(ranking.scope, kind, where, ranking.depth)
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
         """The times that the query names. For "after the move", the memory that best matches "move" gives the date."""

@@ -144,6 +144,9 @@ class MemoryStore(Protocol):
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from another store."""
 
+    async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
+        """Return the ids of the newest `limit` memories of a type that match the filter `where`, newest first."""
+
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """Return the candidates of each search, unordered: for each type and query vector, the `depth` best memories.
 

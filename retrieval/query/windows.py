@@ -63,7 +63,7 @@ class TimeReader:
         readers = (
             self._digits, self._day_and_month, self._month_and_day, self._edge, self._span, self._distance,
             self._weekday, self._near, self._holiday,
-        )  # fmt: skip
+        ) if self.words.kind(i) != "word" or self.words.kinds_at(i) else (self._span,)  # fmt: skip
         best: Found | None = None
         for read in readers:
             try:

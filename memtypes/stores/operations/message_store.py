@@ -119,6 +119,10 @@ class MessageStore(MemoryStore):
         next_cursor = cursor_of(page.payloads[-1]) if page.more and page.payloads else None
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
+    async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
+        """The ids of the newest `limit` memories of a type that match the filter `where`, newest first."""
+        return await self.ask(reads.newest_ids(scope=scope, kind=kind, where=to_condition(where), limit=limit))
+
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """The candidates of each search: the best hits of its dense vector and of its sparse vector."""
         if not searches:
@@ -156,8 +160,9 @@ class MessageStore(MemoryStore):
             raise InvalidRequest("must be at least 1", path="depth", got=search.depth)
         if search.dense is not None:
             self._check_dense(search.dense)
-        conditions = {id(where): to_condition(all_of(where, visible)) for where in search.filters.values()}
-        wheres = {kind: conditions[id(where)] for kind, where in search.filters.items()}  # types often share a filter
+        filters = {id(where): where for where in search.filters.values()}  # types often share one
+        conditions = {each: to_condition(all_of(where, visible)) for each, where in filters.items()}
+        wheres = {kind: conditions[id(where)] for kind, where in search.filters.items()}
         return TypedSearch(wheres, search.dense, search.sparse, search.depth, search.tokens, search.columns)
 
 

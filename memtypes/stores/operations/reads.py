@@ -74,6 +74,14 @@ async def get_page(
 
 
 @request()
+async def newest_ids(
+    engine: EngineOperations, *, scope: Scope, kind: MemoryType, where: Condition, limit: int
+) -> list[str]:
+    """The ids of the newest `limit` memories of a type that meet `where`, newest first."""
+    return [position.id for position in await list_page(engine, within(scope, where), [kind], limit, None)]
+
+
+@request()
 async def count_tokens(engine: EngineOperations, *, scope: Scope, where: Condition) -> dict[MemoryType, TypeStats]:
     """By type, the number of memories that meet `where`, and the sum of their tokens from the engine's facets."""
     counts, facets = await _facets(engine, TOKENS, within(scope, where))

@@ -11,7 +11,7 @@ from memtypes.model import errors
 from memtypes.stores.operations import items, reads, searching, writes
 from memtypes.stores.operations.messages import EngineRequest, Request, encode_into
 
-PROTOCOL = 13
+PROTOCOL = 14
 """Version of the message format. It must be increased with every change, so that other versions are refused."""
 
 MAX_MESSAGE = 1 << 30

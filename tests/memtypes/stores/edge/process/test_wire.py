@@ -23,7 +23,7 @@ from tests.builders import SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
 
-FORMAT = (13, "871e45611c0be37e")
+FORMAT = (14, "920615edbc3412c6")
 """The protocol, and a hash of the format of its messages."""
 
 
