@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
@@ -29,6 +29,13 @@ _ERRORS: dict[int, type[RemembrancerError]] = {
     401: Refused, 403: Refused,
     404: NotFound, 409: Conflict, 429: Overloaded, 503: Unavailable,
 }  # fmt: skip
+
+
+class _Members(dict[str, Any]):
+    """A JSON object of an answer. Reading a member that it lacks raises ServiceFault: another program answered."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise ServiceFault(f"the service's answer has no {name!r}; does --url name Remembrancer?")
 
 
 class ApiClient:
@@ -84,8 +91,8 @@ class ApiClient:
                 raise InvalidRequest("a number of the request is NaN or infinite; give a finite one") from None
             response = await self._http.send(request)
         try:
-            members = response.json()
-        except ValueError as error:
+            members = response.json(object_hook=_Members)
+        except (ValueError, RecursionError) as error:
             fault = f"{response.url} answered {response.status_code} without JSON; is it Remembrancer?"
             raise ServiceFault(fault) from error
         if not isinstance(members, dict):

@@ -99,7 +99,7 @@ class Diagnosis:
             result = await look()
             ok, detail = True, describe(result)
         except RemembrancerError as error:
-            ok, detail = False, str(error)
+            result, ok, detail = None, False, str(error)
         ms = round((time.perf_counter() - started) * 1000, 1)
         self.checks[name] = {"ok": ok, "ms": ms, "detail": detail}
         return result

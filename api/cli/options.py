@@ -55,8 +55,12 @@ def end(error: RemembrancerError) -> NoReturn:
 
 
 def present(answer: Mapping[str, Any], view: Callable[[Mapping[str, Any]], RenderableType], *, as_json: bool) -> None:
-    """Print a command's answer: as JSON if `as_json`, else as `view` renders it for the terminal."""
+    """Print a command's answer: as JSON if `as_json`, else as `view` renders it. End if the answer lacks a member."""
+    try:
+        rendered = view(answer)
+    except ServiceFault as error:
+        end(error)
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
-        Console().print(view(answer))
+        Console().print(rendered)

@@ -218,6 +218,10 @@ def _toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MalformedSettings(f"it is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise MalformedSettings("its TOML is nested too deeply") from error
+    except ValueError as error:
+        raise MalformedSettings("it has an integer of more digits than can be read") from error
 
 
 def _toml_value(value: TomlValue) -> str:

@@ -11,11 +11,11 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.cli.install.entries import Entries, Prior
 from api.cli.install.text import JsonText, MalformedSettings, Splice, undone
@@ -48,15 +48,6 @@ class InstallRecord(BaseModel):
     folders: tuple[str, ...]
     splices: tuple[Splice, ...]
     prior: Prior
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_flat(cls, record: Any) -> Any:
-        """Convert a record that an earlier version wrote: it has the fields of `prior` at its top level."""
-        if not isinstance(record, dict) or "prior" in record:
-            return record
-        names = {place.name for place in fields(Prior)}
-        return record | {"prior": {name: record[name] for name in names & record.keys()}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ def parse_json(text: str) -> dict[str, Any]:
         raise MalformedSettings(str(error)) from error
     except RecursionError as error:
         raise MalformedSettings("its JSON is nested too deeply") from error
+    except ValueError as error:
+        raise MalformedSettings("it has an integer of more digits than can be read") from error
     if not isinstance(value, dict):
         raise MalformedSettings("it must hold a JSON object")
     return value

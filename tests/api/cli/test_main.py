@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,27 @@ def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The URL of another program, which answers every call with 200 and a JSON object of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"hello": "world"}')
+
+        do_POST = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def call(*arguments: str, sent: str | None = None) -> Result:
@@ -175,6 +199,18 @@ def test_unreachable_service_is_exit_code_1() -> None:
     """If the service at --url does not answer, the message contains the URL."""
     done = call("search", "x", "-n", "work", "--url", "http://127.0.0.1:1")
     assert (done.exit_code, "http://127.0.0.1:1 cannot be reached" in done.stderr) == (1, True)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("arguments", [
+    ["search", "x", "-n", "work"], ["search", "x", "-n", "work", "--json"], ["retrieve", "x", "-n", "work"],
+    ["jobs", "expire"], ["ingest", "-", "-n", "work", "--format", "text"], ["doctor"],
+])  # fmt: skip
+def test_another_program_at_the_url_is_named_as_the_fault(arguments: list[str], elsewhere: str) -> None:
+    """A command prints no traceback if --url names a program that answers every call with a JSON object of its own."""
+    done = call(*arguments, "--url", elsewhere, sent="A note.")
+    assert done.exit_code == 1, done.exception
+    assert "the service's answer has no" in " ".join((done.stdout + done.stderr).split())
 
 
 def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:

@@ -77,6 +77,7 @@ def test_an_element_is_appended_and_removed(array: list[Any], indent: Any, value
         ("[]", "must hold a JSON object"),
         ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
         ('{"a": ' + "[" * 100_000, "not valid JSON|nested too deeply"),
+        ('{"a": ' + "7" * 5_000 + "}", "integer of more digits than can be read"),
     ],
 )
 def test_malformed_text_is_refused(text: str, reason: str) -> None:
