@@ -99,7 +99,6 @@ class StateWriter:
         changed = {known: {**memory.to_payload(), **changes.get(known, {})} for known, memory in stored.items()}
         states.know(stored, {known: from_payload(payload) for known, payload in changed.items()})
         states.touched |= stored.keys()
-        states.changed |= {known for known in changes if states.memories[known].line() != stored[known].line()}
         await self.settle(scope, states)
         settled = {known: states.patch(known) for known in sorted(states.changed - states.gone)}
         patches = {known: {**changes.get(known, {}), **settled.get(known, {})} for known in {**changes, **settled}}
