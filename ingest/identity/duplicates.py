@@ -91,13 +91,9 @@ class WritePlan:
 
     def insert(self, index: int, memory: Memory) -> None:
         """Add to this plan that `memory` is stored. index: position of the arriving memory that it was made from."""
-        self.renew(index, memory)
-        self.writes.append(PlannedWrite(memory.id))
-
-    def renew(self, index: int, memory: Memory) -> None:
-        """Add to this plan that the merged `memory` gets the vectors of the arriving memory at `index`."""
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
+        self.writes.append(PlannedWrite(memory.id))
 
     def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
         """Add to this plan that `fields` of the existing memory `known` are set. Returns `known` with these fields."""
@@ -141,8 +137,6 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
             reason = _merge_reason(known, memory)
             fields = joined(known, memory) | with_evidence(known, memory) | with_wording(known, memory, reason, now)
             current[memory.id] = plan.merge(known, fields | _said_again(known, memory), reason, now)
-            if _due(known) != _due(current[memory.id]) and known.id not in plan.inserts:
-                plan.renew(index, current[memory.id])
     return plan
 
 

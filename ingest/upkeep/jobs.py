@@ -142,6 +142,7 @@ class Upkeep:
             if changed:
                 known = {memory_id: stored[memory_id] for memory_id in changed}
                 await StateWriter(self.store, self.ingestor.tokenizer).update(scope, known, now, changed)
+                await self.ingestor.editor.embed_changed(scope, known)
             withdrawn = [
                 fact.id
                 for promotion, fact in made

@@ -10,7 +10,7 @@ after it are embedded again, and nothing of the old text remains in their vector
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -295,6 +295,13 @@ class MemoryEditor:
             (made,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
         return pending.record(made)
+
+    async def embed_changed(self, scope: Scope, before: Mapping[str, Memory]) -> None:
+        """Embed stored memories again whose text to embed has changed. before: as they were. Needs the lock."""
+        for known, memory in (await self.store.get(scope, list(before))).items():
+            if memory.embedding_text() != before[known].embedding_text():
+                pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
+                await self.store.upsert(scope, [await self._embedded(scope, before[known], pending, None)])
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
         """Embed the conversation turns after the turns `removed` again, because these were part of their context.

@@ -75,7 +75,7 @@ class Ingestor:
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.tokenizer)
-        writer = MemoryWriter(self.store, self.embedder, self.tokenizer, self.clock, self.locks)
+        writer = MemoryWriter(self.store, self.embedder, preparer, self.clock, self.locks)
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, self.panel)
         self.editor = MemoryEditor(
             self.store, self.embedder, preparer, self.clock, self.locks, self.redactor, self.rejections

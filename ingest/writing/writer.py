@@ -27,9 +27,10 @@ from ingest.identity.duplicates import (
 )
 from ingest.identity.neighbours import Neighbour, Neighbours, find_neighbours
 from ingest.identity.states import States, contradicted
-from ingest.writing.drafts import PendingWrite
+from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.settling import StateWriter
+from memtypes.conversation_context import ConversationContext
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory, State
@@ -37,13 +38,11 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.offload import offload
-from memtypes.ports.encoders import Embedder, Tokenizer
-from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import MemoryStore, Record
 
 NOT_READ_BACK = "the store accepted it but did not return it when it was read back"
 _MAX_NAMESAKES = 16
-_IN_LINE = frozenset({"due_at", "status", "completed_at"})
-"""Fields that the line of a task shows in a context, so that its tokens are counted again if a merge changes them."""
 
 
 class ScopeLocks:
@@ -68,7 +67,7 @@ class MemoryWriter:
 
     store: MemoryStore
     embedder: Embedder
-    tokenizer: Tokenizer
+    preparer: Preparer
     clock: Clock
     locks: ScopeLocks
 
@@ -91,15 +90,8 @@ class MemoryWriter:
             neighbours = await find_neighbours(self.store, scope, arriving, now)
             pending, stored, neighbours = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
-            states = await self._place_facts(scope, plan, neighbours, stored, now)
-            # Of entries with one id only the first is embedded, and any of them may be the one that is stored.
-            embeddings = {
-                entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None
-            }
-            records = [
-                replace(pending[plan.sources[memory.id]], memory=memory).record(embeddings[memory.id])
-                for memory in plan.inserts.values()
-            ]
+            states = await self._place_facts(scope, plan, pending, neighbours, stored, now)
+            records = await self._records(scope, plan, pending, stored, states)
             if records:
                 await self.store.upsert(scope, records)
             if plan.patches:
@@ -159,7 +151,13 @@ class MemoryWriter:
         return embedded
 
     async def _place_facts(
-        self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
+        self,
+        scope: Scope,
+        plan: WritePlan,
+        pending: Sequence[PendingWrite],
+        neighbours: Neighbours,
+        stored: Mapping[str, Memory],
+        now: datetime,
     ) -> States:
         """Decide which facts in `plan` replace or contest others; add the changes to `plan`, return the new states.
 
@@ -182,14 +180,44 @@ class MemoryWriter:
         # Those with links of a caller, or with a life that a merge made longer, are settled, too.
         written = (*plan.merged.values(), *plan.inserts.values())
         states.changed |= {memory.id for memory in written if contradicted(memory)}
-        states.changed |= {each.id for each in plan.writes if not _IN_LINE.isdisjoint(each.changed)}
-        await StateWriter(self.store, self.tokenizer).settle(scope, states)
+        states.changed |= {known for known, memory in plan.merged.items() if memory.line() != stored[known].line()}
+        first = {known: pending[index].memory for known, index in plan.sources.items()}
+        states.changed |= {known for known, memory in plan.inserts.items() if memory.line() != first[known].line()}
+        await StateWriter(self.store, self.preparer.tokenizer).settle(scope, states)
         for changed_id in states.changed - states.gone:
             if changed_id in plan.inserts:
                 plan.inserts[changed_id] = states.memories[changed_id]
             else:
                 plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **states.patch(changed_id)}
         return states
+
+    async def _records(
+        self,
+        scope: Scope,
+        plan: WritePlan,
+        pending: Sequence[PendingWrite],
+        stored: Mapping[str, Memory],
+        states: States,
+    ) -> list[Record]:
+        """Records of the new memories, and of the merged ones whose text to embed a merge has changed."""
+        # Of entries with one id only the first is embedded, and any of them may be the one that is stored.
+        made = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
+        entries: list[PendingWrite] = []
+        for memory in plan.inserts.values():
+            entry = pending[plan.sources[memory.id]]
+            if _same_text(memory, entry.memory):
+                entries.append(replace(entry, memory=memory, embedding=made[memory.id]))
+            else:
+                renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
+                entries.append(replace(renewed, submission=entry.submission, before=entry.before))
+        merged = [states.memories[known] for known in plan.merged]
+        again = [memory for memory in merged if not _same_text(memory, stored[memory.id])]
+        for memory, before in zip(again, await ConversationContext(self.store).turns_before(scope, again), strict=True):
+            renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
+            entries.append(replace(renewed, before=before))
+        texts = [entry.in_context for entry in entries if entry.embedding is None]
+        embeddings = iter(await self.embedder.embed_in_context(texts) if texts else ())
+        return [entry.record(entry.embedding or next(embeddings)) for entry in entries]
 
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
@@ -242,6 +270,10 @@ def _in_turn(pending: Sequence[PendingWrite], now: datetime) -> list[list[Pendin
         said[key] = len(parts[-1])
         parts[-1].append(entry)
     return parts
+
+
+def _same_text(memory: Memory, other: Memory) -> bool:
+    return memory.embedding_text() == other.embedding_text()
 
 
 def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:

@@ -10,16 +10,19 @@ from typing import Any
 
 import anyio
 import httpx
+import numpy as np
 import pytest
 
 from api.wiring.container import Services
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch
+from memtypes.search.passage import piece
 from memtypes.search.vectors import Embedding
 from tests.api.conftest import NOW, connect, problem
 from tests.api.fake_services import fake_services
-from tests.fakes import FakeEmbedder, FakeSparse
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +116,23 @@ async def contents(client: httpx.AsyncClient) -> set[str]:
     """The texts of all current memories."""
     hits = (await client.post("/v1/search", json={**SPACE, "query": "tea", "top_k": 50})).json()["hits"]
     return {hit["memory"]["content"] for hit in hits}
+
+
+async def test_a_procedure_is_counted_and_embedded_with_the_steps_that_compaction_gives_it(services: Services) -> None:
+    """After compaction gave a procedure the steps of a repetition, its token count and its vectors include them."""
+    async with connect(services) as client:
+        body = {"namespace": "n", "type": "procedural", "content": "Drain the boiler", "importance": 9}
+        best = (await client.post("/v1/memories", json=body)).json()["id"]
+        body = {**body, "content": "Drain the old boiler", "importance": 5, "steps": ["Drain the boiler twice"]}
+        repeated = (await client.post("/v1/memories", json=body)).json()["id"]
+        await services.store.patch(SCOPE, {repeated: {"content": "drain the Boiler"}})
+        assert repeated in (await run(client, "compact", similarity=0.5))["reasons"]
+        memory = (await services.store.get(SCOPE, [best]))[best]
+        assert "twice" in memory.line()
+        assert memory.tokens.line == FakeTokenizer().count(piece(memory))
+        search = CandidateSearch({memory.type: None}, np.ones(16, np.float32), FakeSparse().encode_query("twice"), 9)
+        (found,) = await services.store.candidates(SCOPE, [search])
+        assert best in {hit.id for hit in found if hit.sparse}
 
 
 async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Services) -> None:
