@@ -21,7 +21,7 @@ from pathlib import Path
 
 from memtypes.model.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.platform import dies_with_parent
-from memtypes.stores.files import holder_of, locked_by, private_directory, socket_in
+from memtypes.stores.files import holder_of, locked_by, private_directory, replace_file, socket_in
 
 START_S = 20.0
 STOP_S = 10.0
@@ -38,6 +38,9 @@ OPTIONS = (
     *("--maxmemory-policy", "noeviction"),
     *("--databases", "1"),
 )
+
+_BINARY = "server.path"
+"""File with the path of the program that the directory's server ran last."""
 
 _WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 
@@ -123,7 +126,8 @@ class EmbeddedServer:
         """Start the server as a child process. Returns when it has loaded its append-only file and answers."""
         if self._process is not None:
             await self.stop()
-        command = [str(find_server()), "--unixsocket", str(self.socket), "--dir", str(self.directory), *OPTIONS]
+        binary = self._binary()
+        command = [str(binary), "--unixsocket", str(self.socket), "--dir", str(self.directory), *OPTIONS]
         with (self.directory / "server.log").open("ab") as log:
             # asyncio's subprocesses may be forked by another thread, and the child ends with the thread that forks it.
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - a known binary; starting takes a millisecond
@@ -133,3 +137,12 @@ class EmbeddedServer:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise Unavailable(f"the live store did not start; its log is {self.directory / 'server.log'}")
             await asyncio.sleep(_POLL_S)
+        replace_file(self.directory / _BINARY, str(binary).encode())
+
+    def _binary(self) -> Path:
+        """The program that wrote the directory's files, which another one may be unable to read; if it is gone, any."""
+        with contextlib.suppress(FileNotFoundError):
+            wrote = Path((self.directory / _BINARY).read_text())
+            if os.access(wrote, os.X_OK):
+                return wrote
+        return find_server()

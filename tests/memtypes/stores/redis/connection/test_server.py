@@ -66,6 +66,19 @@ async def test_closing_the_client_stops_the_server_and_keeps_the_data(tmp_path: 
         assert await live.run(lambda redis: redis.get("a"), idempotent=True) == "ü"
 
 
+async def test_a_directory_keeps_the_program_that_wrote_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is installed later, and may be unable to read the directory's files, is not used for them."""
+    async with running_server(tmp_path / "live") as live:
+        await live.run(lambda redis: redis.set("a", "ü"), idempotent=True)
+    later = tmp_path / "bin" / "redis-server"
+    later.parent.mkdir()
+    later.write_text("#!/bin/sh\nexit 1\n")
+    later.chmod(0o700)
+    monkeypatch.setenv("PATH", str(later.parent), prepend=os.pathsep)
+    async with running_server(tmp_path / "live") as live:
+        assert await live.run(lambda redis: redis.get("a"), idempotent=True) == "ü"
+
+
 async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> None:
     """When its parent is killed, a server ends. The next server in the directory has every acknowledged write."""
     with start_writer(tmp_path) as writer:
