@@ -72,7 +72,7 @@ def rows() -> list[Row]:
     ports = protocols(product)
     largest, flattest = max(product, key=lambda m: m.lines), flat.most_common(1)[0]
     return [
-        Row("product lines", sum(m.lines for m in product), 50_000),
+        Row("product lines", sum(m.lines for m in product), 48_000),
         Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 300),
         Row("files in one folder, most", flattest[1], 15, (flattest[0],)),
         Row("lines of a file, most", largest.lines, 400, (str(largest.path.relative_to(ROOT)),)),
