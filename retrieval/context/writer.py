@@ -143,8 +143,7 @@ class ContextWriter:
         repeated = zip(self.ranked.candidates.ids[self.ranked.hits :].tolist(), self.ranked.duplicate_of, strict=False)
         of_working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
         working_block = self.renderer.block(WORKING_BLOCK, working)
-        first = task_like or self._is_contested_task(min(long_term, key=lambda memory: memory.rank, default=None))
-        block = self.renderer.block(BLOCK, long_term, tasks_first=first)
+        block = self.renderer.block(BLOCK, long_term, tasks_first=task_like)
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
         if (self._kinds != _WORKING).any():
             outcome = "ok" if block.text else "nothing_fits"
@@ -246,11 +245,6 @@ class ContextWriter:
         if self.wish is Wish.TASKS:
             return first_due(hits, listed, int(TASKS_SHARE * total))
         return newest(hits, listed & (self.wish in NEWEST), total)
-
-    def _is_contested_task(self, best: ShownMemory | None) -> bool:
-        """Whether the best hit, if any, is a task that contests a fact. It is newer, so it stands before the facts."""
-        contests = best is not None and best.passage.state_at(self.as_of) is State.CONTESTED
-        return contests and best is not None and best.passage.type is MemoryType.PROSPECTIVE
 
     def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
         """`shown` by due time, finished tasks by when they were completed; those without either last."""
