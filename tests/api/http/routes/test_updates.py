@@ -224,7 +224,7 @@ async def test_a_change_told_as_an_event_contests_the_fact(facts: httpx.AsyncCli
 
 @pytest.mark.parametrize("in_one_batch", [False, True], ids=["one by one", "in one batch"])
 async def test_a_change_told_as_a_task_contests_the_fact(facts: httpx.AsyncClient, *, in_one_batch: bool) -> None:
-    """A task that tells of a change contests the older fact, and stands before it with its day."""
+    """A task that tells of a change contests the older fact. Both are shown with their days."""
     plan = "Change of plan: the mill now delivers flour on Thursdays, starting next week."
     items = [
         {
@@ -239,8 +239,8 @@ async def test_a_change_told_as_a_task_contests_the_fact(facts: httpx.AsyncClien
     [old_id] = answer["results"][-1]["contests"]
     assert await state_of(facts, old_id) == "contested"
     assert await lines_of(facts, "When does the mill deliver flour?") == [
-        f"- [pending] {plan} (said {NOW:%Y-%m-%d})",
         f"- The mill delivers flour on Mondays. (since {NOW - timedelta(days=9):%Y-%m-%d})",
+        f"- [pending] {plan} (said {NOW:%Y-%m-%d})",
     ]
 
 
