@@ -22,7 +22,7 @@ from datetime import datetime
 
 from ingest.identity.duplicates import told_apart
 from ingest.identity.evidence import Statement
-from ingest.identity.judgement import TELL_CHANGES, Relation, Verdict, update_model
+from ingest.identity.judgement import Relation, Verdict, update_model
 from ingest.identity.neighbours import Neighbour
 from ingest.identity.states import States
 from memtypes.model.memory import CURRENT_AGAIN, Memory, first_line
@@ -59,7 +59,7 @@ class Timeline:
         """
         facts = self.states.memories
         facts[newer.id] = newer
-        if newer.type not in TELL_CHANGES and not takes_part(newer):
+        if newer.type is not MemoryType.EPISODIC and not takes_part(newer):
             return
         comparable = (each for each in near if each.memory.id != newer.id and takes_part(each.memory))
         distinct = {each.memory.id: each for each in comparable}
@@ -179,7 +179,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """
     if old.id == newer.id or old.valid_from > newer.valid_from:
         return False
-    told = newer.type in TELL_CHANGES and newer.visibility is Visibility.NAMESPACE
+    told = newer.type is MemoryType.EPISODIC and newer.visibility is Visibility.NAMESPACE
     if not (takes_part(old) and (told or takes_part(newer))):
         return False
     ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)

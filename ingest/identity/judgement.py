@@ -15,25 +15,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.identity.evidence import Statement, features, has_same_form
-from memtypes.model.policy import MemoryType
 
 MODEL_FILE = "updates.npz"
 
 SAME_KEY = 0.9
 """Cosine assumed at least for texts with the same key: in texts as short as "Port: 80" the value decides the cosine."""
 
-TELL_CHANGES: Mapping[MemoryType, float] = MappingProxyType({MemoryType.EPISODIC: -1.0, MemoryType.PROSPECTIVE: -0.5})
-"""Types that may tell of a change of a fact, and the minimum of the feature "telling" at which they are compared with
-facts. Few events and tasks below it tell of a change; one in ten tasks of labelled conversations reaches it."""
+
+TELLS_CHANGE = -1.0
+"""Minimum of the feature "telling" of an event that is compared with facts. Few events below it tell of a change."""
 
 MAX_EVENT = 200
-"""Maximum characters of such an event or task. A longer one tells of many things besides a change."""
+"""Maximum characters of an event that is compared with facts. A longer one tells of many things besides a change."""
 
 
 class Relation(StrEnum):
@@ -121,11 +119,9 @@ class UpdateModel:
         return Verdict(Relation.CONTESTS if strength >= self.contests else Relation.UNRELATED, strength)
 
 
-def tells_change(event: str, kind: MemoryType) -> bool:
-    """Whether the text of a memory of type `kind` is a short report of a change, as "We moved the API to port 8443"."""
-    if len(event) > MAX_EVENT or kind not in TELL_CHANGES:
-        return False
-    return update_model().telling(Statement.of(event)) >= TELL_CHANGES[kind]
+def tells_change(event: str) -> bool:
+    """Whether the text of an event is a short report of a change, such as "We moved the API to port 8443"."""
+    return len(event) <= MAX_EVENT and update_model().telling(Statement.of(event)) >= TELLS_CHANGE
 
 
 @cache

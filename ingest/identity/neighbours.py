@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ingest.identity.judgement import TELL_CHANGES, tells_change
+from ingest.identity.judgement import tells_change
 from memtypes.model.filters import Compare, Filter, Not, Op, all_of, in_view
 from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
@@ -60,8 +60,8 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
 
     Returns them by the index of the arriving memory, with the states that they have at `now`. For a fact there is no
     minimum cosine, because facts that contradict each other may be less similar than duplicates. Facts that come
-    earlier in `arriving` are included for it, too. Facts are found for events and tasks as well that tell of a change.
-    Raises the errors of the store.
+    earlier in `arriving` are included for it, too. Facts are found for an event as well if it tells of a change. Raises
+    the errors of the store.
     """
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
@@ -123,17 +123,15 @@ def _searches(memory: Memory, vectors: Vectors, where: Filter | None) -> list[Ca
     Events are searched by their words only. An event written again may have another dense vector, because the vector
     of an event depends on its day, and that of a conversation turn on the turns before it.
     """
-    if memory.type is MemoryType.EPISODIC:
-        same = CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
-    else:
-        same = CandidateSearch({memory.type: where}, vectors.dense, None, DEPTH, columns=False)
-    facts = CandidateSearch({MemoryType.SEMANTIC: where}, vectors.dense, None, DEPTH, columns=False)
-    return [same, *([facts] if memory.type in TELL_CHANGES and _is_compared(memory) else [])]
+    kind = MemoryType.SEMANTIC if memory.type is MemoryType.EPISODIC else memory.type
+    alike = CandidateSearch({kind: where}, vectors.dense, None, DEPTH, columns=False)
+    same = CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
+    return [alike] if kind is memory.type else [same, *([alike] if _is_compared(memory) else [])]
 
 
 def _is_compared(memory: Memory) -> bool:
-    """Whether facts are looked for that `memory` may contradict: a fact, or what tells of a change."""
-    return memory.type is MemoryType.SEMANTIC or tells_change(memory.content, memory.type)
+    """Whether facts are looked for that `memory` may contradict: it is a fact, or an event that tells of a change."""
+    return memory.type is MemoryType.SEMANTIC or (memory.type is MemoryType.EPISODIC and tells_change(memory.content))
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:

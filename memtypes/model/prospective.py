@@ -104,15 +104,11 @@ class Prospective(ProspectiveFields, Memory):
         return f"{self.titled('. ')}{when}{due}"
 
     def line(self) -> str:
-        """The intention's entry in a context: status, day of completion; content, due time, trigger.
-
-        One that contests a fact ends with "(said DAY)".
-        """
+        """The intention's entry in a prompt context: status, with the day of completion; content, due time, trigger."""
         done = f" {self.completed_at:%Y-%m-%d}" if self.completed_at and self.status is Status.COMPLETED else ""
         due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
-        said = f" (said {self.created_at:%Y-%m-%d})" if self.dated else ""
-        return f"[{self.status}{done}] {self.content}{due}{when}{said}"
+        return f"[{self.status}{done}] {self.content}{due}{when}"
 
 
 def _schedule(intention: Prospective) -> tuple[datetime | None, TriggerType, str | None]:

@@ -222,35 +222,6 @@ async def test_a_change_told_as_an_event_contests_the_fact(facts: httpx.AsyncCli
     assert await state_of(facts, old_id) == "current"
 
 
-@pytest.mark.parametrize("in_one_batch", [False, True], ids=["one by one", "in one batch"])
-async def test_a_change_told_as_a_task_contests_the_fact(facts: httpx.AsyncClient, *, in_one_batch: bool) -> None:
-    """A task that tells of a change contests the older fact. Both are shown with their days."""
-    plan = "Change of plan: the mill now delivers flour on Thursdays, starting next week."
-    items = [
-        {
-            "type": "semantic",
-            "content": "The mill delivers flour on Mondays.",
-            "created_at": f"{NOW - timedelta(days=9)}",
-        },
-        {"type": "prospective", "content": plan, "created_at": f"{NOW}"},
-    ]
-    for batch in [items] if in_one_batch else [items[:1], items[1:]]:
-        answer = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": batch})).json()
-    [old_id] = answer["results"][-1]["contests"]
-    assert await state_of(facts, old_id) == "contested"
-    assert await lines_of(facts, "When does the mill deliver flour?") == [
-        f"- The mill delivers flour on Mondays. (since {NOW - timedelta(days=9):%Y-%m-%d})",
-        f"- [pending] {plan} (said {NOW:%Y-%m-%d})",
-    ]
-
-
-async def test_a_task_that_tells_of_no_change_leaves_facts_as_they_are(facts: httpx.AsyncClient) -> None:
-    """A task about the same thing as a fact does not contest it."""
-    fact = await write(facts, "The mill delivers flour on Mondays.", 9)
-    await write(facts, "Remind me to pay the mill for the flour on Thursday.", 1, type="prospective")
-    assert await state_of(facts, fact["id"]) == "current"
-
-
 async def test_an_event_never_contests_a_fact_that_is_newer(facts: httpx.AsyncClient) -> None:
     """A fact that became valid after the event, or that the event does not concern, stays current."""
     newer = await write(facts, "The API listens on port 8080.", 2)
