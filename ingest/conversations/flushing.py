@@ -168,9 +168,9 @@ def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, 
 
 
 def _summary_limit(content: ThreadContent, settings: Flush, limits: ThreadLimits, turns: Sequence[Turn]) -> int:
-    """Maximum tokens of the new summary, which replaces `turns` and the old summary.
+    """How many tokens the new summary may have. It replaces the flushed `turns` and the old summary.
 
-    This is the old summary and half the tokens of `turns`, but room for a sentence at least, and at most the policy's
+    As many as the old summary and half of `turns` have, but at least enough for a sentence, and at most the policy's
     limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread should have after
     a flush, and the thread becomes no longer than that, or than it was.
     """

@@ -137,7 +137,7 @@ class ReceiptQueue(ReceiptStore):
         return await self._store.erase(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of the namespace's receipts, queued ones included; 0 if `memory_id` is not None."""
+        """Number of receipts that the namespace still has; 0 with a `memory_id`, as receipts are not erased with it."""
         await self._settled(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 

@@ -65,7 +65,7 @@ class FileChange:
 
     @property
     def kind(self) -> str:
-        """What the change does to the file, as a word: unchanged, created, removed or changed."""
+        """What the change does to the file: "unchanged", "created", "removed" or "changed"."""
         if self.before == self.after:
             return "unchanged"
         return "created" if self.before is None else "removed" if self.after is None else "changed"

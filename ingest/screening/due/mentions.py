@@ -252,7 +252,10 @@ class MentionReader:
         return joined
 
     def _distance(self, i: int) -> tuple[Length, int] | None:
-        """The length in "two hours before" (negative) or "the day after" at token `i`, and where it ends; or None."""
+        """Read a distance in time that begins at token `i`: its length, and the index of the token after it; else None.
+
+        "Two hours before" is a negative length, "the day after" a positive one.
+        """
         words = self.words
         if words.is_a("day", i) or words.is_a("in", i):
             return None

@@ -139,7 +139,7 @@ async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWri
 
 
 async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: SessionWriter) -> None:
-    """An agent's findings are stored.
+    """What an agent has found out is stored.
 
     Its announcements of what it will do next are rejected as noise, like a user's thanks.
     """

@@ -303,7 +303,7 @@ def small_batches() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport, Bench]:
-    """A file of four small batches, the report of importing it without interruption, and the bench that stored it."""
+    """A file whose rows make four batches, imported without interruption; with the report and the bench of this import."""
     path = tmp_path_factory.mktemp("import") / "a.jsonl"
     kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * SMALL_BATCH - 5))
     rows = ({"type": kind, "content": f"memory {number}"} for number, kind in enumerate(kinds))

@@ -103,7 +103,10 @@ class Upload:
         self._refused: list[BatchItem] = []
 
     def add(self, line: Line) -> Request[BatchAnswer] | None:
-        """Add a line to the current part. A full part is ended first; returns the request that sends it, else None."""
+        """Add a line to the current part. If the part is full, begin a new one and return the request for the old one.
+
+        Returns None otherwise. Blank lines are left out.
+        """
         text = encode(line) if isinstance(line, Mapping) else line.encode() if isinstance(line, str) else line
         text = text.strip()
         if not text:
