@@ -303,7 +303,7 @@ def small_batches() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport, Bench]:
-    """A file whose rows make four batches, imported without interruption; with the report and the bench of this import."""
+    """A file of four batches that was imported without interruption, the report of this import, and its bench."""
     path = tmp_path_factory.mktemp("import") / "a.jsonl"
     kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * SMALL_BATCH - 5))
     rows = ({"type": kind, "content": f"memory {number}"} for number, kind in enumerate(kinds))
