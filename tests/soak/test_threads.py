@@ -142,7 +142,7 @@ def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: 
 
     Meanwhile the service and the Redis server are killed, and the Redis server is paused.
     """
-    load, rng = sizes.of(Load(5, 4, 80), Load(100, 10, 500)), seeded()
+    load, rng = sizes.of(Load(5, 4, 800), Load(100, 10, 500)), seeded()
     settings = with_policies(settings, "threads: {log: {type: message_count_based, max_messages: 40, ttl: 7d}}\n")
     place = Place(start(settings))
     try:
