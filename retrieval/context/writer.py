@@ -109,15 +109,38 @@ class ContextWriter:
         return {**texts, **await self._fetch({each: kind for each, kind in chosen.items() if each not in texts})}
 
     async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
-        """Map each chosen hit whose text is part of another current one of the same time to the id of that hit."""
+        """Map each chosen hit whose text is part of another one of the same time to the id of that hit.
+
+        Neither is replaced. A contested hit is only left out if the other one is contested too, and so tells it.
+        """
         by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
         for entry in sorted(fills.long_term.chosen):
             passage = texts.get(self._ids[entry.rank - 1])
-            if passage is not None and passage.state_at(self.as_of) is State.CURRENT:
+            if passage is not None and passage.state_at(self.as_of) is not State.REPLACED:
                 by_time.setdefault(passage.created_at, []).append((entry, passage))
         groups = [group for group in by_time.values() if len(group) > 1]
         contents = (passage.content for group in groups for _, passage in group)
-        return await offload(contents, lambda: dict(pair for group in groups for pair in _repeats(group)), LONG_TEXT)
+        return await offload(
+            contents, lambda: dict(pair for group in groups for pair in self._repeats(group)), LONG_TEXT
+        )
+
+    def _repeats(self, group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
+        """Yield (id, id of a memory that contains its text). Only texts that have its rarest word are compared."""
+        lines = [" ".join(passage.line.split()) for _, passage in group]
+        states = [passage.state_at(self.as_of) for _, passage in group]
+        by_word: defaultdict[str, list[int]] = defaultdict(list)
+        for position in sorted(range(len(group)), key=lambda position: -len(lines[position])):
+            entry, passage = group[position]
+            words = {*_WORD.findall(lines[position]), ""}
+            for longer in min((by_word[word] for word in words), key=len):
+                is_told = states[position] in {State.CURRENT, states[longer]}
+                if is_told and _has_part(lines[longer], lines[position]):
+                    yield passage.id, group[longer][1].id
+                    break
+            else:
+                if not entry.cut:
+                    for word in words:
+                        by_word[word].append(position)
 
     def without(self, repeats: Mapping[str, str]) -> ContextWriter:
         """A writer of the same context in which hits whose ids are keys of `repeats` are duplicates, not hits."""
@@ -279,22 +302,6 @@ class ContextWriter:
             excerpt=shown.excerpt or None,
             state=None if state is State.CURRENT else state,
         )
-
-
-def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
-    """Yield (id, id of a memory that contains its text). Only texts that have its rarest word are compared."""
-    lines = [" ".join(passage.line.split()) for _, passage in group]
-    shown: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-    for place in sorted(range(len(group)), key=lambda place: -len(lines[place])):
-        entry, passage = group[place]
-        words = {*_WORD.findall(lines[place]), ""}
-        rarest = min((shown[word] for word in words), key=len)
-        other = next((memory_id for memory_id, line in rarest if _has_part(line, lines[place])), None)
-        if other is not None:
-            yield passage.id, other
-        elif not entry.cut:
-            for word in words:
-                shown[word].append((passage.id, lines[place]))
 
 
 def _has_part(whole: str, text: str) -> bool:

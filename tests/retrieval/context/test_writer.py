@@ -311,6 +311,27 @@ async def test_keeping_one_repeated_text_restores_no_other(encoded: World) -> No
     assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
+@pytest.mark.parametrize(
+    ("contested", "shown"),
+    [("message", ["message", "other"]), ("fact", ["fact", "message", "other"]), ("", ["message", "other"])],
+)
+async def test_a_contested_statement_is_shown_beside_the_message_that_repeats_it(
+    contested: str, shown: list[str]
+) -> None:
+    """A fact that a message repeats is left out, unless the fact is contested and the message is not."""
+    world = World()
+    ids = {"other": await world.add("semantic", "Ana is away.")}
+    links = [{"to": ids["other"], "type": "contradicts"}]
+    for name, kind, text in (
+        ("message", "episodic", "Tea is at four. Ask Ana."),
+        ("fact", "semantic", "Tea is at four."),
+    ):
+        ids[name] = await world.add(kind, text, links=links if name == contested else [])
+    answer = await world.retrieve("when is tea?", floor=0)
+    names = {memory_id: name for name, memory_id in ids.items()}
+    assert sorted(names[item.id] for item in answer.items) == shown
+
+
 class CountingStore(InMemoryStore):
     """A store that counts how often passages are read."""
 
