@@ -13,7 +13,7 @@ _NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
 
 
 def normalise(content: str) -> str:
-    """`content` in Unicode NFC with single blanks inside. Case is kept: `tar -C` and `tar -c` are two instructions."""
+    """`content` in Unicode NFC, with single spaces. Case is kept: `tar -C` and `tar -c` are different commands."""
     return " ".join(unicodedata.normalize("NFC", content).split())
 
 
