@@ -163,7 +163,7 @@ def test_the_text_of_a_task_in_a_context_has_its_status_and_due_time() -> None:
 
 
 def test_the_speaker_is_part_of_an_events_identity() -> None:
-    """The same words of two speakers are two events; with two due times they are two tasks, with two to-dos two notes."""
+    """The same words of two speakers are two events; with two due times, two tasks; with two to-dos, two notes."""
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
     assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
@@ -196,10 +196,8 @@ def test_the_day_is_part_of_an_events_identity() -> None:
         ({"state": State.CONTESTED, "state_until": AT + timedelta(days=2)}, 2, State.CURRENT),
     ],
 )
-def test_the_state_of_a_memory_changes_with_time_without_a_write(
-    fields: dict[str, Any], days: int, state: State
-) -> None:
-    """`at()` computes a memory's state at a time: replaced from `valid_to` on, and current again from `state_until` on."""
+def test_the_state_changes_with_time_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
+    """A memory is replaced from `valid_to` on, and current again from `state_until` on."""
     fact = memory("semantic", **fields).at(AT + timedelta(days=days))
     assert fact.state is state
     if "state_until" in fields and state is State.CURRENT:
