@@ -251,11 +251,11 @@ def test_the_parts_of_a_window_never_exceed_it(window: int, max_input: int | Non
     Without such limits they add up to the window.
     """
     limits = {"max_input": max_input, "max_output": max_output}
-    parts = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
-    values = parts.model_dump()
+    allocation = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
+    values = allocation.model_dump()
     assert all(tokens >= 0 for tokens in values.values())
     assert sum(values.values()) <= window
-    assert parts.response <= (max_output or window)
-    assert sum(values.values()) - parts.response <= (max_input or window)
+    assert allocation.response <= (max_output or window)
+    assert sum(values.values()) - allocation.response <= (max_input or window)
     if max_input is max_output is None:
         assert sum(values.values()) == window
