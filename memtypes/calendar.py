@@ -112,7 +112,7 @@ class Length:
         return Length(self.minutes * factor, self.days * factor, self.months * factor)
 
     def later(self, day: date) -> date:
-        """The date at this length after `day`. A fraction of a month counts 30 days a month; minutes are ignored."""
+        """The date at this length after `day`. Half a month counts as 15 days; minutes are ignored."""
         return months_later(day, int(self.months)) + timedelta(days=round(self.days + self.months % 1 * 30))
 
 

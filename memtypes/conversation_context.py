@@ -129,11 +129,11 @@ class ConversationContext:
         They are looked up in `memories`, `turns` (by position), and then the store. ignored: ids of stored turns to
         leave out.
         """
-        by_place = {**dict(by_position(memories)), **(turns or {})}
+        turn_by_position = {**dict(by_position(memories)), **(turns or {})}
         needed = dict.fromkeys(position for memory in memories for position in positions_before(memory))
-        stored = await self._turns_at(scope, [position for position in needed if position not in by_place])
-        by_place |= dict(by_position(turn for turn in stored if turn.id not in ignored))
-        return [turns_before(memory, by_place) for memory in memories]
+        stored = await self._turns_at(scope, [position for position in needed if position not in turn_by_position])
+        turn_by_position |= dict(by_position(turn for turn in stored if turn.id not in ignored))
+        return [turns_before(memory, turn_by_position) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
         """Return the stored turns whose context includes one of `memories`, except turns that are among `memories`."""

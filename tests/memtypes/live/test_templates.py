@@ -56,7 +56,11 @@ def test_ids_stand_in_keys_unchanged_unless_ambiguous_or_unprintable(
 @pytest.mark.parametrize(
     ("template", "variables", "message"),
     [
-        ("{{ user.id }}", {"user": {}}, r'no user\.id; send variables \{"user": \{"id": "\.\.\."\}\}$'),
+        (
+            "{{ user.id }}",
+            {"user": {}},
+            r'no user\.id; send variables \{"user": \{"id": "\.\.\."\}\}$',
+        ),
         ("{{ user.id }}", {"user": {"id": True}}, "must be a string that is not empty, or an integer"),
         ("{{ user.id }}", {"user": {"id": ""}}, "must be a string that is not empty, or an integer"),
         ("{{ user.id }}", {"user": "ann"}, "must be an object"),

@@ -59,7 +59,7 @@ MISTAKES = [
     ("threads: {a: {}}\nagents: {x: {memories: []}}", "agents.x.memories"),
     (
         "threads: {a: {type: message_count_based, max_messages: 100, max_turns: 50}}",
-        "would start at 80 messages (threshold 0.8 of max_messages 100), which max_turns 50 never lets in",
+        "would start at 80 messages (threshold 0.8 of max_messages 100), but max_turns 50 allows fewer",
     ),
     (
         "threads: {a: {type: message_count_based, max_messages: 2, flush: {strategy: hybrid_summary}}}",
