@@ -61,7 +61,7 @@ class Tokenizer(Protocol):
         """Return the longest beginning of `text` that has at most `limit` tokens; no character is split."""
 
     def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
-        """`text` cut to a list entry of `room` tokens with CUT_MARK, and the tokens that it has; ("", 0) if none fits."""
+        """`text` as a list entry cut to `room` tokens, with CUT_MARK, and its token count; ("", 0) if none fits."""
         limit = room
         while limit > 0:
             entry = bullet(self.truncate(text, limit) + CUT_MARK)

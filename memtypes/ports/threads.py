@@ -311,7 +311,7 @@ class EvictedTurnStore(Protocol):
         """Keep a failed batch out of the queue until `retry_at`; its `rounds` grows by 1. reason: why it failed."""
 
     async def requeue(self, at: datetime | None) -> int:
-        """Queue batches that were set aside again, in all scopes: those due at `at`, or all if None; return how many."""
+        """Queue batches that were set aside again, in all scopes: those due at `at` (None: all); return how many."""
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
         """Return the number of queued batches and, with a `thread_id`, the batches of that thread set aside."""

@@ -156,7 +156,7 @@ class WorkflowStore(Protocol):
         """Store `state`, so that `load` skips older events, unless a newer snapshot exists or the workflow expired."""
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of workflows, maybe not full though more follow. Raises InvalidRequest for an invalid cursor."""
+        """Return a page of workflows; it may not be full though more follow. Raises InvalidRequest for a bad cursor."""
 
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
