@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ingest.working.working_memory import TTL_S
 from memtypes.model.memory import (
     MAX_CONTENT,
     MAX_EARLIER,
@@ -269,6 +271,18 @@ def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
     assert MemoryType.WORKING not in LONG_TERM
     private = {kind for kind in MemoryType if POLICIES[kind].visibility is Visibility.SESSION}
     assert private == {MemoryType.WORKING}
+
+
+def test_the_concepts_page_has_the_defaults_of_each_type() -> None:
+    """The table in docs/concepts.md has the visibility and half-life of each type, and the life of working memory."""
+    lines = (Path(__file__).parents[3] / "docs" / "concepts.md").read_text(encoding="utf-8").splitlines()
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:6]] for line in lines if "|" in line
+    }
+    for kind, policy in POLICIES.items():
+        half_life = f"{policy.half_life.days} days" if policy.half_life else "none"
+        stored_until = "it is deleted" if kind in LONG_TERM else f"{TTL_S // 60} minutes after its last use"
+        assert rows[kind] == [stored_until, f"`{policy.visibility}`", half_life]
 
 
 def test_titles_and_names_default_to_the_first_line_of_the_content() -> None:
