@@ -35,7 +35,6 @@ COUNT_WORD = "|".join(sorted((word for word in _NUMBERS if not word.startswith("
 DAYS_PER_UNIT: Mapping[str, int] = MappingProxyType({"day": 1, "week": 7, "month": 30, "year": 365})
 """Length of each unit of time in days, where an approximation (30 days a month) is enough."""
 
-
 _PARTS = {
     "morning": (0, 12), "lunch": (11, 14), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 30),
     "dawn": (0, 6), "eod": (15, 24),
@@ -190,10 +189,7 @@ class Window:
 
     @classmethod
     def period(cls, now: datetime, unit: str, ahead: int) -> Window:
-        """A calendar period, such as a week: the present one if `ahead` is 0, the next one if it is 1.
-
-        unit: "weekend", or a unit of `lexicon.toml`: "d7" for a week, or months such as "mo3" for a quarter.
-        """
+        """A period such as this week (`ahead`: 0) or the next (1). unit: "weekend", "d7", or months such as "mo3"."""
         if not unit.startswith("mo"):
             monday = midnight(now).replace(tzinfo=UTC) + (7 * ahead - now.weekday()) * DAY
             return cls(monday + 5 * DAY * (unit == "weekend"), monday + 7 * DAY)

@@ -31,7 +31,7 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """The position of `memory`; None unless it is a turn: an event, or a message stored at its session's end."""
+    """Session and number of `memory`; None unless it is a turn: an event, or a message stored at its session's end."""
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
         return None
@@ -72,7 +72,7 @@ def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memo
 
 
 def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[Memory, ...]:
-    """The context of `memory` among `turns`, oldest first. A public memory gets only public turns as context."""
+    """The turns just before `memory`, at most TURNS_BEFORE, oldest first; only public ones if it is public itself."""
     private = memory.visibility is Visibility.SESSION
     before = [turns[position] for position in positions_before(memory) if position in turns]
     return tuple(turn for turn in before if private or turn.visibility is Visibility.NAMESPACE)
@@ -85,7 +85,7 @@ def text_in_context(memory: Memory, before: Iterable[Memory]) -> InContext:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call, which are context of its later turns. rejected: positions of turns not stored."""
+    """The turns of one write call, by position, as context of its later turns. rejected: positions of rejected ones."""
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)
@@ -124,11 +124,7 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[tuple[Memory, ...]]:
-        """Return, for each memory, the turns that are its context, oldest first.
-
-        They are looked up in `memories`, `turns` (by position), and then the store. ignored: ids of stored turns to
-        leave out.
-        """
+        """Return the context of each memory, from `memories`, `turns` or the store. ignored: ids of stored turns."""
         turn_by_position = {**dict(by_position(memories)), **(turns or {})}
         needed = dict.fromkeys(position for memory in memories for position in positions_before(memory))
         stored = await self._turns_at(scope, [position for position in needed if position not in turn_by_position])

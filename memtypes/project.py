@@ -56,10 +56,7 @@ def project_namespace(cwd: str) -> str:
 
 
 def _repository_namespace(common: Path) -> str:
-    """The namespace of a git repository, from its remote's address or, without a remote, from the path of `common`.
-
-    common: the git directory that the repository's worktrees share.
-    """
+    """The namespace of the repository with the git directory `common`, by its remote's address or else by its path."""
     remotes: dict[str, str] = {}
     for name, url in _remotes(_text(common / "config") or ""):
         remotes.setdefault(name, url)  # further addresses are for pushing

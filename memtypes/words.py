@@ -58,7 +58,8 @@ _DUE_ONLY: Final = frozenset((
 class Token:
     """A word, number, date or punctuation mark of a text. kind: which of these. text: the token as written.
 
-    plain: the token in lower case without accents. start: its offset in the text, in characters.
+    start: its offset in the text, in characters. plain: the token in lower case without accents. glued: whether it
+    follows another token without white space between them.
     """
 
     text: str
@@ -66,7 +67,6 @@ class Token:
     start: int
     plain: str
     glued: bool
-    """Whether the token follows another without white space between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,29 +179,20 @@ class Words:
     def is_participle(self, position: int) -> bool:
         """Whether the word at `position` has the form of a past verb: "asked", "bezahlt" after "wurde", "llegaron"."""
         language, token = self.language, self.tokens[position]
-        if (
-            token.kind != "word"
-            or self.is_a("not_past", position)
-            or len(token.plain) < 4
-            or self.plain(position - 1) in ("be", "get")
-        ):
+        excluded = self.is_a("not_past", position) or self.plain(position - 1) in ("be", "get")
+        if excluded or token.kind != "word" or len(token.plain) < 4:
             return False
         word = token.text.casefold()
         if "past_prefix" in language.rules:
-            auxiliary = any(
-                self.plain(j) in language.listed("auxiliary") for j in range(max(0, position - _REACH), position)
-            )
-            last = self.kind(position + 1) in ("", "mark") or self.is_a("conj", position + 1)
-            return (
-                auxiliary
-                and last
-                and word.startswith(language.listed("past_prefix"))
-                and word.endswith(("t", "en", "d"))
-            )
-        auxiliary = any(self.plain(j) in language.listed("past_words_before") for j in (position - 1, position - 2))
-        return word.endswith(language.listed("past_endings")) or (
-            auxiliary and word.endswith(language.listed("past_words_after"))
-        )
+            auxiliaries = language.listed("auxiliary")
+            has_auxiliary = any(self.plain(j) in auxiliaries for j in range(max(0, position - _REACH), position))
+            is_last = self.kind(position + 1) in ("", "mark") or self.is_a("conj", position + 1)
+            has_form = word.startswith(language.listed("past_prefix")) and word.endswith(("t", "en", "d"))
+            return has_auxiliary and is_last and has_form
+        auxiliaries = language.listed("past_words_before")
+        has_auxiliary = self.plain(position - 1) in auxiliaries or self.plain(position - 2) in auxiliaries
+        endings = language.listed("past_words_after") if has_auxiliary else ()
+        return word.endswith((*language.listed("past_endings"), *endings))
 
     def span(self, first: int, last: int) -> str:
         """The text from the token at position `first` up to but not including the token at position `last`."""
@@ -232,16 +223,12 @@ def read_words(text: str) -> Words:
 
 
 def _tokens(text: str) -> list[Token]:
-    return [
-        Token(
-            match[0],
-            "date" if match.lastgroup == "mark_" else match.lastgroup or "mark",
-            match.start(),
-            plain(match[0]),
-            match.start() > 0 and not text[match.start() - 1].isspace(),
-        )
-        for match in _TOKEN.finditer(text)
-    ]
+    tokens: list[Token] = []
+    for match in _TOKEN.finditer(text):
+        kind = "date" if match.lastgroup == "mark_" else match.lastgroup or "mark"
+        glued = match.start() > 0 and not text[match.start() - 1].isspace()
+        tokens.append(Token(match[0], kind, match.start(), plain(match[0]), glued))
+    return tokens
 
 
 def _score(tokens: Sequence[Token], language: Language) -> float:
@@ -267,12 +254,8 @@ def _split(token: Token, language: Language) -> Iterator[Token]:
 def _cut(token: Token, language: Language) -> int:
     """The offset at which a compound of a day and a part of the day (Samstag-abend) is split; 0 for other tokens."""
     word = token.plain
-    if (
-        token.kind != "word"
-        or len(word) != len(token.text)
-        or len(word) < _SHORTEST_COMPOUND
-        or (word,) in language.phrases
-    ):
+    simple = len(word) < _SHORTEST_COMPOUND or (word,) in language.phrases
+    if simple or token.kind != "word" or len(word) != len(token.text):
         return 0
     cuts = range(3, len(word) - 2)
     return next((cut for cut in cuts if language.means(word[:cut], _DAYS) and language.means(word[cut:], _PARTS)), 0)

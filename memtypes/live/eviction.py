@@ -19,10 +19,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Limits of a thread; None for no limit. messages, turns: `max_messages` and `max_turns` of its policy.
-
-    Both limit the number of turns.
-    """
+    """Limits of a thread, None for no limit. messages, turns: `max_messages` and `max_turns` of its policy."""
 
     tokens: int | None
     messages: int | None
@@ -72,7 +69,7 @@ def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """The largest size of a thread after a flush: the share `target` of each limit and, if `force`, of its size."""
+    """Maximum size of a thread after a flush: `target` times each limit and, if `force`, times its present size."""
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
     if force:

@@ -38,10 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts tokens at the provider of a model. read_variable: returns an environment variable, which has the API key.
-
-    clock: returns monotonic seconds.
-    """
+    """Counts tokens at the provider of a model. read_variable: reads the environment. clock: in monotonic seconds."""
 
     client: httpx.AsyncClient
     models: Models

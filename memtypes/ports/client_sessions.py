@@ -1,4 +1,4 @@
-"""Port of the store of client sessions (such as of Claude Code): the memories that they were shown, and their turns."""
+"""Port of the store of client sessions, such as those of Claude Code: the memories shown in them, and their turns."""
 
 from __future__ import annotations
 

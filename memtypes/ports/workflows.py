@@ -167,7 +167,7 @@ class WorkflowStore(Protocol):
         """Return the ids of the threads and sessions that `join` added to the workflow."""
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim, for a minute, writing an ended workflow's memories. False if this is claimed or done already."""
+        """Claim the writing of an ended workflow's memories for a minute. False if it is claimed or done already."""
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
         """Mark an ended workflow as recorded, that is, stored as memories, so that `unrecorded` no longer yields it."""

@@ -88,4 +88,4 @@ class LiveItemStore(Protocol):
         """Record that unchanged `items` were copied to the memory store; delete those cleared or expired at `at`."""
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace's items are due next, by its sessions, unless that was changed since `due`."""
+        """Set when the namespace is due next, which is when a session of it is, unless that was changed since `due`."""

@@ -158,7 +158,7 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _merged_tables(columns: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Merge the text tables of several columns. Return the columns, with indices into the merged table, and it."""
+    """Merge the text tables of several columns. Returns the columns with new indices, and the merged table."""
     codes: dict[str, int] = {}
     recoded: list[Column] = []
     for column, table in zip(columns, tables, strict=True):

@@ -29,10 +29,7 @@ TokenStates: TypeAlias = NDArray[np.float16]
 """Hidden states of the first tokens of a text, from a middle layer of the encoder: shape (tokens, dimensions)."""
 
 TokenMaxima: TypeAlias = NDArray[np.float32]
-"""For each memory and query token, the best cosine of the query token with a token of the memory (MaxSim).
-
-Shape (memories, query tokens); NaN for memories without token vectors.
-"""
+"""Best cosine of each query token with any token of a memory, shape (memories, query tokens); NaN without vectors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

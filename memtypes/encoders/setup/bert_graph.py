@@ -207,7 +207,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _model(writer: GraphWriter, states: str, mask: str) -> Any:
-    """Add the outputs, and make the model. Scaled to unit length, the sum of the tokens' states equals their mean."""
+    """Add the outputs and make the model. The sum of the states is not divided: it is scaled to unit length anyway."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)
