@@ -29,7 +29,7 @@ def test_names_of_weekdays_have_their_number() -> None:
 
 
 @pytest.mark.parametrize(("words", "number"), [("12", 12), ("1.5", 1.5), ("A  couple of", 2), ("half an", 0.5)])
-def test_counts_are_read_as_numbers(words: str, number: float) -> None:
+def test_numbers_are_read_from_digits_and_words(words: str, number: float) -> None:
     """Numbers are read from digits and number words, in any letter case and spacing."""
     assert number_of(words) == number
 

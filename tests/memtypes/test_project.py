@@ -183,7 +183,7 @@ def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
 
 
 @pytest.mark.parametrize("cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"])
-def test_a_path_that_names_no_folder_is_refused(cwd: str) -> None:
+def test_a_relative_or_malformed_path_is_refused(cwd: str) -> None:
     """An empty, malformed or relative path is refused; the service does not know the client's current folder."""
     with pytest.raises(InvalidRequest, match="cwd must"):
         project_namespace(cwd)

@@ -29,7 +29,7 @@ def test_the_language_of_a_text_is_detected(text: str, language: str) -> None:
     assert read_words(text).language.name == language
 
 
-def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
+def test_accents_and_case_are_ignored_unless_they_distinguish_words() -> None:
     """Without its accent, "Übermorgen" is still found. But French "à" introduces a time, and "a" is a verb."""
     assert plain("Übermorgen") == "ubermorgen"
     assert read_words("morgen oder UEBERMORGEN").get("day", 2) == ("2", 3)

@@ -76,7 +76,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
-def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
+def test_the_error_for_an_invalid_policy_file_names_the_key_and_the_reason(text: str, message: str) -> None:
     """The error for an invalid policy file names the file, and says where the mistake is and what is allowed."""
     with pytest.raises(InvalidConfigFile) as error:
         parse_policies(text, "p.yaml")

@@ -55,7 +55,7 @@ def test_spellings_of_the_same_instant_are_equal() -> None:
 
 
 @pytest.mark.parametrize("value", ["x", 3, 2.5, True])
-def test_metadata_takes_any_scalar(value: object) -> None:
+def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
     """A metadata field can be compared with a string, a number or a boolean."""
     assert parse_filter({"metadata.ticket": {"eq": value}}) == Compare("metadata.ticket", Op.EQ, value)
 

@@ -90,7 +90,7 @@ def test_a_draft_needs_only_type_and_content(kind: str) -> None:
         ({"confidence": 0.5}, "Extra inputs"),
     ],
 )
-def test_a_draft_with_a_mistake_is_refused(fields: dict[str, Any], why: str) -> None:
+def test_an_invalid_draft_is_refused(fields: dict[str, Any], why: str) -> None:
     """A draft with an invalid field is refused with an error that says what is wrong."""
     with pytest.raises(ValidationError, match=why):
         DRAFT.validate_python({"type": "episodic", "content": "x"} | fields)
@@ -131,7 +131,7 @@ TYPE_FIELDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
-def test_payloads_round_trip(kind: str) -> None:
+def test_a_payload_is_decoded_to_the_same_memory(kind: str) -> None:
     """A memory with all optional fields of its type, or with none, is equal after encoding and decoding."""
     full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **TYPE_FIELDS[kind])
     assert from_payload(full.to_payload()) == full
