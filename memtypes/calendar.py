@@ -130,7 +130,7 @@ def length_at(words: Words, i: int) -> tuple[Length, int] | None:
         return unit[0].times(value / 4), unit[1]
     half = _and_a(words, "half", j)
     unit = unit_at(words, (half or j) + (words.plain(half or j) == "-"))
-    return _with_fraction(words, unit[0].times(value + bool(half) / 2), unit[0], unit[1]) if unit else None
+    return _with_smaller_units(words, unit[0].times(value + bool(half) / 2), unit[0], unit[1]) if unit else None
 
 
 def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
@@ -145,10 +145,10 @@ def length_of(unit: str) -> Length:
     return Length(**{{"m": "minutes", "d": "days", "mo": "months"}[letters]: count})
 
 
-def _with_fraction(words: Words, length: Length, unit: Length, j: int) -> tuple[Length, int]:
-    """Add to `length` the fraction that may follow at token `j`, such as "and a half" or "15 minutes".
+def _with_smaller_units(words: Words, length: Length, unit: Length, j: int) -> tuple[Length, int]:
+    """Add the smaller length that may follow `length` at token `j`, such as "and a half" or "15 minutes".
 
-    Returns the sum, and the position after the fraction. unit: the unit to which "a half" refers, such as an hour.
+    Returns the sum, and the position after it. unit: the unit to which "a half" refers, such as an hour.
     """
     if half := _and_a(words, "half", j):
         return length.plus(unit.times(0.5)), half
@@ -164,7 +164,7 @@ def _with_fraction(words: Words, length: Length, unit: Length, j: int) -> tuple[
 
 
 def _and_a(words: Words, kind: str, i: int) -> int | None:
-    """The position after "and a half" at token `i`, if `kind` is "half", in any language; None if it is not there."""
+    """The position after a phrase such as "and a half" (kind: "half") at token `i`; None if there is none."""
     j = words.after("article", words.after("and", i))
     return words.after(kind, j) if j > i and words.is_a(kind, j) else None
 

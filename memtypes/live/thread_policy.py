@@ -98,7 +98,7 @@ class ContextAllocation(Model):
     custom: Share = 0.0
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _adds_up_to_one(self) -> Self:
         total = self.system + self.long_term + self.short_term + self.custom
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"the shares system, long_term, short_term and custom must add up to 1, not {total:g}")
@@ -130,7 +130,7 @@ class Flush(Model):
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
     @model_validator(mode="after")
-    def _downwards(self) -> Self:
+    def _target_is_below_threshold(self) -> Self:
         if self.target >= self.threshold:
             raise ValueError(f"target {self.target:g} must be below threshold {self.threshold:g}")
         return self
@@ -185,7 +185,7 @@ class ThreadPolicy(Model):
     privacy: Privacy = Privacy()
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _has_required_limits(self) -> Self:
         if self.max_context_ratio is not None and self.model is None:
             raise ValueError("max_context_ratio needs model, whose window it is a share of")
         if self.type is PolicyType.TOKEN_BASED and self.max_tokens is None and self.max_context_ratio is None:
@@ -240,7 +240,7 @@ class ResourceReference(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_id(cls, value: object) -> object:
+    def _from_id(cls, value: object) -> object:
         return {"id": value} if isinstance(value, str) else value
 
 
@@ -256,7 +256,7 @@ class Agent(Model):
     key: Template | None = None
 
     @model_validator(mode="after")
-    def _one_form(self) -> Self:
+    def _names_resources_once(self) -> Self:
         if (self.memory is None) == (self.memories is None):
             raise ValueError("must have either memory (one id) or memories (several)")
         ids = [reference.id for reference in self.references()]
@@ -280,7 +280,7 @@ class Policies(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_policy_file(cls, value: object) -> object:
+    def _is_not_a_workflow_project(cls, value: object) -> object:
         if isinstance(value, dict) and (
             {"resource", "memories"} & value.keys() or isinstance(value.get("agents"), list)
         ):
@@ -288,7 +288,7 @@ class Policies(Model):
         return value
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _refers_to_existing_policies(self) -> Self:
         for name, agent in self.agents.items():
             for reference in agent.references():
                 if reference.id not in self.threads:

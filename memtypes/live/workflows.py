@@ -82,7 +82,7 @@ class NewEvent(Model):
     expected_version: Annotated[Whole, Field(ge=0, lt=2**53)] | None = None
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _has_required_fields(self) -> Self:
         if self.type in _STEP_TYPES and self.step_id is None:
             raise ValueError(f"an event of type {self.type} needs a step_id")
         required = _REQUIRED.get(self.type)

@@ -123,7 +123,7 @@ class RegistryFile(Model):
     models: list[ModelEntry] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _names_are_unique(self) -> Self:
         names: set[str] = set()
         for entry in self.models:
             for name in entry.names:

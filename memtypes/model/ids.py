@@ -23,6 +23,6 @@ def content_hash(content: str) -> str:
 
 
 def memory_id(scope: Scope, memory_type: str, identity: tuple[str | None, ...]) -> str:
-    """The id of a memory: a UUIDv5 of its scope, its type and its `identity` (see `Memory.identity`), as JSON."""
+    """The id of a memory: a UUIDv5 of tenant, namespace, type and `identity` (see `Memory.identity`) as a JSON list."""
     name = json.dumps([scope.tenant, scope.namespace, memory_type, *identity], ensure_ascii=False)
     return str(uuid.uuid5(_NAMESPACE, name))

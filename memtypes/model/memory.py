@@ -35,7 +35,7 @@ _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(value: str) -> str:
-    """Return `value` unchanged. Raises ValueError if it has a character of _REFUSED, such as NUL."""
+    """Return `value` unchanged. Raises ValueError if it has a lone surrogate, or a control character such as NUL."""
     if match := _REFUSED.search(value):
         raise ValueError(f"must not contain control characters (U+{ord(match[0]):04X} at character {match.start()})")
     return value
@@ -59,7 +59,7 @@ def check_json(value: object, max_bytes: int) -> None:
 
 
 def readable(value: str) -> str:
-    """Return `value` unchanged. Raises ValueError if it is blank or has a character of _REFUSED."""
+    """Return `value` unchanged. Raises ValueError if it is blank, or has a lone surrogate or control character."""
     return printable(not_blank(value))
 
 
@@ -241,7 +241,7 @@ class Draft(Model):
 
     @field_validator("source", mode="before")
     @classmethod
-    def _named_source(cls, source: object) -> object:
+    def _from_caller_name(cls, source: object) -> object:
         return {"caller": source} if isinstance(source, str) else source
 
 

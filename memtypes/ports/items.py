@@ -34,7 +34,7 @@ class ItemStore(Protocol):
         """Remove the item at an address, if there is one."""
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """Return the items under the search's path that match its filter.
+        """Return the items whose paths begin with the search's prefix and that match its filter.
 
         If the search has a query vector, the item with the best score comes first; items without searchable texts
         follow at the end, without a score. Without a vector, and among items without a score, the latest update comes

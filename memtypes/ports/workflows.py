@@ -122,7 +122,8 @@ class WorkflowStore(Protocol):
     """Stores workflows. A workflow expires when it and its descendants had no event for a configured TTL.
 
     The event log of an ended workflow is kept until its descendants have ended too, and then for another configured
-    TTL. Ids of other scopes are unknown. Every call is atomic. Every method raises Unavailable.
+    TTL. Ids of other scopes are unknown. Every call is atomic. Every method raises Unavailable when the store
+    can't be reached.
     """
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
@@ -156,7 +157,7 @@ class WorkflowStore(Protocol):
         """Store `state`, so that `load` skips older events, unless a newer snapshot exists or the workflow expired."""
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of workflows; it may not be full though more follow. Raises InvalidRequest for a bad cursor."""
+        """Return a page of workflows; others may follow one that is not full. Raises InvalidRequest for a bad cursor."""
 
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None

@@ -32,7 +32,7 @@ class LiveItem:
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the item is cleared or expired at `at`. `created_at` is not checked: a clock may be set back."""
+        """Whether the item is cleared, or expired at `at`. An item created after `at` is not over: clocks may differ."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
@@ -60,7 +60,8 @@ class DueNamespace:
 class LiveItemStore(Protocol):
     """Stores live working items (notes on the current task) by session. Scopes must name a session, unless noted.
 
-    If `scope.agents` is not empty, a call reaches only these agents' items. Methods raise Unavailable.
+    If `scope.agents` is not empty, a call reaches only these agents' items. Every method raises Unavailable
+    when the store can't be reached.
     """
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
@@ -85,7 +86,7 @@ class LiveItemStore(Protocol):
         """Return sessions of the namespace with items that are due to be copied or deleted, longest overdue first."""
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Record that unchanged `items` were copied to the memory store; delete those cleared or expired at `at`."""
+        """Record that `items`, unless changed since, were copied to the memory store; delete those over at `at`."""
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace is due next, which is when a session of it is, unless that was changed since `due`."""
+        """Set when the namespace is due next (when its first session is), unless that was changed since `due`."""

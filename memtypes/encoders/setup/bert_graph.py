@@ -91,7 +91,7 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8: `matrix` is about the result times the scales. Entries along `axis` share a scale."""
+    """Quantise `matrix` to int8; return the int8 matrix and its scales, one for all entries along `axis`."""
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
@@ -207,7 +207,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _model(writer: GraphWriter, states: str, mask: str) -> Any:
-    """Add the outputs and make the model. The sum of the states is not divided: it is scaled to unit length anyway."""
+    """Add the outputs and make the model. The sum of the states stands for their mean: it is scaled to unit length."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)
