@@ -124,7 +124,7 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[tuple[Memory, ...]]:
-        """Return the context of each memory, from `memories`, `turns` or the store, without stored turns in `ignored`."""
+        """Return the context of each memory, from `memories`, `turns` or the store, but no stored turn in `ignored`."""
         turn_by_position = {**dict(by_position(memories)), **(turns or {})}
         needed = dict.fromkeys(position for memory in memories for position in positions_before(memory))
         stored = await self._turns_at(scope, [position for position in needed if position not in turn_by_position])

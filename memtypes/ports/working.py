@@ -32,7 +32,7 @@ class LiveItem:
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the item is cleared, or expired at `at`. An item created after `at` is not over: clocks may differ."""
+        """Whether the item is cleared, or expired at `at`. One created after `at` is not over: clocks may differ."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
