@@ -157,7 +157,7 @@ class WorkflowStore(Protocol):
         """Store `state`, so that `load` skips older events, unless a newer snapshot exists or the workflow expired."""
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of workflows. One that is not full may not be the last. Raises InvalidRequest for a bad cursor."""
+        """Return a page of workflows; more may follow one that is not full. Raises InvalidRequest for a bad cursor."""
 
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
