@@ -31,7 +31,7 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """Session and number of `memory`; None unless it is a turn: an event, or a message stored at its session's end."""
+    """The position of `memory` in its session; None if it is no event and no message stored at the session's end."""
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
         return None

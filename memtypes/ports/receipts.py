@@ -121,4 +121,7 @@ class ReceiptStore(Erasable, Protocol):
         """Return the JSON text of a receipt exactly as it was stored; None if it is unknown, expired or erased."""
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """Return the newest receipts as JSON, newest first. before: only those older than this id; none if unknown."""
+        """Return the newest receipts as JSON, newest first.
+
+        before: id of a receipt; only older receipts are returned, and none if the id is unknown.
+        """

@@ -314,7 +314,7 @@ class EvictedTurnStore(Protocol):
         """Queue batches that were set aside again, in all scopes: those due at `at` (None: all); return how many."""
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Return the number of queued batches and, with a `thread_id`, the batches of that thread set aside."""
+        """Return the number of queued batches and, if `thread_id` is set, the thread's batches that are set aside."""
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
         """Remove the batches of a thread (None: of all threads of the namespace), both queued and set aside."""

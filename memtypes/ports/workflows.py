@@ -30,7 +30,7 @@ class NewWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer:
-    """An API answer to store with an event. digest: hash of the request; another request with its key is refused."""
+    """An API answer to store with an event. digest: hash of the request; one with its key but another hash fails."""
 
     key: str
     digest: str

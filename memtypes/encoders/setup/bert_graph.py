@@ -207,7 +207,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _model(writer: GraphWriter, states: str, mask: str) -> Any:
-    """Add the outputs and make the model. The sum of the states stands for their mean: it is scaled to unit length."""
+    """Add the outputs and make the model. The sentence vector is the sum of the token states, at unit length."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)
