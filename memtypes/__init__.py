@@ -1,7 +1,7 @@
-"""Types of memory, encoders of their texts, the stores that hold them, and the threads and workflows of agents."""
+"""What a memory is, how its text is encoded, where it is stored; threads and workflows of agents."""
 
 import os
 
-# onnxruntime tells its maker of its use unless it is told not to before it is loaded. Whatever loads it here imports
-# this package first; the engine's process inherits the word.
+# onnxruntime sends usage data to its maker unless this variable is set before it is loaded. All code that loads it
+# imports this package first; the engine's process inherits the variable.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,8 +1,8 @@
 """The English words of the calendar: weekdays, numbers and units, as patterns and as values.
 
 They are used to find times in queries (`retrieval.query.named_times`) and in statements. The words come from
-`lexicon.toml`, which the parser of due times uses too. The patterns have no groups and are in lower case, so compile
-them with IGNORECASE to match text as written.
+`lexicon.toml`, which the parser of due times uses too. The patterns have no groups and are in lower case; compile them
+with IGNORECASE.
 """
 
 from __future__ import annotations
@@ -30,32 +30,31 @@ _NUMBERS: Mapping[str, float] = MappingProxyType(
 )
 
 COUNT_WORD = "|".join(sorted((word for word in _NUMBERS if not word.startswith("half")), key=len, reverse=True))
-"""Pattern for whole counts in words, such as "two", "a couple of" or "forty-five"."""
+"""Pattern for counts in words, such as "two", "a couple of" or "forty-five"; longer words are tried first."""
 
 DAYS_PER_UNIT: Mapping[str, int] = MappingProxyType({"day": 1, "week": 7, "month": 30, "year": 365})
-"""Length of each unit of time in days, for uses in which the exact calendar does not matter."""
-
+"""Length of each unit of time in days, where an approximation (30 days a month) is enough."""
 
 _PARTS = {
     "morning": (0, 12), "lunch": (11, 14), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 30),
     "dawn": (0, 6), "eod": (15, 24),
 }  # fmt: skip
-"""The hours of each part of the day. A night ends at 6 on the next day."""
+"""First hour and end hour of each part of the day, from midnight. A night ends at 6 on the next day."""
 
 
 def number_of(words: str) -> float:
-    """The number that English `words` state, such as "12", "a couple of" or "half an". Raises KeyError for others."""
+    """The number that English `words` state, such as "12", "a couple of" or "half an". KeyError for other words."""
     plain = " ".join(words.lower().split())
     return float(plain) if plain[0].isdigit() else _NUMBERS[plain]
 
 
 def weekday_of(name: str) -> int:
-    """Number of a weekday, from 0 for Monday. name: its English name, as the pattern WEEKDAY matches it."""
+    """Number of the weekday with this English name, in any case; 0 is Monday."""
     return next(number for number, weekday in enumerate(WEEKDAYS) if weekday.startswith(name[:3].lower()))
 
 
 def midnight(instant: datetime) -> datetime:
-    """Midnight at the beginning of the day of `instant`."""
+    """The beginning of the day of `instant`, in the same time zone."""
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -66,13 +65,13 @@ def months_later(day: date, months: int) -> date:
 
 
 def weekdays_of(first: date, weekday: int) -> list[date]:
-    """The dates of a weekday in a month. first: first day of the month. weekday: its number, 0 for Monday."""
+    """All dates of a weekday (0 is Monday) in the month of `first`, in order."""
     days = (first.replace(day=day) for day in range(1, monthrange(first.year, first.month)[1] + 1))
     return [day for day in days if day.weekday() == weekday]
 
 
 def holiday(rule: str, year: int) -> date:
-    """The date of a holiday in `year`. rule: its entry in the lexicon, in one of three forms.
+    """The date in `year` of the holiday with this rule, which the lexicon gives in one of three forms.
 
     "12-25" is month and day. "easter+1" is the day after Easter Sunday. "11:3:4" is month, weekday (0 for Monday) and
     count: the fourth Thursday in November. A negative count counts from the end of the month.
@@ -97,7 +96,7 @@ def easter(year: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """A length of time: the sum of minutes, days and months, which are kept apart because months differ in length."""
+    """A length of time: so many minutes, days and months. Months are separate because they differ in length."""
 
     minutes: float = 0
     days: float = 0
@@ -112,12 +111,12 @@ class Length:
         return Length(self.minutes * factor, self.days * factor, self.months * factor)
 
     def later(self, day: date) -> date:
-        """The date that is this length after `day`. Half a month counts as 15 days; minutes are ignored."""
+        """The date at this length after `day`. Half a month counts as 15 days; minutes are ignored."""
         return months_later(day, int(self.months)) + timedelta(days=round(self.days + self.months % 1 * 30))
 
 
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The length of time at token `i`, such as "1h15m", and the position after it; None if there is none."""
+    """The length of time at token `i`, such as "1h15m", and the position after it; None if there is no length."""
     i = words.after("about", i)
     noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
@@ -131,40 +130,41 @@ def length_at(words: Words, i: int) -> tuple[Length, int] | None:
         return unit[0].times(value / 4), unit[1]
     half = _and_a(words, "half", j)
     unit = unit_at(words, (half or j) + (words.plain(half or j) == "-"))
-    return _with_rest(words, unit[0].times(value + bool(half) / 2), unit[0], unit[1]) if unit else None
+    return _with_smaller_units(words, unit[0].times(value + bool(half) / 2), unit[0], unit[1]) if unit else None
 
 
 def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The unit of time at token `i`, such as "week", as a `Length`, and the position after it; None if none."""
-    found = words.get("unit", i)
-    return (length_of(found[0]), found[1]) if found else None
+    """The length of the unit of time at token `i`, such as "week", and the position after it; None if there is none."""
+    phrase = words.get("unit", i)
+    return (length_of(phrase[0]), phrase[1]) if phrase else None
 
 
 def length_of(unit: str) -> Length:
-    """The length of a unit of time, such as "d7" for a week; the head of `lexicon.toml` explains these names."""
+    """The length of a unit of time of `lexicon.toml`, such as "m60" for an hour, "d7" for a week, "mo12" for a year."""
     letters, count = unit.rstrip("0123456789"), float(unit.lstrip("dmo"))
     return Length(**{{"m": "minutes", "d": "days", "mo": "months"}[letters]: count})
 
 
-def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
-    """Add to the length `whole` a rest that may follow at token `j`, such as "and a half" or "15 minutes".
+def _with_smaller_units(words: Words, length: Length, unit: Length, j: int) -> tuple[Length, int]:
+    """Add the smaller length that may follow `length` at token `j`, such as "and a half" or "15 minutes".
 
-    Returns the sum, and the position after the rest. unit: the unit to which "a half" refers, such as an hour.
+    Returns the sum, and the position after it. unit: the unit to which "a half" refers, such as an hour.
     """
     if half := _and_a(words, "half", j):
-        return whole.plus(unit.times(0.5)), half
+        return length.plus(unit.times(0.5)), half
     k = words.after("and", j)
-    more = words.number(k) if unit.minutes == 60 else None
-    if more:
-        smaller = unit_at(words, more[1])
+    minutes = words.number(k) if unit.minutes == 60 else None
+    if minutes:
+        smaller = unit_at(words, minutes[1])
         if (smaller and smaller[0].minutes == 1) or (k == j and words.glued(j)):
-            return whole.plus(Length(minutes=more[0])), smaller[1] if smaller else more[1]
+            return length.plus(Length(minutes=minutes[0])), smaller[1] if smaller else minutes[1]
     if unit.minutes == 60 and (quarter := _and_a(words, "quarter", j)):
-        return whole.plus(Length(minutes=15)), quarter
-    return whole, words.after("about", j)
+        return length.plus(Length(minutes=15)), quarter
+    return length, words.after("about", j)
 
 
 def _and_a(words: Words, kind: str, i: int) -> int | None:
+    """The position after a phrase such as "and a half" (kind: "half") at token `i`; None if there is none."""
     j = words.after("article", words.after("and", i))
     return words.after(kind, j) if j > i and words.is_a(kind, j) else None
 
@@ -183,13 +183,13 @@ class Window:
 
     @classmethod
     def months(cls, year: int, first: int, length: int) -> Window:
-        """The `length` months from the month `first` (1 to 12, or beyond, of the years after) of `year`."""
+        """A window of `length` months from the month `first` of `year`: 0 is the last December, 13 the next January."""
         months = (year * 12 + first - 1, year * 12 + first - 1 + length)
         return cls(*(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in months))
 
     @classmethod
     def period(cls, now: datetime, unit: str, ahead: int) -> Window:
-        """The calendar period `ahead` periods after the present one. unit: "weekend", or one of the lexicon."""
+        """A period such as this week (`ahead`: 0) or the next (1). unit: "weekend", "d7", or months such as "mo3"."""
         if not unit.startswith("mo"):
             monday = midnight(now).replace(tzinfo=UTC) + (7 * ahead - now.weekday()) * DAY
             return cls(monday + 5 * DAY * (unit == "weekend"), monday + 7 * DAY)
@@ -197,11 +197,11 @@ class Window:
         return cls.months(now.year, (now.month - 1) // length * length + 1 + ahead * length, length)
 
     def part(self, first: float, last: float) -> Window:
-        """The part of the window between two shares of its length: from 0 to 1/2 is its first half."""
+        """The part of the window from the share `first` of its length to `last`: 0 to 1/2 is the first half."""
         length = self.end - self.start
         return Window(self.start + first * length, self.start + last * length)
 
     def hours(self, part: str) -> Window:
-        """The hours of a part of the day, such as "morning", in a window that is a day."""
+        """The hours of a part of the day, such as "morning", in this window, which must be a day."""
         first, last = (timedelta(hours=hour) for hour in _PARTS[part])
         return Window(self.start + first, self.start + last)

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 FAILURE_WINDOW = 20
-"""Number of calls, the latest ones, whose success or failure a circuit breaker remembers."""
+"""Number of latest calls whose success or failure a circuit breaker remembers."""
 
 MIN_CALLS = 10
 """Number of remembered calls below which a circuit breaker does not open."""
 
 FAILURE_RATIO = 0.5
+"""Share of failed calls from which a circuit breaker opens."""
+
 OPEN_S = 5.0
 """Seconds for which an open circuit breaker refuses calls."""
 
@@ -32,10 +34,10 @@ class BreakerState(StrEnum):
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Opens, that is, refuses calls, when at least half of the latest FAILURE_WINDOW calls failed.
+    """Refuses calls (is open) for OPEN_S seconds after FAILURE_RATIO of the latest FAILURE_WINDOW calls failed.
 
-    After OPEN_S seconds it allows a trial call. If the trial call succeeds, the breaker closes. clock: returns
-    monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
+    Then it allows a trial call. If the trial call succeeds, the breaker closes. clock: returns monotonic seconds.
+    min_calls: the breaker does not open before this many calls were recorded.
     """
 
     clock: Callable[[], float]
@@ -45,14 +47,14 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """The current state, which tells whether the next call is made, refused or a trial."""
+        """The current state, computed from the clock."""
         if self._opened_at is None:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self.clock() - self._opened_at < OPEN_S else BreakerState.HALF_OPEN
 
     @property
     def tripped(self) -> bool:
-        """Whether the breaker has opened and has not been closed by a successful call yet."""
+        """Whether the breaker is open or half open, that is, no call has succeeded since it opened."""
         return self._opened_at is not None
 
     def allow(self) -> bool:

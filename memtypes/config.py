@@ -24,7 +24,7 @@ class InvalidConfigFile(RemembrancerError):
 
 
 def read_text(path: Path, kind: str) -> str:
-    """The text of the file at `path`, which errors call `kind`. Raises InvalidConfigFile if it is unreadable."""
+    """The text of the file at `path`. kind: what errors call it, such as "policy file". Raises InvalidConfigFile."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -32,22 +32,22 @@ def read_text(path: Path, kind: str) -> str:
 
 
 def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
-    """Parse YAML text as the pydantic model `shape`. Raises InvalidConfigFile, which calls the file `name`."""
+    """Parse YAML text as an instance of `shape`. name: what errors call the file. Raises InvalidConfigFile."""
     try:
         return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506 - a SafeLoader
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        value = first["input"]
+        details = error.errors(include_url=False)[0]
+        key = ".".join(map(str, details["loc"])) or "the file"
+        value = details["input"]
         scalar = isinstance(value, str | int | float | bool | None)
         got = repr(value) if scalar else "a list" if isinstance(value, list) else "an object"
-        raise InvalidConfigFile(f"{name}: {key}: {message_of(first)} (got {got})") from error
+        raise InvalidConfigFile(f"{name}: {key}: {message_of(details)} (got {got})") from error
     except YAML_ERRORS as error:
         raise InvalidConfigFile(f"{name}: not YAML: {error}") from error
 
 
 def re2_pattern(pattern: str) -> str:
-    """`pattern` itself. Raises ValueError if it is not a valid RE2 pattern."""
+    """Return `pattern` unchanged. Raises ValueError if it is not a valid RE2 pattern."""
     try:
         re2.compile(pattern)
     except re2.error as error:
@@ -60,16 +60,16 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
         """Return the mapping that a YAML node contains. Raises YAMLError for a key that is repeated or no string."""
-        seen: set[object] = set()
+        names: set[object] = set()
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             if name is None:
                 raise yaml.MarkedYAMLError(
                     problem='a key must be a string; write "{{ ... }}" in quotes', problem_mark=key.start_mark
                 )
-            if name in seen:
+            if name in names:
                 raise yaml.MarkedYAMLError(problem=f"the key {name!r} is repeated", problem_mark=key.start_mark)
-            seen.add(name)
+            names.add(name)
         return super().construct_mapping(node, deep=deep)
 
 

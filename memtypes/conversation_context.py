@@ -1,8 +1,8 @@
 """Conversation context: a turn is embedded together with the few turns just before it in its session.
 
 "Yes, since last week!" says little by itself. Embedded with the turns before it, it is found by queries on its topic
-(Günther et al. 2024, "Late chunking", here with only the preceding turns). Facts are embedded without context. Both
-choices gave the best results in measurements.
+(Günther et al. 2024, "Late chunking", here with only the preceding turns). Facts are embedded without context, which
+gave better recall.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CAPTURED = "session-stop"
 """The `source.caller` of messages that were stored as memories because their session ended."""
 
 TURNS_BEFORE = 2
-"""How many turns before a turn are its context. With 1, searches find less; with 3, no more, at a higher cost."""
+"""Number of turns before a turn that are its context. With 1, recall is lower; with 3, it is no higher."""
 
 _PAGE = 64  # number of turns that one request looks up in the store
 
@@ -31,7 +31,7 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """The position of `memory` if it is a turn: an event, or a message that was stored at its session's end."""
+    """The position of `memory` in its session; None if it is no event and no message stored at the session's end."""
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
         return None
@@ -72,7 +72,7 @@ def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memo
 
 
 def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[Memory, ...]:
-    """The TURNS_BEFORE of `turns` just before `memory`, oldest first; only public ones if `memory` itself is public."""
+    """The turns just before `memory`, at most TURNS_BEFORE, oldest first; only public ones if it is public itself."""
     private = memory.visibility is Visibility.SESSION
     before = [turns[position] for position in positions_before(memory) if position in turns]
     return tuple(turn for turn in before if private or turn.visibility is Visibility.NAMESPACE)
@@ -85,7 +85,7 @@ def text_in_context(memory: Memory, before: Iterable[Memory]) -> InContext:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call by position, as context for its later turns, and the positions of rejected ones."""
+    """The turns of one write call, by position, as context of its later turns. rejected: positions of rejected ones."""
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)
@@ -102,7 +102,7 @@ class CallTurns:
                 del self.turns[position]
 
     def lost_context(self, memory: Memory) -> bool:
-        """Whether a turn that would be context of `memory` was rejected, so `memory` must be embedded without it."""
+        """Whether a turn in the context of `memory` was rejected, so `memory` must be embedded again without it."""
         return not self.rejected.isdisjoint(positions_before(memory))
 
 
@@ -124,15 +124,15 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[tuple[Memory, ...]]:
-        """Return, for each memory, the turns just before it, from `turns` or the store, but not those in `ignored`."""
-        known = {**dict(by_position(memories)), **(turns or {})}
-        missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
-        stored = await self._turns_at(scope, [position for position in missing if position not in known])
-        known |= dict(by_position(turn for turn in stored if turn.id not in ignored))
-        return [turns_before(memory, known) for memory in memories]
+        """Return the context of each memory, from `memories`, `turns` or the store, but no stored turn in `ignored`."""
+        turn_by_position = {**dict(by_position(memories)), **(turns or {})}
+        needed = dict.fromkeys(position for memory in memories for position in positions_before(memory))
+        stored = await self._turns_at(scope, [position for position in needed if position not in turn_by_position])
+        turn_by_position |= dict(by_position(turn for turn in stored if turn.id not in ignored))
+        return [turns_before(memory, turn_by_position) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """Return the stored turns that have one of `memories` as context, except turns that are among `memories`."""
+        """Return the stored turns whose context includes one of `memories`, except turns that are among `memories`."""
         ids = {memory.id for memory in memories}
         after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
         return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]
@@ -141,10 +141,10 @@ class ConversationContext:
         turns: list[Memory] = []
         for start in range(0, len(positions), _PAGE):
             page = positions[start : start + _PAGE]
-            # Two processes may have given a number twice, so there is room for two turns a position.
+            # Two processes may have given two turns the same number: read up to two turns for each position.
             listing = Listing(LONG_TERM, turns_at(page), limit=2 * len(page))
-            found = (await self.store.page(scope, listing)).memories
-            turns += [memory for memory in found if position_of(memory) is not None]
+            memories = (await self.store.page(scope, listing)).memories
+            turns += [memory for memory in memories if position_of(memory) is not None]
         return turns
 
 

@@ -1,4 +1,4 @@
-"""Small classifiers whose int8 weights are package data. Scripts train them; at run time they need only numpy."""
+"""Linear classifiers whose int8 weights are files of this package. They need only numpy; scripts train them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INT8_MAX = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearModel:
-    """A logistic regression model. weights: float32 of shape (classes, features). bias: of shape (classes,)."""
+    """A logistic regression model. weights: float32, shape (classes, features). bias: shape (classes,)."""
 
     classes: tuple[str, ...]
     weights: FloatArray
@@ -35,9 +35,9 @@ class LinearModel:
         return cls.read(files(package).joinpath(name).read_bytes())
 
     @classmethod
-    def read(cls, stored: bytes) -> LinearModel:
-        """Read the model from `stored`, the bytes of an .npz file that `save` wrote. Raises ValueError if damaged."""
-        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+    def read(cls, content: bytes) -> LinearModel:
+        """Read the model from the bytes of an .npz file that `save` wrote. Raises ValueError if they are damaged."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             weights = arrays["weights"].astype(np.float32) * arrays["scale"][:, np.newaxis]
             return cls(tuple(map(str, arrays["classes"])), weights, arrays["bias"])
 
@@ -50,11 +50,11 @@ class LinearModel:
         np.savez_compressed(path, classes=classes, weights=rounded, scale=scale, bias=self.bias.astype(np.float32))
 
     def probabilities(self, features: FloatArray) -> FloatArray:
-        """Probability of each class, of shape (texts, classes). features: of shape (texts, features). Rows sum to 1."""
+        """Probability of each class for each text, shape (texts, classes). features: shape (texts, features)."""
         return softmax(self.scores(features))
 
     def scores(self, features: FloatArray) -> FloatArray:
-        """Logit of each class for each text, of shape (texts, classes). features: of shape (texts, features)."""
+        """Logit of each class for each text, shape (texts, classes). features: shape (texts, features)."""
         scores: FloatArray = features @ self.weights.T + self.bias
         return scores
 
@@ -67,13 +67,13 @@ def softmax(scores: FloatArray) -> FloatArray:
 
 
 def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> LinearModel:
-    """Make a model of two classes from a binary classifier's coefficients and intercept, as scikit-learn has them."""
+    """Make a model of two classes from the coefficients and the intercept of scikit-learn's LogisticRegression."""
     rows = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
     return LinearModel(tuple(classes), rows, np.array([0, bias], dtype=np.float32))
 
 
 def hashed(terms: Iterable[str], size: int) -> FloatArray:
-    """A feature vector of `size` numbers for `terms`: each term adds 1 or -1 at a position; its hash selects both.
+    """A feature vector of `size` numbers for `terms`. Each adds 1 or -1 at one position; its hash selects both.
 
     Sums are replaced by their signed square roots, and the vector is scaled to length 1. Source: Weinberger et al.,
     Feature Hashing for Large Scale Multitask Learning, 2009.

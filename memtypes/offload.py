@@ -14,7 +14,7 @@ _Result = TypeVar("_Result")
 
 
 async def offload(texts: Iterable[str], work: Callable[[], _Result], short: int = SHORT) -> _Result:
-    """The result of `work`, in a worker thread if the `texts` that it processes have over `short` characters."""
+    """Call `work`; return its result. It runs in a worker thread if its `texts` have more than `short` characters."""
     if sum(map(len, texts)) <= short:
         return work()
     return await anyio.to_thread.run_sync(work)

@@ -23,12 +23,12 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def dies_with_parent(command: Sequence[str]) -> list[str]:
-    """Return a command that runs `command` until, on Linux, the thread that started it ends; on macOS, it runs on."""
+    """Wrap `command` so that, on Linux, it is killed when the thread that started it ends; on macOS, it runs on."""
     return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
 
 
 def is_listening(address: Path) -> bool | None:
-    """Whether the process that listens on `address` runs and is not stopped; None if the system does not tell."""
+    """Whether a process listens on the Unix socket `address` and is not stopped; None if the system can't tell."""
     if sys.platform != "linux":
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

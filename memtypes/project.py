@@ -1,4 +1,4 @@
-"""Finds the namespace for a project, for clients that name only their working folder.
+"""Derives the namespace of a project from its folder, for clients that send only their working folder.
 
 A project is a git repository, or a folder outside of any repository. Git's files are read, but git is not run: the
 client chooses the folder, and a repository's configuration can name programs that git starts (`core.fsmonitor`).
@@ -48,15 +48,15 @@ def project_namespace(cwd: str) -> str:
         return _labelled(PureWindowsPath(path).name, path)
     folder = Path(os.path.realpath(path))
     worktrees = ((root, _common_folder(root / ".git")) for root in (folder, *folder.parents))
-    root, common = next((found for found in worktrees if found[1] is not None), (folder, None))
-    for place in (root, common.parent) if common is not None and common.name == ".git" else (root,):
-        if (text := _text(place / OVERRIDE_FILE)) is not None:
+    root, common = next((worktree for worktree in worktrees if worktree[1] is not None), (folder, None))
+    for parent in (root, common.parent) if common is not None and common.name == ".git" else (root,):
+        if (text := _text(parent / OVERRIDE_FILE)) is not None:
             return _override(text)
     return _labelled(folder.name, str(folder)) if common is None else _repository_namespace(common)
 
 
 def _repository_namespace(common: Path) -> str:
-    """The namespace of a git repository by its remote's address or, without a remote, by the path of `common`."""
+    """The namespace of the repository with the git directory `common`, by its remote's address or else by its path."""
     remotes: dict[str, str] = {}
     for name, url in _remotes(_text(common / "config") or ""):
         remotes.setdefault(name, url)  # further addresses are for pushing
@@ -73,14 +73,14 @@ def _normal(cwd: str) -> str:
         raise InvalidRequest("cwd must not contain control characters", path="cwd", got=cwd)
     if cwd.startswith("/"):
         return os.path.normpath("/" + cwd.lstrip("/"))
-    drive, rest = ntpath.splitdrive(ntpath.normpath(cwd))
-    if not drive or not rest.startswith("\\"):
+    drive, path = ntpath.splitdrive(ntpath.normpath(cwd))
+    if not drive or not path.startswith("\\"):
         raise InvalidRequest("cwd must be the absolute path of the project's folder", path="cwd", got=cwd)
-    return drive.lower() + rest
+    return drive.lower() + path
 
 
 def _labelled(name: str, identity: str) -> str:
-    """A namespace: a readable form of `name` and a hash of `identity`, as several projects may have the same name."""
+    """A namespace: a readable form of `name`, and a hash of `identity`, which differs for projects of the same name."""
     label = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name)).strip("-.")[:_MAX_LABEL] or "project"
     return f"{label}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:_HASH]}"
 
@@ -107,7 +107,7 @@ def _override(text: str) -> str:
 
 
 def _common_folder(entry: Path) -> Path | None:
-    """The folder that a repository's worktrees share. entry: its folder or file `.git`; None if that is invalid."""
+    """The git directory that all worktrees share; None if it is invalid. entry: the folder or file `.git`."""
     folder: Path | None = entry
     if (link := _text(entry)) is not None:
         target = link.strip().removeprefix("gitdir:").strip()
@@ -128,7 +128,7 @@ def _remotes(config: str) -> Iterator[tuple[str, str]]:
             remote = name if section["kind"].lower() == "remote" else None
             text = text[section.end() :].strip()
         if remote is not None and (url := _REMOTE_URL.match(text)):
-            value = _QUOTED_OR_COMMENT.sub(lambda part: part[1] or "", url["value"]).strip()
+            value = _QUOTED_OR_COMMENT.sub(lambda match: match[1] or "", url["value"]).strip()
             if value:
                 yield remote, value
 
@@ -136,8 +136,8 @@ def _remotes(config: str) -> Iterator[tuple[str, str]]:
 def _address(url: str, common: Path) -> str:
     """A git remote's URL reduced to host and path, so that different URLs of a repository give the same address.
 
-    Scheme, user, default port and `.git` are left out. common: the repository's git directory, which its worktrees
-    share. If `url` is a folder, the result is its absolute path; relative to the folder of `common`.
+    Scheme, user, default port and `.git` are left out. If `url` is a folder, the result is its absolute path. A
+    relative path is resolved against the parent of `common`, the git directory that the worktrees share.
     """
     if match := _URL_FORM.fullmatch(url):
         host = match["host"].lower().removesuffix(f":{_DEFAULT_PORTS.get(match['scheme'].lower())}")

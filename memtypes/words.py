@@ -1,6 +1,6 @@
-"""Splits a text into tokens, and tells what they may mean in its language, such as a number, a weekday or "before".
+"""Splits a text into tokens, and finds phrases of its language in them, such as numbers, weekdays or "next week".
 
-The words of each language are a section of `lexicon.toml`. This module reads no clock and knows no grammar.
+The phrases of each language are a section of `lexicon.toml`. This module reads no clock and knows no grammar.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _TOKEN: Final = re.compile(
 )
 _JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _LONGEST_PHRASE: Final = 6
-_REACH: Final = 40  # number of tokens before a participle in which its auxiliary is looked for
+_REACH: Final = 40  # number of tokens before a participle that may have its auxiliary
 _STOP_WEIGHT: Final = 0.6
-"""Weight of a stop word when the language of a text is detected. A word about times has weight 1."""
-_TELLING: Final = frozenset((
+"""Weight of a stop word in the detection of a text's language. A word of _TIME_KINDS has weight 1."""
+_TIME_KINDS: Final = frozenset((
     "weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "ordinal", "holiday", "by", "next",
     "start", "mid", "end", "task", "oclock", "season",
 ))  # fmt: skip
@@ -51,14 +51,15 @@ _DUE_ONLY: Final = frozenset((
     "in_month", "season", "early", "late", "event", "adnominal", "ahead", "previous_some", "next_some", "range",
     "range_to", "previous_unit", "this_unit",
 ))  # fmt: skip
-"""Kinds of phrases that only the readers of due times and of questions look at."""
+"""Kinds of phrases that only the parsers of due times and of times in queries use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
     """A word, number, date or punctuation mark of a text. kind: which of these. text: the token as written.
 
-    plain: the token in lower case without accents. start: its offset in the text, in characters.
+    start: its offset in the text, in characters. plain: the token in lower case without accents. glued: whether it
+    follows another token without white space between them.
     """
 
     text: str
@@ -66,7 +67,6 @@ class Token:
     start: int
     plain: str
     glued: bool
-    """Whether the token follows another without white space between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Language:
     rules: Mapping[str, Any]
 
     def means(self, plain: str, kinds: frozenset[str]) -> bool:
-        """Whether the word `plain` (lower case, no accents) has a meaning of one of `kinds`, such as "weekday"."""
+        """Whether the word `plain` (lower case, no accents) is a phrase of one of `kinds`, such as "weekday"."""
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
     def flag(self, name: str) -> bool:
@@ -120,7 +120,7 @@ class Words:
         return self.get(kind, position) is not None
 
     def has_meaning(self, position: int) -> bool:
-        """Whether a number, a date or a phrase about times, such as "next week", begins at token `position`."""
+        """Whether a number, a date or a phrase about times begins at `position`, that is, a phrase not in _CUES."""
         return self.kind(position) not in ("word", "mark", "") or not _CUES.issuperset(self.kinds_at(position))
 
     def kinds_at(self, position: int) -> Collection[str]:
@@ -129,8 +129,8 @@ class Words:
 
     def after(self, kind: str, position: int) -> int:
         """Position after the phrase of `kind`, such as "weekday", at token `position`; `position` if there is none."""
-        found = self.get(kind, position)
-        return found[1] if found else position
+        phrase = self.get(kind, position)
+        return phrase[1] if phrase else position
 
     def after_any(self, kinds: Sequence[str], position: int) -> int:
         """The position after the longest phrase of one of `kinds` at token `position`; `position` if there is none."""
@@ -166,10 +166,10 @@ class Words:
             # A number at the end of a word is a name (v12), but not after a unit (1h15).
             named = self.glued(position) and self.kind(position - 1) == "word" and not self.glued(position - 1)
             return None if named else (float(self.plain(position).replace(",", ".")), position + 1)
-        found = self.get("number", position)
-        if found is None:
+        phrase = self.get("number", position)
+        if phrase is None:
             return None
-        value, end = float(found[0]), found[1]
+        value, end = float(phrase[0]), phrase[1]
         ones_at = end + 1 if self.plain(end) == "-" else self.after("and", end)
         ones = self.get("number", ones_at) if value in (20, 30, 40, 50) else None
         if ones and float(ones[0]) < 10 and (ones_at > end or self.language.flag("adjacent_ones")):
@@ -177,31 +177,22 @@ class Words:
         return value, end
 
     def is_participle(self, position: int) -> bool:
-        """Whether the word at `position` has the ending of a past form: asked, wurde bezahlt, a payé, llegaron."""
+        """Whether the word at `position` has the form of a past verb: "asked", "bezahlt" after "wurde", "llegaron"."""
         language, token = self.language, self.tokens[position]
-        if (
-            token.kind != "word"
-            or self.is_a("not_past", position)
-            or len(token.plain) < 4
-            or self.plain(position - 1) in ("be", "get")
-        ):
+        excluded = self.is_a("not_past", position) or self.plain(position - 1) in ("be", "get")
+        if excluded or token.kind != "word" or len(token.plain) < 4:
             return False
         word = token.text.casefold()
         if "past_prefix" in language.rules:
-            auxiliary = any(
-                self.plain(j) in language.listed("auxiliary") for j in range(max(0, position - _REACH), position)
-            )
-            last = self.kind(position + 1) in ("", "mark") or self.is_a("conj", position + 1)
-            return (
-                auxiliary
-                and last
-                and word.startswith(language.listed("past_prefix"))
-                and word.endswith(("t", "en", "d"))
-            )
-        auxiliary = any(self.plain(j) in language.listed("past_words_before") for j in (position - 1, position - 2))
-        return word.endswith(language.listed("past_endings")) or (
-            auxiliary and word.endswith(language.listed("past_words_after"))
-        )
+            auxiliaries = language.listed("auxiliary")
+            has_auxiliary = any(self.plain(j) in auxiliaries for j in range(max(0, position - _REACH), position))
+            is_last = self.kind(position + 1) in ("", "mark") or self.is_a("conj", position + 1)
+            has_form = word.startswith(language.listed("past_prefix")) and word.endswith(("t", "en", "d"))
+            return has_auxiliary and is_last and has_form
+        auxiliaries = language.listed("past_words_before")
+        has_auxiliary = self.plain(position - 1) in auxiliaries or self.plain(position - 2) in auxiliaries
+        endings = language.listed("past_words_after") if has_auxiliary else ()
+        return word.endswith((*language.listed("past_endings"), *endings))
 
     def span(self, first: int, last: int) -> str:
         """The text from the token at position `first` up to but not including the token at position `last`."""
@@ -218,42 +209,39 @@ def plain(word: str) -> str:
 
 
 def read_words(text: str) -> Words:
-    """The tokens of `text`, each with what the lexicon says of it, such as the weekday that it names.
+    """Split `text` into tokens, and look up the phrases that begin at each in the lexicon of the text's language.
 
-    They are read in the language to which most words belong; English if unclear.
+    The language is the one with the most time words and stop words in the text; English if there are none.
     """
     text = unicodedata.normalize("NFC", text.replace("\u2019", "'"))
     tokens = _tokens(text)
     japanese = _JAPANESE.search(text) is not None
-    in_script = [each for each in languages().values() if each.flag("hour_signs") or not japanese]
-    language = max(in_script, key=lambda each: _score(tokens, each))
-    tokens = [part for token in tokens for part in _parts(token, language)]
+    candidates = [language for language in languages().values() if language.flag("hour_signs") or not japanese]
+    language = max(candidates, key=lambda candidate: _score(tokens, candidate))
+    tokens = [piece for token in tokens for piece in _split(token, language)]
     return Words(text, tokens, language, [_meanings(tokens, start, language) for start in range(len(tokens))])
 
 
 def _tokens(text: str) -> list[Token]:
-    return [
-        Token(
-            match[0],
-            "date" if match.lastgroup == "mark_" else match.lastgroup or "mark",
-            match.start(),
-            plain(match[0]),
-            match.start() > 0 and not text[match.start() - 1].isspace(),
-        )
-        for match in _TOKEN.finditer(text)
-    ]
+    tokens: list[Token] = []
+    for match in _TOKEN.finditer(text):
+        kind = "date" if match.lastgroup == "mark_" else match.lastgroup or "mark"
+        glued = match.start() > 0 and not text[match.start() - 1].isspace()
+        tokens.append(Token(match[0], kind, match.start(), plain(match[0]), glued))
+    return tokens
 
 
 def _score(tokens: Sequence[Token], language: Language) -> float:
-    telling = (len(token.plain) > 1 and language.means(token.plain, _TELLING) for token in tokens)
+    """How many words of the language the tokens have, by which the language of a text is detected."""
+    time_words = (len(token.plain) > 1 and language.means(token.plain, _TIME_KINDS) for token in tokens)
     compounds = sum(bool(_cut(token, language)) for token in tokens) if "ones_first" in language.rules else 0
     accents = not language.flag("no_accents")
     stops = (t.plain in language.stops and (accents or t.plain == t.text.casefold()) for t in tokens)
-    return sum(telling) + compounds + _STOP_WEIGHT * sum(stops)
+    return sum(time_words) + compounds + _STOP_WEIGHT * sum(stops)
 
 
-def _parts(token: Token, language: Language) -> Iterator[Token]:
-    """The parts of a compound (Samstagabend, morgenavond), or each character of Japanese; else the token itself."""
+def _split(token: Token, language: Language) -> Iterator[Token]:
+    """Yield the two words of a compound such as Samstagabend, each character of Japanese, or else the token itself."""
     word, cuts = token.text, [0, len(token.text)]
     if token.kind == "word" and _JAPANESE.search(word):
         cuts = list(range(len(word) + 1))
@@ -266,19 +254,15 @@ def _parts(token: Token, language: Language) -> Iterator[Token]:
 def _cut(token: Token, language: Language) -> int:
     """The offset at which a compound of a day and a part of the day (Samstag-abend) is split; 0 for other tokens."""
     word = token.plain
-    if (
-        token.kind != "word"
-        or len(word) != len(token.text)
-        or len(word) < _SHORTEST_COMPOUND
-        or (word,) in language.phrases
-    ):
+    simple = len(word) < _SHORTEST_COMPOUND or (word,) in language.phrases
+    if simple or token.kind != "word" or len(word) != len(token.text):
         return 0
     cuts = range(3, len(word) - 2)
     return next((cut for cut in cuts if language.means(word[:cut], _DAYS) and language.means(word[cut:], _PARTS)), 0)
 
 
 def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mapping[str, tuple[Any, int]]:
-    """By kind, such as "weekday", the longest phrase at token `start`: its value in the lexicon, and where it ends."""
+    """By kind, such as "weekday", the longest phrase at token `start`: its value in the lexicon, and its end."""
     meanings: dict[str, tuple[Any, int]] = {}
     for end in range(start + 1, min(start + _LONGEST_PHRASE, len(tokens)) + 1):
         for kind, value, exact in language.phrases.get(tuple(token.plain for token in tokens[start:end]), ()):
@@ -295,9 +279,9 @@ def lexicon() -> Mapping[str, Any]:
 
 @cache
 def phrase_kinds() -> Sequence[str]:
-    """The kinds of phrases in the lexicon, such as weekday, ago and cause, in all languages, sorted; not _DUE_ONLY."""
-    known = {kind for each in languages().values() for found in each.phrases.values() for kind, _, _ in found}
-    return sorted(known - _DUE_ONLY)
+    """The kinds of phrases, such as "weekday" or "cause", of all languages, sorted; without those in _DUE_ONLY."""
+    phrases = [meanings for language in languages().values() for meanings in language.phrases.values()]
+    return sorted({kind for meanings in phrases for kind, _, _ in meanings} - _DUE_ONLY)
 
 
 @cache
@@ -313,10 +297,10 @@ def _language(name: str, rows: Mapping[str, Any]) -> Language:
     for kind, value, phrase in _entries(rows):
         spelled = phrase.removeprefix("=")
         exact = spelled.casefold().split(" ")[0] if phrase.startswith("=") else ""
-        without = spelled.translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue"}) if rows.get("umlauts") else spelled
-        for spelling in {spelled, without}:
+        no_umlauts = spelled.translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue"}) if rows.get("umlauts") else spelled
+        for spelling in {spelled, no_umlauts}:
             texts = (token.text for token in _tokens(spelling))
-            key = tuple(plain(part) for text in texts for part in (text if _JAPANESE.search(text) else [text]))
+            key = tuple(plain(word) for text in texts for word in (text if _JAPANESE.search(text) else [text]))
             phrases.setdefault(key, []).append((kind, value, exact))
     return Language(name, phrases, frozenset(plain(word.strip()) for word in rows.get("stop", "").split(",")), rows)
 
@@ -330,11 +314,11 @@ def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):
             continue
-        table = {"": row} if isinstance(row, str) else dict(enumerate(row)) if isinstance(row, list) else row
-        for value, listed in table.items():
-            yield from ((kind, value, phrase.strip()) for phrase in listed.split(",") if phrase.strip())
+        groups = {"": row} if isinstance(row, str) else dict(enumerate(row)) if isinstance(row, list) else row
+        for value, phrases in groups.items():
+            yield from ((kind, value, phrase.strip()) for phrase in phrases.split(",") if phrase.strip())
     if "ones_first" in rows:  # fünfundzwanzig, vijfentwintig
         numbers = [(float(count), word.strip()) for count, words in rows["number"].items() for word in words.split(",")]
         ones = [(count, word) for count, word in numbers if 1 < count < 10] + [(1.0, rows["article"].split(",")[0])]
         tens = [(count, word) for count, word in numbers if count in (20, 30, 40, 50)]
-        yield from (("number", a + b, one + rows["ones_first"] + ten) for (a, one), (b, ten) in product(ones, tens))
+        yield from (("number", a + b, unit + rows["ones_first"] + ten) for (a, unit), (b, ten) in product(ones, tens))

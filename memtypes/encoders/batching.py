@@ -1,4 +1,4 @@
-"""Base class of the embedders, for any model: batches in worker threads, a query cache, truncation of long texts."""
+"""Base class of the embedders: batches in worker threads, a cache of queries, truncation of long texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 CHARACTERS_PER_TOKEN = 64
-"""Upper bound for the characters of a token, which has 4 on average and at most 18 in BERT's vocabulary."""
+"""Upper bound for the characters of a token; in BERT's vocabulary a token has 4 on average and at most 18."""
 
 _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 
@@ -43,12 +43,12 @@ def truncated(text: str, max_tokens: int) -> str:
 class _Call(Generic[In, Out]):
     inputs: Sequence[In]
     future: Future[list[Out]] = field(default_factory=Future)
-    taken: int = 0
+    started: int = 0  # number of inputs that are in a batch or processed
     outputs: list[Out] = field(default_factory=list)
 
     @property
-    def remaining(self) -> int:
-        return len(self.inputs) - self.taken
+    def waiting(self) -> int:
+        return len(self.inputs) - self.started
 
     def fail(self, error: BaseException) -> None:
         if not self.future.done() and self.future.set_running_or_notify_cancel():
@@ -56,12 +56,12 @@ class _Call(Generic[In, Out]):
 
 
 class Batcher(Generic[In, Out]):
-    """A worker thread that processes inputs of many callers in batches. Long calls are split to let others in."""
+    """A worker thread that processes inputs of many callers in batches. A long call is split into several batches."""
 
     def __init__(
         self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
     ) -> None:
-        """Start the thread, which calls `work` for each batch. `run` raises Overloaded beyond `max_waiting` inputs."""
+        """Start the thread. work: function that processes a batch. max_waiting: maximum of inputs in the queue."""
         self._name = name
         self._work = work
         self._batch_size = batch_size
@@ -83,7 +83,7 @@ class Batcher(Generic[In, Out]):
             return []
         if self._closed:
             raise Unavailable(f"{self._name} is closed")
-        waiting = sum(call.remaining for call in self._unanswered)
+        waiting = sum(call.waiting for call in self._unanswered)
         if waiting and waiting + len(inputs) > self._max_waiting:
             raise Overloaded(f"{self._name} has {waiting} texts waiting; try again soon")
         call: _Call[In, Out] = _Call(inputs)
@@ -105,18 +105,18 @@ class Batcher(Generic[In, Out]):
     def _serve(self) -> None:
         while batch := self._next_batch():
             try:
-                outputs = iter(self._work([text for _, part in batch for text in part]))
+                outputs = iter(self._work([value for _, inputs in batch for value in inputs]))
             except Exception as error:  # noqa: BLE001 - raised to the callers of this batch
                 for call, _ in batch:
                     call.fail(error)
                 continue
-            for call, part in batch:
-                call.outputs += islice(outputs, len(part))
+            for call, inputs in batch:
+                call.outputs += islice(outputs, len(inputs))
                 if len(call.outputs) == len(call.inputs) and call.future.set_running_or_notify_cancel():
                     call.future.set_result(call.outputs)
 
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
-        """Wait for inputs, then return the oldest calls, each with its inputs in this batch; empty once closed."""
+        """Wait for inputs; return the oldest calls, each with its inputs in this batch. Returns [] once closed."""
         batch: list[tuple[_Call[In, Out], Sequence[In]]] = []
         room = self._batch_size
         while room and not (batch and self._queue.empty()):
@@ -124,12 +124,12 @@ class Batcher(Generic[In, Out]):
             if self._closed or call is None:
                 return []
             if not call.future.done():
-                part = call.inputs[call.taken : call.taken + room]
-                call.taken += len(part)
-                room -= len(part)
-                batch.append((call, part))
+                inputs = call.inputs[call.started : call.started + room]
+                call.started += len(inputs)
+                room -= len(inputs)
+                batch.append((call, inputs))
         for call, _ in batch:
-            if call.remaining:
+            if call.waiting:
                 self._queue.put(call)
         return batch
 
@@ -151,9 +151,10 @@ class BatchSettings:
 
 
 class BatchedEmbedder(Embedder):
-    """An embedder with a batcher for queries and one for documents. Concurrent calls with one query share its run."""
+    """An embedder with a batcher for queries and one for documents. Concurrent calls with one query embed it once."""
 
     ping_s = 5.0
+    """Seconds within which `ping` must get an embedding."""
 
     def __init__(
         self,
@@ -207,8 +208,8 @@ class BatchedEmbedder(Embedder):
         await self._queries.aclose()
         await self._documents.aclose()
 
-    def _remember(self, key: bytes, done: asyncio.Task[list[Embedding]]) -> None:
+    def _remember(self, key: bytes, task: asyncio.Task[list[Embedding]]) -> None:
         del self._pending[key]
         # exception() also marks it as retrieved, in case every caller was cancelled
-        if not done.cancelled() and done.exception() is None and self._cache.maxsize:
-            self._cache[key] = done.result()[0]
+        if not task.cancelled() and task.exception() is None and self._cache.maxsize:
+            self._cache[key] = task.result()[0]

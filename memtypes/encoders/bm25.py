@@ -1,13 +1,13 @@
-"""BM25 encoder: the words of a text, their stems, and a weight for each stem. The store multiplies weights by IDF.
+"""BM25 encoder: splits a text into words, and gives each stem a weight, which the store multiplies by the IDF.
 
 The average document length is a constant, so a document's weights never depend on other documents.
 
 How a text, in any script, becomes words:
 
 - It is split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" matches "cafe".
-- A compound yields itself and its parts, so that the whole and its parts both match: `getUserName` yields getusername,
-  get, user and name. `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py` are compounds too.
-- Scripts without blanks (such as Han, kana and Thai) and Hangul yield every character and every pair of adjacent
+- A compound gives itself and its parts, so that both match: `getUserName` gives getusername, get, user and name. Other
+  compounds are `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py`.
+- Scripts without blanks (such as Han, kana and Thai) and Hangul give every character and every pair of adjacent
   characters.
 """
 
@@ -27,7 +27,7 @@ from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import SparseVector
 
 VERSION = 1
-"""Version of terms and weights. After a change of it, stored memories must be encoded again (`reembed`)."""
+"""Version of terms and weights. After a change, stored memories must be encoded again (`remembrancer reembed`)."""
 
 CACHED_WORDS = 200_000
 """Number of words whose term ids are cached, in about 20 MB. The cache is cleared when it is full."""
@@ -85,7 +85,7 @@ class Bm25Encoder(SparseEncoder):
         self._terms: dict[str, int] = {}
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return weight 1 for each distinct term of a query. QUESTION_WORDS are left out if it has other words, too."""
+        """Return weight 1 for each distinct term of a query, without QUESTION_WORDS unless it has no other words."""
         query = list(words(text))
         content = [word for word in query if word not in QUESTION_WORDS] or query
         return _vector(dict.fromkeys(self._terms_of(content), 1.0))
@@ -120,11 +120,11 @@ def _vector(weights: Mapping[int, float]) -> SparseVector:
 
 
 def words(text: str) -> Iterator[str]:
-    """The words of `text` in lower case, in order, with repetitions (see the module's description)."""
+    """Yield the words of `text` in lower case, in order, with repetitions, as the module's docstring says."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))
     text = _POSSESSIVE.sub("", text)
-    humps = _HUMP.search(text) is not None  # checked once: few texts have one
+    humps = _HUMP.search(text) is not None  # camelCase, checked once for the text, because few texts have it
     for compound in _COMPOUND.findall(text):
         if compound.isalnum() and compound.isascii() and not (humps and _HUMP.search(compound)):
             yield compound.lower()[:MAX_WORD]
@@ -132,11 +132,11 @@ def words(text: str) -> Iterator[str]:
             for piece in _PIECE.finditer(compound):
                 if run := piece["run"]:
                     yield from run
-                    yield from (run[at : at + 2] for at in range(len(run) - 1))
+                    yield from (run[start : start + 2] for start in range(len(run) - 1))
                 else:  # a word of another script
                     yield piece.group().lower()[:MAX_WORD]
         else:
-            parts = [hump for piece in _PIECE.finditer(compound) for hump in _HUMP.split(piece.group())]
-            if len(parts) != 1 and compound.strip("_"):
+            members = [member for piece in _PIECE.finditer(compound) for member in _HUMP.split(piece.group())]
+            if len(members) != 1 and compound.strip("_"):
                 yield compound.lower()[:MAX_WORD]
-            yield from (part.lower()[:MAX_WORD] for part in parts)
+            yield from (member.lower()[:MAX_WORD] for member in members)

@@ -39,10 +39,10 @@ MAX_STATES = 64
 """Number of tokens at the beginning of a text for which the states of the middle layer are returned."""
 
 CONTEXT_TOKENS = 128
-"""A text with fewer tokens is embedded together with the end of the turns before it, up to this many tokens in all."""
+"""A text with fewer tokens is embedded after the end of its context, so that both have at most this many tokens."""
 
 _CONTEXT_CHARACTERS = 16 * CONTEXT_TOKENS
-"""Characters at the end of a context that are tokenized. They have at least CONTEXT_TOKENS tokens."""
+"""Number of characters at the end of a context that are tokenized: at least CONTEXT_TOKENS tokens."""
 
 _ORT_ERRORS = tuple(
     error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception)
@@ -58,7 +58,7 @@ class OnnxSettings(BatchSettings):
 
 
 class Manifest(BaseModel):
-    """Contents of the manifest file of a prepared encoder. fingerprint: text that identifies the encoder's vectors.
+    """Contents of the manifest file of a prepared encoder. fingerprint: see `Embedder.fingerprint`.
 
     files: SHA-256 of each other file, by name. The manifest is written last, so a directory without it is incomplete.
     """
@@ -78,7 +78,7 @@ def sha256_of(path: Path) -> str:
 
 
 def prepare_command(directory: Path) -> str:
-    """A clause for error messages that names the command to prepare the encoder in `directory`."""
+    """The end of an error message, which names the command that prepares the encoder in `directory`."""
     return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
 
 
@@ -145,7 +145,7 @@ class _OnnxModel:
             (sentence,), (states,), (middle,) = self.session.run([SENTENCE, TOKENS, MIDDLE_STATES], inputs)
         except _ORT_ERRORS as error:
             raise Unavailable(f"the encoder failed: {error}") from error
-        first = 1 + len(context)
+        first = 1 + len(context)  # the start token, then the context
         states, beginning = states[first:-1], middle[first:-1][:MAX_STATES].astype(np.float16)
         if context:
             sentence = states.sum(axis=0)
@@ -162,7 +162,7 @@ class _OnnxModel:
 
 
 def with_output(model: bytes, name: str) -> bytes:
-    """The ONNX model `model` with its float32 tensor `name` as an additional output.
+    """Add the float32 tensor `name` to the outputs of a serialised ONNX model.
 
     Protobuf merges concatenated messages, so the output is appended to the bytes. Field numbers: ModelProto.graph is
     7, GraphProto.output 12, ValueInfoProto.name 1 and type 2; element type 1 is float32.
@@ -194,13 +194,13 @@ def token_projection(dimensions: int) -> NDArray[np.float32]:
 
     It is a subsampled randomised Hadamard transform (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform",
     2009): each block of 128 dimensions gets random signs and is mixed by a Hadamard matrix, and the blocks are added.
-    The projection preserves expected cosines and is the same on every machine. A projection fitted to texts would raise
-    the recall at 10 of late interaction alone by .01, but would depend on the machine's rounding.
+    The projection preserves cosines in expectation and is the same on every machine. A projection fitted to texts would
+    raise the recall at 10 of late interaction alone by .01, but would depend on the machine's rounding.
 
     Raises ValueError unless `dimensions` is a multiple of 128.
     """
-    blocks, rest = divmod(dimensions, TOKEN_DIMENSIONS)
-    if rest or not blocks:
+    blocks, remainder = divmod(dimensions, TOKEN_DIMENSIONS)
+    if remainder or not blocks:
         raise ValueError(f"dimensions must be a multiple of {TOKEN_DIMENSIONS}, not {dimensions}")
     digests = b"".join(hashlib.sha256(bytes([index])).digest() for index in range(-(-dimensions // 256)))
     bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8))[:dimensions]

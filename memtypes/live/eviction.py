@@ -1,4 +1,4 @@
-"""Chooses the turns that leave a thread, by eviction or in a flush, from its limits and policy. Does no I/O."""
+"""Chooses the turns to evict from a full thread, and those to remove in a flush, by its policy. Does no I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtypes.live.thread_policy import Eviction, EvictionPolicy, Flush, FlushSt
 from memtypes.live.turns import Turn
 
 USE_ORDER = ""
-"""Eviction rank of every turn in a thread that evicts its least recently used turn first."""
+"""Eviction rank of every turn in a thread with the policy `lru`: the store itself knows the order of use."""
 
 _SPAN = 2**40  # more than the number of turns in any thread, so that a turn's rank by role outweighs its index
 
@@ -19,7 +19,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Limits of a thread, None for no limit. messages, turns: the policy's `max_messages` and `max_turns`, of turns."""
+    """Limits of a thread, None for no limit. messages, turns: `max_messages` and `max_turns` of its policy."""
 
     tokens: int | None
     messages: int | None
@@ -33,7 +33,7 @@ class ThreadLimits:
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """Size of a thread in tokens and in messages: its present size, or the size to reach by removing turns."""
+    """A number of tokens and of messages: the size of a thread, or the size that a flush must reach."""
 
     tokens: int
     messages: int
@@ -63,13 +63,13 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
 
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
-    """Whether a flush should remove turns: the tokens or messages of a thread reach `threshold` times a limit."""
+    """Whether a thread must be flushed: its tokens or messages reach the share `threshold` of their limit."""
     too_long = limits.tokens is not None and tokens >= threshold * limits.tokens
     return too_long or messages >= threshold * limits.count
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """The largest size after a flush: the share `target` of each limit and, if `force`, of the present size."""
+    """Maximum size of a thread after a flush: `target` times each limit and, if `force`, times its present size."""
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
     if force:
@@ -79,11 +79,11 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
 
 
 def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
-    """The turns to remove from a thread in a flush so that its size is at most `goal`, sorted by index.
+    """The turns that a flush removes from a thread so that its size is at most `goal`, sorted by index.
 
-    flush: the policy for this; its strategy decides which turns are removed first. Turns that must stay, such as pinned
-    turns, are never removed. turns: all turns of the thread, oldest first. used: for each turn index, a number that is
-    higher the later the turn was last used.
+    The strategy of `flush` decides which turns go first. Pinned turns, system turns and those that `flush.protected`
+    counts always stay. turns: all turns of the thread, oldest first. used: a number by turn index, which is higher the
+    later the turn was last used.
     """
     size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     first, last = flush.protected
@@ -93,7 +93,7 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
         candidates.sort(key=lambda turn: (used.get(turn.index, -1), turn.index))
     if flush.strategy is FlushStrategy.TOKEN_AWARE_LRU:
         # Large turns that were not used for long first: tokens times the number of turns used since.
-        weights = {turn.index: turn.tokens * (len(candidates) - place) for place, turn in enumerate(candidates)}
+        weights = {turn.index: turn.tokens * (len(candidates) - position) for position, turn in enumerate(candidates)}
         candidates.sort(key=lambda turn: (-weights[turn.index], turn.index))
     hybrid = flush.strategy is FlushStrategy.HYBRID_SUMMARY
     minimum = math.floor(flush.oldest * len(candidates)) if hybrid else 0

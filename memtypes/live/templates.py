@@ -1,4 +1,4 @@
-"""Templates for thread keys, such as "{{ user.id }}/{{ session.id }}": text, and members of the VARIABLES."""
+"""Templates for thread keys, such as "{{ user.id }}/{{ session.id }}": text with members of VARIABLES."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ _Piece: TypeAlias = str | tuple[str, ...]
 
 
 def checked_template(text: str) -> str:
-    """`text` itself. Raises ValueError unless it is valid: text with placeholders such as {{ session.id }}."""
+    """Return `text` unchanged. Raises ValueError unless it is a valid template, such as "chat:{{ session.id }}"."""
     _pieces(text)
     return text
 
 
 def _pieces(template: str) -> list[_Piece]:
+    """Parse a template. Raises ValueError unless it is valid and different values always give different keys."""
     if not 1 <= len(template) <= MAX_TEMPLATE:
         raise ValueError(f"a template must have 1 to {MAX_TEMPLATE} characters, has {len(template)}")
     try:
@@ -35,14 +36,14 @@ def _pieces(template: str) -> list[_Piece]:
     except TemplateError as error:
         hint = "write members as {{ workflow.id }}"
         raise ValueError(f"{template!r} is not a valid template: {error}; {hint}") from error
-    parts = [part for node in body for part in (node.nodes if isinstance(node, nodes.Output) else [node])]
-    pieces: list[_Piece] = [part.data if isinstance(part, nodes.TemplateData) else _path(part) for part in parts]
+    leaves = [leaf for node in body for leaf in (node.nodes if isinstance(node, nodes.Output) else [node])]
+    pieces: list[_Piece] = [leaf.data if isinstance(leaf, nodes.TemplateData) else _path(leaf) for leaf in leaves]
     if any(len(piece) == 1 for piece in pieces if isinstance(piece, tuple)):
         raise ValueError("a template may use members such as {{ session.id }}, not a whole variable")
-    if any(isinstance(left, tuple) and isinstance(right, tuple) for left, right in pairwise(pieces)):
+    if any(isinstance(piece, tuple) and isinstance(following, tuple) for piece, following in pairwise(pieces)):
         raise ValueError("a template needs text between two members, so that different values never give the same key")
     if any(
-        isinstance(left, tuple) and isinstance(text, str) and text[0] == "%" for left, text in pairwise(pieces[:-1])
+        isinstance(piece, tuple) and isinstance(text, str) and text[0] == "%" for piece, text in pairwise(pieces[:-1])
     ):
         raise ValueError("text between two members must not begin with %, as encoded characters of a value do")
     return pieces
@@ -86,7 +87,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def is_key_of(template: str, key: str, agent_id: str) -> bool:
-    """Whether `key` can result from `template` for the agent `agent_id`, with any values of the other variables."""
+    """Whether `template` can give `key` for the agent `agent_id`, whatever the values of the other variables are."""
     pattern, pieces = "", _pieces(template)
     for piece, separator in zip(pieces, _separators(pieces), strict=True):
         if piece == _AGENT_ID:
@@ -99,12 +100,11 @@ def is_key_of(template: str, key: str, agent_id: str) -> bool:
 
 
 def _separators(pieces: list[_Piece]) -> list[str]:
-    """For each placeholder, the character after it, which is percent-encoded in its value; "" for the others."""
-    last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
-    follows = [*pieces[1:], ""]
+    """The separator of each placeholder: the character after it. "" for the last placeholder and for text."""
+    last = max((index for index, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
     return [
-        text[0] if isinstance(piece, tuple) and isinstance(text, str) and place < last else ""
-        for place, (piece, text) in enumerate(zip(pieces, follows, strict=True))
+        text[0] if isinstance(piece, tuple) and isinstance(text, str) and index < last else ""
+        for index, (piece, text) in enumerate(pairwise([*pieces, ""]))
     ]
 
 
@@ -113,9 +113,9 @@ def _encoded(value: str, separator: str) -> str:
     start, end = len(value) - len(value.lstrip()), len(value.rstrip())
     return "".join(
         char
-        if char.isprintable() and char not in ("%", separator) and start <= place < end
+        if char.isprintable() and char not in ("%", separator) and start <= index < end
         else "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
-        for place, char in enumerate(value)
+        for index, char in enumerate(value)
     )
 
 
@@ -131,6 +131,7 @@ def _texts(name: str, value: object) -> Any:
 
 
 def _value(template: str, path: tuple[str, ...], members: Mapping[str, Any]) -> str:
+    """The text at `path` in `members`. Raises InvalidRequest, with the variables to send, if there is none."""
     value: Any = members
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -26,7 +26,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
 
 def seconds(value: object) -> object:
-    """Convert a text such as "30s", "5m" or "2d" to seconds (or raise ValueError); return any other value unchanged."""
+    """Convert a text such as "30s", "5m" or "2d" to seconds; return other types unchanged. Raises ValueError."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if isinstance(value, str) and match is None:
         raise ValueError("must be a duration such as 30s, 5m, 3h or 2d")
@@ -43,7 +43,7 @@ Template = Annotated[str, AfterValidator(checked_template)]
 
 
 def checked_pattern(pattern: str) -> str:
-    """`pattern` itself. Raises ValueError unless it is a valid RE2 pattern that does not match the empty string."""
+    """Return `pattern` unchanged. Raises ValueError unless it is a valid RE2 pattern that does not match ""."""
     if not 1 <= len(pattern) <= MAX_PATTERN:
         raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters, has {len(pattern)}")
     if re2.match(re2_pattern(pattern), ""):
@@ -52,9 +52,9 @@ def checked_pattern(pattern: str) -> str:
 
 
 class PolicyType(StrEnum):
-    """What a thread policy must limit: tokens (token_based), messages (message_count_based) or nothing (buffer).
+    """Which limit a thread policy must set: tokens (token_based), messages (message_count_based) or none (buffer).
 
-    Other limits that the policy sets apply too. A thread of type buffer is flushed only on request.
+    Other limits apply too if they are set. A thread of type buffer is flushed only on request.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -87,7 +87,7 @@ class EvictionPolicy(StrEnum):
 
 
 class ContextAllocation(Model):
-    """Shares (0-1, in total 1) of a thread context's token budget. custom: for the thread's initial context.
+    """Shares (0-1, in total 1) of the token budget of a thread's context. custom: for the thread's initial context.
 
     system: for system turns. long_term: for summaries and the ancestors' turns. short_term: for the thread's own turns.
     """
@@ -98,7 +98,7 @@ class ContextAllocation(Model):
     custom: Share = 0.0
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _adds_up_to_one(self) -> Self:
         total = self.system + self.long_term + self.short_term + self.custom
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"the shares system, long_term, short_term and custom must add up to 1, not {total:g}")
@@ -125,12 +125,12 @@ class Flush(Model):
 
     @property
     def protected(self) -> tuple[int, int]:
-        """How many turns at the start of a thread, and how many at its end, are never removed to become memories."""
+        """How many turns at the start of a thread, and how many at its end, a flush never removes."""
         hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
     @model_validator(mode="after")
-    def _downwards(self) -> Self:
+    def _target_is_below_threshold(self) -> Self:
         if self.target >= self.threshold:
             raise ValueError(f"target {self.target:g} must be below threshold {self.threshold:g}")
         return self
@@ -185,7 +185,7 @@ class ThreadPolicy(Model):
     privacy: Privacy = Privacy()
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _has_required_limits(self) -> Self:
         if self.max_context_ratio is not None and self.model is None:
             raise ValueError("max_context_ratio needs model, whose window it is a share of")
         if self.type is PolicyType.TOKEN_BASED and self.max_tokens is None and self.max_context_ratio is None:
@@ -200,17 +200,17 @@ class ThreadPolicy(Model):
             raise ValueError("allocation.short_term must be above 0, because the newest turn is always shown")
         if self.type is PolicyType.BUFFER:
             return self
-        turns, messages, kept = self.most_turns, self.max_messages, sum(self.flush.protected)
+        turns, messages, protected = self.most_turns, self.max_messages, sum(self.flush.protected)
         first = self.flush.threshold * messages if messages is not None else 0
         if self.type is PolicyType.MESSAGE_COUNT_BASED and first > turns:
             raise ValueError(
                 f"the flush would start at {first:g} messages (threshold {self.flush.threshold:g} of max_messages "
-                f"{messages}), which max_turns {turns} never lets in; raise max_turns or lower max_messages"
+                f"{messages}), but max_turns {turns} allows fewer; raise max_turns or lower max_messages"
             )
         most = turns if messages is None else min(turns, messages)
-        if kept >= most:
+        if protected >= most:
             raise ValueError(
-                f"the flush could never remove a turn: {kept} turns always stay (keep_first and keep_last, or the "
+                f"the flush could never remove a turn: {protected} turns always stay (keep_first and keep_last, or the "
                 f"newest), and the thread has at most {most}; raise max_messages and max_turns"
             )
         return self
@@ -240,15 +240,15 @@ class ResourceReference(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_id(cls, value: object) -> object:
+    def _from_id(cls, value: object) -> object:
         return {"id": value} if isinstance(value, str) else value
 
 
 class Agent(Model):
-    """The resources (names of thread policies) whose threads an agent may use, in one of three forms.
+    """The resources (names of thread policies) whose threads an agent may use.
 
-    The forms are: one resource in `memory`; several resources in `memories`, for which `key` is a common template of
-    thread keys; or several resources in `memories`, each with a template and an access mode of its own.
+    memory: a single resource. memories: several resources, each of which may have its own template of thread keys and
+    its own access mode. key: template of thread keys for resources without one.
     """
 
     memory: Name | None = None
@@ -256,7 +256,7 @@ class Agent(Model):
     key: Template | None = None
 
     @model_validator(mode="after")
-    def _one_form(self) -> Self:
+    def _names_resources_once(self) -> Self:
         if (self.memory is None) == (self.memories is None):
             raise ValueError("must have either memory (one id) or memories (several)")
         ids = [reference.id for reference in self.references()]
@@ -268,7 +268,8 @@ class Agent(Model):
         """The agent's resources (thread policies). A resource without a key template gets the agent's, `key`."""
         if self.memory is not None:
             return (ResourceReference(id=self.memory, key=self.key),)
-        return tuple(each if each.key else each.model_copy(update={"key": self.key}) for each in self.memories or [])
+        references = self.memories or []
+        return tuple(entry if entry.key else entry.model_copy(update={"key": self.key}) for entry in references)
 
 
 class Policies(Model):
@@ -279,7 +280,7 @@ class Policies(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_policy_file(cls, value: object) -> object:
+    def _is_not_a_workflow_project(cls, value: object) -> object:
         if isinstance(value, dict) and (
             {"resource", "memories"} & value.keys() or isinstance(value.get("agents"), list)
         ):
@@ -287,12 +288,12 @@ class Policies(Model):
         return value
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _refers_to_existing_policies(self) -> Self:
         for name, agent in self.agents.items():
             for reference in agent.references():
                 if reference.id not in self.threads:
-                    known = ", ".join(sorted(self.threads)) or "none"
-                    raise ValueError(f"agents.{name} refers to {reference.id!r}; the threads here are: {known}")
+                    policies = ", ".join(sorted(self.threads)) or "none"
+                    raise ValueError(f"agents.{name} refers to {reference.id!r}; the threads here are: {policies}")
         return self
 
 

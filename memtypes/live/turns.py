@@ -47,7 +47,7 @@ class NewTurn(Model):
 
 
 def paths(references: list[str | FileReference]) -> list[str]:
-    """The distinct paths in `references`, each of which is a path or a FileReference, in order."""
+    """The distinct paths of `references`, in order. A reference is a path or a `FileReference`."""
     return list(dict.fromkeys(entry if isinstance(entry, str) else entry.path for entry in references))
 
 
@@ -76,9 +76,9 @@ class Turn:
         return _TURN.dump_json(self, exclude_defaults=True, exclude={"index"}).decode()
 
     @classmethod
-    def from_json(cls, stored: str, index: int) -> Turn:
+    def from_json(cls, text: str, index: int) -> Turn:
         """Decode a turn from the JSON that `to_json` wrote. index: the turn's number in the thread."""
-        return _TURN.validate_python({**json.loads(stored), "index": index})
+        return _TURN.validate_python({**json.loads(text), "index": index})
 
 
 _TURN: TypeAdapter[Turn] = TypeAdapter(Turn)

@@ -18,7 +18,7 @@ MAX_EVENT_BYTES = 256 * 1024
 MAX_RESOURCES = 1_000
 
 SNAPSHOT_EVENTS = 50
-"""Default number of events between two snapshots of a state. A read applies at most as many events to a snapshot."""
+"""Default number of events after which the state is stored as a snapshot. A read applies at most as many events."""
 
 MAX_REASON = 400
 """Maximum characters of the reason for a status change; a longer reason is cut."""
@@ -44,13 +44,13 @@ _REQUIRED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.
 
 
 def small_json(value: object) -> object:
-    """`value` itself. Raises ValueError unless it is JSON of at most MAX_EVENT_BYTES."""
+    """Return `value` unchanged. Raises ValueError unless it is JSON of at most MAX_EVENT_BYTES."""
     check_json(value, MAX_EVENT_BYTES)
     return value
 
 
 def path_safe(value: str) -> str:
-    """`value` itself. Raises ValueError if it has slashes or is "." or "..", as it is a part of URL paths."""
+    """Return `value` unchanged. Raises ValueError if it has slashes or is "." or "..", as it is part of URL paths."""
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("must not contain slashes, because it is part of a path")
     return value
@@ -66,7 +66,8 @@ class NewEvent(Model):
     """A workflow event as a caller sends it.
 
     input, output, error: of the step or the workflow, any JSON. resources, data: values to set in the workflow's state,
-    by key. reason: why the agent reports the event. expected_version: the event is refused at another one.
+    by name. reason: why the agent reports the event. expected_version: the version of the workflow at which the event
+    is accepted; None for any.
     """
 
     type: WorkflowEventType
@@ -81,7 +82,7 @@ class NewEvent(Model):
     expected_version: Annotated[Whole, Field(ge=0, lt=2**53)] | None = None
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _has_required_fields(self) -> Self:
         if self.type in _STEP_TYPES and self.step_id is None:
             raise ValueError(f"an event of type {self.type} needs a step_id")
         required = _REQUIRED.get(self.type)
@@ -91,12 +92,12 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The event's fields with free text or JSON, such as `output`, if set. Callers mask secrets in them."""
+        """The fields with free text or JSON, such as `output`, that are set. They may contain secrets."""
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
         return {name: value for name, value in values.items() if value is not None}
 
     def at(self, moment: datetime) -> Event:
-        """The event as the log stores it, with the time `moment`; the log assigns its version."""
+        """The event as the log stores it, at the time `moment`. Its version is 0 until it is appended."""
         fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error", "reason")}
         return Event(self.type, moment, **fields, resources=self.resources or {}, data=self.data or {})
 
@@ -163,7 +164,7 @@ class OnEnd(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """The status of a workflow step in its latest attempt."""
+    """Status of the latest attempt at a workflow step."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -183,7 +184,7 @@ _STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEv
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """State of a workflow step in its latest attempt. started_at: None if an event reported only the step's end."""
+    """State of the latest attempt at a workflow step. started_at: None if an event reported only the step's end."""
 
     status: StepStatus
     agent: str | None = None
@@ -208,7 +209,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ResourceValue:
-    """The newest value of a resource, that is, of a named value that events of a workflow set.
+    """The newest value of a resource. Resources are named values that the events of a workflow set.
 
     version, at: version and time of the event that set the value. values: how often events have set the resource.
     """
@@ -223,8 +224,8 @@ class ResourceValue:
 class StatusChange:
     """A change of a workflow's status to `status`. version, actor: version and agent of the event that changed it.
 
-    reason: the first of these that the event has: its `reason`, `reason` in its data or, if it ended the workflow, its
-    error, output or input. It is cut after MAX_REASON characters. None if the event has none of these.
+    reason: the event's `reason`, else the `reason` in its data, else, if it ended the workflow, its error, output or
+    input; cut after MAX_REASON characters. None if the event has none of these.
     """
 
     status: WorkflowStatus
@@ -235,7 +236,7 @@ class StatusChange:
 
     @classmethod
     def by(cls, event: Event, status: WorkflowStatus) -> StatusChange:
-        """Make the `StatusChange` for `event`, which changed the status to `status`. The event gives the reason."""
+        """Make the `StatusChange` for `event`, which changed the status to `status`."""
         stated = [event.reason, event.data.get("reason")]
         if status.ended:
             stated += [event.error, event.output, event.input]
@@ -278,7 +279,7 @@ class WorkflowState:
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:
-        """The state as JSON for API answers, without its version. A resource (a named value) is given by its value."""
+        """The state as a JSON object for API answers, without its version. Resources have only their values."""
         members: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
         return {**members, "resources": {name: resource.value for name, resource in self.resources.items()}}
 
@@ -287,7 +288,7 @@ _STATE = TypeAdapter(WorkflowState)
 
 
 def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
-    """The state after `events`, which follow `state` in the log. They may be applied in one or in several calls."""
+    """The state after `events`, which follow `state` in the log. Folding them in several calls gives the same state."""
     steps, resources, data = dict(state.steps), dict(state.resources), dict(state.data)
     version = state.version
     for event in events:

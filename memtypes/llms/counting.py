@@ -26,7 +26,7 @@ COUNT_S = 1.0
 """Maximum seconds that the counts for one answer of the service may take together."""
 
 MIN_CALLS = 3
-"""Calls of an endpoint before its circuit breaker may open. Few, because each failing call delays an answer."""
+"""Calls of an endpoint before its circuit breaker may open. Few, because each failed call delays an answer."""
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Maximum number of bytes of an endpoint's answer. It is large because some answers list every token."""
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts tokens at the provider of a model. read_variable: of the environment. clock: in monotonic seconds."""
+    """Counts tokens at the provider of a model. read_variable: reads the environment. clock: in monotonic seconds."""
 
     client: httpx.AsyncClient
     models: Models
@@ -52,32 +52,30 @@ class ProviderCounter:
         return self.models().find(model).endpoint is not None
 
     async def count(self, text: str, model: str, within_s: float = COUNT_S) -> int | None:
-        """Tokens of `text` as the provider of `model` counts them within `within_s` seconds; None if that fails."""
+        """Number of tokens of `text` by the provider of `model`; None if it fails or takes over `within_s` seconds."""
         endpoint = self.models().find(model).endpoint
         if endpoint is None:
             return None
         bare = model.rsplit("/", 1)[-1]
-        cached = (endpoint.url, bare, hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-        if cached in self._counts:
-            return self._counts[cached]
+        key = (endpoint.url, bare, hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+        if key in self._counts:
+            return self._counts[key]
         breaker = self._breakers.setdefault(endpoint.url, CircuitBreaker(self.clock, MIN_CALLS))
         if within_s <= 0 or not breaker.allow():
             return None
         tokens = None
         try:
             async with asyncio.timeout(within_s):
-                tokens = self._counts[cached] = await self._ask(endpoint, text, bare)
+                tokens = self._counts[key] = await self._ask(endpoint, text, bare)
         except (httpx.HTTPError, TimeoutError, KeyError, TypeError, ValueError) as error:
             _log.warning("%s did not count tokens: %s", endpoint.kind, type(error).__name__)
         breaker.record(success=tokens is not None)
         return tokens
 
     def states(self) -> dict[str, BreakerState]:
-        """State of the circuit breaker of each endpoint that was asked, by the host, port and path of its URL."""
-        urls = {url: urlsplit(url) for url in self._breakers}
-        return {
-            f"{urls[url].netloc.rpartition('@')[2]}{urls[url].path}": each.state for url, each in self._breakers.items()
-        }
+        """State of the circuit breaker of each endpoint that was called, by the host, port and path of its URL."""
+        breakers = [(urlsplit(url), breaker) for url, breaker in self._breakers.items()]
+        return {f"{url.netloc.rpartition('@')[2]}{url.path}": breaker.state for url, breaker in breakers}
 
     async def _ask(self, endpoint: CountEndpoint, text: str, model: str) -> int:
         key = self.read_variable(endpoint.key_env) if endpoint.key_env else None
@@ -85,8 +83,8 @@ class ProviderCounter:
         url, received = endpoint.url.replace("{model}", model), bytearray()
         async with self.client.stream("POST", url, headers=headers, json=body) as response:
             response.raise_for_status()
-            async for part in response.aiter_bytes():
-                received += part
+            async for chunk in response.aiter_bytes():
+                received += chunk
                 if len(received) > MAX_ANSWER:
                     raise ValueError(f"more than {MAX_ANSWER} bytes")
         return _tokens(json.loads(received))
@@ -96,9 +94,9 @@ _COUNT_FIELDS = ("input_tokens", "totalTokens", "total_tokens", "count")
 
 
 def _tokens(answer: Any) -> int:
-    """The token count in an endpoint's answer, which has a count or a list of tokens. Raises ValueError for others."""
+    """The token count in an endpoint's answer, which has a count or a list of tokens. Raises ValueError otherwise."""
     if not isinstance(answer, dict):
-        raise ValueError("the answer is no object")  # noqa: TRY004 - what a server sends is a value
+        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 - what a server sends is a value
     count = next((answer[name] for name in _COUNT_FIELDS if name in answer), None)
     if count is None and isinstance(answer.get("tokens"), list):
         return len(answer["tokens"])

@@ -1,4 +1,4 @@
-"""The registry of language models: the provider, names, context window and tokenizer of each.
+"""The registry of language models, which has the provider, names, context window and tokenizer of each.
 
 An entry describes one model, or a family of models whose names match a pattern. A name that no entry matches is
 assigned to a provider by its beginning, such as "gpt-". The token counts of an unknown model get the widest safety
@@ -25,15 +25,15 @@ from memtypes.config import InvalidConfigFile, parse_yaml, re2_pattern, read_tex
 from memtypes.model.memory import Model, Number, Whole
 
 EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
-"""The tokenizers that the service has. The first counts stored content, and is used for models without one of these."""
+"""The tokenizers that the service has. The first counts stored content, and is the default for other models."""
 
 WIDEST_MARGIN = 0.5
-"""Margin for unknown models: their own tokenizers may count up to half as many tokens more than ours."""
+"""Margin for unknown models: a model's own tokenizer may count up to 1.5 times as many tokens as ours."""
 
 LARGE_WINDOW = 300_000
 """From this many tokens on, a context window leaves a smaller share to the response (see `KnownModel.allocation`)."""
 
-_FOUND = 1_000  # number of model names whose registry entry is cached
+_CACHED_NAMES = 1_000  # number of model names whose registry entry is cached
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ class ProviderEntry(Model):
     """Defaults for the models of a provider. detect: beginnings of its models' names, such as "gpt-".
 
     window: context window, in tokens, of models that no entry lists. tokenizer: the tokenizer for models whose own is
-    not available. margin: share by which a model's own token count may exceed the count of that tokenizer. count: the
-    provider's endpoint for counting tokens; None if counts are never requested from the provider.
+    not available. margin: by what share a model's own token count may exceed the count of that tokenizer. count: the
+    provider's endpoint for counting tokens; None to request no counts from the provider.
     """
 
     detect: list[Word] = Field(default_factory=list)
@@ -123,13 +123,13 @@ class RegistryFile(Model):
     models: list[ModelEntry] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        seen: set[str] = set()
+    def _names_are_unique(self) -> Self:
+        names: set[str] = set()
         for entry in self.models:
             for name in entry.names:
-                if name.lower() in seen:
+                if name.lower() in names:
                     raise ValueError(f"two models are named {name!r}; names must be unique")
-                seen.add(name.lower())
+                names.add(name.lower())
         return self
 
 
@@ -145,7 +145,7 @@ class Allocation(Model):
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """What the registry knows about a model named in a request.
+    """Properties of a language model, from the registry.
 
     window: context window in tokens; None if unknown. tokenizer: name of the tokenizer that counts tokens for the
     model: its own, or the provider's default if that is not available. margin: 0 if these counts are exact, else the
@@ -185,16 +185,16 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Finds what is known about a language model by its name. models: entries, those of the operator's file first."""
+    """Finds language models by name. models: the entries of all registry files, those of the operator's file first."""
 
     models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
     _patterns: tuple[tuple[Any, ModelEntry], ...] = ()
-    _found: LRUCache[str, tuple[str, ModelEntry] | None] = field(default_factory=lambda: LRUCache(_FOUND))
+    _entries: LRUCache[str, tuple[str, ModelEntry] | None] = field(default_factory=lambda: LRUCache(_CACHED_NAMES))
 
     @classmethod
     def of(cls, *files: RegistryFile) -> Registry:
-        """The registry of all `files`; models and providers of a later file replace those with the same names."""
+        """Merge registry files; models and providers of a later file replace those with the same names."""
         models: list[ModelEntry] = []
         providers: dict[str, ProviderEntry] = {}
         for file in files:
@@ -203,36 +203,36 @@ class Registry:
                 entry.model_copy(update={"source": file.sources.get(entry.source or "", entry.source)})
                 for entry in file.models
             ]
-            left = [(entry, [name for name in entry.names if name.lower() not in replaced]) for entry in models]
-            models = [*added, *(entry.model_copy(update={"names": names}) for entry, names in left if names)]
+            others = [(entry, [name for name in entry.names if name.lower() not in replaced]) for entry in models]
+            models = [*added, *(entry.model_copy(update={"names": names}) for entry, names in others if names)]
             providers |= file.providers
         return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
     def find(self, name: str) -> KnownModel:
-        """Return what is known about the model `name`. For a name that is not listed, return its provider's defaults.
+        """Return the properties of the model `name`; for a name that no entry matches, its provider's defaults.
 
         A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20") are ignored. If
         several names or patterns match, the longest match wins. If these are equally long, the operator's entry wins.
         """
-        if name not in self._found:
-            self._found[name] = self._listed(name.lower())
-        found = self._found[name]
-        if found is not None:
-            return self.known(*found)
-        first, _, rest = name.lower().partition("/")
+        if name not in self._entries:
+            self._entries[name] = self._listed(name.lower())
+        match = self._entries[name]
+        if match is not None:
+            return self.known(*match)
+        prefix, _, suffix = name.lower().partition("/")
         bare = name.lower().rsplit("/", 1)[-1]
         detected = [
-            (len(prefix), provider)
+            (len(beginning), provider)
             for provider, entry in self.providers.items()
-            for prefix in entry.detect
-            if bare.startswith(prefix.lower())
+            for beginning in entry.detect
+            if bare.startswith(beginning.lower())
         ]
-        provider = first if rest and first in self.providers else max(detected, default=(0, "unknown"))[1]
+        provider = prefix if suffix and prefix in self.providers else max(detected, default=(0, "unknown"))[1]
         defaults = self.providers.get(provider, ProviderEntry())
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
     def known(self, name: str, entry: ModelEntry) -> KnownModel:
-        """What is known about the listed model `name`: its `entry`, and its provider's defaults for missing values."""
+        """The properties of the listed model `name`: those of its `entry`, else its provider's defaults."""
         defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
@@ -251,15 +251,15 @@ class Registry:
         )
 
     def listed(self, category: ModelCategory | None = None) -> list[KnownModel]:
-        """The listed models of `category` (None: of all categories); models of the operator's file come first."""
+        """The listed models of `category`, or of all categories if it is None; those of the operator's file first."""
         entries = (entry for entry in self.models if category is None or category in entry.categories)
         return [self.known(name, entry) for entry in entries for name in entry.names]
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
-        """The listed name and the entry that match the model `name`; None if no entry matches.
+        """The listed name and the entry of the model `name`; None if no entry matches. Slow, so `find` caches it.
 
-        The entry with the longest match wins. The listed name is the one that matched, or the first name if only the
-        pattern did. Entries without slashes in their names are compared with the part of `name` after its last slash.
+        The entry with the longest match wins. The listed name is the one that matched, or the entry's first name if its
+        pattern matched. Entries whose names have no slash are compared with the part of `name` after its last slash.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
@@ -279,12 +279,12 @@ def _letters(name: str) -> str:
 
 
 def _compiled(entry: ModelEntry) -> Any:
-    """A compiled pattern that matches an entry's names and its `pattern`, as whole words only."""
+    """A compiled RE2 pattern whose group 1 matches a name or the `pattern` of an entry, between separators."""
     names = [re.escape(name.lower()) for name in sorted(entry.names, key=len, reverse=True)]
-    anything = "|".join([*([f"(?:{entry.pattern})"] if entry.pattern else []), *names])
+    alternatives = "|".join([*([f"(?:{entry.pattern})"] if entry.pattern else []), *names])
     options = re2.Options()
     options.longest_match = True
-    return re2.compile(f"(?:^|[.:_-])({anything})(?:$|[^a-z0-9])", options)
+    return re2.compile(f"(?:^|[.:_-])({alternatives})(?:$|[^a-z0-9])", options)
 
 
 Models: TypeAlias = Callable[[], Registry]
@@ -297,7 +297,7 @@ def parse_registry(text: str, file: str) -> RegistryFile:
 
 
 class RegistrySource:
-    """Callable that returns the `Registry`: built-in entries, and an operator's file, which is read when it changes."""
+    """Callable that returns the `Registry`: default entries, and an operator's file, which is read when it changes."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Read the operator's file. Raises InvalidConfigFile if it is invalid; a later mistake is only logged."""
@@ -306,7 +306,7 @@ class RegistrySource:
         self._registry = self._read()
 
     def __call__(self) -> Registry:
-        """Return the registry for the current file; while the file is missing or invalid, the last valid registry."""
+        """Return the registry of the current file. If it is missing or invalid, return the last valid registry."""
         version = self._file_version()
         if version != self._version:
             self._version = version
@@ -319,7 +319,7 @@ class RegistrySource:
         return self._registry
 
     def _file_version(self) -> tuple[int, int, int] | None:
-        """Modification time, size and inode of the operator's file, to detect changes; None if there is no file."""
+        """Modification time, size and inode of the operator's file, which change if it does; None without a file."""
         if self._path is None:
             return None
         try:
@@ -336,6 +336,6 @@ class RegistrySource:
 
 @cache
 def default_file() -> RegistryFile:
-    """Return the package's default registry file, parsed once in a process."""
+    """The package's default registry file, parsed once in a process."""
     text = resources.files(__package__).joinpath("default.yaml").read_text(encoding="utf-8")
     return parse_registry(text, "default.yaml")

@@ -28,9 +28,9 @@ _Natural = Annotated[Whole, Field(ge=0, lt=2**53)]
 
 
 class SpokenTurn(TypedDict, total=False):
-    """A conversation turn whose text is part of an event's content. characters: length of that text.
+    """A turn of a thread that became part of an event, without its text, which is part of the event's content.
 
-    The other fields are those of a turn of a thread, without its text. Fields without a value are left out.
+    characters: length of the text. The other fields are those of `Turn`; fields without a value are left out.
     """
 
     index: Required[_Natural]
@@ -48,7 +48,7 @@ class SpokenTurn(TypedDict, total=False):
 
 
 class EpisodicFields(BaseModel):
-    """The fields that only an event (an episodic memory) has."""
+    """The fields that only an event (an episodic memory) has. context: the circumstances of the event."""
 
     event_type: EventType = EventType.OBSERVATION
     title: Label | None = None
@@ -81,7 +81,7 @@ class Episodic(EpisodicFields, Memory):
 
     def embedding_text(self) -> str:
         """Text to embed, such as "20 January 2023 Friday Gina: I lost my job": questions name dates and speakers."""
-        return said_on(self.created_at, self.speaker, f"{self.titled('. ')}{self._context()}")
+        return said_on(self.created_at, self.speaker, f"{self.content_with_title('. ')}{self._context()}")
 
     def group(self) -> str | None:
         """The heading under which a prompt context lists the event: its day, such as 2026-03-01."""
@@ -89,14 +89,14 @@ class Episodic(EpisodicFields, Memory):
 
     def line(self) -> str:
         """The event's entry in a prompt context: speaker (if known), content and, in brackets, the field `context`."""
-        said = f"{self.speaker}: {self.content}" if self.speaker else self.content
-        return f"{said}{self._context()}"
+        speaker = f"{self.speaker}: " if self.speaker else ""
+        return f"{speaker}{self.content}{self._context()}"
 
     def _context(self) -> str:
         return f" ({self.context})" if self.context else ""
 
 
 def said_on(at: datetime, speaker: str | None, text: str) -> str:
-    """What was said, with its day and speaker, such as "20 January 2023 Friday Gina: I lost my job"."""
+    """`text` after its day and speaker, such as "20 January 2023 Friday Gina: I lost my job"."""
     who = f"{speaker}: " if speaker else ""
     return f"{at.day} {at:%B %Y %A} {who}{text}"

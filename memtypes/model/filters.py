@@ -97,17 +97,15 @@ class Not:
 Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
 
-def ends_after(field: str, instant: datetime) -> Filter:
+def ends_after(field: str, instant: datetime) -> AnyOf:
     """A filter that holds if the time field `field`, such as expires_at, has no value or a time after `instant`."""
     return AnyOf((Absent(field), Compare(field, Op.GT, instant)))
 
 
 def in_view(instant: datetime) -> Filter:
-    """A filter that holds for memories that are not expired at `instant`, and not replaced or already current again."""
-    back = Compare("state_until", Op.LTE, instant)
-    return all_of(
-        AnyOf((Absent("valid_to"), Compare("valid_to", Op.GT, instant), back)), ends_after("expires_at", instant)
-    )
+    """A filter that holds for memories that, at `instant`, have not expired and are not replaced (see `state_at`)."""
+    current_again = Compare("state_until", Op.LTE, instant)
+    return all_of(AnyOf((*ends_after("valid_to", instant).parts, current_again)), ends_after("expires_at", instant))
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
@@ -121,18 +119,18 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
             return Not(with_states(part, instant))
         case Compare("state", op, value):
             values = value if isinstance(value, tuple) else (value,)
-            parts = tuple(_in_state(state, instant) for state in values)
-            matching = All(parts) if op is Op.ALL else AnyOf(parts)
+            states = tuple(_in_state(state, instant) for state in values)
+            matching = All(states) if op is Op.ALL else AnyOf(states)
             return Not(matching) if op is Op.NE else matching
         case leaf:
             return leaf
 
 
 def _in_state(state: object, instant: datetime) -> Filter:
-    """A filter for memories whose state at `instant` is `state` (see `Memory.at`)."""
-    over = Compare("state_until", Op.LTE, instant)
-    replaced = All((Compare("valid_to", Op.LTE, instant), Not(over)))
-    contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(over), Not(replaced)))
+    """A filter for memories whose state at `instant` is `state` (see `state_at`)."""
+    current_again = Compare("state_until", Op.LTE, instant)
+    replaced = All((Compare("valid_to", Op.LTE, instant), Not(current_again)))
+    contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(current_again), Not(replaced)))
     match state:
         case State.REPLACED:
             return replaced
@@ -143,7 +141,7 @@ def _in_state(state: object, instant: datetime) -> Filter:
 
 
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
-"""Fields that a filter must not name: the tenant, which the scope sets, and fields for internal use."""
+"""Fields that filters can't use: the tenant, which the scope sets, and fields for internal use."""
 _KINDS: Mapping[Any, Kind] = {
     int: Kind.INTEGER, float: Kind.NUMBER, bool: Kind.FLAG, str: Kind.TEXT, datetime: Kind.TIME,
     AwareDatetime: Kind.TIME,
@@ -153,15 +151,15 @@ _RANGES = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN})
 
 
 def _scalar(annotation: Any) -> Any:
-    """The type of the values of a field with this annotation (for a list, of its elements), None aside."""
+    """The type of a field's values, from its annotation: `datetime` for `datetime | None`, `str` for `list[str]`."""
     origin = typing.get_origin(annotation)
-    arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
+    arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
     wrapped = origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list)
     return _scalar(arguments[0]) if wrapped else annotation
 
 
 def _field_types() -> Iterator[tuple[str, Any]]:
-    """Yield each field of a memory, its links and its source, by path, with the type of its values."""
+    """Yield the path, such as "links.to", and the type of the values of each field of memories, links and sources."""
     models: list[type[BaseModel]] = [Memory, *MEMORY_CLASSES.values(), Link, Source]
     paths = {Link: "links.", Source: "source."}
     for model in models:
@@ -181,7 +179,7 @@ def _all_choices() -> dict[str, frozenset[str]]:
 
 
 FIELD_CHOICES: Mapping[str, frozenset[str]] = pytypes.MappingProxyType(_all_choices())
-"""For each field that has one of a few texts, such as `status`, these texts, in memories of all types."""
+"""The allowed texts of each field that has an enumeration, such as `status`; of several types, the texts of all."""
 
 FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(
     dict.fromkeys(FIELD_CHOICES, Kind.TEXT)
@@ -192,17 +190,17 @@ FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(
 
 
 def kind_of_field(field: str) -> Kind:
-    """The filter type (`Kind`) of the field at a path like "links.to". Raises InvalidRequest for an unknown field."""
+    """The type of the values of the field at a path such as "links.to". Raises InvalidRequest for an unknown field."""
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:
-        known = ", ".join(sorted(FIELD_KINDS))
-        raise InvalidRequest(f"unknown field {field!r}; known are {known} and metadata.KEY", path="filters", got=field)
+        fields = ", ".join(sorted(FIELD_KINDS))
+        raise InvalidRequest(f"unknown field {field!r}; known are {fields} and metadata.KEY", path="filters", got=field)
     return FIELD_KINDS[field]
 
 
 def parse_filter(tree: object) -> Filter:
-    """Parse the decoded JSON of a filter. Raises InvalidRequest, with the path of the error, if it is invalid."""
+    """Parse a filter from its decoded JSON. Raises InvalidRequest, with the path of the error, if it is invalid."""
     parsed = _parse(tree, "filters", 0)
     conditions = list(leaves(parsed))
     if len(conditions) > MAX_CONDITIONS:
@@ -214,7 +212,7 @@ def parse_filter(tree: object) -> Filter:
 
 
 def leaves(tree: Filter) -> Iterator[Compare | Absent]:
-    """Yield the conditions on single fields in the filter `tree`, in order."""
+    """Yield the conditions of the filter `tree`, each on a single field, in order."""
     match tree:
         case All(parts) | AnyOf(parts):
             for part in parts:
@@ -232,18 +230,18 @@ def _parse(tree: object, path: str, depth: int) -> Filter:
         raise InvalidRequest("a filter is an object with at least one field", path=path, got=tree)
     parts: list[Filter] = []
     for key, value in tree.items():
-        place = f"{path}.{key}"
+        key_path = f"{path}.{key}"
         if key == "not":
-            parts.append(Not(_parse(value, place, depth + 1)))
+            parts.append(Not(_parse(value, key_path, depth + 1)))
         elif key in ("and", "or"):
             if not isinstance(value, list) or not value:
-                raise InvalidRequest("needs a list of at least one filter", path=place, got=value)
-            inner = tuple(_parse(part, f"{place}[{index}]", depth + 1) for index, part in enumerate(value))
+                raise InvalidRequest("needs a list of at least one filter", path=key_path, got=value)
+            inner = tuple(_parse(part, f"{key_path}[{index}]", depth + 1) for index, part in enumerate(value))
             parts.append(All(inner) if key == "and" else AnyOf(inner))
         else:
             if not isinstance(value, dict) or not value:
-                raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=place, got=value)
-            parts.append(all_of(*[_compare(key, op, operand, f"{place}.{op}") for op, operand in value.items()]))
+                raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=key_path, got=value)
+            parts.append(all_of(*[_compare(key, op, operand, f"{key_path}.{op}") for op, operand in value.items()]))
     return all_of(*parts)
 
 
@@ -278,7 +276,7 @@ def _values(field: str, op: Op, operand: object, path: str) -> tuple[Any, ...]:
 
 
 def _value(field: str, value: object, path: str) -> Any:
-    """The operand `value`, as `field` is compared with it; times are parsed. Raises InvalidRequest."""
+    """`value` as an operand for `field`: times are parsed, ids put in lower case. Raises InvalidRequest."""
     kind = kind_of_field(field)
     if kind is Kind.TIME:
         return parse_time(value, path)
@@ -310,6 +308,6 @@ def parse_time(value: object, path: str) -> datetime:
 
 
 def all_of(*parts: Filter | None) -> Filter:
-    """A filter that holds if every part holds. Parts that are None are left out."""
-    given = tuple(part for part in parts if part is not None)
-    return given[0] if len(given) == 1 else All(given)
+    """A filter that holds if all `parts` hold. Parts that are None are left out; without parts it always holds."""
+    conditions = tuple(part for part in parts if part is not None)
+    return conditions[0] if len(conditions) == 1 else All(conditions)

@@ -31,18 +31,18 @@ MAX_LABEL = 500
 """Maximum characters of a title, concept or name. A default from the content's first line is cut to this length."""
 
 _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Lone surrogates (Unicode's Cs) and control characters (Cc), except tab, newline and return."""
+"""A lone surrogate (Unicode's category Cs), or a control character (Cc) except tab, newline and return."""
 
 
 def printable(value: str) -> str:
-    """`value` itself. Raises ValueError for lone surrogates and control characters except tab, newline and return."""
-    if found := _REFUSED.search(value):
-        raise ValueError(f"must not contain control characters (U+{ord(found[0]):04X} at character {found.start()})")
+    """Return `value` unchanged. Raises ValueError if it has a lone surrogate, or a control character such as NUL."""
+    if match := _REFUSED.search(value):
+        raise ValueError(f"must not contain control characters (U+{ord(match[0]):04X} at character {match.start()})")
     return value
 
 
 def not_blank(value: str) -> str:
-    """`value` itself. Raises ValueError if it is only white space."""
+    """Return `value` unchanged. Raises ValueError if it is empty or only white space."""
     if not value.strip():
         raise ValueError("must not be blank")
     return value
@@ -59,7 +59,7 @@ def check_json(value: object, max_bytes: int) -> None:
 
 
 def readable(value: str) -> str:
-    """`value` itself. Raises ValueError if it is blank or contains a character that `printable` refuses."""
+    """Return `value` unchanged. Raises ValueError if it is blank, or has a lone surrogate or control character."""
     return printable(not_blank(value))
 
 
@@ -156,16 +156,16 @@ class TokenCount(Model):
 
 
 class Decision(StrEnum):
-    """Decision of a review, in which reviewers vote on a text: whether it becomes a memory."""
+    """Result of a review, in which reviewers vote whether a text becomes a memory."""
 
     STORE = "store"
     REJECT = "reject"
 
 
 class Tier(StrEnum):
-    """How reliable a review is, by how many reviewers answered. consensus: at least two, or the only one that there is.
+    """How reliable a review is, by the number of valid votes. consensus: at least two, or that of the only reviewer.
 
-    partial: only one of several. fallback: none. If some reviewers are language models, only these are counted.
+    partial: one of several. fallback: none. If some reviewers are language models, only their votes are counted.
     """
 
     CONSENSUS = "consensus"
@@ -190,7 +190,7 @@ class Vote(Model):
 
 
 class Reviewed(Model):
-    """Result of reviewers' votes on a text. importance, relevance, novelty: means of the valid scores, None if none."""
+    """Result of a review of a text. importance, relevance, novelty: means of the votes' scores; None without scores."""
 
     decision: Decision
     importance: float | None = None
@@ -201,16 +201,16 @@ class Reviewed(Model):
     votes: tuple[Vote, ...] = ()
 
 
-_LATER_FIELDS = frozenset(
+_COMMON_WORDS = frozenset(
     {"state", "state_until", "state_reason", "dated", "earlier", "rewordings", "sources", "upkeep"}
 )
-"""Fields of memories whose names callers may use as metadata keys all the same, because they are common words."""
+"""Names of memory fields that are allowed as metadata keys, because callers use these common words for other things."""
 
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """`metadata` itself. Raises ValueError unless it is JSON of at most 16 KiB, with no key that is a memory field."""
+    """Return `metadata` unchanged. Raises ValueError if it has over 16 KiB as JSON, or a memory field as a key."""
     check_json(metadata, MAX_METADATA_BYTES)
-    reserved = sorted(set(metadata) & (set(Memory.model_fields) - _LATER_FIELDS))
+    reserved = sorted(set(metadata) & (set(Memory.model_fields) - _COMMON_WORDS))
     if reserved:
         raise ValueError(f"must not name a memory's own fields ({', '.join(reserved)})")
     return metadata
@@ -241,7 +241,7 @@ class Draft(Model):
 
     @field_validator("source", mode="before")
     @classmethod
-    def _named_source(cls, source: object) -> object:
+    def _from_caller_name(cls, source: object) -> object:
         return {"caller": source} if isinstance(source, str) else source
 
 
@@ -254,7 +254,7 @@ class EarlierText(Model):
 
 
 class Rewording(Model):
-    """A repetition of a memory in other words, which was merged into it. id: the id to send to undo the merge."""
+    """A repetition of a memory in other words that was merged into it. id: identifies it in a request to undo this."""
 
     id: str
     content: str
@@ -279,7 +279,12 @@ CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
 
 
 class Memory(Model):
-    """A stored memory: the fields that all types of memory share."""
+    """A stored memory: the fields that all types of memory share.
+
+    seq: its place in its session. valid_from, valid_to: when it holds; valid_to is None while no memory replaces it.
+    superseded_by: id of the memory that replaced it. gives_value: whether its text has a number or tells of a change,
+    None if not computed. evidence_count: how often it was stated. own_fields: names of the fields of its type alone.
+    """
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
     title_field: ClassVar[str | None] = None
@@ -296,7 +301,7 @@ class Memory(Model):
     tags: list[str] = Field(default_factory=list)
     source: Source | None = None
     sources: list[Source] = Field(
-        default_factory=list, max_length=MAX_SOURCES, description="The other sources of a memory that repetitions have."
+        default_factory=list, max_length=MAX_SOURCES, description="Sources of repetitions that were merged into it."
     )
     metadata: dict[str, Any] = Field(default_factory=dict)
     links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
@@ -341,10 +346,10 @@ class Memory(Model):
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """Values for fields of this type that the caller left out, derived from the other fields of `draft`."""
+        """Defaults that depend on `draft`: the content's first line for the title field, if the type has one."""
         return {cls.title_field: first_line(draft.content)} if cls.title_field else {}
 
-    def titled(self, separator: str) -> str:
+    def content_with_title(self, separator: str) -> str:
         """Title, `separator` and content; only the content if there is no title or it is the content's first line."""
         title = getattr(self, self.title_field) if self.title_field else None
         return f"{title}{separator}{self.content}" if title and title != first_line(self.content) else self.content
@@ -367,14 +372,14 @@ class Memory(Model):
         return self.content
 
     def at(self, now: datetime) -> Self:
-        """The memory with its state at `now`, computed from stored times: a state can change without a write."""
+        """The memory with its state at `now`, computed from stored times: the state can change without a write."""
         state = state_at(now, self.state, self.valid_to, self.state_until)
         if self.state_until is not None and self.state_until <= now:
             return self.model_copy(update=CURRENT_AGAIN)
         return self if state is self.state else self.model_copy(update={"state": state})
 
     def edited(self, content: str, now: datetime) -> Self:
-        """A copy with the new `content`. The old one is added to the earlier texts; the oldest may be dropped."""
+        """A copy with the new `content`. The old one is added to `earlier`, whose oldest texts may be dropped."""
         since = self.earlier[-1].until if self.earlier else self.valid_from
         earlier = [*self.earlier, EarlierText(content=self.content, since=min(since, now), until=now)][-MAX_EARLIER:]
         while sum(len(text.content) for text in earlier) > MAX_CONTENT:

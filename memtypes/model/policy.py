@@ -1,4 +1,4 @@
-"""The five types of memory, and a table with the visibility, budget share and ageing of each."""
+"""The five types of memory, and a table (POLICIES) with the visibility, budget share and ageing of each."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypePolicy:
-    """Policy of a type of memory. visibility: the default for memories of the type.
+    """Policy of a type of memory. visibility: the default for memories of the type that are written in a session.
 
-    share: share (0-1) that memories of the type get of a context's token budget for long-term memories. half_life: age
-    at which the recency score of a memory is halved; None if it does not fall with age. near: two memories whose
-    embeddings have at least this cosine may state the same, so they are compared word by word. It is lower for tasks: a
-    due time is part of what is embedded.
+    share: share (0-1) of a context's token budget for long-term memories that may be reserved for the type. half_life:
+    age at which the recency score of a memory is halved; None if it does not fall with age. near: lowest cosine of two
+    memories at which their texts are compared word by word, because one may repeat the other. It is lower for tasks,
+    because a task is embedded with its due time.
     """
 
     visibility: Visibility

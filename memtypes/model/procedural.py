@@ -51,12 +51,12 @@ class Procedural(ProceduralFields, Memory):
 
     def embedding_text(self) -> str:
         """The text to embed: name (unless it is the content's first line), content, steps and conditions."""
-        return "\n".join([self.titled(": "), *self.steps, *self._conditions()])
+        return "\n".join([self.content_with_title(": "), *self.steps, *self._conditions()])
 
     def line(self) -> str:
         """The procedure's entry in a prompt context: name, content, numbered steps and conditions, on several lines."""
         steps = (f"{number}. {step}" for number, step in enumerate(self.steps, 1))
-        return "\n".join([self.titled(": "), *steps, *self._conditions()])
+        return "\n".join([self.content_with_title(": "), *steps, *self._conditions()])
 
     def _conditions(self) -> list[str]:
         labelled = {

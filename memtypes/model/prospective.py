@@ -81,9 +81,10 @@ class Prospective(ProspectiveFields, Memory):
         return (*super().identity(), due, self.trigger_condition)
 
     def following(self, before: Prospective, now: datetime) -> dict[str, Any]:
-        """The fields to set as well when a caller changed the intention `before` to this one at the time `now`.
+        """Fields to set, besides those that the caller changed at `now`, when the intention `before` became this one.
 
-        A new due time, trigger or open status makes it due again. `completed_at` follows the status.
+        A new due time, trigger or open status clears `fired_at`, so that the intention is reported as due again. A new
+        due time clears `due_text`. `completed_at` follows the status.
         """
         rescheduled = _schedule(self) != _schedule(before)
         fields: dict[str, Any] = {}
@@ -101,10 +102,10 @@ class Prospective(ProspectiveFields, Memory):
         """The text to embed: title (unless it is the content's first line), content, trigger and due day."""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
-        return f"{self.titled('. ')}{when}{due}"
+        return f"{self.content_with_title('. ')}{when}{due}"
 
     def line(self) -> str:
-        """The intention's entry in a prompt context: status, with the day of completion; content, due time, trigger."""
+        """The intention's entry in a prompt context: "[STATUS] CONTENT (due TIME) (when: TRIGGER)"."""
         done = f" {self.completed_at:%Y-%m-%d}" if self.completed_at and self.status is Status.COMPLETED else ""
         due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""

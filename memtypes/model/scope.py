@@ -1,4 +1,4 @@
-"""Scope of a request: the tenant and namespace to which every call of a store is limited."""
+"""Scope of a call: the tenant and namespace to which every call of a store is limited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_TENANT = "default"
 
 
 def clean_name(value: str) -> str:
-    """`value` itself. Raises ValueError unless it has 1-256 characters, without control characters or outer blanks."""
+    """Return `value` unchanged. Raises ValueError if it is empty, too long, padded or has control characters."""
     if not 1 <= len(value) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
     if value != value.strip():

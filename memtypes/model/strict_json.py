@@ -1,4 +1,4 @@
-"""JSON decoding: strict for request bodies; value by value, with any number and key, for imported files."""
+"""JSON decoding in two ways: strictly for request bodies; one value after the other, leniently, for imported files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class MalformedJson(RemembrancerError):
-    """Text that is no JSON, or that two parsers could read differently. position: of the fault in the text."""
+    """Text that is not JSON, or that two parsers could read differently. position: offset of the error in the text."""
 
     def __init__(self, message: str, *, path: str = "", position: int = 0) -> None:
         super().__init__(message)
@@ -46,19 +46,19 @@ def strict_json(raw: bytes, *, any_integer: bool = False) -> Any:
         raise MalformedJson(f"not JSON: {error.msg} ({line}column {error.colno})") from error
     except RecursionError as error:
         raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels") from error
-    # Nearly every body is small, flat and free of surrogates, and needs no walk.
+    # Nearly every body is too small to be nested that deeply, and has no surrogates: both checks are skipped.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         _check_depth(value)
     if _ESCAPED_SURROGATE.search(raw):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise MalformedJson("a string holds half of a surrogate pair, which is no character") from error
+            raise MalformedJson("a string has half of a surrogate pair, which is no character") from error
     return value
 
 
 def value_at(text: str, start: int = 0) -> tuple[Any, int]:
-    """The JSON value at `start` in `text`, and the position after it. Raises MalformedJson if there is none."""
+    """The JSON value at offset `start` of `text`, and the offset after it. Raises MalformedJson if there is none."""
     try:
         return _LENIENT.raw_decode(text, start)
     except json.JSONDecodeError as error:
@@ -70,16 +70,16 @@ def value_at(text: str, start: int = 0) -> tuple[Any, int]:
 
 
 def whole_value(text: str) -> Any:
-    """The only JSON value in `text`, which may have blanks around it. Raises MalformedJson if there is other text."""
+    """Decode `text`, one JSON value with blanks around it. Raises MalformedJson if `text` has anything else."""
     value, end = value_at(text, skip_blank(text, 0))
-    rest = skip_blank(text, end)
-    if rest != len(text):
-        raise MalformedJson(f"has text after the JSON value, from character {rest + 1} on", position=rest)
+    after = skip_blank(text, end)
+    if after != len(text):
+        raise MalformedJson(f"has text after the JSON value, from character {after + 1} on", position=after)
     return value
 
 
 def skip_blank(text: str, start: int) -> int:
-    """The position of the first non-blank character of `text` at or after `start`; the end of `text` if none."""
+    """Offset of the first non-blank character of `text` at or after `start`; the length of `text` if there is none."""
     blank = _BLANK.match(text, start)
     return blank.end() if blank else start
 
@@ -87,15 +87,17 @@ def skip_blank(text: str, start: int) -> int:
 def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH):
-        objects = [member for part in level if isinstance(part, dict) for member in part.values()]
-        level = [*objects, *(member for part in level if isinstance(part, list) for member in part)]
+        containers = [
+            part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)
+        ]
+        level = [member for container in containers for member in container]
         if not level:
             return
     raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The JSON object with these (key, value) pairs as a dict. Raises MalformedJson if a key occurs twice."""
+    """A JSON object as a dict, from its (key, value) pairs. Raises MalformedJson if a key occurs twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]

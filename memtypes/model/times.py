@@ -13,7 +13,7 @@ _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
 
 Clock: TypeAlias = Callable[[], datetime]
-"""A function that returns the current time. Code gets it as an argument, so an answer can be replayed at its time."""
+"""A function that returns the current time. It is passed as an argument, so that tests and replays can set the time."""
 
 
 def system_clock() -> datetime:
@@ -29,7 +29,7 @@ def to_utc(value: datetime) -> datetime:
         raise ValueError("must lie between the years 1 and 9999 in UTC") from error
 
 
-def _written_out(value: object) -> object:
+def _with_date_time_and_offset(value: object) -> object:
     if isinstance(value, datetime) or (isinstance(value, str) and _DATE_AND_TIME.fullmatch(value)):
         return value
     raise ValueError("must be RFC 3339 text with date, time and offset, such as 2026-03-01T09:30:00Z")
@@ -47,11 +47,11 @@ def rfc3339(value: datetime) -> str:
 
 Instant = Annotated[
     AwareDatetime,
-    BeforeValidator(_written_out),
+    BeforeValidator(_with_date_time_and_offset),
     AfterValidator(to_utc),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
-"""A time that a caller sends, with any UTC offset; it is converted to UTC. A time without an offset is refused."""
+"""A time that a caller sends as RFC 3339 text, converted to UTC. A time without a UTC offset is refused."""
 
 INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 """Parses the RFC 3339 text of an `Instant`."""

@@ -1,4 +1,4 @@
-"""Table of the class of each type of memory; add a row here for a new type."""
+"""The classes of the five types of memory, for stored memories and for drafts. A new type needs a row in both."""
 
 from __future__ import annotations
 

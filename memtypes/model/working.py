@@ -23,7 +23,7 @@ class ContextType(StrEnum):
 
 
 class WorkingScope(StrEnum):
-    """For how long a working item (a note on the current task) is needed: for a task, a subtask or the session."""
+    """For how long the caller needs a working item (a note on the current task). The service only stores this."""
 
     TASK = "task"
     SUBTASK = "subtask"
@@ -31,7 +31,10 @@ class WorkingScope(StrEnum):
 
 
 class WorkingFields(BaseModel):
-    """The fields that only a working item (a working memory) has."""
+    """The fields that only a working item (a working memory) has. todo_id: the to-do to which it belongs.
+
+    cleared_at: when it was cleared, that is, removed from prompts because its task is done.
+    """
 
     todo_id: Name | None = None
     context_type: ContextType = ContextType.TASK_CONTEXT
@@ -57,8 +60,8 @@ class Working(WorkingFields, Memory):
     """A working item (a note on the current task) as it is stored.
 
     live: whether this is a copy of an item in the live store (Redis). Contexts show that item, not the copy. fence:
-    number of the lock (see `Lease`) under which the copy was last written. workflow_id: the workflow that the item
-    belongs to. When the workflow ends, the item is cleared, deleted or kept (see `OnEnd`).
+    number of the lock (see `Lease`) under which the copy was last written. workflow_id: the workflow to which the item
+    belongs. When the workflow ends, the item is cleared, deleted or kept (see `OnEnd`).
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)

@@ -14,7 +14,7 @@ ANSWER_TTL = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """A stored API answer. digest: hash of the request that it answers, to detect another request with the same key."""
+    """A stored API answer. digest: hash of the request; one with the same key and another hash is refused."""
 
     digest: str
     answer: str

@@ -13,7 +13,7 @@ class Embedder(Protocol):
     """Turns a text into a dense vector and, if the model supports it, into one vector for each token."""
 
     fingerprint: str
-    """Text that identifies the model and how it runs; only vectors with equal fingerprints can be compared."""
+    """Text that identifies the model and its settings; only vectors with equal fingerprints can be compared."""
 
     dimensions: int
     """Length of a dense vector."""
@@ -25,7 +25,7 @@ class Embedder(Protocol):
         """Return one embedding for each text, in order. Raises Overloaded if the queue is full."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, which the turns before it influence if the model supports that."""
+        """Return one embedding for each text, in order; the turns before it influence it if the model supports that."""
         return await self.embed_documents([text.text for text in texts])
 
     async def ping(self) -> None:
@@ -36,7 +36,7 @@ class Embedder(Protocol):
 
 
 class SparseEncoder(Protocol):
-    """Turns text into a sparse vector: a weight for each term. The store multiplies the weights by the terms' IDF."""
+    """Turns a text into a sparse vector: a weight for each term. The store multiplies the weights by the terms' IDF."""
 
     def encode_query(self, text: str) -> SparseVector:
         """Return a weight for each distinct term of the query."""
@@ -61,7 +61,7 @@ class Tokenizer(Protocol):
         """Return the longest beginning of `text` that has at most `limit` tokens; no character is split."""
 
     def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
-        """`text` as a list entry of at most `room` tokens that ends with CUT_MARK, and its tokens; else ("", 0)."""
+        """`text` as a list entry cut to `room` tokens, with CUT_MARK, and its token count; ("", 0) if none fits."""
         limit = room
         while limit > 0:
             entry = bullet(self.truncate(text, limit) + CUT_MARK)

@@ -1,4 +1,4 @@
-"""Port of stores from which the data of a namespace or of one memory can be erased."""
+"""Port of stores from which all data of a namespace, or of one memory, can be erased."""
 
 from __future__ import annotations
 

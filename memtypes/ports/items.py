@@ -12,7 +12,7 @@ from memtypes.search.vectors import DenseVectors
 
 
 class ItemStore(Protocol):
-    """Stores keyed items (JSON values under a path and a key), each for a tenant, a namespace and an agent or none.
+    """Stores keyed items: JSON values under a path and a key, in a namespace. An item belongs to an agent or to none.
 
     A call reaches only the items of its scope's tenant, namespace and agent; if `scope.agent_id` is None, the items
     that belong to no agent. Calls whose docstring says "every agent" reach all items of the namespace. An expired item
@@ -23,8 +23,8 @@ class ItemStore(Protocol):
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
         """Store an item, replacing the item at its address; return the stored item.
 
-        vectors: of the item's texts. restored: whether it comes from an export and keeps its `created_at`. Otherwise it
-        gets the `created_at` of the item that it replaces, unless that item had expired by `item.updated_at`.
+        vectors: of the item's texts. restored: whether the item comes from an export, so that it keeps its
+        `created_at`. Otherwise it gets that of the item that it replaces, unless this had expired by `item.updated_at`.
         """
 
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
@@ -34,7 +34,7 @@ class ItemStore(Protocol):
         """Remove the item at an address, if there is one."""
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """Return the items under the search's path that match its filter.
+        """Return the items whose paths begin with the search's prefix and that match its filter.
 
         If the search has a query vector, the item with the best score comes first; items without searchable texts
         follow at the end, without a score. Without a vector, and among items without a score, the latest update comes
@@ -42,10 +42,10 @@ class ItemStore(Protocol):
         """
 
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """Return the page of paths that `listing` requests, sorted; only paths that have items unexpired at `at`."""
+        """Return the page of paths that `listing` requests. Paths whose items have all expired at `at` are left out."""
 
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """Return the number of items of every agent in the namespace. at: items expired by then are not counted."""
+        """Return the number of items of every agent in the namespace, without those expired at `at` if it is set."""
 
     def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
         """Yield the unexpired items of every agent in the namespace, in no particular order."""

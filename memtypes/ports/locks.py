@@ -1,8 +1,7 @@
 """Port of locks between processes, each with a TTL and a fencing number.
 
-A TTL cannot keep a holder from writing late: a process that was paused beyond the TTL writes as if it still held the
-lock. So every holder gets a fence: a number higher than the fence of every earlier holder. A store refuses a write once
-it has seen a write with a higher fence.
+A process that was paused for longer than the TTL may write after it has lost the lock. So every holder gets a fence, a
+number higher than that of every earlier holder, and a store refuses a write after a write with a higher fence.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ RENEWALS = 3
 class LockRequest:
     """A request to acquire a lock. scope: of the data that the lock protects; None for a lock of the whole service.
 
-    ttl_s: seconds after which the lock is free unless it is renewed. wait_s: seconds to wait for the lock; 0 tries
-    once. optional: whether the caller can go on without the lock. The request then fails fast.
+    ttl_s: seconds after which the lock is free unless it is renewed. wait_s: maximum seconds to wait for the lock; 0
+    to try once. optional: whether the caller can go on without the lock, so that a slow store is not waited for.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Lease:
 
 @dataclass(slots=True)
 class LockCounts:
-    """How many locks this process acquired, was refused and lost (expired while in use), and how long it waited."""
+    """Counts of locks that this process acquired, was refused, and lost (they expired in use), and its waiting time."""
 
     acquired: int = 0
     refused: int = 0

@@ -20,7 +20,7 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vec
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A memory with its vectors, as stores keep it. payload: its JSON object, and its heaviest terms under TERMS."""
+    """A memory with its vectors, as stores keep it. payload: its JSON object, with its heaviest terms added (TERMS)."""
 
     id: str
     type: MemoryType
@@ -35,7 +35,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Request for a page of memories of `types` (empty: all), newest first. cursor: from the page before."""
+    """Request for a page of memories of `types` (empty: all), newest first. cursor: that of the page before."""
 
     types: tuple[MemoryType, ...] = ()
     filter: Filter | None = None
@@ -56,10 +56,10 @@ class Page:
 class CandidateSearch:
     """A search for candidates (memories that ranking then orders) in one or several types of memory.
 
-    filters: the types to search, each with a filter in addition to the scope; None for no filter. dense, sparse: the
-    query's vectors. Each is searched for separately; None omits that search. depth: maximum number of candidates for
-    each vector and type. tokens: the query's token vectors for late interaction with the candidates; None omits late
-    interaction. columns: whether ranking needs the candidates' field values; if not, ids and scores are enough.
+    filters: the types to search, each with a filter; None for no filter. dense, sparse: the query's vectors, each of
+    which is a search of its own; None omits the search. depth: maximum number of candidates for each vector and type.
+    tokens: the query's token vectors for late interaction with the candidates; None omits late interaction. columns:
+    whether to return the payload fields that ranking reads, besides ids and scores.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -100,10 +100,10 @@ class MemoryStore(Protocol):
         """Store `records`, replacing memories with the same ids. Of each type, all records are stored or none."""
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """Return the existing memories by id. ids: a sequence, or a mapping to memory types if these are known."""
+        """Return the memories with these ids that exist, by id. A mapping gives the memory types, which is faster."""
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
-        """Yield the memories of the page that `listing` requests and of later pages, at most `most` (None: all)."""
+        """Yield the memories of the page that `listing` requests and of all later pages, at most `most` if set."""
         count = 0
         while most is None or count < most:
             page = await self.page(scope, listing)
@@ -133,7 +133,7 @@ class MemoryStore(Protocol):
         """
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add uses of memories, at most one `Use` for each memory id, to their access counts; ignore unknown ids."""
+        """Add `uses`, at most one for each memory, to the memories' access counts. Unknown ids are ignored."""
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories with these ids; return the number removed."""
@@ -145,7 +145,7 @@ class MemoryStore(Protocol):
         """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from another store."""
 
     async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
-        """Return the ids of the newest `limit` memories of a type that match the filter `where`, newest first."""
+        """Return the ids of the `limit` newest memories of the type `kind` that match `where`, newest first."""
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """Return the candidates of each search, unordered: for each type and query vector, the `depth` best memories.
@@ -155,10 +155,10 @@ class MemoryStore(Protocol):
         """
 
     async def stats(self, scope: Scope, where: Filter | None = None) -> dict[MemoryType, TypeStats]:
-        """Return the numbers of memories in the scope that match `where` and of their tokens, for every type."""
+        """Return, for every type, the number of memories that match `where` (None: all) and of their tokens."""
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
-        """Return a dictionary for each filter: by memory type, the number of matching memories, also if it is 0."""
+        """Return, for each filter, the number of matching memories by memory type; types without a match have 0."""
 
     async def namespaces(self, tenant: str) -> list[str]:
         """Return the names of the tenant's namespaces with memories, sorted. The only call without a namespace."""

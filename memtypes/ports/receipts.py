@@ -1,4 +1,4 @@
-"""Receipts (records of what a retrieval returned and why), in a hash chain for each tenant, and their store's port."""
+"""Receipts, which record what a retrieval returned and why, in a hash chain for each tenant; their store's port."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class UnsealedReceipt:
 
     @classmethod
     def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
-        """Encode `body`, a receipt's members: the slow part of sealing, which must wait for the previous receipt."""
+        """Encode a receipt's members. Sealing must wait for the previous receipt; this slow part of it need not."""
         before = {name: value for name, value in body.items() if name < _LINK_PREFIX}
         after = {name: value for name, value in body.items() if name not in before}
         return cls(namespace, str(body["id"]), canonical(before)[1:-1], canonical(after)[1:-1])
@@ -57,12 +57,12 @@ class SealedReceipt:
 
     @property
     def head(self) -> ChainHead:
-        """Id and hash of this receipt, which are the head of the chain until another receipt is added."""
+        """The head of the chain that ends with this receipt."""
         return ChainHead(self.id, self.sha256)
 
 
 def canonical(value: object) -> bytes:
-    """`value` as canonical JSON: sorted keys, no white space, characters unescaped, numbers as msgspec writes them."""
+    """`value` as canonical JSON: sorted keys, no white space, no escaped characters, numbers as msgspec writes them."""
     return msgspec.json.encode(value, order="sorted")
 
 
@@ -88,14 +88,14 @@ def seal_all(receipts: Sequence[UnsealedReceipt], head: ChainHead) -> list[Seale
 
 
 def receipt_hash(receipt: Mapping[str, Any]) -> str:
-    """The correct `sha256` of a stored receipt, computed from its other members, to detect a changed receipt."""
+    """The `sha256` that a stored receipt must have, computed from its other members."""
     return digest(canonical({name: value for name, value in receipt.items() if name != "sha256"}))
 
 
 def receipt_id(issued: datetime) -> str:
     """Return a new receipt id: a random UUIDv7 that contains the time `issued`."""
-    since = int(issued.timestamp() * 1_000)
-    return str(UUID(int=since << 80 | 0x7 << 76 | randbits(12) << 64 | 0b10 << 62 | randbits(62)))
+    milliseconds = int(issued.timestamp() * 1_000)
+    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | randbits(12) << 64 | 0b10 << 62 | randbits(62)))
 
 
 def issued_at(text: str) -> float | None:
@@ -121,4 +121,7 @@ class ReceiptStore(Erasable, Protocol):
         """Return the JSON text of a receipt exactly as it was stored; None if it is unknown, expired or erased."""
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """Return the newest receipts as JSON, newest first. before: only those older; none if this id is unknown."""
+        """Return the newest receipts as JSON, newest first.
+
+        before: id of a receipt; only older receipts are returned, and none if the id is unknown.
+        """

@@ -1,4 +1,4 @@
-"""Port of the store of rejected texts, which the service decided not to remember; callers may store them after all."""
+"""Port of the store of rejected texts, which the service did not store as memories. Callers can store them later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_REJECTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RejectedText:
-    """A text that was not stored as a memory. reason: why. fields: of the caller's draft, as JSON without secrets."""
+    """A text that was not stored as a memory. reason: why. fields: those of the draft, as JSON without secrets."""
 
     id: str
     at: datetime
@@ -31,13 +31,13 @@ class RejectionStore(Protocol):
         """Store rejected texts, replacing texts with the same ids; drop the namespace's oldest beyond MAX_REJECTED."""
 
     async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:
-        """Return at most `limit` of the namespace's rejected texts, newest first; of equal times, in order of ids."""
+        """Return the `limit` newest rejected texts of the namespace, newest first; at equal times in order of ids."""
 
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
         """Return the namespace's rejected text with this id; None if it does not exist."""
 
     async def matching(self, scope: Scope, matches: Callable[[RejectedText], bool]) -> list[str]:
-        """Return the ids of all the namespace's rejected texts for which `matches` is true, expired ones included."""
+        """Return the ids of the namespace's rejected texts, expired ones included, for which `matches` returns true."""
 
     async def remove(self, scope: Scope, rejected_ids: Collection[str]) -> None:
         """Remove the rejected texts with these ids, as far as they exist."""

@@ -1,4 +1,4 @@
-"""Ports of two stores: threads (conversations), and turns evicted from threads. The docstrings are the contract."""
+"""Ports of the stores of threads (conversations) and of turns evicted from threads. Docstrings are the contract."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ class TurnAppended:
     """Result of appending a turn. index: the turn's number. version, tokens, turns: of the thread afterwards.
 
     evicted: number of other turns evicted to make room. at: time of the turn. repeated: whether an earlier request with
-    the same idempotency key has stored the turn. In that case, flushed is the number of turns that were then moved out
-    of the thread to become memories, and version is the thread's version after that.
+    the same idempotency key stored the turn. If so, flushed is the number of turns that a flush then moved out of the
+    thread, and version is the thread's version after it.
     """
 
     index: int
@@ -154,8 +154,8 @@ class PathMention:
 class ThreadTail:
     """The part of a thread that a context shows. turns: its newest turns and newest system turns, oldest first.
 
-    files, images: at most MAX_PATHS of each, the latest mention first; also files and images mentioned by turns that
-    have left the thread. file_count, image_count: numbers of those that the thread mentions, at most 1,000 each.
+    files, images: mentioned by turns, also by turns that have left the thread; at most MAX_PATHS of each, the latest
+    mention first. file_count, image_count: numbers of all files and images that were mentioned, at most 1,000 each.
     """
 
     thread: Thread
@@ -173,7 +173,7 @@ class ThreadTail:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns to move out of a thread, into memories, and the thread's new summary (None: keep the old one)."""
+    """Turns to move out of a thread, to become memories. summary: the thread's new one; None to keep the old one."""
 
     thread_id: str
     indices: tuple[int, ...]
@@ -206,7 +206,7 @@ class ThreadStore(Protocol):
         """
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
-        """Return the state of the thread, without its turns."""
+        """Return the state of the thread, which does not include its turns."""
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
         """Return a page of threads, the last used first; creating a thread and changing its turns count as use.
@@ -278,13 +278,13 @@ class EvictedTurns:
     retry_at: datetime | None = None
 
     def due(self, at: datetime | None) -> bool:
-        """Whether a batch set aside after failures may be queued again at `at`; always true if `at` is None."""
+        """Whether a batch that is set aside may be queued again at `at`; always true if `at` is None."""
         return at is None or self.retry_at is None or self.retry_at <= at
 
 
 @dataclass(frozen=True, slots=True)
 class EvictedBacklog:
-    """Turns not stored as memories yet. waiting: batches in the queue. set_aside: batches whose storing failed."""
+    """Batches of turns not stored as memories yet. waiting: how many are in the queue. set_aside: those that failed."""
 
     waiting: int
     set_aside: tuple[EvictedTurns, ...] = ()
@@ -305,19 +305,19 @@ class EvictedTurnStore(Protocol):
         """Remove a batch that has been stored as memories."""
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Move a batch to the end of the queue after storing it as memories failed. tries: its number of failures."""
+        """Move a batch that could not be stored to the end of the queue. tries: its number of failed attempts."""
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
         """Keep a failed batch out of the queue until `retry_at`; its `rounds` grows by 1. reason: why it failed."""
 
     async def requeue(self, at: datetime | None) -> int:
-        """Queue batches that were set aside again, in all scopes: those due at `at` or all; return how many."""
+        """Queue batches that were set aside again, in all scopes: those due at `at` (None: all); return how many."""
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Return the number of queued batches and, with a `thread_id`, the batches of that thread set aside."""
+        """Return the number of queued batches and, if `thread_id` is set, the thread's batches that are set aside."""
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
-        """Remove the batches of a thread, queued or set aside after failures; None for all threads of the namespace."""
+        """Remove the batches of a thread (None: of all threads of the namespace), both queued and set aside."""
 
     def scopes(self) -> AsyncIterator[Scope]:
         """Yield every scope (tenant and namespace) that has queued batches."""

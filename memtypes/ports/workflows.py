@@ -30,7 +30,7 @@ class NewWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer:
-    """An API answer to store with an event. digest: hash of the request, to detect another one with the same key."""
+    """An API answer to store with an event. digest: hash of the request; one with its key but another hash fails."""
 
     key: str
     digest: str
@@ -39,7 +39,7 @@ class IdempotentAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AppendEvent:
-    """An event to append. expected: the version required; None for any. once: the answer for repeated calls."""
+    """An event to append. expected: the version required; None for any. once: the answer to a repeated call, if set."""
 
     workflow_id: str
     event: Event
@@ -49,7 +49,7 @@ class AppendEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventAppended:
-    """Result of appending an event. answer: the first call's answer if this call was a repetition, else None."""
+    """Result of appending an event. answer: that of the first call if this call repeats it, else None."""
 
     version: int
     answer: str | None = None
@@ -122,7 +122,8 @@ class WorkflowStore(Protocol):
     """Stores workflows. A workflow expires when it and its descendants had no event for a configured TTL.
 
     The event log of an ended workflow is kept until its descendants have ended too, and then for another configured
-    TTL. Ids of other scopes are unknown. Every call is atomic. Every method raises Unavailable.
+    TTL. Ids of other scopes are unknown. Every call is atomic. Every method raises Unavailable when the store
+    can't be reached.
     """
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
@@ -142,7 +143,7 @@ class WorkflowStore(Protocol):
         """
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Load a workflow with its newest snapshot and the events since.
+        """Return a workflow with its newest snapshot and the events since.
 
         at_version: load it as it was at this version, without later events; if that precedes the snapshot, all events
         from the start are loaded. None for the newest version. Raises NotFound if the workflow is unknown, and
@@ -156,7 +157,7 @@ class WorkflowStore(Protocol):
         """Store `state`, so that `load` skips older events, unless a newer snapshot exists or the workflow expired."""
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of workflows. More may follow one that is not full. Raises InvalidRequest for a bad cursor."""
+        """Return a page of workflows; more may follow one that is not full. Raises InvalidRequest for a bad cursor."""
 
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
@@ -167,7 +168,7 @@ class WorkflowStore(Protocol):
         """Return the ids of the threads and sessions that `join` added to the workflow."""
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim, for a minute, the right to write an ended workflow's memories. False if claimed or written already."""
+        """Claim the writing of an ended workflow's memories for a minute. False if it is claimed or done already."""
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
         """Mark an ended workflow as recorded, that is, stored as memories, so that `unrecorded` no longer yields it."""

@@ -1,4 +1,4 @@
-"""Live working items (notes on the current task that every prompt of a session shows), and the port of their store.
+"""Live working items: notes on the current task that every prompt of a session shows. The port of their store.
 
 A live item is a working memory in the live store (Redis), with its current `accessed_at`, `expires_at` and
 `cleared_at`. Its copy in the memory store, which searches can find, is updated later (`ingest.working.working_memory`).
@@ -32,7 +32,7 @@ class LiveItem:
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the item is cleared or expired at `at`. `created_at` is not checked: a clock may be set back."""
+        """Whether the item is cleared, or expired at `at`. One created after `at` is not over: clocks may differ."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
@@ -43,7 +43,7 @@ class LiveItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemSelection:
-    """Selects working items of a session: those of the to-do `todo_id`, the item `id`, or all if both are None."""
+    """Selects working items of a session: those of the to-do `todo_id`, the one with `id`, or all if both are None."""
 
     todo_id: str | None = None
     id: str | None = None
@@ -60,23 +60,24 @@ class DueNamespace:
 class LiveItemStore(Protocol):
     """Stores live working items (notes on the current task) by session. Scopes must name a session, unless noted.
 
-    If `scope.agents` is not empty, a call reaches only these agents' items. Methods raise Unavailable.
+    If `scope.agents` is not empty, a call reaches only these agents' items. Every method raises Unavailable
+    when the store can't be reached.
     """
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
         """Store or replace `item`, and resume paused items. A to-do clears an earlier one with the same `todo_id`."""
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Return every item of the session, oldest first, ended ones too. optional: fail fast if the store is slow."""
+        """Return every item of the session, oldest first, with cleared and expired ones. optional: fail fast."""
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the time to live of the working items with these ids, except those cleared or expired at `at`."""
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared, unless cleared or expired before. Returns the ids of the items marked."""
+        """Mark the selected items as cleared, unless they are cleared or expired; return the ids of those marked."""
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the to-dos and the notes on them, or resume all items of the session; return how many changed."""
+        """Pause the session's to-dos and the notes on them, or resume all its items; return how many items changed."""
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
         """Return namespaces with items that are due to be copied, or deleted as ended; the longest overdue first."""
@@ -85,7 +86,7 @@ class LiveItemStore(Protocol):
         """Return sessions of the namespace with items that are due to be copied or deleted, longest overdue first."""
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Record that unchanged `items` were copied to the memory store; delete those cleared or expired at `at`."""
+        """Record that `items`, unless changed since, were copied to the memory store; delete those over at `at`."""
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace's items are due next, by its sessions, unless that was changed since `due`."""
+        """Set when the namespace is due next (when its first session is), unless that was changed since `due`."""

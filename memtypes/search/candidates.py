@@ -1,4 +1,4 @@
-"""Candidates of a search, not yet ranked: as arrays for ranking, or one by one for callers that need only scores."""
+"""Candidates of a search before ranking: as arrays for ranking, or one by one for callers that need only scores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Candidates:
 
     @classmethod
     def of(cls, memories: Sequence[Memory]) -> Candidates:
-        """`Candidates` without scores, made from stored memories."""
+        """Make candidates without scores from stored memories."""
         return cls(
             np.array([memory.id.encode() for memory in memories], dtype=np.bytes_),
             np.array([TYPES.index(memory.type) for memory in memories], dtype=np.int8),
@@ -60,26 +60,25 @@ class Candidates:
 
     @classmethod
     def joined(cls, parts: Sequence[Candidates]) -> Candidates:
-        """The candidates of all `parts`, one part after the other."""
-        some = [part for part in parts if len(part)]
-        if len(some) < 2:
-            return some[0] if some else cls.of([])
-        counts = [len(part) for part in some]
+        """Concatenate candidates: the rows of all `parts`, one part after the other."""
+        parts = [part for part in parts if len(part)]
+        if len(parts) < 2:
+            return parts[0] if parts else cls.of([])
+        counts = [len(part) for part in parts]
         return cls(
-            np.concatenate([part.ids for part in some]),
-            np.concatenate([part.kinds for part in some]),
-            _together([part.dense for part in some], counts),
-            _together([part.sparse for part in some], counts),
-            Columns.joined([part.columns for part in some]),
-            _together([part.late for part in some], counts),
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.kinds for part in parts]),
+            _concatenated([part.dense for part in parts], counts),
+            _concatenated([part.sparse for part in parts], counts),
+            Columns.joined([part.columns for part in parts]),
+            _concatenated([part.late for part in parts], counts),
         )
 
-    def take(self, places: NDArray[Any]) -> Candidates:
-        """A copy with only the candidates whose row numbers are `places`, in that order."""
-        dense, sparse = (None if own is None else own.take(places) for own in (self.dense, self.sparse))
-        late = None if self.late is None else self.late.take(places, axis=0)
-        columns = self.columns.take(places)
-        return Candidates(self.ids.take(places), self.kinds.take(places), dense, sparse, columns, late)
+    def take(self, rows: NDArray[Any]) -> Candidates:
+        """The candidates in the rows whose numbers are `rows`, in that order."""
+        scores: tuple[Any, ...] = (self.dense, self.sparse, self.late)
+        dense, sparse, late = (None if score is None else score.take(rows, axis=0) for score in scores)
+        return Candidates(self.ids.take(rows), self.kinds.take(rows), dense, sparse, self.columns.take(rows), late)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -90,18 +89,18 @@ class Candidates:
             yield Candidate(memory_id.decode(), TYPES[kind], *scores)
 
 
-def _optional(column: NDArray[np.float64] | None, count: int) -> list[float | None]:
-    return [None] * count if column is None else [None if np.isnan(score) else score for score in column.tolist()]
+def _optional(scores: NDArray[np.float64] | None, count: int) -> list[float | None]:
+    return [None] * count if scores is None else [None if np.isnan(score) else score for score in scores.tolist()]
 
 
-def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """One column of several `Candidates`, with `counts` rows each; NaN where it is missing. None if all lack it."""
-    known = next((column for column in own if column is not None), None)
-    if known is None:
+def _concatenated(arrays: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
+    """Concatenate arrays that have `counts` rows; NaN in the rows of an array that is None. None if all are None."""
+    present = next((array for array in arrays if array is not None), None)
+    if present is None:
         return None
     return np.concatenate(
         [
-            np.full((count, *known.shape[1:]), np.nan, known.dtype) if column is None else column
-            for column, count in zip(own, counts, strict=True)
+            np.full((count, *present.shape[1:]), np.nan, present.dtype) if array is None else array
+            for array, count in zip(arrays, counts, strict=True)
         ]
     )

@@ -1,4 +1,4 @@
-"""The payload fields that ranking needs: an array for each field, as reading thousands of dictionaries is slow."""
+"""The payload fields that ranking reads, as one array for each field: thousands of dictionaries would be slow."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ColumnKind(Enum):
     TIME = np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
     WHOLE = np.dtype(np.int64), np.iinfo(np.int64).min
     NUMBER = np.dtype(np.float32), np.nan
-    FLAG = np.dtype(np.int8), -1  # of a list, whether it has members
+    FLAG = np.dtype(np.int8), -1  # 0 or 1; for a list, whether it has members
     DIGEST = np.dtype("S64"), b""
-    TEXT = np.dtype(np.int32), -1  # a position in the table of texts
-    TERMS = np.dtype((np.uint16, (vectors.KEPT,))), 0  # numbers, see `memtypes.search.vectors`
+    TEXT = np.dtype(np.int32), -1  # an index into the table of texts
+    TERMS = np.dtype((np.uint16, (vectors.KEPT,))), 0  # a row of term numbers, see `vectors.numbered`
 
     def __init__(self, dtype: np.dtype[Any], none: Any) -> None:
         self.dtype = dtype
@@ -48,7 +48,7 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         TERMS: ColumnKind.TERMS,
     }
 )
-"""The kind of each column, by the field's dotted path in a payload. A new ranking field must be added here."""
+"""The kind of each column, by the field's dotted path in a payload. Add a field here if ranking shall read it."""
 
 COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
 """The top-level payload fields to read for the columns. Ranking does not read the texts of memories."""
@@ -56,17 +56,17 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """A table with a row for each of `count` memories and a column (array) for each payload field, by the field's path.
+    """A table with `count` rows, one for each memory, and a column (array) for each payload field, by the field's path.
 
     A column may be missing if no memory has a value. A text column has indices into the list of its distinct texts,
-    `tables[path]`. places: row numbers in the arrays of `columns`; the table has only these rows, in this order (None:
-    all rows). So selecting rows does not copy a column before it is read.
+    `tables[path]`. rows: numbers of the rows of the arrays in `columns` that the table has, in this order; None for
+    all. So rows are selected without copying the columns, of which ranking reads only some.
     """
 
     count: int
     columns: Mapping[str, Column] = field(default_factory=dict)
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    places: NDArray[np.intp] | None = None
+    rows: NDArray[np.intp] | None = None
 
     @classmethod
     def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
@@ -78,9 +78,9 @@ class Columns:
             if all(value is None for value in values):
                 continue
             if kind is ColumnKind.TEXT:
-                places = {text: place for place, text in enumerate(dict.fromkeys(v for v in values if v is not None))}
-                tables[path] = tuple(places)
-                columns[path] = np.array([-1 if v is None else places[v] for v in values], dtype=kind.dtype)
+                codes = {text: code for code, text in enumerate(dict.fromkeys(v for v in values if v is not None))}
+                tables[path] = tuple(codes)
+                columns[path] = np.array([kind.none if v is None else codes[v] for v in values], dtype=kind.dtype)
             else:
                 columns[path] = column_of(kind, values)
         return cls(len(payloads), columns, tables)
@@ -92,23 +92,23 @@ class Columns:
         tables: dict[str, Sequence[str]] = {}
         for path in KINDS:
             if any(path in part.columns for part in parts):
-                own = [part.column(path) for part in parts]
+                arrays = [part.column(path) for part in parts]
                 if KINDS[path] is ColumnKind.TEXT:
-                    own, tables[path] = _one_table(own, [part.tables.get(path, ()) for part in parts])
-                columns[path] = np.concatenate(own)
+                    arrays, tables[path] = _merged_tables(arrays, [part.tables.get(path, ()) for part in parts])
+                columns[path] = np.concatenate(arrays)
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
         """The column of the field at `path`. A missing value is marked by the `none` of the column's `ColumnKind`."""
-        known = self.columns.get(path)
-        if known is None:
+        column = self.columns.get(path)
+        if column is None:
             return np.full(self.count, KINDS[path].none, dtype=KINDS[path].dtype)
-        return known if self.places is None else known.take(self.places, axis=0)  # faster than an index
+        return column if self.rows is None else column.take(self.rows, axis=0)  # faster than an index
 
     def wholes(self, path: str, default: int) -> NDArray[np.int64]:
-        """The whole numbers of the field at `path`; `default` for a memory without a value."""
-        numbers: NDArray[np.int64] = self.column(path)
-        return np.where(numbers == ColumnKind.WHOLE.none, default, numbers)
+        """The integers of the field at `path`; `default` for a memory without a value."""
+        integers: NDArray[np.int64] = self.column(path)
+        return np.where(integers == ColumnKind.WHOLE.none, default, integers)
 
     def numbers(self, path: str, default: float) -> NDArray[np.float64]:
         """The numbers of the field at `path`, as float64; `default` for a memory without a value."""
@@ -119,22 +119,21 @@ class Columns:
         kind, values = KINDS[path], self.column(path)
         if kind is ColumnKind.TIME:
             return ~np.isnat(values)
-        known: NDArray[np.bool_] = ~np.isnan(values) if kind is ColumnKind.NUMBER else values != kind.none
-        return known
+        mask: NDArray[np.bool_] = ~np.isnan(values) if kind is ColumnKind.NUMBER else values != kind.none
+        return mask
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
         """A mask of the rows: True where the field at `path` has a text that meets the predicate `holds`."""
-        held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
-        return held[self.column(path)]  # the code -1, for no text, selects the last
+        meets = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
+        return meets[self.column(path)]  # index -1, for no text, selects the last entry, which is False
 
-    def take(self, places: NDArray[Any]) -> Columns:
-        """A table of the rows whose numbers are `places`, in that order."""
-        own = places if self.places is None else self.places.take(places)
-        return Columns(len(places), self.columns, self.tables, own)
+    def take(self, rows: NDArray[Any]) -> Columns:
+        """A table of the rows whose numbers are `rows`, in that order."""
+        return Columns(len(rows), self.columns, self.tables, rows if self.rows is None else self.rows.take(rows))
 
     def changed(self, path: str, column: Column) -> Columns:
-        """A copy of the table with `column` as the column of the field at `path`, which must not be a text field."""
-        return Columns(self.count, {**{each: self.column(each) for each in self.columns}, path: column}, self.tables)
+        """A copy of the table with another column for the field at `path`, which must not be a text field."""
+        return Columns(self.count, {**{name: self.column(name) for name in self.columns}, path: column}, self.tables)
 
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
@@ -145,9 +144,9 @@ def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """Convert JSON `values` to a column of `kind`, which must not be TEXT, as a text column needs a list of texts."""
+    """Convert JSON values to a column of `kind`, which must not be TEXT: a text column needs a table of texts."""
     if kind is ColumnKind.TIME:
-        # numpy parses a thousand times in the time that datetime takes for a hundred.
+        # numpy parses times ten times as fast as datetime.
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=kind.dtype)
     if kind is ColumnKind.DIGEST:
         return np.array([b"" if value is None else value.encode() for value in values], dtype=kind.dtype)
@@ -158,12 +157,12 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
     return np.array([kind.none if value is None else value for value in values], dtype=kind.dtype)
 
 
-def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """The parts' codes in one list of texts, where -1 means no text; and this list, merged from `tables`."""
-    places: dict[str, int] = {}
-    moved: list[Column] = []
-    for own, table in zip(codes, tables, strict=True):
-        # The code -1, for no text, selects the last.
-        new = np.array([*(places.setdefault(text, len(places)) for text in table), -1], dtype=ColumnKind.TEXT.dtype)
-        moved.append(new[own])
-    return moved, tuple(places)
+def _merged_tables(columns: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
+    """Merge the text tables of several columns. Returns the columns with new indices, and the merged table."""
+    codes: dict[str, int] = {}
+    recoded: list[Column] = []
+    for column, table in zip(columns, tables, strict=True):
+        # Index -1, for no text, selects the last entry, which is -1.
+        new = np.array([*(codes.setdefault(text, len(codes)) for text in table), -1], dtype=ColumnKind.TEXT.dtype)
+        recoded.append(new[column])
+    return recoded, tuple(codes)

@@ -2,7 +2,7 @@
 
 Every piece of a context (an entry, a heading or a tag) ends with a newline, and begins with "-", "#" or "<". No token
 of cl100k_base or o200k_base extends across such a border, so the tokens of a context are exactly the sum of the tokens
-of its pieces (a property test checks this). Memories are stored with this count, so budgets need no tokenising.
+of its pieces (a property test checks this). Memories are stored with this count, so that budgets need no tokenizer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
 
 def bullet(text: str) -> str:
-    """`text` as one indented entry of a Markdown list. Tags that could end the memories are made harmless."""
+    """`text` as one entry of a Markdown list. The "<" of tags such as `</memories>` is replaced by a similar sign."""
     lines = (_FENCE_TAG.sub(_OPENING, text) if "<" in text else text).splitlines() or [""]
     if len(lines) == 1:
         return f"- {lines[0].strip()}\n"
@@ -40,9 +40,10 @@ def piece(memory: Memory) -> str:
 class Passage(NamedTuple):
     """The fields of a memory that rendering a context needs.
 
-    said: the text to show if it differs from `content`, else None. group: the heading above the memory's list entry;
-    None for no heading. tokens: token count of the entry, by `tokenizer`. live: whether the memory is a copy of an item
-    in the live store (Redis). state, valid_to, state_until: stored fields, from which `state_at` computes the state.
+    said: the text that a context shows, if it differs from `content`, else None. group: the heading above the memory's
+    list entry; None for no heading. tokens: token count of the entry, by `tokenizer`. live: whether the memory is a
+    copy of an item in the live store (Redis). state, valid_to, state_until: stored fields, from which `state_at`
+    computes the state.
     """
 
     id: str
@@ -70,8 +71,8 @@ class Passage(NamedTuple):
 
 
 def passage_of(memory: Memory) -> Passage:
-    """The passage (the fields that a context shows) of a memory."""
-    line, live = memory.line(), isinstance(memory, Working) and memory.live
+    """Make the passage of `memory`: the fields that rendering needs."""
+    line = memory.line()
     return Passage(
         memory.id,
         memory.type,
@@ -82,7 +83,7 @@ def passage_of(memory: Memory) -> Passage:
         memory.seq,
         memory.tokens.line,
         memory.tokens.tokenizer,
-        live,
+        isinstance(memory, Working) and memory.live,
         State(memory.state),
         memory.valid_to,
         memory.state_until,

@@ -29,7 +29,7 @@ TokenStates: TypeAlias = NDArray[np.float16]
 """Hidden states of the first tokens of a text, from a middle layer of the encoder: shape (tokens, dimensions)."""
 
 TokenMaxima: TypeAlias = NDArray[np.float32]
-"""The best cosine of each query token with each memory, shape (memories, query tokens); NaN without token vectors."""
+"""Best cosine of each query token with any token of a memory, shape (memories, query tokens); NaN without vectors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,29 +70,30 @@ class Vectors:
 
 
 KEPT = 32
-"""Maximum number of terms stored with a memory. With 64, ranking finds no more evidence; with 16, a little less."""
+"""Maximum number of terms stored with a memory. With 64, recall does not rise; with 16, it falls a little."""
 
 NUMBERS = 1 << 16
+"""Number of different term numbers, 0 (no term) included."""
 _DIGITS = 4
 
 Numbers: TypeAlias = NDArray[np.uint16]
 
 
 def numbered(ids: NDArray[np.uint32]) -> Numbers:
-    """Map term ids to numbers of two bytes, 1 to 65,535, to store them in less space. Ids may share a number."""
+    """Map term ids to term numbers, 1 to 65,535, which take two bytes. Different ids may get the same number."""
     return (ids % (NUMBERS - 1) + 1).astype(np.uint16)
 
 
 def heaviest(vector: SparseVector) -> str:
-    """The terms with the highest weights, at most KEPT, as text: four hexadecimal digits for each term.
+    """The numbers of the terms with the highest weights, at most KEPT, as text: four hexadecimal digits for each.
 
-    The digits are the term's number (see `numbered`). Terms of equal weight are ordered by their ids.
+    Terms are in descending order of weight; of equal weight, in order of their ids. See `numbered`.
     """
     order = np.lexsort((vector.indices, -vector.values))[:KEPT]
     return numbered(vector.indices[order]).astype(">u2").tobytes().hex()
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """Decode texts that `heaviest` returned to term numbers: a row of KEPT numbers for each text, padded with 0."""
+    """Decode texts that `heaviest` returned: an array with a row of KEPT term numbers for each text, padded with 0."""
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)

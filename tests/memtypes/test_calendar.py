@@ -29,7 +29,7 @@ def test_names_of_weekdays_have_their_number() -> None:
 
 
 @pytest.mark.parametrize(("words", "number"), [("12", 12), ("1.5", 1.5), ("A  couple of", 2), ("half an", 0.5)])
-def test_counts_are_read_as_numbers(words: str, number: float) -> None:
+def test_numbers_are_read_from_digits_and_words(words: str, number: float) -> None:
     """Numbers are read from digits and number words, in any letter case and spacing."""
     assert number_of(words) == number
 
@@ -65,9 +65,9 @@ def test_a_date_months_later_is_at_most_the_last_of_its_month() -> None:
 )
 def test_lengths_of_time_are_read(text: str, length: Length) -> None:
     """A length of time in digits or words is read as minutes, days or months: "a fortnight" is 14 days."""
-    read = length_at(read_words(text), 0)
-    assert read is not None
-    assert read[0] == length
+    length_and_end = length_at(read_words(text), 0)
+    assert length_and_end is not None
+    assert length_and_end[0] == length
 
 
 @pytest.mark.parametrize("text", ["five apples", "half the cake", "", "the hour"])
@@ -76,7 +76,7 @@ def test_a_length_of_time_needs_a_number_and_a_unit_of_time(text: str) -> None:
     assert length_at(read_words(text), 0) is None
 
 
-def test_holidays_follow_their_rules() -> None:
+def test_holidays_are_computed_from_each_form_of_rule() -> None:
     """A holiday is a date, a distance from Easter, or the n-th weekday of a month, also counted from its end."""
     rules = ("12-25", "easter+50", "11:3:4", "5:0:-1")
     days = (date(2026, 12, 25), date(2026, 5, 25), date(2026, 11, 26), date(2026, 5, 25))

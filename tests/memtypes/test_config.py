@@ -71,7 +71,7 @@ def test_without_a_file_the_policies_are_the_defaults() -> None:
         ({"name": "a", "books": [1, 2, 3]}, "must have at most 2 entries, has 3"),
     ],
 )
-def test_messages_do_not_use_the_words_of_pydantic(value: dict[str, Any], message: str) -> None:
+def test_error_messages_are_reworded_for_users(value: dict[str, Any], message: str) -> None:
     """Error messages speak of objects and lists, which users know, not of dictionaries and models."""
     with pytest.raises(ValidationError) as error:
         Shelf.model_validate(value)

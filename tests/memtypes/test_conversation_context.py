@@ -31,8 +31,8 @@ START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 def turn(number: int, session: str | None = "s1", scope: Scope = SCOPE, **fields: object) -> Memory:
     """The event with the sequence number `number` in a session."""
     memory = make_memory(MemoryType.EPISODIC, f"turn {number} of {session}", scope)
-    placed = {"session_id": session, "seq": number, "created_at": START + timedelta(seconds=number)}
-    return memory.model_copy(update={**placed, **fields})
+    position = {"session_id": session, "seq": number, "created_at": START + timedelta(seconds=number)}
+    return memory.model_copy(update={**position, **fields})
 
 
 def facts(*numbers: int) -> list[Memory]:
@@ -99,6 +99,6 @@ async def test_namespaces_do_not_share_turns() -> None:
     store, other = InMemoryStore(DIMENSIONS), Scope("acme", "elsewhere")
     await store.upsert(SCOPE, [make_record(turn(1))])
     await store.upsert(other, [make_record(turn(1, scope=other, content="elsewhere"))])
-    here, there = await in_context_everywhere(store, [turn(2), turn(2, scope=other)])
-    assert here.before == turn(1).embedding_text()
-    assert there.before.endswith("elsewhere")
+    text, other_text = await in_context_everywhere(store, [turn(2), turn(2, scope=other)])
+    assert text.before == turn(1).embedding_text()
+    assert other_text.before.endswith("elsewhere")

@@ -1,3 +1,5 @@
+"""Linear classifiers: probabilities, storage with int8 weights, and hashed features."""
+
 from __future__ import annotations
 
 from pathlib import Path

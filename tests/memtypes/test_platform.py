@@ -74,14 +74,14 @@ def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_pat
     assert created.exists()
 
 
-def test_the_exit_code_is_that_of_the_command() -> None:
+def test_the_launcher_exits_with_the_exit_code_of_the_command() -> None:
     """The command replaces the launcher of `dies_with_parent()`, so the exit code is that of the command."""
     command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
     assert subprocess.run(command, check=False).returncode == 7
 
 
 @linux
-def test_a_listening_process_is_told_from_a_stopped_or_ended_one(tmp_path: Path) -> None:
+def test_only_a_running_process_counts_as_listening(tmp_path: Path) -> None:
     """`is_listening()` is True while a process listens on the socket, and False if that process is stopped or ended."""
     address = tmp_path / "s"
     assert is_listening(address) is False

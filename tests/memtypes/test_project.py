@@ -59,7 +59,7 @@ def test_a_symlink_to_a_project_has_the_project_s_namespace(repository: Path) ->
     assert project_namespace(str(link)) == project_namespace(str(repository))
 
 
-def test_projects_of_the_same_name_have_namespaces_of_their_own(tmp_path: Path) -> None:
+def test_projects_of_the_same_name_have_different_namespaces(tmp_path: Path) -> None:
     """Folders with equal names and different paths have different namespaces, inside and outside of git."""
     folders = [tmp_path / "a" / "app", tmp_path / "b" / "app", tmp_path / "c" / "app"]
     for folder in folders:
@@ -122,8 +122,8 @@ def test_a_remote_is_read_as_git_reads_its_configuration(repository: Path) -> No
     assert project_namespace(str(repository)) == plain
 
 
-def test_a_submodule_is_a_project_of_its_own(repository: Path, tmp_path: Path) -> None:
-    """A submodule has a namespace of its own, because it has its own remote and history."""
+def test_a_submodule_has_a_different_namespace(repository: Path, tmp_path: Path) -> None:
+    """A submodule has another namespace than its repository, because it has its own remote and history."""
     git(tmp_path, "init", "part")
     git(tmp_path / "part", "commit", "--allow-empty", "-m", "first")
     git(repository, "-c", "protocol.file.allow=always", "submodule", "add", f"{tmp_path}/part")
@@ -151,7 +151,7 @@ def test_the_override_file_works_without_git(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "namespace", 'namespace = ""', "namespace = 3", "a = 1", 'namespace = "a\\u0000"']
 )
-def test_an_override_file_that_names_nothing_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
+def test_an_override_file_without_a_namespace_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
     """A .remembrancer.toml without a valid namespace is an error, even though the path would give a namespace.
 
     The error does not quote the file, which may contain secrets.
@@ -183,13 +183,13 @@ def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
 
 
 @pytest.mark.parametrize("cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"])
-def test_a_path_that_names_no_folder_is_refused(cwd: str) -> None:
+def test_a_relative_or_malformed_path_is_refused(cwd: str) -> None:
     """An empty, malformed or relative path is refused; the service does not know the client's current folder."""
     with pytest.raises(InvalidRequest, match="cwd must"):
         project_namespace(cwd)
 
 
-def test_what_only_looks_like_a_repository_is_not_one(tmp_path: Path) -> None:
+def test_a_folder_with_an_invalid_git_entry_is_no_repository(tmp_path: Path) -> None:
     """A folder whose `.git` is empty, leads nowhere or is a pipe gets a namespace like a folder outside of git."""
     (tmp_path / "empty" / ".git").mkdir(parents=True)
     (tmp_path / "broken").mkdir()
@@ -220,7 +220,7 @@ def test_folder_names_that_are_not_utf_8_are_accepted(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=80))
-def test_any_path_has_a_valid_namespace_that_depends_on_it_alone(path: str) -> None:
+def test_any_path_has_a_valid_namespace_that_never_changes(path: str) -> None:
     """Any path gives a namespace that the API accepts, and always the same one."""
     try:
         namespace = project_namespace("/no/such/folder/" + path)
@@ -231,7 +231,7 @@ def test_any_path_has_a_valid_namespace_that_depends_on_it_alone(path: str) -> N
 
 
 @given(st.sets(st.text("abC-. é日", min_size=1, max_size=12).filter(lambda name: name.strip(".") == name), min_size=2))
-def test_no_two_folders_share_a_namespace(names: set[str]) -> None:
+def test_different_folders_have_different_namespaces(names: set[str]) -> None:
     """Two folders whose namespaces have the same readable part have different hashes in them."""
     assert len({project_namespace(f"/no/such/folder/{name}") for name in names}) == len(names)
 

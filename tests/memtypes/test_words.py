@@ -24,12 +24,12 @@ from memtypes.words import languages, plain, read_words
         ("12 34", "en"),
     ],
 )
-def test_language_is_that_of_most_words(text: str, language: str) -> None:
+def test_the_language_of_a_text_is_detected(text: str, language: str) -> None:
     """A text's language is recognised by frequent words and words for times; a text with neither counts as English."""
     assert read_words(text).language.name == language
 
 
-def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
+def test_accents_and_case_are_ignored_unless_they_distinguish_words() -> None:
     """Without its accent, "Übermorgen" is still found. But French "à" introduces a time, and "a" is a verb."""
     assert plain("Übermorgen") == "ubermorgen"
     assert read_words("morgen oder UEBERMORGEN").get("day", 2) == ("2", 3)
@@ -37,7 +37,7 @@ def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
     assert not read_words("demain il a faim").is_a("at", 2)
 
 
-def test_longest_phrase_of_a_kind_counts() -> None:
+def test_the_longest_phrase_of_a_kind_is_read() -> None:
     """Of the phrases for a day that begin at a word, the longest is read: "the day after tomorrow" is one day.
 
     A phrase of another kind, such as an article, may begin at the same word.
@@ -62,9 +62,9 @@ def test_longest_phrase_of_a_kind_counts() -> None:
 )
 def test_numbers_are_read_in_digits_and_words(text: str, number: float) -> None:
     """Numbers are read from digits with a point or comma, and from words, including compounds such as "twenty-five"."""
-    read = read_words(text).number(0)
-    assert read is not None
-    assert read[0] == number
+    value_and_end = read_words(text).number(0)
+    assert value_and_end is not None
+    assert value_and_end[0] == number
 
 
 def test_numbers_that_end_a_name_are_not_read() -> None:

@@ -74,9 +74,9 @@ class GraphWriter:
         if self.int8:
             values, scales = quantised(matrix, axis=0)
             source, scale, zero = sources
-            whole = self.node("MatMulInteger", [source, self.constant(f"{name}_w", values), zero], f"{name}_int32")
-            both = self.node("Mul", [scale, self.constant(f"{name}_s", scales[0])], f"{name}_scale")
-            product = self.node("Mul", [self.float_(whole, f"{name}_float"), both], f"{name}_product")
+            integers = self.node("MatMulInteger", [source, self.constant(f"{name}_w", values), zero], f"{name}_int32")
+            joint_scale = self.node("Mul", [scale, self.constant(f"{name}_s", scales[0])], f"{name}_scale")
+            product = self.node("Mul", [self.float_(integers, f"{name}_float"), joint_scale], f"{name}_product")
         else:
             product = self.node("MatMul", [sources[0], self.constant(f"{name}_w", matrix)], f"{name}_product")
         return self.node("Add", [product, self.constant(f"{name}_b", bias)], name)
@@ -91,14 +91,14 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8. Returns the int8 matrix, and its scales; entries along `axis` have a common scale."""
+    """Quantise `matrix` to int8; return the int8 matrix and its scales, one for all entries along `axis`."""
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def build_graph(weights: Weights, *, int8: bool) -> Any:
-    """Return the encoder with these weights as an ONNX model. int8: whether to quantise it.
+    """Build the ONNX model of the encoder with these weights. int8: whether to quantise it.
 
     Its inputs are input_ids and attention_mask, int64 of shape (texts, tokens). Its outputs are float32 vectors of unit
     length: sentence, of shape (texts, dimensions), the mean of the tokens' states; and tokens, of shape (texts, tokens,
@@ -131,7 +131,7 @@ def _embeddings(writer: GraphWriter) -> str:
     positions = writer.constant("positions", writer.weights["embeddings.position_embeddings.weight"] + kind)
     length = writer.node("Shape", [INPUT_IDS], "length", start=1, end=2)
     zero = writer.indices(0)
-    place = writer.node("Slice", [positions, zero, length, zero], "place")
+    position_vectors = writer.node("Slice", [positions, zero, length, zero], "place")
     if writer.int8:
         rows, scales = quantised(word, axis=1)
         small = writer.node("Gather", [writer.constant("word_table", rows), INPUT_IDS], "words_int8")
@@ -139,7 +139,7 @@ def _embeddings(writer: GraphWriter) -> str:
         words = writer.node("Mul", [writer.float_(small, "words_float"), scale], "words")
     else:
         words = writer.node("Gather", [writer.constant("word_table", word), INPUT_IDS], "words")
-    summed = writer.node("Add", [words, place], "embedded")
+    summed = writer.node("Add", [words, position_vectors], "embedded")
     return writer.normalised(summed, "embeddings.LayerNorm", "states")
 
 
@@ -149,7 +149,7 @@ def _smoothed(
     """Scale outlier channels of `source` down, and `matrices` up to compensate (SmoothQuant, Xiao et al. 2023).
 
     An activation has a single scale, so a few large channels make all others imprecise. A channel's size is estimated
-    from the weights of the layer normalisation, without sample texts.
+    from the weights of the layer normalisation `normed_by`, whose output `source` is, without sample texts.
     """
     if not writer.int8:
         return source, list(matrices)
@@ -162,20 +162,21 @@ def _smoothed(
 
 
 def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by: str) -> str:
+    """Add the self-attention of the layer `key`, with residual and normalisation; return the name of its output."""
     weights, name = writer.weights, key.replace("encoder.layer.", "layer")
-    part = {kind: f"{key}.attention.self.{kind}" for kind in ("query", "key", "value")}
-    matrices = [weights[f"{part[kind]}.weight"].T for kind in part]
+    kinds = ("query", "key", "value")
+    matrices = [weights[f"{key}.attention.self.{kind}.weight"].T for kind in kinds]
     matrices[0] = matrices[0] * np.float32(HEAD_SIZE**-0.5)  # the scale of the attention scores
-    biases = [weights[f"{part[kind]}.bias"] for kind in part]
+    biases = [weights[f"{key}.attention.self.{kind}.bias"] for kind in kinds]
     biases[0] = biases[0] * np.float32(HEAD_SIZE**-0.5)
     source, matrices = _smoothed(writer, states, normed_by, matrices, f"{name}_attention_in")
     entry = writer.entry(source, f"{name}_attention_entry")
     heads, width = [], _width(weights)
     orders = ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])
-    for kind, matrix, offset, order in zip(part, matrices, biases, orders, strict=True):
-        whole = writer.linear(entry, matrix, offset, f"{name}_{kind}")
+    for kind, matrix, offset, order in zip(kinds, matrices, biases, orders, strict=True):
+        vectors = writer.linear(entry, matrix, offset, f"{name}_{kind}")
         shape = writer.indices(0, 0, width // HEAD_SIZE, HEAD_SIZE)
-        split = writer.node("Reshape", [whole, shape], f"{name}_{kind}_split")
+        split = writer.node("Reshape", [vectors, shape], f"{name}_{kind}_split")
         heads.append(writer.node("Transpose", [split], f"{name}_{kind}_heads", perm=order))
     scores = writer.node("Add", [writer.node("MatMul", heads[:2], f"{name}_scores"), bias], f"{name}_biased")
     attention = writer.node("Softmax", [scores], f"{name}_softmax", axis=-1)
@@ -193,6 +194,7 @@ def _dense(writer: GraphWriter, key: str, entry: str, source: str, name: str) ->
 
 
 def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
+    """Add the feed-forward network of the layer `key`, with residual and normalisation; return its output's name."""
     weights, name = writer.weights, key.replace("encoder.layer.", "layer")
     wide = [weights[f"{key}.intermediate.dense.weight"].T]
     source, wide = _smoothed(writer, states, f"{key}.attention.output.LayerNorm", wide, f"{name}_wide_in")
@@ -205,7 +207,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _model(writer: GraphWriter, states: str, mask: str) -> Any:
-    """Add the outputs, and make the model. Scaled to unit length, the sum of the tokens' states equals their mean."""
+    """Add the outputs and make the model. The sentence vector is the sum of the token states, at unit length."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)

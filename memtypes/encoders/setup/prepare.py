@@ -29,7 +29,7 @@ SOURCES = {
 """SHA-256 of the official weights and tokenizer files, by file name."""
 
 MODEL_NAME = "all-MiniLM-L6-v2"
-RECIPE = "int8-1"  # increased by every change of the graph that changes vectors
+RECIPE = "int8-1"  # to be changed with every change of the graph that changes vectors
 DIMENSIONS = 384
 MAX_TOKENS = 256  # what the model was trained and evaluated with
 FINGERPRINT = f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:{RECIPE}:mean:{MAX_TOKENS}"
@@ -75,7 +75,7 @@ def check_sources(source: Path) -> None:
 
 
 def encode_model(weights: Path, *, int8: bool) -> bytes:
-    """The encoder as ONNX bytes, equal for equal `weights`. Raises SetupRequired without `onnx` or `safetensors`."""
+    """Build the encoder as ONNX bytes, equal for equal `weights`. SetupRequired without `onnx` or `safetensors`."""
     try:  # installed for set-up only, while the service imports this module too
         graph = import_module("memtypes.encoders.setup.bert_graph")
         safetensors = import_module("safetensors.numpy")
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m memtypes.encoders.setup.prepare", description="Build the encoder once."
     )
-    parser.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="where to (default: %(default)s)")
+    parser.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="its directory (default: %(default)s)")
     directory: Path = parser.parse_args(arguments).dir
     errors = Console(stderr=True)
     try:

@@ -105,9 +105,9 @@ async def test_waiting_calls_share_a_batch() -> None:
     batcher = start(work)
     with blocked(work):
         first = await occupy(batcher, work)
-        others = [asyncio.create_task(batcher.run([number])) for number in (1, 2, 3)]
+        waiting = [asyncio.create_task(batcher.run([number])) for number in (1, 2, 3)]
         await asyncio.sleep(0)
-    assert await asyncio.gather(first, *others) == [[0], [2], [4], [6]]
+    assert await asyncio.gather(first, *waiting) == [[0], [2], [4], [6]]
     assert work.batches == [[0], [1, 2, 3]]
     await batcher.aclose()
 

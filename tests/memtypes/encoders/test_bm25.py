@@ -15,9 +15,9 @@ ENCODER = Bm25Encoder()
 
 def score(query: str, document: str) -> float:
     """The dot product of the query's and the document's term weights, without IDF."""
-    left, right = ENCODER.encode_query(query), ENCODER.encode_document(document)
-    _, at_left, at_right = np.intersect1d(left.indices, right.indices, return_indices=True)
-    return float(left.values[at_left] @ right.values[at_right])
+    query_vector, vector = ENCODER.encode_query(query), ENCODER.encode_document(document)
+    _, in_query, in_document = np.intersect1d(query_vector.indices, vector.indices, return_indices=True)
+    return float(query_vector.values[in_query] @ vector.values[in_document])
 
 
 @pytest.mark.parametrize(
@@ -106,17 +106,17 @@ def _crc(stem: str) -> int:
     return register ^ 0xFFFFFFFF
 
 
-def _same(left: SparseVector, right: SparseVector) -> bool:
-    return np.array_equal(left.indices, right.indices) and np.array_equal(left.values, right.values)
+def _same(first: SparseVector, second: SparseVector) -> bool:
+    return np.array_equal(first.indices, second.indices) and np.array_equal(first.values, second.values)
 
 
 def test_an_encoder_is_thread_safe() -> None:
     """Four threads that share an encoder get the same vectors as one."""
     encoder = Bm25Encoder()
-    texts = [f"running number{at % 50} houses{at % 70}" for at in range(400)]
+    texts = [f"running number{number % 50} houses{number % 70}" for number in range(400)]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(encoder.encode_document, texts))
-    assert all(_same(vector, ENCODER.encode_document(text)) for vector, text in zip(together, texts, strict=True))
+        vectors = list(pool.map(encoder.encode_document, texts))
+    assert all(_same(vector, ENCODER.encode_document(text)) for vector, text in zip(vectors, texts, strict=True))
 
 
 def test_the_fingerprint_names_every_parameter() -> None:

@@ -80,7 +80,7 @@ async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -
     assert with_context.dense @ opera > alone.dense @ opera + 0.1
 
 
-async def test_only_the_end_of_a_long_context_counts(onnx_directory: Path) -> None:
+async def test_only_the_end_of_a_long_context_is_embedded(onnx_directory: Path) -> None:
     """A text and its context have at most 128 tokens together, so only the end of a long context is embedded."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     tail = "which I like " * 60

@@ -19,7 +19,7 @@ OFFICIAL_FILES = {
     "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
     "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
 }
-each = pytest.mark.parametrize("name", SHA256)
+every_encoding = pytest.mark.parametrize("name", SHA256)
 _MARKS = " \n/-.!('a1\u3002\uff0c\u00bd\u2167\u0301\u4e2d\u00a0\u2028\x85\x1c\u0e33\U0001f600\u02b0\u01c5"
 PIECES = st.sampled_from([*_MARKS, "  ", "\r\n", "'s", "Zz"])
 
@@ -49,7 +49,7 @@ async def test_an_encoding_is_built_at_its_first_count() -> None:
     assert "_encoding" in vars(tokenizer)
 
 
-@each
+@every_encoding
 def test_tokens_agree_with_tiktoken(
     name: str, tokenizers: dict[str, TiktokenTokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,12 +76,14 @@ def test_a_rank_file_with_another_hash_is_refused() -> None:
         _check_ranks("cl100k_base", b"IQ== 0\n")
 
 
-@each
+@every_encoding
 @settings(deadline=None, max_examples=400)
 @given(pieces=st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25))
-def test_counts_add_up_at_every_seam(name: str, tokenizers: dict[str, TiktokenTokenizer], pieces: list[str]) -> None:
+def test_token_counts_add_up_at_every_seam(
+    name: str, tokenizers: dict[str, TiktokenTokenizer], pieces: list[str]
+) -> None:
     """Cutting a text in two at a seam (a match of `_SEAM`) does not change its total number of tokens."""
     text, tokenizer = "".join(pieces), tokenizers[name]
-    whole = tokenizer.count(text)
+    total = tokenizer.count(text)
     for seam in _SEAM.finditer(text):
-        assert tokenizer.count(text[: seam.start()]) + tokenizer.count(text[seam.start() :]) == whole
+        assert tokenizer.count(text[: seam.start()]) + tokenizer.count(text[seam.start() :]) == total

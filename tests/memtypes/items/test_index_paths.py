@@ -101,18 +101,18 @@ def test_repeated_names_in_a_path_do_not_multiply_reads(choice: str, last: str) 
 
 
 class Row(list[Any]):
-    """A list with one text. The attribute `read` becomes True when the list is iterated."""
+    """A list with one text. The attribute `was_read` becomes True when the list is iterated."""
 
-    read = False
+    was_read = False
 
     def __iter__(self) -> Any:
-        self.read = True
+        self.was_read = True
         return iter(["tea"])
 
 
-def test_reading_stops_at_the_limit_of_texts() -> None:
+def test_values_are_read_only_up_to_the_limit_of_texts() -> None:
     """A path that selects 5,000 texts is refused once 257 of them, one above the limit, have been read."""
     rows = [Row() for _ in range(5_000)]
     with pytest.raises(InvalidRequest, match="gives more than 256 texts"):
         texts_at(rows, ["[*]"])
-    assert sum(row.read for row in rows) == 257
+    assert sum(row.was_read for row in rows) == 257

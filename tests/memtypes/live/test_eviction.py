@@ -114,7 +114,7 @@ def test_token_aware_lru_prefers_large_turns() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.sampled_from(FlushStrategy), st.integers(0, 2_000))
-def test_a_flush_reaches_its_goal_or_takes_every_turn_it_may(
+def test_a_flush_reaches_its_goal_or_removes_every_turn_that_it_may_remove(
     sizes: list[int], strategy: FlushStrategy, goal: int
 ) -> None:
     """A flush takes distinct turns, in order, until its goal is reached or no turn is left that it may take.

@@ -46,7 +46,7 @@ def test_different_values_never_give_the_same_key(template: str, ids: list[str])
         ("__{{ user.id }}", "bob__", "s", "__bob__"),
     ],
 )
-def test_ids_stand_in_keys_unchanged_unless_ambiguous_or_unprintable(
+def test_only_ambiguous_or_unprintable_characters_of_ids_are_encoded(
     template: str, user: str, session: str, key: str
 ) -> None:
     """An id's characters are percent-encoded only where they would make the key ambiguous or unprintable."""
@@ -56,7 +56,11 @@ def test_ids_stand_in_keys_unchanged_unless_ambiguous_or_unprintable(
 @pytest.mark.parametrize(
     ("template", "variables", "message"),
     [
-        ("{{ user.id }}", {"user": {}}, r'no user\.id; send variables \{"user": \{"id": "\.\.\."\}\}$'),
+        (
+            "{{ user.id }}",
+            {"user": {}},
+            r'no user\.id; send variables \{"user": \{"id": "\.\.\."\}\}$',
+        ),
         ("{{ user.id }}", {"user": {"id": True}}, "must be a string that is not empty, or an integer"),
         ("{{ user.id }}", {"user": {"id": ""}}, "must be a string that is not empty, or an integer"),
         ("{{ user.id }}", {"user": "ann"}, "must be an object"),

@@ -59,7 +59,7 @@ MISTAKES = [
     ("threads: {a: {}}\nagents: {x: {memories: []}}", "agents.x.memories"),
     (
         "threads: {a: {type: message_count_based, max_messages: 100, max_turns: 50}}",
-        "would start at 80 messages (threshold 0.8 of max_messages 100), which max_turns 50 never lets in",
+        "would start at 80 messages (threshold 0.8 of max_messages 100), but max_turns 50 allows fewer",
     ),
     (
         "threads: {a: {type: message_count_based, max_messages: 2, flush: {strategy: hybrid_summary}}}",
@@ -76,7 +76,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
-def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
+def test_the_error_for_an_invalid_policy_file_names_the_key_and_the_reason(text: str, message: str) -> None:
     """The error for an invalid policy file names the file, and says where the mistake is and what is allowed."""
     with pytest.raises(InvalidConfigFile) as error:
         parse_policies(text, "p.yaml")

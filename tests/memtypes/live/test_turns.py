@@ -12,7 +12,7 @@ from memtypes.live.turns import MAX_TURN, FileReference, NewTurn, Turn, paths
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def test_a_stored_turn_comes_back_with_its_index() -> None:
+def test_a_turn_is_unchanged_after_encoding_and_decoding() -> None:
     """A turn is stored without its default values and its index. Read with that index, it equals the original."""
     turn = Turn("user", "hé", 2, NOW, files=["a"], metadata={"n": [1, None]}, index=7)
     assert Turn.from_json(turn.to_json(), 7) == turn

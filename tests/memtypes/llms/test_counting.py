@@ -67,7 +67,7 @@ async def count_four_words(url: str, kind: str, model: str, route: str = "/{mode
         return await counter.count("one two three four", model)
 
 
-async def test_anthropic_counts_exactly() -> None:
+async def test_tokens_are_counted_by_the_endpoint_of_anthropic() -> None:
     """The token count is the one that Anthropic's endpoint returns.
 
     The API key is read from the environment variable that the model registry names.
@@ -80,7 +80,7 @@ async def test_anthropic_counts_exactly() -> None:
     assert body["messages"] == [{"role": "user", "content": "one two three four"}]
 
 
-async def test_google_counts_exactly() -> None:
+async def test_tokens_are_counted_by_the_endpoint_of_google() -> None:
     """The token count is the one that Google's endpoint returns; the request has Google's format."""
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
@@ -97,7 +97,9 @@ async def test_google_counts_exactly() -> None:
         ("openai", "/v1/responses/input_tokens", {"object": "response.input_tokens", "input_tokens": 3}, "input"),
     ],
 )
-async def test_providers_with_a_tokenizer_route_count_exactly(kind: str, route: str, answer: Any, sent: str) -> None:
+async def test_tokens_are_counted_by_cohere_and_openai_compatible_endpoints(
+    kind: str, route: str, answer: Any, sent: str
+) -> None:
     """The token count is taken from the answer of Cohere, OpenAI or a server with OpenAI's API.
 
     The request names the model, has the text in the field that this provider expects, and the API key as bearer token.
@@ -126,7 +128,7 @@ async def test_an_unreachable_provider_gives_no_count() -> None:
     assert await count_four_words("http://127.0.0.1:1", "anthropic", "claude-x") is None
 
 
-async def test_models_without_an_endpoint_are_not_counted() -> None:
+async def test_a_text_for_a_model_without_an_endpoint_is_not_sent() -> None:
     """A text for a model without a counting endpoint is not sent anywhere, and its count is None."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:

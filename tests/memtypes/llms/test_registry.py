@@ -190,7 +190,7 @@ def test_a_missing_registry_file_is_an_error(tmp_path: Path) -> None:
         ("gpt-oss:20b", "gpt-oss", 131_072, None),
     ],
 )
-def test_names_given_by_servers_and_hosts_are_recognised(
+def test_model_names_of_local_servers_and_hosts_are_recognised(
     name: str, family: str, window: int, max_output: int | None
 ) -> None:
     """Names that local servers and hosting services give to a model, such as "llama3:8b", are recognised."""
@@ -245,17 +245,19 @@ def test_an_allocation_respects_the_models_input_and_output_limits() -> None:
     max_input=st.none() | st.integers(256, 1_000_000),
     max_output=st.none() | st.integers(256, 1_000_000),
 )
-def test_the_parts_of_a_window_never_exceed_it(window: int, max_input: int | None, max_output: int | None) -> None:
+def test_an_allocation_never_exceeds_the_window_or_the_models_limits(
+    window: int, max_input: int | None, max_output: int | None
+) -> None:
     """The parts fit the window and the model's input and output limits.
 
     Without such limits they add up to the window.
     """
     limits = {"max_input": max_input, "max_output": max_output}
-    parts = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
-    values = parts.model_dump()
+    allocation = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
+    values = allocation.model_dump()
     assert all(tokens >= 0 for tokens in values.values())
     assert sum(values.values()) <= window
-    assert parts.response <= (max_output or window)
-    assert sum(values.values()) - parts.response <= (max_input or window)
+    assert allocation.response <= (max_output or window)
+    assert sum(values.values()) - allocation.response <= (max_input or window)
     if max_input is max_output is None:
         assert sum(values.values()) == window

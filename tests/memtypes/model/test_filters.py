@@ -47,7 +47,7 @@ def test_and_or_and_not_can_be_nested() -> None:
     )
 
 
-def test_times_are_read_as_instants() -> None:
+def test_spellings_of_the_same_instant_are_equal() -> None:
     """Two spellings of the same instant are parsed to the same value."""
     tree = {"created_at": {"between": ["2026-01-01T01:00:00+01:00", "2026-01-02T00:00:00Z"]}}
     expected = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
@@ -55,7 +55,7 @@ def test_times_are_read_as_instants() -> None:
 
 
 @pytest.mark.parametrize("value", ["x", 3, 2.5, True])
-def test_metadata_takes_any_scalar(value: object) -> None:
+def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
     """A metadata field can be compared with a string, a number or a boolean."""
     assert parse_filter({"metadata.ticket": {"eq": value}}) == Compare("metadata.ticket", Op.EQ, value)
 
@@ -105,8 +105,8 @@ def test_the_error_for_an_invalid_filter_has_its_path_and_reason(tree: Any, path
     assert caught.value.path == path
 
 
-def test_a_comparison_with_null_is_about_whether_the_field_has_a_value() -> None:
-    """`eq` null is true of memories without a value in the field, `ne` null of those with one."""
+def test_a_comparison_with_null_checks_whether_the_field_has_a_value() -> None:
+    """`eq` null matches memories without a value in the field, `ne` null memories with a value."""
     assert parse_filter({"due_at": {"eq": None}}) == Absent("due_at")
     assert parse_filter({"metadata.x": {"ne": None}}) == Not(Absent("metadata.x"))
 

@@ -12,7 +12,7 @@ from memtypes.model.ids import content_hash, memory_id, normalise
 from memtypes.model.scope import Scope
 
 SCOPE = Scope("acme", "shop")
-parts = st.lists(st.one_of(st.none(), st.text(max_size=20)), max_size=4).map(tuple)
+identities = st.lists(st.one_of(st.none(), st.text(max_size=20)), max_size=4).map(tuple)
 
 
 @given(st.text())
@@ -33,16 +33,16 @@ def test_contents_that_differ_in_case_have_different_hashes() -> None:
     assert content_hash("tar -C x") != content_hash("tar -c x")
 
 
-@given(parts, parts)
+@given(identities, identities)
 def test_different_identities_never_share_an_id(first: tuple[str | None, ...], second: tuple[str | None, ...]) -> None:
     """Ids differ if any value that identifies a memory differs: ("a", "b") and ("ab",), or None and "None"."""
     assert (memory_id(SCOPE, "semantic", first) == memory_id(SCOPE, "semantic", second)) == (first == second)
 
 
 @given(st.text(min_size=1, max_size=10), st.text(min_size=1, max_size=10))
-def test_an_id_depends_on_tenant_namespace_and_type(one: str, two: str) -> None:
+def test_an_id_depends_on_tenant_namespace_and_type(kind: str, suffix: str) -> None:
     """The same content in another tenant, namespace or type has another id."""
-    ids = {memory_id(Scope("t", "a"), one, ("x",)), memory_id(Scope("t", "b"), one, ("x",))}
-    ids |= {memory_id(Scope("u", "a"), one, ("x",)), memory_id(Scope("t", "a"), one + two, ("x",))}
+    ids = {memory_id(Scope("t", "a"), kind, ("x",)), memory_id(Scope("t", "b"), kind, ("x",))}
+    ids |= {memory_id(Scope("u", "a"), kind, ("x",)), memory_id(Scope("t", "a"), kind + suffix, ("x",))}
     assert len(ids) == 4
     assert all(uuid.UUID(value).version == 5 for value in ids)

@@ -24,7 +24,7 @@ PLAIN = st.recursive(
 
 
 @given(value=PLAIN, ascii_only=st.booleans())
-def test_json_round_trips(*, value: Any, ascii_only: bool) -> None:
+def test_json_is_unchanged_after_encoding_and_decoding(*, value: Any, ascii_only: bool) -> None:
     """Any JSON value is unchanged after encoding and decoding, whether non-ASCII characters are escaped or not."""
     assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
@@ -74,7 +74,7 @@ def test_a_pair_of_surrogates_is_one_character() -> None:
     assert strict_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
 
-def test_nesting_up_to_the_limit_is_read() -> None:
+def test_nesting_up_to_the_limit_is_accepted() -> None:
     """JSON nested exactly as deep as the limit allows is decoded."""
     raw = b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1)
     assert str(strict_json(raw)).count("[") == MAX_DEPTH - 1
@@ -98,6 +98,6 @@ def test_values_in_a_text_are_read_one_after_the_other() -> None:
 )
 def test_errors_have_the_position_of_the_mistake(text: str, reason: str, position: int) -> None:
     """The error for invalid JSON has the position of the first invalid character."""
-    with pytest.raises(MalformedJson) as refused:
+    with pytest.raises(MalformedJson) as caught:
         whole_value(text)
-    assert (str(refused.value), refused.value.position) == (reason, position)
+    assert (str(caught.value), caught.value.position) == (reason, position)

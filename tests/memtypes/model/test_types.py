@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ingest.working.working_memory import TTL_S
 from memtypes.model.memory import (
     MAX_CONTENT,
     MAX_EARLIER,
@@ -88,7 +90,7 @@ def test_a_draft_needs_only_type_and_content(kind: str) -> None:
         ({"confidence": 0.5}, "Extra inputs"),
     ],
 )
-def test_a_draft_with_a_mistake_is_refused(fields: dict[str, Any], why: str) -> None:
+def test_an_invalid_draft_is_refused(fields: dict[str, Any], why: str) -> None:
     """A draft with an invalid field is refused with an error that says what is wrong."""
     with pytest.raises(ValidationError, match=why):
         DRAFT.validate_python({"type": "episodic", "content": "x"} | fields)
@@ -113,7 +115,7 @@ def test_tags_are_kept_once_in_order() -> None:
     assert DRAFT.validate_python({"type": "semantic", "content": "x", "tags": ["b", "a", "b"]}).tags == ["b", "a"]
 
 
-OWN: dict[str, dict[str, Any]] = {
+TYPE_FIELDS: dict[str, dict[str, Any]] = {
     "episodic": {"speaker": "Ana", "event_type": "decision", "emotional_valence": -2, "title": "t", "context": "c"},
     "semantic": {
         "concept": "c",
@@ -129,9 +131,9 @@ OWN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
-def test_payloads_round_trip(kind: str) -> None:
+def test_a_payload_is_decoded_to_the_same_memory(kind: str) -> None:
     """A memory with all optional fields of its type, or with none, is equal after encoding and decoding."""
-    full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **OWN[kind])
+    full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **TYPE_FIELDS[kind])
     assert from_payload(full.to_payload()) == full
     bare = memory(kind)
     assert from_payload(bare.to_payload()) == bare
@@ -156,17 +158,14 @@ def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
     assert memory("procedural", procedure_name="Deploy", steps=["a"]).line() == "Deploy: Lost my job as a banker.\n1. a"
 
 
-def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
-    """The text of an intention (a task) in a context contains its state and its due time."""
+def test_the_text_of_a_task_in_a_context_has_its_status_and_due_time() -> None:
+    """A task is shown in a context with its status, its due time and its trigger."""
     line = memory("prospective", "Call the bank", due_at=AT, trigger_condition="after lunch").line()
     assert line == "[pending] Call the bank (due 2023-01-20 16:04Z) (when: after lunch)"
 
 
 def test_the_speaker_is_part_of_an_events_identity() -> None:
-    """The same words of two speakers are two events.
-
-    Likewise, a different `due_at` makes another task, and a different `todo_id` another working memory.
-    """
+    """The same words of two speakers are two events; with two due times, two tasks; with two to-dos, two notes."""
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
     assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
@@ -199,15 +198,12 @@ def test_the_day_is_part_of_an_events_identity() -> None:
         ({"state": State.CONTESTED, "state_until": AT + timedelta(days=2)}, 2, State.CURRENT),
     ],
 )
-def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
-    """`at()` computes a memory's state at a time.
-
-    If its replacement has expired, the memory is current and has no end.
-    """
-    seen = memory("semantic", **fields).at(AT + timedelta(days=days))
-    assert seen.state is state
+def test_the_state_changes_with_time_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
+    """A memory is replaced from `valid_to` on, and current again from `state_until` on."""
+    fact = memory("semantic", **fields).at(AT + timedelta(days=days))
+    assert fact.state is state
     if "state_until" in fields and state is State.CURRENT:
-        assert (seen.valid_to, seen.superseded_by, seen.state_until) == (None, None, None)
+        assert (fact.valid_to, fact.superseded_by, fact.state_until) == (None, None, None)
 
 
 def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
@@ -242,8 +238,8 @@ def test_an_edited_memory_keeps_its_earlier_texts() -> None:
     assert long.edited("other", AT).earlier[0].content == "short"
 
 
-def test_metadata_may_use_names_of_later_fields() -> None:
-    """A caller's metadata may have names such as `state` and `sources`, which later became fields of memories."""
+def test_metadata_keys_may_be_common_words_that_name_memory_fields() -> None:
+    """Metadata may have keys such as `state` and `sources`, though memories have such fields, but not `pinned`."""
     metadata = {"state": "Ohio", "sources": [1]}
     assert memory("semantic", metadata=metadata).metadata == metadata
     assert DRAFT.validate_python({"type": "semantic", "content": "x", "metadata": metadata}).metadata == metadata
@@ -277,6 +273,18 @@ def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
     assert private == {MemoryType.WORKING}
 
 
+def test_the_concepts_page_has_the_defaults_of_each_type() -> None:
+    """The table in docs/concepts.md has the visibility and half-life of each type, and the life of working memory."""
+    lines = (Path(__file__).parents[3] / "docs" / "concepts.md").read_text(encoding="utf-8").splitlines()
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:6]] for line in lines if "|" in line
+    }
+    for kind, policy in POLICIES.items():
+        half_life = f"{policy.half_life.days} days" if policy.half_life else "none"
+        stored_until = "it is deleted" if kind in LONG_TERM else f"{TTL_S // 60} minutes after its last use"
+        assert rows[kind] == [stored_until, f"`{policy.visibility}`", half_life]
+
+
 def test_titles_and_names_default_to_the_first_line_of_the_content() -> None:
     """An event's title and a procedure's name default to the content's first line. A working memory has no title."""
     draft = Draft(content="\n  First line \nsecond")
@@ -286,13 +294,13 @@ def test_titles_and_names_default_to_the_first_line_of_the_content() -> None:
     assert names[MemoryType.WORKING] == {}
 
 
-def test_links_due_text_and_firing_time_survive_the_payload() -> None:
+def test_links_due_text_and_firing_time_are_stored_in_the_payload() -> None:
     """A task's links, due text and firing time are unchanged after encoding and decoding."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "links": [{"to": "m-1", "type": "derived_from", "strength": 0.5}],
         "due_text": "tomorrow at 3pm",
         "fired_at": "2026-03-01T15:00:00Z",
     }
-    kept = memory("prospective", **given)
-    assert kept.to_payload().items() >= given.items()
-    assert from_payload(kept.to_payload()) == kept
+    task = memory("prospective", **fields)
+    assert task.to_payload().items() >= fields.items()
+    assert from_payload(task.to_payload()) == task

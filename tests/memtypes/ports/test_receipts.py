@@ -31,18 +31,18 @@ BODIES = st.dictionaries(NAMES, VALUES | st.lists(VALUES) | st.dictionaries(st.t
 
 
 @given(BODIES)
-def test_a_receipt_is_sealed_over_its_canonical_form(members: dict[str, Any]) -> None:
+def test_a_receipt_is_hashed_in_its_canonical_form(members: dict[str, Any]) -> None:
     """A receipt's hash is computed over its canonical JSON, whatever names and values its members have."""
-    head = ChainHead("the one before", "f" * 64)
-    whole = {**members, "id": "one", "previous_id": head.id, "previous_sha256": head.sha256}
+    head = ChainHead("previous", "f" * 64)
+    body = {**members, "id": "one", "previous_id": head.id, "previous_sha256": head.sha256}
     sealed = seal(UnsealedReceipt.of("shop", {**members, "id": "one"}), head)
-    assert sealed.sha256 == digest(canonical(whole)) == receipt_hash({**whole, "sha256": "any"})
+    assert sealed.sha256 == digest(canonical(body)) == receipt_hash({**body, "sha256": "any"})
     assert receipt_hash(json.loads(sealed.text)) == sealed.sha256
-    assert sealed.text == canonical(whole)[:-1] + b',"sha256":"%b"}' % sealed.sha256.encode()
+    assert sealed.text == canonical(body)[:-1] + b',"sha256":"%b"}' % sealed.sha256.encode()
 
 
 @given(st.integers(0, 32_000_000_000_000))
-def test_a_receipt_id_carries_the_time_of_issue(milliseconds: int) -> None:
+def test_a_receipt_id_contains_the_time_of_issue(milliseconds: int) -> None:
     """A receipt's id contains the time of issue, to within 2 ms. Two ids issued at the same time differ."""
     at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
     issued = issued_at(first := receipt_id(at))
@@ -60,7 +60,7 @@ def test_ids_that_are_no_receipt_ids_have_no_time_of_issue(other: str) -> None:
 def test_each_receipt_names_its_predecessor() -> None:
     """Of two receipts sealed together, the first names the newest stored receipt, and the second names the first."""
     first, second = seal_all(
-        [UnsealedReceipt.of("shop", {"id": one}) for one in ("one", "two")], ChainHead("newest", "0" * 64)
+        [UnsealedReceipt.of("shop", {"id": receipt}) for receipt in ("one", "two")], ChainHead("newest", "0" * 64)
     )
     assert b'"previous_id":"newest"' in first.text
     assert b'"previous_id":"one","previous_sha256":"%b"' % first.sha256.encode() in second.text

@@ -45,35 +45,27 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
-def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+def test_columns_have_the_values_of_the_payloads(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
     """Columns built from payloads have their values, also after columns are joined and their rows reordered."""
-    assert payloads_in(Columns.of(one)) == one
-    joined = Columns.joined([Columns.of(one), Columns.of(other)])
-    assert payloads_in(joined) == one + other
-    places = np.arange(joined.count)[::-1]
-    assert payloads_in(joined.take(places)) == (one + other)[::-1]
-
-
-def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
-    """For each candidate a tuple: id, type, dense score, keyword score, payload, late-interaction scores."""
-    return [
-        (one.id, one.type, one.dense, one.sparse, one.payload, None if one.late is None else one.late.tolist())
-        for one in rows_of(found)
-    ]
+    assert payloads_in(Columns.of(first)) == first
+    joined = Columns.joined([Columns.of(first), Columns.of(second)])
+    assert payloads_in(joined) == first + second
+    reversed_rows = np.arange(joined.count)[::-1]
+    assert payloads_in(joined.take(reversed_rows)) == (first + second)[::-1]
 
 
 def test_candidates_of_several_types_are_joined() -> None:
     """Joined candidates keep their order and values; a score that a type lacks is NaN. `take()` reorders them."""
-    row = np.array([0.5, 0.25], dtype=np.float32)
-    facts = make_candidates([CandidateRow("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)])
+    late = np.array([0.5, 0.25], dtype=np.float32)
+    facts = make_candidates([CandidateRow("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, late)])
     tasks = make_candidates([CandidateRow("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})])
     joined = Candidates.joined([facts, Candidates.of([]), tasks])
-    assert [part[:5] for part in parts_of(joined)] == [
+    assert [(row.id, row.type, row.dense, row.sparse, row.payload) for row in rows_of(joined)] == [
         ("b", "semantic", 0.5, None, {"seq": 3}),
         ("aa", "prospective", None, 2.0, {"status": "open"}),
     ]
     assert joined.late is not None
     assert np.array_equal(joined.late, [[0.5, 0.25], [np.nan, np.nan]], equal_nan=True)
-    assert [one.id for one in joined.take(np.arange(len(joined))[::-1])] == ["aa", "b"]
+    assert [candidate.id for candidate in joined.take(np.arange(len(joined))[::-1])] == ["aa", "b"]
     assert Candidates.joined([joined]) is joined
     assert len(Candidates.joined([])) == 0

@@ -18,7 +18,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), m
     str.strip
 )
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
-OWN: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
+TYPE_FIELDS: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
     MemoryType.EPISODIC: {"speaker": TEXTS, "title": TEXTS},
     MemoryType.SEMANTIC: {"concept": TEXTS},
     MemoryType.PROSPECTIVE: {"due_at": TIMES, "trigger_condition": TEXTS, "status": st.sampled_from(["active"])},
@@ -31,8 +31,7 @@ OWN: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
 def test_passages_of_a_payload_and_of_its_memory_are_equal(data: st.DataObject) -> None:
     """The passage made from a stored payload equals the passage made from the memory, for every memory type."""
     kind = data.draw(st.sampled_from(MemoryType))
-    own = data.draw(st.fixed_dictionaries({}, optional=OWN[kind]))
     common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}
-    fields: dict[str, Any] = data.draw(st.fixed_dictionaries({}, optional=common))
-    memory = make_memory(kind, data.draw(TEXTS), **fields, **own)
+    fields: dict[str, Any] = data.draw(st.fixed_dictionaries({}, optional=common | TYPE_FIELDS[kind]))
+    memory = make_memory(kind, data.draw(TEXTS), **fields)
     assert passage_of(memory_of({**memory.to_payload(), TERMS: "00ff"})) == passage_of(memory)

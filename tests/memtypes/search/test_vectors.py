@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from memtypes.search.vectors import KEPT, SparseVector, heaviest, numbered, term_column
 from tests.candidates import term_text
 
-weights = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * KEPT)
+WEIGHTS = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * KEPT)
 
 
-def sparse(given_weights: dict[int, float]) -> SparseVector:
-    """The sparse vector with these term weights."""
-    ids = sorted(given_weights)
-    return SparseVector(np.array(ids, np.uint32), np.array([given_weights[one] for one in ids], np.float32))
+def sparse(weights: dict[int, float]) -> SparseVector:
+    """The sparse vector with these weights by term id."""
+    ids = sorted(weights)
+    return SparseVector(np.array(ids, np.uint32), np.array([weights[term] for term in ids], np.float32))
 
 
-@given(weights)
-def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
+@given(WEIGHTS)
+def test_the_heaviest_terms_are_decoded_from_their_text(weights: dict[int, float]) -> None:
     """`heaviest()` returns the KEPT terms with the highest weights as text; `term_column()` decodes the same terms."""
-    text = heaviest(sparse(given_weights))
+    text = heaviest(sparse(weights))
     (row,) = term_column([text])
-    best = sorted(given_weights, key=lambda one: (-np.float32(given_weights[one]), one))[:KEPT]
+    best = sorted(weights, key=lambda term: (-np.float32(weights[term]), term))[:KEPT]
     assert row[: len(best)].tolist() == numbered(np.array(best, np.uint32)).tolist()
     assert not row[len(best) :].any()
     assert (term_text(row) or "") == text
