@@ -51,8 +51,8 @@ class PolicyLookup:
         """The policy named `resource`; the default policy for None. Raises InvalidRequest for an unknown name."""
         policies = self.policies.threads
         if resource is not None and policies and resource not in policies:
-            known = ", ".join(sorted(policies))
-            raise InvalidRequest(f"there is no policy {resource!r}; there are: {known}", path="resource", got=resource)
+            names = ", ".join(sorted(policies))
+            raise InvalidRequest(f"there is no policy {resource!r}; use one of: {names}", path="resource", got=resource)
         return self.of(resource)
 
     def of(self, resource: str | None) -> ThreadPolicy:
@@ -69,7 +69,7 @@ class PolicyLookup:
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
         """The limits of a thread with this policy, in tokens, messages and turns.
 
-        The token limit is the policy's maximum or its share of the model's context window, whichever is smaller; None
+        The token limit is the smaller one of the policy's maximum and its share of the model's context window; None
         if the policy sets neither. The share is divided by 1 plus the model's margin, the fraction by which the model
         may count more tokens than this service.
         """
@@ -106,9 +106,9 @@ class PolicyLookup:
         """
         agents = self.policies.agents
         if agent_id not in agents:
-            known = ", ".join(sorted(agents))
+            names = ", ".join(sorted(agents))
             raise InvalidRequest(
-                f"there is no agent {agent_id!r}; there are: {known}; or name a resource", path="agent_id", got=agent_id
+                f"there is no agent {agent_id!r}; there are: {names}; or name a resource", path="agent_id", got=agent_id
             )
         return agents[agent_id].references()
 
@@ -126,9 +126,9 @@ class PolicyLookup:
         if agent_id is None:
             return None if bound else AccessMode.READ_WRITE
         references = agents[agent_id].references() if agent_id in agents else ()
-        reference = next((each for each in references if each.id == resource), None)
+        reference = next((reference for reference in references if reference.id == resource), None)
         if reference is None:
-            owned = any(each.id == resource for agent in agents.values() for each in agent.references())
+            owned = any(reference.id == resource for agent in agents.values() for reference in agent.references())
             governed = resource is not None and (owned or agent_id in agents)
             return None if bound or governed else AccessMode.READ_WRITE
         template = reference.key or self.of(resource).key
@@ -143,16 +143,20 @@ class PolicyLookup:
         mode = self.access(scope, resource, key)
         if mode is None:
             which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"
-            raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; it needs a reference to its memory")
+            hint = "list its resource among the agent's memories in the policy file"
+            raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; {hint}")
         if write and mode is AccessMode.READ_ONLY:
-            raise ReadOnly(f"agent {scope.agent_id!r} may not write to {resource!r}")
+            raise ReadOnly(
+                f"agent {scope.agent_id!r} may not write to {resource!r}: its mode is {mode} in the policy file"
+            )
 
 
 @contextmanager
 def time_limit(seconds: float, operation: str) -> Iterator[None]:
-    """Cancel the `with` block after `seconds` and raise Unavailable. operation: name of the block in the message."""
+    """Cancel the `with` block after `seconds` and raise Unavailable. operation: its name in the policy's `locks`."""
     try:
         with anyio.fail_after(seconds):
             yield
     except TimeoutError as error:
-        raise Unavailable(f"the {operation} was cancelled after {seconds:g} s, the lock time of the policy") from error
+        limit = f"{seconds:g} s, the limit in locks.{operation} of the policy"
+        raise Unavailable(f"the {operation} was cancelled after {limit}; try again, or raise the limit") from error

@@ -106,6 +106,6 @@ def _thread_tag(thread_id: str) -> str:
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
     """The position of `text` in `content` that is nearest to `expected`; the length of `content` if there is none."""
-    before, after = content.rfind(text, start, expected + len(text)), content.find(text, expected)
-    places = [place for place in (before, after) if place >= 0]
-    return min(places, key=lambda place: abs(place - expected), default=len(content))
+    preceding, following = content.rfind(text, start, expected + len(text)), content.find(text, expected)
+    positions = [position for position in (preceding, following) if position >= 0]
+    return min(positions, key=lambda position: abs(position - expected), default=len(content))
