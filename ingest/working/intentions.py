@@ -110,7 +110,9 @@ class Intentions:
         async with self._process_lock(scope), self.locks.of(scope):
             # Meanwhile another caller may have fired or changed some of them.
             waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
-            due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
+            due = [
+                memory.id for memory in waiting if is_due(memory, request) or memory.trigger_type is TriggerType.CONTEXT
+            ]
             if due:
                 now = rfc3339(self.clock())
                 change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
@@ -137,7 +139,7 @@ class Intentions:
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """Open an intention again, due at `until`. Raises InvalidRequest if this is past, and NotFound or Conflict."""
         if until <= self.clock():
-            raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
+            raise InvalidRequest("must lie in the future; give a later time", path="until", got=rfc3339(until))
         due = {"due_at": until, "trigger_type": TriggerType.TIME}
         changes = {**due, "status": Status.PENDING, "fired_at": None}
         check = partial(_changeable, status=Status.PENDING)
@@ -158,7 +160,7 @@ class Intentions:
             try:
                 await stack.enter_async_context(self.process_locks.held(request))
             except Unavailable as error:
-                _log.warning("intentions may fire twice, in several processes: %s", error)
+                _log.warning("without a lock between processes, intentions may fire twice: %s", error)
             yield
 
     async def _matching(self, memories: Sequence[Prospective], request: DueRequest) -> list[Prospective]:
@@ -181,9 +183,11 @@ class Intentions:
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
     if not isinstance(memory, Prospective):
-        raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
+        raise InvalidRequest(
+            f"only a prospective memory can be {status}; this one is {memory.type}; give the id of a task", path="id"
+        )
     if memory.status not in OPEN and memory.status is not status:
-        raise Conflict(f"this intention is {memory.status} already")
+        raise Conflict(f"this intention is {memory.status} already, and cannot become {status}; write a new one")
     return memory
 
 
