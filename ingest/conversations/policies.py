@@ -52,7 +52,7 @@ class PolicyLookup:
         policies = self.policies.threads
         if resource is not None and policies and resource not in policies:
             names = ", ".join(sorted(policies))
-            raise InvalidRequest(f"there is no policy {resource!r}; use one of: {names}", path="resource", got=resource)
+            raise InvalidRequest(f"there is no policy {resource!r}; there are: {names}", path="resource", got=resource)
         return self.of(resource)
 
     def of(self, resource: str | None) -> ThreadPolicy:

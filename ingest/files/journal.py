@@ -149,7 +149,7 @@ class SentMessages:
 class ImportedFile(msgspec.Struct, frozen=True):
     """A line of the list of imported files: the keys of a file's rows, by the id of the memory made of each.
 
-    names: of the file, in the sources of these memories. ended: memories that it or imports of it ended.
+    names: of the file, in the sources of these memories. ended: ids of memories that its imports ended or let expire.
     """
 
     namespace: str
@@ -177,10 +177,10 @@ class ImportedFiles:
         return [entry for entry in self.files.values() if entry.namespace == namespace and memory_id in entry.rows]
 
     def add(self, entry: ImportedFile) -> None:
-        """List `entry` in place of what was listed for its file; it is on disk when this returns."""
-        place = (entry.namespace, entry.file)
-        if self.files.get(place) != entry:
-            self.files[place] = entry
+        """Record `entry` in place of the earlier entry of its file; it is on disk when this returns."""
+        key = (entry.namespace, entry.file)
+        if self.files.get(key) != entry:
+            self.files[key] = entry
             _append(self.path, entry)
 
 
@@ -214,12 +214,12 @@ def _entries(path: Path | None, kind: type[_Entry]) -> list[_Entry]:
     if path is None or not path.exists():
         return []
     with _as_invalid_request(path):
-        data = path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end != len(data):
+        content = path.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end != len(content):
             os.truncate(path, end)
     entries: list[_Entry] = []
-    for line in data[:end].splitlines():
+    for line in content[:end].splitlines():
         with suppress(msgspec.MsgspecError):
             entries.append(msgspec.json.decode(line, type=kind))
     return entries

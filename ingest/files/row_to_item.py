@@ -40,9 +40,9 @@ def _plain_type(annotation: Any) -> Any:
 
 
 _FIELDS: Mapping[str, Any] = {
-    name: _plain_type(info.annotation)
+    name: _plain_type(field_info.annotation)
     for draft in typing.get_args(typing.get_args(AnyDraft)[0])
-    for name, info in draft.model_fields.items()
+    for name, field_info in draft.model_fields.items()
 }
 """For each field that a draft of any memory type has, the class of its value."""
 
@@ -72,8 +72,8 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
     targets = list(mapping.values())
     for foreign, target in mapping.items():
         if target not in _FIELDS and not (target.startswith(_METADATA) and len(target) > len(_METADATA)):
-            known = ", ".join(sorted(_FIELDS))
-            message = f"no memory has a field {target!r}; known are {known} and metadata.KEY"
+            names = ", ".join(sorted(_FIELDS))
+            message = f"no memory has a field {target!r}; known are {names} and metadata.KEY"
             raise InvalidRequest(message, path="map", got=target)
         if targets.count(target) > 1:
             raise InvalidRequest(f"two fields are mapped to {target}", path="map", got=foreign)
@@ -141,7 +141,7 @@ def _parsed_cell(name: str, value: Any) -> Any:
     if kind is not list:
         return value
     inner = text.strip("[]") if is_json else text
-    return [part.strip() for part in inner.split(";" if ";" in inner else ",") if part.strip()]
+    return [entry.strip() for entry in inner.split(";" if ";" in inner else ",") if entry.strip()]
 
 
 def _set_heading(fields: dict[str, Any], heading: str) -> None:
@@ -161,10 +161,10 @@ def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
 
 
 def _source(source: Any, row: FileRow) -> Any:
-    """The file and line of `row`, and what its own field `source` says, if any: the name of a caller, or an object."""
-    place = {"file": row.file, "line": row.line}
+    """The file and line of `row`, with the fields of its own `source`; a text there is the name of a caller."""
+    location = {"file": row.file, "line": row.line}
     if source is None:
-        return place
+        return location
     if isinstance(source, str):
-        return {**place, "caller": source}
-    return {**place, **source} if isinstance(source, dict) else source
+        return {**location, "caller": source}
+    return {**location, **source} if isinstance(source, dict) else source

@@ -138,8 +138,8 @@ class _Import:
                 self.progress.advance(self.bytes_before + position, self.report.read)
         self.bytes_before += source.size or 0
         if self.reimport is not None and not self.report.stopped:
-            whole = len(self.report.problems) + self.report.omitted == problems
-            self.report.former += await self.reimport.finish(source, written, whole=whole)
+            complete = len(self.report.problems) + self.report.omitted == problems
+            self.report.former += await self.reimport.finish(source, written, complete=complete)
 
     async def _import_batch(self, batch: ItemBatch, identity: str | None) -> list[WrittenRow]:
         """Write a batch, record how it ended in report and journal, and return its rows that have a key."""

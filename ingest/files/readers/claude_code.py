@@ -73,7 +73,7 @@ class ClaudeCodeLines(TranscriptLines):
         parent = line.get("parentUuid") or line.get("logicalParentUuid")
         origin = line.get("forkedFrom")
         session = str(line.get("sessionId") or self.name.removesuffix(".jsonl"))
-        first = origin if isinstance(origin, dict) else {"sessionId": session, "messageUuid": uuid}
+        original = origin if isinstance(origin, dict) else {"sessionId": session, "messageUuid": uuid}
         self._lines[uuid] = _TreeLine(
             session=session,
             folder=name_or_none(line.get("cwd")),
@@ -82,24 +82,24 @@ class ClaudeCodeLines(TranscriptLines):
             speaker=speaker,
             answer=name_or_none(message.get("id")) if speaker == "assistant" else None,
             at=name_or_none(line.get("timestamp")),
-            key=f"{first['sessionId']}/{first['messageUuid']}",
+            key=f"{original['sessionId']}/{original['messageUuid']}",
             text=text,
         )
         if is_message:
             self._last = uuid
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """The text that the user or agent says in the line; if there is none, "", and `left_out` counts the line."""
-        reason = _other_than_said(line, message)
+        """What the user or agent says in the line; "" if nothing, and then the line is counted in `left_out`."""
+        reason = _reason_left_out(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         texts = [spoken(block["text"]) for block in blocks if block["type"] == "text"] if reason is None else []
-        said = [text for text in texts if text not in ("", _NO_CONTENT)]
+        spoken_texts = [text for text in texts if text not in ("", _NO_CONTENT)]
         if line["type"] == "user":
-            said = [text for text in said if not _OF_THE_PROGRAM.match(text)]
-        if not said:
+            spoken_texts = [text for text in spoken_texts if not _OF_THE_PROGRAM.match(text)]
+        if not spoken_texts:
             self.left_out[reason or (REMINDERS if texts else TOOLS)] += 1
-        return "\n".join(said)
+        return "\n".join(spoken_texts)
 
     def sessions(self) -> list[PastSession]:
         """The sessions in the file, usually one; old versions of Claude Code copied an earlier session into it."""
@@ -115,42 +115,42 @@ class ClaudeCodeLines(TranscriptLines):
             if uuid not in chain and not self._continues(line, chain):
                 abandoned += 1
                 continue
-            said = messages.setdefault(line.session, [])
+            past = messages.setdefault(line.session, [])
             block = (line.key, line.text)
             if line.answer is not None and answering.get(line.session) == line.answer:
-                said[-1] = replace(said[-1], blocks=(*said[-1].blocks, block))
+                past[-1] = replace(past[-1], blocks=(*past[-1].blocks, block))
             else:
-                said.append(PastMessage(line.speaker, line.at, (block,)))
+                past.append(PastMessage(line.speaker, line.at, (block,)))
             answering[line.session] = line.answer
         self.left_out[ABANDONED] = abandoned
-        return [PastSession(session, folders[session], tuple(said)) for session, said in messages.items()]
+        return [PastSession(session, folders[session], tuple(past)) for session, past in messages.items()]
 
     def _chain(self) -> set[str]:
         """Uuids of the lines from the first message to the last, without branches that a rewind abandoned."""
         order = list(self._lines)
         chain: set[str] = set()
-        at = self._last
-        while at is not None and at not in chain:
-            chain.add(at)
-            line = self._lines[at]
+        uuid = self._last
+        while uuid is not None and uuid not in chain:
+            chain.add(uuid)
+            line = self._lines[uuid]
             if line.begins or line.parent in self._lines:
-                at = line.parent
+                uuid = line.parent
             else:  # a compaction continues the message before it
-                before = reversed(order[: order.index(at)])
-                at = next((other for other in before if self._lines[other].speaker in _SPEAKERS), None)
+                preceding = reversed(order[: order.index(uuid)])
+                uuid = next((other for other in preceding if self._lines[other].speaker in _SPEAKERS), None)
         return chain
 
     def _continues(self, line: _TreeLine, chain: set[str]) -> bool:
         """Whether the line continues an agent's answer that began in a line of `chain` (uuids of lines)."""
-        at = line.parent
-        while line.answer is not None and at in self._lines and self._lines[at].answer == line.answer:
-            if at in chain:
+        uuid = line.parent
+        while line.answer is not None and uuid in self._lines and self._lines[uuid].answer == line.answer:
+            if uuid in chain:
                 return True
-            at = self._lines[at].parent
+            uuid = self._lines[uuid].parent
         return False
 
 
-def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | None:
+def _reason_left_out(line: dict[str, Any], message: dict[str, Any]) -> str | None:
     """Why a line is no message of the user or the agent, such as an error of the service; None if it may be one."""
     if line.get("isCompactSummary"):
         return SUMMARIES

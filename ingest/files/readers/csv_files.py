@@ -20,12 +20,12 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
     numbers: list[int] = []
     unreadable: list[BadLine] = []
     lines = _text_lines(stream, file, numbers, unreadable)
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
+    header_line = next((line for line in lines if line.strip()), None)
+    if header_line is None:
         yield from unreadable
         return
-    separator = max(_SEPARATORS, key=first.count)
-    header = _header(first, separator)
+    separator = max(_SEPARATORS, key=header_line.count)
+    header = _header(header_line, separator)
     if isinstance(header, str):
         yield BadLine(file, numbers[-1], header)
         return

@@ -74,8 +74,10 @@ def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Ex
                     continue
                 line = reading.line
                 try:
-                    for each in convert(reading):
-                        yield each if isinstance(each, BadLine) else row(file, line, each, each.pop("key", None))
+                    for fields in convert(reading):
+                        yield (
+                            fields if isinstance(fields, BadLine) else row(file, line, fields, fields.pop("key", None))
+                        )
                 except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                     kind = "it has no" if isinstance(error, KeyError) else f"{type(error).__name__}:"
                     yield BadLine(file, line, f"does not have the form of this export: {f'{kind} {error}'[:120]}")
@@ -103,10 +105,10 @@ class _JsonWalk:
 
     def rows(self) -> Iterator[Reading]:
         try:
-            first = self._peek()
-            if first == "[":
+            first_char = self._peek()
+            if first_char == "[":
                 yield from self._list()
-            elif first == "{":
+            elif first_char == "{":
                 while self._peek() == "{":
                     yield from self._object()
             else:

@@ -145,12 +145,12 @@ def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
             links.setdefault(note)
         return (match[2] or "").strip() or target.removeprefix("#").replace("#", " > ")
 
-    parts = _CODE.split(fields["content"])
-    for place in range(0, len(parts), 2):  # the others are code
-        text = _BLOCK_ID.sub("", _EMBED.sub("", _COMMENT.sub("", parts[place])))
+    pieces = _CODE.split(fields["content"])
+    for index in range(0, len(pieces), 2):  # the others are code
+        text = _BLOCK_ID.sub("", _EMBED.sub("", _COMMENT.sub("", pieces[index])))
         tags.update(dict.fromkeys(tag.strip("/")[:MAX_TAG] for tag in _TAG.findall(text)))
-        parts[place] = _LINK.sub(linked, text)
-    content = "".join(parts).strip()
+        pieces[index] = _LINK.sub(linked, text)
+    content = "".join(pieces).strip()
     if not content:
         return None
     metadata = fields.get("metadata", {}) | ({"linked_notes": [*links][:_MAX_LINKS]} if links else {})

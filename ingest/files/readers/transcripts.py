@@ -163,15 +163,15 @@ class TranscriptFile:
     def _take_line(self, stream: BinaryIO) -> bool:
         """Read the next complete line of the transcript; False if there is none yet."""
         chunk = stream.readline(MAX_LINE + 1)
-        size, ended, fits = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
-        while not ended and size > MAX_LINE and (more := stream.readline(MAX_LINE)):
-            size, ended = size + len(more), more.endswith(b"\n")
-        line = _parsed(chunk) if fits else None
+        size, ended, is_short = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
+        while not ended and size > MAX_LINE and (chunk_rest := stream.readline(MAX_LINE)):
+            size, ended = size + len(chunk_rest), chunk_rest.endswith(b"\n")
+        line = _parsed(chunk) if is_short else None
         if not chunk or not (ended or line is not None):
             return False
         number, self.number = self.number, self.number + ended  # the end of a line may be written later than the line
         self.offset += size
-        if not fits:
+        if not is_short:
             self.junk[TOO_LONG] += 1
         elif line is not None:
             try:

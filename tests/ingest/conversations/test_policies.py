@@ -66,7 +66,7 @@ def test_an_unknown_resource_or_agent_is_refused_in_a_request() -> None:
     A stored thread whose resource is no longer in the policy file gets the default policy.
     """
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
-    with pytest.raises(InvalidRequest, match="no policy 'lost'; use one of: notes, open, quiet"):
+    with pytest.raises(InvalidRequest, match="no policy 'lost'; there are: notes, open, quiet"):
         lookup.requested("lost")
     with pytest.raises(InvalidRequest, match="no agent 'nobody'; there are: reader, writer"):
         lookup.references("nobody")

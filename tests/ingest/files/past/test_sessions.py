@@ -19,7 +19,7 @@ from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
 from ingest.files.places import PastSource, Places
 from ingest.files.sessions import (
-    HEARD_CHARS,
+    CONTEXT_CHARS,
     NO_PROJECT,
     OTHER_PROJECT,
     PART_MESSAGES,
@@ -235,7 +235,7 @@ async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path)
     await imported(tmp_path, capture)
     assert [len(part.messages) for part in capture.parts] == [2, 2]
     assert all(len(message.content) > 400_000 for part in capture.parts for message in part.messages)
-    assert [len(message.content) for message in capture.parts[1].before.messages] == [HEARD_CHARS] * 2
+    assert [len(message.content) for message in capture.parts[1].before.messages] == [CONTEXT_CHARS] * 2
 
 
 async def test_the_report_counts_messages_by_the_reason_of_their_failure(tmp_path: Path) -> None:
