@@ -22,15 +22,21 @@ _DETAIL = re.compile(r" \([^()]*\)|: \d+\.\d+$")
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row that was not stored, and why. status: rejected or failed. line: number, from 1; None for the whole file."""
+    """A row that was not stored, and why. status: rejected or failed.
+
+    line: where it begins, from 1; None for the whole file. row: its number in the file, from 1; None if it is unknown.
+    """
 
     file: str
     line: int | None
     status: WriteStatus
     reason: str
+    row: int | None = None
 
     def __str__(self) -> str:
         location = self.file if self.line is None else f"{self.file}:{self.line}"
+        if self.line is not None and self.row is not None and self.row > self.line:  # a line may have several rows
+            location += f", row {self.row}"
         return f"{location}: {self.status}: {self.reason}"
 
 

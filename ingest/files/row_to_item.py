@@ -27,7 +27,9 @@ from memtypes.model.strict_json import MalformedJson, whole_value
 from memtypes.model.types import MEMORY_CLASSES, AnyDraft
 
 _METADATA = "metadata."
-_ADVICE = "; rename fields with --map, or keep unknown ones with --extra-to-metadata"
+_RENAME = "rename fields with --map, or keep unknown ones with --extra-to-metadata"
+_GIVE_TEXT = "give the row a text (--map FIELD=content takes that of another field), or remove the row"
+_CORRECT = "correct the row and import the file again"
 _REVIEWS = (ReviewMode.AUTO, ReviewMode.SKIP)
 
 
@@ -76,7 +78,7 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
             message = f"no memory has a field {target!r}; known are {names} and metadata.KEY"
             raise InvalidRequest(message, path="map", got=target)
         if targets.count(target) > 1:
-            raise InvalidRequest(f"two fields are mapped to {target}", path="map", got=foreign)
+            raise InvalidRequest(f"two fields are mapped to {target}; map only one to it", path="map", got=foreign)
 
 
 def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
@@ -97,13 +99,24 @@ def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
     fields["source"] = _source(fields.get("source"), row)
     draft_fields = {name: value for name, value in fields.items() if name != "review" or value not in _REVIEWS}
     try:
-        draft = draft_of(draft_fields)
-    except ValidationError as error:
-        invalid = as_invalid(error)
-        advice = any(each["type"] == "extra_forbidden" for each in error.errors())
-        raise InvalidRequest(f"{invalid}{_ADVICE if advice else ''}", path=invalid.path) from error
-    check_draft(draft, now)
+        check_draft(draft_of(draft_fields), now)
+    except (ValidationError, InvalidRequest) as error:
+        raise _explained(error, fields) from error
     return fields
+
+
+def _explained(error: ValidationError | InvalidRequest, fields: Mapping[str, Any]) -> InvalidRequest:
+    """The error to raise for a row with these `fields`: its message names the field, the fault and the remedy."""
+    details = error.errors() if isinstance(error, ValidationError) else []
+    invalid = as_invalid(error) if isinstance(error, ValidationError) else error
+    path, value = invalid.path, invalid.got if invalid.path else fields.get("type")
+    message = str(invalid) if str(invalid).startswith(path) else f"{path}: {invalid}"
+    if any(detail["type"] == "extra_forbidden" for detail in details):
+        return InvalidRequest(f"{message}; {_RENAME}", path=path)
+    # A longer value is not shown: cut in two, a secret in it might not be recognised.
+    shown = f" (the row has {value!r})" if value is not None and len(details) < 2 and len(repr(value)) <= 60 else ""
+    remedy = _GIVE_TEXT if path == "content" and not str(value or "").strip() else _CORRECT
+    return InvalidRequest(f"{message}{shown}; {remedy}", path=path)
 
 
 def _renamed(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
@@ -115,7 +128,9 @@ def _renamed(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, An
         if target.startswith(_METADATA):
             metadata[target.removeprefix(_METADATA)] = row[foreign]
         elif target in fields:
-            raise InvalidRequest(f"has both {foreign} and {target}, to which {foreign} is mapped", path=target)
+            raise InvalidRequest(
+                f"has both {foreign} and {target}, to which {foreign} is mapped; remove one", path=target
+            )
         else:
             fields[target] = row[foreign]
     _add_metadata(fields, metadata)

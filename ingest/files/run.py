@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,8 @@ from memtypes.model.times import Clock, system_clock
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024 * 1024
 """Characters of content from which a batch is full; sent as JSON, it stays below the limit of a request body."""
+
+_LINE_BREAK = re.compile(r"\s*\n\s*")
 
 _MAX_FAILED_BATCHES = 3
 """Number of consecutive batches, every row of which failed, after which the import stops."""
@@ -147,8 +150,8 @@ class _Import:
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
         problems = batch.problems + [
-            RowProblem(row.file, row.line, outcome.status, outcome.reason or "no reason was given")
-            for row, outcome in zip(batch.rows, outcomes, strict=True)
+            RowProblem(row.file, row.line, outcome.status, outcome.reason or "no reason was given", number)
+            for row, number, outcome in zip(batch.rows, batch.numbers, outcomes, strict=True)
             if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
         ]
         self.report.add(counts, problems)
@@ -183,7 +186,9 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
         return [*await retried(lambda: write(items), Overloaded, Unavailable, patience_s=PATIENCE_S)]
     except InvalidRequest as error:
         if len(items) == 1:
-            return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]
+            # The service names the field as one of the batch's first item, which is this row.
+            reason = _LINE_BREAK.sub(": ", str(error)).replace("items[0].", "")
+            return [WriteOutcome(WriteStatus.REJECTED, reason=reason)]
         half = len(items) // 2
         return [*await deliver(write, items[:half]), *await deliver(write, items[half:])]
     except RemembrancerError as error:
@@ -194,13 +199,14 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
 class ItemBatch:
     """Rows `first` to `end` (exclusive) of a file, to be written together.
 
-    rows, items: the valid rows, and the item made of each. problems: the invalid rows. size: characters of the items'
-    contents.
+    rows, numbers, items: the valid rows, the number of each in the file (from 1), and the item made of it. problems:
+    the invalid rows. size: characters of the items' contents.
     """
 
     first: int
     end: int
     rows: list[FileRow] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     size: int = 0
@@ -215,11 +221,12 @@ class ItemBatch:
                 reading = BadLine(reading.file, reading.line, str(error))
             else:
                 self.rows.append(reading)
+                self.numbers.append(self.end)
                 self.items.append(item)
                 self.size += len(item["content"])
         if isinstance(reading, BadLine):
             reason = redact(reading.reason)  # it may quote a secret of the row
-            self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, reason))
+            self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, reason, self.end))
 
     def is_full(self) -> bool:
         """Whether the batch has BATCH_ROWS rows or BATCH_CHARS characters, so that the next row begins a new one."""

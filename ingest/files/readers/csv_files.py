@@ -13,6 +13,7 @@ from typing import BinaryIO
 from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, read_lines
 
 _SEPARATORS = ",;\t"
+_QUOTE = "put cells with separators, quotes or line breaks in double quotes, and double the quotes in them"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -39,12 +40,14 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
         try:
             cells = next(records, None)
             if cells and len(cells) > len(header) and any(cells):
-                readings.append(BadLine(file, numbers[0], f"has {len(cells)} cells, the header has {len(header)}"))
+                readings.append(
+                    BadLine(file, numbers[0], f"has {len(cells)} cells, the header {len(header)}; {_QUOTE}")
+                )
             elif cells and any(cells):
                 fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
                 readings.append(FileRow(fields, file, numbers[0], textual=True))
         except csv.Error as error:
-            readings.append(BadLine(file, numbers[0], f"is not CSV: {error}"))
+            readings.append(BadLine(file, numbers[0], f"is not CSV: {error}; {_QUOTE}"))
         yield from unreadable
         yield from readings
         unreadable.clear()

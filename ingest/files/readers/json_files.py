@@ -79,8 +79,8 @@ def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Ex
                             fields if isinstance(fields, BadLine) else row(file, line, fields, fields.pop("key", None))
                         )
                 except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-                    kind = "it has no" if isinstance(error, KeyError) else f"{type(error).__name__}:"
-                    yield BadLine(file, line, f"does not have the form of this export: {f'{kind} {error}'[:120]}")
+                    fault = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+                    yield BadLine(file, line, f"is no entry of the chosen export format: {fault:.120}; choose another")
 
         return read
 

@@ -47,7 +47,7 @@ _MAX_LINKS = 100
 
 def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One row per note, or per section of a long note. If the front matter is not valid YAML, a BadLine comes first."""
-    text = read_utf8(stream, file, MAX_NOTE)
+    text = read_utf8(stream, file, MAX_NOTE, "; split the note")
     if isinstance(text, BadLine):
         yield text
         return
@@ -82,7 +82,7 @@ def front_matter(lines: Sequence[str], file: str) -> FrontMatter:
     try:
         front = _mapping("\n".join(lines[1:end]))
     except YAML_ERRORS as error:
-        reason = f"the front matter is not YAML: {' '.join(str(error).split())[:200]}"
+        reason = f"the front matter is not YAML: {' '.join(str(error).split())[:200]}; correct or remove it"
         return FrontMatter(fault=BadLine(file, 1, reason))
     tags = front.pop("tags", None) or front.pop("tag", None)
     words = tags if isinstance(tags, list) else str(tags or "").replace(",", " ").split()

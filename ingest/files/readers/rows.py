@@ -87,7 +87,7 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
         if len(chunk) > MAX_LINE and not chunk.endswith(b"\n"):
             while (chunk := stream.readline(MAX_LINE)) and not chunk.endswith(b"\n"):
                 pass
-            yield BadLine(file, number, f"the line is longer than {MAX_LINE} bytes")
+            yield BadLine(file, number, f"the line is longer than {MAX_LINE} bytes; split it")
             continue
         try:
             text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -97,7 +97,7 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
             yield TextLine(number, text.rstrip("\r\n"))
 
 
-def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str | BadLine:
+def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str) -> str | BadLine:
     """The whole text of a UTF-8 file; a BadLine if it is not UTF-8 or, with `advice`, if it has over `limit` bytes."""
     content = stream.read(limit + 1)
     if len(content) > limit:

@@ -80,7 +80,7 @@ def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: Outline | N
     def block() -> Iterator[Reading]:
         content = "\n".join(texts).strip("\n").rstrip()
         if size > MAX_LINE:
-            yield BadLine(file, first, f"the text from here on is longer than {MAX_LINE} characters")
+            yield BadLine(file, first, f"the text from here on is longer than {MAX_LINE} characters; divide it")
         elif content.strip():
             yield FileRow({"content": content}, file, first, heading=heading)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from ingest.conversations.sessions import MessageOutcome
@@ -20,6 +21,14 @@ def test_problems_are_listed_up_to_a_limit() -> None:
     report.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
     assert (len(report.problems), report.omitted, report.read) == (MAX_PROBLEMS, 5, MAX_PROBLEMS + 5)
     assert str(RowProblem("f", None, WriteStatus.FAILED, "no")) == "f: failed: no"
+
+
+@pytest.mark.parametrize(("line", "row", "place"), [(2, 1, "f:2"), (2, 2, "f:2"), (1, 7, "f:1, row 7"), (None, 1, "f")])
+def test_a_bad_row_is_named_by_its_line_and_if_lines_have_several_by_its_number(
+    line: int | None, row: int, place: str
+) -> None:
+    """A bad row is reported with its line. If a line has several rows, its number among the file's rows is added."""
+    assert str(RowProblem("f", line, WriteStatus.FAILED, "no", row)) == f"{place}: failed: no"
 
 
 def test_reasons_that_differ_in_figures_are_counted_as_one() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ingest.files import run
 from ingest.files.report import ImportReport, ProgressBar
-from ingest.files.row_to_item import RowOptions
+from ingest.files.row_to_item import _GIVE_TEXT, RowOptions
 from ingest.files.run import BATCH_ROWS, ImportRequest, WriteItems, run_import
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
@@ -83,7 +83,7 @@ async def test_every_row_is_counted_and_bad_rows_have_their_place(tmp_path: Path
     report = await run_import(request(path), bench.sink(), progress, bench.clock)
     assert (counts(report), report.exit_code, report.stopped) == ((2, 1, 3, 0), 1, None)
     assert [str(problem).removeprefix(f"{path}:") for problem in report.problems] == [
-        "4: rejected: content: String should have at least 1 character",
+        f"4: rejected: content: String should have at least 1 character (the row has ''); {_GIVE_TEXT}",
         "5: rejected: is not JSON: Expecting property name enclosed in double quotes at character 2",
         "6: rejected: mood: unknown field; rename fields with --map, or keep unknown ones with --extra-to-metadata",
     ]
@@ -216,17 +216,21 @@ async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> Non
 
 
 async def test_an_invalid_item_does_not_keep_its_batch_from_being_stored(tmp_path: Path) -> None:
-    """A batch that is refused as invalid is sent again in halves, until only the invalid item is left."""
+    """A batch that is refused as invalid is sent again in halves, until only the invalid item is left.
+
+    Its reason names the field, without its place in the batch; on a line with several items, its number is reported.
+    """
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if any(item["content"] == "bad" for item in items):
-            raise InvalidRequest("not that one")
+            raise InvalidRequest("the request is invalid\n  items[0].content: not that one")
         return all_stored(nth, items)
 
-    (tmp_path / "a.jsonl").write_text(lines(["a", "b", "bad", "c", "d"]))
+    (tmp_path / "a.json").write_text(json.dumps([{"content": content} for content in ("a", "b", "bad", "c", "d")]))
     report = await run_import(request(tmp_path), ScriptedSink(answer))
     assert counts(report) == (4, 0, 1, 0)
-    assert (report.problems[0].line, report.problems[0].reason) == (3, "not that one")
+    reason = "the request is invalid: content: not that one"
+    assert [str(problem) for problem in report.problems] == [f"{tmp_path}/a.json:1, row 3: rejected: {reason}"]
 
 
 async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:

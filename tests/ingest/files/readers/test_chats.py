@@ -200,5 +200,5 @@ def test_conversations_with_impossible_values_are_bad_lines() -> None:
     items, bad = read_items(read_claude, [CLAUDE[0] | {"uuid": ""}, *CLAUDE])
     assert (len(items), [line.reason for line in bad]) == (
         2,
-        ["does not have the form of this export: it has no 'uuid'"],
+        ["is no entry of the chosen export format: it has no 'uuid'; choose another"],
     )

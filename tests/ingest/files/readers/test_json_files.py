@@ -53,7 +53,7 @@ def test_invalid_utf8_affects_its_line_only() -> None:
 def test_a_too_long_line_is_skipped() -> None:
     """A line that is too long is skipped. The line after it is read and has the right number."""
     readings = read(read_jsonl, b'{"a": "' + b"x" * (2 * MAX_LINE) + b'"}\n{"a": 2}\n')
-    assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes")
+    assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes; split it")
     assert readings[1] == FileRow({"a": 2}, "f", 2)
 
 

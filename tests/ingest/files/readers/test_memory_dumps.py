@@ -93,7 +93,7 @@ def test_langgraph_items_keep_path_and_key() -> None:
     assert items[0]["metadata"] == {"langgraph_path": ["memories", "ann"], "langgraph_key": "k1"}
     assert datetime.fromisoformat(items[0]["created_at"]) == datetime(2026, 1, 2, tzinfo=UTC)
     assert [(line.line, line.reason) for line in bad] == [
-        (4, "does not have the form of this export: it has no 'namespace'")
+        (4, "is no entry of the chosen export format: it has no 'namespace'; choose another")
     ]
 
 

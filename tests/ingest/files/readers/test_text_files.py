@@ -140,7 +140,7 @@ def test_a_too_long_paragraph_is_skipped() -> None:
     """A paragraph that is too long is reported once. The paragraph after it is read."""
     long = b"".join(b"x" * 1_000_000 + b"\n" for _ in range(9))
     readings = read(read_text, long + b"\nnext\n")
-    assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters")
+    assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters; divide it")
     assert readings[1] == FileRow({"content": "next"}, "f", 11)
 
 
