@@ -143,12 +143,12 @@ class PolicyLookup:
         mode = self.access(scope, resource, key)
         if mode is None:
             which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"
-            hint = "list its resource among the agent's memories in the policy file"
+            hint = (
+                "an agent reaches resources that the policy file lists for it, and of keys with an agent's id its own"
+            )
             raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; {hint}")
         if write and mode is AccessMode.READ_ONLY:
-            raise ReadOnly(
-                f"agent {scope.agent_id!r} may not write to {resource!r}: its mode is {mode} in the policy file"
-            )
+            raise ReadOnly(f"agent {scope.agent_id!r} may not write to {resource!r}: the policy file says {mode}")
 
 
 @contextmanager

@@ -29,15 +29,7 @@ from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFou
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.threads import (
-    AppendTurn,
-    NewThread,
-    RequestKey,
-    Thread,
-    ThreadStore,
-    ThreadTail,
-    TurnAppended,
-)
+from memtypes.ports.threads import AppendTurn, NewThread, RequestKey, Thread, ThreadStore, ThreadTail, TurnAppended
 from memtypes.ports.workflows import WorkflowStore
 
 _ThreadT = TypeVar("_ThreadT")
@@ -307,9 +299,7 @@ class Threads:
             (len(turns), limits.turns, "turns"),
         ):
             if limit is not None and count > limit:
-                raise InvalidRequest(
-                    f"{count} {unit} exceed the limit of {limit} of this thread; send fewer", path="turns"
-                )
+                raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}; send fewer", path="turns")
 
     async def _ancestors(
         self, scope: Scope, thread: Thread, read: Callable[[str], Awaitable[_ThreadT]]

@@ -48,10 +48,10 @@ def written_rows(
     keys = (row.fields.get("id") if row.key is None else row.key for row in rows)
     return [
         WrittenRow(
-            str(key), end.id, end.status is WriteStatus.STORED or end.reason == SAME_WRITE, item.get("expires_at")
+            str(key), write.id, write.status is WriteStatus.STORED or write.reason == SAME_WRITE, item.get("expires_at")
         )
-        for key, item, end in zip(keys, items, outcomes, strict=True)
-        if isinstance(key, str | int) and end.id is not None
+        for key, item, write in zip(keys, items, outcomes, strict=True)
+        if isinstance(key, str | int) and write.id is not None
     ]
 
 
@@ -81,7 +81,7 @@ class Reimport:
         change = partial(FormerRow, source.name)
         former = [change(memory_id, "restored", "in the file again", {"valid_to": None}) for memory_id in restored]
         former += [
-            change(memory_id, "ended", "expired there", {"expires_at": ends[memory_id]}) for memory_id in expired
+            change(key, "ended", "expired there", {"expires_at": end}) for key, end in ends.items() if key in expired
         ]
         for memory_id, key, newer in _former(imported.rows, rows):
             if newer is not None:

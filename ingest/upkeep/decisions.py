@@ -121,11 +121,7 @@ class Decisions:
                 memories = await self.store.get(scope, list(changes))
                 await StateWriter(self.store, self.ingestor.tokenizer).update(scope, memories, now, changes)
                 stored = await self.store.get(scope, restored)
-                return [
-                    restored_id
-                    for restored_id in restored
-                    if restored_id in stored and not has_ended(stored[restored_id].at(now), now)
-                ]
+                return [key for key in restored if key in stored and not has_ended(stored[key].at(now), now)]
         if memory is not None:
             return [(await self.ingestor.editor.part(scope, memory_id)).id]
         async with self._storing.of(scope):  # a text that is stored twice would count as evidence twice
@@ -138,8 +134,7 @@ class Decisions:
         """
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
-            limit = f"upkeep decided nothing about it in the last {UNDO_DAYS} days"
-            raise Conflict(f"there is nothing to undo about memory {memory.id}: {limit}")
+            raise Conflict(f"memory {memory.id} has no decision of upkeep from the last {UNDO_DAYS} days to undo")
         if mark.job == "compact":
             return await self._unmerge_fields(scope, memory)
         if mark.job == "forget":
@@ -188,9 +183,7 @@ class Decisions:
             raise Conflict(f"the text was not stored: {outcome.reason}")
         async with self.ingestor.locks.of(scope):
             memory = await existing_memory(self.store, scope, memory.id)
-            remaining = [
-                rewording.model_dump(mode="json") for rewording in memory.rewordings if rewording.id != wording_id
-            ]
+            remaining = [text.model_dump(mode="json") for text in memory.rewordings if text.id != wording_id]
             change = {**_without_evidence(memory, [outcome.memory]), "rewordings": remaining}
             await self.store.patch(scope, {memory.id: {**change, "updated_at": rfc3339(self.clock())}})
         return outcome.id

@@ -234,15 +234,13 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
     Merged memories count as forgotten. Pinned memories and cleared working items are not deleted when they expire.
     """
     limit, undo_limit = now - timedelta(days=request.expired_days or 0), now - timedelta(days=UNDO_DAYS)
-    protected = {
-        memory.id
-        for memory in memories
-        if memory.pinned or (isinstance(memory, Working) and memory.cleared_at is not None)
-    }
+    cleared = {memory.id for memory in memories if isinstance(memory, Working) and memory.cleared_at is not None}
     removed = {
         memory.id: EXPIRED
         for memory in sorted(memories, key=lambda memory: memory.id)
-        if (memory.expires_at is not None and memory.expires_at <= limit and memory.id not in protected)
+        if (
+            memory.expires_at is not None and memory.expires_at <= limit and not (memory.pinned or memory.id in cleared)
+        )
         or (memory.upkeep is not None and memory.ended_by_upkeep and memory.upkeep.at <= undo_limit)
     }
     return UpkeepPlan(removed=removed)

@@ -112,11 +112,9 @@ class EndedWorkflows:
             return 0, 0
         delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)
         threads = await self.threads.end(scope, members.threads, flush=not delete)
-        items = 0
-        for session_id in members.sessions:
-            session = replace(scope, session_id=session_id)
-            items += await self.working.end_workflow(session, log.workflow_id, delete=delete)
-        return threads, items
+        sessions = [replace(scope, session_id=session_id) for session_id in members.sessions]
+        items = [await self.working.end_workflow(session, log.workflow_id, delete=delete) for session in sessions]
+        return threads, sum(items)
 
     async def _troubles(self, scope: Scope, log: WorkflowLog) -> Sequence[Event]:
         """The first MAX_TROUBLES failed attempts and notes in the log that the workflow's last state does not show."""
@@ -124,10 +122,8 @@ class EndedWorkflows:
         for after in range(0, log.version, _PAGE):
             page = await self.store.events(scope, log.workflow_id, after, _PAGE)
             troubles += [event for event in page if event.type in _TROUBLES]
-        last_failures = {
-            event.step_id: event.version for event in troubles if event.type is WorkflowEventType.STEP_FAILED
-        }
-        shown = {last_failures.get(step_id) for step_id in _steps(log.state, StepStatus.FAILED)}
+        failures = {event.step_id: event.version for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
+        shown = {failures.get(step_id) for step_id in _steps(log.state, StepStatus.FAILED)}
         return [event for event in troubles if event.version not in shown][:MAX_TROUBLES]
 
 

@@ -213,11 +213,7 @@ class Workflows:
             log = await self.store.load(scope, workflow_id, version)
             await self.store.snapshot(scope, workflow_id, log.state)
         except RemembrancerError as error:
-            _log.warning(
-                "the snapshot of a workflow at version %s was not stored; the next one follows: %s",
-                version,
-                type(error).__name__,
-            )
+            _log.warning("a workflow's snapshot at version %s was not stored: %s", version, type(error).__name__)
 
     async def _history(self, scope: Scope, logs: list[WorkflowLog], view: HistoryView) -> WorkflowHistory:
         limit = view.budget // SHORTEST_EVENT_TOKENS

@@ -110,9 +110,7 @@ class Intentions:
         async with self._process_lock(scope), self.locks.of(scope):
             # Meanwhile another caller may have fired or changed some of them.
             waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
-            due = [
-                memory.id for memory in waiting if is_due(memory, request) or memory.trigger_type is TriggerType.CONTEXT
-            ]
+            due = [task.id for task in waiting if is_due(task, request) or task.trigger_type is TriggerType.CONTEXT]
             if due:
                 now = rfc3339(self.clock())
                 change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
@@ -183,9 +181,7 @@ class Intentions:
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
     if not isinstance(memory, Prospective):
-        raise InvalidRequest(
-            f"only a prospective memory can be {status}; this one is {memory.type}; give the id of a task", path="id"
-        )
+        raise InvalidRequest(f"is {memory.type}; only a prospective memory can be {status}: give its id", path="id")
     if memory.status not in OPEN and memory.status is not status:
         raise Conflict(f"this intention is {memory.status} already, and cannot become {status}; write a new one")
     return memory

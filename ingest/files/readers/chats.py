@@ -75,10 +75,8 @@ def read_claude(line: FileRow) -> Iterator[Exported]:
         texts = [block["text"] for block in blocks if block.get("type") == "text" and block.get("text")]
         text = str(message.get("text") or "\n".join(map(str, texts)))
         if role not in _EVENTS:
-            known = (
-                f"message {turn} of conversation {session} has the sender {role!r:.50}; known are human and assistant"
-            )
-            yield BadLine(line.file, line.line, known)
+            reason = f"message {turn} of conversation {session} is of {role!r:.50}; known are human and assistant"
+            yield BadLine(line.file, line.line, reason)
         elif text.strip():
             at = message.get("created_at") or fields.get("created_at")
             yield _event(session, fields.get("name"), turn, role, text, at)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, read_lines
 
 _SEPARATORS = ",;\t"
-_QUOTE = "put cells with separators, quotes or line breaks in double quotes, and double the quotes in them"
+_QUOTE = "put cells that have separators or line breaks in quotes"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -40,9 +40,8 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
         try:
             cells = next(records, None)
             if cells and len(cells) > len(header) and any(cells):
-                readings.append(
-                    BadLine(file, numbers[0], f"has {len(cells)} cells, the header {len(header)}; {_QUOTE}")
-                )
+                reason = f"has {len(cells)} cells, the header has {len(header)}; {_QUOTE}"
+                readings.append(BadLine(file, numbers[0], reason))
             elif cells and any(cells):
                 fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
                 readings.append(FileRow(fields, file, numbers[0], textual=True))

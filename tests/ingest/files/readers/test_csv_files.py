@@ -37,7 +37,7 @@ def test_bad_records_are_reported_and_the_rest_is_read() -> None:
     readings = read(read_csv, data)
     assert [reading.line for reading in readings] == [2, 3, 4, 5, 6]
     reasons = [reading.reason for reading in readings if isinstance(reading, BadLine)]
-    assert reasons[0].startswith("has 3 cells, the header 2; ")
+    assert reasons[0].startswith("has 3 cells, the header has 2; ")
     assert reasons[1].startswith("is not CSV: ")
     assert reasons[2] == "is not UTF-8 (byte 1 of the line); convert the file"
 
