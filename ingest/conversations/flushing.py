@@ -49,7 +49,7 @@ class FlushRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a flush did to a thread.
+    """Result of flushing a thread.
 
     flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary, if any.
     memory_ids: of the memories that store the turns. version: of the thread right after turns were removed, else 0.
@@ -168,11 +168,11 @@ def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, 
 
 
 def _summary_limit(content: ThreadContent, settings: Flush, limits: ThreadLimits, turns: Sequence[Turn]) -> int:
-    """How many tokens the new summary may have. It replaces the flushed `turns` and the old summary.
+    """Maximum tokens of the new summary, which replaces the flushed `turns` and the old summary.
 
-    As many as the old summary and half of `turns` have, but at least enough for a sentence, and at most the policy's
-    limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread should have after
-    a flush, and the thread becomes no longer than that, or than it was.
+    The tokens of the old summary and half of those of `turns`, at least enough for a sentence, and at most the policy's
+    limit. If the thread has a token limit, a summary has at most a quarter of the tokens that a flush should leave, and
+    it makes the thread no longer than that, or than it was.
     """
     old_tokens, removed_tokens = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
     limit = min(settings.summary_tokens, old_tokens + max(removed_tokens // 2, _SENTENCE))

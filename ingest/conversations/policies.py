@@ -69,9 +69,9 @@ class PolicyLookup:
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
         """The limits of a thread with this policy, in tokens, messages and turns.
 
-        The token limit is the smaller one of the policy's maximum and its share of the model's context window; None
-        if the policy sets neither. The share is divided by 1 plus the model's margin, the fraction by which the model
-        may count more tokens than this service.
+        The token limit is the policy's maximum or its share of the model's context window: the smaller one, or None if
+        the policy has neither. The share is divided by 1 plus the model's margin, the fraction by which the model may
+        count more tokens than this service.
         """
         share = self.window_share(policy)
         if share is not None and policy.model is not None:
@@ -85,7 +85,7 @@ class PolicyLookup:
         return self.tokenizers.get(name or "", default)
 
     def window_share(self, policy: ThreadPolicy) -> int | None:
-        """How many tokens of its model's context window the policy lets a thread use; None if it sets no such share."""
+        """Tokens of its model's context window that the policy lets a thread use; None if it sets no such share."""
         if policy.max_context_ratio is None or policy.model is None:
             return None
         window = self.models().find(policy.model).window or UNKNOWN_WINDOW
@@ -113,7 +113,7 @@ class PolicyLookup:
         return agents[agent_id].references()
 
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
-        """How the agent of `scope` may use the thread with this resource (policy name) and key; None if not at all.
+        """The mode in which the agent of `scope` may use the thread with this resource (policy name) and key; or None.
 
         An agent in the policy file may use the resources that the file lists for it, in the access mode given there,
         and threads without a resource. An agent that is not in the file may use the resources that are listed for no

@@ -146,7 +146,7 @@ class SessionWriter:
     def _redact_all(
         self, tenant: str, messages: Sequence[SessionMessage]
     ) -> list[RedactedValue[SessionMessage] | MessageOutcome]:
-        """Call `_redact` for each message, with the end of the previous one, which may ask for a password."""
+        """Redact each message, given the end of the previous one: what follows "What is the password?" is a secret."""
         redacted: list[RedactedValue[SessionMessage] | MessageOutcome] = []
         for message in messages:
             previous = redacted[-1].value.content if redacted and isinstance(redacted[-1], RedactedValue) else ""
@@ -156,7 +156,7 @@ class SessionWriter:
     def _redact(
         self, tenant: str, message: SessionMessage, previous: str
     ) -> RedactedValue[SessionMessage] | MessageOutcome:
-        """`message` without secrets, which may span sentences; if its text or role must not be stored, its outcome.
+        """`message` without secrets; if its text or role must not be stored, the outcome that says why.
 
         previous: the end of the message before it, without secrets.
         """

@@ -42,7 +42,7 @@ class OpenRequest(Model):
     """A thread to create, or to find by its resource (the name of its policy) and key.
 
     variables: values for the placeholders of the key's template. parent_id: the thread that this one continues.
-    workflow_id: the workflow at whose end the thread is deleted, unless the workflow keeps its threads.
+    workflow_id: the workflow whose `on_end` says what happens to the thread when the workflow ends.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
@@ -263,7 +263,7 @@ class Threads:
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise NotFound if there is no thread, AccessDenied if the agent may not read it, ReadOnly if not write."""
+        """Raise NotFound, AccessDenied if the agent may not read the thread, or ReadOnly if it may not write to it."""
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._resource_and_key(scope, thread_id), write=write)
 
@@ -283,7 +283,7 @@ class Threads:
             raise Unavailable(message, retry_after_s=error.retry_after_s) from error
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. Raises NotFound or Conflict; before that, deletes a new (`created`) thread."""
+        """Add a thread to its workflow. If there is none or it has ended, delete a new (`created`) thread and raise."""
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):

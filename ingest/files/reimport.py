@@ -44,7 +44,7 @@ Raises NotFound, and Overloaded or Unavailable, after which it is called again.
 def written_rows(
     rows: Iterable[FileRow], items: Iterable[Mapping[str, Any]], outcomes: Iterable[WriteOutcome]
 ) -> list[WrittenRow]:
-    """Those of `rows` that have a key, or a field `id`, and were stored or merged."""
+    """The rows that have a key, or a field `id`, and were stored or merged."""
     keys = (row.fields.get("id") if row.key is None else row.key for row in rows)
     return [
         WrittenRow(
@@ -143,9 +143,9 @@ def _former(imported: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable
 
 
 def _reason_to_keep(memory: Mapping[str, Any], names: set[str], newer: str | None) -> str | None:
-    """Why a memory whose row has left its file stays as it is; None if it may be ended, or replaced by `newer`.
+    """Reason to keep a memory whose row its file no longer has; None if it may be ended, or replaced by `newer`.
 
-    names: the file's present and former names; a source with another name says the same, too.
+    names: the file's present and former names; a source with another name is another source of the memory.
     """
     sources = [source for source in (memory["source"], *memory["sources"]) if source is not None]
     if memory["evidence_count"] > len(sources) or any(source.get("file") not in names for source in sources):

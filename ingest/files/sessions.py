@@ -111,7 +111,7 @@ class Destination:
 
 @dataclass(slots=True)
 class NamespacePlan:
-    """What the files of an import contain for one namespace.
+    """Counts of what the files of an import contain for one namespace.
 
     sessions, messages: how many there are. new: messages that no earlier import has sent. first, last: times of the
     first and last message, in RFC 3339; empty if no message has a time.
@@ -135,7 +135,7 @@ class NamespacePlan:
 
 @dataclass(slots=True)
 class SessionPlan:
-    """What an import would send.
+    """The new messages that an import would send.
 
     namespaces: counts by namespace. files: those with new messages, oldest first. read: number of files that were read.
     left_out: how many messages and other entries would not be sent, by reason. problems: files that could not be read.

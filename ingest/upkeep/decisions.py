@@ -152,7 +152,7 @@ class Decisions:
         return {memory.id: {**end, **undone}}, sources
 
     async def _unmerge_fields(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Like `_undo_fields`, for the merge of `memory` into another memory, or of others into it."""
+        """Changes and ids as in `_undo_fields`, to undo a merge of `memory` into another one, or of others into it."""
         into = _merged_into(memory)
         best_id = into or memory.id
         merged_ids = [memory.id] if into else [link.to for link in memory.links]
@@ -200,7 +200,7 @@ class Decisions:
         return outcome.id
 
     async def discard_rejected(self, scope: Scope, kind: MemoryType | None) -> None:
-        """Remove the rejected texts of the scope's session (None: of any) that have no type or `kind` (None: any)."""
+        """Remove rejected texts of the scope's session that have no type or the type `kind`. None stands for any."""
 
         def matches(text: RejectedText) -> bool:
             of_session = scope.session_id in (None, text.fields.get("session_id"))
@@ -211,7 +211,7 @@ class Decisions:
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:
-    """Whether the caller may see a rejected text; not if it is a working item of an agent that the API key excludes."""
+    """Whether the caller may see a rejected text. A working item is seen only by keys that may act for its agent."""
     return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
 
 

@@ -50,7 +50,7 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What a job did, or would do in a dry run.
+    """The changes that a job made, or would make in a dry run.
 
     ids: of the affected memories. counts: how many were "removed", "changed" and "made". reasons: by memory id.
     """
@@ -181,7 +181,7 @@ class Upkeep:
         return neighbours
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
-        """Ids and cosines of the memories whose cosine with a memory is at least SAME_MEANING, by that one's id."""
+        """For each memory id, the other memories with a cosine of at least SAME_MEANING: their ids and cosines."""
         vectors: list[DenseVector] = []
         for start in range(0, len(memories), _PAGE):
             contents = [memory.content for memory in memories[start : start + _PAGE]]

@@ -95,7 +95,7 @@ class JobRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A fact to store, the ids of the events that it is made of (`sources`), and why these should become a fact."""
+    """A fact to store. sources: ids of the events that it is made of. reason: why they become a fact."""
 
     draft: SemanticDraft
     sources: tuple[str, ...]
@@ -104,7 +104,10 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class UpkeepPlan:
-    """What a job would do: ids to remove and why, fields to set with the job's `mark`, and facts to store."""
+    """The changes that a job would make.
+
+    removed: why each memory is deleted, by id. changed: fields to set, with the job's `mark`, by id. created: facts.
+    """
 
     removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -129,7 +132,7 @@ class UpkeepPlan:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why each memory is removed, changed or promoted, by memory id."""
+        """By memory id, the reason for which it is removed, changed or promoted."""
         return {
             **self.removed,
             **{memory_id: str(fields["upkeep"]["reason"]) for memory_id, fields in self.changed.items()},
@@ -138,7 +141,7 @@ class UpkeepPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many memories are "removed" (deleted or ended), "changed" in another way, or "made" (newly created)."""
+        """Numbers of memories that are "removed" (deleted or ended), "changed" in another way, and "made" (created)."""
         ended = sum("state" in fields for fields in self.changed.values())
         changed = len(self.changed) - ended
         return {"removed": len(self.removed) + ended, "changed": changed, "made": len(self.created)}

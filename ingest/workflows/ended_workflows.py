@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """What was done after a workflow ended. memories: ids of the memories written about it, by memory type.
+    """Result of recording an ended workflow. memories: ids of the memories written about it, by memory type.
 
     threads, items: numbers of its threads that were deleted, and of its working items that were cleared or deleted.
     """

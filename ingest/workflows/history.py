@@ -71,8 +71,8 @@ class HistoryView:
     """The options for the text of a history.
 
     budget: maximum tokens, as the caller's model counts them. tokenizer: the tokenizer with which this service counts.
-    margin: by which fraction the model may count more tokens than `tokenizer`, such as 0.1; the text is kept shorter by
-    this. versions: whether replaced values of resources are shown.
+    margin: by which fraction the model may count more tokens than `tokenizer`, such as 0.1; so the text has at most
+    budget / (1 + margin) tokens by `tokenizer`. versions: whether replaced values of resources are shown.
     """
 
     budget: int
@@ -106,9 +106,9 @@ class ChainResource:
 
 @dataclass(frozen=True, slots=True)
 class HistoryOmissions:
-    """How many entries a history leaves out or cuts: events, values of resources, and values of the workflow's data.
+    """Numbers of entries that a history leaves out or cuts: events, values of resources, values of the workflow's data.
 
-    older_values: how many of the omitted values of resources had been replaced by newer values.
+    older_values: number of omitted values of resources that newer values had replaced.
     """
 
     events: int = 0

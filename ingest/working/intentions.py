@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """Asks which intentions (things to do) are due: at the time `at`, on `event`, or because of the `context`.
+    """A query for intentions (things to do) that are due: at the time `at`, on `event`, or because of the `context`.
 
     event: name of something that happened. context: what the conversation is about, compared with the conditions of
     intentions. session_id: the caller's session; if None, intentions that only one session may see are left out.
@@ -162,7 +162,7 @@ class Intentions:
             yield
 
     async def _matching(self, memories: Sequence[Prospective], request: DueRequest) -> list[Prospective]:
-        """Those of `memories` that are due by time or event, or whose condition is similar to the request's context."""
+        """The memories that are due by time or event, or whose condition is similar to the request's context."""
         due = {memory.id for memory in memories if is_due(memory, request)}
         waiting = {memory.id: _condition(memory) for memory in memories if memory.trigger_type is TriggerType.CONTEXT}
         if waiting and request.context:

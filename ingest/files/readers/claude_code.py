@@ -89,7 +89,7 @@ class ClaudeCodeLines(TranscriptLines):
             self._last = uuid
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What the user or agent says in the line; "" if nothing, and then the line is counted in `left_out`."""
+        """Text of the user or agent in the line. If there is none, count the line in `left_out` and return ""."""
         reason = _reason_left_out(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -151,7 +151,7 @@ class ClaudeCodeLines(TranscriptLines):
 
 
 def _reason_left_out(line: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """Why a line is no message of the user or the agent, such as an error of the service; None if it may be one."""
+    """Reason why a line is no message of user or agent, such as a service error; None if it may be one."""
     if line.get("isCompactSummary"):
         return SUMMARIES
     origin = line.get("origin")

@@ -95,7 +95,7 @@ def _row(value: Any, file: str, line: int) -> Reading:
 
 @dataclass(slots=True)
 class _JsonWalk:
-    """Parses a JSON text value by value, so that rows have line numbers. at, line: the place reached so far."""
+    """Parses a JSON text value by value, so that rows have line numbers. at, line: current offset and line number."""
 
     text: str
     file: str
@@ -142,7 +142,7 @@ class _JsonWalk:
             yield _row(self._value(), self.file, line)
 
     def _members(self, begin: str, end: str) -> Iterator[None]:
-        """Move past the list or object that begins here; the caller reads each of its members when this yields."""
+        """Parse a list or object; yields before each member, which the caller then reads."""
         self._expect(begin)
         while self._peek() != end:
             yield

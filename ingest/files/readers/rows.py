@@ -23,7 +23,7 @@ class FileRow:
 
     heading: the title that the file's structure gives the row, such as a Markdown heading. textual: whether text in it
     is still to be parsed as numbers, lists or objects. extra_to_metadata: whether unknown fields become metadata. key:
-    what names the row also after its text changes, such as its headings; None if nothing but a field `id` does.
+    identifies the row even after its text has changed, such as its headings; None if only a field `id` may do so.
     """
 
     fields: dict[str, Any]
@@ -98,7 +98,7 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
 
 
 def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str) -> str | BadLine:
-    """The whole text of a UTF-8 file; a BadLine if it is not UTF-8 or, with `advice`, if it has over `limit` bytes."""
+    """The text of a UTF-8 file; a BadLine if it is not UTF-8, or, with `advice`, if it has over `limit` bytes."""
     content = stream.read(limit + 1)
     if len(content) > limit:
         return BadLine(file, None, f"is larger than {limit} bytes{advice}")

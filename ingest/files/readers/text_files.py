@@ -1,7 +1,7 @@
 """Read plain text and Markdown.
 
-Plain text: one row per paragraph; blank lines separate paragraphs. A heading is in one row with the paragraph below it,
-and paragraphs with a secret between them, such as its name in one and its value in the next, are one row, to find it.
+Plain text: one row per paragraph; blank lines separate paragraphs. A heading is in one row with the paragraph below it.
+Two paragraphs that together have a secret, such as its name and its value, are one row, so that it is found.
 
 Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
 heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
@@ -25,7 +25,7 @@ _WINDOW = 64 * 1024
 
 
 def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per paragraph of a plain-text file; a heading, or one half of a secret, is in a row with the next one."""
+    """One row per paragraph of a plain-text file; see `_belong_together` for paragraphs that share a row."""
     previous: Reading | None = None
     for reading in chain(_blocks(read_lines(stream, file), file, None), [None]):
         if isinstance(previous, FileRow) and isinstance(reading, FileRow) and _belong_together(previous, reading):

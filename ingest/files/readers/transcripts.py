@@ -132,7 +132,7 @@ class TranscriptFile:
 
     @property
     def left_out(self) -> Counter[str]:
-        """How many lines and messages were left out so far, by reason."""
+        """Numbers of lines and messages that were left out so far, by reason."""
         return self.junk + self.lines.left_out
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
@@ -161,7 +161,7 @@ class TranscriptFile:
         self.lines = self.lines_of(self.path.name)
 
     def _take_line(self, stream: BinaryIO) -> bool:
-        """Read the next complete line of the transcript; False if there is none yet."""
+        """Read the next complete line of the transcript. Returns False if there is none yet."""
         chunk = stream.readline(MAX_LINE + 1)
         size, ended, is_short = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
         while not ended and size > MAX_LINE and (chunk_rest := stream.readline(MAX_LINE)):
