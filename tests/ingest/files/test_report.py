@@ -36,8 +36,8 @@ def test_reasons_that_differ_in_figures_are_counted_as_one() -> None:
     report = SessionReport()
     for score in (3.0, 4.5):
         vote = Vote(reviewer="any", ok=True, scores={"relevance": score}, reason="because")
-        found = decide([vote] * 3, Tier.CONSENSUS)
-        report.add("shop", [MessageOutcome(WriteStatus.REJECTED, f"review: {found.reason}")])
+        verdict = decide([vote] * 3, Tier.CONSENSUS)
+        report.add("shop", [MessageOutcome(WriteStatus.REJECTED, f"review: {verdict.reason}")])
     assert report.reasons[WriteStatus.REJECTED] == {"review: relevance is below 5": 2}
 
 

@@ -156,9 +156,9 @@ async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
 )
 async def test_invalid_requests_are_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
     """A mapping to an unknown field, or a path that does not exist, raises InvalidRequest before any row is read."""
-    asked = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
+    import_request = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
     with pytest.raises(InvalidRequest, match=reason):
-        await run_import(asked, ScriptedSink(all_stored))
+        await run_import(import_request, ScriptedSink(all_stored))
 
 
 async def test_only_regular_files_in_folders_are_read(tmp_path: Path) -> None:
@@ -312,9 +312,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Impor
     kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * SMALL_BATCH - 5))
     rows = ({"type": kind, "content": f"memory {number}"} for number, kind in enumerate(kinds))
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + "{\n")
-    whole = Bench()
+    complete = Bench()
     with small_batches():
-        return path, asyncio.run(run_import(request(path), whole.sink(), clock=whole.clock)), whole
+        return path, asyncio.run(run_import(request(path), complete.sink(), clock=complete.clock)), complete
 
 
 @settings(max_examples=12, deadline=None)
@@ -329,18 +329,18 @@ def test_a_resumed_import_ends_with_the_same_store(
 
     It may be killed before or after any batch is written, and its journal may be deleted.
     """
-    path, expected, whole = uninterrupted
+    path, expected, complete = uninterrupted
 
     async def check(folder: Path) -> None:
         broken = Bench()
-        asked = request(path, journal=folder / "journal")
+        import_request = request(path, journal=folder / "journal")
         with pytest.raises(Killed):
-            await run_import(asked, KilledSink(broken.sink(), at, after=after), clock=broken.clock)
+            await run_import(import_request, KilledSink(broken.sink(), at, after=after), clock=broken.clock)
         if not keep_journal:
             for file in (folder / "journal").iterdir():
                 file.unlink()
-        report = await run_import(asked, broken.sink(), clock=broken.clock)
-        assert without_seq(broken) == without_seq(whole)
+        report = await run_import(import_request, broken.sink(), clock=broken.clock)
+        assert without_seq(broken) == without_seq(complete)
         assert report.read == expected.read
         assert report.counts[WriteStatus.REJECTED] == expected.counts[WriteStatus.REJECTED] == 1
         assert report.resumed == ((at - 1) * SMALL_BATCH if keep_journal else 0)

@@ -214,8 +214,8 @@ def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn
         lines.insert(number * 2 % (len(lines) + 1), line.replace("\n", " "))
     path = tmp_path / "junk.jsonl"
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass") + b"\n" + torn)
-    said = texts(read(path))
-    assert ("user", "Why is the counter slow?") in said or any('"uuid"' in line for line in junk)
+    spoken = texts(read(path))
+    assert ("user", "Why is the counter slow?") in spoken or any('"uuid"' in line for line in junk)
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:

@@ -110,6 +110,6 @@ objects = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(
 @given(objects, st.sampled_from([None, 0, 3]))
 def test_json_and_json_lines_round_trip(values: list[dict[str, Any]], indent: int | None) -> None:
     """Objects written as JSON or JSON Lines are read back unchanged, whatever the indentation."""
-    whole = json.dumps({"n": {"x": 1}, "memories": values}, indent=indent)
-    assert [fields for _, fields in rows(read_json, whole)] == values
+    text = json.dumps({"n": {"x": 1}, "memories": values}, indent=indent)
+    assert [fields for _, fields in rows(read_json, text)] == values
     assert [fields for _, fields in rows(read_jsonl, "\n".join(map(json.dumps, values)))] == values

@@ -128,8 +128,8 @@ def test_text_has_one_row_per_paragraph() -> None:
 
 def test_a_heading_in_plain_text_is_in_a_row_with_the_next_paragraph() -> None:
     """A paragraph that is a Markdown heading makes no row of its own; what is no heading does."""
-    found = rows(read_text, "# Plan\n\n## Open questions\n\nWho pays?\n\n#42 is fixed\n\nThe end.\n")
-    assert [fields["content"] for _, fields in found] == [
+    paragraphs = rows(read_text, "# Plan\n\n## Open questions\n\nWho pays?\n\n#42 is fixed\n\nThe end.\n")
+    assert [fields["content"] for _, fields in paragraphs] == [
         "# Plan\n\n## Open questions\n\nWho pays?",
         "#42 is fixed",
         "The end.",
@@ -153,5 +153,13 @@ def test_paragraphs_with_a_secret_between_them_are_one_row() -> None:
         "The API key of the shop is:\n\n" + filler(32),
         "passwords:\n\n- " + filler(9) + "\n\n- " + filler(11, 4),
     )
-    parts = ["First.", key, "Restart the proxy.", label, "Password rules are in the wiki.", listed, "Version 2.14.3"]
-    assert [fields["content"] for _, fields in rows(read_text, "\n\n\n".join(parts))] == parts
+    paragraphs = [
+        "First.",
+        key,
+        "Restart the proxy.",
+        label,
+        "Password rules are in the wiki.",
+        listed,
+        "Version 2.14.3",
+    ]
+    assert [fields["content"] for _, fields in rows(read_text, "\n\n\n".join(paragraphs))] == paragraphs
