@@ -56,7 +56,7 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
     if front.fault:
         yield front.fault
     fields = {"type": "semantic", "concept": str(front.extra.pop("title", None) or "")[:MAX_LABEL], **front.fields}
-    for first, content in _parts(lines, front.end):
+    for first, content in _sections(lines, front.end):
         heading = content.partition("\n")[0] if first > front.end + 1 and content.startswith("#") else ""
         yield row(file, first, {**fields, "metadata": as_metadata(front.extra), "content": content}, heading)
 
@@ -102,8 +102,8 @@ def _mapping(head: str) -> dict[str, Any]:
     return {str(name): value for name, value in (front or {}).items()}
 
 
-def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Divide a long note at its headings; yield each part (of a short note, the whole) with its line number from 1."""
+def _sections(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
+    """Divide a long note at its headings, a short one not at all; yield each section with its first line number."""
     outline, cuts, is_bare = Outline(), [start], True
     for index in range(start, len(lines)):
         if is_heading := outline.enters_section(lines[index]):

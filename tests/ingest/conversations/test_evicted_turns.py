@@ -122,7 +122,7 @@ async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: 
     assert all(entry.memory_id for entry in await threads.evicted_turns.turns(scope, thread.id))
 
 
-async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_turns() -> None:
+async def test_a_flush_during_background_writes_returns_only_its_own_memories() -> None:
     """While a first call of `persist` stores evicted turns, another turn is queued and `persist` is called again.
 
     The second call stores the newly queued turn, and returns only that turn's memory id.

@@ -104,7 +104,7 @@ async def test_a_session_sent_again_stores_only_its_new_messages(writer: Session
     assert [outcome.status for outcome in repeated] == ["merged", "stored"]
 
 
-async def test_a_message_longer_than_a_memory_is_taken_in_parts(writer: SessionWriter) -> None:
+async def test_a_message_longer_than_a_memory_becomes_several_memories(writer: SessionWriter) -> None:
     """A message too long for one memory is cut at blanks into several memories, which together have the whole text."""
     words = "budget " * (MAX_CONTENT // 7 + 50_000)
     (outcome,) = await write(writer, message(words), review=ReviewMode.SKIP)
@@ -121,7 +121,7 @@ async def test_review_skip_stores_messages_that_a_review_would_reject(writer: Se
     assert (outcome.status, fields["reviewed"]) == ("stored", None)
 
 
-async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWriter) -> None:
+async def test_a_request_inside_a_message_becomes_a_second_memory(writer: SessionWriter) -> None:
     """A message that reports something and also asks for a reminder becomes two memories.
 
     The whole message is stored, and the request alone is stored as an intention (a task).
@@ -183,7 +183,7 @@ async def test_a_later_part_of_a_session_continues_the_turn_numbers(writer: Sess
         ("Remind me in 2 hours to rotate the signing keys of billing.", "2026-03-01T10:00:03Z", "2026-03-01T10:00:00Z"),
     ],
 )
-async def test_a_captured_message_is_not_doubled_by_its_transcript(
+async def test_a_captured_message_is_not_stored_again_from_its_transcript(
     writer: SessionWriter, content: str, live: str, imported: str
 ) -> None:
     """A message that was captured live is merged into its memory, not stored twice, when its transcript is imported.
@@ -198,7 +198,7 @@ async def test_a_captured_message_is_not_doubled_by_its_transcript(
     assert {memory.evidence_count for memory in await memories(writer, first)} == {1}
 
 
-async def test_the_same_words_in_another_session_are_evidence(writer: SessionWriter) -> None:
+async def test_a_fact_repeated_in_another_session_adds_evidence(writer: SessionWriter) -> None:
     """A fact that is said again in another session has an evidence count of 2."""
     first = await writer.write(SCOPE, [message(FACT, timestamp="2026-03-01T10:00:00Z")], ReviewMode.SKIP)
     other = replace(SCOPE, session_id="s2")

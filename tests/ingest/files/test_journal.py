@@ -32,7 +32,7 @@ def test_entries_survive_reopening(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+def test_an_incomplete_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
     """If the journal's last line is incomplete, earlier entries are read, and the next entry begins on a new line."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)

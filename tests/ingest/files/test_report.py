@@ -24,9 +24,7 @@ def test_problems_are_listed_up_to_a_limit() -> None:
 
 
 @pytest.mark.parametrize(("line", "row", "place"), [(2, 1, "f:2"), (2, 2, "f:2"), (1, 7, "f:1, row 7"), (None, 1, "f")])
-def test_a_bad_row_is_named_by_its_line_and_if_lines_have_several_by_its_number(
-    line: int | None, row: int, place: str
-) -> None:
+def test_the_row_number_is_reported_if_a_line_has_several_rows(line: int | None, row: int, place: str) -> None:
     """A bad row is reported with its line. If a line has several rows, its number among the file's rows is added."""
     assert str(RowProblem("f", line, WriteStatus.FAILED, "no", row)) == f"{place}: failed: no"
 

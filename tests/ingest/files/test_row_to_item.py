@@ -39,7 +39,7 @@ def test_defaults_apply_where_the_row_has_no_value() -> None:
     }
 
 
-def test_the_place_is_added_to_the_source_of_a_row() -> None:
+def test_file_and_line_are_added_to_the_source_of_a_row() -> None:
     """The file and line of a row are added to its `source`, but do not replace values that it has.
 
     A `source` that is a plain text becomes the field `caller` of the source.
@@ -185,7 +185,7 @@ def test_a_heading_becomes_title_concept_or_name(kind: str, expected: dict[str, 
     assert {name: imported.get(name) for name in expected} == expected
 
 
-def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
+def test_cells_are_parsed_by_the_type_of_their_field() -> None:
     """A CSV cell is parsed if its field is a number, a flag, a list or an object.
 
     Text fields stay text; errors name the field.

@@ -74,7 +74,7 @@ class Recorder(ProgressBar):
         self.calls.append(("finish",))
 
 
-async def test_every_row_is_counted_and_bad_rows_have_their_place(tmp_path: Path) -> None:
+async def test_every_row_is_counted_and_bad_rows_are_reported_with_their_line(tmp_path: Path) -> None:
     """The counts add up to the rows read; each bad row is reported with file, line and reason."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one", "two", "one"]) + '{"content": ""}\n{\n{"content": "x", "mood": 1}\n')

@@ -187,7 +187,7 @@ def test_a_private_memory_of_a_single_session_is_never_promoted() -> None:
     assert not promotions([*todos("a", **claims), event], {}, JobRequest(), NOW).reasons
 
 
-def test_what_a_forgotten_fact_had_replaced_is_forgotten_too() -> None:
+def test_facts_that_a_forgotten_fact_replaced_are_forgotten_too() -> None:
     """A fact that a forgotten fact had replaced is forgotten too, and does not become current again."""
     old = memory("old", "semantic", superseded_by="new", valid_to=NOW, accessed_at=NOW)
     new = memory("new", "semantic", created_at=NOW - timedelta(days=99))

@@ -111,7 +111,7 @@ def renumbered(log: Sequence[Event]) -> list[Event]:
     return [replace(event, version=version, at=event.at + timedelta(hours=1)) for version, event in enumerate(log, 1)]
 
 
-def test_of_a_resource_only_the_newest_value_is_shown() -> None:
+def test_a_history_shows_only_the_newest_value_of_a_resource() -> None:
     """A history shows only the newest value of each resource, however long ago it was set.
 
     Older values are counted as omitted. If all versions are requested, they are shown.

@@ -192,7 +192,7 @@ async def test_a_second_import_sends_only_new_messages(tmp_path: Path) -> None:
     assert last.before.messages[-1].content == "s1 hears 9."
 
 
-async def test_an_emptied_namespace_gets_its_messages_again(tmp_path: Path) -> None:
+async def test_messages_are_sent_again_to_an_emptied_namespace(tmp_path: Path) -> None:
     """The journal lists the messages that were sent to each namespace. For an empty namespace `forget_lost` clears it.
 
     The next import then sends all messages of this namespace again, and no others.
@@ -225,7 +225,7 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
     assert capture.parts[0].messages[0].timestamp == "2025-03-02T09:00:07+00:00"
 
 
-async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path) -> None:
+async def test_long_messages_are_shortened_if_sent_as_context(tmp_path: Path) -> None:
     """A long message is sent once in full. As context of later messages it is sent again, but shortened."""
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
@@ -281,7 +281,7 @@ async def test_an_unavailable_service_stops_the_import_and_the_next_import_conti
     assert len(capture.parts) == 2
 
 
-async def test_a_service_that_comes_back_is_waited_for(tmp_path: Path) -> None:
+async def test_an_import_waits_for_a_service_that_restarts(tmp_path: Path) -> None:
     """If the service is unavailable only briefly, as during a restart, the import waits and completes."""
     claude("s1", "/p/shop").write(tmp_path / ".claude")
 

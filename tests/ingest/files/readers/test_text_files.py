@@ -101,7 +101,7 @@ def test_a_line_in_a_comment_is_no_heading() -> None:
     assert [line for line, _ in rows(read_markdown, text)] == [1, 9]
 
 
-def test_headings_include_those_above_them() -> None:
+def test_a_heading_is_the_path_of_all_headings_above_it() -> None:
     """A section's heading is the path of all headings above it; a higher heading ends the lower ones."""
     text = "# A\n## B\nb\n### C\nc\n## D\nd\n# E\ne\n"
     readings = [reading for reading in read(read_markdown, text) if isinstance(reading, FileRow)]
@@ -144,7 +144,7 @@ def test_a_too_long_paragraph_is_skipped() -> None:
     assert readings[1] == FileRow({"content": "next"}, "f", 11)
 
 
-def test_paragraphs_with_a_secret_between_them_are_one_row() -> None:
+def test_paragraphs_that_together_have_a_secret_are_one_row() -> None:
     """A private key with blank lines, and a label and its value, are one row each; other paragraphs stay rows."""
     line = "-" * 5
     head, end = f"{line}BEGIN RSA PRIVATE" + f" KEY{line}\nProc-Type: 4,ENCRYPTED", f"{line}END RSA PRIVATE KEY{line}"
