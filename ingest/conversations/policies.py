@@ -143,10 +143,7 @@ class PolicyLookup:
         mode = self.access(scope, resource, key)
         if mode is None:
             which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"
-            hint = (
-                "an agent reaches resources that the policy file lists for it, and of keys with an agent's id its own"
-            )
-            raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; {hint}")
+            raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; the policy file must grant it")
         if write and mode is AccessMode.READ_ONLY:
             raise ReadOnly(f"agent {scope.agent_id!r} may not write to {resource!r}: the policy file says {mode}")
 

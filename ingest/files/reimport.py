@@ -128,10 +128,7 @@ def _exists(file: str) -> bool:
 
 
 def _former(imported: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable[tuple[str, str, str | None]]:
-    """The memories that were imported and have no row now, each with its key and the new memory of that key, if any.
-
-    imported: the keys of the rows of the last import, by memory id.
-    """
+    """The memories of `imported` (keys by id) without a row now, each with its key and the new memory of that key."""
     written, new_ids = {row.id for row in rows}, defaultdict[str, dict[str, None]](dict)
     for row in rows:
         if row.id not in imported:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -29,8 +28,6 @@ from memtypes.model.times import Clock, system_clock
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024 * 1024
 """Characters of content from which a batch is full; sent as JSON, it stays below the limit of a request body."""
-
-_LINE_BREAK = re.compile(r"\s*\n\s*")
 
 _MAX_FAILED_BATCHES = 3
 """Number of consecutive batches, every row of which failed, after which the import stops."""
@@ -187,7 +184,7 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
     except InvalidRequest as error:
         if len(items) == 1:
             # The service names the field as one of the batch's first item, which is this row.
-            reason = _LINE_BREAK.sub(": ", str(error)).replace("items[0].", "")
+            reason = ": ".join(map(str.strip, str(error).splitlines())).replace("items[0].", "")
             return [WriteOutcome(WriteStatus.REJECTED, reason=reason)]
         half = len(items) // 2
         return [*await deliver(write, items[:half]), *await deliver(write, items[half:])]

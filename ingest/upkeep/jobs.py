@@ -50,10 +50,7 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """The changes that a job made, or would make in a dry run.
-
-    ids: of the affected memories. counts: how many were "removed", "changed" and "made". reasons: by memory id.
-    """
+    """Changes that a job made, or would make in a dry run. counts: memories removed, changed, made. reasons: by id."""
 
     job: UpkeepJob
     dry_run: bool
