@@ -38,13 +38,13 @@ _Entry = TypeVar("_Entry")
 class WrittenRow(msgspec.Struct, frozen=True, array_like=True):
     """A row that its file names by a key, such as a heading or an id, and the memory `id` that it was written to.
 
-    is_new: whether the import made this memory; otherwise the row was merged into it. ends: `expires_at` of the row.
+    is_new: whether the import made this memory; otherwise the row was merged into it. expires_at: that of the row.
     """
 
     key: str
     id: str
     is_new: bool
-    ends: str | None = None
+    expires_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Reimport:
         imported = self.files.files.get((self.namespace, file)) or ImportedFile(self.namespace, file)
         written = {row.id for row in rows}
         current = {row.id: row.key for row in rows if row.is_new or self.files.with_memory(self.namespace, row.id)}
-        ends = {row.id: row.ends for row in rows if row.ends is not None}
+        ends = {row.id: row.expires_at for row in rows if row.expires_at is not None}
         restored = written.intersection(imported.ended) - ends.keys()
         expired = (ends.keys() & imported.rows.keys()).difference(imported.ended)
         change = partial(FormerRow, source.name)

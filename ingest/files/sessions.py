@@ -22,7 +22,7 @@ from ingest.conversations.sessions import MessageOutcome, SaidBefore, SessionMes
 from ingest.files.journal import SentMessages
 from ingest.files.readers.chats import ChatFile
 from ingest.files.readers.rows import in_utc
-from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, spoken
+from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, clean
 from ingest.files.report import ProgressBar, SessionReport
 from ingest.screening.features import REACH
 from ingest.writing.outcome import WriteStatus, retried
@@ -289,7 +289,7 @@ def parts_of(namespace: str, session: PastSession, unsent: Sequence[tuple[int, P
     unsent: each unsent message with its position in the session. A part has consecutive messages only, and some earlier
     messages of the session as context.
     """
-    session_id = spoken(session.id)[:MAX_NAME].strip() or "session"
+    session_id = clean(session.id)[:MAX_NAME].strip() or "session"
     runs: list[tuple[int, list[PastMessage]]] = []
     end = size = 0
     for position, message in unsent:

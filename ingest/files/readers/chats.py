@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 
 from ingest.files.readers.json_files import Exported, export_reader
 from ingest.files.readers.rows import BadLine, FileRow, Reader, in_utc
-from ingest.files.readers.transcripts import PastMessage, PastSession, spoken
+from ingest.files.readers.transcripts import PastMessage, PastSession, clean
 from memtypes.model.memory import MAX_LABEL
 
 CONVERSATIONS = "conversations"
@@ -110,7 +110,7 @@ class ChatFile:
         messages: defaultdict[str, list[PastMessage]] = defaultdict(list)
         occurrences: Counter[str] = Counter()
         for event in self._events():
-            session, speaker, text = spoken(event["session_id"]), event["speaker"], spoken(event["content"])
+            session, speaker, text = clean(event["session_id"]), event["speaker"], clean(event["content"])
             if text:
                 # A message's position changes between exports, so a hash of it is the key by which imports know it.
                 identity = "\0".join((session, speaker, str(event.get("created_at")), text))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ingest.files.readers.transcripts import REMINDERS, PastMessage, PastSession, TranscriptLines, name_or_none, spoken
+from ingest.files.readers.transcripts import REMINDERS, PastMessage, PastSession, TranscriptLines, clean, name_or_none
 
 ROLLED_BACK = "messages that were rolled back"
 SUBAGENTS = "messages of subagents"
@@ -20,8 +20,8 @@ TOOLS = "calls and results of tools, and thoughts"
 
 _NOTE = "internal_chat_message_metadata_passthrough"
 _USER_TEXT = "user.text"
-_SAID = {"user": "input_text", "assistant": "output_text"}
-_OF_THE_PROGRAM = re.compile(
+_TEXT_TYPES = {"user": "input_text", "assistant": "output_text"}
+_PROGRAM_TEXT = re.compile(
     r"<(?:[a-z]+(?:_[a-z]+)+|INSTRUCTIONS|skill|permissions instructions)[ >]|# AGENTS\.md instructions"
 )
 _REQUEST = re.compile(r"# Context from my IDE setup:.*?^## My request for Codex:\s*", re.DOTALL | re.MULTILINE)
@@ -65,15 +65,15 @@ class CodexLines(TranscriptLines):
 
     def _take_message(self, number: int, line: dict[str, Any], payload: dict[str, Any]) -> None:
         role = payload["role"]
-        if role not in _SAID:
+        if role not in _TEXT_TYPES:
             self.left_out[DEVELOPER] += 1
             return
         items, marks = payload["content"], payload.get(_NOTE)
         kinds = marks.get("content_item_kinds") if isinstance(marks, dict) else None
         if role == "user" and isinstance(kinds, list):  # the parts are marked, and some are not of the user
             items = [item for item, kind in zip(items, kinds, strict=False) if kind == _USER_TEXT]
-        texts = [spoken(item.get("text")) for item in items if item.get("type") == _SAID[role]]
-        spoken_texts = [text for text in texts if text and (role != "user" or not _OF_THE_PROGRAM.match(text))]
+        texts = [clean(item.get("text")) for item in items if item.get("type") == _TEXT_TYPES[role]]
+        spoken_texts = [text for text in texts if text and (role != "user" or not _PROGRAM_TEXT.match(text))]
         if not spoken_texts or self._is_subagent:
             self.left_out[SUBAGENTS if spoken_texts else REMINDERS] += 1
             return

@@ -80,7 +80,7 @@ class PastSession:
         return [moment for message in self.messages if (moment := in_utc(message.at)) is not None]
 
 
-def spoken(text: Any) -> str:
+def clean(text: Any) -> str:
     """`text` without control characters and without reminders that a program inserted; empty if it is not a `str`."""
     if not isinstance(text, str):
         return ""
