@@ -238,7 +238,7 @@ class _Session:
 
 
 def _time(message: SessionMessage, now: datetime) -> datetime:
-    """When `message` was said, in UTC; `now` if it has no time, or no valid one."""
+    """The time of `message` in UTC; `now` if it has none, or an invalid one."""
     try:
         return datetime.fromisoformat(_as_utc(message.timestamp) or "").astimezone(UTC)
     except ValueError:

@@ -157,7 +157,7 @@ class Threads:
             counts.tokens += turn.tokens
             counts.evicted += appended.evicted
         flush, version = FlushResult(appended.flushed, 0, 0), appended.version
-        # The turn is stored: what is not done in time is done after the next one.
+        # The turn is stored. A flush that is cancelled here is done after the next append.
         with anyio.CancelScope(deadline=deadline):
             due = flush_due(appended.tokens, appended.turns, limits, policy.flush.threshold)
             if due and policy.type is not PolicyType.BUFFER and not appended.flushed:
@@ -241,7 +241,7 @@ class Threads:
 
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
         """Remove all turns of the thread; return how many, and the id of the backup copy (None without `backup`)."""
-        backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # so that it says whose turns these are
+        backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # the thread's id shows whose turns these are
         policy = await self.policy(scope, thread_id)
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id

@@ -8,7 +8,7 @@ without failures deletes its journal.
 
 All imports of sessions into one destination share a journal, which is kept. It lists the keys of all messages that were
 sent. So an import sends only new messages, from whatever file it reads them, and memories that were forgotten since do
-not come back. Imports of rows likewise share a list of the rows that their files name by keys, which is kept.
+not come back. Imports of rows into one destination share a list of files and of their rows that have keys; it is kept.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class SentMessages:
 class ImportedFile(msgspec.Struct, frozen=True):
     """A line of the list of imported files: the keys of a file's rows, by the id of the memory made of each.
 
-    names: of the file, in the sources of these memories. ended: ids of memories that its imports ended or let expire.
+    names: of the file in the sources of these memories. ended: ids of memories that imports of it ended or let expire.
     """
 
     namespace: str

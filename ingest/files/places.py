@@ -132,7 +132,7 @@ class Places:
             self.home / "Library" / "Application Support" / "obsidian" / "obsidian.json",
         ]
         for file in settings:
-            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no or another settings file
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or of another form
                 vaults = [Path(vault["path"]) for vault in json.loads(file.read_text("utf-8"))["vaults"].values()]
                 yield from (vault for vault in vaults if vault.is_dir())
 

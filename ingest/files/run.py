@@ -260,7 +260,7 @@ def read_batches(
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
     """Open the file `source`; return an iterator over its rows, and the stream from which it reads them.
 
-    If the file cannot be opened or read on, the last row is a BadLine. stdin: the stream of a source without a path.
+    If opening or reading the file fails, the last row is a BadLine. stdin: the stream of a source without a path.
     """
     try:
         opened = nullcontext(stdin or io.BytesIO()) if source.path is None else source.path.open("rb")

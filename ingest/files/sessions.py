@@ -124,7 +124,7 @@ class NamespacePlan:
     last: str = ""
 
     def add(self, session: PastSession, new: int) -> None:
-        """Count a session, `new` of whose messages are new."""
+        """Add a session to the counts. new: number of its messages that no earlier import has sent."""
         self.sessions += 1
         self.messages += len(session.messages)
         self.new += new

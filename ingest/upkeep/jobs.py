@@ -149,8 +149,8 @@ class Upkeep:
                 for promotion, fact in promoted
                 if promotion not in plan.created
                 and fact.id in stored
-                and stored[fact.id].updated_at == fact.updated_at  # nobody has stated the fact since
-                and promotion.draft.evidence_count == fact.evidence_count  # nor before
+                and stored[fact.id].updated_at == fact.updated_at  # the fact was not written again
+                and promotion.draft.evidence_count == fact.evidence_count  # and is not older
             ]
             if plan.removed or withdrawn:
                 await self.ingestor.editor.remove_locked(scope, [*plan.removed, *withdrawn])

@@ -79,7 +79,7 @@ class EndedWorkflows:
 
     async def record(self, scope: Scope, workflow_id: str) -> EndRecord:
         """End what belongs to an ended workflow, and write memories about it, once. Errors are logged, not raised."""
-        scope = scope.unbound  # whoever ends a workflow, all that belongs to it ends
+        scope = scope.unbound  # the threads and items of all agents end
         try:
             if not await self.store.claim(scope, workflow_id):
                 return EndRecord()
@@ -158,7 +158,7 @@ def episode(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = 
         content="\n".join(map(_one_line, lines)),
         event_type=EventType.ERROR if state.status is WorkflowStatus.FAILED else EventType.OBSERVATION,
         tags=["workflow"],
-        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),  # tells a repeated write
+        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),  # identifies a repeated write
         created_at=state.ended_at,
         metadata={"workflow_id": workflow_id, "workflow_status": str(state.status)},
     )

@@ -154,7 +154,7 @@ class Intentions:
         """Keep other processes from firing or ending intentions. If the lock store fails, go on without the lock."""
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
-            stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller
+            stack.enter_context(suppress(LockLost))  # counted; an error would hide fired intentions
             try:
                 await stack.enter_async_context(self.process_locks.held(request))
             except Unavailable as error:

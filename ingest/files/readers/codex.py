@@ -70,7 +70,7 @@ class CodexLines(TranscriptLines):
             return
         items, marks = payload["content"], payload.get(_NOTE)
         kinds = marks.get("content_item_kinds") if isinstance(marks, dict) else None
-        if role == "user" and isinstance(kinds, list):  # the parts are marked, and some are not of the user
+        if role == "user" and isinstance(kinds, list):  # items are marked; not all are the user's
             items = [item for item, kind in zip(items, kinds, strict=False) if kind == _USER_TEXT]
         texts = [clean(item.get("text")) for item in items if item.get("type") == _TEXT_TYPES[role]]
         spoken_texts = [text for text in texts if text and (role != "user" or not _PROGRAM_TEXT.match(text))]

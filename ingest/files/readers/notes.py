@@ -107,7 +107,7 @@ def _sections(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
     outline, cuts, is_bare = Outline(), [start], True
     for index in range(start, len(lines)):
         if is_heading := outline.enters_section(lines[index]):
-            cuts += [] if is_bare else [index]  # a heading alone is no part
+            cuts += [] if is_bare else [index]  # a heading alone is no section
         is_bare = is_heading or (is_bare and not lines[index].strip())
     later = cuts[1 : len(cuts) - is_bare] if len("\n".join(lines[start:])) > LONG_NOTE else []
     for first, end in itertools.pairwise([start, *later, len(lines)]):
@@ -146,7 +146,7 @@ def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
         return (match[2] or "").strip() or target.removeprefix("#").replace("#", " > ")
 
     pieces = _CODE.split(fields["content"])
-    for index in range(0, len(pieces), 2):  # the others are code
+    for index in range(0, len(pieces), 2):  # odd pieces are code
         text = _BLOCK_ID.sub("", _EMBED.sub("", _COMMENT.sub("", pieces[index])))
         tags.update(dict.fromkeys(tag.strip("/")[:MAX_TAG] for tag in _TAG.findall(text)))
         pieces[index] = _LINK.sub(linked, text)
