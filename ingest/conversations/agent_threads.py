@@ -46,8 +46,8 @@ async def open_for_agent(threads: Threads, scope: Scope, request: OpenRequest) -
         if reference.mode is AccessMode.READ_ONLY:
             changes |= {"initial_context": None, "workflow_id": None}
         requests.append(request.model_copy(update=changes))
-    opened = [await threads.open(scope, each) for each in requests]
-    return [replace(thread, mode=each.mode) for thread, each in zip(opened, references, strict=True)]
+    opened = [await threads.open(scope, thread_request) for thread_request in requests]
+    return [replace(thread, mode=reference.mode) for thread, reference in zip(opened, references, strict=True)]
 
 
 async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject) -> list[AgentThread]:
@@ -68,7 +68,8 @@ async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject
             thread_id = await threads.store.find(scope, reference.id, key)
         else:
             query = ThreadQuery(1, resource=reference.id, agent_id=scope.agent_id)
-            thread_id = next((each.id for each in (await threads.store.page_of_threads(scope, query)).threads), None)
+            page = await threads.store.page_of_threads(scope, query)
+            thread_id = page.threads[0].id if page.threads else None
         if thread_id is not None:
             existing.append(AgentThread(reference.id, reference.mode, key, thread_id))
     return existing

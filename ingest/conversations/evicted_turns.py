@@ -118,8 +118,8 @@ class EvictedTurnWriter:
         key = scope.tenant, scope.namespace
         async with self._runs.of(scope):
             try:
-                left = self._waiting[key] = (await self.store.backlog(scope)).waiting
-                for _ in range(left):
+                queued = self._waiting[key] = (await self.store.backlog(scope)).waiting
+                for _ in range(queued):
                     if self._closing:
                         return memory_ids
                     async with self.locks.of(scope):
@@ -127,7 +127,7 @@ class EvictedTurnWriter:
                             memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
                 self._waiting[key] = (await self.store.backlog(scope)).waiting
             except RemembrancerError as error:
-                _log.warning("%s are not stored yet: %s", self.name, type(error).__name__)
+                _log.warning("%s stay queued, and are tried again: %s", self.name, type(error).__name__)
             if not self._waiting.get(key):
                 self._waiting.pop(key, None)
         return memory_ids
@@ -152,10 +152,10 @@ class EvictedTurnWriter:
         backlog = await self.store.backlog(scope, thread_id)
         pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []
         batches = [batch for batch in pending if batch.thread_id == thread_id]
-        left = {turn.index: LeftTurn(turn) for batch in (*batches, *backlog.set_aside) for turn in batch.turns}
+        turns = {turn.index: LeftTurn(turn) for batch in (*batches, *backlog.set_aside) for turn in batch.turns}
         memories = self.ingestor.store.list_all(scope, memories_of_thread(thread_id))
-        left |= {turn.index: LeftTurn(turn, memory.id) async for memory in memories for turn in turns_of(memory)}
-        return [left[index] for index in sorted(left)]
+        turns |= {turn.index: LeftTurn(turn, memory.id) async for memory in memories for turn in turns_of(memory)}
+        return [turns[index] for index in sorted(turns)]
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write a batch of turns as memories and take it off the queue; return their ids, none if it is rejected.
@@ -185,8 +185,8 @@ class EvictedTurnWriter:
         retry_at = to_utc(self.clock()) + min(FIRST_PAUSE * 2 ** min(batch.rounds, 20), LONGEST_PAUSE)
         await self.store.set_aside(scope, batch, reason, retry_at)
         self.counts.set_aside += 1
-        what = f"{len(batch.turns)} {self.name} of {batch.thread_id}"
-        _log.error("%s are set aside until %s after %d tries: %s", what, rfc3339(retry_at), tries, reason)
+        subject = f"{len(batch.turns)} {self.name} of {batch.thread_id}"
+        _log.error("%s are set aside until %s after %d tries: %s", subject, rfc3339(retry_at), tries, reason)
         return []
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
@@ -228,14 +228,14 @@ class CapturedTurnWriter(EvictedTurnWriter):
         turns = sorted(batch.turns, key=lambda turn: turn.index)
         session = Scope(scope.tenant, scope.namespace, batch.thread_id, turns[0].agent_id)
         summaries = [turn for turn in turns if turn.role == SUMMARY_ROLE]
-        said = [turn for turn in turns if turn.role != SUMMARY_ROLE]
+        spoken = [turn for turn in turns if turn.role != SUMMARY_ROLE]
         ids = [memory_id for turn in summaries for memory_id in await self._summarised(session, turn)]
-        if said:
+        if spoken:
             writer = SessionWriter(self.ingestor, self.guard, (await self.sessions.begin(session)).ids)
             messages = [
-                SessionMessage(role=turn.role, content=turn.content, timestamp=rfc3339(turn.at)) for turn in said
+                SessionMessage(role=turn.role, content=turn.content, timestamp=rfc3339(turn.at)) for turn in spoken
             ]
-            outcomes = await writer.write(session, messages, ReviewMode.AUTO, SaidBefore(count=said[0].index))
+            outcomes = await writer.write(session, messages, ReviewMode.AUTO, SaidBefore(count=spoken[0].index))
             failed = [outcome.reason or "" for outcome in outcomes if outcome.status is WriteStatus.FAILED]
             if failed:
                 raise RemembrancerError(f"{len(failed)} messages were not stored: {failed[0]}")

@@ -49,7 +49,7 @@ class FlushRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a flush did to a thread.
+    """Result of flushing a thread.
 
     flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary, if any.
     memory_ids: of the memories that store the turns. version: of the thread right after turns were removed, else 0.
@@ -112,7 +112,7 @@ class Flusher:
         except Overloaded:
             _log.debug("another caller is flushing this thread")
         except RemembrancerError as error:
-            _log.warning("a thread could not be flushed: %s", type(error).__name__)
+            _log.warning("a thread was not flushed; its next append tries again: %s", type(error).__name__)
         return FlushResult(0, 0, 0)
 
     async def _flush_locked(self, scope: Scope, thread_id: str, request: FlushRequest, wait_s: float) -> FlushResult:
@@ -149,9 +149,9 @@ class Flusher:
             version = 0 if request.dry_run else await self.store.remove(scope, removal)
             if request.dry_run or version:
                 added = 0 if removal.summary is None else removal.summary_tokens - thread.summary_tokens
-                after = thread.tokens - sum(turn.tokens for turn in turns) + added
-                return FlushResult(len(turns), thread.tokens, after, removal.summary, version=version)
-        raise Overloaded("the thread changes faster than it can be flushed")
+                tokens_after = thread.tokens - sum(turn.tokens for turn in turns) + added
+                return FlushResult(len(turns), thread.tokens, tokens_after, removal.summary, version=version)
+        raise Overloaded(f"the thread changed during {_ATTEMPTS} attempts to flush it; try again")
 
 
 def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, force: bool) -> list[Turn]:
@@ -168,15 +168,15 @@ def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, 
 
 
 def _summary_limit(content: ThreadContent, settings: Flush, limits: ThreadLimits, turns: Sequence[Turn]) -> int:
-    """How many tokens the new summary may have. It replaces the flushed `turns` and the old summary.
+    """Maximum tokens of the new summary, which replaces the flushed `turns` and the old summary.
 
-    As many as the old summary and half of `turns` have, but at least enough for a sentence, and at most the policy's
-    limit. If the thread has a token limit, it is also at most a quarter of the tokens that the thread should have after
-    a flush, and the thread becomes no longer than that, or than it was.
+    The tokens of the old summary and half of those of `turns`, at least enough for a sentence, and at most the policy's
+    limit. If the thread has a token limit, a summary has at most a quarter of the tokens that a flush should leave, and
+    it makes the thread no longer than that, or than it was.
     """
-    before, removed = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
-    limit = min(settings.summary_tokens, before + max(removed // 2, _SENTENCE))
+    old_tokens, removed_tokens = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
+    limit = min(settings.summary_tokens, old_tokens + max(removed_tokens // 2, _SENTENCE))
     if limits.tokens is None:
         return limit
-    goal, staying = int(settings.target * limits.tokens), content.thread.tokens - before - removed
-    return min(limit, max(goal // _SUMMARY_SHARE, 1), max(before + removed, goal - staying))
+    goal, staying = int(settings.target * limits.tokens), content.thread.tokens - old_tokens - removed_tokens
+    return min(limit, max(goal // _SUMMARY_SHARE, 1), max(old_tokens + removed_tokens, goal - staying))

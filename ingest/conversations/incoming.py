@@ -65,9 +65,11 @@ class TurnScreen:
         turns = []
         for turn in new:
             if turn.role in forbidden:
-                raise InvalidRequest(f"turns of role {turn.role!r} are not stored by this thread's policy", path="role")
+                rule = "the privacy.never_keep_roles of this thread's policy forbids it"
+                raise InvalidRequest(f"turns of role {turn.role!r} are not stored: {rule}", path="role")
             if turn.role.casefold() in self.redactor.rules(tenant).never_keep_roles:
-                raise InvalidRequest(f"turns of role {turn.role!r} are not stored here", path="role")
+                rule = "the never_keep_roles of the redaction rules forbids it"
+                raise InvalidRequest(f"turns of role {turn.role!r} are not stored: {rule}", path="role")
             self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})  # a secret in it is refused, not redacted
             fields = [turn.content, turn.tool, turn.model, turn.metadata, paths(turn.files), paths(turn.images)]
             cleaned = self.clean(tenant, policy.privacy, fields)

@@ -51,8 +51,8 @@ class PolicyLookup:
         """The policy named `resource`; the default policy for None. Raises InvalidRequest for an unknown name."""
         policies = self.policies.threads
         if resource is not None and policies and resource not in policies:
-            known = ", ".join(sorted(policies))
-            raise InvalidRequest(f"there is no policy {resource!r}; there are: {known}", path="resource", got=resource)
+            names = ", ".join(sorted(policies))
+            raise InvalidRequest(f"there is no policy {resource!r}; there are: {names}", path="resource", got=resource)
         return self.of(resource)
 
     def of(self, resource: str | None) -> ThreadPolicy:
@@ -69,9 +69,9 @@ class PolicyLookup:
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
         """The limits of a thread with this policy, in tokens, messages and turns.
 
-        The token limit is the policy's maximum or its share of the model's context window, whichever is smaller; None
-        if the policy sets neither. The share is divided by 1 plus the model's margin, the fraction by which the model
-        may count more tokens than this service.
+        The token limit is the policy's maximum or its share of the model's context window: the smaller one, or None if
+        the policy has neither. The share is divided by 1 plus the model's margin, the fraction by which the model may
+        count more tokens than this service.
         """
         share = self.window_share(policy)
         if share is not None and policy.model is not None:
@@ -85,7 +85,7 @@ class PolicyLookup:
         return self.tokenizers.get(name or "", default)
 
     def window_share(self, policy: ThreadPolicy) -> int | None:
-        """How many tokens of its model's context window the policy lets a thread use; None if it sets no such share."""
+        """Tokens of its model's context window that the policy lets a thread use; None if it sets no such share."""
         if policy.max_context_ratio is None or policy.model is None:
             return None
         window = self.models().find(policy.model).window or UNKNOWN_WINDOW
@@ -106,14 +106,14 @@ class PolicyLookup:
         """
         agents = self.policies.agents
         if agent_id not in agents:
-            known = ", ".join(sorted(agents))
+            names = ", ".join(sorted(agents))
             raise InvalidRequest(
-                f"there is no agent {agent_id!r}; there are: {known}; or name a resource", path="agent_id", got=agent_id
+                f"there is no agent {agent_id!r}; there are: {names}; or name a resource", path="agent_id", got=agent_id
             )
         return agents[agent_id].references()
 
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
-        """How the agent of `scope` may use the thread with this resource (policy name) and key; None if not at all.
+        """The mode in which the agent of `scope` may use the thread with this resource (policy name) and key; or None.
 
         An agent in the policy file may use the resources that the file lists for it, in the access mode given there,
         and threads without a resource. An agent that is not in the file may use the resources that are listed for no
@@ -126,9 +126,9 @@ class PolicyLookup:
         if agent_id is None:
             return None if bound else AccessMode.READ_WRITE
         references = agents[agent_id].references() if agent_id in agents else ()
-        reference = next((each for each in references if each.id == resource), None)
+        reference = next((reference for reference in references if reference.id == resource), None)
         if reference is None:
-            owned = any(each.id == resource for agent in agents.values() for each in agent.references())
+            owned = any(reference.id == resource for agent in agents.values() for reference in agent.references())
             governed = resource is not None and (owned or agent_id in agents)
             return None if bound or governed else AccessMode.READ_WRITE
         template = reference.key or self.of(resource).key
@@ -143,16 +143,17 @@ class PolicyLookup:
         mode = self.access(scope, resource, key)
         if mode is None:
             which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"
-            raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; it needs a reference to its memory")
+            raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; the policy file must grant it")
         if write and mode is AccessMode.READ_ONLY:
-            raise ReadOnly(f"agent {scope.agent_id!r} may not write to {resource!r}")
+            raise ReadOnly(f"agent {scope.agent_id!r} may not write to {resource!r}: the policy file says {mode}")
 
 
 @contextmanager
 def time_limit(seconds: float, operation: str) -> Iterator[None]:
-    """Cancel the `with` block after `seconds` and raise Unavailable. operation: name of the block in the message."""
+    """Cancel the `with` block after `seconds` and raise Unavailable. operation: its name in the policy's `locks`."""
     try:
         with anyio.fail_after(seconds):
             yield
     except TimeoutError as error:
-        raise Unavailable(f"the {operation} was cancelled after {seconds:g} s, the lock time of the policy") from error
+        limit = f"{seconds:g} s, the limit in locks.{operation} of the policy"
+        raise Unavailable(f"the {operation} was cancelled after {limit}; try again, or raise the limit") from error

@@ -41,8 +41,8 @@ MAX_PARTS = 12
 MIN_PART = 12
 """Minimum characters of a sentence that may become a memory by itself."""
 
-_ASKED = 500
-"""Characters of the message before a message in which the name of a secret is looked for, such as a question's."""
+_QUESTION = 500
+"""Last characters of the previous message that are searched for the name of a secret ("What is the password?")."""
 _ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.REJECTED)
 """Statuses by precedence: if a message's text and sentences end differently, the first of these is its status."""
 
@@ -110,55 +110,55 @@ class SessionWriter:
         whether messages are judged before they are stored. before: the earlier messages, if `messages` do not begin the
         session. Raises Unavailable if the store is unreachable before anything is written.
         """
-        everything = [*before.messages, *messages]
-        contents = [message.content for message in everything]
-        cleaned = await offload(contents, lambda: self._cleaned_in_turn(scope.tenant, everything))
-        earlier = [text.value for text in cleaned[: len(before.messages)] if isinstance(text, RedactedValue)]
-        screened = cleaned[len(before.messages) :]
-        readable = [text.value.content if isinstance(text, RedactedValue) else "" for text in screened]
-        rests = await self.guard.without_recalled(scope, readable, self.shown)
-        said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
-        lengths = [len(text) for text in (*(message.content for message in earlier), *readable) if text]
-        typical = statistics.median(lengths or [0])
+        all_messages = [*before.messages, *messages]
+        contents = [message.content for message in all_messages]
+        redacted = await offload(contents, lambda: self._redact_all(scope.tenant, all_messages))
+        earlier = [message.value for message in redacted[: len(before.messages)] if isinstance(message, RedactedValue)]
+        screened = redacted[len(before.messages) :]
+        texts = [message.value.content if isinstance(message, RedactedValue) else "" for message in screened]
+        new_texts = await self.guard.without_recalled(scope, texts, self.shown)
+        roles_and_texts = [(message.role, text) for message, text in zip(messages, texts, strict=True)]
+        lengths = [len(text) for text in (*(message.content for message in earlier), *texts) if text]
+        median_length = statistics.median(lengths or [0])
         now = self.ingestor.clock()
         lines = [_line(message, now) for message in earlier]
-        lines += [_line(text.value, now) if isinstance(text, RedactedValue) else "" for text in screened]
-        session = _Session(scope.session_id or "", review, now, said, lines, typical, before.count)
+        lines += [_line(message.value, now) if isinstance(message, RedactedValue) else "" for message in screened]
+        session = _Session(scope.session_id or "", review, now, roles_and_texts, lines, median_length, before.count)
         if earlier:
-            heard = await self.ingestor.embedder.embed_documents([message.content for message in earlier])
-            session.hear(earlier, heard)
+            embeddings = await self.ingestor.embedder.embed_documents([message.content for message in earlier])
+            session.add_context(earlier, embeddings)
         prepared = await offload(
             contents,
             lambda: [
-                session.prepare(index, text, rest) if isinstance(text, RedactedValue) else text
-                for index, (text, rest) in enumerate(zip(screened, rests, strict=True))
+                session.prepare(index, message, new_text) if isinstance(message, RedactedValue) else message
+                for index, (message, new_text) in enumerate(zip(screened, new_texts, strict=True))
             ],
         )
-        waiting = [draft for drafts in prepared if isinstance(drafts, list) for draft in drafts]
-        outcomes = iter(await self.ingestor.write(scope, waiting))
+        submissions = [submission for entry in prepared if isinstance(entry, list) for submission in entry]
+        outcomes = iter(await self.ingestor.write(scope, submissions))
         return [
-            drafts
-            if isinstance(drafts, MessageOutcome)
-            else _combined([next(outcomes) for _ in drafts], cut=rest != content)
-            for drafts, content, rest in zip(prepared, readable, rests, strict=True)
+            entry
+            if isinstance(entry, MessageOutcome)
+            else _combined([next(outcomes) for _ in entry], cut=new_text != text)
+            for entry, text, new_text in zip(prepared, texts, new_texts, strict=True)
         ]
 
-    def _cleaned_in_turn(
+    def _redact_all(
         self, tenant: str, messages: Sequence[SessionMessage]
     ) -> list[RedactedValue[SessionMessage] | MessageOutcome]:
-        """`messages` without secrets, as `_cleaned` returns them: a question may say that its answer is a password."""
-        cleaned: list[RedactedValue[SessionMessage] | MessageOutcome] = []
+        """Redact each message, given the end of the previous one: what follows "What is the password?" is a secret."""
+        redacted: list[RedactedValue[SessionMessage] | MessageOutcome] = []
         for message in messages:
-            asked = cleaned[-1].value.content if cleaned and isinstance(cleaned[-1], RedactedValue) else ""
-            cleaned.append(self._cleaned(tenant, message, asked[-_ASKED:]))
-        return cleaned
+            previous = redacted[-1].value.content if redacted and isinstance(redacted[-1], RedactedValue) else ""
+            redacted.append(self._redact(tenant, message, previous[-_QUESTION:]))
+        return redacted
 
-    def _cleaned(
-        self, tenant: str, message: SessionMessage, asked: str
+    def _redact(
+        self, tenant: str, message: SessionMessage, previous: str
     ) -> RedactedValue[SessionMessage] | MessageOutcome:
-        """`message` without secrets, which may span sentences; if its text or role must not be stored, its outcome.
+        """`message` without secrets; if its text or role must not be stored, the outcome that says why.
 
-        asked: the end of the message before it, without secrets.
+        previous: the end of the message before it, without secrets.
         """
         redactor = self.ingestor.redactor
         if not message.content.strip():
@@ -167,7 +167,7 @@ class SessionWriter:
             return MessageOutcome(WriteStatus.REJECTED, "texts of this role are not stored here")
         try:
             fields = {"role": message.role, "content": printable(message.content)}
-            clean = redactor.clean(tenant, [{"text": asked}, fields])
+            clean = redactor.clean(tenant, [{"text": previous}, fields])
         except SecretsRefused as error:
             return MessageOutcome(WriteStatus.REJECTED, str(error))
         except (ValueError, Unavailable) as error:
@@ -180,9 +180,9 @@ class SessionWriter:
 class _Session:
     """Makes drafts of memories from the messages of one session; messages of the same day form one conversation.
 
-    messages: role and text of each message. lines: each with its day as well, after those of earlier messages. typical:
-    median characters of a message. first: position of the first of `messages` in the session. conversations: what was
-    said so far on each day, as context for judging a message.
+    messages: role and text of each message. lines: the same as text with the day, preceded by the earlier messages.
+    median_length: median number of characters of a message. first_position: position of the first of `messages` in the
+    session. conversations: the messages so far of each day, as context for judging the next one.
     """
 
     id: str
@@ -190,24 +190,24 @@ class _Session:
     now: datetime
     messages: Sequence[tuple[str, str]]
     lines: Sequence[str]
-    typical: float
-    first: int
+    median_length: float
+    first_position: int
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
-    def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
+    def add_context(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
         """Add earlier messages, with the embedding of each, as context for judging later ones; they are not stored."""
         for message, embedding in zip(messages, embeddings, strict=True):
             self.conversations[_time(message, self.now).date()].add(message.role, message.content, embedding)
 
-    def prepare(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> list[Submission] | MessageOutcome:
+    def prepare(self, index: int, clean: RedactedValue[SessionMessage], text: str) -> list[Submission] | MessageOutcome:
         """Return the drafts to write for message number `index`; the message's outcome if there is nothing to write.
 
-        clean: the message without secrets. rest: its text, without the passages that repeat what the agent was shown.
+        clean: the message without secrets. text: its content, without passages that repeat what the agent was shown.
         """
-        if not rest.strip():
+        if not text.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)
         try:
-            submissions = list(self._submissions(index, clean, rest))
+            submissions = list(self._submissions(index, clean, text))
             for submission in submissions:
                 check_draft(submission.draft, self.now)
         except ValidationError as error:
@@ -216,29 +216,29 @@ class _Session:
             return MessageOutcome(WriteStatus.FAILED, f"{error.path}: {error}")
         return submissions
 
-    def _submissions(self, index: int, clean: RedactedValue[SessionMessage], rest: str) -> Iterator[Submission]:
+    def _submissions(self, index: int, clean: RedactedValue[SessionMessage], text: str) -> Iterator[Submission]:
         """Make drafts of a message's text (several if it is long), each followed by its sentences if review is AUTO."""
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(clean.value.timestamp),
-            "source": Source(thread_id=self.id, turns=[self.first + index], caller=CAPTURED),
+            "source": Source(thread_id=self.id, turns=[self.first_position + index], caller=CAPTURED),
         }
         following = [message for message in self.messages[index + 1 :] if message[1].strip()]
-        later = Later(following[:AHEAD], len(following), self.typical)
-        place = len(self.lines) - len(self.messages) + index
-        preceding = " ".join(filter(None, self.lines[max(0, place - TURNS_BEFORE) : place]))
-        for piece in _pieces(rest):
+        later = Later(following[:AHEAD], len(following), self.median_length)
+        position = len(self.lines) - len(self.messages) + index
+        preceding = " ".join(filter(None, self.lines[max(0, position - TURNS_BEFORE) : position]))
+        for piece in _pieces(text):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
             said = Said(clean.value.role, conversation, preceding, later=later)
             yield Submission(draft, self.review, said, clean.counts)
-            for content in _parts(piece) if self.review is ReviewMode.AUTO else ():
-                part = UntypedDraft.model_validate({**fields, "content": content, "seq": 0})
-                yield Submission(part, self.review, replace(said, preceding="", part=True), clean.counts)
+            for sentence in _sentences_and_reasons(piece) if self.review is ReviewMode.AUTO else ():
+                draft = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
+                yield Submission(draft, self.review, replace(said, preceding="", part=True), clean.counts)
 
 
 def _time(message: SessionMessage, now: datetime) -> datetime:
-    """When `message` was said, in UTC; `now` if it has no time, or no valid one."""
+    """The time of `message` in UTC; `now` if it has none, or an invalid one."""
     try:
         return datetime.fromisoformat(_as_utc(message.timestamp) or "").astimezone(UTC)
     except ValueError:
@@ -246,6 +246,7 @@ def _time(message: SessionMessage, now: datetime) -> datetime:
 
 
 def _line(message: SessionMessage, now: datetime) -> str:
+    """The message with its day and role, as the text that is embedded before the next message."""
     return said_on(_time(message, now), message.role, message.content)
 
 
@@ -262,18 +263,18 @@ def _pieces(content: str) -> Iterator[str]:
     while content:
         end = len(content)
         if end > MAX_CONTENT:
-            last = max(content.rfind(blank, MAX_CONTENT // 2, MAX_CONTENT) for blank in (" ", "\n"))
-            end = MAX_CONTENT if last < 0 else last
+            last_blank = max(content.rfind(blank, MAX_CONTENT // 2, MAX_CONTENT) for blank in (" ", "\n"))
+            end = MAX_CONTENT if last_blank < 0 else last_blank
         if piece := content[:end].strip():
             yield piece
         content = content[end:]
 
 
-def _parts(content: str) -> list[str]:
-    """The parts of a message that may become memories by themselves: sentences, and reasons stated in questions.
+def _sentences_and_reasons(content: str) -> list[str]:
+    """The sentences of a message, and the reasons stated in its questions, that may become memories by themselves.
 
-    If the message has only one sentence, this is not a part, because the whole message is stored anyway. Empty if the
-    message has more than MAX_PARTS sentences.
+    A message's only sentence is left out, because the whole message is stored anyway. Empty if the message has more
+    than MAX_PARTS sentences.
     """
     sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
     if len(sentences) > MAX_PARTS:
@@ -287,13 +288,11 @@ def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
 
     cut: whether text was removed from the message because it repeated memories that this service had recalled.
     """
-    whole, *rest = outcomes
-    parts = [outcome for outcome in rest if outcome.reason != NO_PART]
-    status = min((outcome.status for outcome in (whole, *parts)), key=_ORDER.index)
-    first = next(outcome for outcome in (whole, *parts) if outcome.status is status)
-    reason = "; ".join(filter(None, (first.reason, PART_RECALLED if cut else None)))
-    stored = [outcome for outcome in (whole, *parts) if outcome.id is not None]
+    counted = [outcomes[0], *(outcome for outcome in outcomes[1:] if outcome.reason != NO_PART)]
+    decisive = min(counted, key=lambda outcome: _ORDER.index(outcome.status))
+    reason = "; ".join(filter(None, (decisive.reason, PART_RECALLED if cut else None)))
+    stored = [outcome for outcome in counted if outcome.id is not None]
     ids = dict.fromkeys(outcome.merged_into or outcome.id or "" for outcome in stored)
     types = dict.fromkeys(outcome.memory.type for outcome in stored if outcome.memory is not None)
     redactions = {kind: count for outcome in reversed(outcomes) for kind, count in outcome.redactions.items()}
-    return MessageOutcome(status, reason or None, tuple(ids), tuple(types), redactions)
+    return MessageOutcome(decisive.status, reason or None, tuple(ids), tuple(types), redactions)

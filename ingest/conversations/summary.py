@@ -82,8 +82,8 @@ class EndpointSummariser:
     async def summary(self, request: SummaryRequest) -> str:
         """The model's summary, truncated to the token limit; if the model fails, the summary by rule."""
         characters = max(1, MAX_TEXT // max(1, len(request.turns)))
-        sent = [{"role": turn.role, "content": turn.content[:characters]} for turn in request.turns]
-        instructions, data = _INSTRUCTIONS.format(limit=request.limit), {"before": request.before, "turns": sent}
+        turns = [{"role": turn.role, "content": turn.content[:characters]} for turn in request.turns]
+        instructions, data = _INSTRUCTIONS.format(limit=request.limit), {"before": request.before, "turns": turns}
         completion = CompletionRequest(instructions, data, "summary", _SCHEMA)
         try:
             text = (await self.completions.complete(completion, ModelSummary)).summary.strip()
@@ -99,12 +99,12 @@ def extract(request: SummaryRequest) -> str:
     Old and new sentences compete as equals: by how rare their words are in the summary and all turns.
     """
     tokenizer, limit = request.tokenizer, request.limit
-    said, others = (
+    flushed_sentences, staying_sentences = (
         [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for turn in turns for sentence in sentences(turn.content)]
         for turns in (request.turns, request.staying)
     )
-    lines = list(dict.fromkeys([*sentences(request.before), *said]))
+    lines = list(dict.fromkeys([*sentences(request.before), *flushed_sentences]))
     if not lines:
         return ""
-    selected, best = most_important(lines, lambda line: tokenizer.count(line + "\n") + 1, limit, others)
+    selected, best = most_important(lines, lambda line: tokenizer.count(line + "\n") + 1, limit, staying_sentences)
     return tokenizer.truncate("\n".join(selected) or best, limit).strip()

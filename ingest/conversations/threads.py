@@ -29,20 +29,12 @@ from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFou
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.threads import (
-    AppendTurn,
-    NewThread,
-    RequestKey,
-    Thread,
-    ThreadStore,
-    ThreadTail,
-    TurnAppended,
-)
+from memtypes.ports.threads import AppendTurn, NewThread, RequestKey, Thread, ThreadStore, ThreadTail, TurnAppended
 from memtypes.ports.workflows import WorkflowStore
 
 _ThreadT = TypeVar("_ThreadT")
 
-_CACHED_PLACES = 100_000
+_CACHED_THREADS = 100_000
 """Maximum number of threads whose resource and key are cached."""
 
 
@@ -50,7 +42,7 @@ class OpenRequest(Model):
     """A thread to create, or to find by its resource (the name of its policy) and key.
 
     variables: values for the placeholders of the key's template. parent_id: the thread that this one continues.
-    workflow_id: the workflow at whose end the thread is deleted, unless the workflow keeps its threads.
+    workflow_id: the workflow whose `on_end` says what happens to the thread when the workflow ends.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
@@ -102,8 +94,8 @@ class Threads:
     evicted_turns: EvictedTurnWriter
     clock: Clock
     workflows: WorkflowStore
-    _places: LRUCache[tuple[str, str, str], tuple[str | None, str | None]] = field(
-        default_factory=lambda: LRUCache(_CACHED_PLACES)
+    _resources_and_keys: LRUCache[tuple[str, str, str], tuple[str | None, str | None]] = field(
+        default_factory=lambda: LRUCache(_CACHED_THREADS)
     )
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
@@ -165,7 +157,7 @@ class Threads:
             counts.tokens += turn.tokens
             counts.evicted += appended.evicted
         flush, version = FlushResult(appended.flushed, 0, 0), appended.version
-        # The turn is stored: what is not done in time is done after the next one.
+        # The turn is stored. A flush that is cancelled here is done after the next append.
         with anyio.CancelScope(deadline=deadline):
             due = flush_due(appended.tokens, appended.turns, limits, policy.flush.threshold)
             if due and policy.type is not PolicyType.BUFFER and not appended.flushed:
@@ -215,7 +207,7 @@ class Threads:
 
         Raises AccessDenied or ReadOnly if an agent that speaks in `turns` may not write to the thread.
         """
-        resource, _ = await self._place(scope, thread_id)
+        resource, _ = await self._resource_and_key(scope, thread_id)
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
@@ -229,11 +221,11 @@ class Threads:
         try:
             live = {turn.index: turn for turn in (await self.store.read(scope, thread_id)).turns}
         except NotFound:
-            if not include_flushed or not (gone := await self.evicted_turns.turns(scope, thread_id)):
+            if not include_flushed or not (removed := await self.evicted_turns.turns(scope, thread_id)):
                 raise
-            return [*gone]
-        left = await self.evicted_turns.turns(scope, thread_id) if include_flushed else []
-        turns: dict[int, LeftTurn | Turn] = {entry.turn.index: entry for entry in left} | live
+            return [*removed]
+        removed = await self.evicted_turns.turns(scope, thread_id) if include_flushed else []
+        turns: dict[int, LeftTurn | Turn] = {entry.turn.index: entry for entry in removed} | live
         return [turns[index] for index in sorted(turns)]
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
@@ -241,15 +233,15 @@ class Threads:
 
         Returns the number of removed turns, the new summary and the memories' ids. A dry run changes nothing.
         """
-        result = await self.flusher.flush(scope, thread_id, request)
+        flushed = await self.flusher.flush(scope, thread_id, request)
         if request.dry_run:
-            return result
+            return flushed
         memory_ids = await self.evicted_turns.persist(scope)
-        return replace(result, memory_ids=tuple(memory_ids.get(thread_id, ())))
+        return replace(flushed, memory_ids=tuple(memory_ids.get(thread_id, ())))
 
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
         """Remove all turns of the thread; return how many, and the id of the backup copy (None without `backup`)."""
-        backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # so that it says whose turns these are
+        backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # the thread's id shows whose turns these are
         policy = await self.policy(scope, thread_id)
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
@@ -271,15 +263,16 @@ class Threads:
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise NotFound if it is missing, AccessDenied if the agent may not read it, ReadOnly if it may not write."""
+        """Raise NotFound, AccessDenied if the agent may not read the thread, or ReadOnly if it may not write to it."""
         if scope.agent_id is not None or scope.agents:
-            self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
+            self.policies.check_access(scope, *await self._resource_and_key(scope, thread_id), write=write)
 
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Raises Unavailable if the store fails, with how to repeat the call without storing the turn twice."""
+        """Append a turn. The message of Unavailable says how to repeat the call without storing the turn twice."""
         tokens, limit = append.turn.tokens, append.limits.tokens
         if limit is not None and tokens > limit:
-            raise InvalidRequest(f"the turn has {tokens} tokens; the limit of the thread is {limit}", path="content")
+            message = f"the turn has {tokens} tokens; the limit of the thread is {limit}; send a shorter turn"
+            raise InvalidRequest(message, path="content")
         try:
             return await self.store.append(scope, append)
         except Unavailable as error:
@@ -290,7 +283,7 @@ class Threads:
             raise Unavailable(message, retry_after_s=error.retry_after_s) from error
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. Raises NotFound or Conflict; before that, deletes a new (`created`) thread."""
+        """Add a thread to its workflow. If there is none or it has ended, delete a new (`created`) thread and raise."""
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):
@@ -306,7 +299,7 @@ class Threads:
             (len(turns), limits.turns, "turns"),
         ):
             if limit is not None and count > limit:
-                raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}", path="turns")
+                raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}; send fewer", path="turns")
 
     async def _ancestors(
         self, scope: Scope, thread: Thread, read: Callable[[str], Awaitable[_ThreadT]]
@@ -321,13 +314,13 @@ class Threads:
         answers = await asyncio.gather(*map(read_if_there, thread.ancestors))
         return [answer for answer in answers if answer is not None]
 
-    async def _place(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
+    async def _resource_and_key(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
         """The thread's resource (policy name) and key. They are cached, because they never change."""
         cached = (scope.tenant, scope.namespace, thread_id)
-        if cached not in self._places:
+        if cached not in self._resources_and_keys:
             thread = await self.store.get(scope, thread_id)
-            self._places[cached] = thread.resource, thread.key
-        return self._places[cached]
+            self._resources_and_keys[cached] = thread.resource, thread.key
+        return self._resources_and_keys[cached]
 
 
 def thread_key(template: str | None, request: OpenRequest) -> str | None:

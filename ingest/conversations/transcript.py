@@ -66,7 +66,7 @@ def turns_of(memory: Memory) -> Iterator[Turn]:
         return
     first, last = memory.turns[0]["index"], memory.turns[-1]["index"]
     content = memory.earlier[0].content if memory.earlier else memory.content
-    content = content.removesuffix(f"\n(thread {memory.source.thread_id}, turns {first} to {last})")  # an earlier form
+    content = content.removesuffix(f"\n(thread {memory.source.thread_id}, turns {first} to {last})")  # an older form
     position = 0
     for turn, following in zip_longest(memory.turns, memory.turns[1:]):
         start = position + len(f"{turn['role']}: ")
@@ -94,7 +94,7 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _fields(turn: Turn) -> Any:
-    """The fields of `turn` to store in its memory: without the content, which the memory's text has, but its length."""
+    """The fields of `turn` to store in its memory: the content's length in place of the content."""
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}
@@ -106,6 +106,6 @@ def _thread_tag(thread_id: str) -> str:
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
     """The position of `text` in `content` that is nearest to `expected`; the length of `content` if there is none."""
-    before, after = content.rfind(text, start, expected + len(text)), content.find(text, expected)
-    places = [place for place in (before, after) if place >= 0]
-    return min(places, key=lambda place: abs(place - expected), default=len(content))
+    preceding, following = content.rfind(text, start, expected + len(text)), content.find(text, expected)
+    positions = [position for position in (preceding, following) if position >= 0]
+    return min(positions, key=lambda position: abs(position - expected), default=len(content))

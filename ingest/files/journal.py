@@ -8,7 +8,7 @@ without failures deletes its journal.
 
 All imports of sessions into one destination share a journal, which is kept. It lists the keys of all messages that were
 sent. So an import sends only new messages, from whatever file it reads them, and memories that were forgotten since do
-not come back. Imports of rows likewise share a list of the rows that their files name by keys, which is kept.
+not come back. Imports of rows into one destination share a list of files and of their rows that have keys; it is kept.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _Entry = TypeVar("_Entry")
 class WrittenRow(msgspec.Struct, frozen=True, array_like=True):
     """A row that its file names by a key, such as a heading or an id, and the memory `id` that it was written to.
 
-    is_new: whether the import made this memory; otherwise the row was merged into it. ends: `expires_at` of the row.
+    is_new: whether the import made this memory; otherwise the row was merged into it. expires_at: that of the row.
     """
 
     key: str
     id: str
     is_new: bool
-    ends: str | None = None
+    expires_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class SentMessages:
 class ImportedFile(msgspec.Struct, frozen=True):
     """A line of the list of imported files: the keys of a file's rows, by the id of the memory made of each.
 
-    names: of the file, in the sources of these memories. ended: memories that it or imports of it ended.
+    names: of the file in the sources of these memories. ended: ids of memories that imports of it ended or let expire.
     """
 
     namespace: str
@@ -177,10 +177,10 @@ class ImportedFiles:
         return [entry for entry in self.files.values() if entry.namespace == namespace and memory_id in entry.rows]
 
     def add(self, entry: ImportedFile) -> None:
-        """List `entry` in place of what was listed for its file; it is on disk when this returns."""
-        place = (entry.namespace, entry.file)
-        if self.files.get(place) != entry:
-            self.files[place] = entry
+        """Record `entry` in place of the earlier entry of its file; it is on disk when this returns."""
+        key = (entry.namespace, entry.file)
+        if self.files.get(key) != entry:
+            self.files[key] = entry
             _append(self.path, entry)
 
 
@@ -214,12 +214,12 @@ def _entries(path: Path | None, kind: type[_Entry]) -> list[_Entry]:
     if path is None or not path.exists():
         return []
     with _as_invalid_request(path):
-        data = path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end != len(data):
+        content = path.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end != len(content):
             os.truncate(path, end)
     entries: list[_Entry] = []
-    for line in data[:end].splitlines():
+    for line in content[:end].splitlines():
         with suppress(msgspec.MsgspecError):
             entries.append(msgspec.json.decode(line, type=kind))
     return entries

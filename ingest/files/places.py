@@ -95,20 +95,20 @@ class Places:
         if source in CHATS:
             if path is None:
                 downloads = sorted((self.home / "Downloads").glob("*"))
-                files = [each for each in downloads if each.suffix == ".zip" or each.name.startswith(CONVERSATIONS)]
+                files = [file for file in downloads if file.suffix == ".zip" or file.name.startswith(CONVERSATIONS)]
             else:
                 files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
             form = Format(source)
-            return [ChatFile(each, READERS[form]) for each in files if _chat_format(each) is form]
+            return [ChatFile(file, READERS[form]) for file in files if _chat_format(file) is form]
         if source is PastSource.CLAUDE_CODE:
             folder = path or self.claude_code()
             root = folder / "projects" if (folder / "projects").is_dir() else folder
-            transcripts = (each for each in _files(root, ".jsonl") if "subagents" not in each.relative_to(root).parts)
-            return [TranscriptFile(each, ClaudeCodeLines) for each in transcripts]
+            transcripts = (file for file in _files(root, ".jsonl") if "subagents" not in file.relative_to(root).parts)
+            return [TranscriptFile(file, ClaudeCodeLines) for file in transcripts]
         folder = path or self.codex()
         inner = [root for name in ("sessions", "archived_sessions") if (root := folder / name).is_dir()]
-        logs = (each for root in inner or [folder] for each in _files(root, ".jsonl", ".jsonl.zst"))
-        return [TranscriptFile(each, CodexLines) for each in logs if each == folder or each.name.startswith("rollout-")]
+        logs = (file for root in inner or [folder] for file in _files(root, ".jsonl", ".jsonl.zst"))
+        return [TranscriptFile(file, CodexLines) for file in logs if file == folder or file.name.startswith("rollout-")]
 
     def memory_files(self, source: PastSource, path: Path | None) -> list[MemoryFiles]:
         """The files with memories or notes of program `source` at `path`, or in its usual places if `path` is None.
@@ -132,14 +132,14 @@ class Places:
             self.home / "Library" / "Application Support" / "obsidian" / "obsidian.json",
         ]
         for file in settings:
-            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no or another settings file
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or of another form
                 vaults = [Path(vault["path"]) for vault in json.loads(file.read_text("utf-8"))["vaults"].values()]
                 yield from (vault for vault in vaults if vault.is_dir())
 
     def _notes(self, path: Path) -> list[MemoryFiles]:
         folder = path if path.is_dir() else path.parent
-        parts = {each: each.relative_to(path).parts for each in _files(path, ".md")}
-        files = [each for each, names in parts.items() if not any(name.startswith(".") for name in names)]
+        relative = {file: file.relative_to(path).parts for file in _files(path, ".md")}
+        files = [file for file, names in relative.items() if not any(name.startswith(".") for name in names)]
         project = _claude_project(folder.parent) if folder.name == "memory" else None
         return _by_kind(project or str(folder.absolute()), files)
 
@@ -147,8 +147,8 @@ class Places:
         """Files with instructions for agents in the working folder and of the user, and Claude Code's project notes."""
         names = ("CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", ".claude/CLAUDE.md")
         of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
-        here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
-        groups = _by_kind(str(self.working), here) + _by_kind(None, of_user)
+        of_project = [file for name in names if (file := self.working / name) not in of_user]  # home is no project
+        groups = _by_kind(str(self.working), of_project) + _by_kind(None, of_user)
         for memory in sorted((self.claude_code() / "projects").glob("*/memory/")):
             groups += _by_kind(_claude_project(memory.parent), [*_files(memory, ".md")])
         return groups

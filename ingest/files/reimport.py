@@ -1,8 +1,9 @@
 """Ends the memories of rows that a file no longer has when it is imported again. Nothing is deleted.
 
-Rows are told apart by keys that they keep while their texts change: the headings of a section, or the id in an export.
-The memory of a former text is replaced by that of the text that now has its key. If a note has no such section any
-more, the memory is ended; an export may be a part, so what it lacks is left alone. So is what other sources say, too.
+A row has a key that stays the same while its text changes: the headings of a section, or the id in an export. The
+memory of a former text is replaced by the memory of the text that now has its key. If a note no longer has the section,
+the memory is ended. An export may be incomplete, so a missing row ends nothing. Memories that another source states,
+too, are left as they are.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _GLOBAL_IDS = (Format.MEM0, Format.ZEP, Format.LANGGRAPH)
 """Formats with ids that are the same in every export, whatever the name of its file."""
 
 MemoryCall: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[dict[str, Any]]]
-"""Sets fields of the memory with an id, or none of them for None; returns the memory as plain JSON.
+"""Sets the given fields of the memory with this id (None: reads it only); returns the memory as plain JSON.
 
 Raises NotFound, and Overloaded or Unavailable, after which it is called again.
 """
@@ -43,14 +44,14 @@ Raises NotFound, and Overloaded or Unavailable, after which it is called again.
 def written_rows(
     rows: Iterable[FileRow], items: Iterable[Mapping[str, Any]], outcomes: Iterable[WriteOutcome]
 ) -> list[WrittenRow]:
-    """Those of `rows` that have a key, or a field `id`, and were stored or merged."""
+    """The rows that have a key, or a field `id`, and were stored or merged."""
     keys = (row.fields.get("id") if row.key is None else row.key for row in rows)
     return [
         WrittenRow(
-            str(key), done.id, done.status is WriteStatus.STORED or done.reason == SAME_WRITE, item.get("expires_at")
+            str(key), write.id, write.status is WriteStatus.STORED or write.reason == SAME_WRITE, item.get("expires_at")
         )
-        for key, item, done in zip(keys, items, outcomes, strict=True)
-        if isinstance(key, str | int) and done.id is not None
+        for key, item, write in zip(keys, items, outcomes, strict=True)
+        if isinstance(key, str | int) and write.id is not None
     ]
 
 
@@ -63,38 +64,40 @@ class Reimport:
     call: MemoryCall
     clock: Clock
 
-    async def finish(self, source: SourceFile, rows: Sequence[WrittenRow], *, whole: bool) -> list[FormerRow]:
-        """Replace or end the memories of former rows of `source`, and list its rows. Returns what was done.
+    async def finish(self, source: SourceFile, rows: Sequence[WrittenRow], *, complete: bool) -> list[FormerRow]:
+        """Replace or end the memories of former rows of `source`, and list its present rows. Returns the changes made.
 
-        rows: all that have a key. whole: whether every row of the file was stored; otherwise no memory is ended.
+        rows: all that have a key. complete: whether every row of the file was stored; otherwise no memory is ended.
         """
         if source.path is None:
             return []
         file = str(source.format if source.format in _GLOBAL_IDS else source.path.resolve())
-        known = self.files.files.get((self.namespace, file)) or ImportedFile(self.namespace, file)
+        imported = self.files.files.get((self.namespace, file)) or ImportedFile(self.namespace, file)
         written = {row.id for row in rows}
-        ours = {row.id: row.key for row in rows if row.is_new or self.files.with_memory(self.namespace, row.id)}
-        ends = {row.id: row.ends for row in rows if row.ends is not None}
-        again = written.intersection(known.ended) - ends.keys()
-        expired = (ends.keys() & known.rows.keys()).difference(known.ended)
+        current = {row.id: row.key for row in rows if row.is_new or self.files.with_memory(self.namespace, row.id)}
+        ends = {row.id: row.expires_at for row in rows if row.expires_at is not None}
+        restored = written.intersection(imported.ended) - ends.keys()
+        expired = (ends.keys() & imported.rows.keys()).difference(imported.ended)
         change = partial(FormerRow, source.name)
-        former = [change(each, "restored", "in the file again", {"valid_to": None}) for each in again]
-        former += [change(each, "ended", "expired there", {"expires_at": ends[each]}) for each in expired]
-        for each, key, newer in _former(known.rows, rows):
+        former = [change(memory_id, "restored", "in the file again", {"valid_to": None}) for memory_id in restored]
+        former += [
+            change(key, "ended", "expired there", {"expires_at": end}) for key, end in ends.items() if key in expired
+        ]
+        for memory_id, key, newer in _former(imported.rows, rows):
             if newer is not None:
-                former.append(change(each, "replaced", f"by {newer}", {"superseded_by": newer}))
-            elif whole and rows and source.format in _NOTES:
-                former.append(change(each, "ended", "no longer in the file"))
+                former.append(change(memory_id, "replaced", f"by {newer}", {"superseded_by": newer}))
+            elif complete and rows and source.format in _NOTES:
+                former.append(change(memory_id, "ended", "no longer in the file"))
             else:
-                ours[each] = key  # the next import looks at it again
-        done = [row for each in former if (row := await self._change(each, file)) is not None]
-        names = [*dict.fromkeys([*known.names, source.name])]
-        ended = {*known.ended, *(row.id for row in done if row.change in ("replaced", "ended"))} - written | ends.keys()
-        self.files.add(ImportedFile(self.namespace, file, names, ours, sorted(ended)))
-        return done
+                current[memory_id] = key  # the next import looks at it again
+        changed = [done for row in former if (done := await self._change(row, file)) is not None]
+        names = [*dict.fromkeys([*imported.names, source.name])]
+        ended = {*imported.ended, *(row.id for row in changed if row.change in ("replaced", "ended"))} - written
+        self.files.add(ImportedFile(self.namespace, file, names, current, sorted(ended | ends.keys())))
+        return changed
 
     async def _change(self, row: FormerRow, file: str) -> FormerRow | None:
-        """Change a memory as `row` says. Returns what was done; None if that is nothing. file: of the row."""
+        """Change a memory as `row` says, or keep it and say why; None if nothing is to be done. file: of the row."""
         try:
             memory = await self._call(row.id)
         except NotFound:
@@ -104,9 +107,9 @@ class Reimport:
             return row if row.change != "restored" and memory["superseded_by"] == newer else None
         holders = self.files.with_memory(self.namespace, row.id)
         if row.change != "restored":
-            if any(map(_exists, {each.file for each in holders} - {file})):
+            if any(map(_exists, {holder.file for holder in holders} - {file})):
                 return None
-            names = {row.file, *(each for holder in holders for each in holder.names)}
+            names = {row.file, *(name for holder in holders for name in holder.names)}
             if (reason := _reason_to_keep(memory, names, newer)) is not None:
                 return replace(row, change="kept", why=reason)
         began = datetime.fromisoformat(memory["valid_from"])  # by the service's clock
@@ -124,25 +127,25 @@ def _exists(file: str) -> bool:
     return file in _GLOBAL_IDS or Path(file).exists()
 
 
-def _former(known: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable[tuple[str, str, str | None]]:
-    """The memories in `known` that no row has any more, each with its key and the new memory with this key, or None."""
-    written, fresh = {row.id for row in rows}, defaultdict[str, dict[str, None]](dict)
+def _former(imported: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable[tuple[str, str, str | None]]:
+    """The memories of `imported` (keys by id) without a row now, each with its key and the new memory of that key."""
+    written, new_ids = {row.id for row in rows}, defaultdict[str, dict[str, None]](dict)
     for row in rows:
-        if row.id not in known:
-            fresh[row.key][row.id] = None
-    for former in [each for each in known if each not in written]:
-        newer = next(iter(fresh[known[former]]), None)
-        fresh[known[former]].pop(newer or "", None)
-        yield former, known[former], newer
+        if row.id not in imported:
+            new_ids[row.key][row.id] = None
+    for memory_id in [memory_id for memory_id in imported if memory_id not in written]:
+        newer = next(iter(new_ids[imported[memory_id]]), None)
+        new_ids[imported[memory_id]].pop(newer or "", None)
+        yield memory_id, imported[memory_id], newer
 
 
 def _reason_to_keep(memory: Mapping[str, Any], names: set[str], newer: str | None) -> str | None:
-    """Why a memory whose row has left its file stays as it is; None if it may be ended, or replaced by `newer`.
+    """Reason to keep a memory whose row its file no longer has; None if it may be ended, or replaced by `newer`.
 
-    names: the file's present and former names; a source with another name says the same, too.
+    names: the file's present and former names; a source with another name is another source of the memory.
     """
-    sources = [each for each in (memory["source"], *memory["sources"]) if each is not None]
-    if memory["evidence_count"] > len(sources) or any(each.get("file") not in names for each in sources):
+    sources = [source for source in (memory["source"], *memory["sources"]) if source is not None]
+    if memory["evidence_count"] > len(sources) or any(source.get("file") not in names for source in sources):
         return "another source says it, too"
     if memory.get("status", Status.PENDING) not in OPEN:
         return f"it is {memory['status']}"

@@ -22,21 +22,27 @@ _DETAIL = re.compile(r" \([^()]*\)|: \d+\.\d+$")
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row that was not stored, and why. status: rejected or failed. line: number, from 1; None for the whole file."""
+    """A row that was not stored, and why. status: rejected or failed.
+
+    line: where it begins, from 1; None for the whole file. row: its number in the file, from 1; None if it is unknown.
+    """
 
     file: str
     line: int | None
     status: WriteStatus
     reason: str
+    row: int | None = None
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.status}: {self.reason}"
+        location = self.file if self.line is None else f"{self.file}:{self.line}"
+        if self.line is not None and self.row is not None and self.row > self.line:  # a line may have several rows
+            location += f", row {self.row}"
+        return f"{location}: {self.status}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class FormerRow:
-    """What an import did about a memory made of a row that its file no longer has, and why. text: its first line.
+    """A memory whose row its file no longer has, what an import did with it, and why. text: its first line.
 
     change: "replaced", "ended", "kept", or "restored" if the file has the row again. fields: those that it set.
     """
@@ -57,7 +63,7 @@ class ImportReport:
     """The counts of an import of rows, added up while it runs.
 
     counts: rows by status. types: stored memories by type. problems: the first bad rows. omitted: number of further bad
-    rows. former: memories of rows that a file has no more. resumed: rows that an earlier, interrupted run had finished.
+    rows. former: memories whose rows a file no longer has. resumed: rows that an earlier, interrupted run had finished.
     skipped: files in folders whose format is unknown. stopped: why the import ended before the last row; None if it did
     not. seconds: how long it took.
     """

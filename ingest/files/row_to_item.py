@@ -27,7 +27,9 @@ from memtypes.model.strict_json import MalformedJson, whole_value
 from memtypes.model.types import MEMORY_CLASSES, AnyDraft
 
 _METADATA = "metadata."
-_ADVICE = "; rename fields with --map, or keep unknown ones with --extra-to-metadata"
+_RENAME = "rename fields with --map, or keep unknown ones with --extra-to-metadata"
+_GIVE_TEXT = "give the row a text (--map FIELD=content takes that of another field), or remove the row"
+_CORRECT = "correct the row and import the file again"
 _REVIEWS = (ReviewMode.AUTO, ReviewMode.SKIP)
 
 
@@ -40,9 +42,9 @@ def _plain_type(annotation: Any) -> Any:
 
 
 _FIELDS: Mapping[str, Any] = {
-    name: _plain_type(info.annotation)
+    name: _plain_type(field_info.annotation)
     for draft in typing.get_args(typing.get_args(AnyDraft)[0])
-    for name, info in draft.model_fields.items()
+    for name, field_info in draft.model_fields.items()
 }
 """For each field that a draft of any memory type has, the class of its value."""
 
@@ -72,11 +74,11 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
     targets = list(mapping.values())
     for foreign, target in mapping.items():
         if target not in _FIELDS and not (target.startswith(_METADATA) and len(target) > len(_METADATA)):
-            known = ", ".join(sorted(_FIELDS))
-            message = f"no memory has a field {target!r}; known are {known} and metadata.KEY"
+            names = ", ".join(sorted(_FIELDS))
+            message = f"no memory has a field {target!r}; known are {names} and metadata.KEY"
             raise InvalidRequest(message, path="map", got=target)
         if targets.count(target) > 1:
-            raise InvalidRequest(f"two fields are mapped to {target}", path="map", got=foreign)
+            raise InvalidRequest(f"two fields are mapped to {target}; map only one to it", path="map", got=foreign)
 
 
 def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
@@ -97,13 +99,24 @@ def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
     fields["source"] = _source(fields.get("source"), row)
     draft_fields = {name: value for name, value in fields.items() if name != "review" or value not in _REVIEWS}
     try:
-        draft = draft_of(draft_fields)
-    except ValidationError as error:
-        invalid = as_invalid(error)
-        advice = any(each["type"] == "extra_forbidden" for each in error.errors())
-        raise InvalidRequest(f"{invalid}{_ADVICE if advice else ''}", path=invalid.path) from error
-    check_draft(draft, now)
+        check_draft(draft_of(draft_fields), now)
+    except (ValidationError, InvalidRequest) as error:
+        raise _explained(error, fields) from error
     return fields
+
+
+def _explained(error: ValidationError | InvalidRequest, fields: Mapping[str, Any]) -> InvalidRequest:
+    """The error to raise for a row with these `fields`: its message names the field, the fault and the remedy."""
+    details = error.errors() if isinstance(error, ValidationError) else []
+    invalid = as_invalid(error) if isinstance(error, ValidationError) else error
+    path, value = invalid.path, invalid.got if invalid.path else fields.get("type")
+    message = str(invalid) if str(invalid).startswith(path) else f"{path}: {invalid}"
+    if any(detail["type"] == "extra_forbidden" for detail in details):
+        return InvalidRequest(f"{message}; {_RENAME}", path=path)
+    # A longer value is not shown: cut in two, a secret in it might not be recognised.
+    shown = f" (the row has {value!r})" if value is not None and len(details) < 2 and len(repr(value)) <= 60 else ""
+    remedy = _GIVE_TEXT if path == "content" and not str(value or "").strip() else _CORRECT
+    return InvalidRequest(f"{message}{shown}; {remedy}", path=path)
 
 
 def _renamed(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
@@ -115,7 +128,9 @@ def _renamed(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, An
         if target.startswith(_METADATA):
             metadata[target.removeprefix(_METADATA)] = row[foreign]
         elif target in fields:
-            raise InvalidRequest(f"has both {foreign} and {target}, to which {foreign} is mapped", path=target)
+            raise InvalidRequest(
+                f"has both {foreign} and {target}, to which {foreign} is mapped; remove one", path=target
+            )
         else:
             fields[target] = row[foreign]
     _add_metadata(fields, metadata)
@@ -141,7 +156,7 @@ def _parsed_cell(name: str, value: Any) -> Any:
     if kind is not list:
         return value
     inner = text.strip("[]") if is_json else text
-    return [part.strip() for part in inner.split(";" if ";" in inner else ",") if part.strip()]
+    return [entry.strip() for entry in inner.split(";" if ";" in inner else ",") if entry.strip()]
 
 
 def _set_heading(fields: dict[str, Any], heading: str) -> None:
@@ -161,10 +176,10 @@ def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
 
 
 def _source(source: Any, row: FileRow) -> Any:
-    """The file and line of `row`, and what its own field `source` says, if any: the name of a caller, or an object."""
-    place = {"file": row.file, "line": row.line}
+    """The file and line of `row`, with the fields of its own `source`; a text there is the name of a caller."""
+    location = {"file": row.file, "line": row.line}
     if source is None:
-        return place
+        return location
     if isinstance(source, str):
-        return {**place, "caller": source}
-    return {**place, **source} if isinstance(source, dict) else source
+        return {**location, "caller": source}
+    return {**location, **source} if isinstance(source, dict) else source

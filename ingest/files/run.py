@@ -138,8 +138,8 @@ class _Import:
                 self.progress.advance(self.bytes_before + position, self.report.read)
         self.bytes_before += source.size or 0
         if self.reimport is not None and not self.report.stopped:
-            whole = len(self.report.problems) + self.report.omitted == problems
-            self.report.former += await self.reimport.finish(source, written, whole=whole)
+            complete = len(self.report.problems) + self.report.omitted == problems
+            self.report.former += await self.reimport.finish(source, written, complete=complete)
 
     async def _import_batch(self, batch: ItemBatch, identity: str | None) -> list[WrittenRow]:
         """Write a batch, record how it ended in report and journal, and return its rows that have a key."""
@@ -147,8 +147,8 @@ class _Import:
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
         problems = batch.problems + [
-            RowProblem(row.file, row.line, outcome.status, outcome.reason or "no reason was given")
-            for row, outcome in zip(batch.rows, outcomes, strict=True)
+            RowProblem(row.file, row.line, outcome.status, outcome.reason or "no reason was given", number)
+            for row, number, outcome in zip(batch.rows, batch.numbers, outcomes, strict=True)
             if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
         ]
         self.report.add(counts, problems)
@@ -183,7 +183,9 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
         return [*await retried(lambda: write(items), Overloaded, Unavailable, patience_s=PATIENCE_S)]
     except InvalidRequest as error:
         if len(items) == 1:
-            return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]
+            # The service names the field as one of the batch's first item, which is this row.
+            reason = ": ".join(map(str.strip, str(error).splitlines())).replace("items[0].", "")
+            return [WriteOutcome(WriteStatus.REJECTED, reason=reason)]
         half = len(items) // 2
         return [*await deliver(write, items[:half]), *await deliver(write, items[half:])]
     except RemembrancerError as error:
@@ -194,13 +196,14 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
 class ItemBatch:
     """Rows `first` to `end` (exclusive) of a file, to be written together.
 
-    rows, items: the valid rows, and the item made of each. problems: the invalid rows. size: characters of the items'
-    contents.
+    rows, numbers, items: the valid rows, the number of each in the file (from 1), and the item made of it. problems:
+    the invalid rows. size: characters of the items' contents.
     """
 
     first: int
     end: int
     rows: list[FileRow] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     size: int = 0
@@ -215,11 +218,12 @@ class ItemBatch:
                 reading = BadLine(reading.file, reading.line, str(error))
             else:
                 self.rows.append(reading)
+                self.numbers.append(self.end)
                 self.items.append(item)
                 self.size += len(item["content"])
         if isinstance(reading, BadLine):
             reason = redact(reading.reason)  # it may quote a secret of the row
-            self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, reason))
+            self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, reason, self.end))
 
     def is_full(self) -> bool:
         """Whether the batch has BATCH_ROWS rows or BATCH_CHARS characters, so that the next row begins a new one."""
@@ -256,7 +260,7 @@ def read_batches(
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
     """Open the file `source`; return an iterator over its rows, and the stream from which it reads them.
 
-    If the file cannot be opened or read on, the last row is a BadLine. stdin: the stream of a source without a path.
+    If opening or reading the file fails, the last row is a BadLine. stdin: the stream of a source without a path.
     """
     try:
         opened = nullcontext(stdin or io.BytesIO()) if source.path is None else source.path.open("rb")

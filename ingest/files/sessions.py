@@ -22,7 +22,7 @@ from ingest.conversations.sessions import MessageOutcome, SaidBefore, SessionMes
 from ingest.files.journal import SentMessages
 from ingest.files.readers.chats import ChatFile
 from ingest.files.readers.rows import in_utc
-from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, spoken
+from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, clean
 from ingest.files.report import ProgressBar, SessionReport
 from ingest.screening.features import REACH
 from ingest.writing.outcome import WriteStatus, retried
@@ -33,7 +33,7 @@ PART_MESSAGES = 64
 PART_CHARS = 1_000_000
 """Characters of messages from which a part is full; sent as JSON, it stays below the limit of a request body."""
 
-HEARD_CHARS = 2_000
+CONTEXT_CHARS = 2_000
 """Maximum characters that are sent of an earlier message as context: twice what the judging of messages reads."""
 
 PATIENCE_S = 120.0
@@ -48,8 +48,8 @@ _ATTEMPTS, _PAUSE_S = 3, 0.5
 POLL_S = 2.0
 """Seconds between two checks of the files that are watched for new messages."""
 
-_REST = 20
-"""The pause between two checks lasts at least this many times as long as a check, so that many files cost little."""
+_PAUSE_RATIO = 20
+"""The pause between two checks is at least this many times as long as a search for files, so that many cost little."""
 
 NO_PROJECT = "of no project; name a namespace for them with --namespace"
 OTHER_PROJECT = "of other projects"
@@ -64,7 +64,7 @@ FileState: TypeAlias = tuple[int, int, bool]
 class SessionPart:
     """Consecutive messages of a session that are sent in one request.
 
-    before: the session's messages before them. keys: for each message, those of its parts, which the journal lists.
+    before: the session's messages before them. keys: for each message, the keys of its blocks, for the journal.
     """
 
     namespace: str
@@ -111,7 +111,7 @@ class Destination:
 
 @dataclass(slots=True)
 class NamespacePlan:
-    """What the files of an import contain for one namespace.
+    """Counts of what the files of an import contain for one namespace.
 
     sessions, messages: how many there are. new: messages that no earlier import has sent. first, last: times of the
     first and last message, in RFC 3339; empty if no message has a time.
@@ -124,7 +124,7 @@ class NamespacePlan:
     last: str = ""
 
     def add(self, session: PastSession, new: int) -> None:
-        """Count a session, `new` of whose messages are new."""
+        """Add a session to the counts. new: number of its messages that no earlier import has sent."""
         self.sessions += 1
         self.messages += len(session.messages)
         self.new += new
@@ -135,7 +135,7 @@ class NamespacePlan:
 
 @dataclass(slots=True)
 class SessionPlan:
-    """What an import would send.
+    """The new messages that an import would send.
 
     namespaces: counts by namespace. files: those with new messages, oldest first. read: number of files that were read.
     left_out: how many messages and other entries would not be sent, by reason. problems: files that could not be read.
@@ -180,7 +180,7 @@ class SessionImport:
             sessions = await self._read(file, plan.problems)
             plan.read += 1
             plan.left_out.update(file.left_out)
-            before, times = plan.new, list[str]()
+            count_before, times = plan.new, list[str]()
             for session in sessions:
                 namespace, reason = self.destination.of(session.folder)
                 if namespace is None:
@@ -189,7 +189,7 @@ class SessionImport:
                     times += session.times()
                     namespace_plan = plan.namespaces.setdefault(namespace, NamespacePlan())
                     namespace_plan.add(session, len(self._unsent(namespace, session)))
-            if plan.new > before:
+            if plan.new > count_before:
                 order.append((min(times, default=""), file))
             file.forget()
         plan.files = [file for _, file in sorted(order, key=lambda entry: entry[0])]
@@ -213,7 +213,7 @@ class SessionImport:
         started = anyio.current_time()
         self.report.left_out.update(plan.left_out)
         self.report.problems += plan.problems
-        self.report.earlier = sum(each.messages for each in plan.namespaces.values()) - plan.new
+        self.report.earlier = sum(counts.messages for counts in plan.namespaces.values()) - plan.new
         self.progress.start(plan.new)
         try:
             for file in plan.files:
@@ -247,9 +247,9 @@ class SessionImport:
             return []
 
     def _unsent(self, namespace: str, session: PastSession) -> list[tuple[int, PastMessage]]:
-        """The messages of which some part (content block) was not sent, with these parts only, and their positions."""
-        rests = (message.without(self.sent.keys[namespace]) for message in session.messages)
-        return [(position, rest) for position, rest in enumerate(rests) if rest is not None]
+        """Positions and messages of which a content block was not sent; the messages have only these blocks."""
+        unsent = (message.without(self.sent.keys[namespace]) for message in session.messages)
+        return [(position, message) for position, message in enumerate(unsent) if message is not None]
 
     async def _send_part(self, part: SessionPart) -> None:
         try:
@@ -261,8 +261,8 @@ class SessionImport:
             self.report.stopped = f"stopped: {error}; run the command again to continue"
             return
         pairs = zip(part.keys, outcomes, strict=True)
-        done = [key for keys, outcome in pairs if outcome.status is not WriteStatus.FAILED for key in keys]
-        await run_sync(self.sent.add, part.namespace, done)
+        sent_keys = [key for keys, outcome in pairs if outcome.status is not WriteStatus.FAILED for key in keys]
+        await run_sync(self.sent.add, part.namespace, sent_keys)
         self.report.add(part.namespace, outcomes)
         self.progress.advance(self.report.sent, self.report.sent)
 
@@ -275,10 +275,10 @@ class SessionImport:
             if all(outcome.status is not WriteStatus.FAILED for outcome in outcomes):
                 break
             await anyio.sleep(_PAUSE_S)
-            again = await deliver()
+            repeated = await deliver()
             outcomes = [
-                after if before.status is WriteStatus.FAILED else before
-                for before, after in zip(outcomes, again, strict=True)
+                later if earlier.status is WriteStatus.FAILED else earlier
+                for earlier, later in zip(outcomes, repeated, strict=True)
             ]
         return outcomes
 
@@ -289,7 +289,7 @@ def parts_of(namespace: str, session: PastSession, unsent: Sequence[tuple[int, P
     unsent: each unsent message with its position in the session. A part has consecutive messages only, and some earlier
     messages of the session as context.
     """
-    session_id = spoken(session.id)[:MAX_NAME].strip() or "session"
+    session_id = clean(session.id)[:MAX_NAME].strip() or "session"
     runs: list[tuple[int, list[PastMessage]]] = []
     end = size = 0
     for position, message in unsent:
@@ -299,9 +299,9 @@ def parts_of(namespace: str, session: PastSession, unsent: Sequence[tuple[int, P
             size = len(message.text)
         runs[-1][1].append(message)
         end = position + 1
-    for first, messages in runs:
-        heard = [_as_sent(message, HEARD_CHARS) for message in session.messages[max(0, first - REACH) : first]]
-        before, keys = SaidBefore(count=first, messages=heard), tuple(message.keys for message in messages)
+    for start, messages in runs:
+        context = [_as_sent(message, CONTEXT_CHARS) for message in session.messages[max(0, start - REACH) : start]]
+        before, keys = SaidBefore(count=start, messages=context), tuple(message.keys for message in messages)
         yield SessionPart(namespace, session_id, tuple(map(_as_sent, messages)), before, keys)
 
 
@@ -313,31 +313,31 @@ async def follow(
     run: SessionImport,
     find: Callable[[], list[SessionFile]],
     states: Mapping[Path, FileState],
-    said: Callable[[int], None],
+    on_sent: Callable[[int], None],
     poll_s: float = POLL_S,
 ) -> None:
     """Watch session files and send their new messages, until cancelled or stopped by an error.
 
     find: returns the files to watch, including new ones. states: size and change time of files that were already read.
-    said: called with the number of messages after each check that sent any. poll_s: minimum seconds between two checks.
-    Files that did not change are not opened; of files that grew, only the new lines are read.
+    on_sent: called with the number of messages after each check that sent any. poll_s: minimum seconds between two
+    checks. Files that did not change are not opened; of files that grew, only the new lines are read.
     """
-    seen = dict(states)
+    read_states = dict(states)
     active: dict[Path, SessionFile] = {}
     while run.report.stopped is None:
-        before, began = run.report.sent, time.perf_counter()
+        sent_before, started = run.report.sent, time.perf_counter()
         files = await run_sync(find)
-        look_s = time.perf_counter() - began
+        search_s = time.perf_counter() - started
         for file in files:
             state = file_state(file.path)
-            if state is not None and state != seen.get(file.path):
+            if state is not None and state != read_states.get(file.path):
                 await run.send(active.setdefault(file.path, file))
-                seen[file.path] = state
+                read_states[file.path] = state
                 if state[2]:
                     del active[file.path]
-        if run.report.sent > before:
-            said(run.report.sent - before)
-        await anyio.sleep(max(poll_s, _REST * look_s))
+        if run.report.sent > sent_before:
+            on_sent(run.report.sent - sent_before)
+        await anyio.sleep(max(poll_s, _PAUSE_RATIO * search_s))
 
 
 def file_state(path: Path) -> FileState | None:

@@ -35,7 +35,7 @@ MAX_READ = 10_000
 
 _PAGE = 500
 _DAYS = (1, 30, 700_000)
-"""Periods, in days, whose decisions are read; a longer period only if the shorter ones had too few."""
+"""Periods, in days, whose decisions are read: a longer one only if the shorter ones have too few."""
 
 
 class DecisionKind(StrEnum):
@@ -50,7 +50,7 @@ class DecisionKind(StrEnum):
 
 
 _JOBS = {"promote": DecisionKind.PROMOTED, "forget": DecisionKind.FORGOTTEN, "compact": DecisionKind.MERGED}
-_MARKS: dict[DecisionKind, Filter] = {
+_FILTERS: dict[DecisionKind, Filter] = {
     DecisionKind.REPLACED: All((Not(Absent("valid_to")), Not(Absent("superseded_by")))),
     DecisionKind.CONTESTED: All((Not(Absent("links.to")), Compare("state", Op.EQ, str(State.CONTESTED)))),
     DecisionKind.MERGED: AnyOf((Compare("upkeep.job", Op.EQ, "compact"), Not(Absent("rewordings.id")))),
@@ -87,11 +87,11 @@ class Decisions:
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
         """The newest decisions of `kind`, or of all kinds if it is None; at most `limit`, newest first."""
         kinds, now, texts = [kind] if kind else list(DecisionKind), self.clock(), list[DecidedText]()
-        marks = AnyOf(tuple(_MARKS[each] for each in kinds if each in _MARKS))
+        by_kind = AnyOf(tuple(_FILTERS[decision_kind] for decision_kind in kinds if decision_kind in _FILTERS))
         for days in _DAYS:
             since, times = now - timedelta(days=days), ("updated_at", "valid_to", "upkeep.at", "rewordings.at")
             recent = AnyOf(tuple(Compare(time, Op.GTE, since) for time in times))
-            listed = self.store.list_all(scope, Listing(filter=All((marks, recent)), limit=_PAGE), most=MAX_READ)
+            listed = self.store.list_all(scope, Listing(filter=All((by_kind, recent)), limit=_PAGE), most=MAX_READ)
             decided = [text async for memory in listed for text in _decisions_about(memory.at(now))]
             texts = [text for text in decided if text.kind in kinds and text.at >= since]
             if len(texts) >= limit:
@@ -116,24 +116,27 @@ class Decisions:
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
             now = self.clock()
             if memory is not None and not _by_write(memory.at(now)):
-                changes, restored = await self._taken_back(scope, memory.at(now))
+                changes, restored = await self._undo_fields(scope, memory.at(now))
                 now = self.clock()
-                known = await self.store.get(scope, list(changes))
-                await StateWriter(self.store, self.ingestor.tokenizer).update(scope, known, now, changes)
+                memories = await self.store.get(scope, list(changes))
+                await StateWriter(self.store, self.ingestor.tokenizer).update(scope, memories, now, changes)
                 stored = await self.store.get(scope, restored)
-                return [each for each in restored if each in stored and not has_ended(stored[each].at(now), now)]
+                return [key for key in restored if key in stored and not has_ended(stored[key].at(now), now)]
         if memory is not None:
             return [(await self.ingestor.editor.part(scope, memory_id)).id]
         async with self._storing.of(scope):  # a text that is stored twice would count as evidence twice
             return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
-    async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The fields that undo upkeep's decision about `memory`, and ids that become current again. Raises Conflict."""
+    async def _undo_fields(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes, by memory id, that undo upkeep's decision about `memory`, and the ids that become current again.
+
+        Raises Conflict if there is no such decision, or if it is older than UNDO_DAYS.
+        """
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
-            raise Conflict(f"there is nothing to undo about memory {memory.id}, or not within {UNDO_DAYS} days")
+            raise Conflict(f"memory {memory.id} has no decision of upkeep from the last {UNDO_DAYS} days to undo")
         if mark.job == "compact":
-            return await self._parted(scope, memory)
+            return await self._unmerge_fields(scope, memory)
         if mark.job == "forget":
             back = CURRENT_AGAIN if memory.valid_to == mark.at else {}  # otherwise it had ended before
             return {memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}}, [memory.id]
@@ -148,48 +151,48 @@ class Decisions:
         end = {"valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": "its promotion was undone"}
         return {memory.id: {**end, **undone}}, sources
 
-    async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Like `_taken_back`, the changes that undo a merge of `memory` into another memory, or of others into it."""
-        into = _into(memory)
+    async def _unmerge_fields(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes and ids as in `_undo_fields`, to undo a merge of `memory` into another one, or of others into it."""
+        into = _merged_into(memory)
         best_id = into or memory.id
         merged_ids = [memory.id] if into else [link.to for link in memory.links]
-        known = await self.store.get(scope, [best_id, *merged_ids])
-        merged = [known[each] for each in merged_ids if each in known and _into(known[each]) == best_id]
-        if not merged:
-            raise Conflict(f"no memory is merged into {memory.id} any more")
+        stored = await self.store.get(scope, [best_id, *merged_ids])
+        duplicates = [stored[key] for key in merged_ids if key in stored and _merged_into(stored[key]) == best_id]
+        if not duplicates:
+            raise Conflict(f"no memory is merged into {memory.id}: they were separated or deleted; nothing is to undo")
         at = rfc3339(self.clock())
-        changes = {each.id: {**CURRENT_AGAIN, "upkeep": None, "updated_at": at} for each in merged}
-        if best_id in known:
-            changes[best_id] = {**_without_evidence(known[best_id], merged), "updated_at": at}
-        return changes, [each.id for each in merged]
+        changes = {duplicate.id: {**CURRENT_AGAIN, "upkeep": None, "updated_at": at} for duplicate in duplicates}
+        if best_id in stored:
+            changes[best_id] = {**_without_evidence(stored[best_id], duplicates), "updated_at": at}
+        return changes, [duplicate.id for duplicate in duplicates]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None
-        known = page.memories[0]
-        wording = next(each for each in known.rewordings if each.id == wording_id)
-        names = {"type", "agent_id", "importance", "tags", "metadata", "expires_at", *known.own_fields}
-        if known.title_field and getattr(known, known.title_field) == first_line(known.content):
-            names.remove(known.title_field)
-        fields = known.model_dump(mode="json", include=names - {"evidence_count", "source_sessions"})
+        memory = page.memories[0]
+        wording = next(rewording for rewording in memory.rewordings if rewording.id == wording_id)
+        names = {"type", "agent_id", "importance", "tags", "metadata", "expires_at", *memory.own_fields}
+        if memory.title_field and getattr(memory, memory.title_field) == first_line(memory.content):
+            names.remove(memory.title_field)
+        fields = memory.model_dump(mode="json", include=names - {"evidence_count", "source_sessions"})
         fields |= {"content": wording.content, "session_id": wording.session_id, "created_at": wording.at}
-        apart = Link(to=known.id, type=LinkType.REINFORCES, strength=0.0)
-        outcome = await self.ingestor.write_one(scope, Submission(draft_of({**fields, "links": [apart]})))
+        separate = Link(to=memory.id, type=LinkType.REINFORCES, strength=0.0)
+        outcome = await self.ingestor.write_one(scope, Submission(draft_of({**fields, "links": [separate]})))
         if outcome.id is None or outcome.memory is None:
             raise Conflict(f"the text was not stored: {outcome.reason}")
         async with self.ingestor.locks.of(scope):
-            known = await existing_memory(self.store, scope, known.id)
-            left = [each.model_dump(mode="json") for each in known.rewordings if each.id != wording_id]
-            change = {**_without_evidence(known, [outcome.memory]), "rewordings": left}
-            await self.store.patch(scope, {known.id: {**change, "updated_at": rfc3339(self.clock())}})
+            memory = await existing_memory(self.store, scope, memory.id)
+            remaining = [text.model_dump(mode="json") for text in memory.rewordings if text.id != wording_id]
+            change = {**_without_evidence(memory, [outcome.memory]), "rewordings": remaining}
+            await self.store.patch(scope, {memory.id: {**change, "updated_at": rfc3339(self.clock())}})
         return outcome.id
 
     async def _store_rejected(self, scope: Scope, rejected_id: str) -> str:
         rejections = self.ingestor.rejections
         text = None if rejections is None else await rejections.get(scope, rejected_id)
         if text is None or rejections is None or not _is_reachable(scope, text):
-            raise NotFound(f"there is no memory and no rejected text {rejected_id}")
+            raise NotFound(f"there is no memory and no rejected text {rejected_id}; rejected texts expire")
         outcome = await self.ingestor.write_one(scope, Submission(draft_of(text.fields)))
         if outcome.id is None:
             raise Conflict(f"the text was rejected again: {outcome.reason}")
@@ -197,7 +200,7 @@ class Decisions:
         return outcome.id
 
     async def discard_rejected(self, scope: Scope, kind: MemoryType | None) -> None:
-        """Remove the rejected texts of the scope's session (None: of any) that have no type or `kind` (None: any)."""
+        """Remove rejected texts of the scope's session that have no type or the type `kind`. None stands for any."""
 
         def matches(text: RejectedText) -> bool:
             of_session = scope.session_id in (None, text.fields.get("session_id"))
@@ -208,25 +211,23 @@ class Decisions:
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:
-    """Whether the caller may see a rejected text; not if it is a working item of an agent that the API key excludes."""
+    """Whether the caller may see a rejected text. A working item is seen only by keys that may act for its agent."""
     return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
 
 
-def _into(memory: Memory) -> str | None:
+def _merged_into(memory: Memory) -> str | None:
     return memory.upkeep.into if memory.upkeep is not None else None
 
 
-def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """The fields of `memory` without the evidence of `merged`. Links of strength 0 keep them from merging again."""
-    brought = {session for each in merged for session in each.source_sessions}
-    ids = {each.id for each in merged}
+def _without_evidence(memory: Memory, duplicates: Sequence[Memory]) -> dict[str, Any]:
+    """The fields of `memory` without the evidence of `duplicates`. Links of strength 0 prevent another merge."""
+    removed = {session for duplicate in duplicates for session in duplicate.source_sessions} - {memory.session_id}
+    ids = {duplicate.id for duplicate in duplicates}
     links = [link.model_copy(update={"strength": 0.0}) if link.to in ids else link for link in memory.links]
     return {
-        "evidence_count": max(1, memory.evidence_count - sum(each.evidence_count for each in merged)),
-        "access_count": max(0, memory.access_count - sum(each.access_count for each in merged)),
-        "source_sessions": [
-            session for session in memory.source_sessions if session not in brought or session == memory.session_id
-        ],
+        "evidence_count": max(1, memory.evidence_count - sum(duplicate.evidence_count for duplicate in duplicates)),
+        "access_count": max(0, memory.access_count - sum(duplicate.access_count for duplicate in duplicates)),
+        "source_sessions": [session for session in memory.source_sessions if session not in removed],
         "links": [link.model_dump(mode="json") for link in links],
     }
 
@@ -234,8 +235,8 @@ def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any
 def _decisions_about(memory: Memory) -> list[DecidedText]:
     """The decisions about `memory`, and about the texts merged into it when they were written; without undone ones."""
     decided = [
-        DecidedText(each.id, DecisionKind.MERGED, each.at, f"{each.reason} as {memory.id}", each.content, memory.id)
-        for each in memory.rewordings
+        DecidedText(text.id, DecisionKind.MERGED, text.at, f"{text.reason} as {memory.id}", text.content, memory.id)
+        for text in memory.rewordings
     ]
     mark = memory.upkeep
     if mark is not None and not mark.undone and (memory.ended_by_upkeep or mark.job == "promote"):

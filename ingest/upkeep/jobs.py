@@ -50,7 +50,7 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What a job did, or would do in a dry run. counts: memories removed, changed and made. reasons: by memory id."""
+    """Changes that a job made, or would make in a dry run. counts: memories removed, changed, made. reasons: by id."""
 
     job: UpkeepJob
     dry_run: bool
@@ -124,32 +124,33 @@ class Upkeep:
         plan was made from `memories`; a new fact that was made of such an event is removed again.
         """
         outcomes = await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
-        made = [
+        promoted = [
             (promotion, outcome.memory)
             for promotion, outcome in zip(plan.created, outcomes, strict=True)
             if outcome.status is WriteStatus.STORED and outcome.memory is not None
         ]
         planned = {memory.id: memory for memory in memories}
         async with self.ingestor.locks.of(scope):
-            facts = {fact.id: fact.type for _, fact in made}
-            stored = await self.store.get(scope, {known: planned[known].type for known in plan.reasons} | facts)
+            facts = {fact.id: fact.type for _, fact in promoted}
+            types = {memory_id: planned[memory_id].type for memory_id in plan.reasons}
+            stored = await self.store.get(scope, types | facts)
             plan, now = plan.still_valid(planned, stored), self.clock()
             changed = {
                 fact.id: planners.mark("promote", now, promotion.reason)
-                for promotion, fact in made
+                for promotion, fact in promoted
                 if promotion in plan.created and fact.id in stored and stored[fact.id].upkeep is None
             } | dict(plan.changed)
             if changed:
-                known = {memory_id: stored[memory_id] for memory_id in changed}
-                await StateWriter(self.store, self.ingestor.tokenizer).update(scope, known, now, changed)
-                await self.ingestor.editor.embed_changed(scope, known)
+                changed_memories = {memory_id: stored[memory_id] for memory_id in changed}
+                await StateWriter(self.store, self.ingestor.tokenizer).update(scope, changed_memories, now, changed)
+                await self.ingestor.editor.embed_changed(scope, changed_memories)
             withdrawn = [
                 fact.id
-                for promotion, fact in made
+                for promotion, fact in promoted
                 if promotion not in plan.created
                 and fact.id in stored
-                and stored[fact.id].updated_at == fact.updated_at  # nobody has stated the fact since
-                and promotion.draft.evidence_count == fact.evidence_count  # nor before
+                and stored[fact.id].updated_at == fact.updated_at  # the fact was not written again
+                and promotion.draft.evidence_count == fact.evidence_count  # and is not older
             ]
             if plan.removed or withdrawn:
                 await self.ingestor.editor.remove_locked(scope, [*plan.removed, *withdrawn])
@@ -157,10 +158,10 @@ class Upkeep:
 
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()
-        kinds = [kind for kind in _TYPES[job] if request.types is None or kind in request.types]
-        listings = [Listing((kind,), _relevant(job, kind, request, now), _PAGE) for kind in kinds]
+        types = [type_ for type_ in _TYPES[job] if request.types is None or type_ in request.types]
+        listings = [Listing((type_,), _relevant(job, type_, request, now), _PAGE) for type_ in types]
         lists = [self.store.list_all(scope, listing, most=MAX_READ) for listing in listings]
-        return [memory.at(now) for listed in lists async for memory in listed]
+        return [memory.at(now) for memories in lists async for memory in memories]
 
     async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:
         neighbours: dict[str, list[tuple[str, float]]] = {}
@@ -177,16 +178,16 @@ class Upkeep:
         return neighbours
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
-        """For each memory, the ids of the others whose cosine with it is at least SAME_MEANING, and this cosine."""
+        """For each memory id, the other memories with a cosine of at least SAME_MEANING: their ids and cosines."""
         vectors: list[DenseVector] = []
         for start in range(0, len(memories), _PAGE):
             contents = [memory.content for memory in memories[start : start + _PAGE]]
             vectors += [embedding.dense for embedding in await self.embedder.embed_documents(contents)]
-        return await anyio.to_thread.run_sync(_near_in, np.array(vectors), [memory.id for memory in memories])
+        return await anyio.to_thread.run_sync(_nearest, np.array(vectors), [memory.id for memory in memories])
 
 
-def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
-    """Filter for the memories of type `kind` that `job` must read; None if it must read all of this type."""
+def _relevant(job: UpkeepJob, type_: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
+    """Filter for the memories of the type `type_` that `job` must read; None if it must read all of this type."""
     match job:
         case UpkeepJob.EXPIRE:
             limit = now - timedelta(days=request.expired_days or 0)
@@ -194,20 +195,20 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
         case UpkeepJob.FORGET if request.keep_top is None:
             days = min(request.max_age_days or planners.MAX_DAYS, request.inactive_days or planners.MAX_DAYS)
             return AnyOf((Compare("created_at", Op.LT, now - timedelta(days=days)), Not(Absent("superseded_by"))))
-        case UpkeepJob.PROMOTE if kind is MemoryType.SEMANTIC:
+        case UpkeepJob.PROMOTE if type_ is MemoryType.SEMANTIC:
             return Not(Absent("links.to"))  # the events that were promoted before
         case _:
             return None
 
 
-def _near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
-    near: dict[str, list[tuple[str, float]]] = {}
+def _nearest(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
+    neighbours: dict[str, list[tuple[str, float]]] = {}
     for start in range(0, len(ids), _BLOCK):
         cosines = matrix[start : start + _BLOCK] @ matrix.T
         for row, column in np.argwhere(cosines >= SAME_MEANING).tolist():
             if start + row != column:
-                near.setdefault(ids[start + row], []).append((ids[column], float(cosines[row, column])))
-    return near
+                neighbours.setdefault(ids[start + row], []).append((ids[column], float(cosines[row, column])))
+    return neighbours
 
 
 def round_requests(

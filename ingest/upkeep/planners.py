@@ -88,14 +88,14 @@ class JobRequest(Model):
     def check_for(self, job: UpkeepJob) -> None:
         """Raise InvalidRequest if an option of another job than `job` is set."""
         for name, info in type(self).model_fields.items():
-            owner = next((mark for mark in info.metadata if isinstance(mark, UpkeepJob)), job)
-            if owner is not job and name in self.model_fields_set and getattr(self, name) is not None:
-                raise InvalidRequest(f"is an option of {owner}, not of {job}", path=name)
+            job_of_option = next((mark for mark in info.metadata if isinstance(mark, UpkeepJob)), job)
+            if job_of_option is not job and name in self.model_fields_set and getattr(self, name) is not None:
+                raise InvalidRequest(f"is an option of {job_of_option}, not of {job}", path=name)
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A fact to store, the ids of the events that it is made of (`sources`), and why these should become a fact."""
+    """A fact to store. sources: ids of the events that it is made of. reason: why they become a fact."""
 
     draft: SemanticDraft
     sources: tuple[str, ...]
@@ -104,7 +104,10 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class UpkeepPlan:
-    """What a job would do: ids to remove and why, fields to set with the job's `mark`, and facts to store."""
+    """The changes that a job would make.
+
+    removed: why each memory is deleted, by id. changed: fields to set, with the job's `mark`, by id. created: facts.
+    """
 
     removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -112,24 +115,24 @@ class UpkeepPlan:
 
     def still_valid(self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]) -> UpkeepPlan:
         """The plan without the steps for memories that were changed or deleted since, and those that depend on them."""
-        into = {known: str(fields["upkeep"]["into"]) for known, fields in self.changed.items()}
+        merged_into = {memory_id: str(fields["upkeep"]["into"]) for memory_id, fields in self.changed.items()}
         stale = {
-            known
-            for known in self.reasons
-            if known not in stored or stored[known].updated_at != planned[known].updated_at
+            memory_id
+            for memory_id in self.reasons
+            if memory_id not in stored or stored[memory_id].updated_at != planned[memory_id].updated_at
         }
-        stale |= {into[known] for known in stale & into.keys()}
-        stale |= {known for known, best in into.items() if best in stale}
+        stale |= {merged_into[memory_id] for memory_id in stale & merged_into.keys()}
+        stale |= {memory_id for memory_id, best in merged_into.items() if best in stale}
         return replace(
             self,
-            removed={known: reason for known, reason in self.removed.items() if known not in stale},
-            changed={known: fields for known, fields in self.changed.items() if known not in stale},
+            removed={memory_id: reason for memory_id, reason in self.removed.items() if memory_id not in stale},
+            changed={memory_id: fields for memory_id, fields in self.changed.items() if memory_id not in stale},
             created=tuple(promotion for promotion in self.created if stale.isdisjoint(promotion.sources)),
         )
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why each memory is removed, changed or promoted, by memory id."""
+        """By memory id, the reason for which it is removed, changed or promoted."""
         return {
             **self.removed,
             **{memory_id: str(fields["upkeep"]["reason"]) for memory_id, fields in self.changed.items()},
@@ -138,7 +141,7 @@ class UpkeepPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many memories are "removed" (deleted or ended), "changed" in another way, or "made" (newly created)."""
+        """Numbers of memories that are "removed" (deleted or ended), "changed" in another way, and "made" (created)."""
         ended = sum("state" in fields for fields in self.changed.values())
         changed = len(self.changed) - ended
         return {"removed": len(self.removed) + ended, "changed": changed, "made": len(self.created)}
@@ -155,7 +158,7 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
     current = [memory for memory in memories if not has_ended(memory, now)]
     events = [memory for memory in current if isinstance(memory, Episodic) and memory.id not in promoted]
     facts = [
-        _fact(group) for group in same_meaning(events, neighbours) if len(_sessions(group)) >= request.min_sessions
+        _promotion(group) for group in same_meaning(events, neighbours) if len(_sessions(group)) >= request.min_sessions
     ]
     private = [
         memory
@@ -166,7 +169,7 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
         and memory.upkeep is None
     ]
     changed = {
-        group[0].id: {"visibility": str(Visibility.NAMESPACE)} | mark("promote", now, _said_in(group))
+        group[0].id: {"visibility": str(Visibility.NAMESPACE)} | mark("promote", now, _promotion_reason(group))
         for group in same_meaning(private, neighbours)
         if len(_sessions(group)) >= request.min_uses
     }
@@ -176,18 +179,18 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
     """Groups of `memories` that say the same as the newest one, which comes first, perhaps in other words."""
     newest_first = sorted(memories, key=lambda memory: (-memory.created_at.timestamp(), memory.id))
-    left = {memory.id: memory for memory in newest_first}
+    ungrouped = {memory.id: memory for memory in newest_first}
     by_text: dict[str, list[str]] = defaultdict(list)
-    for memory in left.values():
+    for memory in ungrouped.values():
         by_text[normalise(memory.content)].append(memory.id)
     groups: list[list[Memory]] = []
-    while left:
-        newest = left.pop(next(iter(left)))
-        near = [(other, 1.0) for other in by_text[normalise(newest.content)]] + [*neighbours.get(newest.id, ())]
+    while ungrouped:
+        newest = ungrouped.pop(next(iter(ungrouped)))
+        similar = [(other, 1.0) for other in by_text[normalise(newest.content)]] + [*neighbours.get(newest.id, ())]
         group = [newest]
-        for other, cosine in near:
-            if other in left and says_the_same(newest.content, left[other].content, cosine):
-                group.append(left.pop(other))
+        for other, cosine in similar:
+            if other in ungrouped and says_the_same(newest.content, ungrouped[other].content, cosine):
+                group.append(ungrouped.pop(other))
         groups.append(group)
     return groups
 
@@ -206,8 +209,11 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
         reasons |= dict.fromkeys(worst, f"not among the {request.keep_top} best of its type")
     if request.inactive_days is not None:
         idle = now - timedelta(days=request.inactive_days)
-        used = {known: max(each.created_at, each.accessed_at or each.created_at) for known, each in removable.items()}
-        unused = (known for known in removable if used[known] < idle)
+        unused = (
+            memory.id
+            for memory in removable.values()
+            if max(memory.created_at, memory.accessed_at or memory.created_at) < idle
+        )
         reasons |= dict.fromkeys(unused, f"not used for {request.inactive_days} days")
     if request.max_age_days is not None:
         oldest = now - timedelta(days=request.max_age_days)
@@ -220,7 +226,7 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
     }:
         reasons |= earlier
     changed = {
-        memory_id: _ended(removable[memory_id], "forget", now, reasons[memory_id]) for memory_id in sorted(reasons)
+        memory_id: _end_fields(removable[memory_id], "forget", now, reasons[memory_id]) for memory_id in sorted(reasons)
     }
     return UpkeepPlan(changed=changed)
 
@@ -231,11 +237,13 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
     Merged memories count as forgotten. Pinned memories and cleared working items are not deleted when they expire.
     """
     limit, undo_limit = now - timedelta(days=request.expired_days or 0), now - timedelta(days=UNDO_DAYS)
-    kept = {each.id for each in memories if each.pinned or (isinstance(each, Working) and each.cleared_at is not None)}
+    cleared = {memory.id for memory in memories if isinstance(memory, Working) and memory.cleared_at is not None}
     removed = {
         memory.id: EXPIRED
         for memory in sorted(memories, key=lambda memory: memory.id)
-        if (memory.expires_at is not None and memory.expires_at <= limit and memory.id not in kept)
+        if (
+            memory.expires_at is not None and memory.expires_at <= limit and not (memory.pinned or memory.id in cleared)
+        )
         or (memory.upkeep is not None and memory.ended_by_upkeep and memory.upkeep.at <= undo_limit)
     }
     return UpkeepPlan(removed=removed)
@@ -260,9 +268,9 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
             if repeated and free and cosine >= request.similarity and _same_memory(memory, repeated):
                 merged_into[other] = memory.id
                 repetitions[memory.id].append(repeated)
-    changed = {best: _with_evidence(by_id[best], repeated, now) for best, repeated in repetitions.items()}
+    changed = {best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()}
     for repeated_id, best in sorted(merged_into.items()):
-        changed[repeated_id] = _ended(by_id[repeated_id], "compact", now, f"{MERGED} as {best}", best)
+        changed[repeated_id] = _end_fields(by_id[repeated_id], "compact", now, f"{MERGED} as {best}", best)
     return UpkeepPlan(changed=changed)
 
 
@@ -272,7 +280,7 @@ def _same_memory(memory: Memory, other: Memory) -> bool:
     return alike and not told_apart(memory, other)
 
 
-def _fact(group: Sequence[Memory]) -> Promotion:
+def _promotion(group: Sequence[Memory]) -> Promotion:
     newest, ids, sessions = group[0], tuple(sorted(memory.id for memory in group)), _sessions(group)
     draft = SemanticDraft(
         type=MemoryType.SEMANTIC,
@@ -287,10 +295,10 @@ def _fact(group: Sequence[Memory]) -> Promotion:
         created_at=min(memory.created_at for memory in group),
         visibility=Visibility.NAMESPACE,
     )
-    return Promotion(draft, ids, _said_in(group))
+    return Promotion(draft, ids, _promotion_reason(group))
 
 
-def _said_in(group: Sequence[Memory]) -> str:
+def _promotion_reason(group: Sequence[Memory]) -> str:
     return f"said in {len(_sessions(group))} sessions"
 
 
@@ -300,16 +308,16 @@ def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[
     return {"upkeep": {"job": job, "at": at, "reason": reason, "into": into}, "updated_at": at}
 
 
-def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
+def _end_fields(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
     """The payload fields that end `memory` and record the job (`mark`); only the record if it had ended before."""
     end = {**CURRENT_AGAIN, "valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
     return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
 
 
-def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
+def _merged_fields(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
     """The fields to change in `memory` when `repeated` are merged into it. Newer metadata replaces older."""
     merged = memory
-    for other in sorted(repeated, key=lambda each: (each.created_at, each.id)):
+    for other in sorted(repeated, key=lambda memory: (memory.created_at, memory.id)):
         fields = joined(merged, other) | with_evidence(merged, other)
         if other.created_at < memory.created_at:
             fields["metadata"] = joined_metadata(other.metadata, merged.metadata)
@@ -322,12 +330,12 @@ def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) ->
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
-    """The sessions in which `memories` were said, each once; for a memory private to a session, only this one."""
-    said: dict[str, None] = {}
+    """The distinct sessions in which `memories` were said; only its own session for a memory that is private to it."""
+    sessions: dict[str, None] = {}
     for memory in memories:
-        only = memory.session_id if memory.visibility is Visibility.SESSION else None
-        said |= dict.fromkeys([only] if only else memory.source_sessions)
-    return list(said)
+        private_to = memory.session_id if memory.visibility is Visibility.SESSION else None
+        sessions |= dict.fromkeys([private_to] if private_to else memory.source_sessions)
+    return list(sessions)
 
 
 def _is_removable(memory: Memory) -> bool:
@@ -338,8 +346,9 @@ def _is_removable(memory: Memory) -> bool:
 
 def _below_top(memories: Sequence[Memory], keep: int, now: datetime) -> set[str]:
     by_type: dict[MemoryType, list[Memory]] = defaultdict(list)
-    for memory in (each for each in memories if not has_ended(each, now)):
-        by_type[memory.type].append(memory)
+    for memory in memories:
+        if not has_ended(memory, now):
+            by_type[memory.type].append(memory)
     return {memory.id for group in by_type.values() for memory in sorted(group, key=_best_first)[keep:]}
 
 

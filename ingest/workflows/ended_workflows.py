@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """What was done after a workflow ended. memories: ids of the memories written about it, by memory type.
+    """Result of recording an ended workflow. memories: ids of the memories written about it, by memory type.
 
     threads, items: numbers of its threads that were deleted, and of its working items that were cleared or deleted.
     """
@@ -79,7 +79,7 @@ class EndedWorkflows:
 
     async def record(self, scope: Scope, workflow_id: str) -> EndRecord:
         """End what belongs to an ended workflow, and write memories about it, once. Errors are logged, not raised."""
-        scope = scope.unbound  # whoever ends a workflow, all that belongs to it ends
+        scope = scope.unbound  # the threads and items of all agents end
         try:
             if not await self.store.claim(scope, workflow_id):
                 return EndRecord()
@@ -97,7 +97,7 @@ class EndedWorkflows:
             await self.store.recorded(scope, workflow_id)
             return EndRecord()
         except RemembrancerError as error:
-            _log.warning("an ended workflow is not recorded yet: %s", type(error).__name__)
+            _log.warning("an ended workflow has no memories yet; this is tried again: %s", type(error).__name__)
             return EndRecord()
         return EndRecord(memory_ids, threads, items)
 
@@ -112,18 +112,18 @@ class EndedWorkflows:
             return 0, 0
         delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)
         threads = await self.threads.end(scope, members.threads, flush=not delete)
-        scopes = [replace(scope, session_id=session) for session in members.sessions]
-        items = [await self.working.end_workflow(each, log.workflow_id, delete=delete) for each in scopes]
+        sessions = [replace(scope, session_id=session_id) for session_id in members.sessions]
+        items = [await self.working.end_workflow(session, log.workflow_id, delete=delete) for session in sessions]
         return threads, sum(items)
 
     async def _troubles(self, scope: Scope, log: WorkflowLog) -> Sequence[Event]:
-        """The first MAX_TROUBLES events of the log that its last state does not show: failed attempts, and notes."""
+        """The first MAX_TROUBLES failed attempts and notes in the log that the workflow's last state does not show."""
         troubles: list[Event] = []
         for after in range(0, log.version, _PAGE):
             page = await self.store.events(scope, log.workflow_id, after, _PAGE)
             troubles += [event for event in page if event.type in _TROUBLES]
-        last = {event.step_id: event.version for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
-        shown = {last.get(step_id) for step_id in _steps(log.state, StepStatus.FAILED)}
+        failures = {event.step_id: event.version for event in troubles if event.type is WorkflowEventType.STEP_FAILED}
+        shown = {failures.get(step_id) for step_id in _steps(log.state, StepStatus.FAILED)}
         return [event for event in troubles if event.version not in shown][:MAX_TROUBLES]
 
 
@@ -132,33 +132,33 @@ def drafts(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = (
 
     troubles: failed attempts at steps, and notes, in the order of the log.
     """
-    record: list[AnyDraft] = [episode(workflow_id, state, troubles)]
+    memories: list[AnyDraft] = [episode(workflow_id, state, troubles)]
     if state.status is WorkflowStatus.COMPLETED and len(_steps(state, StepStatus.COMPLETED)) > COMPLEX:
-        record.append(procedure(workflow_id, state, troubles))
-    return record
+        memories.append(procedure(workflow_id, state, troubles))
+    return memories
 
 
 def episode(workflow_id: str, state: WorkflowState, troubles: Sequence[Event] = ()) -> EpisodicDraft:
     """Draft of the memory of what happened in a workflow: its status, troubles and steps, and its output or error."""
     name = _name(state)
     counts = f"{len(_steps(state, StepStatus.COMPLETED))} of {len(state.steps)} steps completed"
-    values = (("output", state.output), ("error", state.error))
-    results = {label: _short(value) for label, value in values if value is not None}
+    endings = (("output", state.output), ("error", state.error))
+    values = {label: _short(value) for label, value in endings if value is not None}
     reason = state.changes[-1].reason if state.changes else None
-    if reason is not None and reason not in results.values():
-        results["reason"] = reason
+    if reason is not None and reason not in values.values():
+        values["reason"] = reason
     lines = [
         f"Workflow {workflow_id}{f' ({name})' if name else ''} {state.status}: {counts}",
         *map(_trouble, troubles),
         *(f"{step_id}: {step.status}{_details(step)}" for step_id, step in list(state.steps.items())[:MAX_STEPS]),
-        *(f"{label}: {value}" for label, value in results.items()),
+        *(f"{label}: {value}" for label, value in values.items()),
     ]
     return EpisodicDraft(
         type=MemoryType.EPISODIC,
         content="\n".join(map(_one_line, lines)),
         event_type=EventType.ERROR if state.status is WorkflowStatus.FAILED else EventType.OBSERVATION,
         tags=["workflow"],
-        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),  # tells a repeated write
+        source=Source(thread_id=workflow_id, turns=[state.version], caller="workflow"),  # identifies a repeated write
         created_at=state.ended_at,
         metadata={"workflow_id": workflow_id, "workflow_status": str(state.status)},
     )

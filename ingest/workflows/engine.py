@@ -77,7 +77,7 @@ class WorkflowRequest(Model):
 
 def _not_blank_json(value: object) -> object:
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise ValueError("must not be blank")
+        raise ValueError("must not be blank; give a text or another JSON value than null")
     return small_json(value)
 
 
@@ -126,40 +126,41 @@ class Workflows:
         return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> tuple[int, Mapping[str, int], EndRecord]:
-        """Append an event, and clean up if it ends the workflow. Raises AccessDenied if another agent began it.
+        """Append an event, and clean up if it ends the workflow.
 
-        Returns the workflow's version after it, the number of secrets removed from it, by kind, and what its end did.
+        Returns the workflow's new version, the number of secrets removed from the event, by kind, and what its end did.
+        Raises AccessDenied if the event ends a workflow that another agent began, and the API key is bound to agents.
         """
         agent = new.agent or scope.agent_id
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
         ends = STATUS_AFTER.get(new.type, WorkflowStatus.PENDING).ended
         if ends and scope.agents:
-            began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
-            if began != [scope.agent_id]:
-                by = " by " + repr(began[0]) if began and began[0] else ""
+            starters = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
+            if starters != [scope.agent_id]:
+                by = " by " + repr(starters[0]) if starters and starters[0] else ""
                 raise AccessDenied(
                     f"agent {scope.agent_id!r} may not end workflow {workflow_id!r}, begun{by}; "
-                    "the agent that began it may, and a key that is bound to no agent"
+                    "call as the agent that began it, or with a key that is bound to no agent"
                 )
         cleaned = await self._clean(scope, new.payload())
         event = new.model_copy(update={**cleaned.value, "agent": agent}).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
         await self._snapshot_if_due(scope, workflow_id, appended.version)
-        done = await self.ended.record(scope, workflow_id) if ends else EndRecord()
-        return appended.version, cleaned.counts, done
+        end_record = await self.ended.record(scope, workflow_id) if ends else EndRecord()
+        return appended.version, cleaned.counts, end_record
 
     async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
-        """The workflow and its ancestors, oldest first, without expired ones; a chain of parents has no cycles."""
+        """The workflow and its ancestors that have not expired, oldest first."""
 
-        async def ancestor(ancestor_id: str) -> WorkflowLog | None:
+        async def load_ancestor(ancestor_id: str) -> WorkflowLog | None:
             try:
                 return await self.store.load(scope, ancestor_id)
             except NotFound:
                 return None
 
         log = await self.store.load(scope, workflow_id)
-        ancestors = await asyncio.gather(*map(ancestor, log.ancestors))
-        return [*(each for each in ancestors if each is not None), log]
+        ancestors = await asyncio.gather(*map(load_ancestor, log.ancestors))
+        return [*(ancestor for ancestor in ancestors if ancestor is not None), log]
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
         """The newest value of each resource (named value) in the workflow and its ancestors, the latest value first."""
@@ -189,9 +190,9 @@ class Workflows:
             answer = await self._history(scope, logs, view)
             kind = WorkflowEventType.NOTE if version else WorkflowEventType.STARTED
             event = Event(kind, to_utc(self.clock()), agent=request.agent, input=request.input)
-            once = _idempotent_answer(request, answer)
+            idempotent_answer = _idempotent_answer(request, answer)
             try:
-                appended = await self.store.append(scope, AppendEvent(workflow_id, event, version, once))
+                appended = await self.store.append(scope, AppendEvent(workflow_id, event, version, idempotent_answer))
                 break
             except VersionConflict as conflict:
                 if attempt == _ATTEMPTS or conflict.current_version == version:
@@ -212,7 +213,7 @@ class Workflows:
             log = await self.store.load(scope, workflow_id, version)
             await self.store.snapshot(scope, workflow_id, log.state)
         except RemembrancerError as error:
-            _log.warning("no snapshot of a workflow at version %s: %s", version, type(error).__name__)
+            _log.warning("a workflow's snapshot at version %s was not stored: %s", version, type(error).__name__)
 
     async def _history(self, scope: Scope, logs: list[WorkflowLog], view: HistoryView) -> WorkflowHistory:
         limit = view.budget // SHORTEST_EVENT_TOKENS
@@ -236,6 +237,6 @@ class Workflows:
 def _idempotent_answer(request: ResumeRequest, answer: WorkflowHistory) -> IdempotentAnswer | None:
     if request.idempotency_key is None:
         return None
-    asked = [request.input, request.agent, request.budget, request.model, request.versions]
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    arguments = [request.input, request.agent, request.budget, request.model, request.versions]
+    digest = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
     return IdempotentAnswer(request.idempotency_key, digest, _HISTORY.dump_json(answer).decode())

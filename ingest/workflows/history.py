@@ -71,8 +71,8 @@ class HistoryView:
     """The options for the text of a history.
 
     budget: maximum tokens, as the caller's model counts them. tokenizer: the tokenizer with which this service counts.
-    margin: by which fraction the model may count more tokens than `tokenizer`, such as 0.1. The text is made so much
-    shorter that it is within the budget even then. versions: whether replaced values of resources are shown.
+    margin: by which fraction the model may count more tokens than `tokenizer`, such as 0.1; so the text has at most
+    budget / (1 + margin) tokens by `tokenizer`. versions: whether replaced values of resources are shown.
     """
 
     budget: int
@@ -106,9 +106,9 @@ class ChainResource:
 
 @dataclass(frozen=True, slots=True)
 class HistoryOmissions:
-    """How many entries a history leaves out or cuts: events, values of resources, and values of the workflow's data.
+    """Numbers of entries that a history leaves out or cuts: events, values of resources, values of the workflow's data.
 
-    older_values: how many of the omitted values of resources had been replaced by newer values.
+    older_values: number of omitted values of resources that newer values had replaced.
     """
 
     events: int = 0
@@ -160,12 +160,12 @@ class _Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A line or entry of a history. whole: False if it was cut. older: number of outdated values that it shows."""
+    """A line or entry of a history. complete: False if it was cut. older: number of outdated values that it shows."""
 
     kind: _Kind
     text: str
     tokens: int
-    whole: bool = True
+    complete: bool = True
     older: int = 0
 
 
@@ -175,7 +175,7 @@ class _HistoryWriter:
         self._count = functools.cache(view.tokenizer.count)
         self._budget = math.floor(view.budget / (1.0 + view.margin))
         self._current = current_resources((workflow.log.workflow_id, workflow.state) for workflow in chain)
-        self._sources = {(each.id, each.workflow_id, each.version) for each in self._current}
+        self._sources = {(resource.id, resource.workflow_id, resource.version) for resource in self._current}
         self._data: dict[str, Any] = {}
         for workflow in chain:
             self._data |= workflow.state.data
@@ -185,7 +185,7 @@ class _HistoryWriter:
         room = self._budget - self._count(OPENING) - self._count(CLOSING)
         values = self._values(room // 2)
         events = self._events(room - _tokens(values))
-        shown = sum(piece.kind is not _Kind.HEADING and piece.whole for piece in values)
+        shown = sum(piece.kind is not _Kind.HEADING and piece.complete for piece in values)
         if shown < len(self._current) + len(self._data):
             values = self._values(room - _tokens(events))
         pieces = [*values, *events]
@@ -201,14 +201,14 @@ class _HistoryWriter:
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
         pieces: list[_Piece] = []
-        left, limit = room - heading.tokens - mark.tokens, room // _VALUE_SHARE
+        free, limit = room - heading.tokens - mark.tokens, room // _VALUE_SHARE
         for kind, name, value in entries:
             text = f"{name} = {value_text(value)}"
-            fits = left >= limit or self._count(bullet(text)) <= left  # a cut value must not fill the room of others
-            piece = self._fit(kind, text, left, limit) if fits else None
+            fits = free >= limit or self._count(bullet(text)) <= free  # a cut value must not take the tokens of others
+            piece = self._fit(kind, text, free, limit) if fits else None
             if piece is not None:
                 pieces.append(piece)
-                left -= piece.tokens
+                free -= piece.tokens
         if not pieces:
             return []
         return [heading, *pieces, *([] if len(pieces) == len(entries) else [mark])]
@@ -229,18 +229,18 @@ class _HistoryWriter:
         for workflow in reversed(self._chain):
             title = f"Workflow {workflow.log.workflow_id} ({workflow.state.status})"
             heading = self._heading("#" + bullet(title)[1:])
-            left, shown = room - _tokens(pieces) - heading.tokens, 0
+            free, shown = room - _tokens(pieces) - heading.tokens, 0
             for event in reversed(workflow.events):
                 text, older = self._event_text(workflow.log.workflow_id, event)
-                piece = self._fit(_Kind.EVENT, text, left, limit, older)
+                piece = self._fit(_Kind.EVENT, text, free, limit, older)
                 if piece is None:
                     return [*([heading] if shown else []), *reversed(pieces)]
                 pieces.append(piece)
-                left, shown = left - piece.tokens, shown + 1
+                free, shown = free - piece.tokens, shown + 1
             if shown:
                 pieces.append(heading)
             if len(workflow.events) < workflow.log.version and not workflow.log.lost:
-                break  # older events were not read: what is older still would leave a gap
+                break  # older events of this workflow were not read; events of its parents would leave a gap
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
@@ -267,19 +267,19 @@ class _HistoryWriter:
         if tokens <= limit or allowed < MIN_EVENT_TOKENS:
             return None
         piece, tokens = self._tokenizer.cut_bullet(text, allowed)
-        return _Piece(kind, piece, tokens, whole=False) if piece else None
+        return _Piece(kind, piece, tokens, complete=False) if piece else None
 
     def _heading(self, text: str) -> _Piece:
         return _Piece(_Kind.HEADING, text, self._count(text))
 
     def _omitted(self, pieces: Sequence[_Piece]) -> HistoryOmissions:
-        whole = Counter(piece.kind for piece in pieces if piece.whole)
+        complete = Counter(piece.kind for piece in pieces if piece.complete)
         events = sum(workflow.log.version for workflow in self._chain)
         values = sum(value.values for workflow in self._chain for value in workflow.state.resources.values())
         older = values - len(self._current) - sum(piece.older for piece in pieces)
-        resources = len(self._current) - whole[_Kind.RESOURCE] + older
+        resources = len(self._current) - complete[_Kind.RESOURCE] + older
         return HistoryOmissions(
-            max(0, events - whole[_Kind.EVENT]), resources, len(self._data) - whole[_Kind.DATA], older
+            max(0, events - complete[_Kind.EVENT]), resources, len(self._data) - complete[_Kind.DATA], older
         )
 
 

@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """Asks which intentions (things to do) are due: at the time `at`, on `event`, or because of the `context`.
+    """A query for intentions (things to do) that are due: at the time `at`, on `event`, or because of the `context`.
 
     event: name of something that happened. context: what the conversation is about, compared with the conditions of
     intentions. session_id: the caller's session; if None, intentions that only one session may see are left out.
@@ -110,7 +110,7 @@ class Intentions:
         async with self._process_lock(scope), self.locks.of(scope):
             # Meanwhile another caller may have fired or changed some of them.
             waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
-            due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
+            due = [task.id for task in waiting if is_due(task, request) or task.trigger_type is TriggerType.CONTEXT]
             if due:
                 now = rfc3339(self.clock())
                 change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
@@ -137,7 +137,7 @@ class Intentions:
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """Open an intention again, due at `until`. Raises InvalidRequest if this is past, and NotFound or Conflict."""
         if until <= self.clock():
-            raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
+            raise InvalidRequest("must lie in the future; give a later time", path="until", got=rfc3339(until))
         due = {"due_at": until, "trigger_type": TriggerType.TIME}
         changes = {**due, "status": Status.PENDING, "fired_at": None}
         check = partial(_changeable, status=Status.PENDING)
@@ -154,15 +154,15 @@ class Intentions:
         """Keep other processes from firing or ending intentions. If the lock store fails, go on without the lock."""
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
-            stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller
+            stack.enter_context(suppress(LockLost))  # counted; an error would hide fired intentions
             try:
                 await stack.enter_async_context(self.process_locks.held(request))
             except Unavailable as error:
-                _log.warning("intentions may fire twice, in several processes: %s", error)
+                _log.warning("without a lock between processes, intentions may fire twice: %s", error)
             yield
 
     async def _matching(self, memories: Sequence[Prospective], request: DueRequest) -> list[Prospective]:
-        """Those of `memories` that are due by time or event, or whose condition is similar to the request's context."""
+        """The memories that are due by time or event, or whose condition is similar to the request's context."""
         due = {memory.id for memory in memories if is_due(memory, request)}
         waiting = {memory.id: _condition(memory) for memory in memories if memory.trigger_type is TriggerType.CONTEXT}
         if waiting and request.context:
@@ -181,9 +181,9 @@ class Intentions:
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
     if not isinstance(memory, Prospective):
-        raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
+        raise InvalidRequest(f"is {memory.type}; only a prospective memory can be {status}: give its id", path="id")
     if memory.status not in OPEN and memory.status is not status:
-        raise Conflict(f"this intention is {memory.status} already")
+        raise Conflict(f"this intention is {memory.status} already, and cannot become {status}; write a new one")
     return memory
 
 

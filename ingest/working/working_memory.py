@@ -125,12 +125,12 @@ class WorkingMemory:
         A call covers a limited number of sessions; the next call goes on. Raises Overloaded, LockLost and Unavailable.
         """
         now = self.clock()
-        done = 0
-        for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
-            for session in await self.items.due_sessions(due.scope, now, _SWEEP_SESSIONS):
-                done += await self.sync_session(replace(due.scope, session_id=session))
-            await self.items.reschedule(due)
-        return done
+        synced = 0
+        for namespace in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
+            for session in await self.items.due_sessions(namespace.scope, now, _SWEEP_SESSIONS):
+                synced += await self.sync_session(replace(namespace.scope, session_id=session))
+            await self.items.reschedule(namespace)
+        return synced
 
     async def sync_session(self, scope: Scope) -> int:
         """Update the stored copies of a session's changed or expired items; return the number of items.
@@ -141,13 +141,13 @@ class WorkingMemory:
         async with self.locks.held(LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)) as lease:
             now = self.clock()
             items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
-            by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+            changes_by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
             for item in items:
                 fields = item.memory.model_dump(mode="json", include=_COPIED)
                 removed = tuple(name for name, value in fields.items() if value is None)
                 present = {name: value for name, value in fields.items() if value is not None}
-                by_removed.setdefault(removed, {})[item.memory.id] = present
-            for removed, changes in by_removed.items():
+                changes_by_removed.setdefault(removed, {})[item.memory.id] = present
+            for removed, changes in changes_by_removed.items():
                 await self.store.patch(scope, changes, removed=removed, fence=lease.fence)
             await self.items.mark_synced(scope, items, now)
         return len(items)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 
 from ingest.files.readers.json_files import Exported, export_reader
 from ingest.files.readers.rows import BadLine, FileRow, Reader, in_utc
-from ingest.files.readers.transcripts import PastMessage, PastSession, spoken
+from ingest.files.readers.transcripts import PastMessage, PastSession, clean
 from memtypes.model.memory import MAX_LABEL
 
 CONVERSATIONS = "conversations"
@@ -50,15 +50,15 @@ def read_chatgpt(line: FileRow) -> Iterator[Exported]:
             yield _event(session, fields.get("title"), turn, role, text, at)
 
 
-def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
-    """The messages from the root of a tree to node `last`; if `last` is unknown, to the last leaf. Stops at a cycle."""
+def _branch(nodes: dict[str, Any], last_node: str | None) -> list[dict[str, Any]]:
+    """The messages from the root of a tree to `last_node`, or to its last leaf if that is unknown. Stops at a cycle."""
     parents = {node.get("parent") for node in nodes.values()}
     leaves = [name for name in nodes if name not in parents]
-    at: Any = last if last in nodes else next(reversed(leaves), None)
+    node_id: Any = last_node if last_node in nodes else next(reversed(leaves), None)
     messages: dict[Any, Any] = {}
-    while at in nodes and at not in messages:
-        messages[at] = nodes[at].get("message")
-        at = nodes[at].get("parent")
+    while node_id in nodes and node_id not in messages:
+        messages[node_id] = nodes[node_id].get("message")
+        node_id = nodes[node_id].get("parent")
     return [message for message in reversed(messages.values()) if message]
 
 
@@ -75,7 +75,8 @@ def read_claude(line: FileRow) -> Iterator[Exported]:
         texts = [block["text"] for block in blocks if block.get("type") == "text" and block.get("text")]
         text = str(message.get("text") or "\n".join(map(str, texts)))
         if role not in _EVENTS:
-            yield BadLine(line.file, line.line, f"message {turn} of conversation {session} is of {role!r:.50}")
+            reason = f"message {turn} of conversation {session} is of {role!r:.50}; known are human and assistant"
+            yield BadLine(line.file, line.line, reason)
         elif text.strip():
             at = message.get("created_at") or fields.get("created_at")
             yield _event(session, fields.get("name"), turn, role, text, at)
@@ -107,22 +108,22 @@ class ChatFile:
         del quiet
         self.left_out.clear()
         messages: defaultdict[str, list[PastMessage]] = defaultdict(list)
-        seen: Counter[str] = Counter()
+        occurrences: Counter[str] = Counter()
         for event in self._events():
-            session, speaker, text = spoken(event["session_id"]), event["speaker"], spoken(event["content"])
+            session, speaker, text = clean(event["session_id"]), event["speaker"], clean(event["content"])
             if text:
                 # A message's position changes between exports, so a hash of it is the key by which imports know it.
-                said = "\0".join((session, speaker, str(event.get("created_at")), text))
-                digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:24]
-                seen[digest] += 1
-                key = f"{session}/{digest}.{seen[digest]}"
+                identity = "\0".join((session, speaker, str(event.get("created_at")), text))
+                digest = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:24]
+                occurrences[digest] += 1
+                key = f"{session}/{digest}.{occurrences[digest]}"
                 messages[session].append(PastMessage(speaker, in_utc(event.get("created_at")), ((key, text),)))
-        return [PastSession(session, None, tuple(said)) for session, said in messages.items()]
+        return [PastSession(session, None, tuple(past)) for session, past in messages.items()]
 
     def _events(self) -> Iterator[dict[str, Any]]:
         with export_streams(self.path) as streams:
-            for name, opened in streams:
-                with opened() as stream:
+            for name, open_stream in streams:
+                with open_stream() as stream:
                     for reading in self.reader(stream, name):
                         if isinstance(reading, BadLine):
                             self.left_out[reading.reason] += 1

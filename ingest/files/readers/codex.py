@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ingest.files.readers.transcripts import REMINDERS, PastMessage, PastSession, TranscriptLines, name_or_none, spoken
+from ingest.files.readers.transcripts import REMINDERS, PastMessage, PastSession, TranscriptLines, clean, name_or_none
 
 ROLLED_BACK = "messages that were rolled back"
 SUBAGENTS = "messages of subagents"
@@ -20,8 +20,8 @@ TOOLS = "calls and results of tools, and thoughts"
 
 _NOTE = "internal_chat_message_metadata_passthrough"
 _USER_TEXT = "user.text"
-_SAID = {"user": "input_text", "assistant": "output_text"}
-_OF_THE_PROGRAM = re.compile(
+_TEXT_TYPES = {"user": "input_text", "assistant": "output_text"}
+_PROGRAM_TEXT = re.compile(
     r"<(?:[a-z]+(?:_[a-z]+)+|INSTRUCTIONS|skill|permissions instructions)[ >]|# AGENTS\.md instructions"
 )
 _REQUEST = re.compile(r"# Context from my IDE setup:.*?^## My request for Codex:\s*", re.DOTALL | re.MULTILINE)
@@ -65,26 +65,26 @@ class CodexLines(TranscriptLines):
 
     def _take_message(self, number: int, line: dict[str, Any], payload: dict[str, Any]) -> None:
         role = payload["role"]
-        if role not in _SAID:
+        if role not in _TEXT_TYPES:
             self.left_out[DEVELOPER] += 1
             return
-        parts, note = payload["content"], payload.get(_NOTE)
-        kinds = note.get("content_item_kinds") if isinstance(note, dict) else None
-        if role == "user" and isinstance(kinds, list):  # the parts are marked, and some are not of the user
-            parts = [part for part, kind in zip(parts, kinds, strict=False) if kind == _USER_TEXT]
-        texts = [spoken(part.get("text")) for part in parts if part.get("type") == _SAID[role]]
-        said = [text for text in texts if text and (role != "user" or not _OF_THE_PROGRAM.match(text))]
-        if not said or self._is_subagent:
-            self.left_out[SUBAGENTS if said else REMINDERS] += 1
+        items, marks = payload["content"], payload.get(_NOTE)
+        kinds = marks.get("content_item_kinds") if isinstance(marks, dict) else None
+        if role == "user" and isinstance(kinds, list):  # items are marked; not all are the user's
+            items = [item for item, kind in zip(items, kinds, strict=False) if kind == _USER_TEXT]
+        texts = [clean(item.get("text")) for item in items if item.get("type") == _TEXT_TYPES[role]]
+        spoken_texts = [text for text in texts if text and (role != "user" or not _PROGRAM_TEXT.match(text))]
+        if not spoken_texts or self._is_subagent:
+            self.left_out[SUBAGENTS if spoken_texts else REMINDERS] += 1
             return
-        text = "\n".join(_REQUEST.sub("", part) if role == "user" else part for part in said)
+        text = "\n".join(_REQUEST.sub("", item) if role == "user" else item for item in spoken_texts)
         key = f"{self._file}/{number}"  # lines have no id, but are never changed, and the name has the session
         self._messages.append(PastMessage(role, name_or_none(line.get("timestamp")), ((key, text),)))
 
     def _roll_back(self, turns: int) -> None:
         """Remove the last `turns` messages of the user, and all messages after the first of the removed ones."""
-        places = [place for place, message in enumerate(self._messages) if message.role == "user"]
-        if turns > 0 and places:
-            start = places[max(0, len(places) - turns)]
+        positions = [position for position, message in enumerate(self._messages) if message.role == "user"]
+        if turns > 0 and positions:
+            start = positions[max(0, len(positions) - turns)]
             self.left_out[ROLLED_BACK] += len(self._messages) - start
             del self._messages[start:]

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, read_lines
 
 _SEPARATORS = ",;\t"
+_QUOTE = "put cells that have separators or line breaks in quotes"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -20,12 +21,12 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
     numbers: list[int] = []
     unreadable: list[BadLine] = []
     lines = _text_lines(stream, file, numbers, unreadable)
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
+    header_line = next((line for line in lines if line.strip()), None)
+    if header_line is None:
         yield from unreadable
         return
-    separator = max(_SEPARATORS, key=first.count)
-    header = _header(first, separator)
+    separator = max(_SEPARATORS, key=header_line.count)
+    header = _header(header_line, separator)
     if isinstance(header, str):
         yield BadLine(file, numbers[-1], header)
         return
@@ -39,12 +40,13 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
         try:
             cells = next(records, None)
             if cells and len(cells) > len(header) and any(cells):
-                readings.append(BadLine(file, numbers[0], f"has {len(cells)} cells, the header has {len(header)}"))
+                reason = f"has {len(cells)} cells, the header has {len(header)}; {_QUOTE}"
+                readings.append(BadLine(file, numbers[0], reason))
             elif cells and any(cells):
                 fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
                 readings.append(FileRow(fields, file, numbers[0], textual=True))
         except csv.Error as error:
-            readings.append(BadLine(file, numbers[0], f"is not CSV: {error}"))
+            readings.append(BadLine(file, numbers[0], f"is not CSV: {error}; {_QUOTE}"))
         yield from unreadable
         yield from readings
         unreadable.clear()

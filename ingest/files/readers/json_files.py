@@ -74,11 +74,13 @@ def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Ex
                     continue
                 line = reading.line
                 try:
-                    for each in convert(reading):
-                        yield each if isinstance(each, BadLine) else row(file, line, each, each.pop("key", None))
+                    for fields in convert(reading):
+                        yield (
+                            fields if isinstance(fields, BadLine) else row(file, line, fields, fields.pop("key", None))
+                        )
                 except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-                    kind = "it has no" if isinstance(error, KeyError) else f"{type(error).__name__}:"
-                    yield BadLine(file, line, f"does not have the form of this export: {f'{kind} {error}'[:120]}")
+                    fault = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+                    yield BadLine(file, line, f"is no entry of the chosen export format: {fault:.120}; choose another")
 
         return read
 
@@ -93,7 +95,7 @@ def _row(value: Any, file: str, line: int) -> Reading:
 
 @dataclass(slots=True)
 class _JsonWalk:
-    """Parses a JSON text value by value, so that rows have line numbers. at, line: the place reached so far."""
+    """Parses a JSON text value by value, so that rows have line numbers. at, line: current offset and line number."""
 
     text: str
     file: str
@@ -103,10 +105,10 @@ class _JsonWalk:
 
     def rows(self) -> Iterator[Reading]:
         try:
-            first = self._peek()
-            if first == "[":
+            first_char = self._peek()
+            if first_char == "[":
                 yield from self._list()
-            elif first == "{":
+            elif first_char == "{":
                 while self._peek() == "{":
                     yield from self._object()
             else:
@@ -140,7 +142,7 @@ class _JsonWalk:
             yield _row(self._value(), self.file, line)
 
     def _members(self, begin: str, end: str) -> Iterator[None]:
-        """Move past the list or object that begins here; the caller reads each of its members when this yields."""
+        """Parse a list or object; yields before each member, which the caller then reads."""
         self._expect(begin)
         while self._peek() != end:
             yield

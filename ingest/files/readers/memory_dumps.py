@@ -102,7 +102,7 @@ def read_mcp(line: FileRow) -> Iterator[Exported]:
         words = (record["from"], str(record["relationType"]).replace("_", " "), record["to"])
         yield _mcp_fact(line, " ".join(map(str, words)), str(record["from"]), {"related_to": str(record["to"])})
     else:
-        yield BadLine(line.file, line.line, f"is of type {record['type']!r:.50}; known are entity and relation")
+        yield BadLine(line.file, line.line, f"has the type {record['type']!r:.50}; known are entity and relation")
 
 
 def _mcp_fact(line: FileRow, text: str, concept: str, metadata: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ _MAX_LINKS = 100
 
 def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One row per note, or per section of a long note. If the front matter is not valid YAML, a BadLine comes first."""
-    text = read_utf8(stream, file, MAX_NOTE)
+    text = read_utf8(stream, file, MAX_NOTE, "; split the note")
     if isinstance(text, BadLine):
         yield text
         return
@@ -56,7 +56,7 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
     if front.fault:
         yield front.fault
     fields = {"type": "semantic", "concept": str(front.extra.pop("title", None) or "")[:MAX_LABEL], **front.fields}
-    for first, content in _parts(lines, front.end):
+    for first, content in _sections(lines, front.end):
         heading = content.partition("\n")[0] if first > front.end + 1 and content.startswith("#") else ""
         yield row(file, first, {**fields, "metadata": as_metadata(front.extra), "content": content}, heading)
 
@@ -82,7 +82,7 @@ def front_matter(lines: Sequence[str], file: str) -> FrontMatter:
     try:
         front = _mapping("\n".join(lines[1:end]))
     except YAML_ERRORS as error:
-        reason = f"the front matter is not YAML: {' '.join(str(error).split())[:200]}"
+        reason = f"the front matter is not YAML: {' '.join(str(error).split())[:200]}; correct or remove it"
         return FrontMatter(fault=BadLine(file, 1, reason))
     tags = front.pop("tags", None) or front.pop("tag", None)
     words = tags if isinstance(tags, list) else str(tags or "").replace(",", " ").split()
@@ -102,12 +102,12 @@ def _mapping(head: str) -> dict[str, Any]:
     return {str(name): value for name, value in (front or {}).items()}
 
 
-def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Divide a long note at its headings; yield each part (of a short note, the whole) with its line number from 1."""
+def _sections(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
+    """Divide a long note at its headings, a short one not at all; yield each section with its first line number."""
     outline, cuts, is_bare = Outline(), [start], True
     for index in range(start, len(lines)):
         if is_heading := outline.enters_section(lines[index]):
-            cuts += [] if is_bare else [index]  # a heading alone is no part
+            cuts += [] if is_bare else [index]  # a heading alone is no section
         is_bare = is_heading or (is_bare and not lines[index].strip())
     later = cuts[1 : len(cuts) - is_bare] if len("\n".join(lines[start:])) > LONG_NOTE else []
     for first, end in itertools.pairwise([start, *later, len(lines)]):
@@ -145,12 +145,12 @@ def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
             links.setdefault(note)
         return (match[2] or "").strip() or target.removeprefix("#").replace("#", " > ")
 
-    parts = _CODE.split(fields["content"])
-    for place in range(0, len(parts), 2):  # the others are code
-        text = _BLOCK_ID.sub("", _EMBED.sub("", _COMMENT.sub("", parts[place])))
+    pieces = _CODE.split(fields["content"])
+    for index in range(0, len(pieces), 2):  # odd pieces are code
+        text = _BLOCK_ID.sub("", _EMBED.sub("", _COMMENT.sub("", pieces[index])))
         tags.update(dict.fromkeys(tag.strip("/")[:MAX_TAG] for tag in _TAG.findall(text)))
-        parts[place] = _LINK.sub(linked, text)
-    content = "".join(parts).strip()
+        pieces[index] = _LINK.sub(linked, text)
+    content = "".join(pieces).strip()
     if not content:
         return None
     metadata = fields.get("metadata", {}) | ({"linked_notes": [*links][:_MAX_LINKS]} if links else {})

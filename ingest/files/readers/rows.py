@@ -23,7 +23,7 @@ class FileRow:
 
     heading: the title that the file's structure gives the row, such as a Markdown heading. textual: whether text in it
     is still to be parsed as numbers, lists or objects. extra_to_metadata: whether unknown fields become metadata. key:
-    what names the row also after its text changes, such as its headings; None if nothing but a field `id` does.
+    identifies the row even after its text has changed, such as its headings; None if only a field `id` may do so.
     """
 
     fields: dict[str, Any]
@@ -85,9 +85,9 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
             yield BadLine(file, None, _UTF16)
             return
         if len(chunk) > MAX_LINE and not chunk.endswith(b"\n"):
-            while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+            while (chunk := stream.readline(MAX_LINE)) and not chunk.endswith(b"\n"):
                 pass
-            yield BadLine(file, number, f"the line is longer than {MAX_LINE} bytes")
+            yield BadLine(file, number, f"the line is longer than {MAX_LINE} bytes; split it")
             continue
         try:
             text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -97,14 +97,14 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
             yield TextLine(number, text.rstrip("\r\n"))
 
 
-def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str | BadLine:
-    """The whole text of a UTF-8 file; a BadLine if it is not UTF-8 or, with `advice`, if it has over `limit` bytes."""
-    data = stream.read(limit + 1)
-    if len(data) > limit:
+def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str) -> str | BadLine:
+    """The text of a UTF-8 file; a BadLine if it is not UTF-8, or, with `advice`, if it has over `limit` bytes."""
+    content = stream.read(limit + 1)
+    if len(content) > limit:
         return BadLine(file, None, f"is larger than {limit} bytes{advice}")
-    if data.startswith(_UTF16_MARKS):
+    if content.startswith(_UTF16_MARKS):
         return BadLine(file, None, _UTF16)
     try:
-        return data.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8; convert the file")
+        return BadLine(file, content.count(b"\n", 0, error.start) + 1, "is not UTF-8; convert the file")

@@ -150,9 +150,9 @@ def _named_file(path: Path, form: Format | None) -> SourceFile:
     if not path.exists():
         raise InvalidRequest(f"there is no file or folder {name}", path="paths", got=name)
     if form is None:
-        is_archive, known = path.suffix.lower() == ".zip", ", ".join(SUFFIXES)
+        is_archive, suffixes = path.suffix.lower() == ".zip", ", ".join(SUFFIXES)
         advice = "import chats with `import chatgpt` or `import claude`" if is_archive else "name it with --format"
-        message = f"the format of {name} can't be told from its name (known: {known}); {advice}"
+        message = f"the format of {name} can't be told from its name (known: {suffixes}); {advice}"
         raise InvalidRequest(message, path="paths", got=name)
     return _file(path, form)
 

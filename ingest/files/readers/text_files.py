@@ -1,7 +1,7 @@
 """Read plain text and Markdown.
 
-Plain text: one row per paragraph; blank lines separate paragraphs. A heading is in one row with the paragraph below it,
-and paragraphs with a secret between them, such as its name in one and its value in the next, are one row, to find it.
+Plain text: one row per paragraph; blank lines separate paragraphs. A heading is in one row with the paragraph below it.
+Two paragraphs that together have a secret, such as its name and its value, are one row, so that it is found.
 
 Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
 heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
@@ -25,26 +25,27 @@ _WINDOW = 64 * 1024
 
 
 def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per paragraph of a plain-text file; a heading, or one half of a secret, is in a row with the next one."""
-    held: Reading | None = None
+    """One row per paragraph of a plain-text file; see `_belong_together` for paragraphs that share a row."""
+    previous: Reading | None = None
     for reading in chain(_blocks(read_lines(stream, file), file, None), [None]):
-        if isinstance(held, FileRow) and isinstance(reading, FileRow) and _belong_together(held, reading):
-            held.fields["content"] += f"\n\n{reading.fields['content']}"
+        if isinstance(previous, FileRow) and isinstance(reading, FileRow) and _belong_together(previous, reading):
+            previous.fields["content"] += f"\n\n{reading.fields['content']}"
             continue
-        if held:
-            yield held
-        held = reading
+        if previous:
+            yield previous
+        previous = reading
 
 
 def _belong_together(first: FileRow, second: FileRow) -> bool:
-    """Whether a paragraph is the heading of the next, or both have a secret together, the label of one in the other."""
+    """Whether a paragraph is the heading of the next, or a secret is found only if both are read together."""
     if HEADING.match(first.fields["content"].rpartition("\n\n")[2]):
         return True
-    before, after = first.fields["content"][-_WINDOW:], second.fields["content"][:_WINDOW]
-    apart = [(each.start, each.end) for each in secrets_in(before)]
-    apart += [(len(before) + 2 + each.start, len(before) + 2 + each.end) for each in secrets_in(after)]
-    together = secrets_in(f"{before}\n\n{after}")
-    return len(first.fields["content"]) <= MAX_LINE and [(each.start, each.end) for each in together] != apart
+    end, start = first.fields["content"][-_WINDOW:], second.fields["content"][:_WINDOW]
+    offset = len(f"{end}\n\n")
+    separate = [(secret.start, secret.end) for secret in secrets_in(end)]
+    separate += [(offset + secret.start, offset + secret.end) for secret in secrets_in(start)]
+    joined = [(secret.start, secret.end) for secret in secrets_in(f"{end}\n\n{start}")]
+    return len(first.fields["content"]) <= MAX_LINE and joined != separate
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -61,9 +62,9 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
         fields |= as_metadata({"type": fields.pop("type", None)})
     for reading in _blocks(chain(head[front.end :], lines), file, Outline()):
         if isinstance(reading, FileRow):
-            found = row(file, reading.line, {**fields, **reading.fields}, reading.heading or "")
+            section = row(file, reading.line, {**fields, **reading.fields}, reading.heading or "")
             heading = reading.heading or str(fields.get("title") or "") or None
-            yield replace(found, heading=heading, textual=True, extra_to_metadata=True)
+            yield replace(section, heading=heading, textual=True, extra_to_metadata=True)
         else:
             yield reading
 
@@ -79,7 +80,7 @@ def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: Outline | N
     def block() -> Iterator[Reading]:
         content = "\n".join(texts).strip("\n").rstrip()
         if size > MAX_LINE:
-            yield BadLine(file, first, f"the text from here on is longer than {MAX_LINE} characters")
+            yield BadLine(file, first, f"the text from here on is longer than {MAX_LINE} characters; divide it")
         elif content.strip():
             yield FileRow({"content": content}, file, first, heading=heading)
 

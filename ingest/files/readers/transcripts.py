@@ -80,7 +80,7 @@ class PastSession:
         return [moment for message in self.messages if (moment := in_utc(message.at)) is not None]
 
 
-def spoken(text: Any) -> str:
+def clean(text: Any) -> str:
     """`text` without control characters and without reminders that a program inserted; empty if it is not a `str`."""
     if not isinstance(text, str):
         return ""
@@ -132,7 +132,7 @@ class TranscriptFile:
 
     @property
     def left_out(self) -> Counter[str]:
-        """How many lines and messages were left out so far, by reason."""
+        """Numbers of lines and messages that were left out so far, by reason."""
         return self.junk + self.lines.left_out
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
@@ -161,17 +161,17 @@ class TranscriptFile:
         self.lines = self.lines_of(self.path.name)
 
     def _take_line(self, stream: BinaryIO) -> bool:
-        """Read the next complete line of the transcript; False if there is none yet."""
+        """Read the next complete line of the transcript. Returns False if there is none yet."""
         chunk = stream.readline(MAX_LINE + 1)
-        size, ended, fits = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
-        while not ended and size > MAX_LINE and (more := stream.readline(MAX_LINE)):
-            size, ended = size + len(more), more.endswith(b"\n")
-        line = _parsed(chunk) if fits else None
+        size, ended, is_short = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
+        while not ended and size > MAX_LINE and (chunk_rest := stream.readline(MAX_LINE)):
+            size, ended = size + len(chunk_rest), chunk_rest.endswith(b"\n")
+        line = _parsed(chunk) if is_short else None
         if not chunk or not (ended or line is not None):
             return False
         number, self.number = self.number, self.number + ended  # the end of a line may be written later than the line
         self.offset += size
-        if not fits:
+        if not is_short:
             self.junk[TOO_LONG] += 1
         elif line is not None:
             try:

@@ -115,14 +115,14 @@ async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: 
     with anyio.fail_after(5):
         for number in range(4):
             await threads.append(scope, thread.id, NewTurn(role="user", content=f"turn {number}"), None)
-        left = await threads.evicted_turns.turns(scope, thread.id)
-        assert [(entry.turn.content, entry.memory_id) for entry in left] == [("turn 0", None), ("turn 1", None)]
+        removed = await threads.evicted_turns.turns(scope, thread.id)
+        assert [(entry.turn.content, entry.memory_id) for entry in removed] == [("turn 0", None), ("turn 1", None)]
         gate.opened.set()
         await threads.evicted_turns.settled()
     assert all(entry.memory_id for entry in await threads.evicted_turns.turns(scope, thread.id))
 
 
-async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_turns() -> None:
+async def test_a_flush_during_background_writes_returns_only_its_own_memories() -> None:
     """While a first call of `persist` stores evicted turns, another turn is queued and `persist` is called again.
 
     The second call stores the newly queued turn, and returns only that turn's memory id.

@@ -74,11 +74,11 @@ async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> No
     Only the first try asks the language model for a summary; later tries use the faster summary by rule.
     """
     store, model = ContestedThreads(2), CountingSummariser()
-    result = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
-    assert result.flushed == 2
+    flushed = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
+    assert flushed.flushed == 2
     assert model.calls == 1
-    left, staying = (await store.pending(SCOPE, 1))[0].turns, (await store.read(SCOPE, "t")).turns
-    assert result.summary == extract(SummaryRequest("", left, staying, 5, FakeTokenizer()))
+    removed, staying = (await store.pending(SCOPE, 1))[0].turns, (await store.read(SCOPE, "t")).turns
+    assert flushed.summary == extract(SummaryRequest("", removed, staying, 5, FakeTokenizer()))
 
 
 async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
@@ -113,19 +113,19 @@ async def test_a_summary_is_within_its_limit_as_the_tokenizer_of_the_policy_coun
         turn = Turn("user", content, FineTokenizer().count(content), NOW)
         await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 9, 9)))
     flushing = Flusher(store, lookup, summary_by_rule, FakeTokenizer(), FakeLocks(), lambda: NOW)
-    result = await flushing.flush(SCOPE, "t", FlushRequest(force=True))
+    flushed = await flushing.flush(SCOPE, "t", FlushRequest(force=True))
     removed = (await store.pending(SCOPE, 1))[0].turns
-    assert result.summary
-    assert FineTokenizer().count(result.summary) <= sum(turn.tokens for turn in removed) // 2
+    assert flushed.summary
+    assert FineTokenizer().count(flushed.summary) <= sum(turn.tokens for turn in removed) // 2
 
 
 @pytest.mark.parametrize(("resource", "calls"), [("by_model", 1), ("by_rule", 0)])
 async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls: int) -> None:
     """A language model writes the summary if the thread's policy asks for it. Otherwise the summary is made by rule."""
     model = CountingSummariser()
-    result = await (await flusher(FakeThreads(), model, resource)).flush(SCOPE, "t", FlushRequest())
+    flushed = await (await flusher(FakeThreads(), model, resource)).flush(SCOPE, "t", FlushRequest())
     assert model.calls == calls
-    assert (result.summary == "by model") == bool(calls)
+    assert (flushed.summary == "by model") == bool(calls)
 
 
 async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() -> None:

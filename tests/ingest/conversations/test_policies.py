@@ -41,14 +41,14 @@ def test_a_share_of_a_models_window_is_a_token_limit() -> None:
 
     For an unknown model the share is taken of a default window and divided by a safety margin.
     """
-    known = registry(1_000)
-    lookup = PolicyLookup(lambda: known)
+    models = registry(1_000)
+    lookup = PolicyLookup(lambda: models)
     assert lookup.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 250
     assert lookup.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=100)).tokens == 100
     assert lookup.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=900)).tokens == 250
     assert lookup.limits(ThreadPolicy(max_context_ratio=0.5, model="nobody")).tokens == int(UNKNOWN_WINDOW / 2 / 1.5)
     assert lookup.limits(ThreadPolicy()).tokens is None
-    known = registry(2_000)
+    models = registry(2_000)
     assert lookup.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 500
 
 

@@ -79,7 +79,11 @@ CASES: dict[str, tuple[str, str]] = {
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Dotted paths of all settings in a pydantic model, such as `eviction.policy`."""
     for name, field in model.model_fields.items():
-        models = [part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_model(part)]
+        models = [
+            annotation
+            for annotation in (field.annotation, *getattr(field.annotation, "__args__", ()))
+            if _is_model(annotation)
+        ]
         if models:
             yield from settings_of(models[0], f"{prefix}{name}.")
         else:
@@ -186,21 +190,21 @@ async def run(policy: str) -> list[object]:
     threads = threads_with(policy, store)
     opening = OpenRequest(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")
     thread = (await threads.open(SCOPE, opening)).thread
-    results: list[object] = [thread.key, thread.ttl_s]
+    outcomes: list[object] = [thread.key, thread.ttl_s]
     for role, text in TURNS:
         try:
             appended = await threads.append(SCOPE, thread.id, NewTurn(role=role, content=text), None)
         except RemembrancerError as error:
-            results.append(str(error))
+            outcomes.append(str(error))
         else:
-            results.append((appended.turn.content, appended.flushed, appended.evicted))
+            outcomes.append((appended.turn.content, appended.flushed, appended.evicted))
             await store.use(SCOPE, thread.id, [1])
     tail = await threads.store.tail(SCOPE, thread.id, 1_000)
     earlier = replace(tail, thread=replace(thread, id="earlier", turns=len(tail.turns)))
     allocation = threads.policies.of("r").allocation
     shown = thread_context([earlier, tail], 90, FakeTokenizer(), allocation)
     indices = [turn.index for turn in tail.turns]
-    return [*results, indices, tail.thread.summary, shown.text.replace(thread.id, "")]
+    return [*outcomes, indices, tail.thread.summary, shown.text.replace(thread.id, "")]
 
 
 async def slow_change(policy: str, setting: str) -> str | None:

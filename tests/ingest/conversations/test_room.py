@@ -96,20 +96,20 @@ async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(policy: Th
     limits = threads.policies.limits(policy)
     thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread
     largest = min(limits.tokens or 80, 80)
-    said: list[Turn] = []
+    turns: list[Turn] = []
     for number in range(TURNS):
         role = random.choices(["user", "assistant", "tool", "system"], [10, 10, 5, 1])[0]
         text = " ".join(["word"] * random.choice([1, 3, largest, random.randint(1, largest)]))
         new = NewTurn(role=role, content=text, pinned=random.random() < 0.01, metadata={"number": number})
-        before = list((await store.read(SCOPE, thread.id)).turns)
+        turns_before = list((await store.read(SCOPE, thread.id)).turns)
         try:
-            said.append((await threads.append(SCOPE, thread.id, new, None)).turn)
+            turns.append((await threads.append(SCOPE, thread.id, new, None)).turn)
         except InvalidRequest:
             size = FakeTokenizer().count(text)
-            assert not has_room(limits, [turn for turn in before if stays(policy, turn)], size)
+            assert not has_room(limits, [turn for turn in turns_before if stays(policy, turn)], size)
         content = await store.read(SCOPE, thread.id)
         assert limits.tokens is None or content.thread.tokens <= limits.tokens
         assert len(content.turns) <= limits.count
-    left = [turn for batch in await store.pending(SCOPE, TURNS) for turn in batch.turns]
+    queued = [turn for batch in await store.pending(SCOPE, TURNS) for turn in batch.turns]
     live = (await store.read(SCOPE, thread.id)).turns
-    assert sorted([*left, *live], key=lambda turn: turn.index) == said
+    assert sorted([*queued, *live], key=lambda turn: turn.index) == turns

@@ -53,7 +53,7 @@ def writer() -> SessionWriter:
     return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush))
 
 
-def said(content: str, role: str = "user", timestamp: str | None = None) -> SessionMessage:
+def message(content: str, role: str = "user", timestamp: str | None = None) -> SessionMessage:
     """A message in a session, by default from the user."""
     return SessionMessage(role=role, content=content, timestamp=timestamp)
 
@@ -72,12 +72,12 @@ async def test_each_message_ends_with_its_own_status(writer: SessionWriter) -> N
     """
     outcomes = await write(
         writer,
-        said(FACT, timestamp="2026-03-01T10:00:00"),
-        said(" \n"),
-        said("a\x00b"),
-        said(FACT, timestamp="yesterday"),
-        said(FACT, timestamp="2031-01-01T00:00:00Z"),
-        said("ok thanks"),
+        message(FACT, timestamp="2026-03-01T10:00:00"),
+        message(" \n"),
+        message("a\x00b"),
+        message(FACT, timestamp="yesterday"),
+        message(FACT, timestamp="2031-01-01T00:00:00Z"),
+        message("ok thanks"),
     )
     assert [outcome.status for outcome in outcomes] == ["stored", "rejected", "failed", "failed", "failed", "rejected"]
     assert outcomes[1].reason == EMPTY
@@ -88,7 +88,7 @@ async def test_each_message_ends_with_its_own_status(writer: SessionWriter) -> N
 
 async def test_a_time_without_an_offset_is_utc(writer: SessionWriter) -> None:
     """A message's time without a UTC offset is stored as UTC."""
-    (outcome,) = await write(writer, said(FACT, timestamp="2026-03-01T10:00:00"))
+    (outcome,) = await write(writer, message(FACT, timestamp="2026-03-01T10:00:00"))
     (memory,) = (await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))).values()
     assert memory.created_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
 
@@ -98,16 +98,16 @@ async def test_a_session_sent_again_stores_only_its_new_messages(writer: Session
 
     Only the further message is stored as a new memory.
     """
-    first, second = said(FACT), said("Remind me to call Ann tomorrow.", timestamp="2026-03-01T09:00:00Z")
+    first, second = message(FACT), message("Remind me to call Ann tomorrow.", timestamp="2026-03-01T09:00:00Z")
     await write(writer, first)
-    again = await write(writer, first, second)
-    assert [outcome.status for outcome in again] == ["merged", "stored"]
+    repeated = await write(writer, first, second)
+    assert [outcome.status for outcome in repeated] == ["merged", "stored"]
 
 
-async def test_a_message_longer_than_a_memory_is_taken_in_parts(writer: SessionWriter) -> None:
+async def test_a_message_longer_than_a_memory_becomes_several_memories(writer: SessionWriter) -> None:
     """A message too long for one memory is cut at blanks into several memories, which together have the whole text."""
     words = "budget " * (MAX_CONTENT // 7 + 50_000)
-    (outcome,) = await write(writer, said(words), review=ReviewMode.SKIP)
+    (outcome,) = await write(writer, message(words), review=ReviewMode.SKIP)
     stored = (await writer.ingestor.store.get(SCOPE, dict.fromkeys(outcome.ids, outcome.types[0]))).values()
     assert len(outcome.ids) == 2
     assert sum(len(memory.content.split()) for memory in stored) == len(words.split())
@@ -115,13 +115,13 @@ async def test_a_message_longer_than_a_memory_is_taken_in_parts(writer: SessionW
 
 async def test_review_skip_stores_messages_that_a_review_would_reject(writer: SessionWriter) -> None:
     """With review mode `skip`, a trivial message is stored without a review."""
-    (outcome,) = await write(writer, said("ok thanks"), review=ReviewMode.SKIP)
+    (outcome,) = await write(writer, message("ok thanks"), review=ReviewMode.SKIP)
     (memory,) = (await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))).values()
     fields: dict[str, Any] = memory.model_dump()
     assert (outcome.status, fields["reviewed"]) == ("stored", None)
 
 
-async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWriter) -> None:
+async def test_a_request_inside_a_message_becomes_a_second_memory(writer: SessionWriter) -> None:
     """A message that reports something and also asks for a reminder becomes two memories.
 
     The whole message is stored, and the request alone is stored as an intention (a task).
@@ -130,7 +130,7 @@ async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWri
         "Yesterday the migration of the mail server failed at step two because the disk was full, we rolled it back. "
         "Remind me to call Ann tomorrow."
     )
-    (outcome,) = await write(writer, said(text))
+    (outcome,) = await write(writer, message(text))
     stored = await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=False)))
     assert outcome.status == "stored"
     assert "prospective" in outcome.types
@@ -145,13 +145,13 @@ async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: 
     """
     outcomes = await write(
         writer,
-        said("the export is slow again"),
-        said("Let me look into that! I'll check the logs first.", "assistant"),
-        said(
+        message("the export is slow again"),
+        message("Let me look into that! I'll check the logs first.", "assistant"),
+        message(
             "The export was slow because the index on orders was missing; I added it and it takes 40 ms now.",
             "assistant",
         ),
-        said("great, thanks!"),
+        message("great, thanks!"),
     )
     assert [outcome.status for outcome in outcomes][1:] == ["rejected", "stored", "rejected"]
 
@@ -167,8 +167,8 @@ async def test_a_later_part_of_a_session_continues_the_turn_numbers(writer: Sess
 
     The turn numbers of the new messages continue after the earlier messages, which are not stored again.
     """
-    before = SaidBefore(count=40, messages=[said("Which days is staging read-only?", "assistant")])
-    outcomes = await writer.write(SCOPE, [said(FACT)], ReviewMode.AUTO, before)
+    before = SaidBefore(count=40, messages=[message("Which days is staging read-only?", "assistant")])
+    outcomes = await writer.write(SCOPE, [message(FACT)], ReviewMode.AUTO, before)
     (memory,) = await memories(writer, outcomes)
     assert memory.source is not None
     assert memory.source.turns == [40]
@@ -183,26 +183,26 @@ async def test_a_later_part_of_a_session_continues_the_turn_numbers(writer: Sess
         ("Remind me in 2 hours to rotate the signing keys of billing.", "2026-03-01T10:00:03Z", "2026-03-01T10:00:00Z"),
     ],
 )
-async def test_a_captured_message_is_not_doubled_by_its_transcript(
+async def test_a_captured_message_is_not_stored_again_from_its_transcript(
     writer: SessionWriter, content: str, live: str, imported: str
 ) -> None:
     """A message that was captured live is merged into its memory, not stored twice, when its transcript is imported.
 
     The transcript may give a slightly earlier time, even on the day before, and another turn number.
     """
-    first = await writer.write(SCOPE, [said(content, timestamp=live)], ReviewMode.SKIP)
+    first = await writer.write(SCOPE, [message(content, timestamp=live)], ReviewMode.SKIP)
     for again in (imported, live):
-        sent = await writer.write(SCOPE, [said(content, timestamp=again)], ReviewMode.SKIP, SaidBefore(count=17))
+        sent = await writer.write(SCOPE, [message(content, timestamp=again)], ReviewMode.SKIP, SaidBefore(count=17))
         assert {outcome.status for outcome in sent} == {"merged"}
         assert {key for outcome in sent for key in outcome.ids} <= {key for outcome in first for key in outcome.ids}
     assert {memory.evidence_count for memory in await memories(writer, first)} == {1}
 
 
-async def test_the_same_words_in_another_session_are_evidence(writer: SessionWriter) -> None:
+async def test_a_fact_repeated_in_another_session_adds_evidence(writer: SessionWriter) -> None:
     """A fact that is said again in another session has an evidence count of 2."""
-    first = await writer.write(SCOPE, [said(FACT, timestamp="2026-03-01T10:00:00Z")], ReviewMode.SKIP)
+    first = await writer.write(SCOPE, [message(FACT, timestamp="2026-03-01T10:00:00Z")], ReviewMode.SKIP)
     other = replace(SCOPE, session_id="s2")
-    await writer.write(other, [said(FACT, timestamp="2026-03-01T10:00:01Z")], ReviewMode.SKIP)
+    await writer.write(other, [message(FACT, timestamp="2026-03-01T10:00:01Z")], ReviewMode.SKIP)
     assert {memory.evidence_count for memory in await memories(writer, first)} == {2}
 
 
@@ -210,10 +210,10 @@ async def test_messages_of_a_session_are_numbered_together(writer: SessionWriter
     """Neighbours in a session have neighbouring numbers, whatever their types; a dropped message leaves a gap."""
     outcomes = await write(
         writer,
-        said(FACT),
-        said("ok thanks"),
-        said("To release: first bump the version, then run the tests, then push the tag. Done by hand so far."),
-        said("Please remind me on Friday to renew the certificate."),
+        message(FACT),
+        message("ok thanks"),
+        message("To release: first bump the version, then run the tests, then push the tag. Done by hand so far."),
+        message("Please remind me on Friday to renew the certificate."),
     )
     memories = await writer.ingestor.store.get(SCOPE, [outcome.ids[0] for outcome in outcomes if outcome.ids])
     numbers = [memory.seq for memory in memories.values()]
@@ -227,7 +227,7 @@ async def test_a_message_is_embedded_after_messages_that_were_dropped(writer: Se
     asking = replace(writer, ingestor=replace(writer.ingestor, embedder=embedder))
     question, answer = "Do you log the temperature?", "Wim does it twice a day, at 8:00 and at 17:00, in the red book."
     at = "2026-03-01T10:00:00Z"
-    outcomes = await write(asking, said(question, "assistant", at), said(answer, timestamp=at))
+    outcomes = await write(asking, message(question, "assistant", at), message(answer, timestamp=at))
     assert [outcome.status for outcome in outcomes] == ["rejected", "stored"]
     assert f"1 March 2026 Sunday assistant: {question}" in [text.before for text in embedder.texts]
     assert [text.text for text in embedder.texts if text.before] == [answer]

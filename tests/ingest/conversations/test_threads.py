@@ -133,12 +133,12 @@ async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 100)
     await threads.append(scope, ids[2], turn("again"), None)
-    left = await ttls(live, scope)
-    youngest = [key for key in left if ids[3] in key or key.endswith(":k3")]
-    assert len(left) >= 4 * 6
+    ttls_after = await ttls(live, scope)
+    youngest = [key for key in ttls_after if ids[3] in key or key.endswith(":k3")]
+    assert len(ttls_after) >= 4 * 6
     assert len(youngest) >= 6
-    assert all(left[key] <= 100 for key in youngest)
-    assert all(seconds > 3_500 for key, seconds in left.items() if key not in youngest)
+    assert all(ttls_after[key] <= 100 for key in youngest)
+    assert all(seconds > 3_500 for key, seconds in ttls_after.items() if key not in youngest)
 
 
 async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
@@ -196,11 +196,11 @@ async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, sco
     before = await everything(live, scope)
     dry_runs = [await threads.flush(scope, thread_id, FlushRequest(dry_run=True, force=force)) for _ in range(3)]
     assert await everything(live, scope) == before
-    result = await threads.flush(scope, thread_id, FlushRequest(force=force))
-    assert dry_runs == [replace(result, memory_ids=(), version=0)] * 3
-    assert result.flushed > 0
-    assert len(result.memory_ids) == 1
-    assert result.tokens_after == (await threads.store.get(scope, thread_id)).tokens
+    flushed = await threads.flush(scope, thread_id, FlushRequest(force=force))
+    assert dry_runs == [replace(flushed, memory_ids=(), version=0)] * 3
+    assert flushed.flushed > 0
+    assert len(flushed.memory_ids) == 1
+    assert flushed.tokens_after == (await threads.store.get(scope, thread_id)).tokens
     assert await everything(live, scope) != before
 
 
@@ -213,13 +213,15 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClien
     request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
     assert opens_for_agent(threads, request)
     opened = await open_for_agent(threads, scope, request)
-    assert [(each.thread.resource, each.mode, each.thread.key, each.thread.initial_context) for each in opened] == [
+    assert [
+        (entry.thread.resource, entry.mode, entry.thread.key, entry.thread.initial_context) for entry in opened
+    ] == [
         ("notes", "read-write", "notes:ann", "hello"),
         ("facts", "read-only", "facts:p", None),
     ]
-    again = await open_for_agent(threads, scope, request)
-    assert [each.thread.id for each in again] == [each.thread.id for each in opened]
-    assert not any(each.created for each in again)
+    reopened = await open_for_agent(threads, scope, request)
+    assert [entry.thread.id for entry in reopened] == [entry.thread.id for entry in opened]
+    assert not any(entry.created for entry in reopened)
 
 
 async def test_no_thread_is_created_if_a_variable_of_a_key_template_is_missing(live: LiveClient, scope: Scope) -> None:

@@ -24,24 +24,24 @@ def test_entries_survive_reopening(tmp_path: Path) -> None:
     journal = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
-    again = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
-    assert again.finished("a") == [FIRST]
-    assert again.finished("b") == [SECOND]
-    assert again.finished(None) == []
+    reopened = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
+    assert reopened.finished("a") == [FIRST]
+    assert reopened.finished("b") == [SECOND]
+    assert reopened.finished(None) == []
     assert ImportJournal.open(tmp_path / "deep" / "journal", ["other"]).entries == []
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+def test_an_incomplete_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
     """If the journal's last line is incomplete, earlier entries are read, and the next entry begins on a new line."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:-cut])
-    again = ImportJournal.open(tmp_path, ["import"])
-    assert again.entries == [FIRST]
-    again.add(SECOND)
+    reopened = ImportJournal.open(tmp_path, ["import"])
+    assert reopened.entries == [FIRST]
+    reopened.add(SECOND)
     assert ImportJournal.open(tmp_path, ["import"]).entries == [FIRST, SECOND]
 
 

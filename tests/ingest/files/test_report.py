@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from ingest.conversations.sessions import MessageOutcome
@@ -22,13 +23,19 @@ def test_problems_are_listed_up_to_a_limit() -> None:
     assert str(RowProblem("f", None, WriteStatus.FAILED, "no")) == "f: failed: no"
 
 
+@pytest.mark.parametrize(("line", "row", "place"), [(2, 1, "f:2"), (2, 2, "f:2"), (1, 7, "f:1, row 7"), (None, 1, "f")])
+def test_the_row_number_is_reported_if_a_line_has_several_rows(line: int | None, row: int, place: str) -> None:
+    """A bad row is reported with its line. If a line has several rows, its number among the file's rows is added."""
+    assert str(RowProblem("f", line, WriteStatus.FAILED, "no", row)) == f"{place}: failed: no"
+
+
 def test_reasons_that_differ_in_figures_are_counted_as_one() -> None:
     """A report of an import of sessions counts rejections by their reason without the scores that led to them."""
     report = SessionReport()
     for score in (3.0, 4.5):
         vote = Vote(reviewer="any", ok=True, scores={"relevance": score}, reason="because")
-        found = decide([vote] * 3, Tier.CONSENSUS)
-        report.add("shop", [MessageOutcome(WriteStatus.REJECTED, f"review: {found.reason}")])
+        verdict = decide([vote] * 3, Tier.CONSENSUS)
+        report.add("shop", [MessageOutcome(WriteStatus.REJECTED, f"review: {verdict.reason}")])
     assert report.reasons[WriteStatus.REJECTED] == {"review: relevance is below 5": 2}
 
 

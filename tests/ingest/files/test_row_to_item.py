@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.files.readers.rows import FileRow
-from ingest.files.row_to_item import _ADVICE, RowOptions, check_mapping, to_item
+from ingest.files.row_to_item import _RENAME, RowOptions, check_mapping, to_item
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import NOW
@@ -39,7 +39,7 @@ def test_defaults_apply_where_the_row_has_no_value() -> None:
     }
 
 
-def test_the_place_is_added_to_the_source_of_a_row() -> None:
+def test_file_and_line_are_added_to_the_source_of_a_row() -> None:
     """The file and line of a row are added to its `source`, but do not replace values that it has.
 
     A `source` that is a plain text becomes the field `caller` of the source.
@@ -65,7 +65,10 @@ def test_mapping_renames_fields() -> None:
         "2026-01-01T00:00:00Z",
         {"a": 1, "room": 5},
     )
-    assert refusal({"text": "x", "content": "y"}, options) == "has both text and content, to which text is mapped"
+    assert (
+        refusal({"text": "x", "content": "y"}, options)
+        == "has both text and content, to which text is mapped; remove one"
+    )
 
 
 def test_invalid_mappings_are_refused() -> None:
@@ -82,16 +85,53 @@ def test_rows_with_unknown_fields_or_invalid_values_are_refused() -> None:
 
     Invalid values are refused, too.
     """
-    assert refusal({"content": "x", "mood": 1, "colour": 2}) == f"mood: unknown field; colour: unknown field{_ADVICE}"
+    assert refusal({"content": "x", "mood": 1, "colour": 2}) == f"mood: unknown field; colour: unknown field; {_RENAME}"
     steps = refusal({"content": "x", "steps": ["y"]}, RowOptions())
-    assert steps == "steps is a field of the type procedural: name the type"
-    assert refusal({"content": "x", "importance": 11, "type": "working"}) == (
-        "importance: Input should be less than or equal to 10"
-    )
-    assert refusal({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith(f"; and 2 more{_ADVICE}")
-    assert refusal({"content": "x", "created_at": "2027-01-01T00:00:00Z"}).startswith(
-        "must not be more than a day ahead"
-    )
+    assert steps.startswith("steps is a field of the type procedural: name the type; ")
+    assert refusal({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith(f"; and 2 more; {_RENAME}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "start", "end"),
+    [
+        ({"content": " "}, "content: must not be blank (the row has ' '); give the row a text", "or remove the row"),
+        ({"content": ""}, "content: ", "or remove the row"),
+        ({}, "content: is required; give the row a text", "or remove the row"),
+        (
+            {"content": "a\x00b"},
+            "content: must not contain control characters",
+            "; correct the row and import the file again",
+        ),
+        (
+            {"content": "x", "importance": 11},
+            "importance: Input should be less than or equal to 10 (the row has 11); ",
+            "again",
+        ),
+        ({"content": "x", "tags": [" "]}, "tags[0]: must not be blank (the row has ' '); ", "again"),
+        (
+            {"content": "x", "type": "fact"},
+            "unknown type; known are episodic, ",
+            " (the row has 'fact'); correct the row and import the file again",
+        ),
+        (
+            {"content": "x", "created_at": "2027-01-01T00:00:00Z"},
+            "created_at: must not be more than a day ahead",
+            "again",
+        ),
+        ({"content": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at: must be after created_at", "again"),
+    ],
+)
+def test_the_reason_for_a_refused_row_names_the_field_its_value_and_what_to_do(
+    fields: dict[str, Any], start: str, end: str
+) -> None:
+    """The reason begins with the field, says what is wrong with the row's value, and ends with what to do."""
+    reason = refusal(fields)
+    assert (reason[: len(start)], reason[-len(end) :]) == (start, end)
+
+
+def test_the_reason_for_a_refused_row_does_not_cut_its_value() -> None:
+    """A long value is not shown at all: a secret that is cut in two might not be redacted."""
+    assert "aaa" not in refusal({"content": "x", "importance": "a" * 100})
 
 
 def test_a_row_may_have_no_type() -> None:
@@ -120,7 +160,7 @@ def test_a_row_may_set_its_review_mode() -> None:
     assert item({"content": "x", "review": "skip"})["review"] == "skip"
     assert "review" not in item({"content": "x"})
     assert item({"content": "x", "review": "auto"})["review"] == "auto"
-    assert refusal({"content": "x", "review": "never"}) == f"review: unknown field{_ADVICE}"
+    assert refusal({"content": "x", "review": "never"}) == f"review: unknown field; {_RENAME}"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +185,7 @@ def test_a_heading_becomes_title_concept_or_name(kind: str, expected: dict[str, 
     assert {name: imported.get(name) for name in expected} == expected
 
 
-def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
+def test_cells_are_parsed_by_the_type_of_their_field() -> None:
     """A CSV cell is parsed if its field is a number, a flag, a list or an object.
 
     Text fields stay text; errors name the field.
@@ -182,4 +222,4 @@ def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
 def test_a_heading_without_content_is_reported_as_missing_content() -> None:
     """If a mapping renames the field `content` of a row with a heading, the row is refused for its missing content."""
     options = RowOptions(type=MemoryType.WORKING, mapping={"content": "metadata.text"})
-    assert refusal({"content": "x"}, options, heading="Title") == "content: is required"
+    assert refusal({"content": "x"}, options, heading="Title").startswith("content: is required; ")

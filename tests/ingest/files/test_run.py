@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ingest.files import run
 from ingest.files.report import ImportReport, ProgressBar
-from ingest.files.row_to_item import RowOptions
+from ingest.files.row_to_item import _GIVE_TEXT, RowOptions
 from ingest.files.run import BATCH_ROWS, ImportRequest, WriteItems, run_import
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
@@ -74,7 +74,7 @@ class Recorder(ProgressBar):
         self.calls.append(("finish",))
 
 
-async def test_every_row_is_counted_and_bad_rows_have_their_place(tmp_path: Path) -> None:
+async def test_every_row_is_counted_and_bad_rows_are_reported_with_their_line(tmp_path: Path) -> None:
     """The counts add up to the rows read; each bad row is reported with file, line and reason."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one", "two", "one"]) + '{"content": ""}\n{\n{"content": "x", "mood": 1}\n')
@@ -83,7 +83,7 @@ async def test_every_row_is_counted_and_bad_rows_have_their_place(tmp_path: Path
     report = await run_import(request(path), bench.sink(), progress, bench.clock)
     assert (counts(report), report.exit_code, report.stopped) == ((2, 1, 3, 0), 1, None)
     assert [str(problem).removeprefix(f"{path}:") for problem in report.problems] == [
-        "4: rejected: content: String should have at least 1 character",
+        f"4: rejected: content: String should have at least 1 character (the row has ''); {_GIVE_TEXT}",
         "5: rejected: is not JSON: Expecting property name enclosed in double quotes at character 2",
         "6: rejected: mood: unknown field; rename fields with --map, or keep unknown ones with --extra-to-metadata",
     ]
@@ -156,9 +156,9 @@ async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
 )
 async def test_invalid_requests_are_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
     """A mapping to an unknown field, or a path that does not exist, raises InvalidRequest before any row is read."""
-    asked = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
+    import_request = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
     with pytest.raises(InvalidRequest, match=reason):
-        await run_import(asked, ScriptedSink(all_stored))
+        await run_import(import_request, ScriptedSink(all_stored))
 
 
 async def test_only_regular_files_in_folders_are_read(tmp_path: Path) -> None:
@@ -216,17 +216,21 @@ async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> Non
 
 
 async def test_an_invalid_item_does_not_keep_its_batch_from_being_stored(tmp_path: Path) -> None:
-    """A batch that is refused as invalid is sent again in halves, until only the invalid item is left."""
+    """A batch that is refused as invalid is sent again in halves, until only the invalid item is left.
+
+    Its reason names the field, without its place in the batch; on a line with several items, its number is reported.
+    """
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if any(item["content"] == "bad" for item in items):
-            raise InvalidRequest("not that one")
+            raise InvalidRequest("the request is invalid\n  items[0].content: not that one")
         return all_stored(nth, items)
 
-    (tmp_path / "a.jsonl").write_text(lines(["a", "b", "bad", "c", "d"]))
+    (tmp_path / "a.json").write_text(json.dumps([{"content": content} for content in ("a", "b", "bad", "c", "d")]))
     report = await run_import(request(tmp_path), ScriptedSink(answer))
     assert counts(report) == (4, 0, 1, 0)
-    assert (report.problems[0].line, report.problems[0].reason) == (3, "not that one")
+    reason = "the request is invalid: content: not that one"
+    assert [str(problem) for problem in report.problems] == [f"{tmp_path}/a.json:1, row 3: rejected: {reason}"]
 
 
 async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
@@ -308,9 +312,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Impor
     kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * SMALL_BATCH - 5))
     rows = ({"type": kind, "content": f"memory {number}"} for number, kind in enumerate(kinds))
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + "{\n")
-    whole = Bench()
+    complete = Bench()
     with small_batches():
-        return path, asyncio.run(run_import(request(path), whole.sink(), clock=whole.clock)), whole
+        return path, asyncio.run(run_import(request(path), complete.sink(), clock=complete.clock)), complete
 
 
 @settings(max_examples=12, deadline=None)
@@ -325,18 +329,18 @@ def test_a_resumed_import_ends_with_the_same_store(
 
     It may be killed before or after any batch is written, and its journal may be deleted.
     """
-    path, expected, whole = uninterrupted
+    path, expected, complete = uninterrupted
 
     async def check(folder: Path) -> None:
         broken = Bench()
-        asked = request(path, journal=folder / "journal")
+        import_request = request(path, journal=folder / "journal")
         with pytest.raises(Killed):
-            await run_import(asked, KilledSink(broken.sink(), at, after=after), clock=broken.clock)
+            await run_import(import_request, KilledSink(broken.sink(), at, after=after), clock=broken.clock)
         if not keep_journal:
             for file in (folder / "journal").iterdir():
                 file.unlink()
-        report = await run_import(asked, broken.sink(), clock=broken.clock)
-        assert without_seq(broken) == without_seq(whole)
+        report = await run_import(import_request, broken.sink(), clock=broken.clock)
+        assert without_seq(broken) == without_seq(complete)
         assert report.read == expected.read
         assert report.counts[WriteStatus.REJECTED] == expected.counts[WriteStatus.REJECTED] == 1
         assert report.resumed == ((at - 1) * SMALL_BATCH if keep_journal else 0)

@@ -68,11 +68,11 @@ def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: 
     removed = set(forgettings(memories, JobRequest(keep_top=keep), NOW).changed)
     for kind in MemoryType:
         group = [memory for memory in memories if memory.type is kind and not has_ended(memory, NOW)]
-        left = [memory for memory in group if memory.id not in removed]
-        assert len(left) >= min(keep, len(group))
+        remaining = [memory for memory in group if memory.id not in removed]
+        assert len(remaining) >= min(keep, len(group))
         lost = [memory.importance for memory in group if memory.id in removed]
-        unpinned = [memory.importance for memory in left if not memory.pinned]
-        if lost and len(left) > keep - 1 and keep and kind is not MemoryType.PROSPECTIVE and unpinned:
+        unpinned = [memory.importance for memory in remaining if not memory.pinned]
+        if lost and len(remaining) > keep - 1 and keep and kind is not MemoryType.PROSPECTIVE and unpinned:
             assert min(unpinned) >= max(lost)
 
 
@@ -136,10 +136,10 @@ def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
 
 def test_a_promoted_event_is_not_promoted_again() -> None:
     """An event from which a fact is derived already is not promoted again."""
-    seen = memory("e", content="tea at four", source_sessions=["a", "b", "c"])
+    promoted = memory("e", content="tea at four", source_sessions=["a", "b", "c"])
     fact = memory("f", "semantic", content="tea at four", links=[{"type": "derived_from", "to": "e"}])
-    assert promotions([seen], {}, JobRequest(), NOW).created
-    assert not promotions([seen, fact], {}, JobRequest(), NOW).reasons
+    assert promotions([promoted], {}, JobRequest(), NOW).created
+    assert not promotions([promoted, fact], {}, JobRequest(), NOW).reasons
 
 
 def test_rewordings_in_three_sessions_are_promoted_to_one_fact() -> None:
@@ -152,12 +152,13 @@ def test_rewordings_in_three_sessions_are_promoted_to_one_fact() -> None:
         "A deploy on Friday went wrong again.",
         "Friday again, the deploy went wrong.",
     ]
-    said = [memory(f"m{index}", content=text, source_sessions=[f"s{index}"]) for index, text in enumerate(texts)]
+    events = [memory(f"m{index}", content=text, source_sessions=[f"s{index}"]) for index, text in enumerate(texts)]
     other = memory("x", content="Deploys on Monday go wrong.", source_sessions=["s9"])
-    near = {
-        each.id: [(another.id, 0.9) for another in [*said, other] if another is not each] for each in [*said, other]
+    neighbours = {
+        event.id: [(another.id, 0.9) for another in [*events, other] if another is not event]
+        for event in [*events, other]
     }
-    (promotion,) = promotions([*said, other], near, JobRequest(), NOW).created
+    (promotion,) = promotions([*events, other], neighbours, JobRequest(), NOW).created
     assert set(promotion.sources) == {"m0", "m1", "m2"}
     assert promotion.reason == "said in 3 sessions"
 
@@ -186,7 +187,7 @@ def test_a_private_memory_of_a_single_session_is_never_promoted() -> None:
     assert not promotions([*todos("a", **claims), event], {}, JobRequest(), NOW).reasons
 
 
-def test_what_a_forgotten_fact_had_replaced_is_forgotten_too() -> None:
+def test_facts_that_a_forgotten_fact_replaced_are_forgotten_too() -> None:
     """A fact that a forgotten fact had replaced is forgotten too, and does not become current again."""
     old = memory("old", "semantic", superseded_by="new", valid_to=NOW, accessed_at=NOW)
     new = memory("new", "semantic", created_at=NOW - timedelta(days=99))

@@ -84,12 +84,12 @@ def test_a_history_never_exceeds_its_budget(
     The numbers of omitted events and values never exceed the numbers of events and values in the log.
     """
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
-    result = write(chain, budget, tokenizer, margin=margin, versions=versions)
-    assert result.total_tokens == ceil(tokenizer.count(result.text) * (1 + margin)) <= budget
+    rendered = write(chain, budget, tokenizer, margin=margin, versions=versions)
+    assert rendered.total_tokens == ceil(tokenizer.count(rendered.text) * (1 + margin)) <= budget
     values = [(name, value) for event in log for name, value in event.resources.items()]
-    assert 0 <= result.omitted.events <= len(log)
-    assert 0 <= result.omitted.older_values <= result.omitted.resources <= len(values)
-    assert 0 <= result.omitted.data <= len({name for event in log for name in event.data})
+    assert 0 <= rendered.omitted.events <= len(log)
+    assert 0 <= rendered.omitted.older_values <= rendered.omitted.resources <= len(values)
+    assert 0 <= rendered.omitted.data <= len({name for event in log for name in event.data})
 
 
 @given(log=LOGS, cut=st.integers(0, 30))
@@ -111,7 +111,7 @@ def renumbered(log: Sequence[Event]) -> list[Event]:
     return [replace(event, version=version, at=event.at + timedelta(hours=1)) for version, event in enumerate(log, 1)]
 
 
-def test_of_a_resource_only_the_newest_value_is_shown() -> None:
+def test_a_history_shows_only_the_newest_value_of_a_resource() -> None:
     """A history shows only the newest value of each resource, however long ago it was set.
 
     Older values are counted as omitted. If all versions are requested, they are shown.
@@ -121,9 +121,9 @@ def test_of_a_resource_only_the_newest_value_is_shown() -> None:
     text = write(chain, 200).text
     assert "# Current values\n- plan = final\n- old = set long ago\n" in text
     assert "draft" not in text
-    result = write(chain, 2_000)
-    assert result.omitted == HistoryOmissions(resources=2, older_values=2)
-    assert "resources: plan (replaced), old\n" in result.text
+    rendered = write(chain, 2_000)
+    assert rendered.omitted == HistoryOmissions(resources=2, older_values=2)
+    assert "resources: plan (replaced), old\n" in rendered.text
     every = write(chain, 2_000, versions=Versions.ALL)
     assert "resources: plan = draft 1 (replaced)\n" in every.text
     assert every.text.count("final") == 1
@@ -135,9 +135,9 @@ def test_data_is_shown_with_its_newest_values() -> None:
     log = logged([NewEvent(type=WorkflowEventType.DATA_SET, data={"step": step}) for step in (1, 2)])
     base = WorkflowState(data={"goal": "ship"})
     parent = WorkflowLog("w", None, 2, (), base, tuple(log))
-    result = history([LoggedWorkflow(parent, parent.state, parent.events)], HistoryView(500, FakeTokenizer()))
-    assert "- goal = ship\n- step = 2\n" in result.text
-    assert "data: step (replaced)\n" in result.text
+    rendered = history([LoggedWorkflow(parent, parent.state, parent.events)], HistoryView(500, FakeTokenizer()))
+    assert "- goal = ship\n- step = 2\n" in rendered.text
+    assert "data: step (replaced)\n" in rendered.text
 
 
 def test_a_value_too_large_for_the_budget_does_not_hide_smaller_values() -> None:
@@ -146,21 +146,21 @@ def test_a_value_too_large_for_the_budget_does_not_hide_smaller_values() -> None
     If values are left out, a line says so and they are counted.
     """
     log = changes({"small": "s"}, *({f"file {number}": "word " * 12} for number in range(20)), {"huge": "word " * 900})
-    result = write({"w": log}, 300)
-    assert "- small = s\n" in result.text
-    assert "- huge = word word" in result.text
-    assert CUT_MARK in result.text
-    assert VALUES_MARK in result.text
-    shown = result.text.count("- file ")
-    assert result.omitted.resources == 21 - shown
-    assert result.omitted.older_values == 0
+    rendered = write({"w": log}, 300)
+    assert "- small = s\n" in rendered.text
+    assert "- huge = word word" in rendered.text
+    assert CUT_MARK in rendered.text
+    assert VALUES_MARK in rendered.text
+    shown = rendered.text.count("- file ")
+    assert rendered.omitted.resources == 21 - shown
+    assert rendered.omitted.older_values == 0
 
 
 def test_resource_values_may_use_the_tokens_that_events_leave_free() -> None:
     """If a history has few events, values of resources may use more than half of the token budget."""
     log = changes({f"file {number}": "word " * 20 for number in range(10)})
-    result = write({"w": log}, 400)
-    assert result.omitted == HistoryOmissions()
+    rendered = write({"w": log}, 400)
+    assert rendered.omitted == HistoryOmissions()
 
 
 def test_a_history_says_where_events_are_left_out() -> None:
@@ -187,9 +187,9 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None
         budget=st.integers(0, 300),
     )
     def check(texts: list[str], budget: int) -> None:
-        result = write({"w": notes(*texts)}, budget, tokenizer)
-        assert tokenizer.count(result.text) == result.total_tokens <= budget
-        assert result.text.count("</memories>") <= 1
+        rendered = write({"w": notes(*texts)}, budget, tokenizer)
+        assert tokenizer.count(rendered.text) == rendered.total_tokens <= budget
+        assert rendered.text.count("</memories>") <= 1
 
     check()
 
@@ -197,19 +197,19 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None
 def test_the_newest_events_are_kept_and_shown_in_order() -> None:
     """If the events exceed the budget, the newest are shown in order, and the others are counted as omitted."""
     log = notes(*(f"event number {number}" for number in range(40)))
-    result = write({"w": log}, 200)
-    shown = [number for number in range(40) if f"number {number}\n" in result.text]
+    rendered = write({"w": log}, 200)
+    shown = [number for number in range(40) if f"number {number}\n" in rendered.text]
     assert shown == list(range(40 - len(shown), 40))
-    assert result.omitted.events == 40 - len(shown) > 0
+    assert rendered.omitted.events == 40 - len(shown) > 0
 
 
 def test_a_history_has_no_gaps() -> None:
     """If an event does not fit the token budget, all older events are left out, even those that would fit."""
     log = notes("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
-    result = write({"parent": notes("short"), "w": log}, 200)
-    assert "entry 0" in result.text
-    assert "short" not in result.text
-    assert result.omitted.events == 3
+    rendered = write({"parent": notes("short"), "w": log}, 200)
+    assert "entry 0" in rendered.text
+    assert "short" not in rendered.text
+    assert rendered.omitted.events == 3
 
 
 def test_a_history_without_the_oldest_events_shows_no_parents_events() -> None:
@@ -219,18 +219,18 @@ def test_a_history_without_the_oldest_events_shows_no_parents_events() -> None:
     """
     child = workflow("child", notes(*(f"entry {number}" for number in range(30))))
     unread = replace(child, events=child.events[-10:])
-    result = history([workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer()))
-    assert "entry 20" in result.text
-    assert "older" not in result.text.replace(EVENTS_MARK, "")
-    assert result.omitted.events == 21
+    rendered = history([workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer()))
+    assert "entry 20" in rendered.text
+    assert "older" not in rendered.text.replace(EVENTS_MARK, "")
+    assert rendered.omitted.events == 21
 
 
 def test_parents_come_before_their_children() -> None:
     """The heading and events of a parent workflow precede those of its child."""
     chain = {"parent": notes("first"), "child": notes("second")}
-    result = write(chain, 500)
-    places = [result.text.index(part) for part in ("# Workflow parent", "first", "# Workflow child", "second")]
-    assert places == sorted(places)
+    rendered = write(chain, 500)
+    positions = [rendered.text.index(text) for text in ("# Workflow parent", "first", "# Workflow child", "second")]
+    assert positions == sorted(positions)
 
 
 def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
@@ -239,10 +239,10 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
     The other half is left for other events.
     """
     log = notes("the beginning", "word " * 1_000)
-    result = write({"w": log}, 200)
-    assert CUT_MARK in result.text
-    assert "the beginning" in result.text
-    assert result.omitted.events == 1
+    rendered = write({"w": log}, 200)
+    assert CUT_MARK in rendered.text
+    assert "the beginning" in rendered.text
+    assert rendered.omitted.events == 1
 
 
 @pytest.mark.anyio

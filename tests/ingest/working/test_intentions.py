@@ -88,11 +88,11 @@ async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() ->
     await write(ingestor, "mine", due_at=PAST, session_id="s", visibility=Visibility.SESSION)
     await write(ingestor, "ours", due_at=PAST, session_id="s", visibility=Visibility.NAMESPACE)
     intentions = intentions_over(store, ingestor)
-    seen = [
+    due = [
         {memory.content for memory in await intentions.due(SCOPE, DueRequest(NOW, session_id=session))}
         for session in ("s", "other", None)
     ]
-    assert seen == [{"mine", "ours"}, {"ours"}, {"ours"}]
+    assert due == [{"mine", "ours"}, {"ours"}, {"ours"}]
 
 
 async def test_an_ended_intention_stays_ended() -> None:
@@ -152,21 +152,21 @@ async def results_of_two_processes(locks: Locks | None) -> list[Status | None]:
     """The results if one process completes an intention while another cancels it. None is the result of a conflict."""
     store = SlowStore()
     memory_id = await write(ingestor_over(store), "call Ann")
-    results: list[Status | None] = []
+    statuses: list[Status | None] = []
 
     async def end(status: Literal[Status.COMPLETED, Status.CANCELLED]) -> None:
         process = intentions_over(store, ingestor_over(store), locks)
         try:
             ended = await process.end(SCOPE, memory_id, status)
-            results.append(Status(ended.model_dump()["status"]))
+            statuses.append(Status(ended.model_dump()["status"]))
         except Conflict:
-            results.append(None)
+            statuses.append(None)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(end, Status.COMPLETED)
         tasks.start_soon(end, Status.CANCELLED)
-    assert (await store.get(SCOPE, [memory_id]))[memory_id].model_dump()["status"] in results
-    return results
+    assert (await store.get(SCOPE, [memory_id]))[memory_id].model_dump()["status"] in statuses
+    return statuses
 
 
 async def test_an_intention_is_ended_by_one_of_two_processes(live: LiveClient) -> None:
@@ -174,8 +174,8 @@ async def test_an_intention_is_ended_by_one_of_two_processes(live: LiveClient) -
 
     While the locks are unavailable both may end it.
     """
-    results = await results_of_two_processes(RedisLocks(live))
-    assert sorted(map(str, results)) in (["None", "cancelled"], ["None", "completed"])
+    statuses = await results_of_two_processes(RedisLocks(live))
+    assert sorted(map(str, statuses)) in (["None", "cancelled"], ["None", "completed"])
     assert None not in await results_of_two_processes(UnavailableLocks())
 
 

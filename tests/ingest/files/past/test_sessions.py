@@ -19,7 +19,7 @@ from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
 from ingest.files.places import PastSource, Places
 from ingest.files.sessions import (
-    HEARD_CHARS,
+    CONTEXT_CHARS,
     NO_PROJECT,
     OTHER_PROJECT,
     PART_MESSAGES,
@@ -147,9 +147,9 @@ async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
     """
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
-    one, only = Capture(), Capture()
-    await imported(tmp_path / ".", one, Destination(folder_name, fixed="mine"))
-    assert {namespace for namespace, _, _ in one.stored} == {"mine"}
+    both, only = Capture(), Capture()
+    await imported(tmp_path / ".", both, Destination(folder_name, fixed="mine"))
+    assert {namespace for namespace, _, _ in both.stored} == {"mine"}
     run, _ = await imported(tmp_path, only, Destination(folder_name, only="shop"))
     assert {namespace for namespace, _, _ in only.stored} == {"shop"}
     assert run.report.left_out[f"messages {OTHER_PROJECT}"] == 4
@@ -192,7 +192,7 @@ async def test_a_second_import_sends_only_new_messages(tmp_path: Path) -> None:
     assert last.before.messages[-1].content == "s1 hears 9."
 
 
-async def test_an_emptied_namespace_gets_its_messages_again(tmp_path: Path) -> None:
+async def test_messages_are_sent_again_to_an_emptied_namespace(tmp_path: Path) -> None:
     """The journal lists the messages that were sent to each namespace. For an empty namespace `forget_lost` clears it.
 
     The next import then sends all messages of this namespace again, and no others.
@@ -225,7 +225,7 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
     assert capture.parts[0].messages[0].timestamp == "2025-03-02T09:00:07+00:00"
 
 
-async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path) -> None:
+async def test_long_messages_are_shortened_if_sent_as_context(tmp_path: Path) -> None:
     """A long message is sent once in full. As context of later messages it is sent again, but shortened."""
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
@@ -235,7 +235,7 @@ async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path)
     await imported(tmp_path, capture)
     assert [len(part.messages) for part in capture.parts] == [2, 2]
     assert all(len(message.content) > 400_000 for part in capture.parts for message in part.messages)
-    assert [len(message.content) for message in capture.parts[1].before.messages] == [HEARD_CHARS] * 2
+    assert [len(message.content) for message in capture.parts[1].before.messages] == [CONTEXT_CHARS] * 2
 
 
 async def test_the_report_counts_messages_by_the_reason_of_their_failure(tmp_path: Path) -> None:
@@ -257,8 +257,8 @@ async def test_the_report_counts_messages_by_the_reason_of_their_failure(tmp_pat
     answer = json.loads(json.dumps(run.report.to_json()))
     assert answer["counts"] == {"stored": 0, "merged": 0, "rejected": 1, "failed": 1}
     assert (answer["namespaces"], answer["reasons"]["failed"]) == ({"shop": 2}, {"the store is away": 1})
-    again, _ = await imported(tmp_path, capture)
-    assert (again.report.sent, again.report.earlier) == (1, 1)
+    second, _ = await imported(tmp_path, capture)
+    assert (second.report.sent, second.report.earlier) == (1, 1)
 
 
 async def test_an_unavailable_service_stops_the_import_and_the_next_import_continues(tmp_path: Path) -> None:
@@ -276,12 +276,12 @@ async def test_an_unavailable_service_stops_the_import_and_the_next_import_conti
     run, _ = await imported(tmp_path, capture)
     assert run.report.stopped == "stopped: it is away; run the command again to continue"
     assert (run.report.exit_code, run.report.sent) == (1, PART_MESSAGES)
-    again, _ = await imported(tmp_path, capture)
-    assert (again.report.sent, again.report.exit_code) == (PART_MESSAGES, 0)
+    second, _ = await imported(tmp_path, capture)
+    assert (second.report.sent, second.report.exit_code) == (PART_MESSAGES, 0)
     assert len(capture.parts) == 2
 
 
-async def test_a_service_that_comes_back_is_waited_for(tmp_path: Path) -> None:
+async def test_an_import_waits_for_a_service_that_restarts(tmp_path: Path) -> None:
     """If the service is unavailable only briefly, as during a restart, the import waits and completes."""
     claude("s1", "/p/shop").write(tmp_path / ".claude")
 
@@ -326,10 +326,10 @@ def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
     with TemporaryDirectory() as folder:
         home = Path(folder)
         claude("s1", "/p/shop", count=count).write(home / ".claude")
-        rest = [*kills]
+        remaining_kills = [*kills]
         capture = Capture()
         while True:
-            kill = rest.pop() if rest else None
+            kill = remaining_kills.pop() if remaining_kills else None
             first = capture.calls
 
             def trouble(when: str, number: int, kill: tuple[str, int] | None = kill, first: int = first) -> None:
@@ -343,7 +343,7 @@ def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
                 for journal in (home / "journal").glob("*"):
                     journal.write_bytes(journal.read_bytes()[: journal.stat().st_size - torn % 60])
                 continue
-            if not rest:
+            if not remaining_kills:
                 break
         assert sorted(capture.texts()) == sorted(
             text for number in range(count) for text in (f"s1 says {number}.", f"s1 hears {number}.")
@@ -360,23 +360,23 @@ async def test_running_sessions_are_followed(tmp_path: Path) -> None:
     path = talk.write(tmp_path / ".claude")
     capture = Capture()
     run, plan = await imported(tmp_path, capture)
-    said: list[int] = []
+    sent_counts: list[int] = []
 
     async def until(count: int) -> None:
         with anyio.fail_after(10):
-            while sum(said) < count:  # noqa: ASYNC110 - a test polls
+            while sum(sent_counts) < count:  # noqa: ASYNC110 - a test polls
                 await anyio.sleep(0.01)
 
-    places = Places(tmp_path, tmp_path)
+    session_places = Places(tmp_path, tmp_path)
     async with anyio.create_task_group() as tasks:
-        find = lambda: places.session_files(PastSource.CLAUDE_CODE, None)  # noqa: E731
-        tasks.start_soon(follow, run, find, plan.states, said.append, 0.01)
+        find = lambda: session_places.session_files(PastSource.CLAUDE_CODE, None)  # noqa: E731
+        tasks.start_soon(follow, run, find, plan.states, sent_counts.append, 0.01)
         talk.user("A new line.")
-        whole = talk.write(tmp_path / ".claude").read_bytes()
-        path.write_bytes(whole[:-9])
+        transcript = talk.write(tmp_path / ".claude").read_bytes()
+        path.write_bytes(transcript[:-9])
         await anyio.sleep(0.1)
-        assert not said
-        path.write_bytes(whole)
+        assert not sent_counts
+        path.write_bytes(transcript)
         await until(1)
         claude("s2", "/p/billing", count=1).write(tmp_path / ".claude")
         await until(2)

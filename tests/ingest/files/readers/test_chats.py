@@ -41,14 +41,14 @@ CLAUDE = [
 
 def chatgpt() -> list[dict[str, Any]]:
     """A ChatGPT export: one conversation with an edited prompt, a tool call and hidden instructions."""
-    said = [
+    expected = [
         ("root", None, None), ("s", "root", ("system", "Be kind.")), ("u1", "s", ("user", "What is a sku?")),
         ("a1", "u1", ("assistant", "An article number.")), ("old", "a1", ("user", "Old wording")),
         ("u2", "a1", ("user", "And a hold?")), ("t", "u2", ("assistant", "search('hold')")),
         ("r", "t", ("tool", "result")), ("a2", "r", ("assistant", "A reservation.")),
     ]  # fmt: skip
     mapping: dict[str, Any] = {}
-    for number, (name, parent, message) in enumerate(said):
+    for number, (name, parent, message) in enumerate(expected):
         node: dict[str, Any] = {"id": name, "parent": parent, "children": [], "message": None}
         if message is not None:
             role, text = message
@@ -101,7 +101,7 @@ def test_claude_conversations_are_read_also_from_an_archive(tmp_path: Path) -> N
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("export/conversations.json", path.read_text())
         archive.writestr("export/users.json", "[]")
-    plain, zipped = (ChatFile(each, read_claude).sessions(quiet=True) for each in (path, packed))
+    plain, zipped = (ChatFile(file, read_claude).sessions(quiet=True) for file in (path, packed))
     assert [message.text for message in plain[0].messages] == ["Which tea?", "Green tea."]
     assert plain == zipped
 
@@ -200,5 +200,5 @@ def test_conversations_with_impossible_values_are_bad_lines() -> None:
     items, bad = read_items(read_claude, [CLAUDE[0] | {"uuid": ""}, *CLAUDE])
     assert (len(items), [line.reason for line in bad]) == (
         2,
-        ["does not have the form of this export: it has no 'uuid'"],
+        ["is no entry of the chosen export format: it has no 'uuid'; choose another"],
     )

@@ -73,7 +73,7 @@ def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
     assert file.left_out[ABANDONED] == 2
 
 
-def test_what_was_said_before_a_compaction_stays(tmp_path: Path) -> None:
+def test_messages_before_a_compaction_are_read(tmp_path: Path) -> None:
     """Messages from before a compaction are read. The summary that the compaction adds is not a message."""
     talk = transcript()
     talk.compact()
@@ -143,7 +143,7 @@ def test_messages_that_a_forked_session_copied_keep_their_keys(tmp_path: Path) -
     assert [message.keys for message in after.messages[:2]] == [message.keys for message in before.messages]
 
 
-def test_an_answer_that_may_be_incomplete_is_held_back(tmp_path: Path) -> None:
+def test_an_answer_that_may_be_incomplete_is_read_later(tmp_path: Path) -> None:
     """The last answer in a file that was just written may be incomplete. It is read when another message follows."""
     talk = transcript()
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
@@ -153,7 +153,7 @@ def test_an_answer_that_may_be_incomplete_is_held_back(tmp_path: Path) -> None:
     assert [role for role, _ in texts(file.sessions(quiet=False))] == ["user", "assistant", "user"]
 
 
-def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_read_once_it_is_complete(tmp_path: Path) -> None:
     """Each reading of a growing file continues at the first unread byte, so that no line is lost or read twice.
 
     An incomplete last line is read when it is complete. A file that has become shorter is read again from its start.
@@ -206,7 +206,7 @@ _LINE = st.dictionaries(st.sampled_from(_NAMES), _JSON | st.sampled_from(["user"
 @given(
     st.lists(_LINE.map(json.dumps) | _JSON.map(json.dumps) | st.text(max_size=60), max_size=12), st.binary(max_size=40)
 )
-def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
+def test_invalid_lines_do_not_stop_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
     """Random lines between the messages of a transcript, and an incomplete line at its end, do not stop the reading."""
     talk = transcript()
     lines: list[Any] = [json.dumps(line) for line in talk.lines]
@@ -214,8 +214,8 @@ def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn
         lines.insert(number * 2 % (len(lines) + 1), line.replace("\n", " "))
     path = tmp_path / "junk.jsonl"
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass") + b"\n" + torn)
-    said = texts(read(path))
-    assert ("user", "Why is the counter slow?") in said or any('"uuid"' in line for line in junk)
+    spoken = texts(read(path))
+    assert ("user", "Why is the counter slow?") in spoken or any('"uuid"' in line for line in junk)
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:

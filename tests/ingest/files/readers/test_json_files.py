@@ -53,7 +53,7 @@ def test_invalid_utf8_affects_its_line_only() -> None:
 def test_a_too_long_line_is_skipped() -> None:
     """A line that is too long is skipped. The line after it is read and has the right number."""
     readings = read(read_jsonl, b'{"a": "' + b"x" * (2 * MAX_LINE) + b'"}\n{"a": 2}\n')
-    assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes")
+    assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes; split it")
     assert readings[1] == FileRow({"a": 2}, "f", 2)
 
 
@@ -110,6 +110,6 @@ objects = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(
 @given(objects, st.sampled_from([None, 0, 3]))
 def test_json_and_json_lines_round_trip(values: list[dict[str, Any]], indent: int | None) -> None:
     """Objects written as JSON or JSON Lines are read back unchanged, whatever the indentation."""
-    whole = json.dumps({"n": {"x": 1}, "memories": values}, indent=indent)
-    assert [fields for _, fields in rows(read_json, whole)] == values
+    text = json.dumps({"n": {"x": 1}, "memories": values}, indent=indent)
+    assert [fields for _, fields in rows(read_json, text)] == values
     assert [fields for _, fields in rows(read_jsonl, "\n".join(map(json.dumps, values)))] == values

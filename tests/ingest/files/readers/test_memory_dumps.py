@@ -36,7 +36,7 @@ def test_mem0_and_zep_exports_may_be_json_lines() -> None:
     memories = "".join(json.dumps(memory) + "\n" for memory in (*MEM0["results"][:1], {"memory": "Lives in Bonn"}))
     items, bad = read_items(read_mem0, memories + "{")
     assert [(item["content"], item["source"]["line"]) for item in items] == [("Likes tea", 1), ("Lives in Bonn", 2)]
-    assert [each.line for each in bad] == [3]
+    assert [line.line for line in bad] == [3]
     items, bad = read_items(read_zep, '{"fact": "Ann drinks tea."}\n{"fact": "Ann is nine."}\n')
     assert ([item["content"] for item in items], bad) == (["Ann drinks tea.", "Ann is nine."], [])
 
@@ -93,7 +93,7 @@ def test_langgraph_items_keep_path_and_key() -> None:
     assert items[0]["metadata"] == {"langgraph_path": ["memories", "ann"], "langgraph_key": "k1"}
     assert datetime.fromisoformat(items[0]["created_at"]) == datetime(2026, 1, 2, tzinfo=UTC)
     assert [(line.line, line.reason) for line in bad] == [
-        (4, "does not have the form of this export: it has no 'namespace'")
+        (4, "is no entry of the chosen export format: it has no 'namespace'; choose another")
     ]
 
 
@@ -136,4 +136,4 @@ def test_an_mcp_graph_becomes_facts() -> None:
         "Ann: likes tea", "Ann: lives in Bonn", "Bonn is a city", "Ann works with Lee",
     ]  # fmt: skip
     assert items[0]["concept"] == "Ann"
-    assert [item.line for item in bad] == [4]
+    assert [line.line for line in bad] == [4]

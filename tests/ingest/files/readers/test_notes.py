@@ -53,5 +53,5 @@ def test_a_long_note_is_not_cut_in_code_or_after_a_heading_alone() -> None:
     """A part of a long note has the text below its headings; a comment in a fenced block is no heading."""
     code = "```sh\n# no heading\n```\n"
     readings = read(read_notes, f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}# C\n\n## D\nend\n\n## Open questions\n")
-    parts = [reading.fields["content"] for reading in readings if isinstance(reading, FileRow)]
-    assert parts == [f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}".strip(), "# C\n\n## D\nend\n\n## Open questions"]
+    contents = [reading.fields["content"] for reading in readings if isinstance(reading, FileRow)]
+    assert contents == [f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}".strip(), "# C\n\n## D\nend\n\n## Open questions"]

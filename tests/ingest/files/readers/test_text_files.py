@@ -101,7 +101,7 @@ def test_a_line_in_a_comment_is_no_heading() -> None:
     assert [line for line, _ in rows(read_markdown, text)] == [1, 9]
 
 
-def test_headings_include_those_above_them() -> None:
+def test_a_heading_is_the_path_of_all_headings_above_it() -> None:
     """A section's heading is the path of all headings above it; a higher heading ends the lower ones."""
     text = "# A\n## B\nb\n### C\nc\n## D\nd\n# E\ne\n"
     readings = [reading for reading in read(read_markdown, text) if isinstance(reading, FileRow)]
@@ -128,8 +128,8 @@ def test_text_has_one_row_per_paragraph() -> None:
 
 def test_a_heading_in_plain_text_is_in_a_row_with_the_next_paragraph() -> None:
     """A paragraph that is a Markdown heading makes no row of its own; what is no heading does."""
-    found = rows(read_text, "# Plan\n\n## Open questions\n\nWho pays?\n\n#42 is fixed\n\nThe end.\n")
-    assert [fields["content"] for _, fields in found] == [
+    paragraphs = rows(read_text, "# Plan\n\n## Open questions\n\nWho pays?\n\n#42 is fixed\n\nThe end.\n")
+    assert [fields["content"] for _, fields in paragraphs] == [
         "# Plan\n\n## Open questions\n\nWho pays?",
         "#42 is fixed",
         "The end.",
@@ -140,11 +140,11 @@ def test_a_too_long_paragraph_is_skipped() -> None:
     """A paragraph that is too long is reported once. The paragraph after it is read."""
     long = b"".join(b"x" * 1_000_000 + b"\n" for _ in range(9))
     readings = read(read_text, long + b"\nnext\n")
-    assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters")
+    assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters; divide it")
     assert readings[1] == FileRow({"content": "next"}, "f", 11)
 
 
-def test_paragraphs_with_a_secret_between_them_are_one_row() -> None:
+def test_paragraphs_that_together_have_a_secret_are_one_row() -> None:
     """A private key with blank lines, and a label and its value, are one row each; other paragraphs stay rows."""
     line = "-" * 5
     head, end = f"{line}BEGIN RSA PRIVATE" + f" KEY{line}\nProc-Type: 4,ENCRYPTED", f"{line}END RSA PRIVATE KEY{line}"
@@ -153,5 +153,13 @@ def test_paragraphs_with_a_secret_between_them_are_one_row() -> None:
         "The API key of the shop is:\n\n" + filler(32),
         "passwords:\n\n- " + filler(9) + "\n\n- " + filler(11, 4),
     )
-    parts = ["First.", key, "Restart the proxy.", label, "Password rules are in the wiki.", listed, "Version 2.14.3"]
-    assert [fields["content"] for _, fields in rows(read_text, "\n\n\n".join(parts))] == parts
+    paragraphs = [
+        "First.",
+        key,
+        "Restart the proxy.",
+        label,
+        "Password rules are in the wiki.",
+        listed,
+        "Version 2.14.3",
+    ]
+    assert [fields["content"] for _, fields in rows(read_text, "\n\n\n".join(paragraphs))] == paragraphs
