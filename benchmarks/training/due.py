@@ -95,7 +95,7 @@ def main() -> None:
     for size in (1, 2, 3):
         for training_sets in itertools.combinations(names, size):
             weights = fit([row for name in training_sets for row in sets[name]])
-            for name in names if training_sets == names else set(names).difference(training_sets):
+            for name in names if training_sets == names else sorted(set(names).difference(training_sets)):
                 exact, none = measure(sets[name], weights)
                 print(f"| {', '.join(training_sets)} | {name} | {exact:.3f} | {none:.3f} |")
     if arguments.save:  # the last weights: those of all texts
