@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.report import render_table
-from benchmarks.quality.evaluation import METRICS, ContextScore, QuestionScore, WayScore
+from benchmarks.quality.evaluation import METRICS, ContextScore, QuestionScore, RetrievalScore
 from benchmarks.quality.tables import (
     SetScores,
     budget_figures,
@@ -20,9 +20,9 @@ from benchmarks.sets.data import read_set
 from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 
 
-def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
+def _way(recall: float, contexts: dict[int, ContextScore]) -> RetrievalScore:
     metrics = dict.fromkeys(METRICS, recall) | {"hit@10": float(recall > 0)}
-    return WayScore(metrics, contexts)
+    return RetrievalScore(metrics, contexts)
 
 
 def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
