@@ -103,7 +103,7 @@ def budget_table(sets: Sequence[SetScores]) -> Table:
 
 
 def budget_figures(retrievals: Sequence[RetrievalScore], budget: int) -> BudgetFigures:
-    """How many contexts of the `retrievals` exceed a budget of `budget` tokens, and how much of it they use."""
+    """Figures of the contexts that `retrievals` made for `budget` tokens."""
     contexts = [retrieval.contexts[budget] for retrieval in retrievals]
     utilizations = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
     return BudgetFigures(
@@ -117,7 +117,7 @@ def budget_figures(retrievals: Sequence[RetrievalScore], budget: int) -> BudgetF
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """How often current memories outrank outdated ones, by set. updates: (question, current, outdated rank) by set."""
+    """A table by set: how often current memories outrank outdated ones. updates: (question, current, outdated rank)."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)

@@ -29,7 +29,7 @@ class NotLoaded(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """How a set was loaded. ids: memory id by corpus entry id. merged: number of entries merged into other memories."""
+    """Result of loading a set. ids: memory id by corpus entry id. merged: number of entries merged into others."""
 
     ids: dict[str, str]
     sha256: str

@@ -79,7 +79,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A project's memories as (name, draft), and questions about them. group: name of the project in all namespaces."""
+    """A project's memories as (name, draft), and questions about them. group: the project's name in every namespace."""
 
     group: str
     namespace: str

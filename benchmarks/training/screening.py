@@ -180,7 +180,7 @@ def fit(examples: Sequence[Example], strength: float, *, balanced: bool = False)
 
 
 def train(examples: Examples) -> Judge:
-    """The screening models, trained on `examples`, except that of importance, trained on importance.jsonl."""
+    """The screening models. That of importance is trained on importance.jsonl, the others on `examples`."""
     rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
     return Judge(
         types=fit(examples.types, TYPES_STRENGTH),

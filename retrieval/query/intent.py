@@ -15,7 +15,7 @@ from memtypes.search.vectors import DenseVector
 
 
 class Wish(StrEnum):
-    """What a query asks for.
+    """A kind of thing that a query asks for.
 
     TASKS, FINISHED, PROCEDURES, FACTS, EVENTS: an overview of open tasks, of finished ones, or of all memories of a
     type. DONE: whether something was done. HOW_TO: how something is done. OTHER: anything else.
@@ -77,7 +77,7 @@ _FORMER = re.compile(
 
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """What `query` most likely asks for, by a trained model.
+    """The wish that a trained model finds most likely for `query`.
 
     An overview of a type needs a probability of _MIN_PROBABILITY for this type. Returns OTHER if there is no vector, or
     if it is from an encoder for which the model was not trained.
@@ -98,12 +98,9 @@ def features(query: str, vector: DenseVector) -> FloatArray:
     """
     words = ["^", *_WORD.findall(query[:_MAX_CHARACTERS].lower()), "$"]
     text = f" {' '.join(words[1:-1])} "
-    ngrams = (text[start : start + size] for size in (3, 4, 5) for start in range(len(text) - size + 1))
-    terms = [
-        *words[1:-1],
-        *(f"{first} {second}" for first, second in pairwise(words)),
-        *(f"/{ngram}" for ngram in ngrams),
-    ]
+    word_pairs = (f"{first} {second}" for first, second in pairwise(words))
+    ngrams = (f"/{text[start : start + size]}" for size in (3, 4, 5) for start in range(len(text) - size + 1))
+    terms = [*words[1:-1], *word_pairs, *ngrams]
     return np.concatenate([vector, 2 * hashed(terms, _BUCKETS)]).astype(np.float32)
 
 

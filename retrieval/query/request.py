@@ -41,10 +41,7 @@ OversizeChoice: TypeAlias = Annotated[
 
 
 def both_ends(text: str, most: int) -> str:
-    """`text`, or only words from its beginning and end if it has more than `most` characters.
-
-    Words are kept whole, because redaction does not recognise a part of a secret.
-    """
+    """`text`, cut to whole words of its beginning and end if longer than `most`: redaction misses parts of secrets."""
     text = text if len(text) <= most else text.strip()
     if len(text) <= most:
         return text
@@ -139,7 +136,7 @@ class RetrieveRequest(RankedRequest):
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
     def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:
-        """How to show a memory of type `kind` that is too large for its share: not at all, cut, or as an excerpt."""
+        """Whether a memory of type `kind` that is too large for its share is skipped, cut, or shown as an excerpt."""
         return self.oversize or ("excerpt" if kind is MemoryType.WORKING else "skip")
 
 

@@ -143,7 +143,10 @@ class TimeReader:
         return (int(text), j + 1) if len(text) == 4 and text.isdecimal() and text[:2] in ("19", "20") else None
 
     def _in_years(self, of_year: Callable[[int], Window], i: int, end: int, *, has_lead: bool) -> Reading | None:
-        """The window of the year at token `end`; without a year the latest or next, if it `has_lead` or a direction."""
+        """The window of a yearly time, such as a month, in the year at token `end`. of_year: returns it for a year.
+
+        Without a year, the latest or next window, if the time `has_lead` or a direction; otherwise None.
+        """
         if year := self._year_at(end):
             return (of_year(year[0]),), year[1]
         return self._latest_or_next(of_year, i, end) if has_lead or self._direction(i, end)[0] else None

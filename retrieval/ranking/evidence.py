@@ -32,7 +32,7 @@ _EPSILON = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """How well each hit matches the question; rows are hits, best first.
+    """Measures of how well each hit matches the question. Rows are hits, best first.
 
     late: best cosine of each token of the question with a token of the hit, shape (hits, tokens). dense: cosines of the
     dense vectors. shares: weight of each term of the question, by inverse document frequency; they sum to 1. has:
@@ -50,7 +50,7 @@ class Matches:
 
     @classmethod
     def of(cls, terms: Numbers, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """How well `hits`, best first, match a question; None without hits, or without dense or token similarities.
+        """The matches of `hits`, best first, with a question; None without hits, or dense or token similarities.
 
         terms: the question's terms in the sparse index. similarity, context: these signals of the hits, shape (hits,).
         """
@@ -92,10 +92,7 @@ def combined_certainty(answerable: Matrix | float, helps: Matrix) -> Matrix:
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """Features for the model that judges whether any hit answers the question: its best matches, and what is unmatched.
-
-    Returns shape (features,). tokens: the question's token vectors.
-    """
+    """Features of a question, for the model that judges whether any hit answers it. tokens: its token vectors."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)

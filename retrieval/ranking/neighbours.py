@@ -78,9 +78,8 @@ class Neighbours:
         sizes = np.diff(self.starts, append=len(grouped))
         spread = values.copy()
         spread[self.in_sessions] = np.maximum(grouped, largest.repeat(sizes, axis=0))
-        return _raise_to_neighbours(
-            _raise_to_neighbours(spread, values, self.adjacent, next_to), values, self.two_apart, two_away
-        )
+        _raise_to_neighbours(spread, values, self.adjacent, next_to)
+        return _raise_to_neighbours(spread, values, self.two_apart, two_away)
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
@@ -99,9 +98,8 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
     before, after, second_before, second_after = (_pairs(keys, positions, offset) for offset in (-1, 1, -2, 2))
     starts_session = np.diff(keys // width, prepend=-1) != 0
     not_alone = ~starts_session | np.append(~starts_session[1:], [False])[: len(starts_session)]
-    return Neighbours(
-        (before, after), (second_before, second_after), positions[not_alone], np.flatnonzero(starts_session[not_alone])
-    )
+    starts = np.flatnonzero(starts_session[not_alone])
+    return Neighbours((before, after), (second_before, second_after), positions[not_alone], starts)
 
 
 def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) -> Pairs:

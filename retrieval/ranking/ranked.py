@@ -16,7 +16,7 @@ from retrieval.ranking.sorting import ascending, text_order
 
 
 class CandidateOutcome(StrEnum):
-    """What became of a candidate: it is in the context (INCLUDED), or the reason why it is not.
+    """The outcome of a candidate: it is in the context (INCLUDED), or the reason why it is not.
 
     OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: below the floor or a required minimum.
     SUPERSEDED, EXPIRED: was replaced, or had expired. DUPLICATE_OF: a better hit has the same text, or a hit in the
@@ -48,8 +48,8 @@ class RankedCandidates:
 
     scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: number of
     hits; the rank of a hit is its position + 1. duplicate_of: for each duplicate, the id of the hit that it repeats.
-    certainty: probability that a candidate helps to answer the query, shape (candidates,), NaN where it was not judged;
-    None without a floor.
+    floor: the relevance floor, and how many candidates are below it. certainty: probability that a candidate helps to
+    answer the query, shape (candidates,), NaN where it was not judged; None without a floor.
     """
 
     candidates: Candidates

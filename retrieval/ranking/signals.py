@@ -88,7 +88,7 @@ _HALF_LIVES = np.array(
 
 
 def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[np.float64]:
-    """For each candidate, how similar to the query its neighbours and its session are, in [0, 1].
+    """Similarity, in [0, 1], of each candidate's neighbours and session to the query.
 
     A weighted mean: (1 - SESSION_SHARE) for the neighbours, which is 3/4 the better of the two adjacent turns and 1/4
     the better of the two turns two places away; and SESSION_SHARE for the mean of the session's SESSION_BEST most
@@ -111,7 +111,7 @@ def mentions(query: str, name: str) -> bool:
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
-    """How near each instant (UTC) is to the nearest window, in [0, 1]: 1 inside, 1/2 at TIME_HALF_DISTANCE from it."""
+    """Nearness of each instant (UTC) to its nearest window, in [0, 1]: 1 inside, 1/2 at TIME_HALF_DISTANCE from it."""
     nearest = np.zeros(instants.shape)
     for window in windows:
         start, end = to_datetime64(window.start), to_datetime64(window.end)
@@ -121,10 +121,7 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """UTC time of the candidate that matches an event best, such as "the move"; None if none matches by SAME_EVENT.
-
-    candidates: hits of a search for the event's words, with their token cosines (`late`).
-    """
+    """UTC time of the candidate most similar to an event such as "the move"; None if none reaches SAME_EVENT."""
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)
@@ -144,7 +141,7 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 
 
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """How new each candidate is at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that do not age.
+    """Recency of each candidate at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that do not age.
 
     For an intention with a due time, the time until it is due counts as its age, so that it is 1 once due.
     """
@@ -166,7 +163,7 @@ def importance(columns: Columns) -> NDArray[np.float64]:
 
 
 def access(columns: Columns) -> NDArray[np.float64]:
-    """How often each memory was used: 0 if never, 1 if FULL_ACCESS times or more, on a logarithmic scale between."""
+    """Uses of each memory, on a logarithmic scale: 0 if it was never used, 1 from FULL_ACCESS times on."""
     counts = columns.wholes("access_count", 0) + columns.wholes("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
@@ -186,10 +183,7 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 
 
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
-    """Mask of the open tasks that a context shows first: overdue, or due on the day of `as_of` (UTC).
-
-    asked: whether the request asks for tasks; otherwise those overdue by more than LONG_OVERDUE are left out.
-    """
+    """Mask of open tasks due by the day of `as_of` (UTC); if tasks are not `asked` for, without the LONG_OVERDUE."""
     due_tasks = due_today(candidates, as_of)
     return (
         due_tasks if asked else due_tasks & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
@@ -217,10 +211,7 @@ def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], ro
 
 
 def overview(candidates: Candidates, wish: Wish, in_time: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mask of the candidates that `wish` asks to list: all of a type.
-
-    in_time: mask of the candidates within the time that the query names; only these events and finished tasks count.
-    """
+    """Mask of the candidates that `wish` asks to list: all of a type; of events and finished tasks those `in_time`."""
     kind = WHOLE_TYPES.get(wish)
     mask: NDArray[np.bool_] = candidates.kinds == (TYPES.index(kind) if kind else -1)
     if wish in NEWEST:

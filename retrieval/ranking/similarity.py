@@ -108,10 +108,7 @@ def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[n
 
 
 def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of the query tokens, which sum to 1: a token that few candidates match weighs more.
-
-    cosines: best cosine of each token with a candidate's tokens, shape (candidates, query tokens).
-    """
+    """Weights of the query tokens, with sum 1: rare matches weigh more. cosines: shape (candidates, query tokens)."""
     spread = np.maximum(cosines.max(axis=0) - cosines.mean(axis=0), 0.0) ** RARITY  # rounding may raise the mean
     total = float(spread.sum())
     if total <= 1e-9:

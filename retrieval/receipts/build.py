@@ -111,10 +111,7 @@ def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[st
 
 
 def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """The `FillTerms` of a filled budget, from which a check can fill it again.
-
-    listed: for each hit, best first, whether the receipt lists it.
-    """
+    """The `FillTerms` of a budget, by which a check fills it again. listed: whether each hit is in the receipt."""
     plan, overheads, entries = filled.plan, filled.overheads, filled.entries
     is_listed = listed[entries.ranks - 1]
     in_window = entries.take(np.flatnonzero(is_listed[: filled.window]))

@@ -59,10 +59,7 @@ class ReceiptContents:
 
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """Run all checks on the receipt `raw`, with its texts `contents`. count: counts an entry's tokens; None skips that.
-
-    A receipt of the wrong form gets the checks "form" and "sha256" only.
-    """
+    """The result of all checks of the receipt `raw` and its texts. count: counts an entry's tokens; None skips this."""
     seal = _check("sha256", _hash_faults(raw))
     try:
         receipt = Receipt.model_validate(raw, strict=False)
@@ -149,7 +146,7 @@ def _left_out_faults(receipt: Receipt) -> Iterator[str]:
     hits = {candidate.id: candidate for candidate in receipt.candidates if candidate.rank is not None}
     for candidate in receipt.candidates:
         if candidate.rank is None:
-            yield from _unranked_faults(receipt, candidate, hits)
+            yield from _exclusion(receipt, candidate, hits)
         elif candidate.outcome in _NO_HIT:
             yield f"{candidate.id} has a rank and outcome {candidate.outcome}"
         elif candidate.certainty is not None and candidate.certainty < _floor(receipt) - TOLERANCE:
@@ -160,10 +157,8 @@ def _floor(receipt: Receipt) -> float:
     return float(receipt.request.get("floor", 0.0))
 
 
-def _unranked_faults(
-    receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]
-) -> Iterator[str]:
-    """Yield a fault if the outcome of a candidate without a rank does not follow from the receipt. hits: by id."""
+def _exclusion(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]) -> Iterator[str]:
+    """Yield a fault if the outcome of a candidate that is no hit does not follow from the receipt. hits: by id."""
     outcome = candidate.outcome
     has_threshold = any(receipt.request.get(name) is not None for name in ("min_similarity", "min_score"))
     if outcome not in _NO_HIT:

@@ -97,7 +97,7 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """How often memories were used, without unused ones. ids: first SHORT_ID characters of each id, joined."""
+    """Use counts of memories, without unused ones. ids: first SHORT_ID characters of each memory's id, joined."""
 
     ids: str
     counts: list[int]

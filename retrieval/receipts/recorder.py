@@ -71,10 +71,7 @@ class _WaitingReceipt:
 
 
 class ReceiptQueue(ReceiptStore):
-    """A receipt store that queues receipts and writes them later.
-
-    in_touch: returns whether the store responds. lost: number of receipts that were promised, but not written.
-    """
+    """Queues receipts and writes them later. in_touch: whether the store responds. lost: how many were not written."""
 
     def __init__(
         self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False, room_timeout_s: float = ROOM_TIMEOUT_S

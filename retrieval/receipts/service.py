@@ -162,13 +162,9 @@ def compare(before: Receipt, after: Receipt, memories: Mapping[str, Memory]) -> 
     """
     listed, relisted = ({candidate.id: candidate for candidate in receipt.candidates} for receipt in (before, after))
     changes = [
-        ReceiptChange(
-            id=name, what=field, before=recorded, after=replayed, why=_reason(before, after, memories.get(name))
-        )
+        ReceiptChange(id=name, what=what, before=old, after=new, why=_reason(before, after, memories.get(name)))
         for name in dict.fromkeys([*listed, *relisted])
-        for field, recorded, replayed in _differences(
-            listed.get(name), relisted.get(name), removed=name not in memories
-        )
+        for what, old, new in _differences(listed.get(name), relisted.get(name), removed=name not in memories)
     ]
     recorded, replayed = before.context_sha256, after.context_sha256
     if recorded == replayed:
@@ -182,9 +178,9 @@ def compare(before: Receipt, after: Receipt, memories: Mapping[str, Memory]) -> 
 def _differences(
     recorded: ReceiptCandidate | None, replayed: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the name of each field that differs, with its values in the receipt and in the replay.
+    """Yield (field, recorded value, replayed value) of each difference.
 
-    A candidate that only one of them lists is a difference only if it was shown, or its memory was `removed`.
+    A candidate that only one of the receipts lists is one only if it was shown, or its memory was `removed`.
     """
     included = CandidateOutcome.INCLUDED
     if recorded is None or replayed is None:
