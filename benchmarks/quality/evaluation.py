@@ -162,7 +162,7 @@ async def _search(retriever: Retriever, fields: Mapping[str, object]) -> list[st
 
 
 def _fields_of(dataset: EvaluationSet, question: Question, overrides: Mapping[str, object]) -> dict[str, object]:
-    """Fields of a request that asks `question` in the namespace of its conversation, overridden by `others`."""
+    """Fields of a request that asks `question` in the namespace of its conversation, overridden by `overrides`."""
     namespace = scope_of(dataset.name, question.conversation).namespace
     common = {"query": question.text, "namespace": namespace, "types": dataset.types, "as_of": question.asked_at}
     return {**common, **overrides}

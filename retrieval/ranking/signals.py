@@ -201,7 +201,7 @@ def newest(candidates: Candidates, mask: NDArray[np.bool_], budget: int) -> NDAr
 
 
 def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int) -> NDArray[np.intp]:
-    """Positions of the candidates in `mask`, ordered by the values `by`, then priority, until `room` is used up."""
+    """Positions of the candidates in `mask`, in the order of `by` and priority, until `room` tokens are used up."""
     columns = candidates.columns
     if not mask.any():
         return np.empty(0, dtype=np.intp)
