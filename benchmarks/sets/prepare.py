@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def prepare(name: str, source: Path, directory: Path, conversations: int | None) -> list[tuple[str | int, ...]]:
-    """Convert `source`, in the format `name`, to sets in `directory`. Returns a row of counts for each set. Raises BadSet."""
+    """Convert `source`, in the format `name`, to sets in `directory`. Returns counts for each set. Raises BadSet."""
     rows: list[tuple[str | int, ...]] = []
     for prepared in FORMATS[name](source, conversations):
         written = read_set(write_set(prepared, directory))

@@ -79,8 +79,8 @@ _FORMER = re.compile(
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
     """The wish that a trained model finds most likely for `query`.
 
-    An overview of a type needs a probability of _MIN_PROBABILITY for this type. Returns OTHER if there is no vector, or
-    if it is from an encoder for which the model was not trained.
+    An overview of a type needs a probability of _MIN_PROBABILITY. Returns OTHER if there is no vector, or if it is from
+    another encoder than the model was trained for.
     """
     model = _model()
     if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:

@@ -1,8 +1,7 @@
 """Reads the times named in a text, such as dates, months, weekdays or "two weeks ago", as windows of time in UTC.
 
-The words of all languages come from the lexicon. A question may look ahead ("what is due on Friday?"), look back ("what
-broke on Friday?"), or do neither. A weekday, or a month without a year, is then the next one, the latest one, or both,
-which gives two windows.
+The words come from the lexicon. A question may look ahead ("what is due on Friday?"), look back ("what broke on
+Friday?"), or do neither. A weekday, or a month without a year, is then the next one, the latest one, or both.
 """
 
 from __future__ import annotations

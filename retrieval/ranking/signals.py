@@ -184,10 +184,8 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
     """Mask of open tasks due by the day of `as_of` (UTC); if tasks are not `asked` for, without the LONG_OVERDUE."""
-    due_tasks = due_today(candidates, as_of)
-    return (
-        due_tasks if asked else due_tasks & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
-    )
+    mask = due_today(candidates, as_of)
+    return mask if asked else mask & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
 
 
 def first_due(candidates: Candidates, mask: NDArray[np.bool_], room: int) -> NDArray[np.intp]:
@@ -298,9 +296,8 @@ def newest_first(
     positions = {memory_id: position for position, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
     columns, in_session = candidates.columns, candidates.columns.known("session_id")
     # Of facts stated at the same time, such as in one batch, the last to arrive is the newest.
-    order = np.argsort(
-        np.lexsort((columns.column("seq"), columns.known("restated_at"), _last_stated(columns)))
-    ).tolist()
+    sort_keys = (columns.column("seq"), columns.known("restated_at"), _last_stated(columns))
+    order = np.argsort(np.lexsort(sort_keys)).tolist()
     newer_than: defaultdict[int, list[int]] = defaultdict(list)
     for pair in contested:
         if all(memory_id in positions for memory_id in pair):
