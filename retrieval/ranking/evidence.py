@@ -86,7 +86,7 @@ def certainty_of(
 
 
 def combined_certainty(answerable: Matrix | float, helps: Matrix) -> Matrix:
-    """The probability a h / (a h + 1 - a) that a hit helps. a: that any hit answers. h: that this hit does if any does."""
+    """The probability a h / (a h + 1 - a) that a hit helps. a: that any hit answers. h: that it helps if any does."""
     unanswerable = np.maximum(1.0 - answerable, _EPSILON)
     return answerable * helps / (answerable * helps + unanswerable)
 
