@@ -59,15 +59,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser for all commands and their options."""
-    whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    root = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (options, measure) in COMMANDS.items():
         module = inspect.getdoc(inspect.getmodule(measure)) or ""
         text = module.partition("\n")[0].partition(": ")[2]  # a command's module begins with its name and its text
-        added = commands.add_parser(name, help=text, description=text)
-        add_options(added, options)
-        added.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
-    return whole
+        command_parser = commands.add_parser(name, help=text, description=text)
+        add_options(command_parser, options)
+        command_parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    return root
 
 
 if __name__ == "__main__":

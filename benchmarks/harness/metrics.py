@@ -39,7 +39,7 @@ class Interval:
 class PairedTest:
     """Comparison of recall at 10 (R@10) of the same `n` questions in two rankings.
 
-    before, after: mean R@10. difference: mean of `after` minus `before`. p: two-sided p-value of a sign-flip test.
+    before, after: mean R@10. difference: mean gain from before to after. p: two-sided p-value of a sign-flip test.
     """
 
     n: int
@@ -96,7 +96,7 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Percentile by nearest rank: the smallest value that is at least as large as the share `share` of all values.
+    """Percentile by nearest rank: the smallest value that at least the share `share` of all values does not exceed.
 
     Raises ValueError if `values` is empty or `share` is outside of (0, 1].
     """
@@ -113,7 +113,7 @@ def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0
 
 def paired_test(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PairedTest:
     """Test whether a change altered recall at 10. pairs: for each question, its metrics by name before and after."""
-    before, after = ([each["R@10"] for each in ranking] for ranking in zip(*pairs, strict=True))
+    before, after = ([metrics["R@10"] for metrics in ranking] for ranking in zip(*pairs, strict=True))
     gains = [b - a for a, b in zip(before, after, strict=True)]
     return PairedTest(len(pairs), statistics.fmean(before), statistics.fmean(after), bootstrap(gains), sign_flip(gains))
 

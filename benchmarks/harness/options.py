@@ -22,28 +22,28 @@ def flag(
 ) -> Mapping[str, Any]:
     """Metadata for a dataclass field that becomes a command-line option.
 
-    text: help text. kind: function that converts the argument; None for the type of the field's default. least:
-    smallest number allowed. choices: arguments allowed.
+    text: help text. kind: function that converts the argument; None for the type of the field's default. least: minimum
+    of a number. choices: allowed arguments.
     """
     return {"text": text, "kind": kind, "least": least, "choices": choices}
 
 
 def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
     """Add an option to `parser` for each field of the dataclass `request`, such as `--rounds` for `rounds`."""
-    for each in fields(request):
-        name = f"--{each.name.replace('_', '-')}"
-        text, choices = each.metadata["text"], each.metadata["choices"]
-        if isinstance(each.default, bool):
+    for option in fields(request):
+        name = f"--{option.name.replace('_', '-')}"
+        text, choices = option.metadata["text"], option.metadata["choices"]
+        if isinstance(option.default, bool):
             parser.add_argument(name, action="store_true", help=text)
             continue
-        default = None if each.default is MISSING else each.default
-        kind = each.metadata["kind"] or type(default)
+        default = None if option.default is MISSING else option.default
+        kind = option.metadata["kind"] or type(default)
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
         parser.add_argument(
             name,
-            required=each.default is MISSING,
+            required=option.default is MISSING,
             default=default,
-            type=_converter(kind, each.metadata["least"]),
+            type=_converter(kind, option.metadata["least"]),
             choices=choices,
             nargs="+" if isinstance(default, tuple) else None,
             metavar=None if choices else "N" if kind in (int, float) else "NAME" if kind is str else "DIR",
@@ -65,5 +65,5 @@ def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
 
 def request_of(parsed: argparse.Namespace, request: type[T]) -> T:
     """An instance of the dataclass `request` with the option values in `parsed`."""
-    values = {each.name: getattr(parsed, each.name) for each in fields(request)}  # type: ignore[arg-type]
+    values = {option.name: getattr(parsed, option.name) for option in fields(request)}  # type: ignore[arg-type]
     return request(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

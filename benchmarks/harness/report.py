@@ -62,9 +62,9 @@ def machine() -> dict[str, str]:
 def render_report(command: str, report: Report) -> str:
     """`report` as Markdown, headed by the command line `command` and the machine."""
     line = ", ".join(f"{name} {value}" for name, value in machine().items())
-    parts = [f"$ {command}", f"machine: {line}", *(render_table(table) for table in report.tables)]
+    sections = [f"$ {command}", f"machine: {line}", *(render_table(table) for table in report.tables)]
     notes = [f"- {note}" for note in report.notes]
-    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+    return "\n\n".join([*sections, *(["\n".join(notes)] if notes else [])])
 
 
 def render_table(table: Table) -> str:

@@ -149,7 +149,7 @@ def kill(pids: list[int]) -> None:
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """MB of memory of a process, from `field` in /proc/PID/status; 0 if it has ended. RssAnon: without mapped files."""
+    """MB of memory of a process; 0 if it has ended. field: of /proc/PID/status; RssAnon leaves out mapped files."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):

@@ -52,7 +52,7 @@ _SEED = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A store opened with its encoders and pipelines. stages: milliseconds of each stage of the last retrieval."""
+    """An open store with its encoders and pipelines. stages: milliseconds of each stage of the last retrieval."""
 
     store: MessageStore
     embedder: Embedder
@@ -104,7 +104,7 @@ class WrappedEmbedder(Embedder):
 
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
-    """Open the store and encoders of `settings` in this process; close them when the context ends, the store first."""
+    """Open the store and encoders of `settings` in this process, until the context ends."""
     async with AsyncExitStack() as stack:
         embedder = await prepared_embedder(settings)
         stack.push_async_callback(embedder.aclose)
@@ -157,19 +157,19 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with `count` synthetic memories, unless it is filled. Returns the seconds taken; 0 if it was."""
+    """Fill the store with `count` synthetic memories. Returns the seconds that it took; 0 if the store was filled."""
     marker = settings.data_dir / "filled.json"
     state = {"memories": count, "namespaces": namespaces}
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:
         return 0.0
     began = time.perf_counter()
     async with open_parts(settings) as opened:
-        await _fill(opened, count, namespaces)
+        await _write_memories(opened, count, namespaces)
     marker.write_text(json.dumps(state), encoding="utf-8")
     return time.perf_counter() - began
 
 
-async def _fill(opened: Opened, count: int, namespaces: int) -> None:
+async def _write_memories(opened: Opened, count: int, namespaces: int) -> None:
     rng = np.random.default_rng([_SEED, 2])
     pool = _token_pool(rng)
     pending: dict[Scope, list[Record]] = defaultdict(list)
@@ -182,14 +182,14 @@ async def _fill(opened: Opened, count: int, namespaces: int) -> None:
 
 
 def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
-    """Yield synthetic memories without end: in each round, one of every type, copied to every namespace."""
+    """Yield synthetic memories endlessly: in each round one of every type, copied to every namespace."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:
         batch = zip(MemoryType, itertools.islice(texts, len(MemoryType)), strict=True)
         prepared = [preparer.prepare(draft_of(turn, kind), scopes[0], turn.at, index) for kind, (index, turn) in batch]
         for scope in scopes:
-            yield from ((scope, _moved(memory, scope)) for memory in prepared)
+            yield from ((scope, _copied_to(memory, scope)) for memory in prepared)
 
 
 def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
@@ -197,7 +197,7 @@ def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
     return to_draft(CorpusEntry("", "", turn.text, kind, speaker=turn.speaker, timestamp=turn.at.isoformat()))
 
 
-def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
+def _copied_to(prepared: PendingWrite, scope: Scope) -> PendingWrite:
     memory = prepared.memory
     new_id = memory_id(scope, memory.type, memory.identity())
     return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))

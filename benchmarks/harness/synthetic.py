@@ -53,11 +53,11 @@ def questions(count: int, *, seed: int) -> list[str]:
 
 def name(index: int) -> str:
     """Made-up name number `index`: three syllables."""
-    parts = []
+    syllables = []
     for _ in range(3):
         index, digit = divmod(index, len(_SYLLABLES))
-        parts.append(_SYLLABLES[digit])
-    return "".join(parts).capitalize()
+        syllables.append(_SYLLABLES[digit])
+    return "".join(syllables).capitalize()
 
 
 def _sentence(rng: np.random.Generator, length: int) -> str:

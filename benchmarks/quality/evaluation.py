@@ -1,6 +1,6 @@
 """Asks the questions of an evaluation set, and scores the rankings and contexts that the retriever returns.
 
-Each question is asked twice: to the memory types that occur in the set's corpus, and to all types. Evidence is the
+Each question is asked twice: of the memory types that occur in the set's corpus, and of all types. Evidence is the
 memories that answer a question; corpus entries merged into one memory count once. Several processes can share the work.
 """
 
@@ -29,13 +29,13 @@ BUDGETS = (0, 1, 50, 500, 1_000, 2_000, 4_000, 8_000)
 
 METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
 UPDATE_DEPTH = 200
-_AT_ONCE = 2
+_CONCURRENT_QUESTIONS = 2
 """Questions asked at the same time: this process ranks for a question while the engine searches for another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A retriever to evaluate, its ranking profile, and context budgets in tokens. recount: counts a text's tokens."""
+    """A retriever to evaluate. budgets: of its contexts, in tokens. recount: counts a text's tokens."""
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -71,8 +71,8 @@ class ContextScore:
 
 
 @dataclass(frozen=True, slots=True)
-class WayScore:
-    """Scores of a question for one choice of memory types. metrics: by name, such as MRR. contexts: by token budget."""
+class RetrievalScore:
+    """Scores of a question that was asked of certain memory types. metrics: by name. contexts: by token budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -80,112 +80,112 @@ class WayScore:
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """Scores of a question. own_types: from a search of the memory types in the set's corpus. all_types: of all."""
+    """Scores of a question, asked of the memory types that occur in the set's corpus (own_types), and of all types."""
 
     question: Question
-    own_types: WayScore
-    all_types: WayScore
+    own_types: RetrievalScore
+    all_types: RetrievalScore
 
 
 async def evaluate_shared(
-    directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
+    directory: Path, dataset: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
 ) -> list[QuestionScore]:
-    """Scores of all questions, in the set's order. `workers` processes share the store in the folder `directory`."""
-    parts: dict[int, list[QuestionScore]] = {}
+    """Scores of all questions, in the set's order, from `workers` processes that share the store in `directory`."""
+    scores_by_offset: dict[int, list[QuestionScore]] = {}
     limiter = anyio.CapacityLimiter(workers)
 
-    async def score(first: int) -> None:
-        every = slice(first, None, workers)
-        parts[first] = await anyio.to_process.run_sync(
-            _evaluate_part, directory, whole, loaded, profile, every, limiter=limiter
+    async def score(offset: int) -> None:
+        positions = slice(offset, None, workers)
+        scores_by_offset[offset] = await anyio.to_process.run_sync(
+            _evaluate_part, directory, dataset, loaded, profile, positions, limiter=limiter
         )
 
     async with anyio.create_task_group() as tasks:
-        for first in range(workers):
-            tasks.start_soon(score, first)
-    return [parts[index % workers][index // workers] for index in range(len(whole.questions))]
+        for offset in range(workers):
+            tasks.start_soon(score, offset)
+    return [scores_by_offset[index % workers][index // workers] for index in range(len(dataset.questions))]
 
 
 def _evaluate_part(
-    directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, part: slice
+    directory: Path, dataset: EvaluationSet, loaded: Loaded, profile: str | None, positions: slice
 ) -> list[QuestionScore]:
     async def score() -> list[QuestionScore]:
         async with open_parts(settings_in(directory)) as opened:
             evaluation = Evaluation(opened.retriever, opened.tokenizer.count, profile)
-            return await evaluate(evaluation, whole, loaded, part)
+            return await evaluate(evaluation, dataset, loaded, positions)
 
     return anyio.run(score)
 
 
 async def evaluate(
-    evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: slice = slice(None)
+    evaluation: Evaluation, dataset: EvaluationSet, loaded: Loaded, positions: slice = slice(None)
 ) -> list[QuestionScore]:
-    """Ask the questions at the positions `part` of the set. Returns their scores in the set's order."""
+    """Scores of the questions at these `positions` of the set, in the set's order."""
     scores: dict[int, QuestionScore] = {}
-    limiter = anyio.Semaphore(_AT_ONCE)
-    now = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
+    limiter = anyio.Semaphore(_CONCURRENT_QUESTIONS)
+    default_as_of = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
 
     async def score(index: int, question: Question) -> None:
         evidence = evidence_of(question, loaded)
-        asked = {"profile": evaluation.profile, "as_of": question.asked_at or now}
+        fields = {"profile": evaluation.profile, "as_of": question.asked_at or default_as_of}
         async with limiter:
-            own = await _score_way(evaluation, evidence, _members(whole, question, asked))
-            every = await _score_way(evaluation, evidence, _members(whole, question, asked | {"types": None}))
-        scores[index] = QuestionScore(question, own, every)
+            own_types = await _score(evaluation, evidence, _fields_of(dataset, question, fields))
+            all_types = await _score(evaluation, evidence, _fields_of(dataset, question, fields | {"types": None}))
+        scores[index] = QuestionScore(question, own_types, all_types)
 
     async with anyio.create_task_group() as tasks:
-        for index, question in enumerate(whole.questions[part]):
+        for index, question in enumerate(dataset.questions[positions]):
             tasks.start_soon(score, index, question)
     return [scores[index] for index in range(len(scores))]
 
 
-async def _score_way(evaluation: Evaluation, evidence: Sequence[str], members: Mapping[str, object]) -> WayScore:
-    ranking = await _search(evaluation.retriever, members)
+async def _score(evaluation: Evaluation, evidence: Sequence[str], fields: Mapping[str, object]) -> RetrievalScore:
+    ranking = await _search(evaluation.retriever, fields)
     contexts = {}
     for budget in evaluation.budgets:
-        request = RetrieveRequest.model_validate({**members, "budget": budget})
+        request = RetrieveRequest.model_validate({**fields, "budget": budget})
         answer = await evaluation.retriever.retrieve(Scope(TENANT, request.namespace), request)
         contexts[budget] = score_context(answer, evidence, budget, evaluation.recount)
-    return WayScore(ranking_metrics(ranking, evidence), contexts)
+    return RetrievalScore(ranking_metrics(ranking, evidence), contexts)
 
 
 async def rank(
-    retriever: Retriever, whole: EvaluationSet, question: Question, ranking: Mapping[str, object] | None = None
+    retriever: Retriever, dataset: EvaluationSet, question: Question, overrides: Mapping[str, object] | None = None
 ) -> list[str]:
-    """Ids of the memories found for `question`, best first. ranking: more fields of the request, such as `top_k`."""
-    return await _search(retriever, _members(whole, question, ranking or {}))
+    """Ids of the memories found for `question`, best first. overrides: fields of the request, such as `top_k`."""
+    return await _search(retriever, _fields_of(dataset, question, overrides or {}))
 
 
-async def _search(retriever: Retriever, members: Mapping[str, object]) -> list[str]:
-    request = SearchRequest.model_validate(members)
+async def _search(retriever: Retriever, fields: Mapping[str, object]) -> list[str]:
+    request = SearchRequest.model_validate(fields)
     return [hit.id for hit in (await retriever.search(Scope(TENANT, request.namespace), request)).hits]
 
 
-def _members(whole: EvaluationSet, question: Question, others: Mapping[str, object]) -> dict[str, object]:
-    """Fields of a request that asks `question` in the namespace of its conversation, overridden by `others`."""
-    namespace = scope_of(whole.name, question.conversation).namespace
-    common = {"query": question.text, "namespace": namespace, "types": whole.types, "as_of": question.asked_at}
-    return {**common, **others}
+def _fields_of(dataset: EvaluationSet, question: Question, overrides: Mapping[str, object]) -> dict[str, object]:
+    """Fields of a request that asks `question` in the namespace of its conversation, overridden by `overrides`."""
+    namespace = scope_of(dataset.name, question.conversation).namespace
+    common = {"query": question.text, "namespace": namespace, "types": dataset.types, "as_of": question.asked_at}
+    return {**common, **overrides}
 
 
-async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
+async def rank_updates(retriever: Retriever, dataset: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
     """(Question id, best rank of current evidence, best rank of outdated evidence) for each question that has both.
 
-    Evidence is the memories that answer; it is outdated unless the set lists it as current. The search returns
-    UPDATE_DEPTH hits. Evidence that is not among them gets rank UPDATE_DEPTH + 1.
+    Evidence is outdated unless the set lists it as current. Evidence that is not among the first UPDATE_DEPTH hits has
+    the rank UPDATE_DEPTH + 1.
     """
     ranks = []
-    for question in whole.questions:
+    for question in dataset.questions:
         current = {loaded.ids[entry] for entry in question.current_evidence or ()}
         stale = set(evidence_of(question, loaded)) - current
         if current and stale:
-            ranking = await rank(retriever, whole, question, {"top_k": UPDATE_DEPTH})
-            ranks.append((question.id, _best(ranking, current), _best(ranking, stale)))
+            ranking = await rank(retriever, dataset, question, {"top_k": UPDATE_DEPTH})
+            ranks.append((question.id, _best_rank(ranking, current), _best_rank(ranking, stale)))
     return ranks
 
 
-def _best(ranking: Sequence[str], wanted: set[str]) -> int:
-    return next((place for place, name in enumerate(ranking, start=1) if name in wanted), UPDATE_DEPTH + 1)
+def _best_rank(ranking: Sequence[str], evidence: set[str]) -> int:
+    return next((rank for rank, name in enumerate(ranking, start=1) if name in evidence), UPDATE_DEPTH + 1)
 
 
 def evidence_of(question: Question, loaded: Loaded) -> list[str]:

@@ -23,7 +23,7 @@ from benchmarks.quality.tables import (
 )
 from benchmarks.quality.variants import PAIRED_NOTES, Comparison, Comparisons, compare_variants, paired_table
 from benchmarks.sets.data import EvaluationSet, find_sets, limit_questions, read_set
-from benchmarks.sets.loading import kept_or_loaded
+from benchmarks.sets.loading import load_or_verify
 
 _NOTES = (
     "Only answerable queries with evidence count. A query searches its own conversation, at the time it was asked.",
@@ -51,7 +51,7 @@ class QualityRequest:
 
 
 @dataclass(slots=True)
-class _Results:
+class _Measured:
     scores: list[SetScores] = field(default_factory=list)
     compared: list[Comparison] = field(default_factory=list)
     updates: dict[str, list[tuple[str, int, int]]] = field(default_factory=dict)
@@ -70,37 +70,38 @@ class _Results:
 
     def figures(self) -> Mapping[str, Any]:
         return {
-            **{each.name: quality_figures(each) for each in self.scores},
+            **{row.name: quality_figures(row) for row in self.scores},
             **({"updates": self.updates} if self.updates else {}),
-            **({"comparisons": [asdict(each) for each in self.compared]} if self.compared else {}),
+            **({"comparisons": [asdict(row) for row in self.compared]} if self.compared else {}),
         }
 
 
 async def measure_quality(request: QualityRequest) -> Report:
     """Evaluate all sets that have answerable questions, and return the report. Raises BadSet and NotLoaded."""
     sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
-    results = _Results()
+    measured = _Measured()
     with data_directory(request.store) as directory:
-        for whole in sets:
-            if whole.questions:
-                await _measure_set(request, whole, directory, results)
-    left_out = (f"{each.name} has no answerable query with evidence: left out." for each in sets if not each.questions)
-    notes = (*_NOTES, *(PAIRED_NOTES if results.compared else ()), *left_out)
-    return Report(results.tables(), notes, results.figures())
+        for dataset in sets:
+            if dataset.questions:
+                await _measure_set(request, dataset, directory, measured)
+    empty = (dataset.name for dataset in sets if not dataset.questions)
+    left_out = (f"{name} has no answerable query with evidence: left out." for name in empty)
+    notes = (*_NOTES, *(PAIRED_NOTES if measured.compared else ()), *left_out)
+    return Report(measured.tables(), notes, measured.figures())
 
 
-async def _measure_set(request: QualityRequest, whole: EvaluationSet, directory: Path, results: _Results) -> None:
-    limited = limit_questions(whole, request.limit_queries)
-    progress(f"{whole.name}: {whole.memories} memories, {len(limited.questions)} queries")
-    wanted = Comparisons(request.profile, request.against, request.ablate, request.pooled)
+async def _measure_set(request: QualityRequest, dataset: EvaluationSet, directory: Path, measured: _Measured) -> None:
+    limited = limit_questions(dataset, request.limit_queries)
+    progress(f"{dataset.name}: {dataset.memories} memories, {len(limited.questions)} queries")
+    comparisons = Comparisons(request.profile, request.against, request.ablate, request.pooled)
     async with open_parts(settings_in(directory)) as opened:
-        loaded = await kept_or_loaded(opened.ingestor, opened.store, whole, directory)
+        loaded = await load_or_verify(opened.ingestor, opened.store, dataset, directory)
         began = time.perf_counter()
         scores = await evaluate_shared(directory, limited, loaded, request.profile, request.workers)
         seconds = time.perf_counter() - began
-        results.scores.append(SetScores(whole.name, tuple(scores)))
-        results.compared += await compare_variants(wanted, opened, limited, loaded)
+        measured.scores.append(SetScores(dataset.name, tuple(scores)))
+        measured.compared += await compare_variants(comparisons, opened, limited, loaded)
         updates = await rank_updates(opened.retriever, limited, loaded)
     if updates:
-        results.updates[whole.name] = updates
-    results.work.append((whole.name, whole.memories, loaded.merged, len(scores), loaded.seconds, seconds))
+        measured.updates[dataset.name] = updates
+    measured.work.append((dataset.name, dataset.memories, loaded.merged, len(scores), loaded.seconds, seconds))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from benchmarks.harness.metrics import Interval, bootstrap
 from benchmarks.harness.report import Cell, Table
-from benchmarks.quality.evaluation import METRICS, RECALL_BUDGETS, QuestionScore, WayScore
+from benchmarks.quality.evaluation import METRICS, RECALL_BUDGETS, QuestionScore, RetrievalScore
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class SetScores:
     scores: tuple[QuestionScore, ...]
 
     def by_category(self) -> Iterator[tuple[str, list[QuestionScore]]]:
-        """Yield ("(all)", all scores). If there are several question categories, yield (category, scores) for each."""
+        """Yield ("(all)", all scores) and, if there are several question categories, (category, scores) for each."""
         return by_category(self.scores, [score.question.label for score in self.scores])
 
 
@@ -49,7 +49,7 @@ class BudgetFigures:
 
 
 def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[str, list[T]]]:
-    """Yield ("(all)", all values). If there are several distinct labels, yield (label, its values) for each label."""
+    """Yield ("(all)", all values) and, if there are several distinct labels, (label, its values) for each label."""
     yield ALL, list(values)
     names = sorted(set(labels))
     for name in names if len(names) > 1 else ():
@@ -59,65 +59,65 @@ def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[st
 def ranking_table(sets: Sequence[SetScores]) -> Table:
     """A table of ranking metrics by set and question category. Last column: recall at 10 over all memory types."""
     rows: list[tuple[Cell, ...]] = []
-    for each in sets:
-        for category, scores in each.by_category():
+    for dataset in sets:
+        for category, scores in dataset.by_category():
             intervals = ranking_intervals([score.own_types for score in scores])
-            every = bootstrap([score.all_types.metrics["R@10"] for score in scores])
+            all_types = bootstrap([score.all_types.metrics["R@10"] for score in scores])
             cells = (str(intervals[name]) for name in METRICS)
-            rows.append((each.name, category, len(scores), *cells, str(every)))
+            rows.append((dataset.name, category, len(scores), *cells, str(all_types)))
     columns = ("set", "category", "n", *METRICS, "R@10, all types")
     return Table("Rankings, the set's types searched [95 % interval]", columns, tuple(rows))
 
 
-def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
-    """Mean and confidence interval of each ranking metric over the scored questions `ways`, by the metric's name."""
-    return {name: bootstrap([way.metrics[name] for way in ways]) for name in METRICS}
+def ranking_intervals(retrievals: Sequence[RetrievalScore]) -> dict[str, Interval]:
+    """Mean and confidence interval of each ranking metric over the scored `retrievals`, by the metric's name."""
+    return {name: bootstrap([retrieval.metrics[name] for retrieval in retrievals]) for name in METRICS}
 
 
 def context_table(sets: Sequence[SetScores]) -> Table:
     """A table of the share of answering memories in contexts, by set, category, memory types searched and budget."""
     rows: list[tuple[Cell, ...]] = []
-    for each in sets:
-        for category, scores in each.by_category():
-            for label, ways in _ways(scores):
-                recalls = (str(recall_interval(ways, budget)) for budget in RECALL_BUDGETS)
-                rows.append((each.name, category, label, len(ways), *recalls))
+    for dataset in sets:
+        for category, scores in dataset.by_category():
+            for label, retrievals in _by_types(scores):
+                recalls = (str(recall_interval(retrievals, budget)) for budget in RECALL_BUDGETS)
+                rows.append((dataset.name, category, label, len(retrievals), *recalls))
     columns = ("set", "category", "types", "n", *(f"{budget} tokens" for budget in RECALL_BUDGETS))
     return Table("Evidence recall in a context of so many tokens [95 % interval]", columns, tuple(rows))
 
 
-def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
+def recall_interval(retrievals: Sequence[RetrievalScore], budget: int) -> Interval:
     """Mean share of the answering memories that is in the contexts of `budget` tokens, with its confidence interval."""
-    return bootstrap([way.contexts[budget].recall for way in ways])
+    return bootstrap([retrieval.contexts[budget].recall for retrieval in retrievals])
 
 
 def budget_table(sets: Sequence[SetScores]) -> Table:
     """A table by set, types searched and budget: how many contexts exceed the budget and how much they use of it."""
     rows: list[tuple[Cell, ...]] = []
-    for each in sets:
-        for label, ways in _ways(list(each.scores)):
-            figures = {budget: budget_figures(ways, budget) for budget in ways[0].contexts}
-            rows += [(each.name, label, budget, *asdict(kept).values()) for budget, kept in figures.items()]
+    for dataset in sets:
+        for label, retrievals in _by_types(list(dataset.scores)):
+            figures = {budget: budget_figures(retrievals, budget) for budget in retrievals[0].contexts}
+            rows += [(dataset.name, label, budget, *asdict(row).values()) for budget, row in figures.items()]
     columns = ("contexts", "violations", "understated", "full", "utilization", "least")
     return Table("Budgets, every context recounted", ("set", "types", "budget", *columns), tuple(rows))
 
 
-def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
-    """How many contexts exceed a budget of `budget` tokens, and how much of it they use. ways: the scored questions."""
-    contexts = [way.contexts[budget] for way in ways]
-    used = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
+def budget_figures(retrievals: Sequence[RetrievalScore], budget: int) -> BudgetFigures:
+    """Figures of the contexts that `retrievals` made for `budget` tokens."""
+    contexts = [retrieval.contexts[budget] for retrieval in retrievals]
+    utilizations = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
     return BudgetFigures(
         contexts=len(contexts),
         violations=sum(context.violates for context in contexts),
         understated=sum(context.understates for context in contexts),
-        full=len(used),
-        utilization=sum(used) / len(used) if used else None,
-        least=min(used, default=None),
+        full=len(utilizations),
+        utilization=sum(utilizations) / len(utilizations) if utilizations else None,
+        least=min(utilizations, default=None),
     )
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """How often current memories outrank outdated ones, by set. updates: (question, current, outdated rank) by set."""
+    """A table by set: how often current memories outrank outdated ones. updates: (question, current, outdated rank)."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)
@@ -125,21 +125,21 @@ def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Tabl
     return Table("Knowledge updates", ("set", "pairs", "won", "share won"), tuple(rows))
 
 
-def quality_figures(scores: SetScores) -> dict[str, Any]:
+def quality_figures(dataset: SetScores) -> dict[str, Any]:
     """All figures of one set by question category, for the JSON report."""
     return {
-        category: {"n": len(each), **{label: _way_figures(ways) for label, ways in _ways(each)}}
-        for category, each in scores.by_category()
+        category: {"n": len(scores), **{label: _retrieval_figures(group) for label, group in _by_types(scores)}}
+        for category, scores in dataset.by_category()
     }
 
 
-def _way_figures(ways: Sequence[WayScore]) -> dict[str, Any]:
+def _retrieval_figures(retrievals: Sequence[RetrievalScore]) -> dict[str, Any]:
     return {
-        "ranking": {name: asdict(interval) for name, interval in ranking_intervals(ways).items()},
-        "evidence_recall": {str(budget): asdict(recall_interval(ways, budget)) for budget in RECALL_BUDGETS},
-        "budgets": {str(budget): asdict(budget_figures(ways, budget)) for budget in ways[0].contexts},
+        "ranking": {name: asdict(interval) for name, interval in ranking_intervals(retrievals).items()},
+        "evidence_recall": {str(budget): asdict(recall_interval(retrievals, budget)) for budget in RECALL_BUDGETS},
+        "budgets": {str(budget): asdict(budget_figures(retrievals, budget)) for budget in retrievals[0].contexts},
     }
 
 
-def _ways(scores: Sequence[QuestionScore]) -> tuple[tuple[str, list[WayScore]], ...]:
+def _by_types(scores: Sequence[QuestionScore]) -> tuple[tuple[str, list[RetrievalScore]], ...]:
     return ("own", [score.own_types for score in scores]), ("all", [score.all_types for score in scores])

@@ -29,7 +29,7 @@ Rankings: TypeAlias = list[Mapping[str, float]]
 """For each question, in the order of the set, its ranking metrics by name."""
 
 PAIRED_NOTES = (
-    "Paired: the same questions both ways, the set's types searched; pooled: before is a store for each conversation.",
+    "Paired: the same questions in both rankings, of the set's types; pooled: before is a store for each conversation.",
     "p: two-sided, by sign flips.",
 )
 
@@ -49,7 +49,7 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Paired tests of a change, by question category. kind, what: name of the change ("without", "token vectors")."""
+    """Paired tests of a change, by question category. kind, what: name the change, as "without", "token vectors" do."""
 
     set_name: str
     kind: str
@@ -68,48 +68,48 @@ class Variant:
 
 
 async def compare_variants(
-    wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded
+    comparisons: Comparisons, opened: Opened, dataset: EvaluationSet, loaded: Loaded
 ) -> list[Comparison]:
-    """Make the comparisons in `wanted` on the set `whole`. Returns one Comparison for each change that is tested."""
-    profile = wanted.profile
+    """A Comparison for each change that `comparisons` asks to test on the set."""
+    profile = comparisons.profile
     usual = Variant("usual", opened.parts, profile)
-    compared = []
-    if wanted.against:
-        before = await rank_questions(usual, whole, loaded)
-        after = await rank_questions(Variant(wanted.against, opened.parts, wanted.against), whole, loaded)
-        compared.append(_comparison(whole, "profile", wanted.against, before, after))
-    if wanted.ablate:
+    results = []
+    if comparisons.against:
+        baseline = await rank_questions(usual, dataset, loaded)
+        changed = await rank_questions(Variant(comparisons.against, opened.parts, comparisons.against), dataset, loaded)
+        results.append(_comparison(dataset, "profile", comparisons.against, baseline, changed))
+    if comparisons.ablate:
         base = Variant("all parts", opened.parts, profile, weights_of(profile))
-        before = await rank_questions(base, whole, loaded)
+        baseline = await rank_questions(base, dataset, loaded)
         for variant in ablations(opened.parts, profile):
-            after = await rank_questions(variant, whole, loaded)
-            compared.append(_comparison(whole, "without", variant.name, before, after))
-    if wanted.pooled:
-        before = await _rank_separately(whole, profile)
-        after = await rank_questions(usual, whole, loaded)
-        compared.append(_comparison(whole, "pooled", "one store for all", before, after))
-    return compared
+            changed = await rank_questions(variant, dataset, loaded)
+            results.append(_comparison(dataset, "without", variant.name, baseline, changed))
+    if comparisons.pooled:
+        baseline = await _rank_separately(dataset, profile)
+        changed = await rank_questions(usual, dataset, loaded)
+        results.append(_comparison(dataset, "pooled", "one store for all", baseline, changed))
+    return results
 
 
-async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded) -> Rankings:
-    """Ask each question with `variant`. Returns the ranking metrics of each question, in the set's order."""
+async def rank_questions(variant: Variant, dataset: EvaluationSet, loaded: Loaded) -> Rankings:
+    """The ranking metrics of each question, asked with `variant`, in the set's order."""
     retriever = Retriever(variant.parts)
     rankings: Rankings = []
-    for question in whole.questions:
-        ranking = await rank(retriever, whole, question, {"profile": variant.profile, "weights": variant.weights})
+    for question in dataset.questions:
+        ranking = await rank(retriever, dataset, question, {"profile": variant.profile, "weights": variant.weights})
         rankings.append(ranking_metrics(ranking, evidence_of(question, loaded)))
     return rankings
 
 
-async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Rankings:
+async def _rank_separately(dataset: EvaluationSet, profile: str | None) -> Rankings:
     """Ranking metrics of each question, with the memories of its conversation alone in a temporary store."""
     rankings: Rankings = []
-    for name, questions in groupby(whole.questions, key=lambda question: question.conversation):
-        part = replace(whole, corpus={name: whole.corpus[name]}, questions=tuple(questions))
+    for name, questions in groupby(dataset.questions, key=lambda question: question.conversation):
+        single = replace(dataset, corpus={name: dataset.corpus[name]}, questions=tuple(questions))
         with data_directory() as directory:
             async with open_parts(settings_in(directory)) as opened:
-                loaded = await load(opened.ingestor, opened.store, part)
-                rankings += await rank_questions(Variant("alone", opened.parts, profile), part, loaded)
+                loaded = await load(opened.ingestor, opened.store, single)
+                rankings += await rank_questions(Variant("alone", opened.parts, profile), single, loaded)
     return rankings
 
 
@@ -130,22 +130,22 @@ def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
     ]
 
 
-def paired_table(compared: Sequence[Comparison]) -> Table:
+def paired_table(comparisons: Sequence[Comparison]) -> Table:
     """A table of comparisons by set and category: recall at 10 before and after, gain with interval, and p-value."""
     rows: list[tuple[Cell, ...]] = []
-    for each in compared:
-        for category, test in each.by_category.items():
+    for comparison in comparisons:
+        for category, test in comparison.by_category.items():
             gain = f"{test.difference.mean:+.3f} [{test.difference.low:+.3f} to {test.difference.high:+.3f}]"
             cells = (test.n, test.before, test.after, gain, test.p)
-            rows.append((each.set_name, each.kind, each.what, category, *cells))
+            rows.append((comparison.set_name, comparison.kind, comparison.what, category, *cells))
     columns = ("set", "compared", "what", "category", "n", "before", "after", "R@10 gained", "p")
     return Table("Paired comparisons [95 % interval]", columns, tuple(rows))
 
 
-def _comparison(whole: EvaluationSet, kind: str, what: str, before: Rankings, after: Rankings) -> Comparison:
-    labels = [question.label for question in whole.questions]
-    pairs = by_category(list(zip(before, after, strict=True)), labels)
-    return Comparison(whole.name, kind, what, {name: paired_test(both) for name, both in pairs})
+def _comparison(dataset: EvaluationSet, kind: str, change: str, baseline: Rankings, changed: Rankings) -> Comparison:
+    labels = [question.label for question in dataset.questions]
+    pairs = by_category(list(zip(baseline, changed, strict=True)), labels)
+    return Comparison(dataset.name, kind, change, {name: paired_test(pair) for name, pair in pairs})
 
 
 class Wordless(SparseEncoder):

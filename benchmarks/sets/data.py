@@ -90,13 +90,13 @@ class EvaluationSet:
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Folders in `directory` of the sets `names`, or of all if `names` is empty. Raises BadSet if a set is missing."""
+    """Folders in `directory` of the sets `names`, or of all sets if it is empty. Raises BadSet if a set is missing."""
     sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
     folders = {folder.name: folder for folder in sets}
     for name in names:
         if name not in folders:
-            known = ", ".join(folders) or "none"
-            raise BadSet(f"{directory / name} has no {CORPUS} and {QUERIES}; sets here: {known}")
+            existing = ", ".join(folders) or "none"
+            raise BadSet(f"{directory / name} has no {CORPUS} and {QUERIES}; sets here: {existing}")
     if not folders:
         raise BadSet(f"no folder in {directory} has {CORPUS} and {QUERIES}")
     return [folders[name] for name in names] if names else list(folders.values())
@@ -106,20 +106,20 @@ def read_set(folder: Path) -> EvaluationSet:
     """The evaluation set in `folder`. Raises BadSet if it is malformed."""
     entries: dict[str, list[CorpusEntry]] = {}
     conversation_of: dict[str, str] = {}
-    for place, entry in _rows(folder / CORPUS, CorpusEntry):
+    for location, entry in _rows(folder / CORPUS, CorpusEntry):
         if entry.id in conversation_of:
-            raise BadSet(f"{place}: duplicate id {entry.id!r}")
+            raise BadSet(f"{location}: duplicate id {entry.id!r}")
         conversation_of[entry.id] = entry.conversation
         entries.setdefault(entry.conversation, []).append(entry)
     questions: dict[str, list[Question]] = {}
     dropped = 0
-    for place, question in _rows(folder / QUERIES, Question):
+    for location, question in _rows(folder / QUERIES, Question):
         if not question.evidence or not question.answerable:
             dropped += 1
             continue
         for evidence in (*question.evidence, *(question.current_evidence or ())):
             if conversation_of.get(evidence) != question.conversation:
-                raise BadSet(f"{place}: evidence {evidence!r} is not in the conversation {question.conversation!r}")
+                raise BadSet(f"{location}: evidence {evidence!r} is not in the conversation {question.conversation!r}")
         questions.setdefault(question.conversation, []).append(question)
     in_order = tuple(question for name in entries for question in questions.get(name, ()))
     return EvaluationSet(folder.name, {name: tuple(corpus) for name, corpus in entries.items()}, in_order, dropped)
@@ -139,12 +139,12 @@ def to_draft(entry: CorpusEntry) -> AnyDraft:
     return DRAFT.validate_python(fields)
 
 
-def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
-    """`whole` with at most `limit` questions, evenly spaced; with all questions if `limit` is None."""
-    total = len(whole.questions)
+def limit_questions(dataset: EvaluationSet, limit: int | None) -> EvaluationSet:
+    """`dataset` with at most `limit` evenly spaced questions; None keeps all."""
+    total = len(dataset.questions)
     if limit is None or total <= limit:
-        return whole
-    return replace(whole, questions=tuple(whole.questions[index * total // limit] for index in range(limit)))
+        return dataset
+    return replace(dataset, questions=tuple(dataset.questions[index * total // limit] for index in range(limit)))
 
 
 def _rows(path: Path, kind: type[T]) -> Iterator[tuple[str, T]]:

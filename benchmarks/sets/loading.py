@@ -1,7 +1,7 @@
-"""Loads evaluation sets into a store through the ingestion pipeline, and checks a store kept from an earlier run.
+"""Loads evaluation sets into a store through the ingestion pipeline, and verifies a store from an earlier run.
 
-A kept store has a manifest file for each set: memory ids by corpus entry, and a hash of the drafts (texts to store) and
-of the stored memories with their use counts. The store may be used again if the hash is unchanged. The store itself
+Such a store has a manifest file for each set: memory ids by corpus entry, and a hash of the drafts (texts to store) and
+of the stored memories with their use counts. The store is used again if the hash is unchanged. The store itself
 checks that its vectors come from the same encoder.
 """
 
@@ -29,7 +29,7 @@ class NotLoaded(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """How a set was loaded. ids: memory id by corpus entry id. merged: number of entries merged into other memories."""
+    """Result of loading a set. ids: memory id by corpus entry id. merged: number of entries merged into others."""
 
     ids: dict[str, str]
     sha256: str
@@ -38,63 +38,63 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def scope_of(set_name: str, conversation: str) -> Scope:
-    """The scope (tenant and namespace) in which a conversation of the set is stored; each has its own namespace."""
+    """The scope of a conversation of the set: each conversation is stored in its own namespace."""
     return Scope(TENANT, f"{set_name}/{conversation}")
 
 
 def manifest_path(directory: Path, set_name: str) -> Path:
-    """Path of the manifest, the file that says how the set was loaded into the data folder `directory`."""
+    """Path of the set's manifest (a `Loaded` as JSON) in the data folder `directory`."""
     return directory / "benchmarks" / f"{set_name}.json"
 
 
-async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, folder: Path) -> Loaded:
-    """Load the set, or check the store if `folder` has the set's manifest from an earlier run. Raises NotLoaded."""
-    path = manifest_path(folder, whole.name)
+async def load_or_verify(ingestor: Ingestor, store: MemoryStore, dataset: EvaluationSet, folder: Path) -> Loaded:
+    """Load the set, or verify the store if `folder` has the set's manifest from an earlier run. Raises NotLoaded."""
+    path = manifest_path(folder, dataset.name)
     if path.is_file():
         loaded = msgspec.json.decode(path.read_bytes(), type=Loaded)
-        await verify(store, whole, loaded)
+        await verify(store, dataset, loaded)
         return msgspec.structs.replace(loaded, seconds=0.0)
-    loaded = await load(ingestor, store, whole)
+    loaded = await load(ingestor, store, dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.encode(loaded))
     return loaded
 
 
-async def load(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet) -> Loaded:
-    """Store the corpus of `whole` through `ingestor`. Raises NotLoaded if an entry was neither stored nor merged."""
+async def load(ingestor: Ingestor, store: MemoryStore, dataset: EvaluationSet) -> Loaded:
+    """Store the corpus of `dataset` through `ingestor`. Raises NotLoaded if an entry was neither stored nor merged."""
     began = time.perf_counter()
     ids: dict[str, str] = {}
     merged = 0
-    for conversation, corpus in whole.corpus.items():
-        scope = scope_of(whole.name, conversation)
+    for conversation, corpus in dataset.corpus.items():
+        scope = scope_of(dataset.name, conversation)
         for start in range(0, len(corpus), _BATCH):
             batch = corpus[start : start + _BATCH]
             outcomes = await ingestor.write(scope, [to_draft(entry) for entry in batch])
             for entry, outcome in zip(batch, outcomes, strict=True):
                 if outcome.id is None or outcome.status not in (WriteStatus.STORED, WriteStatus.MERGED):
-                    raise NotLoaded(f"{whole.name}: {entry.id} ended as {outcome.status}: {outcome.reason}")
+                    raise NotLoaded(f"{dataset.name}: {entry.id} ended as {outcome.status}: {outcome.reason}")
                 ids[entry.id] = outcome.merged_into or outcome.id
                 merged += outcome.status is WriteStatus.MERGED
     seconds = time.perf_counter() - began
-    return Loaded(ids, await _sha256(store, whole, ids), merged, seconds)
+    return Loaded(ids, await _sha256(store, dataset, ids), merged, seconds)
 
 
-async def verify(store: MemoryStore, whole: EvaluationSet, loaded: Loaded) -> None:
+async def verify(store: MemoryStore, dataset: EvaluationSet, loaded: Loaded) -> None:
     """Raise NotLoaded if the set's drafts or the stored memories have changed since the load described by `loaded`."""
-    if loaded.sha256 != await _sha256(store, whole, loaded.ids):
-        raise NotLoaded(f"{whole.name}: drafts, embedding texts or accesses changed since it was loaded")
+    if loaded.sha256 != await _sha256(store, dataset, loaded.ids):
+        raise NotLoaded(f"{dataset.name}: drafts, embedding texts or accesses changed since it was loaded")
 
 
-async def _sha256(store: MemoryStore, whole: EvaluationSet, ids: Mapping[str, str]) -> str:
+async def _sha256(store: MemoryStore, dataset: EvaluationSet, ids: Mapping[str, str]) -> str:
     """Hash of the set's drafts and stored memories, to detect changes. Raises NotLoaded if a memory is missing."""
     digest = hashlib.sha256()
-    for conversation, corpus in whole.corpus.items():
-        wanted = sorted({ids[entry.id] for entry in corpus if entry.id in ids})
-        stored = await store.get(scope_of(whole.name, conversation), wanted)
+    for conversation, corpus in dataset.corpus.items():
+        memory_ids = sorted({ids[entry.id] for entry in corpus if entry.id in ids})
+        stored = await store.get(scope_of(dataset.name, conversation), memory_ids)
         for entry in corpus:
             memory = stored.get(ids.get(entry.id, ""))
             if memory is None:
-                raise NotLoaded(f"{whole.name}: {entry.id} is not in the store")
+                raise NotLoaded(f"{dataset.name}: {entry.id} is not in the store")
             draft = to_draft(entry).model_dump_json()
             state = (entry.id, draft, memory.content_hash, memory.embedding_text(), memory.access_count)
             digest.update(repr(state).encode("utf-8", "surrogatepass"))

@@ -32,9 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("source", type=Path, metavar="PATH", help="the published file; for beam the folder of a tier")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of sets to write to")
     parser.add_argument("--conversations", type=int, metavar="N", help="only the first N conversations")
-    parsed = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        rows = prepare(parsed.format, parsed.source, parsed.out, parsed.conversations)
+        rows = prepare(options.format, options.source, options.out, options.conversations)
     except BadSet as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 1
@@ -42,12 +42,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def prepare(name: str, source: Path, out: Path, conversations: int | None) -> list[tuple[str | int, ...]]:
-    """Convert `source`, in the format `name`, to sets in `out`. Returns a row of counts for each set. Raises BadSet."""
+def prepare(name: str, source: Path, directory: Path, conversations: int | None) -> list[tuple[str | int, ...]]:
+    """Convert `source`, in the format `name`, to sets in `directory`. Returns counts for each set. Raises BadSet."""
     rows: list[tuple[str | int, ...]] = []
     for prepared in FORMATS[name](source, conversations):
-        written = read_set(write_set(prepared, out))
-        left_out = "; ".join(f"{count} {what}" for what, count in sorted(prepared.left_out.items()) if count)
+        written = read_set(write_set(prepared, directory))
+        left_out = "; ".join(f"{count} {reason}" for reason, count in sorted(prepared.left_out.items()) if count)
         counts = (len(written.corpus), written.memories, len(written.questions), written.dropped)
         rows.append((written.name, *counts, left_out))
     return rows

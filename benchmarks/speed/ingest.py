@@ -1,7 +1,7 @@
 """`ingest`: compares memories per second of the ingestion pipeline with texts per second of the encoder alone.
 
-Each round gives the same texts to the pipeline and the encoder, in alternating order, so that a machine that slows
-down favours neither of them.
+Each round gives the same texts to the pipeline and to the encoder. The two take turns in coming first, so that a
+machine that slows down favours neither.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SCOPE = Scope("benchmarks", "ingestion")
 _WARM_UP = 100
 
 Portion: TypeAlias = Sequence[tuple[Submission, str]]
-"""Drafts of one round, each with the text that is embedded for it."""
+"""The drafts of one round, each with the text to embed."""
 
 
 class NotStored(Exception):
@@ -56,7 +56,7 @@ class Rates:
 
     def ratios(self) -> list[float]:
         """For each round, the pipeline's memories per second divided by the encoder's texts per second."""
-        return [ours / bare for ours, bare in zip(self.pipeline, self.encoder, strict=True)]
+        return [pipeline / encoder for pipeline, encoder in zip(self.pipeline, self.encoder, strict=True)]
 
 
 async def measure_ingest(request: IngestRequest) -> Report:
@@ -113,15 +113,15 @@ def _portions(request: IngestRequest, preparer: Preparer) -> list[Portion]:
     memories = (preparer.prepare(draft, _SCOPE, system_clock(), 0).memory for draft in drafts)
     review = ReviewMode.AUTO if request.screened else ReviewMode.GIVEN
     texts = (memory.embedding_text() for memory in memories)
-    whole = [(Submission(draft, review), text) for draft, text in zip(drafts, texts, strict=True)]
+    portion_texts = [(Submission(draft, review), text) for draft, text in zip(drafts, texts, strict=True)]
     size = max(1, request.count // request.rounds)
     starts = (_WARM_UP + number * size for number in range(request.rounds))
-    return [whole[:_WARM_UP], *(whole[start : start + size] for start in starts)]
+    return [portion_texts[:_WARM_UP], *(portion_texts[start : start + size] for start in starts)]
 
 
 def _report(rates: Rates, count: int) -> Report:
     ratios = rates.ratios()
-    spread = {
+    rows = {
         "bare encoder, texts/s": rates.encoder,
         "pipeline, memories/s": rates.pipeline,
         "pipeline over encoder": ratios,
@@ -131,4 +131,4 @@ def _report(rates: Rates, count: int) -> Report:
         "The pipeline also counts tokens and words, looks for duplicates, writes, reads back and checks.",
     )
     figures = {"encoder": rates.encoder, "pipeline": rates.pipeline, "ratios": ratios, "count": count}
-    return Report((spread_table("Ingestion", spread),), notes, figures)
+    return Report((spread_table("Ingestion", rows),), notes, figures)

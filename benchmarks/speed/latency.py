@@ -1,10 +1,10 @@
 """`latency`: times retrievals, writes, hooks and threads, and compares retrievals with the engine's queries alone.
 
 Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`, on a copy of the store), to a retriever
-in this process, and to the service over HTTP, so that a busy machine slows all of them alike. "query cached" asks a
-question again, whose embedding the service has cached. Each question also goes to two hooks of the service:
-prompt-submit, with a list of to-dos, and UserPromptSubmit of Claude Code. Which retrieval comes first, with or without
-late interaction, varies. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
+in this process, and to the service over HTTP, so that a busy machine slows all of them alike. "query cached" repeats a
+question, whose embedding the service has cached. Each question also goes to two hooks of the service: prompt-submit,
+with a list of to-dos, and UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in
+coming first. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class LatencyRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """Ways to retrieve from one store, and the measured times.
+class LatencyRun:
+    """The retrievers, services and baselines that are timed on one store, and the measured times.
 
     plain: retriever without late interaction (token-level matching). bare_embedder, engine: used alone, as a baseline.
-    samples: milliseconds by the name of the timed step. run: number that makes session ids unique.
+    samples: milliseconds by the name of the timed step. run_id: number that makes session ids unique.
     """
 
     opened: Opened
@@ -81,16 +81,16 @@ class Sides:
     bare_embedder: Embedder
     engine: BareEngine
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    run: int = field(default_factory=time.time_ns)
+    run_id: int = field(default_factory=time.time_ns)
 
     def add(self, name: str, began: float) -> float:
         """Add the milliseconds since `began` (from perf_counter) to the samples of step `name`, and return them."""
-        taken = (time.perf_counter() - began) * 1e3
-        self.samples[name].append(taken)
-        return taken
+        elapsed_ms = (time.perf_counter() - began) * 1e3
+        self.samples[name].append(elapsed_ms)
+        return elapsed_ms
 
 
-Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
+Step: TypeAlias = Callable[[LatencyRun, Scope, str], Awaitable[None]]
 
 
 async def measure_latency(request: LatencyRequest) -> Report:
@@ -119,115 +119,115 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
             client = await KeepAliveClient.open(service.url)  # after the pause: the service closes idle connections
             stack.push_async_callback(client.aclose)
             plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
-            sides = Sides(opened, plain, client, bare_embedder, engine)
-            warm_up = replace(sides, samples=defaultdict(list))
-            asked = questions(_WARM_UP + request.queries, seed=23)
-            await _take_turns(warm_up, asked[:_WARM_UP], request.namespaces)
-            await _take_turns(sides, asked[_WARM_UP:], request.namespaces)
+            run = LatencyRun(opened, plain, client, bare_embedder, engine)
+            warm_up = replace(run, samples=defaultdict(list))
+            queries = questions(_WARM_UP + request.queries, seed=23)
+            await _take_turns(warm_up, queries[:_WARM_UP], request.namespaces)
+            await _take_turns(run, queries[_WARM_UP:], request.namespaces)
         await _write(warm_up, _WARM_UP, request.namespaces)
-        await _write(sides, request.writes, request.namespaces)
-    return sides.samples
+        await _write(run, request.writes, request.namespaces)
+    return run.samples
 
 
-async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
+async def _take_turns(run: LatencyRun, queries: Sequence[str], namespaces: int) -> None:
     http = (_http("HTTP retrieve"), _http(HTTP_CACHED), _http(WITHOUT_RECEIPT, receipt=False), _http_live)
     steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http, _http_hook, _http_client)
-    for start in range(0, len(asked), _ROUND):
+    for start in range(0, len(queries), _ROUND):
         for step in steps:
-            for index, question in enumerate(asked[start : start + _ROUND], start):
-                await step(sides, Scope(TENANT, namespace_of(index % namespaces)), question)
+            for index, question in enumerate(queries[start : start + _ROUND], start):
+                await step(run, Scope(TENANT, namespace_of(index % namespaces)), question)
 
 
-async def _floor(sides: Sides, scope: Scope, question: str) -> None:
+async def _floor(run: LatencyRun, scope: Scope, question: str) -> None:
     began = time.perf_counter()
-    vector = (await sides.bare_embedder.embed_query(question)).dense
-    sides.add("query embedding", began)
+    vector = (await run.bare_embedder.embed_query(question)).dense
+    run.add("query embedding", began)
     embedded = time.perf_counter()
-    vectors = Vectors(vector, sides.opened.sparse.encode_query(question))
-    sides.engine.query(scope, vectors)
-    sides.add(ENGINE, embedded)
-    sides.add(FLOOR, began)
+    vectors = Vectors(vector, run.opened.sparse.encode_query(question))
+    run.engine.query(scope, vectors)
+    run.add(ENGINE, embedded)
+    run.add(FLOOR, began)
     queried = time.perf_counter()
-    sides.engine.query(scope, vectors, ())
-    sides.add(ENGINE_IDS, queried)
+    run.engine.query(scope, vectors, ())
+    run.add(ENGINE_IDS, queried)
 
 
-async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
+async def _retrieve_pair(run: LatencyRun, scope: Scope, question: str) -> None:
     """Time a retrieval with and without late interaction. The order varies, because the second finds warm caches."""
     pair = (_retrieve, _retrieve_without_late)
     for step in pair if len(question) % 2 else reversed(pair):
-        await step(sides, scope, question)
+        await step(run, scope, question)
 
 
-async def _retrieve(sides: Sides, scope: Scope, question: str) -> None:
+async def _retrieve(run: LatencyRun, scope: Scope, question: str) -> None:
     began = time.perf_counter()
-    await sides.opened.retriever.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
-    taken, stages = sides.add("retrieve", began), sides.opened.stages
-    sides.samples[PLAIN].append(taken - stages["embed"])
+    await run.opened.retriever.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
+    elapsed_ms, stages = run.add("retrieve", began), run.opened.stages
+    run.samples[PLAIN].append(elapsed_ms - stages["embed"])
     for stage, milliseconds in stages.items():
-        sides.samples[f"retrieve: {stage}"].append(milliseconds)
+        run.samples[f"retrieve: {stage}"].append(milliseconds)
 
 
-async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> None:
+async def _retrieve_without_late(run: LatencyRun, scope: Scope, question: str) -> None:
     began = time.perf_counter()
-    await sides.plain.retrieve(scope, RetrieveRequest(query=f"{question}?", namespace=scope.namespace))
-    sides.samples[WITHOUT_LATE].append((time.perf_counter() - began) * 1e3 - sides.opened.stages["embed"])
+    await run.plain.retrieve(scope, RetrieveRequest(query=f"{question}?", namespace=scope.namespace))
+    run.samples[WITHOUT_LATE].append((time.perf_counter() - began) * 1e3 - run.opened.stages["embed"])
 
 
-def _http(name: str, **others: object) -> Step:
+def _http(name: str, **fields: object) -> Step:
 
-    async def retrieve(sides: Sides, scope: Scope, question: str) -> None:
-        await _post(sides, "retrieve", name, {"query": question, "namespace": scope.namespace, **others})
+    async def retrieve(run: LatencyRun, scope: Scope, question: str) -> None:
+        await _post(run, "retrieve", name, {"query": question, "namespace": scope.namespace, **fields})
 
     return retrieve
 
 
-async def _http_live(sides: Sides, scope: Scope, question: str) -> None:
+async def _http_live(run: LatencyRun, scope: Scope, question: str) -> None:
     space = {"namespace": scope.namespace}
-    thread = json.loads(await _post(sides, "threads", "HTTP new thread", space))["id"]
+    thread = json.loads(await _post(run, "threads", "HTTP new thread", space))["id"]
     call = f"threads/{thread}/turns?namespace={scope.namespace}"
-    await _post(sides, call, "HTTP append to a thread", {"role": "user", "content": question})
-    await _post(sides, "working", "HTTP new working item", {**space, "session_id": "s", "content": question})
+    await _post(run, call, "HTTP append to a thread", {"role": "user", "content": question})
+    await _post(run, "working", "HTTP new working item", {**space, "session_id": "s", "content": question})
 
 
-async def _http_hook(sides: Sides, scope: Scope, question: str) -> None:
+async def _http_hook(run: LatencyRun, scope: Scope, question: str) -> None:
     body = {"namespace": scope.namespace, "session_id": "hooks", "prompt": f"{question} Go on.", "todos": _TODOS}
-    await _post(sides, "hooks/prompt-submit", "HTTP prompt-submit", body)
+    await _post(run, "hooks/prompt-submit", "HTTP prompt-submit", body)
 
 
-async def _http_client(sides: Sides, scope: Scope, question: str) -> None:
-    done = len(sides.samples["HTTP SessionStart"]) + len(sides.samples["HTTP UserPromptSubmit"])
-    name, session = "UserPromptSubmit" if done % _ROUND else "SessionStart", f"{sides.run} {done // _ROUND}"
+async def _http_client(run: LatencyRun, scope: Scope, question: str) -> None:
+    done = len(run.samples["HTTP SessionStart"]) + len(run.samples["HTTP UserPromptSubmit"])
+    name, session = "UserPromptSubmit" if done % _ROUND else "SessionStart", f"{run.run_id} {done // _ROUND}"
     event = {"session_id": session, "hook_event_name": name, "prompt": f"{question} Go on then."}
-    await _post(sides, "hooks/claude-code", f"HTTP {name}", event, f"X-Remembrancer-Namespace: {scope.namespace}")
+    await _post(run, "hooks/claude-code", f"HTTP {name}", event, f"X-Remembrancer-Namespace: {scope.namespace}")
 
 
-async def _post(sides: Sides, call: str, name: str, body: dict[str, Any], header: str = "Accept: */*") -> bytes:
+async def _post(run: LatencyRun, call: str, name: str, body: dict[str, Any], header: str = "Accept: */*") -> bytes:
     began = time.perf_counter()
-    answer = await sides.service.post(f"/v1/{call}", body, header)
-    sides.add(name, began)
+    answer = await run.service.post(f"/v1/{call}", body, header)
+    run.add(name, began)
     return answer
 
 
-async def _write(sides: Sides, count: int, namespaces: int) -> None:
+async def _write(run: LatencyRun, count: int, namespaces: int) -> None:
     """Time `count` writes of new texts over HTTP, each with the review before storing. Raises Refused."""
     seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
     for index, turn in enumerate(turns(count, seed=seed)):
-        space, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
-        body = {"namespace": space, "type": kind.value, "content": turn.text, "review": "auto"}
-        await _post(sides, "memories", "HTTP write", body)
+        namespace, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
+        body = {"namespace": namespace, "type": kind.value, "content": turn.text, "review": "auto"}
+        await _post(run, "memories", "HTTP write", body)
 
 
 def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:
     """A report with tables by store size: percentiles of each timed step, ratios of steps, and differences of steps."""
     figures = {size: _figures(samples) for size, samples in measured.items()}
-    parts = (
+    titles = (
         ("Milliseconds", "what", "ms"),
         ("Ratios", "what over what", "ratios"),
         ("Added milliseconds", "by", "added"),
     )
     columns = ("p50", "p95", "p99")
-    tables = tuple(Table(title, ("memories", what, *columns), _rows(figures, part)) for title, what, part in parts)
+    tables = tuple(Table(title, ("memories", what, *columns), _rows(figures, key)) for title, what, key in titles)
     notes = (
         f"{request.queries} questions; memories spread evenly over five types and {request.namespaces} namespaces.",
         "Stored vectors are random; texts, token counts and word weights are real; questions are embedded.",
@@ -237,14 +237,14 @@ def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> 
     return Report(tables, notes, {str(size): values for size, values in figures.items()})
 
 
-def _rows(figures: Mapping[int, Mapping[str, Any]], part: str) -> tuple[tuple[Cell, ...], ...]:
+def _rows(figures: Mapping[int, Mapping[str, Any]], key: str) -> tuple[tuple[Cell, ...], ...]:
     return tuple(
-        (size, name, *cells.values()) for size, parts in figures.items() for name, cells in parts[part].items()
+        (size, name, *cells.values()) for size, tables in figures.items() for name, cells in tables[key].items()
     )
 
 
 def _figures(samples: Samples) -> dict[str, Any]:
-    ms = {name: percentiles(taken) for name, taken in samples.items() if taken}
+    ms = {name: percentiles(times) for name, times in samples.items() if times}
     return {
         "ms": ms,
         "ratios": {f"{a} / {b}": {share: ms[a][share] / ms[b][share] for share in ms[a]} for a, b in RATIOS},

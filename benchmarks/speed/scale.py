@@ -42,8 +42,8 @@ class ScaleRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two stores. fill_s: seconds to fill it. samples: milliseconds by step ("cold", "cold: embed", ...)."""
+class MeasuredStore:
+    """One of the two stores. fill_s: seconds to fill it. samples: milliseconds by step, such as "cold: embed"."""
 
     size: int
     settings: Settings
@@ -57,8 +57,8 @@ class Side:
         request = RetrieveRequest(query=question, namespace=namespace)
         await self.opened.retriever.retrieve(Scope(TENANT, namespace), request)
         self.samples[phase].append((time.perf_counter() - began) * 1e3)
-        for stage, taken in self.opened.stages.items():
-            self.samples[f"{phase}: {stage}"].append(taken)
+        for stage, milliseconds in self.opened.stages.items():
+            self.samples[f"{phase}: {stage}"].append(milliseconds)
 
     def footprint(self) -> dict[str, float]:
         """By name: seconds to fill the store, GB on disk, and MB of engine memory with and without mapped files."""
@@ -75,41 +75,41 @@ class Side:
 async def measure_scale(request: ScaleRequest) -> Report:
     """Time the same retrievals in a small and a large store, and return the report."""
     async with AsyncExitStack() as stack:
-        sides = [await _open(request, size, stack) for size in (request.small, request.large)]
+        stores = [await _open(request, size, stack) for size in (request.small, request.large)]
         await asyncio.sleep(request.settle_s)
-        await _take_turns(request, sides, "cold", questions(request.namespaces, seed=29))
-        await _take_turns(request, sides, "warm", questions(request.queries, seed=23))
-        return _report(request, sides)
+        await _take_turns(request.namespaces, stores, "cold", questions(request.namespaces, seed=29))
+        await _take_turns(request.namespaces, stores, "warm", questions(request.queries, seed=23))
+        return _report(request, stores)
 
 
-async def _open(request: ScaleRequest, size: int, stack: AsyncExitStack) -> Side:
+async def _open(request: ScaleRequest, size: int, stack: AsyncExitStack) -> MeasuredStore:
     settings = settings_in(stack.enter_context(data_directory(request.store and request.store / str(size))))
     fill_s = await filled(settings, size, request.namespaces)
-    return Side(size, settings, fill_s, await stack.enter_async_context(open_parts(settings)))
+    return MeasuredStore(size, settings, fill_s, await stack.enter_async_context(open_parts(settings)))
 
 
-async def _take_turns(request: ScaleRequest, sides: Sequence[Side], phase: str, asked: Sequence[str]) -> None:
-    for start in range(0, len(asked), _ROUND):
-        for side in sides:
-            for index, question in enumerate(asked[start : start + _ROUND], start):
-                await side.ask(question, namespace_of(index % request.namespaces), phase)
+async def _take_turns(namespaces: int, stores: Sequence[MeasuredStore], phase: str, queries: Sequence[str]) -> None:
+    for start in range(0, len(queries), _ROUND):
+        for store in stores:
+            for index, question in enumerate(queries[start : start + _ROUND], start):
+                await store.ask(question, namespace_of(index % namespaces), phase)
 
 
-def _report(request: ScaleRequest, sides: Sequence[Side]) -> Report:
-    footprints = {side.size: side.footprint() for side in sides}
-    ms = {side.size: {name: percentiles(taken, _SHARES) for name, taken in side.samples.items()} for side in sides}
+def _report(request: ScaleRequest, stores: Sequence[MeasuredStore]) -> Report:
+    footprints = {store.size: store.footprint() for store in stores}
+    ms = {store.size: {name: percentiles(times, _SHARES) for name, times in store.samples.items()} for store in stores}
     small, large = ms[request.small], ms[request.large]
     ratios = {phase: {share: large[phase][share] / small[phase][share] for share in large[phase]} for phase in large}
-    times: list[tuple[Cell, ...]] = [
+    time_rows: list[tuple[Cell, ...]] = [
         (phase, *small[phase].values(), *large[phase].values(), *ratios[phase].values()) for phase in small
     ]
     columns = [
         f"{share}, {size}" for size in (f"{request.small:,}", f"{request.large:,}", "ratio") for share in ("p50", "p95")
     ]
-    stores = tuple((size, *values.values()) for size, values in footprints.items())
+    store_rows = tuple((size, *values.values()) for size, values in footprints.items())
     tables = (
-        Table("Stores", ("memories", "filled in s", "GB on disk", "engine MB", "without pages of files"), stores),
-        Table("Milliseconds of a retrieval", ("namespace", *columns), tuple(times)),
+        Table("Stores", ("memories", "filled in s", "GB on disk", "engine MB", "without pages of files"), store_rows),
+        Table("Milliseconds of a retrieval", ("namespace", *columns), tuple(time_rows)),
     )
     notes = (
         f"{request.namespaces} namespaces in each store; {_ROUND} questions to each store in turn, all embedded.",

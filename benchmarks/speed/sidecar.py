@@ -2,7 +2,7 @@
 
 Runs the engine in this process, without encoder, HTTP or ranking: with all indexes and caches, or without one of them.
 A request searches a namespace for candidates of all memory types, with late interaction (token-level matching). Then it
-reads the passages, the parts of memories that a context shows, of 150 candidates. Vectors are random.
+reads the passages (the texts that a context shows) of 150 candidates. Vectors are random.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from memtypes.stores.operations.searching import TypedSearch, find_candidates
 
 WINNERS = 150
 _QUERY_TOKENS = 10
-Asked = tuple[Scope, TypedSearch]
+EngineRequest = tuple[Scope, TypedSearch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
     paths = Layout(settings.store_path).shard_paths()
     requests = _requests(request, settings.candidate_depth)
     engine = EdgeEngine.open(paths, DIMENSIONS)
-    whole = Measured(engine, requests)
+    complete = Measured(engine, requests)
     measured = {
-        "candidates": await whole.candidates(),
-        "candidates, column cache off": await whole.candidates(cold=True),
-        f"passages of {WINNERS}": await whole.passages(),
-        f"passages of {WINNERS}, from their payloads": await whole.passages(payloads=True),
+        "candidates": await complete.candidates(),
+        "candidates, column cache off": await complete.candidates(cold=True),
+        f"passages of {WINNERS}": await complete.passages(),
+        f"passages of {WINNERS}, from their payloads": await complete.passages(payloads=True),
     }
     engine.close()
     engine = EdgeEngine({kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS)
@@ -104,7 +104,7 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
     return measured
 
 
-def _requests(request: SidecarRequest, depth: int) -> list[Asked]:
+def _requests(request: SidecarRequest, depth: int) -> list[EngineRequest]:
     rng, encoder = np.random.default_rng(2), Bm25Encoder()
     where = {"must": [{"key": "visibility", "match": {"value": "namespace"}}]}
     requests = []
@@ -122,7 +122,7 @@ def _requests(request: SidecarRequest, depth: int) -> list[Asked]:
     return requests
 
 
-async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awaitable[object]]) -> float:
+async def p50(requests: list[EngineRequest], answer: Callable[[Scope, TypedSearch], Awaitable[object]]) -> float:
     """Call `answer` with all requests, twice. Returns the median milliseconds of the second calls, with warm caches."""
     times = []
     for warm in (False, True):
@@ -137,7 +137,7 @@ async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awai
 class Measured:
     """Times steps of search requests on one engine. Each method returns the median milliseconds of its step."""
 
-    def __init__(self, engine: EdgeEngine, requests: list[Asked]) -> None:
+    def __init__(self, engine: EdgeEngine, requests: list[EngineRequest]) -> None:
         self._engine = engine
         self._requests = requests
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
@@ -158,10 +158,10 @@ class Measured:
 
     async def passages(self, *, payloads: bool = False) -> float:
         """Median milliseconds to read the passages of candidates. payloads: from memories, not from passage files."""
-        read = EngineOperations.passages if payloads else EdgeEngine.passages
+        read_passages = EngineOperations.passages if payloads else EdgeEngine.passages
 
         async def show(scope: Scope, _: TypedSearch) -> None:
-            await read(self._engine, scope, self._winners[scope.namespace])
+            await read_passages(self._engine, scope, self._winners[scope.namespace])
 
         return await p50(self._requests, show)
 

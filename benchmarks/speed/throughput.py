@@ -38,7 +38,7 @@ _SENT = {
 }
 
 Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
-"""A function that retrieves, called with the number of the client, the namespace and the question."""
+"""A function that retrieves for a client (given by number) in a namespace, with a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class ThroughputRequest:
 
 
 @dataclass(slots=True)
-class Side:
-    """Times of a kind of call, such as over HTTP. ms: milliseconds of each call. rates: retrievals/s in each round."""
+class CallTimes:
+    """Times of one kind of call, such as over HTTP. ms: milliseconds of each call. rates: retrievals/s by round."""
 
     rates: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
@@ -63,30 +63,30 @@ class Side:
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
     """Time retrievals, appends to threads and events of workflows by several clients at once, and return the report."""
-    sides = {name: Side() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
+    calls = {name: CallTimes() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)
         await filled(settings, request.size, request.namespaces)
         for number in range(request.rounds):
-            await _in_process(request, settings, number, sides[DIRECT])
-            await _over_http(request, settings, number, sides)
+            await _in_process(request, settings, number, calls[DIRECT])
+            await _over_http(request, settings, number, calls)
         for number in range(request.rounds):  # last, because they add memories
-            await _over_http(request, settings, number, sides, writing=True)
-    return _report(request, sides)
+            await _over_http(request, settings, number, calls, writing=True)
+    return _report(request, calls)
 
 
-async def _in_process(request: ThroughputRequest, settings: Settings, number: int, side: Side) -> None:
+async def _in_process(request: ThroughputRequest, settings: Settings, number: int, times: CallTimes) -> None:
     async with open_services(settings) as services:
 
         async def ask(_client: int, namespace: str, question: str) -> object:
             retrieve = RetrieveRequest(query=question, namespace=namespace)
             return await services.retriever.retrieve(Scope(TENANT, namespace), retrieve)
 
-        await _measure(request, ask, number, side)
+        await _measure(request, ask, number, times)
 
 
 async def _over_http(
-    request: ThroughputRequest, settings: Settings, number: int, sides: dict[str, Side], *, writing: bool = False
+    request: ThroughputRequest, settings: Settings, number: int, calls: dict[str, CallTimes], *, writing: bool = False
 ) -> None:
     with running(settings) as service:
         async with AsyncExitStack() as stack:
@@ -99,19 +99,20 @@ async def _over_http(
             async def ask(client: int, namespace: str, question: str) -> object:
                 return await clients[client].post("/v1/retrieve", {"query": question, "namespace": namespace})
 
-            await _measure(request, ask, number, sides[WRITING if writing else HTTP])
+            await _measure(request, ask, number, calls[WRITING if writing else HTTP])
             if not writing:
-                await asyncio.gather(*(_live_state(each, request.queries // len(clients), sides) for each in clients))
+                count = request.queries // len(clients)
+                await asyncio.gather(*(_live_state(client, count, calls) for client in clients))
 
 
-async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
-    """Append `count` turns to a new thread and `count` events to a new workflow. Adds the times to `sides`."""
-    for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
-        created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
+async def _live_state(client: KeepAliveClient, count: int, calls: dict[str, CallTimes]) -> None:
+    """Append `count` turns to a new thread and `count` events to a new workflow. Adds the times to `calls`."""
+    for kind, key, member, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
+        created_id = json.loads(await client.post(f"/v1/{kind}", {"namespace": "live"}))[key]
         for _ in range(count):
             began = time.perf_counter()
-            await client.post(f"/v1/{call}/{created}/{part}?namespace=live", _SENT[name])
-            sides[name].ms.append((time.perf_counter() - began) * 1e3)
+            await client.post(f"/v1/{kind}/{created_id}/{member}?namespace=live", _SENT[name])
+            calls[name].ms.append((time.perf_counter() - began) * 1e3)
 
 
 @asynccontextmanager
@@ -130,35 +131,35 @@ async def _writing(url: str) -> AsyncIterator[None]:
         tasks.cancel_scope.cancel()
 
 
-async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
-    """Ask once in every namespace to fill caches. Then time the questions of round `number`, as samples of `side`."""
-    spaces = [namespace_of(index) for index in range(request.namespaces)]
-    await _ask_all(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
-    asked = questions(request.queries, seed=100 + number)
+async def _measure(request: ThroughputRequest, ask: Ask, number: int, times: CallTimes) -> None:
+    """Ask once in every namespace to fill caches. Then time the questions of round `number`, and add to `times`."""
+    namespaces = [namespace_of(index) for index in range(request.namespaces)]
+    await _ask_all(request, ask, zip(namespaces, questions(len(namespaces), seed=29), strict=True))
+    queries = questions(request.queries, seed=100 + number)
     began = time.perf_counter()
-    side.ms += await _ask_all(
-        request, ask, ((spaces[index % len(spaces)], question) for index, question in enumerate(asked))
+    times.ms += await _ask_all(
+        request, ask, ((namespaces[index % len(namespaces)], question) for index, question in enumerate(queries))
     )
-    side.rates.append(len(asked) / (time.perf_counter() - began))
+    times.rates.append(len(queries) / (time.perf_counter() - began))
 
 
-async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> list[float]:
+async def _ask_all(request: ThroughputRequest, ask: Ask, queries: Iterator[tuple[str, str]]) -> list[float]:
     ms: list[float] = []
 
-    async def client(place: int) -> None:
-        for namespace, question in asked:  # the next free client takes the next question
+    async def client(number: int) -> None:
+        for namespace, question in queries:  # the next free client takes the next question
             began = time.perf_counter()
-            await ask(place, namespace, question)
+            await ask(number, namespace, question)
             ms.append((time.perf_counter() - began) * 1e3)
 
-    await asyncio.gather(*(client(place) for place in range(request.clients)))
+    await asyncio.gather(*(client(number) for number in range(request.clients)))
     return ms
 
 
-def _report(request: ThroughputRequest, sides: dict[str, Side]) -> Report:
-    ratios = [http / direct for http, direct in zip(sides[HTTP].rates, sides[DIRECT].rates, strict=True)]
-    ms = {name: percentiles(side.ms) for name, side in sides.items()}
-    rates = {name: side.rates for name, side in sides.items() if side.rates}
+def _report(request: ThroughputRequest, calls: dict[str, CallTimes]) -> Report:
+    ratios = [http / direct for http, direct in zip(calls[HTTP].rates, calls[DIRECT].rates, strict=True)]
+    ms = {name: percentiles(times.ms) for name, times in calls.items()}
+    rates = {name: times.rates for name, times in calls.items() if times.rates}
     tables = (
         spread_table("Retrievals a second", {**rates, "HTTP over in process": ratios}),
         Table("Milliseconds of a call", ("", "p50", "p95", "p99"), tuple((name, *ms[name].values()) for name in ms)),

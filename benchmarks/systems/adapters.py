@@ -43,7 +43,7 @@ class Exact(System):
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
         """Ids of at most `depth` memories of the namespace, by cosine similarity to the query, best first."""
         order = np.argsort(-(self._rows[namespace] @ self._vectors.all_of([query])[0]), kind="stable")
-        return [self._ids[namespace][place] for place in order[:depth]]
+        return [self._ids[namespace][row] for row in order[:depth]]
 
 
 class Chroma(System):
@@ -226,11 +226,11 @@ def serve(vectors: VectorFile) -> str:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
-            texts = [asked] if isinstance(asked, str) else asked
+            texts_or_text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+            texts = [texts_or_text] if isinstance(texts_or_text, str) else texts_or_text
             rows = [vectors.lists([text])[0] if text in vectors else unit for text in texts]
-            data = [{"index": index, "embedding": row} for index, row in enumerate(rows)]
-            body = json.dumps({"object": "list", "model": "minilm", "data": data}).encode()
+            embeddings = [{"index": index, "embedding": row} for index, row in enumerate(rows)]
+            body = json.dumps({"object": "list", "model": "minilm", "data": embeddings}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

@@ -51,7 +51,7 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """Result of a system on a set of `memories` memories. score: None if it was not measured; `reason` says why."""
+    """A system's score on a set of `memories` memories. score: None if it was not measured; `reason` says why."""
 
     set_name: str
     memories: int
@@ -65,45 +65,46 @@ def measure_compare(request: CompareRequest) -> Report:
     results: list[SystemResult] = []
     with data_directory(request.environments) as environments:
         for folder in find_sets(request.data, request.sets):
-            whole = limit_questions(read_set(folder), request.limit_queries)
-            if whole.questions:
-                results += _compare_set(request, whole, environments)
+            dataset = limit_questions(read_set(folder), request.limit_queries)
+            if dataset.questions:
+                results += _compare_set(request, dataset, environments)
     return Report((compare_table(results),), _NOTES, {"results": _plain(results)})
 
 
-def _compare_set(request: CompareRequest, whole: EvaluationSet, environments: Path) -> list[SystemResult]:
+def _compare_set(request: CompareRequest, dataset: EvaluationSet, environments: Path) -> list[SystemResult]:
     with data_directory() as directory:
-        progress(f"{whole.name}: {OURS}")
+        progress(f"{dataset.name}: {OURS}")
         (directory / OURS).mkdir()
-        ours, job, count = anyio.run(_measure_ours, whole, directory / OURS)
-        results = [SystemResult(whole.name, whole.memories, OURS, ours)]
+        ours, job, count = anyio.run(_measure_ours, dataset, directory / OURS)
+        results = [SystemResult(dataset.name, dataset.memories, OURS, ours)]
         write_job(job, directory)
         for name in request.systems:
-            progress(f"{whole.name}: {name}")
+            progress(f"{dataset.name}: {name}")
             score, reason = None, ""
             try:
                 python = interpreter(name, environments, REQUIREMENTS[name])
-                score = score_answer(run_driver(name, python, directory, request.limit_s), whole, job.items, count)
+                score = score_answer(run_driver(name, python, directory, request.limit_s), dataset, job.items, count)
             except NotMeasured as error:
                 reason = str(error)
-            results.append(SystemResult(whole.name, whole.memories, name, score, reason))
+            results.append(SystemResult(dataset.name, dataset.memories, name, score, reason))
     return results
 
 
-async def _measure_ours(whole: EvaluationSet, directory: Path) -> tuple[SystemScore, Job, Callable[[str], int]]:
+async def _measure_ours(dataset: EvaluationSet, directory: Path) -> tuple[SystemScore, Job, Callable[[str], int]]:
     async with open_parts(settings_in(directory)) as opened:
-        items = items_of(opened, whole)
-        known = await embed(opened.embedder, items, whole)
-        return await measure_ours(opened, whole, known), job_of(items, whole, known), opened.tokenizer.count
+        items = items_of(opened, dataset)
+        embeddings = await embed(opened.embedder, items, dataset)
+        job = job_of(items, dataset, embeddings)
+        return await measure_ours(opened, dataset, embeddings), job, opened.tokenizer.count
 
 
 def score_answer(
-    answer: DriverAnswer, whole: EvaluationSet, items: Sequence[Item], count: Callable[[str], int]
+    answer: DriverAnswer, dataset: EvaluationSet, items: Sequence[Item], count: Callable[[str], int]
 ) -> SystemScore:
     """Score the rankings and search times that a system's driver returned. count: counts the tokens of a text."""
     texts = {item.id: item.text for item in items}
     recalls, shown = [], []
-    for question in whole.questions:
+    for question in dataset.questions:
         ranked = answer.ranked[question.id]
         recalls.append(recall_at(ranked, question.evidence or (), 10))
         fitting = fit(ranked, texts, count)
@@ -114,13 +115,13 @@ def score_answer(
 def fit(
     ranked: Sequence[str], texts: Mapping[str, str], count: Callable[[str], int], budget: int = BUDGET
 ) -> list[str]:
-    """Ids of `ranked` whose texts fit into `budget` tokens, taken best first. A text that no longer fits is skipped."""
-    left = budget
+    """Ids of `ranked`, best first, whose texts together fit into `budget` tokens. Texts that do not fit are skipped."""
+    remaining = budget
     fitting: list[str] = []
     for name in ranked:
         cost = count(f"{texts[name]}\n")
-        if cost <= left:
-            left -= cost
+        if cost <= remaining:
+            remaining -= cost
             fitting.append(name)
     return fitting
 
@@ -150,15 +151,15 @@ def _figures(result: SystemResult, results: Sequence[SystemResult]) -> dict[str,
     score = result.score
     if score is None:
         return dict.fromkeys(_FIGURES)
-    same_set = {each.system: each.score for each in results if each.set_name == result.set_name}
+    same_set = {other.system: other.score for other in results if other.set_name == result.set_name}
     ours, floor = same_set.get(OURS), same_set.get(FLOOR)
-    lacking = []
+    recall_gaps = []
     if ours and result.system != OURS:
-        lacking = [our - their for our, their in zip(ours.recalls, score.recalls, strict=True)]
+        recall_gaps = [our - their for our, their in zip(ours.recalls, score.recalls, strict=True)]
     values = (
         bootstrap(score.recalls),
-        bootstrap(lacking) if lacking else None,
-        sign_flip(lacking) if lacking else None,
+        bootstrap(recall_gaps) if recall_gaps else None,
+        sign_flip(recall_gaps) if recall_gaps else None,
         bootstrap(score.shown),
         percentile(score.ms, 0.5),
         percentile(score.ms, 0.95),

@@ -41,11 +41,11 @@ class VectorFile:
     """The precomputed vectors of all memories and queries, looked up by text. Raises KeyError for an unknown text."""
 
     def __init__(self, texts: Sequence[str], vectors: Array) -> None:
-        self._places = {text: place for place, text in enumerate(texts)}
+        self._rows = {text: row for row, text in enumerate(texts)}
         self._vectors = vectors
 
     def __contains__(self, text: str) -> bool:
-        return text in self._places
+        return text in self._rows
 
     @property
     def dimensions(self) -> int:
@@ -54,7 +54,7 @@ class VectorFile:
 
     def all_of(self, texts: Sequence[str]) -> Array:
         """The vectors of `texts` as rows of a matrix."""
-        return self._vectors[[self._places[text] for text in texts]]
+        return self._vectors[[self._rows[text] for text in texts]]
 
     def lists(self, texts: Sequence[str]) -> list[list[float]]:
         """The vectors of `texts` as lists of floats."""

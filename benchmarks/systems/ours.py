@@ -41,63 +41,63 @@ class SystemScore:
 
 
 class PrecomputedEmbedder(WrappedEmbedder):
-    """Takes embeddings from `known`, by text. A query that is not there is embedded by the wrapped embedder `inner`."""
+    """An embedder that looks texts up in `embeddings`; other queries are embedded by the wrapped embedder `inner`."""
 
-    def __init__(self, inner: Embedder, known: Mapping[str, Embedding]) -> None:
+    def __init__(self, inner: Embedder, embeddings: Mapping[str, Embedding]) -> None:
         super().__init__(inner)
-        self._known = known
+        self._embeddings = embeddings
 
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding of `text` from `known`; if it is not there, by the wrapped embedder."""
-        return self._known[text] if text in self._known else await self.inner.embed_query(text)
+        """The embedding of `text` from `embeddings`; if it is not there, by the wrapped embedder."""
+        return self._embeddings[text] if text in self._embeddings else await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of `texts` from `known`. Raises KeyError for an unknown text."""
-        return [self._known[text] for text in texts]
+        """The embeddings of `texts` from `embeddings`. Raises KeyError for an unknown text."""
+        return [self._embeddings[text] for text in texts]
 
 
-def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
-    """The set's texts as items for other systems, with date and speaker, as Remembrancer embeds them."""
+def items_of(opened: Opened, dataset: EvaluationSet) -> list[Item]:
+    """The set's texts as items for other systems, with date and speaker, as in the texts that Remembrancer embeds."""
     items: list[Item] = []
-    for entry in whole.entries():
-        scope = scope_of(whole.name, entry.conversation)
+    for entry in dataset.entries():
+        scope = scope_of(dataset.name, entry.conversation)
         memory = opened.preparer.prepare(to_draft(entry), scope, datetime.now(UTC), 0).memory
         session = entry.session or entry.conversation
         items.append(Item(entry.id, entry.conversation, session, memory.embedding_text()))
     return items
 
 
-async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet) -> dict[str, Embedding]:
+async def embed(embedder: Embedder, items: Sequence[Item], dataset: EvaluationSet) -> dict[str, Embedding]:
     """The embeddings of all items and questions, by text."""
     texts = list(dict.fromkeys(item.text for item in items))
-    known: dict[str, Embedding] = {}
+    embeddings: dict[str, Embedding] = {}
     for start in range(0, len(texts), PIECE):
-        piece = texts[start : start + PIECE]
-        known |= dict(zip(piece, await embedder.embed_documents(piece), strict=True))
-    for question in whole.questions:
-        known[question.text] = await embedder.embed_query(question.text)
-    return known
+        batch = texts[start : start + PIECE]
+        embeddings |= dict(zip(batch, await embedder.embed_documents(batch), strict=True))
+    for question in dataset.questions:
+        embeddings[question.text] = await embedder.embed_query(question.text)
+    return embeddings
 
 
-def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embedding]) -> Job:
+def job_of(items: Sequence[Item], dataset: EvaluationSet, embeddings: Mapping[str, Embedding]) -> Job:
     """The job for other systems: items to store, the set's questions as queries, and the vectors of both."""
-    queries = tuple({"id": each.id, "namespace": each.conversation, "text": each.text} for each in whole.questions)
-    vectors = np.vstack([embedding.dense for embedding in known.values()])
-    return Job(tuple(items), queries, tuple(known), vectors)
+    queries = tuple({"id": q.id, "namespace": q.conversation, "text": q.text} for q in dataset.questions)
+    vectors = np.vstack([embedding.dense for embedding in embeddings.values()])
+    return Job(tuple(items), queries, tuple(embeddings), vectors)
 
 
-async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str, Embedding]) -> SystemScore:
-    """Load the set, ask each question, and return Remembrancer's score. known: vectors by text. Raises NotLoaded."""
-    embedder = PrecomputedEmbedder(opened.embedder, known)
-    loaded = await load(replace(opened.ingestor, embedder=embedder), opened.store, whole)
+async def measure_ours(opened: Opened, dataset: EvaluationSet, embeddings: Mapping[str, Embedding]) -> SystemScore:
+    """Remembrancer's score, after loading the set and asking each question. embeddings: by text. Raises NotLoaded."""
+    embedder = PrecomputedEmbedder(opened.embedder, embeddings)
+    loaded = await load(replace(opened.ingestor, embedder=embedder), opened.store, dataset)
     retriever = Retriever(replace(opened.parts, embedder=embedder))
     ms = []
-    for question in whole.questions:
+    for question in dataset.questions:
         began = time.perf_counter()
-        await rank(retriever, whole, question, {"top_k": TIMED_DEPTH})
+        await rank(retriever, dataset, question, {"top_k": TIMED_DEPTH})
         ms.append((time.perf_counter() - began) * 1e3)
     evaluation = Evaluation(retriever, opened.tokenizer.count, budgets=(BUDGET,))
-    scores = await evaluate(evaluation, whole, loaded)
+    scores = await evaluate(evaluation, dataset, loaded)
     recalls = [score.own_types.metrics["R@10"] for score in scores]
     shown = [score.own_types.contexts[BUDGET].recall for score in scores]
     return SystemScore(version("remembrancer"), recalls, shown, ms, loaded.seconds)

@@ -60,8 +60,8 @@ def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
     if not packages:
         return Path(sys.executable)
     home = root / name
-    python, done = home / "bin" / "python", home / "installed"
-    if done.is_file() and done.read_text(encoding="utf-8") == "\n".join(packages):
+    python, marker = home / "bin" / "python", home / "installed"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == "\n".join(packages):
         return python
     home.mkdir(parents=True, exist_ok=True)
     constraints = home / "constraints.txt"
@@ -69,7 +69,7 @@ def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
     _run([sys.executable, "-m", "venv", "--without-pip", str(home)], "install", _INSTALL_S)
     _run([*pip, "install", "-q", "-c", str(constraints), *packages], "install", _INSTALL_S)
-    done.write_text("\n".join(packages), encoding="utf-8")
+    marker.write_text("\n".join(packages), encoding="utf-8")
     return python
 
 
@@ -88,15 +88,15 @@ def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverA
     return msgspec.json.decode((folder / f"{name}.answer.json").read_bytes(), type=DriverAnswer)
 
 
-def _run(command: Sequence[str], what: str, limit_s: float, environment: Mapping[str, str] | None = None) -> None:
+def _run(command: Sequence[str], action: str, limit_s: float, environment: Mapping[str, str] | None = None) -> None:
     try:
         subprocess.run(  # noqa: S603 - our own command
             command, check=True, capture_output=True, text=True, timeout=limit_s, env=environment
         )
     except subprocess.TimeoutExpired as error:
-        raise NotMeasured(f"does not {what} within {limit_s:.0f} s") from error
+        raise NotMeasured(f"does not {action} within {limit_s:.0f} s") from error
     except subprocess.CalledProcessError as error:
-        raise NotMeasured(f"does not {what}: {last_error(error.stderr)}") from error
+        raise NotMeasured(f"does not {action}: {last_error(error.stderr)}") from error
 
 
 def last_error(output: str) -> str:

@@ -18,12 +18,15 @@ DROPOUT, SCALE = 0.3, 0.3
 EPOCHS, BATCH, RATE, DECAY = 5, 48, 2e-3, 0.1
 SMOOTHING = 0.05
 POSITIVE_WEIGHT = 2.2
-"""Weight of a yes: a conversation has about so many messages of noise for each message worth keeping."""
+"""Weight of a "yes": about the number of messages of noise for each message worth keeping in a conversation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """A labelled text. kinds: share of each memory type; zeros if unknown. answers: yes or no, by index of a class."""
+    """A labelled text. states: its token states. english: whether it is English, from 0 to 1.
+
+    kinds: the share of each memory type; zeros if unknown. answers: yes-or-no labels, by index of the class.
+    """
 
     states: TokenStates
     english: float
@@ -34,44 +37,44 @@ class Target:
 class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
     def __init__(self, dimensions: int, classes: int) -> None:
         super().__init__()
-        self.read = nn.Linear(dimensions, QUERIES + QUERIES * VALUES)
-        self.out, self.mean = nn.Linear(QUERIES * VALUES, classes), nn.Linear(dimensions, classes)
+        self.projection = nn.Linear(dimensions, QUERIES + QUERIES * VALUES)
+        self.output, self.mean = nn.Linear(QUERIES * VALUES, classes), nn.Linear(dimensions, classes)
         self.foreign, self.dropout = nn.Parameter(torch.zeros(classes)), nn.Dropout(DROPOUT)
         with torch.no_grad():
-            self.read.weight[:QUERIES] = 0
+            self.projection.weight[:QUERIES] = 0
             self.mean.weight.zero_()
 
     def forward(self, states: torch.Tensor, present: torch.Tensor, english: torch.Tensor) -> torch.Tensor:
         states = self.dropout(states) * SCALE
-        seen = self.read(states)
-        weights = seen[..., :QUERIES].masked_fill(~present[..., None], -1e9).softmax(1)
-        values = torch.tanh(seen[..., QUERIES:].view(*states.shape[:2], QUERIES, VALUES))
+        projected = self.projection(states)
+        weights = projected[..., :QUERIES].masked_fill(~present[..., None], -1e9).softmax(1)
+        values = torch.tanh(projected[..., QUERIES:].view(*states.shape[:2], QUERIES, VALUES))
         pooled = torch.einsum("nth,nthd->nhd", weights, values).flatten(1)
         mean = (states * present[..., None]).sum(1) / present.sum(1, keepdim=True)
-        scores = self.out(self.dropout(pooled)) + self.mean(mean)
+        scores = self.output(self.dropout(pooled)) + self.mean(mean)
         return english[:, None] * scores + (1 - english[:, None]) * self.foreign
 
 
 def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target], seed: int = 0) -> AttentionModel:
-    """Train a model. The first `kinds` classes exclude each other, as memory types do. Others are yes-or-no labels."""
+    """A model trained on `targets`. The first `kinds` classes are memory types; the others are yes-or-no labels."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     targets = [target for target in targets if len(target.states)]
-    everything = np.concatenate([target.states for target in targets]).astype(np.float32)
-    centre, spread = everything.mean(axis=0), everything.std(axis=0) + 1e-3
+    all_states = np.concatenate([target.states for target in targets]).astype(np.float32)
+    centre, spread = all_states.mean(axis=0), all_states.std(axis=0) + 1e-3
     states = [torch.from_numpy((target.states.astype(np.float32) - centre) / spread) for target in targets]
-    lengths = np.array([len(each) for each in states])
+    lengths = np.array([len(text_states) for text_states in states])
     network = _Network(len(centre), len(classes))
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    batches = len(targets) // BATCH + 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, EPOCHS * batches, pct_start=0.1)
+    batch_count = len(targets) // BATCH + 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, EPOCHS * batch_count, pct_start=0.1)
     for _ in range(EPOCHS):
         order = np.argsort(lengths + generator.random(len(lengths)) * 6)
-        parts = np.array_split(order, batches)
-        for part in generator.permutation(batches):
-            rows = [targets[at] for at in parts[part]]
-            padded = nn.utils.rnn.pad_sequence([states[at] for at in parts[part]], batch_first=True)
-            sizes = torch.from_numpy(lengths[parts[part]])
+        batches = np.array_split(order, batch_count)
+        for number in generator.permutation(batch_count):
+            rows = [targets[index] for index in batches[number]]
+            padded = nn.utils.rnn.pad_sequence([states[index] for index in batches[number]], batch_first=True)
+            sizes = torch.from_numpy(lengths[batches[number]])
             present = torch.arange(padded.shape[1])[None] < sizes[:, None]
             english = torch.tensor([row.english for row in rows], dtype=torch.float32)
             loss = _loss(network(padded, present, english), rows, kinds)
@@ -84,21 +87,21 @@ def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target],
 
 def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Tensor:
     shares = torch.from_numpy(np.stack([row.kinds for row in rows]))
-    typed = nn.functional.cross_entropy(scores[:, :kinds], shares, label_smoothing=SMOOTHING, reduction="none")
-    total = (typed * (shares.sum(1) > 0)).sum()
-    for at, row in enumerate(rows):
-        for place, yes in row.answers.items():
-            wanted = torch.tensor(1 - SMOOTHING / 2 if yes else SMOOTHING / 2)
-            answer = nn.functional.binary_cross_entropy_with_logits(scores[at, place], wanted)
+    type_losses = nn.functional.cross_entropy(scores[:, :kinds], shares, label_smoothing=SMOOTHING, reduction="none")
+    total = (type_losses * (shares.sum(1) > 0)).sum()
+    for index, row in enumerate(rows):
+        for class_index, yes in row.answers.items():
+            target = torch.tensor(1 - SMOOTHING / 2 if yes else SMOOTHING / 2)
+            answer = nn.functional.binary_cross_entropy_with_logits(scores[index, class_index], target)
             total = total + answer * (POSITIVE_WEIGHT if yes else 1.0)
     return total / len(rows)
 
 
 def _exported(network: _Network, classes: Sequence[str], centre: FloatArray, spread: FloatArray) -> AttentionModel:
     arrays = {name: value.detach().numpy().astype(np.float32) for name, value in network.state_dict().items()}
-    read, mean = (SCALE * arrays[f"{name}.weight"].T / spread[:, None] for name in ("read", "mean"))
-    bias = arrays["out.bias"] + arrays["mean.bias"] - centre @ mean
-    read_bias = arrays["read.bias"] - centre @ read
+    projection, mean = (SCALE * arrays[f"{name}.weight"].T / spread[:, None] for name in ("projection", "mean"))
+    bias = arrays["output.bias"] + arrays["mean.bias"] - centre @ mean
+    projection_bias = arrays["projection.bias"] - centre @ projection
     return AttentionModel(
-        tuple(classes), QUERIES, read, read_bias, arrays["out.weight"].T, mean, bias, arrays["foreign"]
+        tuple(classes), QUERIES, projection, projection_bias, arrays["output.weight"].T, mean, bias, arrays["foreign"]
     )

@@ -1,9 +1,10 @@
-"""Trains the model that tells credentials from harmless words, and prints its quality on authors it did not see.
+"""Trains the model that tells credentials from harmless words, and prints its quality on texts of unseen authors.
 
     python -m benchmarks.training.credentials --data ../shared/data/behaviour [--save] [--letters]
 
-Labelled texts come from tests/data/training/secrets.jsonl, and from secrets.jsonl.gz in the `--data` folder. --save
-trains on both, and writes credentials.npz (with --letters bigrams.npz, too, counted again). Needs scikit-learn.
+Labelled texts come from tests/data/training/secrets.jsonl ("authored") and from secrets.jsonl.gz in the `--data` folder
+("scored"). --letters counts the bigrams of letters again, from the files of this repository. --save trains on all
+texts, and writes credentials.npz and bigrams.npz. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -31,23 +32,26 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ingest" / "screening" / "redaction"
 RULES: tuple[Pattern, ...] = tuple(pattern for pattern in BUILT_IN if not isinstance(pattern, CredentialPattern))
 UNLEARNT: tuple[Pattern, ...] = tuple(pattern for pattern in RULES if not pattern.literals)
-"""Rules whose matches are left out of training: no credentials (e-mail addresses), or longer than one word."""
+"""Rules whose matches are left out of training: they are no credentials (e-mail addresses), or longer than a word."""
 STRENGTH = 20.0
-"""Inverse of the L2 penalty: of 1, 3, 10 and 20, the value that catches most secrets of an author it did not see."""
+"""Inverse of the L2 penalty: of 1, 3, 10 and 20, the value that catches most secrets of an unseen author."""
 
 
-def read_scored(data: Path) -> list[MarkedText]:
-    """The texts of secrets.jsonl.gz in the folder `data`, with (start, end) of each secret's first occurrence."""
-    with gzip.open(data / "secrets.jsonl.gz", "rt", encoding="utf-8") as lines:
+def read_scored(folder: Path) -> list[MarkedText]:
+    """The texts of secrets.jsonl.gz in `folder`, with (start, end) of each secret's first occurrence."""
+    with gzip.open(folder / "secrets.jsonl.gz", "rt", encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
     return [
-        MarkedText(case["text"], [(case["text"].index(s), case["text"].index(s) + len(s)) for s in case["secrets"]])
-        for case in cases
+        MarkedText(text, [(text.index(secret), text.index(secret) + len(secret)) for secret in secrets])
+        for text, secrets in ((case["text"], case["secrets"]) for case in cases)
     ]
 
 
-def letter_pairs(paths: Iterable[Path]) -> BigramTable:
-    """Log2 probabilities table[first, second] that a letter follows another in files. a to z: 1 to 26; all else: 0."""
+def bigram_table(paths: Iterable[Path]) -> BigramTable:
+    """Log2 probabilities that a letter follows another in the files at `paths`, as table[first, second].
+
+    The letters a to z have the indices 1 to 26. Other letters, and the ends of a word, have the index 0.
+    """
     counts = np.full((27, 27), 0.5)
     for path in paths:
         for word in re.findall(r"[^\W\d_]+", path.read_text("utf-8").lower()):
@@ -58,49 +62,51 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
     return table
 
 
-def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """Words that may be credentials, and whether each is in a secret. E-mails and the like (UNLEARNT) are left out."""
+def labelled_words(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
+    """The words of `texts` that may be credentials, without matches of UNLEARNT, and whether each is in a secret."""
     rows = []
-    for text, marks in texts:
-        ruled = secrets_in(text, UNLEARNT)
-        judged = (*candidates(text, keyed=True), *candidates(text, keyed=False))
+    for text, spans in texts:
+        ruled_out = secrets_in(text, UNLEARNT)
+        words = (*candidates(text, keyed=True), *candidates(text, keyed=False))
         rows += [
-            (each, any(start < each.end and each.start < end for start, end in marks))
-            for each in judged
-            if not any(secret.start < each.end and each.start < secret.end for secret in ruled)
+            (word, any(start < word.end and word.start < end for start, end in spans))
+            for word in words
+            if not any(secret.start < word.end and word.start < secret.end for secret in ruled_out)
         ]
     return rows
 
 
 def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = STRENGTH) -> CredentialModel:
-    """Train the model that finds credentials. bigrams: frequency of letter pairs. strength: inverse L2 penalty."""
-    rows = labelled(texts)
-    inputs = np.array([features(each.word, each.near, bigrams) for each, _ in rows], dtype=np.float32)
+    """A model that finds credentials, trained on `texts`. bigrams: see `bigram_table`. strength: inverse L2 penalty."""
+    rows = labelled_words(texts)
+    inputs = np.array([features(word.word, word.near, bigrams) for word, _ in rows], dtype=np.float32)
     fitted = LogisticRegression(C=strength, max_iter=5_000).fit(inputs, [secret for _, secret in rows])
     weights, bias = fitted.coef_[0].astype(np.float32), float(fitted.intercept_[0])
     return CredentialModel(from_binary(("harmless", "secret"), weights, bias), bigrams)
 
 
-def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
+def patterns_with(model: CredentialModel) -> tuple[Pattern, ...]:
     """All built-in redaction patterns, with `model` in place of the shipped credential model."""
-    return tuple(replace(p, model=lambda: model) if isinstance(p, CredentialPattern) else p for p in BUILT_IN)
+    return tuple(
+        replace(rule, model=lambda: model) if isinstance(rule, CredentialPattern) else rule for rule in BUILT_IN
+    )
 
 
-def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:
-    """Share of marked secrets that redaction patterns `used` remove, and share of harmless texts that they alter."""
+def score(texts: Sequence[MarkedText], patterns: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:
+    """Share of the marked secrets that `patterns` remove, and share of the harmless texts that they alter."""
     caught, altered = [], []
-    for text, marks in texts:
-        output = redact(text, used)
-        gone = [text[start:end] not in output for start, end in marks]
-        caught += gone
-        altered += [] if marks else [output != text]
-        if verbose and not (all(gone) if marks else output == text):
-            print(f"  {'missed' if marks else 'altered'} {text[:150]!r} -> {output[:200]!r}")
+    for text, spans in texts:
+        output = redact(text, patterns)
+        removed = [text[start:end] not in output for start, end in spans]
+        caught += removed
+        altered += [] if spans else [output != text]
+        if verbose and not (all(removed) if spans else output == text):
+            print(f"  {'missed' if spans else 'altered'} {text[:150]!r} -> {output[:200]!r}")
     return sum(caught) / len(caught), sum(altered) / max(1, len(altered))
 
 
 def main() -> None:
-    """Print scores of models trained on either file of labelled texts or on both. --save writes the one for both."""
+    """Print the quality of models trained on either file and on both. --save writes the model trained on both."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--strength", type=float, default=STRENGTH)
@@ -109,14 +115,14 @@ def main() -> None:
     options = parser.parse_args()
     sources = [*ROOT.glob("*/**/*.py"), *ROOT.glob("tests/data/*.jsonl"), *ROOT.glob("**/*.md")]
     files = (path for path in sources if "secrets" not in path.name and ".venv" not in path.parts)
-    bigrams = letter_pairs(files) if options.letters else credential_model().bigrams
+    bigrams = bigram_table(files) if options.letters else credential_model().bigrams
     authored, scored = marked_texts("training/secrets"), read_scored(options.data)
     print("| trained on | authored: caught, altered | scored: caught, altered |\n|---|---|---|")
     print("| rules alone | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(*score(authored, RULES), *score(scored, RULES)))
     for name, texts in (("authored", authored), ("scored", scored), ("both", [*authored, *scored])):
-        used = patterns(train(texts, bigrams, options.strength))
-        figures = (*score(authored, used, verbose=options.verbose), *score(scored, used, verbose=options.verbose))
-        print("| {} | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(name, *figures))
+        learnt = patterns_with(train(texts, bigrams, options.strength))
+        shares = (share for test in (authored, scored) for share in score(test, learnt, verbose=options.verbose))
+        print("| {} | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(name, *shares))
     if options.save:
         train([*authored, *scored], bigrams, options.strength).classifier.save(PACKAGE / "credentials.npz")
         np.savez_compressed(PACKAGE / "bigrams.npz", bigrams=np.rint(bigrams * 8).astype(np.int8))

@@ -26,61 +26,64 @@ from ingest.screening.due.reading import candidates, reader_of
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "ingest/screening/due/weights.json"
 _REGULARISATION = 0.7
-"""C of the logistic regression. Values of 0.3 to 3 differ by 0.02 on unseen authors."""
+"""Inverse of the L2 penalty. Values of 0.3 to 3 differ by 0.02 on unseen authors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Times in a text. mentions: features of each. right: whether it is the due time. due: whether the text has one."""
+    """The times in a text. mentions: features of each. correct: whether each is the due time, if the text has one."""
 
     mentions: Sequence[Mapping[str, float]]
-    right: Sequence[bool]
-    due: bool
+    correct: Sequence[bool]
+    has_due_time: bool
 
 
 def example(row: Mapping[str, Any]) -> Example:
-    """The example for `row`: a text read at `now` in zone `tz`, and its due time (`day_only`: any time of that day)."""
+    """The example for a labelled row.
+
+    text, now, tz: a text, and the time and zone of its author. due: its due time; if `day_only`, any time of that day.
+    """
     zone = ZoneInfo(row["tz"])
     reader = reader_of(row["text"], datetime.fromisoformat(row["now"]).replace(tzinfo=zone), zone)
-    due = datetime.fromisoformat(row["due"]) if row["due"] else None
-    mentions, right = [], []
+    due_at = datetime.fromisoformat(row["due"]) if row["due"] else None
+    mentions, correct = [], []
     for mention, features in candidates(reader):
         mentions.append(features)
-        away = reader.instant_of(mention) - due if due else timedelta.max
-        same_day = due is not None and reader.instant_of(mention).astimezone(zone).date() == due.astimezone(zone).date()
-        right.append(same_day if row.get("day_only") else abs(away) < timedelta(minutes=1))
-    return Example(mentions, right, due is not None)
+        instant = reader.instant_of(mention)
+        same_day = due_at is not None and instant.astimezone(zone).date() == due_at.astimezone(zone).date()
+        same_minute = due_at is not None and abs(instant - due_at) < timedelta(minutes=1)
+        correct.append(same_day if row.get("day_only") else same_minute)
+    return Example(mentions, correct, due_at is not None)
 
 
 def fit(examples: Sequence[Example]) -> Mapping[str, float]:
-    """Train a logistic regression. Returns the weight of each feature by name, with the intercept as "bias"."""
+    """Weights, by feature, of a logistic regression trained on `examples`, with the intercept as "bias"."""
     vectorizer = DictVectorizer()
-    rows = vectorizer.fit_transform([features for each in examples for features in each.mentions])
+    rows = vectorizer.fit_transform([features for example in examples for features in example.mentions])
     model = LogisticRegression(C=_REGULARISATION, max_iter=2_000)
-    model.fit(rows, [right for each in examples for right in each.right])
+    model.fit(rows, [correct for example in examples for correct in example.correct])
     names = (str(name) for name in vectorizer.get_feature_names_out())
     weights = {name: round(float(weight), 3) for name, weight in zip(names, model.coef_[0], strict=True)}
     return {"bias": round(float(model.intercept_[0]), 3)} | weights
 
 
 def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> tuple[float, float]:
-    """Share of due times that a model with these weights finds, and share of texts without one that get none."""
+    """Share of the due times that a model with `weights` finds, and share of the texts without one that get none."""
     exact, none = [], []
-    for each in examples:
-        scores = [
-            weights["bias"] + sum(weights.get(name, 0) * value for name, value in m.items()) for m in each.mentions
-        ]
+    for example in examples:
+        sums = (sum(weights.get(name, 0) * value for name, value in m.items()) for m in example.mentions)
+        scores = [weights["bias"] + weighted for weighted in sums]
         best = max(range(len(scores)), key=scores.__getitem__, default=None)
         chosen = best if best is not None and scores[best] > 0 else None
-        if each.due:
-            exact.append(chosen is not None and each.right[chosen])
+        if example.has_due_time:
+            exact.append(chosen is not None and example.correct[chosen])
         else:
             none.append(chosen is None)
     return sum(exact) / len(exact), sum(none) / len(none)
 
 
 def main() -> None:
-    """Print how well models find due times in texts of unseen authors. --save writes weights trained on all texts."""
+    """Print the quality of models on texts of unseen authors. --save writes the weights trained on all texts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")
@@ -90,11 +93,11 @@ def main() -> None:
     sets = {name: [example(json.loads(line)) for line in path.open()] for name, path in zip(names, paths, strict=True)}
     print("| trained on | measured on | exact | none |\n|---|---|---|---|")
     for size in (1, 2, 3):
-        for used in itertools.combinations(names, size):
-            weights = fit([each for name in used for each in sets[name]])
-            for name in names if used == names else set(names).difference(used):
+        for training_sets in itertools.combinations(names, size):
+            weights = fit([row for name in training_sets for row in sets[name]])
+            for name in names if training_sets == names else sorted(set(names).difference(training_sets)):
                 exact, none = measure(sets[name], weights)
-                print(f"| {', '.join(used)} | {name} | {exact:.3f} | {none:.3f} |")
+                print(f"| {', '.join(training_sets)} | {name} | {exact:.3f} | {none:.3f} |")
     if arguments.save:  # the last weights: those of all texts
         WEIGHTS.write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
 

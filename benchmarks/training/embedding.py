@@ -14,7 +14,7 @@ _BATCH = 64
 
 
 def embeddings_of(texts: Iterable[str], *, queries: bool = False) -> dict[str, Embedding]:
-    """The embedding of each distinct text, by text. queries: embed the texts as queries, not as documents."""
+    """The embeddings of `texts`, by text. queries: whether to embed them as queries instead of documents."""
     return asyncio.run(_embedded(list(dict.fromkeys(texts)), queries=queries))
 
 

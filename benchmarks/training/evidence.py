@@ -1,9 +1,9 @@
-"""Trains the models that tell which memories answer a question, and prints their quality on unseen projects.
+"""Trains the models that judge which memories answer a question, and prints their quality on unseen projects.
 
     python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
 
-Questions come from tests/data/training/questions.jsonl and from projects/*.json in the `--data` folder. To learn from
-questions without an answer too, each question is also used without the memories that answer it, and with few others.
+Questions come from tests/data/training/questions.jsonl and from projects/*.json in the `--data` folder. Each is also
+used without the memories that answer it, as a question without an answer, and with only a few memories in the store.
 --save trains on all questions and writes answerable.npz and helps.npz to retrieval/ranking. Needs scikit-learn.
 """
 
@@ -45,22 +45,22 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "retrieval" / "ranking"
 TEXTS = ROOT / "tests" / "data" / "training" / "questions.jsonl"
 TOGETHER = "all of them"
-"""Namespace with the memories of all authored worlds, where most memories are on other topics than the question."""
+"""Namespace with the memories of all authored projects, where most memories are on other topics than the question."""
 
 FACTS = "all of them, as facts"
-"""Namespace like TOGETHER, but with facts as memories, which are embedded without the preceding turns."""
+"""Namespace like TOGETHER, but the memories are facts, which are embedded without the preceding turns."""
 
 STRENGTH, HIT_STRENGTH = 3e-4, 0.1
 """Inverse L2 penalties; 0.0001 to 0.001 do about equally well on unseen projects."""
 
 WITHOUT_EVIDENCE, DATED = 0.15, 0.5
-"""Training weights of altered questions: with some memories taken away, and with a date added to the text."""
+"""Training weights of altered questions: with some memories removed, and with a date added to the text."""
 
-FEW = 8
-"""Maximum number of memories, apart from the evidence, in the small store in which a question is asked again."""
+MAX_SAMPLE = 8
+"""Maximum number of memories, besides the evidence, that a question keeps as an example of a small store."""
 
 SHARE_ANSWERED = 0.9
-"""Share of questions with an answer for calibration; in training, questions with and without count equally."""
+"""Share of questions with an answer, as assumed in calibration. In training, half of the weight is on them."""
 
 _START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during the summer of 2025", "on October 3, 2025",
@@ -68,8 +68,8 @@ _DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during th
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question asked at time `at`. evidence: names of the memories that answer it. weight: weight in training."""
+class Question:
+    """A question, asked at time `at`. evidence: names of the memories that answer it. weight: in training."""
 
     text: str
     at: datetime
@@ -79,19 +79,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A project's memories as (name, draft), and questions about them. Its copies in other namespaces share `group`."""
+    """A project's memories as (name, draft), and questions about them. group: the project's name in every namespace."""
 
     group: str
     namespace: str
     drafts: tuple[tuple[str, AnyDraft], ...]
-    questions: tuple[Asked, ...]
+    questions: tuple[Question, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
     """Features and labels of a question and of its hits, for training. helps: whether each hit answers the question.
 
-    answered: whether any hit does. group: project of the question. real: False if hits were taken away on purpose.
+    answered: whether any hit does. group: project of the question. unaltered: False if some candidates were removed.
     """
 
     group: str
@@ -100,11 +100,11 @@ class Example:
     helps: NDArray[np.bool_]
     answered: bool
     weight: float
-    real: bool
+    unaltered: bool
 
 
 def projects(folder: Path) -> Iterator[World]:
-    """Yield a world for each JSON file in `folder`: a project's messages as memories, and the questions about them."""
+    """Yield the project of each JSON file in `folder`: its messages as memories, and the questions about them."""
     for path in sorted(folder.glob("*.json")):
         world = json.loads(path.read_text("utf-8"))
         drafts = [
@@ -112,31 +112,34 @@ def projects(folder: Path) -> Iterator[World]:
             for session in world["sessions"]
             for message in session["messages"]
         ]
-        asked = [
-            Asked(one["text"], datetime.fromisoformat(one["asked_at"]), frozenset(one["evidence"]))
-            for one in world["questions"]
+        questions = [
+            Question(row["text"], datetime.fromisoformat(row["asked_at"]), frozenset(row["evidence"]))
+            for row in world["questions"]
         ]
-        yield World(world["name"], world["name"], tuple(drafts), tuple(asked))
+        yield World(world["name"], world["name"], tuple(drafts), tuple(questions))
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Yield three Worlds (memories and questions) per project in `path`: alone, among all projects, and so as facts."""
+    """Yield each project of the file `path` three times: in a namespace of its own, in TOGETHER and in FACTS.
+
+    In its own namespace, each question is also asked with a date added to its text.
+    """
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
-            drafts = tuple(_numbered(row, number, as_facts=as_facts))
-            asked = []
-            for question in row["questions"]:
-                evidence = frozenset(f"{row['world']}/{index}" for index in question["evidence"])
-                asked.append(Asked(question["text"], _START + timedelta(days=60), evidence))
+            drafts = tuple(_named_drafts(row, number, as_facts=as_facts))
+            questions = []
+            for labels in row["questions"]:
+                evidence = frozenset(f"{row['world']}/{index}" for index in labels["evidence"])
+                questions.append(Question(labels["text"], _START + timedelta(days=60), evidence))
             if namespace is None:
-                choice = random.Random(row["world"])  # noqa: S311 - not for security
-                dated = [f"{each.text.rstrip('? ')} {choice.choice(_DATES)}?" for each in asked]
-                asked += [replace(each, text=text, weight=DATED) for each, text in zip(asked, dated, strict=True)]
-            yield World(row["world"], namespace or row["world"], drafts, tuple(asked))
+                rng = random.Random(row["world"])  # noqa: S311 - not for security
+                dated = [f"{question.text.rstrip('? ')} {rng.choice(_DATES)}?" for question in questions]
+                questions += [replace(row, text=text, weight=DATED) for row, text in zip(questions, dated, strict=True)]
+            yield World(row["world"], namespace or row["world"], drafts, tuple(questions))
 
 
-def _numbered(row: Mapping[str, Any], number: int, *, as_facts: bool) -> Iterator[tuple[str, AnyDraft]]:
+def _named_drafts(row: Mapping[str, Any], number: int, *, as_facts: bool) -> Iterator[tuple[str, AnyDraft]]:
     for index, message in enumerate(row["messages"]):
         session = index // 8
         at = _START + timedelta(days=3 * session, hours=7 * number, minutes=index)
@@ -151,7 +154,7 @@ def _draft(session: str, message: Mapping[str, Any], at: datetime, *, as_fact: b
 
 
 async def examples(worlds: Sequence[World]) -> list[Example]:
-    """Write the memories of `worlds` to a temporary store, search for all questions, and return training examples."""
+    """Training examples from searches for all questions, in a temporary store with the memories of `worlds`."""
     with tempfile.TemporaryDirectory() as folder:
         async with open_parts(settings_in(Path(folder))) as opened:
             ids: dict[tuple[str, str], dict[str, str]] = {}
@@ -160,42 +163,41 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
                 outcomes = await opened.ingestor.write(scope, [draft for _, draft in world.drafts])
                 names = (name for name, _ in world.drafts)
                 ids[world.group, world.namespace] = {
-                    name: one.merged_into or str(one.id) for name, one in zip(names, outcomes, strict=True)
+                    name: outcome.merged_into or str(outcome.id) for name, outcome in zip(names, outcomes, strict=True)
                 }
-            return [
-                each for world in worlds for asked in world.questions async for each in _of(opened, world, asked, ids)
-            ]
+            asked = [(world, question) for world in worlds for question in world.questions]
+            return [row for world, question in asked async for row in _examples_of(opened, world, question, ids)]
 
 
-async def _of(
-    opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
+async def _examples_of(
+    opened: Opened, world: World, question: Question, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """Search for the question `asked`. Yield up to four examples: one with all candidates, others with some removed."""
-    found: list[Candidates] = []
+    """Search for `question`. Yield up to four examples: one with all candidates, the others with some removed."""
+    searched: list[Candidates] = []
 
-    def keep(candidates: Candidates) -> Candidates:
-        found.append(candidates)
+    def record(candidates: Candidates) -> Candidates:
+        searched.append(candidates)
         return candidates
 
-    request = SearchRequest(query=asked.text, namespace=world.namespace, as_of=asked.at)
-    answer = await Retriever(replace(opened.parts, adjust=keep)).search(Scope(TENANT, world.namespace), request)
-    terms = numbered(opened.sparse.encode_query(asked.text).indices)
-    tokens = (await opened.embedder.embed_query(asked.text)).tokens
-    scoring = Scoring(answer.weights, asked.at, asked.text, terms=terms, tokens=tokens)
-    evidence = np.array([ids[world.group, world.namespace][name].encode() for name in asked.evidence], dtype="S36")
-    candidates = found[-1]
+    request = SearchRequest(query=question.text, namespace=world.namespace, as_of=question.at)
+    answer = await Retriever(replace(opened.parts, adjust=record)).search(Scope(TENANT, world.namespace), request)
+    terms = numbered(opened.sparse.encode_query(question.text).indices)
+    tokens = (await opened.embedder.embed_query(question.text)).tokens
+    scoring = Scoring(answer.weights, question.at, question.text, terms=terms, tokens=tokens)
+    evidence = np.array([ids[world.group, world.namespace][name].encode() for name in question.evidence], dtype="S36")
+    candidates = searched[-1]
     helps = np.isin(candidates.ids, evidence)
-    others = np.flatnonzero(~helps)
-    choice = random.Random(asked.text)  # noqa: S311 - not for security
-    few = np.array(choice.sample(others.tolist(), min(choice.randint(1, FEW), len(others))), np.intp)
-    changed = [others] if asked.evidence else []
-    changed += [few, *([np.concatenate([np.flatnonzero(helps), few])] if helps.any() else [])]
-    for part in (candidates, *(candidates.take(rows) for rows in changed)):
-        real = part is candidates
-        question, hits, hit_ids = _features(part, scoring)
-        right = np.isin(hit_ids, evidence)
-        weight = asked.weight if real else WITHOUT_EVIDENCE * asked.weight
-        yield Example(world.group, question, hits, right, bool(right.any()), weight, real)
+    other_rows = np.flatnonzero(~helps)
+    rng = random.Random(question.text)  # noqa: S311 - not for security
+    sampled_rows = np.array(rng.sample(other_rows.tolist(), min(rng.randint(1, MAX_SAMPLE), len(other_rows))), np.intp)
+    row_subsets = [other_rows] if question.evidence else []
+    row_subsets += [sampled_rows, *([np.concatenate([np.flatnonzero(helps), sampled_rows])] if helps.any() else [])]
+    for subset in (candidates, *(candidates.take(rows) for rows in row_subsets)):
+        unaltered = subset is candidates
+        features, hits, hit_ids = _features(subset, scoring)
+        is_evidence = np.isin(hit_ids, evidence)
+        weight = question.weight if unaltered else WITHOUT_EVIDENCE * question.weight
+        yield Example(world.group, features, hits, is_evidence, bool(is_evidence.any()), weight, unaltered)
 
 
 def _features(
@@ -203,7 +205,7 @@ def _features(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bytes_]]:
     """The features of the question, those of each hit, and the ids of the hits."""
     if scoring.tokens is None:
-        raise ValueError("the encoder gives no token vectors to judge by")
+        raise ValueError("the encoder returns no token vectors, which the features need")
     ranked = rank(SignalTable.of(candidates, scoring), scoring)
     hit_ids = ranked.candidates.ids[: ranked.hits]
     position = {memory_id: index for index, memory_id in enumerate(candidates.ids.tolist())}
@@ -211,13 +213,13 @@ def _features(
     similarity, context = (ranked.signals[SIGNALS.index(name), : ranked.hits] for name in ("similarity", "context"))
     matches = Matches.of(scoring.terms, hits, similarity, context)
     if matches is None:
-        raise ValueError("the store gives no token vectors to judge by")
+        raise ValueError("the store returns no token similarities, which the features need")
     return question_features(matches, scoring.tokens), hit_features(matches), hit_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Two linear models. answerable: whether any memory answers a question. helps: which hits answer it, if any do."""
+    """Two linear models. answerable: whether any memory answers a question. helps: whether a hit does if any does."""
 
     answerable: LinearModel
     helps: LinearModel
@@ -233,15 +235,15 @@ class Models:
 
 
 def train(rows: Sequence[Example]) -> Models:
-    """Train both models on `rows`. Cross-validation calibrates the probability that anything answers the question."""
+    """Both models, trained on `rows`. The probability that any memory answers is calibrated by cross-validation."""
     slope, intercept = _calibration(rows)
     weights, bias = _question_fit(rows)
     answerable = from_binary(("no", "yes"), (slope * weights).astype(np.float32), slope * bias + intercept)
-    answered = [row for row in rows if row.answered and row.real]
+    answered = [row for row in rows if row.answered and row.unaltered]
     hits = np.vstack([row.hits for row in answered])
     helps = np.concatenate([row.helps for row in answered])
-    weighed = np.concatenate([np.full(len(row.hits), row.weight) for row in answered])
-    return Models(answerable, from_binary(("no", "yes"), *_logistic(hits, helps, weighed, HIT_STRENGTH)))
+    hit_weights = np.concatenate([np.full(len(row.hits), row.weight) for row in answered])
+    return Models(answerable, from_binary(("no", "yes"), *_logistic(hits, helps, hit_weights, HIT_STRENGTH)))
 
 
 def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
@@ -253,16 +255,16 @@ def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
 
 def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
     """Slope and intercept that calibrate the log odds of an answer, as if SHARE_ANSWERED of the questions had one."""
-    real = [row for row in rows if row.real]
-    groups = sorted({row.group for row in real})
-    scores = np.zeros(len(real))
+    unaltered = [row for row in rows if row.unaltered]
+    groups = sorted({row.group for row in unaltered})
+    scores = np.zeros(len(unaltered))
     for fold in range(10):
         left_out = set(groups[fold::10])
         weights, bias = _question_fit([row for row in rows if row.group not in left_out])
-        for index, row in enumerate(real):
+        for index, row in enumerate(unaltered):
             if row.group in left_out:
                 scores[index] = row.question @ weights + bias
-    answered = np.array([row.answered for row in real])
+    answered = np.array([row.answered for row in unaltered])
     prior = np.where(answered, SHARE_ANSWERED / answered.mean(), (1 - SHARE_ANSWERED) / (~answered).mean())
     slope, intercept = _logistic(scores[:, np.newaxis], answered, prior, 1e3)
     return float(slope[0]), intercept
@@ -280,42 +282,42 @@ def _logistic(
 
 
 def report(trained: Sequence[Example], tested: Sequence[Example]) -> None:
-    """Print predicted probabilities and true shares on `tested`. Models that judge a project are trained without it."""
-    sure, answered, certainties, helps = [], [], [], []
+    """Print predicted probabilities and observed shares on `tested`, by models trained without the tested project."""
+    predicted, answered, predicted_helps, helps = [], [], [], []
     for group in sorted({row.group for row in tested}):
         models = train([row for row in (*trained, *tested) if row.group != group])
         for row in tested:
-            if row.group == group and row.real:
-                sure.append(models.answered(row))
+            if row.group == group and row.unaltered:
+                predicted.append(models.answered(row))
                 answered.append(row.answered)
-                certainties.append(models.helpful(row))
+                predicted_helps.append(models.helpful(row))
                 helps.append(row.helps)
-    print("| something answers: said | questions | said, mean | true |\n|---|---|---|---|")
-    _reliability(np.array(sure), np.array(answered), (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01))
-    print("| a hit helps: said | hits | said, mean | true |\n|---|---|---|---|")
+    print("| a hit answers: predicted | questions | predicted, mean | observed |\n|---|---|---|---|")
+    _reliability(np.array(predicted), np.array(answered), (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01))
+    print("| a hit helps: predicted | hits | predicted, mean | observed |\n|---|---|---|---|")
     edges = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.01)
-    _reliability(np.concatenate(certainties), np.concatenate(helps), edges)
+    _reliability(np.concatenate(predicted_helps), np.concatenate(helps), edges)
 
 
-def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float]) -> None:
+def _reliability(predicted: NDArray[Any], observed: NDArray[Any], edges: Sequence[float]) -> None:
     for low, high in itertools.pairwise(edges):
-        inside = (said >= low) & (said < high)
+        inside = (predicted >= low) & (predicted < high)
         if inside.any():
-            means = f"{said[inside].mean():.3f} | {true[inside].mean():.3f}"
+            means = f"{predicted[inside].mean():.3f} | {observed[inside].mean():.3f}"
             print(f"| {low:g} to {min(high, 1):g} | {inside.sum()} | {means} |")
 
 
 def main() -> None:
-    """Print how reliable both answer models are on unseen projects. --save writes models trained on all examples."""
+    """Print how reliable the models' probabilities are on unseen projects. --save writes models trained on all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the behaviour sets")
     parser.add_argument("--save", action="store_true", help="train on everything and write the models")
     options = parser.parse_args()
-    own = asyncio.run(examples(list(authored(TEXTS))))
-    others = asyncio.run(examples(list(projects(options.data / "projects"))))
-    report(own, others)
+    authored_examples = asyncio.run(examples(list(authored(TEXTS))))
+    project_examples = asyncio.run(examples(list(projects(options.data / "projects"))))
+    report(authored_examples, project_examples)
     if options.save:
-        models = train([*own, *others])
+        models = train([*authored_examples, *project_examples])
         models.answerable.save(PACKAGE / "answerable.npz")
         models.helps.save(PACKAGE / "helps.npz")
 

@@ -40,12 +40,12 @@ TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.2, 
 """Inverses of the L2 penalty. Values of 0.1 to 0.5 make little difference on other authors."""
 
 COURTESY = 12
-"""Maximum words of an agent's message that is a mere courtesy. A longer message may be news when it stands alone."""
+"""Maximum words of an agent's message that is a mere courtesy. Longer ones may be worth keeping without a context."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """Features of a text, and the labels that are right for it. Predicting any one of the labels counts as right."""
+    """Features of a text, and its correct labels. Predicting any one of them counts as correct."""
 
     features: FloatArray
     labels: tuple[str, ...]
@@ -53,9 +53,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A labelled message of a conversation. keep: whether it is worth keeping; None if either answer is right.
+    """A labelled message of a conversation. keep: whether it is worth keeping; None if both answers are correct.
 
-    types: the memory types that are right for it; empty if it is not worth keeping or has no type labels.
+    types: its correct memory types; empty if it is not worth keeping or has no type labels.
     """
 
     role: str
@@ -74,24 +74,24 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Yield (author, language, memory types, text) for each labelled text in this repository and, if given, `data`."""
+def type_rows(folder: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+    """Yield (author, language, memory types, text) of each labelled text in this repository and, if given, `folder`."""
     for row in rows_of(TEXTS / "types.jsonl"):
         yield OURS, row["lang"], (row["type"],), row["text"]
-    for path in sorted(data.glob("types*.jsonl")) if data else ():
+    for path in sorted(folder.glob("types*.jsonl")) if folder else ():
         for row in rows_of(path):
             yield path.stem, row.get("lang", "en"), tuple(row["types"]), row["text"]
 
 
-def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
-    """Yield (author, language, messages) for each labelled conversation in this repository and, if given, `data`."""
+def conversations(folder: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
+    """Yield (author, language, messages) of each labelled conversation in this repository and, if given, `folder`."""
     for row in rows_of(TEXTS / "conversations.jsonl"):
         messages = [
-            Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
-            for m in row["messages"]
+            Message(turn["role"], turn["content"], turn["keep"], tuple(turn.get("types", ()) if turn["keep"] else ()))
+            for turn in row["messages"]
         ]
         yield OURS, row["lang"], messages
-    for path in sorted(data.glob("capture*.jsonl")) if data else ():
+    for path in sorted(folder.glob("capture*.jsonl")) if folder else ():
         for row in rows_of(path):
             labels = {label["index"]: (label["keep"], tuple(label["types"])) for label in row["labels"]}
             messages = [
@@ -103,67 +103,72 @@ def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Training examples for the screening models, a list for each model. known: the embedding of each text."""
+    """Training examples for the screening models, a list for each model. embeddings: of each text, by text."""
 
-    known: dict[str, Embedding]
+    embeddings: dict[str, Embedding]
     types: list[Example] = field(default_factory=list)
     first: list[Example] = field(default_factory=list)
     worth: list[Example] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
-        """Add a text with its memory types. Unless one is working memory, it is also added as a text worth keeping."""
+        """Add a text with its memory types. Unless one is working memory, it is also an example worth keeping."""
         self.types.append(Example(read(text).features, labels))
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
         """Add each labelled message, both with and without the messages before it.
 
-        Noise is also added as a text that stands alone, except long agent messages, which may be worth keeping alone.
+        Noise is also added as a text without a conversation, except long agent messages, which may then be worth it.
         """
-        for message, place in places_of(messages, self.known):
+        for message, position in positions_of(messages, self.embeddings):
             text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
             if keep is None:
                 continue
-            for position in (place, replace(place, before=Conversation())):  # a conversation may begin anywhere
-                if not position.is_alone:
-                    features = position.features(reading.features, text, self.known[text])
+            for variant in (position, replace(position, before=Conversation())):  # a conversation may begin anywhere
+                if not variant.is_alone:
+                    features = variant.features(reading.features, text, self.embeddings[text])
                     self.worth.append(Example(features, ("keep" if keep else "noise",)))
             answers = {BY_MACHINE if machine else BY_PERSON: keep}
             if message.types:
                 self.types.append(Example(reading.features, message.types))
-            if place.is_alone:
+            if position.is_alone:
                 self._add_alone(text, message.types, keep=keep)
                 continue
             if not keep and (not machine or len(words_of(text)) <= COURTESY):
                 self.first.append(Example(reading.features, ("noise",)))
                 answers[ALONE] = False
-            self._aim(text, message.types, answers)
+            self._add_target(text, message.types, answers)
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
-        for written in dict.fromkeys((text, casual(text))):
+        for variant in dict.fromkeys((text, casual(text))):
             if keep is not None:
-                self.first.append(Example(read(written).features, ("keep" if keep else "noise",)))
-            self._aim(written, labels, {} if keep is None else {ALONE: keep})
+                self.first.append(Example(read(variant).features, ("keep" if keep else "noise",)))
+            self._add_target(variant, labels, {} if keep is None else {ALONE: keep})
 
-    def _aim(self, text: str, labels: tuple[str, ...], answers: dict[str, bool]) -> None:
+    def _add_target(self, text: str, labels: tuple[str, ...], answers: dict[str, bool]) -> None:
         shares = np.array([(kind in labels) / max(1, len(labels)) for kind in KINDS], dtype=np.float32)
-        wanted = {CLASSES.index(name): yes for name, yes in answers.items()}
-        if (states := self.known[text].states) is not None:
-            self.targets.append(Target(states, read(text).english, shares, wanted))
+        answers_by_class = {CLASSES.index(name): yes for name, yes in answers.items()}
+        if (states := self.embeddings[text].states) is not None:
+            self.targets.append(Target(states, read(text).english, shares, answers_by_class))
 
 
-def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, MessagePosition]]:
-    """Yield each message with its position: its role, and the messages around it. known: embeddings by text."""
-    before, typical = Conversation(), statistics.median(len(message.text) for message in messages)
-    for at, message in enumerate(messages):
-        following = [(later.role, later.text) for later in messages[at + 1 : at + 1 + AHEAD]]
-        yield message, MessagePosition(message.role, before, Later(following, len(messages) - at - 1, typical))
-        before.add(message.role, message.text, known[message.text])
+def positions_of(
+    messages: Sequence[Message], embeddings: dict[str, Embedding]
+) -> Iterator[tuple[Message, MessagePosition]]:
+    """Yield each message with its position: its role, and the messages around it. embeddings: by text."""
+    previous, median_length = Conversation(), statistics.median(len(message.text) for message in messages)
+    for index, message in enumerate(messages):
+        following = [(later.role, later.text) for later in messages[index + 1 : index + 1 + AHEAD]]
+        yield (
+            message,
+            MessagePosition(message.role, previous, Later(following, len(messages) - index - 1, median_length)),
+        )
+        previous.add(message.role, message.text, embeddings[message.text])
 
 
-def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
-    """Fit a linear classifier. strength: inverse L2 penalty. balanced: give all classes the same total weight."""
+def fit(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
+    """A linear classifier. strength: inverse L2 penalty. balanced: whether all classes have the same total weight."""
     rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
     model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)
@@ -174,71 +179,71 @@ def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = Fal
     return LinearModel(tuple(classes), model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
 
 
-def trained(examples: Examples) -> Judge:
-    """Train the screening models on `examples`. The model that rates importance is trained on importance.jsonl."""
+def train(examples: Examples) -> Judge:
+    """The screening models. That of importance is trained on importance.jsonl, the others on `examples`."""
     rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
     return Judge(
-        types=fitted(examples.types, TYPES_STRENGTH),
-        first=fitted(examples.first, FIRST_STRENGTH),
-        worth=fitted(examples.worth, WORTH_STRENGTH, balanced=True),
-        importance=fitted(rated, IMPORTANCE_STRENGTH),
+        types=fit(examples.types, TYPES_STRENGTH),
+        first=fit(examples.first, FIRST_STRENGTH),
+        worth=fit(examples.worth, WORTH_STRENGTH, balanced=True),
+        importance=fit(rated, IMPORTANCE_STRENGTH),
         states=fit_attention(CLASSES, len(KINDS), examples.targets),
     )
 
 
-def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Yield a line for each author and language: the share of texts whose predicted memory type is right."""
-    right: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
-    for author, language, labels, text in type_rows(data):
-        kinds = judge.kinds(text, known[text])
+def type_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -> Iterator[str]:
+    """Yield a line for each author and language: the share of texts whose memory type is predicted correctly."""
+    correct: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
+    for author, language, labels, text in type_rows(folder):
+        kinds = judge.kinds(text, embeddings[text])
         group = author, "English" if language == "en" else "other languages"
-        right[group].append(max(kinds, key=kinds.__getitem__) in labels)
-    for (author, name), hits in sorted(right.items()):
+        correct[group].append(max(kinds, key=kinds.__getitem__) in labels)
+    for (author, name), hits in sorted(correct.items()):
         yield f"{author}, {name}: type right {np.mean(hits):.3f} of {len(hits)}"
 
 
-def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
+def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -> Iterator[str]:
     """Yield lines by author: share of useful messages kept, of noise dropped, of memory types predicted correctly."""
     worths: defaultdict[str, list[tuple[bool, float]]] = defaultdict(list)
-    right: defaultdict[str, list[bool]] = defaultdict(list)
-    for author, _, messages in conversations(data):
-        for message, place in places_of(messages, known):
+    correct: defaultdict[str, list[bool]] = defaultdict(list)
+    for author, _, messages in conversations(folder):
+        for message, position in positions_of(messages, embeddings):
             if message.keep is None:
                 continue
-            embedding = known[message.text]
-            worths[author].append((message.keep, judge.judged(message.text, embedding, place).worth))
+            embedding = embeddings[message.text]
+            worths[author].append((message.keep, judge.judged(message.text, embedding, position).worth))
             if message.keep and message.types:
                 kinds = judge.kinds(message.text, embedding)
                 del kinds[MemoryType.WORKING]
-                right[author].append(max(kinds, key=kinds.__getitem__) in message.types)
+                correct[author].append(max(kinds, key=kinds.__getitem__) in message.types)
     worths["all but ours"] = [pair for author, pairs in worths.items() if author != OURS for pair in pairs]
     for author, pairs in sorted(worths.items()):
-        keep, noise = (np.array([worth for kept, worth in pairs if kept is wanted]) for wanted in (True, False))
-        for bound in (TRIVIAL, WORTH_KEEPING, float(np.quantile(keep, 0.07))):
-            kept, dropped = np.mean(keep >= bound), np.mean(noise < bound)
+        useful, noise = (np.array([worth for is_useful, worth in pairs if is_useful is keep]) for keep in (True, False))
+        for bound in (TRIVIAL, WORTH_KEEPING, float(np.quantile(useful, 0.07))):
+            kept, dropped = np.mean(useful >= bound), np.mean(noise < bound)
             yield f"{author}, worth from {bound:.2f}: kept {kept:.3f}, noise dropped {dropped:.3f}"
-    for author, hits in sorted(right.items()):
+    for author, hits in sorted(correct.items()):
         yield f"{author}, messages: type right {np.mean(hits):.3f} of {len(hits)}"
 
 
 def main() -> None:
-    """Train the screening models. --data prints their quality on texts of other authors. --save writes those named."""
+    """Train the screening models. --data prints their quality on other authors' texts; --save writes those named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--save", nargs="+", choices=MODELS, default=())
-    parsed = parser.parse_args()
-    texts = [text for *_, text in type_rows(parsed.data)]
-    texts += [message.text for *_, messages in conversations(parsed.data) for message in messages]
+    options = parser.parse_args()
+    texts = [text for *_, text in type_rows(options.data)]
+    texts += [message.text for *_, messages in conversations(options.data) for message in messages]
     examples = Examples(embeddings_of([*texts, *map(casual, texts)]))
     for _, _, labels, text in type_rows(None):
         examples.add_typed(text, labels)
     for _, _, messages in conversations(None):
         examples.add_conversation(messages)
-    judge = trained(examples)
-    if parsed.data:
+    judge = train(examples)
+    if options.data:
         for report in (type_report, worth_report):
-            print("\n".join(report(judge, parsed.data, examples.known)))
-    for name in parsed.save:
+            print("\n".join(report(judge, options.data, examples.embeddings)))
+    for name in options.save:
         getattr(judge, name).save(ROOT / "ingest" / "screening" / f"{name}.npz")
 
 

@@ -1,4 +1,4 @@
-"""Trains the model that tells what a query asks for, such as tasks or a how-to, and prints its quality.
+"""Trains the model that says what a query asks for, such as tasks or a how-to, and prints its quality.
 
     python -m benchmarks.training.wishes [--save]
 
@@ -25,22 +25,22 @@ STRENGTH = 4.0
 
 
 def main() -> None:
-    """Print how well the model tells what unseen and seen queries ask for. --save writes a model trained on all."""
+    """Print the model's accuracy on queries of unseen authors and on its training queries. --save writes the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true")
     rows = [json.loads(line) for line in (ROOT / "tests/data/training/wishes.jsonl").open(encoding="utf-8")]
     queries = [row["text"] for row in rows]
     embeddings = embeddings_of(queries, queries=True)
-    x = np.stack([features(query, embeddings[query].dense) for query in queries])
-    wishes, voices = np.array([row["wish"] for row in rows]), np.array([row["author"] for row in rows])
+    inputs = np.stack([features(query, embeddings[query].dense) for query in queries])
+    wishes, authors = np.array([row["wish"] for row in rows]), np.array([row["author"] for row in rows])
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=2_000)
     guesses = wishes.copy()
-    for voice in sorted(set(voices)):
-        unseen = voices == voice
-        guesses[unseen] = model.fit(x[~unseen], wishes[~unseen]).predict(x[unseen])
-        print(f"voice {voice}: {np.mean(guesses[unseen] == wishes[unseen]):.3f}")
+    for author in sorted(set(authors)):
+        held_out = authors == author
+        guesses[held_out] = model.fit(inputs[~held_out], wishes[~held_out]).predict(inputs[held_out])
+        print(f"author {author}: {np.mean(guesses[held_out] == wishes[held_out]):.3f}")
     print(classification_report(wishes, guesses, digits=3))
-    print(f"seen texts: {model.fit(x, wishes).score(x, wishes):.3f}")
+    print(f"seen texts: {model.fit(inputs, wishes).score(inputs, wishes):.3f}")
     if parser.parse_args().save:
         stored = LinearModel(tuple(model.classes_), model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
         stored.save(ROOT / "retrieval/query/wishes.npz")

@@ -1,4 +1,4 @@
-"""What a query asks for, by a trained model, and whether for the latest state or a present value, by plain rules."""
+"""The intent of a query: what it asks for, by a trained model; and whether it asks about now or the past, by rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from memtypes.search.vectors import DenseVector
 
 
 class Wish(StrEnum):
-    """What a query asks for: tasks, finished tasks, whether or how something is done, all of a type, anything else."""
+    """A kind of thing that a query asks for.
+
+    TASKS, FINISHED, PROCEDURES, FACTS, EVENTS: an overview of open tasks, of finished ones, or of all memories of a
+    type. DONE: whether something was done. HOW_TO: how something is done. OTHER: anything else.
+    """
 
     TASKS = "tasks"
     FINISHED = "finished"
@@ -34,13 +38,13 @@ WHOLE_TYPES = {
     Wish.FACTS: MemoryType.SEMANTIC,
     Wish.EVENTS: MemoryType.EPISODIC,
 }
-"""For a query that asks for an overview, the memory type all of whose memories answer it."""
+"""The memory types of which queries for an overview ask for all memories."""
 
 NEWEST = (Wish.EVENTS, Wish.FINISHED)
-"""Wishes for the newest memories of their type, or those of the time that the query names."""
-_SURE = 0.4
+"""Wishes that ask for the newest memories of their type, or for those of the time that the query names."""
+_MIN_PROBABILITY = 0.4
 _BUCKETS = 8_192
-_READ = 1_000
+_MAX_CHARACTERS = 1_000
 _WORD = re.compile(r"[^\W\u3040-\u30ff\u4e00-\u9fff]+|\w")  # Japanese has no blanks: each of its characters is a word
 
 _LATEST = re.compile(
@@ -73,9 +77,10 @@ _FORMER = re.compile(
 
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """What `query` most likely asks for, by a trained model; all of a type only if the type is rather sure (_SURE).
+    """The wish that a trained model finds most likely for `query`.
 
-    Returns OTHER if there is no vector, or if it is from an encoder for which the model was not trained.
+    An overview of a type needs a probability of _MIN_PROBABILITY. Returns OTHER if there is no vector, or if it is from
+    another encoder than the model was trained for.
     """
     model = _model()
     if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:
@@ -83,18 +88,19 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
     probabilities = model.probabilities(features(query, vector)[np.newaxis])[0]
     best = Wish(model.classes[int(probabilities.argmax())])
     of_type = [WHOLE_TYPES.get(Wish(name)) is WHOLE_TYPES.get(best) for name in model.classes]
-    return Wish.OTHER if best in WHOLE_TYPES and probabilities[of_type].sum() < _SURE else best
+    return Wish.OTHER if best in WHOLE_TYPES and probabilities[of_type].sum() < _MIN_PROBABILITY else best
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:
-    """Features that tell a model what a query asks for: its vector, and hashed words, word pairs and parts of words.
+    """Features for the model of wishes: the query's vector, and hashed words, word pairs and character n-grams.
 
-    Only the first 1,000 characters are hashed. The parts have 3 to 5 letters; with them, forms of a word are alike.
+    Only the first 1,000 characters are hashed. The n-grams have 3 to 5 characters; forms of a word share most of them.
     """
-    words = ["^", *_WORD.findall(query[:_READ].lower()), "$"]
+    words = ["^", *_WORD.findall(query[:_MAX_CHARACTERS].lower()), "$"]
     text = f" {' '.join(words[1:-1])} "
-    parts = (text[start : start + size] for size in (3, 4, 5) for start in range(len(text) - size + 1))
-    terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words)), *(f"/{part}" for part in parts)]
+    word_pairs = (f"{first} {second}" for first, second in pairwise(words))
+    ngrams = (f"/{text[start : start + size]}" for size in (3, 4, 5) for start in range(len(text) - size + 1))
+    terms = [*words[1:-1], *word_pairs, *ngrams]
     return np.concatenate([vector, 2 * hashed(terms, _BUCKETS)]).astype(np.float32)
 
 
@@ -114,7 +120,7 @@ def asks_for_value(query: str) -> bool:
 
 
 def asks_about_past(query: str) -> bool:
-    """Whether `query` asks about the past or a development, so that the newest memory need not come first."""
+    """Whether `query` asks about the past or a change over time, so that updates are not preferred."""
     return _PAST.search(query) is not None or asks_for_former(query)
 
 

@@ -1,8 +1,8 @@
 """The times that a query names, as windows: "in March 2023", "two weeks ago", "the week before 3 May".
 
-Times are read in UTC, relative to the instant at which the query is asked. Words that relate to a time ("two weeks
-before", "since") are read in English only. A time relative to an event ("two weeks before the move") needs the event's
-date, which only memories can tell: see `event_reference`.
+Times are read in UTC, relative to the instant at which the query is asked. Relations ("two weeks before", "since") are
+read in English only. A time relative to an event ("two weeks before the move") needs the date of the event, which is
+searched among the memories: see `event_reference`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 _ANY_INSTANT = datetime(2024, 2, 29, tzinfo=UTC)
 _LEAD_LENGTH = 80
-"""Number of characters before a named time that are searched for words such as "two weeks after"; bounds the work."""
+"""Maximum number of characters before a named time that are searched for words such as "two weeks after"."""
 
 _OPEN_END = re.compile(r"\b(since|after|before|until|till|by|as of)\s+(?:the\s+)?$")
 _LENGTH = rf"(?P<count>\d{{1,3}}|{COUNT_WORD})\s+(?P<unit>day|week|month|year)s?"
@@ -54,10 +54,10 @@ class EventReference:
 
 @dataclass(frozen=True, slots=True)
 class QueryTimes:
-    """The time that a query asks about, `as_of` (in UTC), and the times that its words name.
+    """The times that a query names, and the instant `as_of` (in UTC) for which it is answered.
 
-    windows: the named times, except one relative to an event (`event`). past: those of them that are over at `as_of`.
-    "On Thursday" names the last and the next one; if the words do not say which, the query asks about no past time.
+    windows: the named times, except one relative to an event (`event`). past: the windows that are over at `as_of`;
+    empty if others are not and the query does not ask about the past, as "on Thursday" may be the last or the next one.
     """
 
     as_of: datetime
@@ -67,29 +67,29 @@ class QueryTimes:
 
     @classmethod
     def of(cls, query: str, as_of: datetime) -> Self:
-        """Read the times that `query` names."""
+        """The times that `query`, asked as of `as_of`, names."""
         windows = time_windows(query, as_of)
-        past = tuple(each for each in windows if each.end <= as_of)
-        says_past = len(past) == len(windows) or asks_about_past(query)
-        return cls(as_of, windows, past if says_past else (), event_reference(query))
+        past = tuple(window for window in windows if window.end <= as_of)
+        asks_past = len(past) == len(windows) or asks_about_past(query)
+        return cls(as_of, windows, past if asks_past else (), event_reference(query))
 
 
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
-    """Every time that `query` names, as windows, in the order of its words; empty for most queries. as_of: in UTC."""
-    reader, found = TimeReader.of(query, as_of), list[tuple[int, tuple[Window, ...]]]()
-    for start, named in reader.times():
+    """The times that `query` names, as windows, in the order of its words; empty for most queries. as_of: in UTC."""
+    reader, named_times = TimeReader.of(query, as_of), list[tuple[int, tuple[Window, ...]]]()
+    for start, windows in reader.times():
         before = reader.words.text[max(0, start - _LEAD_LENGTH) : start].casefold()
         try:
             relation, word = _RELATION.search(before), _OPEN_END.search(before)
-            opened = (_opened(word[1], named, reader),) if word else named
-            windows = tuple(_related(relation, window) for window in named) if relation else opened
+            opened = (_opened(word[1], windows, reader),) if word else windows
+            related = tuple(_related(relation, window) for window in windows) if relation else opened
         except (ValueError, OverflowError):  # not in the calendar
             continue
         length = len(before) - relation.start() if relation else 0
-        while found and found[-1][0] >= start - length:  # "last week before 5 March" is one time
-            found.pop()
-        found.append((start, windows))
-    return tuple(window for _, windows in found for window in windows)
+        while named_times and named_times[-1][0] >= start - length:  # "last week before 5 March" is one time
+            named_times.pop()
+        named_times.append((start, related))
+    return tuple(window for _, related in named_times for window in related)
 
 
 def event_reference(query: str) -> EventReference | None:
@@ -97,15 +97,16 @@ def event_reference(query: str) -> EventReference | None:
     relation = _EVENT_RELATION.search(query.casefold())
     if relation is None or time_windows(query, _ANY_INSTANT):
         return None
-    # Case-folding may change the length; then the positions do not fit the original.
+    # Case folding may change the length, and with it the positions of words.
     same_length = len(query) == len(relation.string)
     return EventReference(query[slice(*relation.span("event"))] if same_length else relation["event"], relation)
 
 
 def _opened(word: str, windows: tuple[Window, ...], reader: TimeReader) -> Window:
-    """The time from the first of `windows` on for "since" and "after"; for "before" and its like, up to the last one.
+    """The time after `word`, such as "since" or "before", if `windows` are read after it.
 
-    It ends now, or begins with the year 1. Where a question looks ahead, it begins today, or ends with the calendar.
+    For "since" and "after" it runs from the first window until now, without an end if it begins later. For other words
+    it runs up to the last window, from today if the question looks ahead, else from the year 1.
     """
     first, last, now = windows[0], windows[-1], reader.now
     if word in ("since", "after"):
@@ -118,8 +119,8 @@ def _opened(word: str, windows: tuple[Window, ...], reader: TimeReader) -> Windo
 def _related(relation: re.Match[str], anchor: Window) -> Window:
     """The time that `relation` ("two weeks before", "the last week of") names relative to `anchor`.
 
-    A time before or after `anchor` includes `anchor`, because people often tell of earlier events only at that time;
-    weeks, months and years have a tolerance of half a unit. Raises ValueError or OverflowError beyond the calendar.
+    A time before or after `anchor` includes `anchor`, because earlier events are often told only then; it is half a
+    unit longer for weeks, months and years. Raises ValueError or OverflowError for times beyond the calendar.
     """
     joint, unit = relation["side"] or relation["joint"], relation["unit"] or relation["period"]
     count = int(number_of(relation["count"])) if relation["count"] else 1
@@ -133,7 +134,7 @@ def _related(relation: re.Match[str], anchor: Window) -> Window:
     length += DAYS_PER_UNIT[unit] * DAY / 2 if unit in ("week", "month", "year") else timedelta(0)
     if joint in ("after", "following"):
         last = anchor.end - timedelta(microseconds=1)
-        turn = 0 if weekday is None else (weekday + (unit == "weekend") - last.weekday()) % 7 or 7
-        return Window(anchor.start, midnight(last) + (turn + 1) * DAY if turn else anchor.end + length)
-    turn = 0 if weekday is None else (anchor.start.weekday() - weekday) % 7 or 7
-    return Window(midnight(anchor.start) - turn * DAY if turn else anchor.start - length, anchor.end)
+        days = 0 if weekday is None else (weekday + (unit == "weekend") - last.weekday()) % 7 or 7
+        return Window(anchor.start, midnight(last) + (days + 1) * DAY if days else anchor.end + length)
+    days = 0 if weekday is None else (anchor.start.weekday() - weekday) % 7 or 7
+    return Window(midnight(anchor.start) - days * DAY if days else anchor.start - length, anchor.end)

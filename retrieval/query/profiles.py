@@ -11,7 +11,7 @@ from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, Signal
 
 SECOND_PASS = ("expansion", "current", "link")
-"""Signals that are computed in a second pass, because they depend on the candidates' scores by all other signals."""
+"""Signals that are computed in a second pass, because they depend on the scores by all other signals."""
 
 SIGNALS: tuple[str, ...] = get_args(Signal)
 DEFAULT_PROFILE = "default"
@@ -31,9 +31,8 @@ def _weights(**weights: float) -> Mapping[str, float]:
 
 
 PROFILES: Mapping[str, Mapping[str, float]] = {
-    # Context, speaker and the terms shared with the best hits help to find a memory. The other signals only
-    # separate near-equals: a weight of recency or importance that can outvote similarity costs recall. `due` raises
-    # what is due and `link` what a good hit links to; both leave all other order as it was.
+    # Context, mention and expansion help to find a memory. Recency, importance and access only separate nearly equal
+    # scores: more weight costs recall. `due` and `link` raise due tasks and linked memories above other hits.
     DEFAULT_PROFILE: _weights(
         similarity=0.452,
         context=0.175,
@@ -60,8 +59,8 @@ def weights_for(request: RankedRequest, times: QueryTimes) -> tuple[str, dict[st
     """
     name = request.profile or DEFAULT_PROFILE
     if name not in PROFILES:
-        known = ", ".join(sorted(PROFILES))
-        raise InvalidRequest(f"unknown profile {name!r}; known are {known}", path="profile", got=name)
+        names = ", ".join(sorted(PROFILES))
+        raise InvalidRequest(f"unknown profile {name!r}; use one of {names}", path="profile", got=name)
     if request.weights is not None:
         return name, dict.fromkeys(SIGNALS, 0.0) | {str(signal): weight for signal, weight in request.weights.items()}
     weights = dict(PROFILES[name])
@@ -78,6 +77,7 @@ def weights_for(request: RankedRequest, times: QueryTimes) -> tuple[str, dict[st
 
 
 def _with_share(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
+    """`weights` with `share` added to `signal`, after all were reduced by this share."""
     changed = {name: weight * (1.0 - share) for name, weight in weights.items()}
     changed[signal] += share
     return changed

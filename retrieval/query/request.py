@@ -41,7 +41,7 @@ OversizeChoice: TypeAlias = Annotated[
 
 
 def both_ends(text: str, most: int) -> str:
-    """`text`, over `most` characters only the whole words at both ends: redaction does not recognise half a secret."""
+    """`text`, cut to whole words of its beginning and end if longer than `most`: redaction misses parts of secrets."""
     text = text if len(text) <= most else text.strip()
     if len(text) <= most:
         return text
@@ -109,7 +109,7 @@ AnyBudget: TypeAlias = Annotated[
     Annotated[Tokens, Tag("total")] | Annotated[Budget, Tag("parts")],
     Discriminator(lambda budget: "parts" if isinstance(budget, dict | Budget) else "total"),
 ]
-"""A total number of tokens, or a `Budget`; told apart by their JSON form, so that errors refer to the form sent."""
+"""A total number of tokens, or a `Budget`. Validation errors refer to the form that was sent."""
 
 
 class RetrieveRequest(RankedRequest):
@@ -136,7 +136,7 @@ class RetrieveRequest(RankedRequest):
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
     def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:
-        """How to show a memory of type `kind` that is too large for its share: not at all, cut, or as an excerpt."""
+        """Whether a memory of type `kind` that is too large for its share is skipped, cut, or shown as an excerpt."""
         return self.oversize or ("excerpt" if kind is MemoryType.WORKING else "skip")
 
 
@@ -144,7 +144,7 @@ class RetrieveRequest(RankedRequest):
 class SettledRequest:
     """A request whose tokenizer and budgets `settle` has filled in.
 
-    total: tokens for long-term memories, as the model itself counts them. margin: share by which the model may count
+    total: tokens for long-term memories, before the margin reduced them. margin: share by which the model may count
     more tokens than the tokenizer.
     """
 
@@ -156,10 +156,9 @@ class SettledRequest:
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
-    Without a total, this is the part for memories of the model's context window, if this is known. If the request names
-    a tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not available, a similar one
-    is used, and budgets are reduced by a margin: the share by which the model may count more tokens. least_margin:
-    minimum margin, for a model that was seen to count more.
+    The default total is the share for memories of the model's context window, if this is known. If the request names a
+    tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not available, a similar one is
+    used, and budgets are reduced by a margin. least_margin: minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
@@ -182,5 +181,5 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """`tokens` / (1 + `margin`), a limit that holds even if the model counts more tokens by the share `margin`."""
+    """`tokens` / (1 + `margin`), rounded down: a model that counts `margin` more still counts at most `tokens`."""
     return int(tokens / (1.0 + margin))

@@ -34,26 +34,25 @@ _CLOSED = (*_CANCELLED, str(Status.COMPLETED))
 
 def search_filters(request: RankedRequest, times: QueryTimes) -> TypeFilters:
     """For each type that a search covers, a filter for its valid memories. Raises InvalidRequest for bad `filters`."""
-    callers = _callers_filter(request)
-    former = _former(request, times, callers) if _names(callers, "state") else None
-    return dict.fromkeys(request.types or MemoryType, _valid_and_wanted(callers, times.as_of, former))
+    caller_filter = _caller_filter(request)
+    former = _former(request, times, caller_filter) if _compares(caller_filter, "state") else None
+    return dict.fromkeys(request.types or MemoryType, _valid_or_former(caller_filter, times.as_of, former))
 
 
 def context_filters(request: RetrieveRequest, times: QueryTimes, *, with_completed: bool = False) -> TypeFilters:
     """For each memory type that a context may contain, the filter of its memories.
 
-    Unless the request filters by status, cancelled intentions are left out, and so are completed ones unless
-    `with_completed`. Working memory, except items that were cleared, is included if include_working is true and
-    working_budget above 0. Memories that newer ones replaced are included if the query asks for a former state ("What
-    was the limit before?") or names a past time at which they were valid ("Which limit did we have in May?"). Raises
-    InvalidRequest for a malformed filter.
+    Cancelled intentions, and completed ones unless `with_completed`, are left out if the request does not filter by
+    status. Working items that are not cleared are included if include_working is true and working_budget above 0.
+    Replaced memories are included if the query asks for a former state ("What was the limit before?") or names a past
+    time at which they were valid ("Which limit did we have in May?"). Raises InvalidRequest for a malformed filter.
     """
-    callers = _callers_filter(request)
-    where = _valid_and_wanted(callers, times.as_of, _former(request, times, callers))
+    caller_filter = _caller_filter(request)
+    where = _valid_or_former(caller_filter, times.as_of, _former(request, times, caller_filter))
     filters = dict.fromkeys(_long_term_types(request), where)
-    if MemoryType.PROSPECTIVE in filters and not _names(callers, "status"):
-        left_out = Compare("status", Op.ANY, _CANCELLED if with_completed else _CLOSED)
-        filters[MemoryType.PROSPECTIVE] = all_of(where, Not(left_out))
+    if MemoryType.PROSPECTIVE in filters and not _compares(caller_filter, "status"):
+        hidden = Compare("status", Op.ANY, _CANCELLED if with_completed else _CLOSED)
+        filters[MemoryType.PROSPECTIVE] = all_of(where, Not(hidden))
     if request.include_working and request.working_budget > 0:
         filters[MemoryType.WORKING] = all_of(valid_at(times.as_of), Absent("cleared_at"))
     return filters
@@ -62,44 +61,44 @@ def context_filters(request: RetrieveRequest, times: QueryTimes, *, with_complet
 def ended_filters(request: RankedRequest, times: QueryTimes) -> TypeFilters:
     """For each long-term type, a filter for memories that had expired or been replaced by newer ones.
 
-    Those that the context may contain (see `context_filters`) are left out.
+    It excludes the replaced memories that `context_filters` includes.
     """
-    callers, as_of = _callers_filter(request), times.as_of
-    former = _former(request, times, callers)
+    caller_filter, as_of = _caller_filter(request), times.as_of
+    former = _former(request, times, caller_filter)
     replaced = all_of(Compare("valid_to", Op.LTE, as_of), Not(Compare("state_until", Op.LTE, as_of)))
     ended = AnyOf((Compare("expires_at", Op.LTE, as_of), all_of(replaced, former and Not(former))))
-    return dict.fromkeys(_long_term_types(request), all_of(ended, callers and with_states(callers, as_of)))
+    return dict.fromkeys(_long_term_types(request), all_of(ended, caller_filter and with_states(caller_filter, as_of)))
 
 
 def valid_at(as_of: datetime) -> Filter:
-    """Filter for memories valid at `as_of`: in force, not expired, not replaced by newer ones (or restored since)."""
+    """Filter for memories valid at `as_of`: begun, not expired, and not replaced by newer ones (or restored since)."""
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 
-def _former(request: RankedRequest, times: QueryTimes, callers: Filter | None) -> Filter | None:
-    """Filter for the replaced memories that a request asks for: every one, those of a past time, or none (None)."""
+def _former(request: RankedRequest, times: QueryTimes, caller_filter: Filter | None) -> Filter | None:
+    """Filter for the replaced memories that a request asks for: all, or those valid at a past time; None for none."""
     unexpired = ends_after("expires_at", times.as_of)
-    if asks_for_former(request.query) or _names(callers, "state"):
+    if asks_for_former(request.query) or _compares(caller_filter, "state"):
         return unexpired
-    held = [
+    valid_then = [
         All((Compare("valid_from", Op.LT, past.end), Compare("valid_to", Op.GT, past.start))) for past in times.past
     ]
-    return All((unexpired, Not(Absent("superseded_by")), AnyOf(tuple(held)))) if held else None
+    return All((unexpired, Not(Absent("superseded_by")), AnyOf(tuple(valid_then)))) if valid_then else None
 
 
-def _valid_and_wanted(callers: Filter | None, as_of: datetime, former: Filter | None) -> Filter:
+def _valid_or_former(caller_filter: Filter | None, as_of: datetime, former: Filter | None) -> Filter:
     """Filter for memories that match the caller's filter and are valid at `as_of`, or match `former`."""
     if former is None:
-        return all_of(valid_at(as_of), callers)
+        return all_of(valid_at(as_of), caller_filter)
     begun, shown = Compare("valid_from", Op.LTE, as_of), AnyOf((in_view(as_of), former))
-    return all_of(begun, shown, callers and with_states(callers, as_of))
+    return all_of(begun, shown, caller_filter and with_states(caller_filter, as_of))
 
 
-def _names(tree: Filter | None, field: str) -> bool:
+def _compares(tree: Filter | None, field: str) -> bool:
     return tree is not None and any(leaf.field == field for leaf in leaves(tree))
 
 
-def _callers_filter(request: RankedRequest) -> Filter | None:
+def _caller_filter(request: RankedRequest) -> Filter | None:
     return None if request.filters is None else parse_filter(request.filters)
 
 

@@ -1,8 +1,8 @@
-"""How certain it is that a search hit helps to answer the question, as a probability, for the relevance floor.
+"""The probability that a search hit helps to answer the question, which the relevance floor is compared with.
 
-A score says which memory is better than another, not whether any is good. The certainty comes from two logistic models,
-trained by `benchmarks.training.evidence`. The first judges whether any hit answers the question: from the question's
-words that no hit contains, and from how similar the best hits are. The second compares a hit with the others.
+Scores order the hits, but do not say whether any is good. The probability comes from two logistic models, trained by
+`benchmarks.training.evidence`. The first judges whether any hit answers the question: from the question's words that no
+hit contains, and from the similarity of the best hits. The second compares each hit with the others.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ NEAREST = 8
 """Number of best hits in which each token of the question is expected to have a match."""
 
 Matrix = NDArray[np.float64]
-_UNIT = 127.0
-_LEAST = 1e-9
+_INT8_SCALE = 127.0
+_EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """How well each hit matches the question; rows are hits, best first.
+    """Measures of how well each hit matches the question. Rows are hits, best first.
 
-    late: cosines of the hit with each token of the question, shape (hits, tokens). dense: cosines of the dense vectors.
-    shares: weight of each term of the question, by inverse document frequency; together 1. has: whether the hit has
-    each of these terms, shape (hits, terms). similarity, context: the ranking signals of these names. sessions: number
-    of the hit's session, negative if it has none.
+    late: best cosine of each token of the question with a token of the hit, shape (hits, tokens). dense: cosines of the
+    dense vectors. shares: weight of each term of the question, by inverse document frequency; they sum to 1. has:
+    whether the hit has each of these terms, shape (hits, terms). similarity, context: the ranking signals of these
+    names. sessions: number of the hit's session, negative if it has none.
     """
 
     late: Matrix
@@ -50,7 +50,7 @@ class Matches:
 
     @classmethod
     def of(cls, terms: Numbers, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """How well `hits`, best first, match a question; None without hits, or without dense or token similarities.
+        """The matches of `hits`, best first, with a question; None without hits, or dense or token similarities.
 
         terms: the question's terms in the sparse index. similarity, context: these signals of the hits, shape (hits,).
         """
@@ -71,9 +71,8 @@ def certainty_of(
     """The probability that each of `hits` (best first) helps to answer a question, shape (hits,).
 
     terms: the question's terms in the sparse index. tokens: its token vectors. similarity, context: ranking signals of
-    the hits. Returns None if there are no hits, or no dense or token vectors to compare. The certainty is
-    a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this hit does if
-    anything does. For a question without tokens, such as an invisible character, it is 0.
+    the hits. Returns None if there are no hits, or no dense or token vectors to compare, and zeros for a question
+    without tokens, such as an invisible character.
     """
     if tokens is None:
         return None
@@ -83,23 +82,23 @@ def certainty_of(
     if matches is None:
         return None
     answerable = _probability("answerable", question_features(matches, tokens)[np.newaxis])
-    return sureness(answerable, _probability("helps", hit_features(matches)))
+    return combined_certainty(answerable, _probability("helps", hit_features(matches)))
 
 
-def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
-    """Certainty of each hit, from the probabilities that any hit answers and that this one does if any does."""
-    nothing = np.maximum(1.0 - answerable, _LEAST)
-    return answerable * helps / (answerable * helps + nothing)
+def combined_certainty(answerable: Matrix | float, helps: Matrix) -> Matrix:
+    """The probability a h / (a h + 1 - a) that a hit helps. a: that any hit answers. h: that it helps if any does."""
+    unanswerable = np.maximum(1.0 - answerable, _EPSILON)
+    return answerable * helps / (answerable * helps + unanswerable)
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """Features from which a model judges whether any hit answers: how well hits match the question's tokens."""
+    """Features of a question, for the model that judges whether any hit answers it. tokens: its token vectors."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)
     similarity = matches.similarity[:POOL]
-    vectors = tokens.astype(np.float64) / _UNIT
-    numbers = [
+    vectors = tokens.astype(np.float64) / _INT8_SCALE
+    statistics = [
         np.log1p(len(matches.shares)),
         np.log1p(late.shape[1]),
         float(matches.shares[~has[:POOL].any(axis=0)].sum()),
@@ -116,21 +115,21 @@ def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.floa
     ]
     unmatched = (1.0 - best) @ vectors
     unmatched_nearest = (1.0 - late[:NEAREST].max(axis=0)) @ vectors
-    return np.concatenate([numbers, unmatched, unmatched_nearest]).astype(np.float32)
+    return np.concatenate([statistics, unmatched, unmatched_nearest]).astype(np.float32)
 
 
 def hit_features(matches: Matches) -> NDArray[np.float32]:
     """Features of each hit, such as rank and similarity, for the model that compares hits; shape (hits, features)."""
     similarity = matches.similarity
-    behind = similarity - similarity.max()
+    gap = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))
-    late = matches.late @ token_weights(matches.late[:POOL])
+    late_scores = matches.late @ token_weights(matches.late[:POOL])
     in_session = matches.sessions >= 0
-    sessions, best_in_session = matches.sessions[in_session], behind.copy()
-    largest = np.full(int(sessions.max(initial=-1)) + 1, -np.inf)
-    np.maximum.at(largest, sessions, behind[in_session])
-    best_in_session[in_session] = largest[sessions]
-    columns = [behind, similarity, late, matches.has @ matches.shares, matches.dense, matches.context, rank]
+    sessions, best_in_session = matches.sessions[in_session], gap.copy()
+    session_best = np.full(int(sessions.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(session_best, sessions, gap[in_session])
+    best_in_session[in_session] = session_best[sessions]
+    columns = [gap, similarity, late_scores, matches.has @ matches.shares, matches.dense, matches.context, rank]
     return np.column_stack([*columns, best_in_session]).astype(np.float32)
 
 

@@ -16,11 +16,12 @@ from retrieval.ranking.sorting import ascending, text_order
 
 
 class CandidateOutcome(StrEnum):
-    """What became of a candidate: it is in the context (INCLUDED), or the reason why it is not.
+    """The outcome of a candidate: it is in the context (INCLUDED), or the reason why it is not.
 
-    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: scored too low. SUPERSEDED, EXPIRED, NOT_DUE:
-    excluded by filters. DUPLICATE_OF: a better hit has the same text, or a hit in the context contains it. REMOVED:
-    deleted after it was chosen and before its text was read.
+    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: below the floor or a required minimum.
+    SUPERSEDED, EXPIRED: was replaced, or had expired. DUPLICATE_OF: a better hit has the same text, or a hit in the
+    context contains it. REMOVED: deleted after it was chosen and before its text was read. NOT_DUE: reserved; no
+    retrieval sets it, as tasks that are not due yet are ranked like other memories.
     """
 
     INCLUDED = "included"
@@ -47,7 +48,7 @@ class RankedCandidates:
 
     scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: number of
     hits; the rank of a hit is its position + 1. duplicate_of: for each duplicate, the id of the hit that it repeats.
-    floor: the relevance floor; floor.dropped candidates are below it. certainty: probability that a candidate helps to
+    floor: the relevance floor, and how many candidates are below it. certainty: probability that a candidate helps to
     answer the query, shape (candidates,), NaN where it was not judged; None without a floor.
     """
 

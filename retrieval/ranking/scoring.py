@@ -1,4 +1,4 @@
-"""Ranks candidates by a weighted sum of signals, then by id, so that the same input always gives the same order."""
+"""Ranks candidates by a weighted sum of signals; equal scores are ordered by id, so that the order is deterministic."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ class Scoring:
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
     min_similarity, min_score: a candidate below either is not a hit. floor: minimum probability that a hit helps to
     answer the query; 0 switches this check off. tokens: the query's token vectors, from which the probability is
-    computed. due_tokens: so many tokens of pending due tasks count as certain to help; so does what `wish` asks to
-    list, events and finished tasks only as far as `newest` lists them for `budget` tokens.
-    links: minimum scores, by id, of memories to which hits link. contested: pairs of ids; the newer ranks first.
+    computed. due_tokens: number of tokens of pending due tasks that pass the floor in any case. wish: what the query
+    asks to list also passes; of events and finished tasks only the newest, up to a share of `budget` tokens.
+    links: minimum scores, by id, of memories to which hits link. contested: pairs of ids of memories that contradict
+    each other; the newer ranks first.
     """
 
     weights: Mapping[str, float]
@@ -59,8 +60,7 @@ class Scoring:
 class SignalTable:
     """Candidates, sorted by id, and their signals, shape (signals, candidates). The rows are in the order of SIGNALS.
 
-    The rows of signals that depend on other candidates' scores (SECOND_PASS) are 0. `rank` computes them in a copy of
-    the table, so that the same table can be ranked again.
+    Signals that depend on other candidates' scores (SECOND_PASS) are 0; `rank` computes them in a copy of the table.
     """
 
     candidates: Candidates
@@ -76,10 +76,10 @@ class SignalTable:
         late = late_similarity(candidates, neighbours)
         legs = (candidates.dense, candidates.sparse)
         dense, sparse = (None if leg is None else np.nan_to_num(leg, nan=0.0) for leg in legs)
-        similar = similarity(dense, sparse, late, candidates.columns.wholes("tokens.count", 0))
-        table = {
-            "similarity": similar,
-            "context": signals.context(similar, neighbours),
+        similarities = similarity(dense, sparse, late, candidates.columns.wholes("tokens.count", 0))
+        rows = {
+            "similarity": similarities,
+            "context": signals.context(similarities, neighbours),
             "mention": signals.mention(scoring.query, candidates),
             "time": signals.nearness(signals.reference_times(candidates), scoring.windows),
             "recency": signals.recency(candidates, scoring.as_of),
@@ -88,20 +88,21 @@ class SignalTable:
             "due": signals.due(candidates, scoring.as_of),
             **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
         }
-        return cls(candidates, np.vstack([table[name] for name in SIGNALS]))
+        return cls(candidates, np.vstack([rows[name] for name in SIGNALS]))
 
 
-def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
-    """Rank candidates of all memory types together by score = sum(weight * signal), and mark duplicates of hits."""
-    candidates, table = measured.candidates, measured.signals.copy()
-    scores = _scores(candidates, table, scoring)
-    least_similar, least = (-np.inf if each is None else each for each in (scoring.min_similarity, scoring.min_score))
-    passed = (table[SIGNALS.index("similarity")] >= least_similar) & (scores >= least)
+def rank(table: SignalTable, scoring: Scoring) -> RankedCandidates:
+    """The candidates of all memory types, ranked together by sum(weight * signal), with duplicates of hits marked."""
+    candidates, signal_rows = table.candidates, table.signals.copy()
+    scores = _scores(candidates, signal_rows, scoring)
+    minimums = (scoring.min_similarity, scoring.min_score)
+    min_similarity, min_score = (-np.inf if minimum is None else minimum for minimum in minimums)
+    passed = (signal_rows[SIGNALS.index("similarity")] >= min_similarity) & (scores >= min_score)
     order = ascending(-scores)
     above, below = order[passed[order]], order[~passed[order]]
     first = _first_occurrences(candidates.kinds[above], candidates.columns.take(above))
     is_first = np.arange(len(above)) == first
-    certainty = _certainty(candidates.take(above[is_first]), table[:, above[is_first]], scoring)
+    certainty = _certainty(candidates.take(above[is_first]), signal_rows[:, above[is_first]], scoring)
     helps = np.ones(len(above), dtype=np.bool_)
     certainties = None
     if certainty is not None:
@@ -114,7 +115,7 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
     return RankedCandidates(
         replace(candidates, dense=None, sparse=None, late=None).take(order),
         scores[order],
-        table.take(order, axis=1),
+        signal_rows.take(order, axis=1),
         len(shown),
         tuple(candidates.ids[above[first[~is_first & helps]]].astype(np.str_).tolist()),
         Floor(scoring.floor, int((is_first & ~helps).sum())),
@@ -122,21 +123,21 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
     )
 
 
-def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
+def _certainty(hits: Candidates, signal_rows: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer; None if no floor is set or vectors are missing.
 
-    It is 1 for working memory, for `due_tokens` of the pending due tasks below the floor, and for what the query asks
-    to list: a question like "what is left to do?" shares no word with the tasks.
+    It is 1 for hits that are shown whatever the floor: working memory, the first pending due tasks (`due_tokens`), and
+    what the query asks to list, because a question like "what is left to do?" shares no word with the tasks.
     """
     if not scoring.floor:
         return None
-    similar, around = (table[SIGNALS.index(name)] for name in ("similarity", "context"))
-    certainty = certainty_of(scoring.terms, scoring.tokens, hits, similar, around)
+    similarities, contexts = (signal_rows[SIGNALS.index(name)] for name in ("similarity", "context"))
+    certainty = certainty_of(scoring.terms, scoring.tokens, hits, similarities, contexts)
     if certainty is None:
         return None
-    # What contests a hit is about the same, however it is told.
+    # A memory that contradicts a hit is about the same subject, even if it uses other words.
     certainty = np.minimum(signals.newest_first(hits, certainty, scoring.contested), 1.0)
-    in_time = (table[SIGNALS.index("time")] == 1.0) | (not scoring.windows)
+    in_time = (signal_rows[SIGNALS.index("time")] == 1.0) | (not scoring.windows)
     listed = signals.overview(hits, scoring.wish, in_time)
     exempt = listed & (scoring.wish not in NEWEST)
     exempt[signals.newest(hits, listed, scoring.budget)] = True
@@ -147,25 +148,24 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
     return np.where(exempt, 1.0, certainty)
 
 
-def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
-    """Weighted sums of the candidates' signals; first fills in the rows of `table` that depend on other scores."""
+def _scores(candidates: Candidates, signal_rows: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
+    """Weighted sums of the candidates' signals. Fills in the rows of `signal_rows` that depend on other scores."""
     weights = np.array([scoring.weights[name] for name in SIGNALS])
-    scores: NDArray[np.float64] = weights @ table
+    scores: NDArray[np.float64] = weights @ signal_rows
     if scoring.weights["expansion"] and len(candidates):
-        table[SIGNALS.index("expansion")] = signals.expansion(candidates, scores, scoring.terms)
-        scores = weights @ table
+        signal_rows[SIGNALS.index("expansion")] = signals.expansion(candidates, scores, scoring.terms)
+        scores = weights @ signal_rows
     raised = scores
     if scoring.weights["link"] and (scoring.links or scoring.contested):
-        least = np.array(
-            [scoring.links.get(memory_id, -np.inf) for memory_id in candidates.ids.astype(np.str_).tolist()]
-        )
-        boosts = signals.newest_first(candidates, np.maximum(least, scores), scoring.contested) - scores
-        table[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
-        raised = weights @ table
+        ids = candidates.ids.astype(np.str_).tolist()
+        minimums = np.array([scoring.links.get(memory_id, -np.inf) for memory_id in ids])
+        boosts = signals.newest_first(candidates, np.maximum(minimums, scores), scoring.contested) - scores
+        signal_rows[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
+        raised = weights @ signal_rows
     if scoring.weights["current"] and len(candidates):
         boosts = signals.update_boosts(candidates, scores, raised)
-        table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
-        raised = weights @ table
+        signal_rows[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
+        raised = weights @ signal_rows
     return raised
 
 
@@ -179,7 +179,7 @@ def _first_occurrences(kinds: NDArray[np.int8], columns: Columns) -> NDArray[np.
     columns = columns.take(suspects)
     fields = (columns.column(path) for path in ("speaker", "due_at", "status"))
     identity_columns = (kinds[suspects], hashes[suspects], *fields)
-    seen: dict[tuple[object, ...], int] = {}
+    first_by_identity: dict[tuple[object, ...], int] = {}
     for position, *identity in zip(suspects.tolist(), *(column.tolist() for column in identity_columns), strict=True):
-        first[position] = seen.setdefault(tuple(identity), position)
+        first[position] = first_by_identity.setdefault(tuple(identity), position)
     return first

@@ -28,10 +28,10 @@ from retrieval.ranking.similarity import idf, occurrences, token_weights
 from retrieval.ranking.sorting import text_order, top_positions
 
 SESSION_SHARE = 0.48
-"""Weight of the session in the context signal; the neighbouring turns have the rest."""
+"""Weight of the session in the context signal; the neighbouring turns weigh 1 - SESSION_SHARE."""
 
 SESSION_BEST = 3
-"""Number of best candidates of a session that tell how well it matches; 2 to 4 do about equally well."""
+"""Number of a session's best candidates that are averaged in the context signal; 2 to 4 do about equally well."""
 
 FULL_ACCESS = 100
 """Access count at which the access signal reaches 1."""
@@ -42,13 +42,13 @@ LONG_OVERDUE = timedelta(days=7)
 OVERVIEW_SHARE = 0.75
 """Share of a budget for the newest events or finished tasks if a query asks for them; better matches get the rest."""
 
-NEAR = timedelta(days=7)
-"""Distance from a named time at which half of the time signal is left: events are often told a few days later."""
+TIME_HALF_DISTANCE = timedelta(days=7)
+"""Distance from a named time at which the time signal is 1/2: events are often told a few days later."""
 
 SAME_EVENT = 0.6
 """Minimum similarity, the mean cosine of tokens, of an event's words and a memory that tells of the event.
 
-Nine in ten events of a conversation reach it, and one in five events of other conversations.
+Of 10 events from the same conversation 9 reach it, of 10 events from another conversation 2.
 """
 
 SEEDS = 3
@@ -70,15 +70,15 @@ UPDATE_WINDOW = 6
 """Number of best candidates searched for updates. More cost precision where no fact was updated."""
 
 UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
-"""Minimum score of an update, as a share of the earlier statement's score: if both are turns of conversations, and for
-other memories. Below it the two are about different things. A turn must also give a value, which most do not."""
+"""Minimum score of an update, as a share of the earlier statement's score. Below it the two are about different things.
+The first applies if both are turns of conversations, because a turn must also give a value, which most do not."""
 
 CONTESTED_MIN_RATIO = 0.5
 """Minimum score of the newer of two contradicting memories, as a share of the older one's, if both come from sessions.
 Conversations say much about the same people, so more pairs are judged to contradict than do."""
 
 UPDATE_LENGTH = 200
-"""Maximum tokens of an update. A longer text tells of much else, and would push other hits out of a context."""
+"""Maximum tokens of an update. A longer text is also about other things, and pushes other hits out of a context."""
 
 _MARGIN = 1e-6
 _HALF_LIVES = np.array(
@@ -88,40 +88,40 @@ _HALF_LIVES = np.array(
 
 
 def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[np.float64]:
-    """For each candidate, how similar to the query the rest of its session is, in [0, 1]: nearby turns and best turns.
+    """Similarity, in [0, 1], of each candidate's neighbours and session to the query.
 
-    The part for nearby turns is 3/4 the better of the two direct neighbours, and 1/4 the better of the two turns two
-    places away. The part for the session is the mean of its SESSION_BEST most similar candidates, this one included; if
-    it has fewer, the missing ones count as 0.
+    A weighted mean: (1 - SESSION_SHARE) for the neighbours, which is 3/4 the better of the two adjacent turns and 1/4
+    the better of the two turns two places away; and SESSION_SHARE for the mean of the session's SESSION_BEST most
+    similar candidates, this one included, where missing ones count as 0.
     """
-    around = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
+    nearby = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
     in_session = neighbours.session_sums(similarity, SESSION_BEST) / SESSION_BEST
-    signal: NDArray[np.float64] = (1.0 - SESSION_SHARE) * around + SESSION_SHARE * in_session
+    signal: NDArray[np.float64] = (1.0 - SESSION_SHARE) * nearby + SESSION_SHARE * in_session
     return np.minimum(signal, 1.0)
 
 
 def mention(query: str, candidates: Candidates) -> NDArray[np.float64]:
     """1 for each candidate whose speaker the query names, otherwise 0."""
-    return candidates.columns.where("speaker", lambda name: bool(name) and names(query, name)).astype(np.float64)
+    return candidates.columns.where("speaker", lambda name: bool(name) and mentions(query, name)).astype(np.float64)
 
 
-def names(query: str, name: str) -> bool:
+def mentions(query: str, name: str) -> bool:
     """Whether `query` contains `name` as a whole word, ignoring case."""
     return re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", query.casefold()) is not None
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
-    """How near each instant (UTC) is to the nearest window, in [0, 1]: 1 inside of it, 1/2 at distance NEAR."""
-    near = np.zeros(instants.shape)
+    """Nearness of each instant (UTC) to its nearest window, in [0, 1]: 1 inside, 1/2 at TIME_HALF_DISTANCE from it."""
+    nearest = np.zeros(instants.shape)
     for window in windows:
         start, end = to_datetime64(window.start), to_datetime64(window.end)
         outside = np.maximum(start - instants, instants - end).astype("timedelta64[s]").astype(np.float64)
-        near = np.maximum(near, np.exp2(-np.maximum(outside, 0.0) / NEAR.total_seconds()))
-    return near
+        nearest = np.maximum(nearest, np.exp2(-np.maximum(outside, 0.0) / TIME_HALF_DISTANCE.total_seconds()))
+    return nearest
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """When the event in a query ("the move" in "after the move") happened, in UTC; None if no candidate matches."""
+    """UTC time of the candidate most similar to an event such as "the move"; None if none reaches SAME_EVENT."""
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)
@@ -136,14 +136,14 @@ def event_time(candidates: Candidates) -> datetime | None:
 
 
 def to_datetime64(instant: datetime) -> np.datetime64:
-    """The UTC time `instant` as a numpy value, to compare it with columns of times."""
+    """The UTC time `instant` as a numpy value, which can be compared with columns of times."""
     return np.datetime64(instant.replace(tzinfo=None), "us")
 
 
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """How new each candidate is at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that do not age.
+    """Recency of each candidate at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that do not age.
 
-    The age of an intention with a due time is the time left until it is due; so the value rises, and is 1 once due.
+    For an intention with a due time, the time until it is due counts as its age, so that it is 1 once due.
     """
     ages = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6
     return decay(np.where(candidates.columns.known("due_at"), -ages, ages), _HALF_LIVES[candidates.kinds])
@@ -156,14 +156,14 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
 
 
 def importance(columns: Columns) -> NDArray[np.float64]:
-    """Importance in [0, 1]: the rating (1..10, plus emotional valence) times the confidence or success rate."""
+    """Importance in [0, 1]: the rating (1..10, plus |emotional valence|) times the confidence or success rate."""
     valence = np.abs(columns.wholes("emotional_valence", 0))
     values = np.minimum(columns.wholes("importance", 5) + valence, 10).astype(np.float64)
     return (values - 1.0) / 9.0 * columns.numbers("confidence", 1.0) * columns.numbers("success_rate", 1.0)
 
 
 def access(columns: Columns) -> NDArray[np.float64]:
-    """How often each memory was used: 0 if never, 1 if FULL_ACCESS times or more, on a logarithmic scale between."""
+    """Uses of each memory, on a logarithmic scale: 0 if it was never used, 1 from FULL_ACCESS times on."""
     counts = columns.wholes("access_count", 0) + columns.wholes("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
@@ -183,22 +183,23 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 
 
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
-    """Mask of open tasks due by the day of `as_of` (UTC); unless `asked`, without those overdue by LONG_OVERDUE."""
-    due = due_today(candidates, as_of)
-    return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
+    """Mask of open tasks due by the day of `as_of` (UTC); if tasks are not `asked` for, without the LONG_OVERDUE."""
+    mask = due_today(candidates, as_of)
+    return mask if asked else mask & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
 
 
 def first_due(candidates: Candidates, mask: NDArray[np.bool_], room: int) -> NDArray[np.intp]:
-    """Positions of the candidates in `mask`, by due time, undated ones last, until they take `room` tokens."""
+    """Positions of the candidates in `mask`, by due time, undated ones last, until `room` tokens are used up."""
     return _first(candidates, mask, candidates.columns.column("due_at"), room)
 
 
 def newest(candidates: Candidates, mask: NDArray[np.bool_], budget: int) -> NDArray[np.intp]:
-    """Positions of the newest candidates in `mask`, newest first, until they take OVERVIEW_SHARE of `budget` tokens."""
+    """Positions of the candidates in `mask`, newest first, until OVERVIEW_SHARE of `budget` tokens are used up."""
     return _first(candidates, mask, -reference_times(candidates).astype(np.int64), int(OVERVIEW_SHARE * budget))
 
 
 def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int) -> NDArray[np.intp]:
+    """Positions of the candidates in `mask`, in the order of `by` and priority, until `room` tokens are used up."""
     columns = candidates.columns
     if not mask.any():
         return np.empty(0, dtype=np.intp)
@@ -208,7 +209,7 @@ def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], ro
 
 
 def overview(candidates: Candidates, wish: Wish, in_time: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mask of the candidates that `wish` asks to list: all of a type, of finished tasks and events those `in_time`."""
+    """Mask of the candidates that `wish` asks to list: all of a type; of events and finished tasks those `in_time`."""
     kind = WHOLE_TYPES.get(wish)
     mask: NDArray[np.bool_] = candidates.kinds == (TYPES.index(kind) if kind else -1)
     if wish in NEWEST:
@@ -225,7 +226,7 @@ def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
 
 
 def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: Numbers) -> NDArray[np.float64]:
-    """How many distinctive terms of the best hits each candidate shares, in [0, 1]; the highest value is 1.
+    """Weight of the terms that each candidate shares with the best hits, scaled so that the highest value is 1.
 
     Pseudo-relevance feedback after RM3 (Abdul-Jaleel et al., "UMass at TREC 2004"), with document frequencies taken
     from the candidates. The weight of a term is the sum of the squared scores of the hits that contain it, times its
@@ -251,33 +252,33 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
 def update_boosts(
     candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What to add to the scores `raised` so that an update ranks above the statements that it replaces.
+    """Amounts to add to the scores `raised`, so that an update ranks above the statements that it replaces.
 
     An update is a later, short statement by the same or an unknown speaker, with at least a share (UPDATE_MIN_RATIO, or
     UPDATE_MIN_RATIO_ALONE unless both are turns) of the earlier statement's score. A turn that updates another turn
     must also contain a value, such as a number. Only the UPDATE_WINDOW best candidates are compared. candidates: sorted
-    by id. scores, raised: before and after linked memories were raised. Returns shape (candidates,).
+    by id. scores, raised: scores before and after linked memories were raised. Returns shape (candidates,).
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
-    in_session, times, speakers = columns.known("session_id"), _said(columns), columns.column("speaker")
+    in_session, times, speakers = columns.known("session_id"), _last_stated(columns), columns.column("speaker")
     short = columns.wholes("tokens.count", 0) <= UPDATE_LENGTH
     gives_value = columns.column("gives_value") == 1
     by_time = np.lexsort((columns.column("seq"), times)).tolist()
     boosted = raised.copy()
-    for later_place, later in enumerate(by_time):
-        for earlier in by_time[:later_place] if short[later] else ():
+    for later_index, later in enumerate(by_time):
+        for earlier in by_time[:later_index] if short[later] else ():
             both_turns = in_session[later] and in_session[earlier]
-            named = {int(speakers[earlier]), int(speakers[later])} - {ColumnKind.TEXT.none}
-            follows = len(named) < 2 and (gives_value[later] if both_turns else times[later] > times[earlier])
+            known_speakers = {int(speakers[earlier]), int(speakers[later])} - {ColumnKind.TEXT.none}
+            follows = len(known_speakers) < 2 and (gives_value[later] if both_turns else times[later] > times[earlier])
             ratio = UPDATE_MIN_RATIO if both_turns else UPDATE_MIN_RATIO_ALONE
             if follows and scores[positions[later]] >= ratio * scores[positions[earlier]]:
                 boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
     return boosted - raised
 
 
-def _said(columns: Columns) -> NDArray[np.datetime64]:
-    """When each memory was last said: the time of a fact's last repetition, else of its creation."""
+def _last_stated(columns: Columns) -> NDArray[np.datetime64]:
+    """Times at which the memories were last stated: of a fact's last repetition, else of its creation."""
     return np.where(columns.known("restated_at"), columns.column("restated_at"), columns.column("created_at"))
 
 
@@ -292,16 +293,17 @@ def newest_first(
     """
     if not contested:
         return scores
-    places = {memory_id: place for place, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
+    positions = {memory_id: position for position, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
     columns, in_session = candidates.columns, candidates.columns.known("session_id")
-    # Of facts said at the same time, such as in one batch, the last to arrive is the newest.
-    order = np.argsort(np.lexsort((columns.column("seq"), columns.known("restated_at"), _said(columns)))).tolist()
+    # Of facts stated at the same time, such as in one batch, the last to arrive is the newest.
+    sort_keys = (columns.column("seq"), columns.known("restated_at"), _last_stated(columns))
+    order = np.argsort(np.lexsort(sort_keys)).tolist()
     newer_than: defaultdict[int, list[int]] = defaultdict(list)
     for pair in contested:
-        if all(memory_id in places for memory_id in pair):
-            older, newer = sorted((places[memory_id] for memory_id in pair), key=order.__getitem__)
-            near = not (in_session[older] and in_session[newer]) or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]
-            if near:
+        if all(memory_id in positions for memory_id in pair):
+            older, newer = sorted((positions[memory_id] for memory_id in pair), key=order.__getitem__)
+            both_in_sessions = in_session[older] and in_session[newer]
+            if not both_in_sessions or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]:
                 newer_than[older].append(newer)
     raised = scores.copy()
     for older in sorted(newer_than, key=order.__getitem__):
@@ -312,10 +314,10 @@ def newest_first(
 
 
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
-    """The minimum score that a memory gets because one of `memories` links to it, by the linked memory's id.
+    """Minimum scores of the memories to which `memories` link, by the linked memory's id.
 
-    It is LINK_SHARE times the strength of the link times the linking memory's score, which `scores` has by id. Links to
-    contradicted memories are left out, because `newest_first` raises the newer memory of such a pair.
+    Each is LINK_SHARE times the strength of the link times the linking memory's score. scores: by memory id. Links to
+    contradicted memories are left out, because `newest_first` ranks such pairs.
     """
     least: dict[str, float] = {}
     for memory_id, memory in memories.items():

@@ -1,4 +1,4 @@
-"""Sorting of numpy columns: stable where values are equal, faster than a stable sort where none are."""
+"""Stable sorting of numpy columns, with numpy's faster unstable sort where no two values are equal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PREFIX = 8
 
 
 def ascending(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Positions of `values` in ascending order, equal values by position; the slow stable sort runs only if needed."""
+    """Positions of `values` in ascending order; equal values stay in the order of their positions."""
     order = np.argsort(values)
     ordered = values[order]
     return np.argsort(values, kind="stable") if (ordered[1:] == ordered[:-1]).any() else order
@@ -19,10 +19,10 @@ def ascending(values: NDArray[Any]) -> NDArray[np.intp]:
 
 def top_positions(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """Positions of the `count` highest scores, highest first; equal scores in the order of their positions."""
-    among = np.arange(len(scores))
+    positions = np.arange(len(scores))
     if len(scores) > count:
-        among = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
-    return among[np.argsort(-scores[among], kind="stable")[:count]]
+        positions = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return positions[np.argsort(-scores[positions], kind="stable")[:count]]
 
 
 def text_order(texts: NDArray[np.bytes_]) -> NDArray[np.intp]:
@@ -36,7 +36,7 @@ def text_order(texts: NDArray[np.bytes_]) -> NDArray[np.intp]:
 
 
 def text_prefixes(texts: NDArray[np.bytes_]) -> NDArray[np.uint64]:
-    """The first eight bytes of each text as a number; the numbers have the same order as the bytes."""
+    """The first eight bytes of each text as a big-endian number, which sorts like the bytes."""
     wide = texts if texts.itemsize >= _PREFIX else texts.astype(f"S{_PREFIX}")
     prefix = np.dtype({"names": ["prefix"], "formats": [">u8"], "offsets": [0], "itemsize": wide.itemsize})
     return wide.view(prefix)["prefix"].astype(np.uint64)
@@ -48,5 +48,5 @@ def duplicate_positions(values: NDArray[Any]) -> NDArray[np.intp]:
     if not (ordered[1:] == ordered[:-1]).any():
         return np.empty(0, dtype=np.intp)
     order = np.argsort(values)
-    same = values[order[1:]] == values[order[:-1]]
-    return np.sort(order[np.append(same, [False]) | np.append([False], same)])
+    equals_next = values[order[1:]] == values[order[:-1]]
+    return np.sort(order[np.append(equals_next, [False]) | np.append([False], equals_next)])

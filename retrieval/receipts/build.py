@@ -1,4 +1,4 @@
-"""Builds the body of a retrieval's receipt: plain JSON with only the best two hundred candidates."""
+"""Builds the body of a retrieval's receipt: plain JSON that lists the best candidates and counts the others."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ VERSION = 1
 """Version of the receipt format."""
 
 LISTED = 128
-"""Number of best hits that a receipt lists, besides working items and hits in the context; others are only counted."""
+"""Number of best hits that a receipt lists. It also lists all working items and hits in the context."""
 
 SIGNAL_DIGITS = 9
 """Decimal places to which a receipt rounds signals."""
 
 OTHERS_LISTED = 32
-"""Number of candidates, the best that are no hits, that a receipt lists."""
+"""Number of candidates that a receipt lists of those that are no hits: duplicates first, then the best."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
-    as_of: the time that the request asks about. weights: of the signals. embedder: its fingerprint. ended: memories
-    that had expired or were superseded at `as_of`. shown: memories in the context, those of working memory first.
+    as_of: the time that the request asks about. weights: of the signals. embedder: fingerprint of the encoder. ended:
+    memories that had expired or were superseded at `as_of`. shown: memories in the context, working items first.
     """
 
     scope: Scope
@@ -65,22 +65,22 @@ class Retrieval:
 
 
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
-    """Build the JSON object of a receipt, without the members that link it to the previous receipt.
+    """The JSON object of a receipt, without the members that link it to the previous receipt.
 
     It lists the LISTED best hits, the hits in the context, the working items, the nearest memories that are no longer
-    valid, and the OTHERS_LISTED best of the other candidates (duplicates of hits, or below a required minimum).
+    valid, and OTHERS_LISTED of the other candidates (duplicates of hits, or below a required minimum).
     """
     hits = _HitColumns.of(retrieval)
     scope, metadata, long_term = retrieval.scope, retrieval.answer.metadata, retrieval.fills.long_term
-    scoped = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
+    scope_members = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
     ranks = long_term.entries.ranks
-    descents = np.flatnonzero(ranks[:-1] > ranks[1:])  # hits that were offered before a better one
+    descents = np.flatnonzero(ranks[:-1] > ranks[1:])  # hits that were offered to the budget before a better one
     return {
         "id": receipt_id,
         "version": VERSION,
         "created_at": created_at,
         "request": retrieval.request.model_dump(mode="json", exclude_none=True)
-        | {name: value for name, value in scoped.items() if value is not None},
+        | {name: value for name, value in scope_members.items() if value is not None},
         "as_of": rfc3339(retrieval.as_of),
         "degraded": list(metadata.degraded),
         "embedder": retrieval.embedder,
@@ -110,11 +110,11 @@ def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[st
     return context if isinstance(context, str) else [message.model_dump() for message in context]
 
 
-def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """The `FillTerms` of a budget, by which a check can fill it again. listed: by rank, whether a hit is listed."""
-    plan, overheads, entries = part.plan, part.overheads, part.entries
+def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
+    """The `FillTerms` of a budget, by which a check fills it again. listed: whether each hit is in the receipt."""
+    plan, overheads, entries = filled.plan, filled.overheads, filled.entries
     is_listed = listed[entries.ranks - 1]
-    in_window = entries.take(np.flatnonzero(is_listed[: part.window]))
+    in_window = entries.take(np.flatnonzero(is_listed[: filled.window]))
     listed_demand = demand_of(plan.types, in_window, overheads)
     groups = [entries.headings[group] for group in set(entries.groups[is_listed].tolist()) - {-1}]
     return {
@@ -130,9 +130,9 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "wrapper": overheads.wrapper,
         "headings": {kind: overheads.headings[kind] for kind in plan.types},
         "groups": {group: overheads.groups[group] for group in groups},
-        "used": part.used,
+        "used": filled.used,
         "sight": len(in_window),
-        "unlisted": {kind: part.demand[kind] - listed_demand[kind] for kind in plan.types},
+        "unlisted": {kind: filled.demand[kind] - listed_demand[kind] for kind in plan.types},
     }
 
 
@@ -142,7 +142,7 @@ class _HitColumns:
 
     listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups: index
     in `headings` of the day heading above its entry; -1 for none. places: its index among the working items; -1 for
-    other types. fits: whether its entry would fit into the tokens that its budget has left.
+    other types. fits: whether its entry is not larger than the unused tokens of its budget.
     """
 
     listed: NDArray[np.bool_]
@@ -158,14 +158,14 @@ class _HitColumns:
         tokens, places, groups = np.full(hits, -1), np.full(hits, -1), np.full(hits, -1, dtype=np.int32)
         listed, fits = np.arange(hits) < LISTED, np.zeros(hits, dtype=np.bool_)
         working, long_term = retrieval.fills
-        for part in retrieval.fills:
-            positions = part.entries.ranks - 1
-            tokens[positions] = part.entries.tokens
-            fits[positions] = part.entries.tokens <= part.room
-            listed[[entry.rank - 1 for entry in part.chosen]] = True
+        for filled in retrieval.fills:
+            positions = filled.entries.ranks - 1
+            tokens[positions] = filled.entries.tokens
+            fits[positions] = filled.entries.tokens <= filled.room
+            listed[[entry.rank - 1 for entry in filled.chosen]] = True
         groups[long_term.entries.ranks - 1] = long_term.entries.groups  # working items have none
         places[working.entries.ranks - 1] = np.arange(len(working.entries))
-        listed[working.entries.ranks - 1] = True  # the share of each depends on how many there are
+        listed[working.entries.ranks - 1] = True  # each item's share of the budget depends on their number
         return cls(listed, tokens, groups, places, fits, long_term.entries.headings)
 
 
@@ -202,10 +202,10 @@ _SignalRow: Any = msgspec.defstruct(
 def _hit_rows(retrieval: Retrieval, hits: _HitColumns) -> list[_CandidateRow]:
     positions = np.flatnonzero(hits.listed)
     rows = _rows(retrieval.ranked, positions)
-    asked = retrieval.request.include_due or retrieval.fills.long_term.plan.task_like
-    is_due = comes_first(retrieval.ranked.candidates.take(positions), retrieval.as_of, asked=asked).tolist()
+    for_tasks = retrieval.request.include_due or retrieval.fills.long_term.plan.task_like
+    is_due = comes_first(retrieval.ranked.candidates.take(positions), retrieval.as_of, asked=for_tasks).tolist()
     columns = (hits.tokens, hits.groups, hits.places, hits.fits)
-    chosen = {entry.rank: entry for part in retrieval.fills for entry in part.chosen}
+    chosen = {entry.rank: entry for filled in retrieval.fills for entry in filled.chosen}
     shown = {memory.rank: memory for memory in retrieval.shown}
     for row, due, rank, tokens, group, place, fits in zip(
         rows, is_due, (positions + 1).tolist(), *(column[positions].tolist() for column in columns), strict=True
@@ -257,8 +257,8 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
     paths = ("valid_to", "state_until", "expires_at")
     ends = zip(*(ended.columns.column(path).tolist() for path in paths), strict=True)
     for row, (valid_to, state_until, expires_at) in zip(rows, ends, strict=True):
-        back = state_until is not None and state_until.replace(tzinfo=UTC) <= as_of
-        superseded = valid_to is not None and valid_to.replace(tzinfo=UTC) <= as_of and not back
+        restored = state_until is not None and state_until.replace(tzinfo=UTC) <= as_of
+        superseded = valid_to is not None and valid_to.replace(tzinfo=UTC) <= as_of and not restored
         row.counted = False
         row.outcome = CandidateOutcome.SUPERSEDED if superseded else CandidateOutcome.EXPIRED
         row.since = rfc3339((valid_to if superseded else expires_at).replace(tzinfo=UTC))
@@ -281,32 +281,32 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
         strict=True,
     )
     return [
-        _CandidateRow(memory_id, TYPES[kind], score, _SignalRow(*values), tokens, access_count, certainty=sure)
-        for memory_id, kind, score, values, tokens, access_count, sure in members
+        _CandidateRow(memory_id, TYPES[kind], score, _SignalRow(*values), tokens, access_count, certainty=probability)
+        for memory_id, kind, score, values, tokens, access_count, probability in members
     ]
 
 
 def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
-    """Number, outcomes and use counts of the candidates without a receipt row: the members of `UnlistedCandidates`."""
+    """The members of `UnlistedCandidates`: number, outcomes and use counts of the candidates that are not listed."""
     unlisted_hits = ~hits.listed
-    count = int(unlisted_hits.sum())
-    fitting = int((unlisted_hits & hits.fits).sum())
-    others = max(0, len(ranked) - ranked.hits - OTHERS_LISTED)
-    duplicates = max(0, len(ranked.duplicate_of) - OTHERS_LISTED)
+    hit_count = int(unlisted_hits.sum())
+    fitting_hits = int((unlisted_hits & hits.fits).sum())
+    unlisted_others = max(0, len(ranked) - ranked.hits - OTHERS_LISTED)
+    unlisted_duplicates = max(0, len(ranked.duplicate_of) - OTHERS_LISTED)
     outcomes = {
-        CandidateOutcome.OVER_TYPE_BUDGET: fitting,
-        CandidateOutcome.OVER_TOTAL: count - fitting,  # every chosen hit is listed
-        CandidateOutcome.DUPLICATE_OF: duplicates,
-        CandidateOutcome.BELOW_THRESHOLD: others - duplicates,
+        CandidateOutcome.OVER_TYPE_BUDGET: fitting_hits,
+        CandidateOutcome.OVER_TOTAL: hit_count - fitting_hits,  # every chosen hit is listed
+        CandidateOutcome.DUPLICATE_OF: unlisted_duplicates,
+        CandidateOutcome.BELOW_THRESHOLD: unlisted_others - unlisted_duplicates,
     }
     others_mask = np.arange(len(ranked) - ranked.hits) >= OTHERS_LISTED
     access_counts = ranked.candidates.columns.wholes("access_count", 0)
-    used = np.flatnonzero(np.concatenate([unlisted_hits, others_mask]) & (access_counts > 0))
+    used_positions = np.flatnonzero(np.concatenate([unlisted_hits, others_mask]) & (access_counts > 0))
     return {
-        "count": count + others,
+        "count": hit_count + unlisted_others,
         "outcomes": {outcome: count for outcome, count in outcomes.items() if count},
         "access_counts": {
-            "ids": ranked.candidates.ids[used].astype(f"S{SHORT_ID}").tobytes().decode(),
-            "counts": access_counts[used].tolist(),
+            "ids": ranked.candidates.ids[used_positions].astype(f"S{SHORT_ID}").tobytes().decode(),
+            "counts": access_counts[used_positions].tolist(),
         },
     }

@@ -1,4 +1,4 @@
-"""Verifies a receipt without a store, by computing its values again. Each check yields the faults that it found."""
+"""Verifies a receipt without a store, by computing its values again. Each check yields a message for each fault."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ _NO_HIT = (
     CandidateOutcome.DUPLICATE_OF,
     CandidateOutcome.SUPERSEDED,
     CandidateOutcome.EXPIRED,
-    CandidateOutcome.NOT_DUE,
 )
 
 _CAPITAL_ESCAPE = re.compile(rb"\\u[0-9a-f]{0,3}[A-F]")
@@ -46,11 +45,11 @@ TokenCounter = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class ReceiptContents:
-    """The texts behind a receipt, as far as they are available.
+    """The texts of the memories and the context of a receipt, as far as they are available.
 
     entries: the candidates' texts as a context shows them, by memory id. context: as it was sent. changed: ids of
     memories that were changed or removed since the receipt was made; their entries are not checked. previous: the
-    receipt before this one in the tenant's hash chain.
+    receipt before this one in the tenant's hash chain, as JSON.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -60,27 +59,27 @@ class ReceiptContents:
 
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """Verify the receipt `raw` against its `contents`. count: counts an entry's tokens; None skips this check."""
-    seal = _check("sha256", _seal(raw))
+    """The result of all checks of the receipt `raw` and its texts. count: counts an entry's tokens; None skips this."""
+    seal = _check("sha256", _hash_faults(raw))
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        details = error.errors(include_url=False)[0]
+        fault = f"{'.'.join(map(str, details['loc']))}: {details['msg']}"
         return ReceiptVerdict(valid=False, checks=[ReceiptCheck(name="form", ok=False, detail=fault), seal])
     unlinked = receipt.previous_id is not None and contents.previous is None
     chain_note = "the previous receipt is not available" if unlinked else None
     checks = [
         ReceiptCheck(name="form", ok=True),
         seal,
-        _check("chain", _chain(receipt, contents), chain_note),
-        _check("request", _request(receipt)),
-        _check("scores", _scores(receipt)),
-        _check("order", _order(receipt)),
-        _check("left out", _left_out(receipt)),
+        _check("chain", _chain_faults(receipt, contents), chain_note),
+        _check("request", _request_faults(receipt)),
+        _check("scores", _score_faults(receipt)),
+        _check("order", _order_faults(receipt)),
+        _check("left out", _left_out_faults(receipt)),
         *_fill_checks(receipt),
-        _check("tokens", _tokens(receipt, contents, count), _tokens_note(receipt, contents, count)),
-        _check("context", _context(receipt, contents), None if contents.context is not None else "not available"),
+        _check("tokens", _token_faults(receipt, contents, count), _tokens_note(receipt, contents, count)),
+        _check("context", _context_faults(receipt, contents), "not available" if contents.context is None else None),
     ]
     return ReceiptVerdict(valid=all(check.ok for check in checks), checks=checks)
 
@@ -89,16 +88,16 @@ def _check(name: str, faults: Iterable[str], note: str | None = None) -> Receipt
     messages = list(faults)
     if not messages:
         return ReceiptCheck(name=name, ok=True, detail=note)
-    more = f" and {len(messages) - _FAULTS_SHOWN} more" if len(messages) > _FAULTS_SHOWN else ""
-    return ReceiptCheck(name=name, ok=False, detail="; ".join(messages[:_FAULTS_SHOWN]) + more)
+    omitted = f" and {len(messages) - _FAULTS_SHOWN} more" if len(messages) > _FAULTS_SHOWN else ""
+    return ReceiptCheck(name=name, ok=False, detail="; ".join(messages[:_FAULTS_SHOWN]) + omitted)
 
 
-def _seal(raw: Mapping[str, Any]) -> Iterator[str]:
+def _hash_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     if receipt_hash(raw) != raw.get("sha256"):
         yield "the hash does not match the content: the receipt was changed after it was sealed"
 
 
-def _chain(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
+def _chain_faults(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
     if (receipt.previous_id is None) != (receipt.previous_sha256 == GENESIS):
         yield "only the first receipt of a chain has no previous one"
     if contents.previous is None:
@@ -107,7 +106,7 @@ def _chain(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
         yield "the previous receipt is not the one that this receipt was joined to"
 
 
-def _request(receipt: Receipt) -> Iterator[str]:
+def _request_faults(receipt: Receipt) -> Iterator[str]:
     try:
         request = RetrieveRequest.model_validate_json(canonical(receipt.request))
     except ValidationError as error:
@@ -122,7 +121,7 @@ def _request(receipt: Receipt) -> Iterator[str]:
         yield "the clock differs from the request"
 
 
-def _scores(receipt: Receipt) -> Iterator[str]:
+def _score_faults(receipt: Receipt) -> Iterator[str]:
     tolerance = TOLERANCE + 0.5 * 10.0**-SIGNAL_DIGITS * sum(receipt.weights.values())
     for candidate in receipt.candidates:
         total = sum(receipt.weights.get(name, math.nan) * value for name, value in candidate.signals.items())
@@ -132,7 +131,7 @@ def _scores(receipt: Receipt) -> Iterator[str]:
             yield f"{candidate.id} has a signal outside of 0 to 1"
 
 
-def _order(receipt: Receipt) -> Iterator[str]:
+def _order_faults(receipt: Receipt) -> Iterator[str]:
     hits = [candidate for candidate in receipt.candidates if candidate.rank is not None]
     for above, below in pairwise(hits):
         if above.rank is None or below.rank is None or above.rank >= below.rank:
@@ -143,11 +142,11 @@ def _order(receipt: Receipt) -> Iterator[str]:
         yield "a candidate is listed twice"
 
 
-def _left_out(receipt: Receipt) -> Iterator[str]:
+def _left_out_faults(receipt: Receipt) -> Iterator[str]:
     hits = {candidate.id: candidate for candidate in receipt.candidates if candidate.rank is not None}
     for candidate in receipt.candidates:
         if candidate.rank is None:
-            yield from _reason(receipt, candidate, hits)
+            yield from _exclusion(receipt, candidate, hits)
         elif candidate.outcome in _NO_HIT:
             yield f"{candidate.id} has a rank and outcome {candidate.outcome}"
         elif candidate.certainty is not None and candidate.certainty < _floor(receipt) - TOLERANCE:
@@ -158,7 +157,8 @@ def _floor(receipt: Receipt) -> float:
     return float(receipt.request.get("floor", 0.0))
 
 
-def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]) -> Iterator[str]:
+def _exclusion(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]) -> Iterator[str]:
+    """Yield a fault if the outcome of a candidate that is no hit does not follow from the receipt. hits: by id."""
     outcome = candidate.outcome
     has_threshold = any(receipt.request.get(name) is not None for name in ("min_similarity", "min_score"))
     if outcome not in _NO_HIT:
@@ -190,48 +190,47 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
         yield ReceiptCheck(name="fill", ok=False, detail=f"cannot be filled again: {type(error).__name__} {error}")
         return
     recorded = receipt.budgets
-    pairs = {
+    comparisons = {
         "shares": {"initial": (refilled.initial, recorded.initial), "shifted": (refilled.shifted, recorded.shifted)},
         "hand-on": {"final": (refilled.used, recorded.final), "used": (refilled.used, receipt.long_term.used)},
     }
-    for check, values in pairs.items():
+    for check, values in comparisons.items():
         differing = [name for name, (derived, stated) in values.items() if derived != stated]
         yield _check(check, (f"{name} does not follow from the recorded terms" for name in differing))
-    yield _check("outcomes", [*_wrong(refilled, long_term), *_wrong(refilled_working, working)])
+    yield _check("outcomes", [*_outcome_faults(refilled, long_term), *_outcome_faults(refilled_working, working)])
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """Fill a budget again as `terms` of the receipt say. candidates: in the order in which they were offered."""
+    """Fill a budget again by the recorded `terms`. candidates: in the order in which they were offered to it."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
-    intent = (terms.task_like, terms.how_to)
-    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
-    rows = ((one.rank or 0, one.type, _whole_tokens(one), one.group) for one in candidates)
+    wishes = (terms.task_like, terms.how_to)
+    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *wishes, oversize, terms.due_tokens)
+    rows = ((row.rank or 0, row.type, _uncut_tokens(row), row.group) for row in candidates)
     overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
     return fill(plan, BudgetEntries.of(rows), overheads, terms.sight, terms.unlisted)
 
 
-def _whole_tokens(candidate: ReceiptCandidate) -> int:
+def _uncut_tokens(candidate: ReceiptCandidate) -> int:
     return candidate.tokens if candidate.whole is None else candidate.whole
 
 
-def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
-    """Yield faults: outcomes that differ from those in the budget filled again, and types with too many tokens."""
+def _outcome_faults(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
+    """Yield outcomes that differ from those of the `refilled` budget, and types that show more tokens than allowed."""
+    included = CandidateOutcome.INCLUDED
     chosen = {entry.rank for entry in refilled.chosen}
     for candidate in candidates:
-        included = CandidateOutcome.INCLUDED
-        derived = included if candidate.rank in chosen else refilled.refusal(_whole_tokens(candidate))
+        derived = included if candidate.rank in chosen else refilled.refusal(_uncut_tokens(candidate))
         recorded = included if candidate.outcome in _CHOSEN else candidate.outcome
         if derived is not recorded:
             yield f"{candidate.id} has outcome {recorded}, but {derived} follows"
     for kind, allowed in refilled.used.items():
         overhead = allowed - sum(entry.allowed for entry in refilled.chosen if entry.type is kind)
-        shown = (one for one in candidates if one.type is kind and one.outcome is CandidateOutcome.INCLUDED)
-        tokens = sum(candidate.tokens for candidate in shown)
+        tokens = sum(row.tokens for row in candidates if row.type is kind and row.outcome is included)
         if tokens and overhead + tokens > allowed:
             yield f"{kind} shows {overhead + tokens} tokens; {allowed} are allowed"
 
 
-def _tokens(receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None) -> Iterator[str]:
+def _token_faults(receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None) -> Iterator[str]:
     for candidate in receipt.candidates:
         entry = contents.entries.get(candidate.id)
         if entry is None or candidate.id in contents.changed:
@@ -248,44 +247,44 @@ def _tokens_note(receipt: Receipt, contents: ReceiptContents, count: TokenCounte
     if count is None:
         return "the tokenizer is not available: nothing recounted"
     counted = [candidate.id for candidate in receipt.candidates if candidate.counted]
-    recounted = sum(one in contents.entries and one not in contents.changed for one in counted)
-    changed = sum(one in contents.changed for one in counted)
+    recounted = sum(memory_id in contents.entries and memory_id not in contents.changed for memory_id in counted)
+    changed = sum(memory_id in contents.changed for memory_id in counted)
     note = f", {changed} changed or removed since" if changed else ""
     return f"{recounted} of {len(counted)} entries recounted{note}"
 
 
-def _context(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
+def _context_faults(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
     if contents.context is not None and context_digest(contents.context) != receipt.context_sha256:
         yield "the context is not the text that was sent"
 
 
 def verify_file(raw: bytes, counter: Callable[[Mapping[str, Any]], TokenCounter | None]) -> ReceiptVerdict:
-    """Verify the receipt in a file. counter: returns a token counter for the receipt, or None without its tokenizer."""
+    """Verify the receipt in a file, as `read_receipt` reads it. counter: its token counter, None if not available."""
     receipt, contents = read_receipt(raw)
     return verify(receipt, contents, counter(receipt))
 
 
 def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
-    """A function that counts the tokens of an entry in a context of format `form`, such as "json"."""
+    """A function that counts the tokens of an entry in a context. form: the context's format, such as "json"."""
     return Renderer(LAYOUTS.get(form, LAYOUTS["markdown"]), tokenizer).cost
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
     """Read a receipt and its texts from JSON. Raises InvalidRequest for forms that the service never writes."""
     if _CAPITAL_ESCAPE.search(raw):
-        raise InvalidRequest("an escape has capital digits: the file was changed")
+        raise InvalidRequest("the file was changed: receipts have no escapes with capital hex digits")
     try:
         value = json.loads(raw.decode(), parse_float=_number, parse_constant=_number, object_pairs_hook=unique_keys)
         canonical(value)  # raises for half a surrogate pair, which cannot be hashed
     except (MalformedJson, ValueError, RecursionError) as error:
         raise InvalidRequest(f"the file is not the JSON of a receipt: {error}") from error
     if not isinstance(value, dict):
-        raise InvalidRequest("the file does not contain a receipt")
+        raise InvalidRequest("the file is not a receipt: its JSON is not an object")
     return value, _contents(value.pop("contents", None) or {})
 
 
 def sealed_contents(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a hash to `members`, the texts saved with a receipt, because the receipt has hashes of only some of them."""
+    """The texts saved with a receipt, with their hash added, because the receipt has hashes of only some of them."""
     return {**members, "sha256": digest(canonical(members))}
 
 
@@ -298,15 +297,15 @@ def _number(text: str) -> float:
 
 def _contents(members: Any) -> ReceiptContents:
     if not isinstance(members, dict) or not members.keys() <= {"entries", "context", "sha256"}:
-        raise InvalidRequest("contents have `entries` and `context` only")
+        raise InvalidRequest("`contents` must be an object with `entries`, `context` and `sha256` only")
     unsealed = {name: value for name, value in members.items() if name != "sha256"}
     if "sha256" in members and sealed_contents(unsealed) != members:
-        raise InvalidRequest("the contents were changed after they were saved")
+        raise InvalidRequest("`contents` does not match its hash: it was changed after it was saved")
     entries, context = unsealed.get("entries") or {}, unsealed.get("context")
     if not isinstance(entries, dict) or not all(isinstance(text, str) for text in entries.values()):
-        raise InvalidRequest("the contents' entries are texts by id")
+        raise InvalidRequest("`contents.entries` must be an object with a text for each memory id")
     if isinstance(context, list):
         context = [ContextMessage.model_validate(message) for message in context]
     elif context is not None and not isinstance(context, str):
-        raise InvalidRequest("the contents' context is a text or a list of messages")
+        raise InvalidRequest("`contents.context` must be a text or a list of messages")
     return ReceiptContents(entries, context)

@@ -1,6 +1,6 @@
-"""Lists stored receipts in short form: all of a namespace, or those of a session or with a certain memory.
+"""Lists stored receipts in short form: all of a namespace, or those that a filter accepts.
 
-Receipts are not indexed by contents: at most MAX_SCANNED are read for a page, which says how far it has searched.
+Receipts are not indexed, so a filter reads them one by one: at most MAX_SCANNED for a page.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ class ReceiptPage:
     next_before: str | None = None
 
 
-Wanted: TypeAlias = Callable[[ListedReceipt], bool]
+ReceiptFilter: TypeAlias = Callable[[ListedReceipt], bool]
 _DECODER = msgspec.json.Decoder(ListedReceipt)
 
 
 async def list_receipts(
-    store: ReceiptStore, scope: Scope, limit: int, before: str | None = None, wanted: Wanted | None = None
+    store: ReceiptStore, scope: Scope, limit: int, before: str | None = None, matches: ReceiptFilter | None = None
 ) -> ReceiptPage:
-    """List the newest receipts of a namespace that `wanted` accepts, at most `limit`; None accepts all.
+    """The newest receipts of a namespace that `matches` accepts, at most `limit`; None accepts all.
 
     At most MAX_SCANNED receipts are read. before: id of a receipt; only older ones are listed. If the caller may act
     only as certain agents, only receipts of these agents' retrievals are listed. Raises Unavailable.
@@ -89,13 +89,13 @@ async def list_receipts(
     listed: list[ListedReceipt] = []
     scanned, since = 0, None
     while len(listed) < limit and scanned < MAX_SCANNED:
-        texts = await store.latest(scope, min(_BATCH, limit) if wanted is None else _BATCH, before)
+        texts = await store.latest(scope, min(_BATCH, limit) if matches is None else _BATCH, before)
         batch = await to_thread.run_sync(list, map(_DECODER.decode, texts))
         if not batch:
             return ReceiptPage(tuple(listed), scanned, since)
         for receipt in batch:
             before, since, scanned = receipt.id, receipt.created_at, scanned + 1
-            if scope.reaches(receipt.request.get("agent_id")) and (wanted is None or wanted(receipt)):
+            if scope.reaches(receipt.request.get("agent_id")) and (matches is None or matches(receipt)):
                 listed.append(receipt)
                 if len(listed) == limit:
                     break

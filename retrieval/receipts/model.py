@@ -12,11 +12,11 @@ from retrieval.answer import Answer, OmittedIfNone
 from retrieval.ranking.ranked import CandidateOutcome
 
 SHORT_ID = 13
-"""Number of characters by which a receipt names memories that it does not list: enough for some thousands."""
+"""Number of characters of an id by which a receipt names memories that it does not list: distinct among thousands."""
 
 
 class ReceiptPart(Answer):
-    """Base class of the parts of a receipt: immutable; unknown members are refused."""
+    """Base class of the parts of a receipt, which are immutable and have no unknown members."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class TokenizerName(ReceiptPart):
 class ReceiptBudgets(ReceiptPart):
     """Tokens of each memory type at three steps of filling a budget.
 
-    initial: by fixed shares. shifted: after tokens were moved to the types that the query asks for. final: as used.
+    initial: fixed shares. shifted: shares after tokens were moved to the types that the query asks for. final: used.
     """
 
     initial: dict[MemoryType, int]
@@ -42,10 +42,10 @@ class ReceiptBudgets(ReceiptPart):
 class FillTerms(ReceiptPart):
     """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens used by each type.
 
-    The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
-    unlisted: tokens, by type, that the rest of these need. due_tokens: tokens of due tasks. first: ranks of the
-    candidates offered to the budget first, up to the last that comes before a better one, as a due task may. by_due:
-    whether the context lists tasks by due time, or by when they were completed.
+    A type's demand for tokens is computed from a window of the best candidates. sight: number of these that the receipt
+    lists. unlisted: demand, by type, of those that it does not list. due_tokens: tokens of due tasks. first: ranks of
+    the candidates offered to the budget out of order, such as due tasks, up to the last that precedes a better one.
+    by_due: whether the context orders tasks by time of completion, or due time, instead of rank.
     """
 
     total: int
@@ -69,11 +69,11 @@ class FillTerms(ReceiptPart):
 class ReceiptCandidate(ReceiptPart):
     """A candidate of the retrieval and its outcome.
 
-    rank: place among the hits; None if it is not a hit. tokens: size of its entry in a context. counted: False if this
-    is the count stored with the memory, because no budget was offered the entry. allowed, whole: if the entry was cut,
-    its maximum tokens and its tokens before the cut. group: day heading above its entry. place: its position among the
-    working items. due: whether it is a task that is overdue or due that day. of: id of the hit that it duplicates.
-    since: when it was superseded or expired. certainty: probability that it helps to answer the query.
+    rank: position among the hits, from 1; None if it is not a hit. tokens: size of its entry in a context. counted:
+    False if `tokens` is the count stored with the memory, because the entry was not offered to a budget. allowed,
+    whole: if the entry was cut, its maximum tokens and its tokens before the cut. group: day heading above its entry.
+    place: its index among the working items. due: whether it is a task that is overdue or due that day. of: id of the
+    hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps to answer.
     """
 
     id: str
@@ -97,7 +97,7 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """How often memories were used, without unused ones. ids: first SHORT_ID characters of each id, joined."""
+    """Use counts of memories, without unused ones. ids: first SHORT_ID characters of each memory's id, joined."""
 
     ids: str
     counts: list[int]
@@ -139,14 +139,14 @@ class Receipt(ReceiptPart):
     sha256: str
 
     def offered(self) -> list[ReceiptCandidate]:
-        """The hits that were offered to a budget, in the order of the offer and of the context, working items first."""
-        first = {rank: place for place, rank in enumerate(self.long_term.first)}
+        """The hits that were offered to a budget, in the order in which they were offered, working items first."""
+        offer_order = {rank: index for index, rank in enumerate(self.long_term.first)}
 
         def order(hit: ReceiptCandidate) -> tuple[int, int, int]:
             rank = hit.rank or 0
-            return (1, first.get(rank, len(first)), rank) if hit.place is None else (0, hit.place, rank)
+            return (1, offer_order.get(rank, len(offer_order)), rank) if hit.place is None else (0, hit.place, rank)
 
-        return sorted((one for one in self.candidates if one.rank is not None and one.counted), key=order)
+        return sorted((hit for hit in self.candidates if hit.rank is not None and hit.counted), key=order)
 
 
 class ReceiptCheck(Answer):
@@ -181,8 +181,8 @@ class ReceiptChange(Answer):
 class ReplayAnswer(Answer):
     """The result of repeating the retrieval that a receipt records.
 
-    identical: whether the context is the same to the byte. changes: the differences if it is not. behind: if it is
-    identical, differences that it does not show, such as the score of a memory that is not in it.
+    identical: whether the context is byte-identical. changes: the differences if it is not. behind: differences without
+    effect on an identical context, such as another score.
     """
 
     identical: bool

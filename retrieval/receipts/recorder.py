@@ -1,7 +1,7 @@
 """Records receipts in the background, so that answers do not wait for a disk.
 
-An answer has the id of its receipt, which is written later, in a batch with others. Only if the store may not respond
-does the answer wait for the write, to report a missing receipt. Queued receipts are lost if the process is killed.
+An answer contains the id of its receipt, which is written later, in a batch with others. If the store may be away, the
+answer waits for the write, and reports if it fails. Queued receipts are lost if the process is killed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from retrieval.context.working import LIVE_DEGRADED
 from retrieval.receipts.build import Retrieval, receipt_body
 
 MAX_WAITING = 64
-"""Maximum receipts that wait to be written; each holds the candidates of its retrieval, some 300 kB."""
+"""Maximum number of queued receipts; each holds the candidates of its retrieval, some 300 kB."""
 
 BATCH = 16
 """Maximum number of receipts in one write."""
@@ -34,20 +34,20 @@ ROOM_TIMEOUT_S = 5.0
 """Maximum seconds that an answer waits for room in the queue."""
 
 ROOM_POLL_S = 0.1
-"""Seconds between two checks, by an answer that waits for room, of whether the store is away."""
+"""Seconds after which an answer that waits for room checks again whether the store is away."""
 
 UNSURE_TIMEOUT_S = 1.5
 """Maximum seconds that an answer waits for its receipt to be written if the store may be away."""
 
 LINGER_S = 0.01
-"""Seconds before a receipt is built: its answer is sent first, and other receipts join the batch."""
+"""Seconds before a receipt is built, so that its answer is sent first and other receipts join the batch."""
 
 RETRY_S = 0.5
 RETRIES = 20
-"""Maximum attempts of a write, RETRY_S apart. Our own live server is back in a second; ten seconds allow a failover."""
+"""Maximum attempts of a write, RETRY_S seconds apart: enough for a restart of the server or a failover."""
 
 RECEIPTS_DEGRADED = "receipts"
-"""The entry in `degraded` which says that an answer has no receipt."""
+"""Entry of an answer's `degraded` if the answer has no receipt."""
 
 BuildReceipt: TypeAlias = Callable[[], UnsealedReceipt]
 
@@ -71,7 +71,7 @@ class _WaitingReceipt:
 
 
 class ReceiptQueue(ReceiptStore):
-    """Queues receipts and writes them later. in_touch: whether the store responds. lost: promised, but not written."""
+    """Queues receipts and writes them later. in_touch: whether the store responds. lost: how many were not written."""
 
     def __init__(
         self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False, room_timeout_s: float = ROOM_TIMEOUT_S
@@ -88,7 +88,7 @@ class ReceiptQueue(ReceiptStore):
         self._closing = False
 
     async def record(self, retrieval: Retrieval, now: datetime) -> RetrieveAnswer:
-        """Queue the receipt of a retrieval; return its answer with the receipt's id, or degraded if none is written."""
+        """Queue the receipt of a retrieval; return its answer with the receipt's id, or degraded without a receipt."""
         scope, answer, new_id = retrieval.scope, retrieval.answer, receipt_id(now)
         if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
             return answer.degraded_by(RECEIPTS_DEGRADED)
@@ -104,18 +104,18 @@ class ReceiptQueue(ReceiptStore):
         return answer.model_copy(update={"receipt_id": new_id})
 
     async def put(self, tenant: str, receipt_id: str, build: BuildReceipt) -> None:
-        """Queue a receipt, which `build` makes later. Raises Unavailable if the queue stays full or the store fails."""
+        """Queue a receipt, which `build` makes later. Raises Unavailable if the queue stays full or the write fails."""
         await self._wait_for_room()
-        waiting = _WaitingReceipt(tenant, receipt_id, build, self._in_touch())
-        self._queue.append(waiting)
-        self._pending[tenant, receipt_id] = waiting
+        queued = _WaitingReceipt(tenant, receipt_id, build, self._in_touch())
+        self._queue.append(queued)
+        self._pending[tenant, receipt_id] = queued
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
-        if not waiting.promised and not await waiting.within(UNSURE_TIMEOUT_S):
-            raise Unavailable("the store of receipts does not answer")
+        if not queued.promised and not await queued.within(UNSURE_TIMEOUT_S):
+            raise Unavailable(f"the store of receipts did not write within {UNSURE_TIMEOUT_S} s")
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Write `receipts` after the tenant's queued ones; return them sealed, that is, linked by hashes."""
+        """Write `receipts` after the tenant's queued ones; return them sealed, that is, hashed and chained."""
         await self._settled(tenant)
         return await self._store.append(tenant, receipts)
 
@@ -132,12 +132,12 @@ class ReceiptQueue(ReceiptStore):
         return await self._store.latest(scope, limit, before)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the namespace's receipts, queued ones too; return how many. Erases none if `memory_id` is given."""
+        """Erase the namespace's receipts, queued ones too; return their number. With a `memory_id`, none is erased."""
         await self._settled(scope.tenant)
         return await self._store.erase(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of receipts that the namespace still has; 0 with a `memory_id`, as receipts are not erased with it."""
+        """Number of receipts that `erase` has yet to remove from the namespace; 0 with a `memory_id`."""
         await self._settled(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 
@@ -147,13 +147,13 @@ class ReceiptQueue(ReceiptStore):
         return len(self._pending)
 
     async def aclose(self) -> None:
-        """Write the queued receipts, trying each write only once from now on, and stop."""
+        """Write the queued receipts, with one attempt each, and stop."""
         self._closing = True
         if self._writer is not None:
             await self._writer
 
     async def _wait_for_room(self) -> None:
-        """Wait for room in the queue. Raises Unavailable after a while, or at once if the store does not respond."""
+        """Wait for room in the queue. Raises Unavailable after a timeout, or as soon as the store is away."""
         if not self._away and not self._room.locked():
             await self._room.acquire()
             return
@@ -164,7 +164,7 @@ class ReceiptQueue(ReceiptStore):
                     await self._room.acquire()
                     return
             if time.monotonic() >= until:
-                raise Unavailable("too many receipts wait to be written")
+                raise Unavailable(f"{MAX_WAITING} receipts wait to be written already")
         raise Unavailable("the store of receipts is away")
 
     async def _settled(self, tenant: str) -> None:
@@ -181,23 +181,23 @@ class ReceiptQueue(ReceiptStore):
                 await self._write_batch(tenant, [receipt for receipt in batch if receipt.tenant == tenant])
 
     async def _write_batch(self, tenant: str, batch: Sequence[_WaitingReceipt]) -> None:
-        left: list[tuple[_WaitingReceipt, UnsealedReceipt]] = []
+        unwritten: list[tuple[_WaitingReceipt, UnsealedReceipt]] = []
         for receipt in batch:
             await asyncio.sleep(0)  # other calls run between two builds, which take about a millisecond each
             try:
-                left.append((receipt, receipt.build()))
+                unwritten.append((receipt, receipt.build()))
             except Exception:  # noqa: BLE001 - a bug: the answer is sent, and other receipts must not suffer
                 _log.exception("a receipt could not be built")
                 self._settle([receipt], written=False)
-        for _ in range(RETRIES if left else 0):
-            self._away = not await self._appended(tenant, [unsealed for _, unsealed in left])
-            done = [receipt for receipt, _ in left if not (self._away and receipt.promised)]
-            self._settle(done, written=not self._away)
-            left = [pair for pair in left if self._away and pair[0].promised]
-            if not left or self._closing:
+        for _ in range(RETRIES if unwritten else 0):
+            self._away = not await self._appended(tenant, [unsealed for _, unsealed in unwritten])
+            settled = [receipt for receipt, _ in unwritten if not (self._away and receipt.promised)]
+            self._settle(settled, written=not self._away)
+            unwritten = [pair for pair in unwritten if self._away and pair[0].promised]
+            if not unwritten or self._closing:
                 break
             await asyncio.sleep(RETRY_S)
-        self._settle([receipt for receipt, _ in left], written=False)
+        self._settle([receipt for receipt, _ in unwritten], written=False)
         self._away = False  # the next write finds out whether it still is
 
     async def _appended(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> bool:

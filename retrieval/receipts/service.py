@@ -58,7 +58,7 @@ class Receipts:
         return text
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
-        """Verify a stored receipt, the texts of its memories (rendered again) and its link to the previous receipt."""
+        """Verify a stored receipt, the texts of its memories (rendered again), and its link to the previous receipt."""
         raw = json.loads(await self.text(tenant, receipt_id))
         receipt = Receipt.model_validate(raw)
         tokenizer = self._tokenizer(receipt)
@@ -66,9 +66,9 @@ class Receipts:
         return verify(raw, contents, counter_for(str(receipt.request["format"]), tokenizer))
 
     async def replay(self, tenant: str, receipt_id: str, *, bound: bool = False) -> ReplayAnswer:
-        """Repeat a receipt's request as of its time, with its recorded access counts, and compare the results.
+        """Repeat a receipt's request as of its time, with its recorded access counts, and compare the two receipts.
 
-        bound: whether the caller may act only as certain agents; then only their working items are read.
+        bound: whether the caller may act only as certain agents; then only this agent's working items are read.
         """
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
@@ -82,7 +82,7 @@ class Receipts:
         return compare(before, after, memories)
 
     async def with_contents(self, tenant: str, text: bytes) -> bytes:
-        """Add to a receipt's JSON text the entries of its memories, and its context if the memories are unchanged."""
+        """A receipt's JSON text with its memories' entries and, if the memories are unchanged, its context added."""
         raw = json.loads(text)
         receipt = Receipt.model_validate(raw)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
@@ -108,41 +108,41 @@ class Receipts:
 
 
 def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
-    """Render the entries and the context of `receipt` again from the memories as they are now.
+    """The entries and the context of `receipt`, rendered again from the memories as they are now.
 
-    An entry is left out if its hash is not the recorded one, or, for a candidate that was not shown and thus has no
-    hash, if its memory was written since. The context is rendered only if all entries in it are unchanged.
+    An entry is left out if its hash is not the recorded one. A candidate that was not shown has no hash: its entry is
+    left out if its memory was written since. The context is rendered only if all entries in it are unchanged.
     """
-    request, began = RetrieveRequest.model_validate(receipt.request), min(receipt.as_of, receipt.created_at)
+    request, retrieved_at = RetrieveRequest.model_validate(receipt.request), min(receipt.as_of, receipt.created_at)
     renderer = Renderer(LAYOUTS[request.format], tokenizer)
     shown: dict[str, ShownMemory] = {}
     for candidate in receipt.candidates:
         memory = memories.get(candidate.id)
-        if memory is None or (candidate.entry_sha256 is None and memory.updated_at > began):
+        if memory is None or (candidate.entry_sha256 is None and memory.updated_at > retrieved_at):
             continue
-        if (entry := _shown_again(renderer, candidate, memory, request)) is not None:
+        if (entry := _rendered_again(renderer, candidate, memory, request)) is not None:
             shown[candidate.id] = entry
     included = [candidate for candidate in receipt.offered() if candidate.outcome is CandidateOutcome.INCLUDED]
-    unchanged = {one.id for one in included} <= shown.keys()
+    unchanged = {hit.id for hit in included} <= shown.keys()
     if unchanged and receipt.long_term.by_due:
-        fields = {one.id: memories[one.id].model_dump() for one in included}
+        fields = {hit.id: memories[hit.id].model_dump() for hit in included}
         included.sort(
-            key=lambda one: fields[one.id].get("completed_at") or fields[one.id].get("due_at") or _NO_DUE_TIME
+            key=lambda hit: fields[hit.id].get("completed_at") or fields[hit.id].get("due_at") or _NO_DUE_TIME
         )
     context = None
     if unchanged:
-        working = [shown[one.id] for one in included if one.type is MemoryType.WORKING]
-        long_term = [shown[one.id] for one in included if one.type is not MemoryType.WORKING]
+        working = [shown[hit.id] for hit in included if hit.type is MemoryType.WORKING]
+        long_term = [shown[hit.id] for hit in included if hit.type is not MemoryType.WORKING]
         block = renderer.block(BLOCK, long_term, tasks_first=receipt.long_term.task_like)
         context = context_of(renderer.layout, (renderer.block(WORKING_BLOCK, working), block), request.format)
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
     return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)
 
 
-def _shown_again(
+def _rendered_again(
     renderer: Renderer, candidate: ReceiptCandidate, memory: Memory, request: RetrieveRequest
 ) -> ShownMemory | None:
-    """Render a candidate's entry again, whole or cut as before; None if its hash differs from the recorded one."""
+    """A candidate's entry, rendered again and cut as recorded; None if its hash differs from the recorded one."""
     rank, passage = candidate.rank or 0, passage_of(memory)
     if candidate.allowed is None:
         shown: ShownMemory | None = renderer.whole(passage, rank)
@@ -156,60 +156,63 @@ def _shown_again(
 
 
 def compare(before: Receipt, after: Receipt, memories: Mapping[str, Memory]) -> ReplayAnswer:
-    """Compare a receipt with that of its replay: whether the contexts are identical, and which candidates differ.
+    """The differences between a receipt and that of its replay.
 
     memories: the memories of both receipts that still exist, by id.
     """
-    listed, listed_after = ({candidate.id: candidate for candidate in each.candidates} for each in (before, after))
+    listed, relisted = ({candidate.id: candidate for candidate in receipt.candidates} for receipt in (before, after))
     changes = [
-        ReceiptChange(id=each, what=what, before=then, after=now, why=_reason(before, after, memories.get(each)))
-        for each in dict.fromkeys([*listed, *listed_after])
-        for what, then, now in _differences(listed.get(each), listed_after.get(each), removed=each not in memories)
+        ReceiptChange(id=name, what=what, before=old, after=new, why=_reason(before, after, memories.get(name)))
+        for name in dict.fromkeys([*listed, *relisted])
+        for what, old, new in _differences(listed.get(name), relisted.get(name), removed=name not in memories)
     ]
-    then, now = before.context_sha256, after.context_sha256
-    if then == now:
+    recorded, replayed = before.context_sha256, after.context_sha256
+    if recorded == replayed:
         return ReplayAnswer(identical=True, behind=changes or None)
     if not changes:
         why = _environment_reason(before, after)
-        changes = [ReceiptChange(id="", what="context", before=then, after=now, why=why)]
+        changes = [ReceiptChange(id="", what="context", before=recorded, after=replayed, why=why)]
     return ReplayAnswer(identical=False, changes=changes)
 
 
 def _differences(
-    then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, removed: bool
+    recorded: ReceiptCandidate | None, replayed: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (name, before, after) of each field that differs. A candidate of one receipt counts if shown or removed."""
+    """Yield (field, recorded value, replayed value) of each difference.
+
+    A candidate that only one of the receipts lists is one only if it was shown, or its memory was `removed`.
+    """
     included = CandidateOutcome.INCLUDED
-    if then is None or now is None:
-        if removed or included in (then and then.outcome, now and now.outcome):
-            yield "outcome", then and then.outcome, now and now.outcome
+    if recorded is None or replayed is None:
+        if removed or included in (recorded and recorded.outcome, replayed and replayed.outcome):
+            yield "outcome", recorded and recorded.outcome, replayed and replayed.outcome
         return
-    if then.outcome is not now.outcome:
-        yield "outcome", then.outcome, now.outcome
-    if abs(then.score - now.score) > TOLERANCE:
-        yield "score", then.score, now.score
-    if then.tokens != now.tokens:
-        yield "tokens", then.tokens, now.tokens
-    if included is then.outcome is now.outcome and then.entry_sha256 != now.entry_sha256:
-        yield "text", then.entry_sha256, now.entry_sha256
+    if recorded.outcome is not replayed.outcome:
+        yield "outcome", recorded.outcome, replayed.outcome
+    if abs(recorded.score - replayed.score) > TOLERANCE:
+        yield "score", recorded.score, replayed.score
+    if recorded.tokens != replayed.tokens:
+        yield "tokens", recorded.tokens, replayed.tokens
+    if included is recorded.outcome is replayed.outcome and recorded.entry_sha256 != replayed.entry_sha256:
+        yield "text", recorded.entry_sha256, replayed.entry_sha256
 
 
 def _reason(before: Receipt, after: Receipt, memory: Memory | None) -> str:
     if memory is None:
         return "the memory was removed"
     if memory.updated_at > before.created_at:
-        then = rfc3339(before.created_at)
-        return f"the memory was written or changed after {then}, at {rfc3339(memory.updated_at)}"
+        recorded_at = rfc3339(before.created_at)
+        return f"the memory was written or changed after {recorded_at}, at {rfc3339(memory.updated_at)}"
     return _environment_reason(before, after)
 
 
 def _environment_reason(before: Receipt, after: Receipt) -> str:
     if before.embedder != after.embedder:
-        return "the embedder is another one now"
+        return "the service has another embedder now"
     if before.tokenizer != after.tokenizer:
-        return "the tokenizer is another one now"
+        return "the service has another tokenizer now"
     if before.degraded != after.degraded:
-        missing = [part for part in before.degraded if part not in after.degraded]
+        missing = [name for name in before.degraded if name not in after.degraded]
         if missing:
             return f"the first retrieval was degraded: {', '.join(missing)}"
         return f"the replay is degraded: {', '.join(after.degraded)}"
@@ -222,7 +225,7 @@ def _environment_reason(before: Receipt, after: Receipt) -> str:
 
 
 def with_recorded_access(receipt: Receipt) -> Callable[[Candidates], Candidates]:
-    """A function that resets candidates' access counts to those in `receipt`, because later reads have raised them."""
+    """A function that sets candidates' access counts to those recorded in `receipt`; later reads have raised them."""
     counts = {candidate.id[:SHORT_ID]: candidate.access_count for candidate in receipt.candidates}
     counts |= receipt.unlisted.access_counts.by_short_id()
 

@@ -46,15 +46,15 @@ def test_quality_runs_in_two_processes(
     """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     write_set(tmp_path / "sets" / "small", CORPUS, QUERIES)
-    places = {"--data": "sets", "--store": "store", "--json": "result.json"}
-    words = [word for option, name in places.items() for word in (option, str(tmp_path / name))]
+    paths = {"--data": "sets", "--store": "store", "--json": "result.json"}
+    words = [word for option, name in paths.items() for word in (option, str(tmp_path / name))]
     assert main(["quality", *words, "--workers", "2", "--against", "balanced", "--pooled"]) == 0
     assert "Paired comparisons" in capsys.readouterr().out
     figures = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["figures"]
-    assert [each["kind"] for each in figures["comparisons"]] == ["profile", "pooled"]
+    assert [comparison["kind"] for comparison in figures["comparisons"]] == ["profile", "pooled"]
     assert figures["comparisons"][0]["by_category"]["(all)"]["n"] == 3
-    whole = figures["small"]["(all)"]
-    assert whole["own"]["ranking"]["R@10"]["mean"] == 1.0
-    assert whole["all"]["evidence_recall"]["500"]["mean"] == 1.0
-    assert all(budget["violations"] == 0 for budget in whole["own"]["budgets"].values())
+    all_questions = figures["small"]["(all)"]
+    assert all_questions["own"]["ranking"]["R@10"]["mean"] == 1.0
+    assert all_questions["all"]["evidence_recall"]["500"]["mean"] == 1.0
+    assert all(budget["violations"] == 0 for budget in all_questions["own"]["budgets"].values())
     assert manifest_path(tmp_path / "store", "small").is_file()

@@ -74,9 +74,9 @@ def _add(folder: Path, prepared: Prepared) -> None:
     unique = [row for row in rows if counts[row["id"]] == 1 and row["text"]]
     prepared.left_out["turns with a duplicate id or without text"] += len(rows) - len(unique)
     prepared.corpus += unique
-    last = max(datetime.fromisoformat(row["timestamp"]) for row in rows)
-    asked_at = stamp(last.replace(hour=9, minute=0, second=0) + timedelta(days=1))
-    known = {row["id"] for row in unique}
+    last_time = max(datetime.fromisoformat(row["timestamp"]) for row in rows)
+    asked_at = stamp(last_time.replace(hour=9, minute=0, second=0) + timedelta(days=1))
+    turn_ids = {row["id"] for row in unique}
     path = folder / "probing_questions" / "probing_questions.json"
     for category, probes in read_json(path, dict[str, list[Probe]]).items():
         for index, probe in enumerate(probes):
@@ -84,7 +84,7 @@ def _add(folder: Path, prepared: Prepared) -> None:
             cited = query["evidence"]
             for member in ("evidence", "current_evidence"):
                 if member in query:
-                    query[member] = [turn for turn in query[member] if turn in known]
+                    query[member] = [turn for turn in query[member] if turn in turn_ids]
             prepared.left_out["citations of missing turns"] += len(cited) - len(query["evidence"])
             prepared.queries.append(
                 query | {"id": f"{name}:{category}:{index}", "conversation": name, "asked_at": asked_at}
@@ -115,7 +115,7 @@ def _rows(name: str, batches: list[Batch], chat: Path) -> Iterator[dict[str, Any
             }
 
 
-def _query(probe: Probe, category: str, place: str, name: str) -> dict[str, Any]:
+def _query(probe: Probe, category: str, location: str, name: str) -> dict[str, Any]:
     answerable = category != UNANSWERABLE
     source = probe.source_chat_ids if answerable else ()
     answer = next((text for text in (probe.answer, probe.ideal_answer, probe.ideal_summary) if text is not None), "")
@@ -123,19 +123,19 @@ def _query(probe: Probe, category: str, place: str, name: str) -> dict[str, Any]
         "text": probe.question,
         "category": category,
         "answerable": answerable,
-        "evidence": _cited(source, name, place),
+        "evidence": _cited(source, name, location),
         "answer": str(answer),
     }
     if isinstance(source, dict) and UPDATED in source:
-        query["current_evidence"] = _cited(source[UPDATED], name, place)
+        query["current_evidence"] = _cited(source[UPDATED], name, location)
     return query
 
 
-def _cited(source: Any, name: str, place: str) -> list[str]:
-    """Distinct corpus ids of the turns that the nested `source` names. place: its position in the file, for errors."""
+def _cited(source: Any, name: str, location: str) -> list[str]:
+    """Distinct corpus ids of the turns that the nested `source` names. location: named in errors."""
     if isinstance(source, int):
         return [f"{name}:m{source}"]
     if not isinstance(source, dict | list | tuple):
-        raise BadSource(f"{place}.source_chat_ids: must have whole numbers, has {source!r}")
+        raise BadSource(f"{location}.source_chat_ids: must have whole numbers, has {source!r}")
     nested = source.values() if isinstance(source, dict) else source
-    return list(dict.fromkeys(turn for part in nested for turn in _cited(part, name, place)))
+    return list(dict.fromkeys(turn for nested_source in nested for turn in _cited(nested_source, name, location)))

@@ -67,16 +67,16 @@ def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
     return [turns, *([facts] if facts.corpus else [])]
 
 
-def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
-    sessions = list(_sessions(sample, place))
+def _add(sample: Sample, location: str, turns: Prepared, facts: Prepared) -> None:
+    sessions = list(_sessions(sample, location))
     if not sessions:
-        raise BadSource(f"{place}.conversation: has no session")
-    known = {row["id"] for session in sessions for row in _add_turns(sample.sample_id, session, turns)}
-    observations = _add_observations(sample, place, sessions, facts)
-    _, last, _ = sessions[-1]
-    asked_at = stamp(last + timedelta(days=1))
+        raise BadSource(f"{location}.conversation: has no session")
+    turn_ids = {row["id"] for session in sessions for row in _add_turns(sample.sample_id, session, turns)}
+    observations = _add_observations(sample, location, sessions, facts)
+    _, last_time, _ = sessions[-1]
+    asked_at = stamp(last_time + timedelta(days=1))
     for number, question in enumerate(sample.qa):
-        query = _query(question, sample.sample_id, known, turns)
+        query = _query(question, sample.sample_id, turn_ids, turns)
         query |= {"id": f"{sample.sample_id}:q{number}", "conversation": sample.sample_id, "asked_at": asked_at}
         turns.queries.append(query)
         cited = query["evidence"]
@@ -85,19 +85,19 @@ def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
             facts.queries.append(query | {"evidence": about})
 
 
-def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
+def _sessions(sample: Sample, location: str) -> Iterator[DialogSession]:
     numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
     for number in numbers:
         date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
         if not isinstance(date, str) or not isinstance(turns, list):
-            raise BadSource(f"{place}.conversation.session_{number}: needs turns and session_{number}_date_time")
-        yield number, parse_time(date, _DATE, f"{place}.session_{number}_date_time"), turns
+            raise BadSource(f"{location}.conversation.session_{number}: needs turns and session_{number}_date_time")
+        yield number, parse_time(date, _DATE, f"{location}.session_{number}_date_time"), turns
 
 
 def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    number, at, said = session
-    for index, turn in enumerate(said):
+    number, at, session_turns = session
+    for index, turn in enumerate(session_turns):
         caption = turn.blip_caption
         text = f"{turn.text.strip()} {f'[shares {caption.strip()}]' if caption else ''}".strip()
         if not text:
@@ -120,7 +120,7 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
 
 
 def _add_observations(
-    sample: Sample, place: str, sessions: Sequence[DialogSession], facts: Prepared
+    sample: Sample, location: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
     """Add a conversation's observations (facts) to `facts`. Returns ids of observations by the turn that they cite."""
     by_turn: dict[str, list[str]] = {}
@@ -128,7 +128,7 @@ def _add_observations(
         for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():
             for index, (text, citations) in enumerate(texts):
                 if not text.strip():
-                    raise BadSource(f"{place}.observation of session {number}: must not be blank")
+                    raise BadSource(f"{location}.observation of session {number}: must not be blank")
                 cited = _turn_ids([citations] if isinstance(citations, str) else citations, sample.sample_id)
                 row_id = f"{sample.sample_id}:obs:{number}:{speaker}:{index}"
                 row = {
@@ -147,9 +147,9 @@ def _add_observations(
     return by_turn
 
 
-def _query(question: LocomoQuestion, name: str, known: set[str], turns: Prepared) -> dict[str, Any]:
+def _query(question: LocomoQuestion, name: str, turn_ids: set[str], turns: Prepared) -> dict[str, Any]:
     cited = _turn_ids(question.evidence, name)
-    evidence = [turn for turn in cited if turn in known]
+    evidence = [turn for turn in cited if turn in turn_ids]
     turns.left_out["citations of missing turns"] += len(cited) - len(evidence)
     query = {"text": question.question, "category": CATEGORIES[question.category]}
     if question.category == UNANSWERABLE:

@@ -49,9 +49,9 @@ def prepare_longmemeval(path: Path, limit: int | None = None) -> list[Prepared]:
     return [prepared]
 
 
-def _add(instance: Instance, place: str, prepared: Prepared) -> None:
+def _add(instance: Instance, location: str, prepared: Prepared) -> None:
     name = f"lme-{instance.question_id}"
-    with_answer, in_sessions = _add_turns(instance, name, place, prepared)
+    with_answer, in_answering_sessions = _add_turns(instance, name, location, prepared)
     answerable = not instance.question_id.endswith("_abs")
     prepared.queries.append(
         {
@@ -60,27 +60,27 @@ def _add(instance: Instance, place: str, prepared: Prepared) -> None:
             "text": instance.question,
             "category": instance.question_type,
             "answerable": answerable,
-            "evidence": (with_answer or in_sessions) if answerable else [],
+            "evidence": (with_answer or in_answering_sessions) if answerable else [],
             "evidence_level": "turn" if with_answer else "session",
             "evidence_sessions": instance.answer_session_ids,
-            "asked_at": stamp(parse_time(instance.question_date, _DATE, f"{place}.question_date")),
+            "asked_at": stamp(parse_time(instance.question_date, _DATE, f"{location}.question_date")),
             "answer": str(instance.answer),
         }
     )
 
 
-def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
+def _add_turns(instance: Instance, name: str, location: str, prepared: Prepared) -> tuple[list[str], list[str]]:
     """Add all turns to `prepared`. Returns ids of turns with the answer, and of all turns in answering sessions."""
     ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
-        raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")
+        raise BadSource(f"{location}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")
     with_answer: list[str] = []
-    in_sessions: list[str] = []
-    seen: Counter[str] = Counter()
+    in_answering_sessions: list[str] = []
+    occurrences: Counter[str] = Counter()
     for number, (session, date, turns) in enumerate(zip(ids, dates, sessions, strict=True)):
-        seen[session] += 1
-        unique = session if seen[session] == 1 else f"{session}~{seen[session]}"
-        at = parse_time(date, _DATE, f"{place}.haystack_dates[{number}]")
+        occurrences[session] += 1
+        unique = session if occurrences[session] == 1 else f"{session}~{occurrences[session]}"
+        at = parse_time(date, _DATE, f"{location}.haystack_dates[{number}]")
         for index, turn in enumerate(turns):
             if not turn.content.strip():
                 prepared.left_out["turns without text"] += 1
@@ -96,5 +96,5 @@ def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) ->
             }
             prepared.corpus.append(row)
             with_answer += [row["id"]] * turn.has_answer
-            in_sessions += [row["id"]] * (session in instance.answer_session_ids)
-    return with_answer, in_sessions
+            in_answering_sessions += [row["id"]] * (session in instance.answer_session_ids)
+    return with_answer, in_answering_sessions

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class BadSource(BadSet):
-    """A published file is not in the expected format. The message names the file and the place in the file."""
+    """A published file is not in the expected format. The message names the file and the position in it."""
 
 
 @dataclass(slots=True)
@@ -41,12 +41,12 @@ def read_json(path: Path, kind: type[T]) -> T:
         raise BadSource(f"{path}: {error}") from error
 
 
-def parse_time(text: str, pattern: str, place: str) -> datetime:
-    """`text` parsed by the strptime `pattern`, as UTC. Raises BadSource, which names `place`, if it does not match."""
+def parse_time(text: str, pattern: str, location: str) -> datetime:
+    """`text` parsed by the strptime `pattern`, as UTC. If it does not match, raises BadSource with its `location`."""
     try:
         return datetime.strptime(text.strip(), pattern).replace(tzinfo=UTC)
     except ValueError as error:
-        raise BadSource(f"{place}: is not a time: {text!r}") from error
+        raise BadSource(f"{location}: {text!r} is not a time of the form {pattern!r}") from error
 
 
 def stamp(at: datetime) -> str:

@@ -79,9 +79,9 @@ def test_recall_grows_with_k(ranking: list[str], evidence: set[str], k: int) -> 
 
 
 @given(EVIDENCE, st.lists(st.sampled_from("uvwxyz"), unique=True))
-def test_evidence_first_is_the_best_ranking(evidence: set[str], rest: list[str]) -> None:
+def test_a_ranking_that_begins_with_all_evidence_has_ndcg_1(evidence: set[str], other_ids: list[str]) -> None:
     """A ranking that begins with all evidence has an nDCG of 1."""
-    assert ndcg_at([*evidence, *rest], evidence, 10) == pytest.approx(1.0)
+    assert ndcg_at([*evidence, *other_ids], evidence, 10) == pytest.approx(1.0)
 
 
 def test_bootstrap_of_equal_values_has_no_width() -> None:
@@ -143,7 +143,7 @@ def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
     changed = [abs(gain) for gain in gains if gain]
     observed = abs(sum(gains))
     sums = [
-        sum(gain if mask >> place & 1 else -gain for place, gain in enumerate(changed))
+        sum(gain if mask >> index & 1 else -gain for index, gain in enumerate(changed))
         for mask in range(2 ** len(changed))
     ]
     exact = sum(abs(total) >= observed - 1e-9 for total in sums) / len(sums)

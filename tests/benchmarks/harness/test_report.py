@@ -21,7 +21,7 @@ from benchmarks.harness.report import (
 TABLE = Table("Recall", ("set", "n", "R@10"), (("turns", 877, 0.6634), ("long name", 7, None)))
 
 
-def test_columns_line_up() -> None:
+def test_numbers_are_right_aligned_and_texts_left_aligned() -> None:
     """In a rendered table, text is left-aligned, numbers are right-aligned, and None is a dash."""
     assert render_table(TABLE).splitlines() == [
         "Recall",
@@ -41,7 +41,7 @@ def test_numbers_have_about_three_digits(value: float, shown: str) -> None:
     assert f" {shown} |" in render_table(Table("t", ("x",), ((value,),))).splitlines()[-1]
 
 
-def test_a_row_of_another_length_is_refused() -> None:
+def test_a_row_with_too_few_or_many_cells_is_refused() -> None:
     """A table with a row that has more or fewer cells than columns raises an error."""
     with pytest.raises(ValueError, match="2 cells under 1 columns"):
         Table("t", ("x",), ((1, 2),))

@@ -39,11 +39,11 @@ async def test_evidence_counts_as_the_memory_that_it_merged_into(small: Evaluati
     scores = await evaluate(parts.evaluation, small, loaded)
     assert [score.question.id for score in scores] == ["q1", "q2", "q3"]
     for score in scores:
-        for way in (score.own_types, score.all_types):
-            assert way.metrics["R@10"] == 1.0
-            assert way.contexts[500].recall == 1.0
-            assert way.contexts[0].recall == 0.0
-            assert not any(context.violates or context.understates for context in way.contexts.values())
+        for retrieval in (score.own_types, score.all_types):
+            assert retrieval.metrics["R@10"] == 1.0
+            assert retrieval.contexts[500].recall == 1.0
+            assert retrieval.contexts[0].recall == 0.0
+            assert not any(context.violates or context.understates for context in retrieval.contexts.values())
 
 
 async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet) -> None:
@@ -52,20 +52,20 @@ async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
     assert [len(score.own_types.contexts) for score in scores] == [8, 8, 8]
-    some = await evaluate(replace(parts.evaluation, budgets=RECALL_BUDGETS), small, loaded)
-    assert [list(score.own_types.contexts) for score in some] == [list(RECALL_BUDGETS)] * 3
+    with_recall_budgets = await evaluate(replace(parts.evaluation, budgets=RECALL_BUDGETS), small, loaded)
+    assert [list(score.own_types.contexts) for score in with_recall_budgets] == [list(RECALL_BUDGETS)] * 3
 
 
 async def test_questions_evaluated_in_slices_score_as_unsliced(small: EvaluationSet) -> None:
     """Evaluating every second question, and then the others, gives the same scores as evaluating all at once."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
-    whole = await evaluate(parts.evaluation, small, loaded)
-    slices = [await evaluate(parts.evaluation, small, loaded, slice(first, None, 2)) for first in range(2)]
-    assert [whole[0::2], whole[1::2]] == slices
+    unsliced = await evaluate(parts.evaluation, small, loaded)
+    slices = [await evaluate(parts.evaluation, small, loaded, slice(offset, None, 2)) for offset in range(2)]
+    assert [unsliced[0::2], unsliced[1::2]] == slices
 
 
-def test_mrr_looks_at_ten_ranks() -> None:
+def test_only_the_first_ten_ranks_count() -> None:
     """Evidence at rank 11 gives a reciprocal rank of 0."""
     ranking = [str(number) for number in range(1, 12)]
     assert ranking_metrics(ranking, ["11"]) == dict.fromkeys(METRICS, 0.0)
@@ -98,7 +98,7 @@ async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> Non
     assert "profile" in str(failed.value.exceptions[0])
 
 
-def test_evidence_counts_as_shown_by_id() -> None:
+def test_context_recall_compares_memory_ids() -> None:
     """If a context has one of two memories that are evidence, compared by id, its recall is 0.5."""
     item = ContextItem(id="m", type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content="anything")
     assert score_context(_answer([item]), ["m", "n"], 10, len).recall == 0.5
@@ -137,7 +137,7 @@ def _turn(number: int, text: str) -> dict[str, str]:
     }
 
 
-async def test_a_current_statement_ranks_above_the_stale_one(tmp_path: Path) -> None:
+async def test_a_current_statement_ranks_above_an_outdated_one(tmp_path: Path) -> None:
     """The updated budget of 650 ranks above the old one of 600.
 
     Questions without an outdated statement get no ranks.
@@ -147,20 +147,20 @@ async def test_a_current_statement_ranks_above_the_stale_one(tmp_path: Path) -> 
         _turn(2, "Tea is green"),
         _turn(3, "My budget for sneakers is 650"),
     ]
-    asked = {"conversation": "c", "answerable": True, "category": "k", "asked_at": "2024-01-03T00:00:00Z"}
+    common = {"conversation": "c", "answerable": True, "category": "k", "asked_at": "2024-01-03T00:00:00Z"}
     queries = [
         {
-            **asked,
+            **common,
             "id": "1",
             "text": "What is my budget for sneakers?",
             "evidence": ["c:1", "c:3"],
             "current_evidence": ["c:3"],
         },
-        {**asked, "id": "2", "text": "Is tea green?", "evidence": ["c:2"]},
+        {**common, "id": "2", "text": "Is tea green?", "evidence": ["c:2"]},
     ]
     write_set(tmp_path / "small", corpus, queries)
-    whole, parts = read_set(tmp_path / "small"), FakeParts()
-    loaded = await load(parts.ingestor, parts.store, whole)
-    ranks = await rank_updates(parts.evaluation.retriever, whole, loaded)
+    dataset, parts = read_set(tmp_path / "small"), FakeParts()
+    loaded = await load(parts.ingestor, parts.store, dataset)
+    ranks = await rank_updates(parts.evaluation.retriever, dataset, loaded)
     assert ranks == [("1", 1, 2)]
     assert updates_table({"small": ranks}).rows == (("small", 1, 1, 1.0),)

@@ -94,10 +94,10 @@ async def test_tokenless_queries_keep_their_dense_vector() -> None:
     inner = TokenEmbedder()
     embedder = Tokenless(inner)
     assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)
-    whole, dense = await inner.embed_query("crane"), await embedder.embed_query("crane")
-    assert whole.tokens is not None
-    assert dense.tokens is None
-    assert np.array_equal(whole.dense, dense.dense)
+    unchanged, tokenless = await inner.embed_query("crane"), await embedder.embed_query("crane")
+    assert unchanged.tokens is not None
+    assert tokenless.tokens is None
+    assert np.array_equal(unchanged.dense, tokenless.dense)
     assert len(await embedder.embed_documents(["a", "b"])) == 2
     await embedder.ping()
     await embedder.aclose()
@@ -107,8 +107,8 @@ async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) 
     """Each variant is compared with the profile by a paired test over all questions and over those of each category."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
-    wanted = Comparisons("balanced", against="relevance", ablate=True)
-    compared = await compare_variants(wanted, opened, small, loaded)
+    comparisons = Comparisons("balanced", against="relevance", ablate=True)
+    compared = await compare_variants(comparisons, opened, small, loaded)
     assert compared[0].what == "relevance"
     assert len(compared) == 1 + len(ablations(opened.parts, "balanced"))
     for comparison in compared:

@@ -24,20 +24,20 @@ from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 
 def test_conversations_have_their_questions(tmp_path: Path) -> None:
     """A conversation of a set has its memories, in the order of the file, and its answerable questions."""
-    whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
-    assert list(whole.corpus) == ["c1", "c2"]
-    assert [entry.id for entry in whole.corpus["c1"]] == ["c1:1", "c1:2", "c1:3"]
-    assert [question.id for question in whole.questions if question.conversation == "c1"] == ["q1", "q2"]
-    assert (whole.name, whole.memories, len(whole.questions)) == ("small", 4, 3)
-    assert whole.types == [MemoryType.EPISODIC, MemoryType.SEMANTIC]
+    dataset = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    assert list(dataset.corpus) == ["c1", "c2"]
+    assert [entry.id for entry in dataset.corpus["c1"]] == ["c1:1", "c1:2", "c1:3"]
+    assert [question.id for question in dataset.questions if question.conversation == "c1"] == ["q1", "q2"]
+    assert (dataset.name, dataset.memories, len(dataset.questions)) == ("small", 4, 3)
+    assert dataset.types == [MemoryType.EPISODIC, MemoryType.SEMANTIC]
 
 
 def test_only_answerable_queries_with_evidence_count(tmp_path: Path) -> None:
     """Reading a set drops questions that have no answer or no evidence, and counts them in `dropped`."""
     unanswerable = {**QUERIES[0], "id": "q8", "answerable": False}
     without_evidence = {**QUERIES[0], "id": "q9", "evidence": []}
-    whole = read_set(write_set(tmp_path / "small", CORPUS, [*QUERIES, unanswerable, without_evidence]))
-    assert (len(whole.questions), whole.dropped) == (3, 2)
+    dataset = read_set(write_set(tmp_path / "small", CORPUS, [*QUERIES, unanswerable, without_evidence]))
+    assert (len(dataset.questions), dataset.dropped) == (3, 2)
 
 
 def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, 
         (CORPUS, _broken(QUERIES, evidence=["c2:1"]), "queries.jsonl:1: evidence 'c2:1' is not in"),
     ],
 )
-def test_a_broken_line_is_named(
+def test_a_malformed_line_is_reported_with_its_number(
     tmp_path: Path, corpus: list[dict[str, Any]], queries: list[dict[str, Any]], message: str
 ) -> None:
     """The error for a malformed line has the file and the line number."""
@@ -67,7 +67,7 @@ def test_a_broken_line_is_named(
 @pytest.mark.parametrize(
     ("line", "message"), [("{", "Input data was truncated"), ("[1]", "Expected `object`, got `array`")]
 )
-def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, message: str) -> None:
+def test_a_line_that_is_not_an_object_is_reported_with_its_number(tmp_path: Path, line: str, message: str) -> None:
     """The error for a line that is no JSON object has the file and the line number."""
     folder = write_set(tmp_path / "broken", CORPUS, QUERIES)
     (folder / "corpus.jsonl").write_text(f"\n{line}\n")
@@ -92,17 +92,17 @@ def test_a_folder_without_sets_is_an_error(tmp_path: Path) -> None:
         find_sets(tmp_path)
 
 
-def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
+def test_limited_questions_are_evenly_spaced(tmp_path: Path) -> None:
     """If the number of questions is limited, the questions are taken evenly from the whole file.
 
     No memory is left out.
     """
-    whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
-    limited = limit_questions(whole, 2)
+    dataset = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    limited = limit_questions(dataset, 2)
     assert [question.id for question in limited.questions] == ["q1", "q2"]
-    assert limited.memories == whole.memories
-    assert limit_questions(whole, 3) is whole
-    assert limit_questions(whole, None) is whole
+    assert limited.memories == dataset.memories
+    assert limit_questions(dataset, 3) is dataset
+    assert limit_questions(dataset, None) is dataset
 
 
 def test_an_event_keeps_its_speaker() -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from benchmarks.sets.data import EvaluationSet, read_set
-from benchmarks.sets.loading import NotLoaded, kept_or_loaded, load, manifest_path, scope_of, verify
+from benchmarks.sets.loading import NotLoaded, load, load_or_verify, manifest_path, scope_of, verify
 from memtypes.model.policy import MemoryType
 from tests.benchmarks.small_set import CORPUS, QUERIES, FakeParts, write_set
 
@@ -38,9 +38,9 @@ async def test_every_corpus_entry_has_a_memory(small: EvaluationSet) -> None:
 async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) -> None:
     """A store that was kept from an earlier run is used again if its manifest and memories match the corpus."""
     parts = FakeParts()
-    loaded = await kept_or_loaded(parts.ingestor, parts.store, small, tmp_path)
+    loaded = await load_or_verify(parts.ingestor, parts.store, small, tmp_path)
     assert manifest_path(tmp_path, "small").is_file()
-    assert await kept_or_loaded(parts.ingestor, parts.store, small, tmp_path) == replace(loaded, seconds=0.0)
+    assert await load_or_verify(parts.ingestor, parts.store, small, tmp_path) == replace(loaded, seconds=0.0)
 
 
 async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_vectors_are_served_on_loopback() -> None:
     url = serve(VECTORS)
     assert url.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=url, timeout=10) as client:
-        both = client.post("/v1/embeddings", json={"model": "m", "input": ["east", "a probe"]}).json()
-        one = client.post("/v1/embeddings", json={"model": "m", "input": "north"}).json()
-    assert [row["embedding"] for row in both["data"]] == [[1, 0], [1, 0]]
-    assert [(row["index"], row["embedding"]) for row in one["data"]] == [(0, [0, 1])]
+        several = client.post("/v1/embeddings", json={"model": "m", "input": ["east", "a probe"]}).json()
+        single = client.post("/v1/embeddings", json={"model": "m", "input": "north"}).json()
+    assert [row["embedding"] for row in several["data"]] == [[1, 0], [1, 0]]
+    assert [(row["index"], row["embedding"]) for row in single["data"]] == [(0, [0, 1])]

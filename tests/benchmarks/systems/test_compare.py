@@ -106,11 +106,11 @@ def test_a_context_takes_texts_that_fit_in_order_of_rank() -> None:
 
 def test_answers_are_scored_by_rank_and_by_context(tmp_path: Path) -> None:
     """A system's answer has two scores: the recall of its 10 best texts, and of those that fit a context."""
-    wanted = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    dataset = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     items = [Item(entry["id"], entry["conversation"], "s", entry["text"]) for entry in CORPUS]
     ranked = {"q1": ["c1:1", "c1:3"], "q2": ["c1:1"], "q3": ["c2:1"]}
     scored = score_answer(
-        DriverAnswer("1", 1.0, [1.0], ranked, []), wanted, items, lambda text: 400 if "violin" in text else 600
+        DriverAnswer("1", 1.0, [1.0], ranked, []), dataset, items, lambda text: 400 if "violin" in text else 600
     )
     assert list(scored.recalls) == [1.0, 0.0, 1.0]
     assert list(scored.shown) == [0.0, 0.0, 1.0]
@@ -153,7 +153,7 @@ def test_the_product_is_measured_beside_the_others(
     assert ours[:2] == ("small", "remembrancer")
     assert exact[:2] == ("small", "exact")
     figures: list[dict[str, Any]] = json.loads(json.dumps(as_json("compare", report)))["figures"]["results"]
-    assert [each["recall"]["mean"] for each in figures] == [1.0, 1.0]
+    assert [row["recall"]["mean"] for row in figures] == [1.0, 1.0]
     assert figures[0]["context"]["mean"] == 1.0
     assert figures[1]["over_exact"] == 1.0
     assert "x exact" in render_report("compare", report)

@@ -50,17 +50,17 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("for_tasks", "right"), [(True, 0.85), (False, 0.92)])
+@pytest.mark.parametrize(("for_tasks", "min_share"), [(True, 0.85), (False, 0.92)])
 async def test_questions_about_oneself_seldom_ask_for_tasks(
     onnx_directory: Path,
     for_tasks: bool,  # noqa: FBT001
-    right: float,
+    min_share: float,
 ) -> None:
     """Of questions such as "what car do I drive?", .92 are not taken for tasks; of those for tasks, .85 are found."""
     queries = [row["text"] for row in rows("wishes") if (row["wish"] == Wish.TASKS) is for_tasks]
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     wishes = [wish_of(query, (await embedder.embed_query(query)).dense) for query in queries]
-    assert sum((wish is Wish.TASKS) is for_tasks for wish in wishes) >= right * len(queries)
+    assert sum((wish is Wish.TASKS) is for_tasks for wish in wishes) >= min_share * len(queries)
     await embedder.aclose()
 
 
@@ -99,11 +99,11 @@ async def test_queries_for_events_and_finished_tasks_are_recognised(
     """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     judged: dict[Wish, list[bool]] = {wish: [] for wish in floors}
-    listing = {Wish.EVENTS, Wish.FINISHED, Wish.TASKS}
+    listings = {Wish.EVENTS, Wish.FINISHED, Wish.TASKS}
     for row in rows(texts):
         wish = wish_of(row["text"], (await embedder.embed_query(row["text"])).dense)
-        wanted = Wish(row["wish"])
-        judged[wanted].append(wish is wanted if wanted in listing else wish not in listing)
+        labelled = Wish(row["wish"])
+        judged[labelled].append(wish is labelled if labelled in listings else wish not in listings)
     await embedder.aclose()
     for wish, floor in floors.items():
         assert sum(judged[wish]) >= floor * len(judged[wish]), wish

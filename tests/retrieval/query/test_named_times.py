@@ -104,7 +104,7 @@ def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> No
         "the version 45.12.",
     ],
 )
-def test_other_words_name_no_time(query: str) -> None:
+def test_words_that_only_look_like_times_give_no_window(query: str) -> None:
     """Verbs that look like months, plain numbers, fractions and impossible dates give no time window."""
     assert time_windows(query, NOW) == ()
 
@@ -182,7 +182,7 @@ def test_a_query_that_names_a_past_time_asks_about_the_past(query: str, *, past:
     assert bool(QueryTimes.of(query, NOW).past) is past
 
 
-def test_every_time_is_read_once_and_in_order() -> None:
+def test_each_named_time_gives_one_window_in_the_order_of_the_text() -> None:
     """Each time that a query names becomes one time window, in the order of the text.
 
     A full date such as 3 November 2025 becomes the window of that day, without further windows for November or 2025.

@@ -60,7 +60,7 @@ def test_a_query_for_the_latest_raises_recency() -> None:
 
 def test_an_unknown_profile_is_refused() -> None:
     """The error for an unknown profile lists the known profiles."""
-    with pytest.raises(InvalidRequest, match="unknown profile 'best'; known are balanced, default, recent, relevance"):
+    with pytest.raises(InvalidRequest, match="unknown profile 'best'; use one of balanced, default, recent, relevance"):
         weights_of(request(profile="best"))
 
 

@@ -66,10 +66,10 @@ def request(**fields: Any) -> RetrieveRequest:
     return RetrieveRequest(query="what", namespace="n", **fields)
 
 
-def total(asked: RetrieveRequest) -> int:
-    """The total budget of the request `asked`."""
-    assert isinstance(asked.budget, Budget)
-    return asked.budget.total
+def total(request: RetrieveRequest) -> int:
+    """The total budget of `request`."""
+    assert isinstance(request.budget, Budget)
+    return request.budget.total
 
 
 @given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
@@ -81,9 +81,9 @@ def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
 
 def test_without_a_model_the_request_is_unchanged() -> None:
     """A request that names no model keeps its total budget, without a safety margin."""
-    asked = request(budget=500)
-    settled = settle(asked, REGISTRY)
-    assert settled.request is asked
+    unsettled = request(budget=500)
+    settled = settle(unsettled, REGISTRY)
+    assert settled.request is unsettled
     assert (settled.total, settled.margin) == (500, 0.0)
 
 
@@ -116,10 +116,10 @@ def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
 
     The answer reports the total that the caller asked for.
     """
-    asked = request(
+    unsettled = request(
         model="claude-sonnet-4-5", budget={"total": 1_400, "per_type": {"semantic": 700}}, working_budget=140
     )
-    settled = settle(asked, REGISTRY)
+    settled = settle(unsettled, REGISTRY)
     assert settled.request.tokenizer == "cl100k_base"
     assert settled.margin == 0.4
     assert settled.request.budget == Budget(total=1_000, per_type={MemoryType.SEMANTIC: 500})
@@ -141,7 +141,7 @@ def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
 def test_settling_a_recorded_request_again_changes_nothing(model: str) -> None:
     """settle() sets budget and tokenizer by the model. Called again on its result, it sets the same values."""
-    once = settle(request(model=model, budget=1_000), REGISTRY).request
-    again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)
-    assert (again.request.budget, again.request.tokenizer) == (once.budget, once.tokenizer)
-    assert again.request.working_budget == once.working_budget
+    settled = settle(request(model=model, budget=1_000), REGISTRY).request
+    settled_again = settle(RetrieveRequest.model_validate(settled.model_dump(mode="json", exclude_none=True)), REGISTRY)
+    assert (settled_again.request.budget, settled_again.request.tokenizer) == (settled.budget, settled.tokenizer)
+    assert settled_again.request.working_budget == settled.working_budget

@@ -37,11 +37,11 @@ def test_a_search_covers_the_types_of_the_request_or_all_types() -> None:
 
     The filter is the same for each type.
     """
-    everything = search_filters(SearchRequest(query="what", namespace="n"), NO_TIMES)
-    assert set(everything) == set(MemoryType)
-    assert len(set(everything.values())) == 1
-    one = search_filters(SearchRequest(query="what", namespace="n", types=[MemoryType.WORKING]), NO_TIMES)
-    assert set(one) == {MemoryType.WORKING}
+    all_types = search_filters(SearchRequest(query="what", namespace="n"), NO_TIMES)
+    assert set(all_types) == set(MemoryType)
+    assert len(set(all_types.values())) == 1
+    single = search_filters(SearchRequest(query="what", namespace="n", types=[MemoryType.WORKING]), NO_TIMES)
+    assert set(single) == {MemoryType.WORKING}
 
 
 def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
@@ -95,19 +95,21 @@ async def test_a_replaced_memory_is_shown_or_listed_as_ended(
 
     Otherwise it is among the ended memories, so that none is listed twice. An expired memory is never shown.
     """
-    store, begun, changed = (
+    store, valid_from, replaced_at = (
         InMemoryStore(DIMENSIONS),
         datetime(2025, 9, 1, tzinfo=UTC),
         datetime(2026, 1, 5, tzinfo=UTC),
     )
-    replaced = {"valid_to": changed, "superseded_by": str(UUID(int=1)), "state": "replaced"}
+    replaced = {"valid_to": replaced_at, "superseded_by": str(UUID(int=1)), "state": "replaced"}
     texts: dict[str, dict[str, Any]] = {
         "former": replaced,
-        "expired": {"expires_at": changed, **replaced},
-        "now": {"valid_from": changed},
+        "expired": {"expires_at": replaced_at, **replaced},
+        "now": {"valid_from": replaced_at},
     }
-    made = [make_memory(MemoryType.SEMANTIC, name, **{"valid_from": begun, **more}) for name, more in texts.items()]
-    await store.upsert(SCOPE, [make_record(memory) for memory in made])
+    memories = [
+        make_memory(MemoryType.SEMANTIC, name, **{"valid_from": valid_from, **fields}) for name, fields in texts.items()
+    ]
+    await store.upsert(SCOPE, [make_record(memory) for memory in memories])
     request = RetrieveRequest(query=query, namespace="n", filters=filters)
     times = QueryTimes.of(query, NOW)
     for where, expected in ((context_filters(request, times), shown), (ended_filters(request, times), ended)):

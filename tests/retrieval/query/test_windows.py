@@ -94,9 +94,9 @@ def test_a_date_with_slashes_may_have_either_order() -> None:
 
 
 @pytest.mark.parametrize("text", ["31/31/2025", "every Friday", "am Morgen", "por la mañana", "30 February 2025"])
-def test_habits_and_dates_that_no_calendar_has_are_no_days(text: str) -> None:
+def test_habits_and_impossible_dates_give_no_day(text: str) -> None:
     """A habit such as "every Friday", a part of any day, or a day such as 31/31 names no day."""
-    assert timedelta(days=1) not in {each.end - each.start for each in read(text)}
+    assert timedelta(days=1) not in {window.end - window.start for window in read(text)}
 
 
 def test_the_day_of_an_instant_is_a_window() -> None:

@@ -21,10 +21,10 @@ def worded() -> World:
     return World(embedder=WordEmbedder(), writer=WordEmbedder())
 
 
-async def bought(world: World, days_before: float, what: str) -> str:
+async def bought(world: World, days_before: float, thing: str) -> str:
     """Store a purchase `days_before` days before the move to Lisbon, which was 100 days ago, and return its id."""
     created = NOW - timedelta(days=100 + days_before)
-    return await world.add("episodic", f"bought {what}", created_at=rfc3339(created), session_id=f"s{days_before}")
+    return await world.add("episodic", f"bought {thing}", created_at=rfc3339(created), session_id=f"s{days_before}")
 
 
 async def time_signals(world: World, question: str, **fields: Any) -> dict[str, float]:
@@ -38,10 +38,12 @@ async def test_memories_near_the_time_of_the_event_rank_first() -> None:
     world = worded()
     move = await world.add("episodic", "the move to Lisbon", created_at=rfc3339(NOW - timedelta(days=100)))
     purchase = await bought(world, 14, "boxes")
-    others = [await bought(world, days, what) for days, what in ((60, "lamps"), (-60, "chairs"), (90, "beds"))]
+    other_purchases = [
+        await bought(world, days, thing) for days, thing in ((60, "lamps"), (-60, "chairs"), (90, "beds"))
+    ]
     signals = await time_signals(world, QUESTION)
     assert signals[purchase] == signals[move] == 1.0
-    assert all(signals[other] < 0.1 for other in others)
+    assert all(signals[other] < 0.1 for other in other_purchases)
     ranked = [hit.id for hit in (await world.search(QUESTION)).hits if hit.id != move]
     assert ranked[0] == purchase
     assert "event" in world.timings[-1]

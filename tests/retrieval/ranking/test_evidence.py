@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
-from retrieval.ranking.evidence import certainty_of, sureness
+from retrieval.ranking.evidence import certainty_of, combined_certainty
 from tests.candidates import CandidateRow, make_candidates
 
 TOKENS = np.eye(3, 128, dtype=np.int8) * np.int8(127)
@@ -33,17 +33,17 @@ def hits(*late: float, dense: float | None = 0.5) -> Candidates:
 @given(probabilities, probabilities)
 def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: float) -> None:
     """The certainty is from 0 to 1, and it is 0 if the probability that the hit helps is 0."""
-    sure, not_helpful = sureness(answerable, np.array([helps, 0.0]))
+    sure, not_helpful = combined_certainty(answerable, np.array([helps, 0.0]))
     assert 0.0 <= sure <= 1.0
     assert not_helpful == 0.0
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
 def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
-    """A hit is surer if its probability to help is higher, or the probability that the question has an answer."""
-    (sure,) = sureness(answerable, np.array([helps]))
-    assert sureness(answerable, np.array([helps + 0.01]))[0] > sure
-    assert sureness(answerable + 0.005, np.array([helps]))[0] > sure
+    """A hit is more certain if its own probability to help is higher, or the probability that any hit answers."""
+    (sure,) = combined_certainty(answerable, np.array([helps]))
+    assert combined_certainty(answerable, np.array([helps + 0.01]))[0] > sure
+    assert combined_certainty(answerable + 0.005, np.array([helps]))[0] > sure
 
 
 def test_a_better_match_is_more_certain() -> None:
@@ -56,16 +56,16 @@ def test_a_better_match_is_more_certain() -> None:
 
 def test_without_vectors_the_certainty_is_none() -> None:
     """certainty_of() returns None for a question without token vectors, hits without dense scores, and no hits."""
-    one = np.array([1.0])
-    assert certainty_of(NO_TERMS, None, hits(0.9), one, one) is None
-    assert certainty_of(NO_TERMS, TOKENS, hits(0.9, dense=None), one, one) is None
-    assert certainty_of(NO_TERMS, TOKENS, Candidates.of([]), one[:0], one[:0]) is None
+    similarity = np.array([1.0])
+    assert certainty_of(NO_TERMS, None, hits(0.9), similarity, similarity) is None
+    assert certainty_of(NO_TERMS, TOKENS, hits(0.9, dense=None), similarity, similarity) is None
+    assert certainty_of(NO_TERMS, TOKENS, Candidates.of([]), similarity[:0], similarity[:0]) is None
 
 
-def test_nothing_helps_to_answer_a_question_without_a_token() -> None:
+def test_hits_have_certainty_0_if_the_question_has_no_tokens() -> None:
     """If the question has no tokens, such as an invisible character, every hit has certainty 0."""
-    one = np.array([1.0])
+    similarity = np.array([1.0])
     without_late = make_candidates([CandidateRow("m", MemoryType.SEMANTIC, 0.5, None, {})])
-    sure = certainty_of(NO_TERMS, TOKENS[:0], without_late, one, one)
+    sure = certainty_of(NO_TERMS, TOKENS[:0], without_late, similarity, similarity)
     assert sure is not None
     assert sure.tolist() == [0.0]

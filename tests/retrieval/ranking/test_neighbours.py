@@ -27,13 +27,13 @@ TURNS = st.lists(
 )
 
 
-def plain_neighbour(candidates: list[CandidateRow], one: CandidateRow, offset: int) -> int | None:
-    """Position of the candidate that is `offset` turns after `one` in the same session; None if there is none."""
-    session, number = one.payload.get("session_id"), one.payload.get("seq")
+def plain_neighbour(candidates: list[CandidateRow], candidate: CandidateRow, offset: int) -> int | None:
+    """Position of the candidate that is `offset` turns after `candidate` in the same session; None if there is none."""
+    session, number = candidate.payload.get("session_id"), candidate.payload.get("seq")
     matching = [
         position
         for position, other in enumerate(candidates)
-        if one.type in LONG_TERM
+        if candidate.type in LONG_TERM
         and (session is not None and number is not None)
         and other.type in LONG_TERM
         and (other.payload.get("session_id"), other.payload.get("seq")) == (session, number + offset)
@@ -43,7 +43,7 @@ def plain_neighbour(candidates: list[CandidateRow], one: CandidateRow, offset: i
 
 def plain_side(candidates: list[CandidateRow], values: NDArray[np.float64], offset: int) -> list[float]:
     """For each candidate, the larger value of the turns `offset` turns before and after it; 0 without such turns."""
-    sides = [[plain_neighbour(candidates, one, away) for away in (-offset, offset)] for one in candidates]
+    sides = [[plain_neighbour(candidates, row, step) for step in (-offset, offset)] for row in candidates]
     return [
         max((float(values[position]) for position in positions if position is not None), default=0.0)
         for positions in sides
@@ -52,8 +52,8 @@ def plain_side(candidates: list[CandidateRow], values: NDArray[np.float64], offs
 
 def session_of(candidate: CandidateRow) -> str | None:
     """The session of a long-term memory with a sequence number; None for any other candidate."""
-    has_place = candidate.type in LONG_TERM and {"seq", "session_id"} <= candidate.payload.keys()
-    return candidate.payload["session_id"] if has_place else None
+    is_turn = candidate.type in LONG_TERM and {"seq", "session_id"} <= candidate.payload.keys()
+    return candidate.payload["session_id"] if is_turn else None
 
 
 def plain_session(candidates: list[CandidateRow], values: NDArray[np.float64]) -> list[float]:
@@ -64,10 +64,10 @@ def plain_session(candidates: list[CandidateRow], values: NDArray[np.float64]) -
             max(
                 values[other]
                 for other in range(len(candidates))
-                if other == position or (sessions[other] and sessions[other] == mine)
+                if other == position or (sessions[other] and sessions[other] == session)
             )
         )
-        for position, mine in enumerate(sessions)
+        for position, session in enumerate(sessions)
     ]
 
 
@@ -79,17 +79,17 @@ def test_neighbours_agree_with_the_plain_implementation(candidates: list[Candida
     next_to, two_away = plain_side(candidates, values, 1), plain_side(candidates, values, 2)
     assert neighbours.next_to(values).tolist() == next_to
     assert neighbours.two_away(values).tolist() == two_away
-    parts = (0.8, 0.5, 0.4)
-    shares = zip(next_to, two_away, plain_session(candidates, values), strict=True)
-    widest = [max(part * value for part, value in zip(parts, three, strict=True)) for three in shares]
-    assert neighbours.widened(values, *parts).tolist() == np.maximum(values, widest or 0.0).tolist()
+    factors = (0.8, 0.5, 0.4)
+    rows = zip(next_to, two_away, plain_session(candidates, values), strict=True)
+    largest = [max(factor * value for factor, value in zip(factors, row, strict=True)) for row in rows]
+    assert neighbours.spread(values, *factors).tolist() == np.maximum(values, largest or 0.0).tolist()
 
 
 @given(TURNS, st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_session_sums_add_the_best_values_of_each_session(candidates: list[CandidateRow], seed: int, best: int) -> None:
     """Each candidate gets the sum of its session's `best` largest values. Without a session, it keeps its own value."""
     values = np.random.default_rng(seed).random(len(candidates))
-    sessions = [session_of(candidate) or f"alone {place}" for place, candidate in enumerate(candidates)]
+    sessions = [session_of(candidate) or f"alone {position}" for position, candidate in enumerate(candidates)]
     grouped = {
         name: [float(v) for v, other in zip(values, sessions, strict=True) if other == name] for name in sessions
     }
@@ -98,12 +98,12 @@ def test_session_sums_add_the_best_values_of_each_session(candidates: list[Candi
 
 
 @given(st.integers(2, 40), st.integers(1, 6))
-def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
-    """widened() passes on values of neighbours. For a matrix, each column gets the same result as on its own."""
+def test_a_matrix_is_spread_column_by_column(count: int, width: int) -> None:
+    """spread() raises values to those of neighbours. Each column of a matrix gets the same result as on its own."""
     neighbours = neighbours_of(make_candidates([turn(number % 7, f"{number % 3}") for number in range(count)]))
     rows = np.random.default_rng(count).random((count, width))
-    by_column = [neighbours.widened(rows[:, column], 0.8, 0.5, 0.4) for column in range(width)]
-    assert (neighbours.widened(rows, 0.8, 0.5, 0.4) == np.column_stack(by_column)).all()
+    by_column = [neighbours.spread(rows[:, column], 0.8, 0.5, 0.4) for column in range(width)]
+    assert (neighbours.spread(rows, 0.8, 0.5, 0.4) == np.column_stack(by_column)).all()
 
 
 def test_only_memories_of_one_session_are_neighbours() -> None:
@@ -111,7 +111,7 @@ def test_only_memories_of_one_session_are_neighbours() -> None:
     candidates = [turn(1), turn(2, "other"), turn(2, kind=MemoryType.WORKING), turn(0, None)]
     neighbours = neighbours_of(make_candidates(candidates))
     assert neighbours.next_to(np.ones(4)).tolist() == neighbours.two_away(np.ones(4)).tolist() == [0.0] * 4
-    assert neighbours.widened(np.arange(4.0), 1.0, 1.0, 1.0).tolist() == list(range(4))
+    assert neighbours.spread(np.arange(4.0), 1.0, 1.0, 1.0).tolist() == list(range(4))
 
 
 def test_turns_of_different_types_are_neighbours() -> None:
@@ -123,4 +123,4 @@ def test_turns_of_different_types_are_neighbours() -> None:
 def test_the_largest_value_of_a_session_reaches_all_of_it() -> None:
     """With a share of 0.5, every candidate of a session gets at least half of the session's largest value."""
     neighbours = neighbours_of(make_candidates([turn(1), turn(9, "other"), turn(40), turn(7, None)]))
-    assert neighbours.widened(np.array([1.0, 5.0, 8.0, 0.0]), 0.8, 0.5, 0.5).tolist() == [4.0, 5.0, 8.0, 0.0]
+    assert neighbours.spread(np.array([1.0, 5.0, 8.0, 0.0]), 0.8, 0.5, 0.5).tolist() == [4.0, 5.0, 8.0, 0.0]

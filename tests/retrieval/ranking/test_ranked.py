@@ -30,7 +30,7 @@ def ranking() -> RankedCandidates:
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
     """The order of a ranking is hits, duplicates of hits, candidates with a score below the threshold."""
     ranked = ranking()
-    assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
+    assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
 
 
@@ -53,13 +53,13 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
     ranked = ranking().with_unscored_hits(make_candidates(added))
     assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]
     assert hit_rows(ranked)[2].signals == dict.fromkeys(SIGNALS, 0.0)
-    assert [one.id for one in ranked.candidates][4:] == ["b", "d"]
+    assert [candidate.id for candidate in ranked.candidates][4:] == ["b", "d"]
 
 
 def test_a_repeated_hit_becomes_a_duplicate() -> None:
     """If hit c repeats hit a, c is moved from the hits to the front of the duplicates, as a duplicate of a."""
     ranked = ranking().without_repeats({"c": "a"})
-    assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
+    assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))
 
 

@@ -53,7 +53,7 @@ candidate_lists = st.lists(
         st.integers(1, 10),
     ),
     max_size=25,
-    unique_by=lambda one: one.id,
+    unique_by=lambda row: row.id,
 )
 
 
@@ -107,7 +107,7 @@ def test_duplicates_of_a_better_hit_are_no_hits() -> None:
         ]
     )
     assert ranking.hit_ids == ["a", "c"]
-    assert [one.id for one in ranking.candidates] == ["a", "c", "b"]
+    assert [candidate.id for candidate in ranking.candidates] == ["a", "c", "b"]
     assert ranking.duplicate_of == ("a",)
 
 

@@ -36,13 +36,15 @@ def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float =
     return CandidateRow(name, MemoryType.SEMANTIC, dense, None, payload)
 
 
-def signals(scores: Sequence[float], candidates: Sequence[CandidateRow], asked: Sequence[int] = ()) -> list[float]:
+def signals(
+    scores: Sequence[float], candidates: Sequence[CandidateRow], query_terms: Sequence[int] = ()
+) -> list[float]:
     """The expansion signal of each candidate, which measures the terms that it shares with the best candidates.
 
-    scores: scores of the candidates. asked: terms of the query, which are not counted.
+    scores: scores of the candidates. query_terms: terms of the query, which are not counted.
     """
-    query_terms = numbered(np.array(asked, np.uint32))
-    shared = expansion(make_candidates(candidates), np.array(scores), query_terms)
+    sparse_terms = numbered(np.array(query_terms, np.uint32))
+    shared = expansion(make_candidates(candidates), np.array(scores), sparse_terms)
     return [round(float(value), 6) for value in shared]
 
 
@@ -66,7 +68,7 @@ def test_terms_of_the_query_add_nothing_to_the_expansion_signal() -> None:
     The similarity score counts these terms already.
     """
     candidates = [with_terms("a", [1]), with_terms("b", [1]), with_terms("c", [])]
-    assert signals([1.0, 0.0, 0.0], candidates, asked=[1]) == [0.0, 0.0, 0.0]
+    assert signals([1.0, 0.0, 0.0], candidates, query_terms=[1]) == [0.0, 0.0, 0.0]
 
 
 def test_a_shared_term_counts_less_in_a_long_memory() -> None:
@@ -196,7 +198,7 @@ def test_a_boost_is_explained_by_a_signal() -> None:
 @pytest.mark.parametrize(
     ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
 )
-def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
+def test_the_newer_of_two_contested_memories_ranks_first(session: str | None, score: float, *, raised: bool) -> None:
     """The newer of two contradicting memories ranks first, whatever its score.
 
     If both come from a session, it ranks first only if its score is at least half of the older memory's score.

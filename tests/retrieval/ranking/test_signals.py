@@ -28,7 +28,7 @@ from retrieval.ranking.signals import (
     importance,
     linked_scores,
     mention,
-    names,
+    mentions,
     nearness,
     recency,
     reference_times,
@@ -77,9 +77,9 @@ def test_working_memory_does_not_age() -> None:
 
 
 @given(st.floats(-1e9, 1e12), st.floats(0, 1e9), st.floats(1, 1e9))
-def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, more: float, half_life: float) -> None:
+def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, extra_age: float, half_life: float) -> None:
     """The recency of an older memory is never higher than that of a younger one, and both are from 0 to 1."""
-    older, younger = decay(np.array([age + more, age]), np.array([half_life, half_life])).tolist()
+    older, younger = decay(np.array([age + extra_age, age]), np.array([half_life, half_life])).tolist()
     assert 0.0 <= older <= younger <= 1.0
 
 
@@ -90,17 +90,21 @@ def test_the_importance_signal_spans_0_to_1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "less"),
+    ("higher_fields", "lower_fields"),
     [
         ({"confidence": 1.0}, {"confidence": 0.5}),
         ({"success_rate": 0.9}, {"success_rate": 0.1}),
         ({"emotional_valence": -2}, {"emotional_valence": 0}),
     ],
 )
-def test_reliable_and_emotional_memories_are_more_important(fields: dict[str, Any], less: dict[str, Any]) -> None:
+def test_reliable_and_emotional_memories_are_more_important(
+    higher_fields: dict[str, Any], lower_fields: dict[str, Any]
+) -> None:
     """Surer facts, procedures that succeed more often, and very good or bad events have a higher importance."""
-    more, fewer = importance(Columns.of([{"importance": 5} | fields, {"importance": 5} | less])).tolist()
-    assert more > fewer
+    higher, lower = importance(
+        Columns.of([{"importance": 5} | higher_fields, {"importance": 5} | lower_fields])
+    ).tolist()
+    assert higher > lower
 
 
 def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
@@ -142,7 +146,10 @@ def turns(count: int) -> Candidates:
     """Consecutive turns of one session."""
     payloads = ({"seq": number, "session_id": "s"} for number in range(count))
     return make_candidates(
-        [CandidateRow(f"{number:03}", MemoryType.EPISODIC, 0.5, None, one) for number, one in enumerate(payloads)]
+        [
+            CandidateRow(f"{number:03}", MemoryType.EPISODIC, 0.5, None, payload_fields)
+            for number, payload_fields in enumerate(payloads)
+        ]
     )
 
 
@@ -188,7 +195,7 @@ def test_a_memory_without_a_session_is_its_own_context() -> None:
 )
 def test_a_speaker_is_named_by_a_whole_word(query: str, name: str, named: bool) -> None:  # noqa: FBT001
     """A query names a speaker if it has the name as a whole word, in any case and next to any punctuation."""
-    assert names(query, name) is named
+    assert mentions(query, name) is named
 
 
 def test_the_mention_signal_is_1_for_turns_of_named_speakers() -> None:

@@ -14,11 +14,11 @@ from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.similarity import (
     ENCODED,
     IN_SESSION,
+    MIN_MATCH,
     NEXT,
     SHARES,
     SHARPNESS,
     TWO_AWAY,
-    UNMET,
     late_similarity,
     normalised,
     similarity,
@@ -49,8 +49,8 @@ def test_a_word_in_the_unread_part_of_a_long_text_counts_in_full() -> None:
     dense, sparse, late = np.array([0.9, 0.0]), np.array([0.0, 12.0]), np.array([0.4, 0.1])
     lengths = np.array([20, ENCODED + 1])
     assert similarity(dense, sparse, late, lengths).tolist() == pytest.approx([SHARES.dense + SHARES.late, 1.0])
-    whole = similarity(dense, sparse, late, np.array([20, ENCODED]))
-    assert whole[1] == pytest.approx(SHARES.sparse)
+    read_in_full = similarity(dense, sparse, late, np.array([20, ENCODED]))
+    assert read_in_full[1] == pytest.approx(SHARES.sparse)
 
 
 def test_a_single_search_has_the_full_weight() -> None:
@@ -139,7 +139,10 @@ def test_token_matches_of_neighbouring_turns_count_in_part() -> None:
     """
     rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     matches = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]
-    expected = [np.sqrt((first + UNMET) * (second + UNMET)) / (1 + UNMET) for first, second in [*matches, matches[-1]]]
+    expected = [
+        np.sqrt((first + MIN_MATCH) * (second + MIN_MATCH)) / (1 + MIN_MATCH)
+        for first, second in [*matches, matches[-1]]
+    ]
     assert late_scores([candidate(number, row) for number, row in enumerate(rows)]) == pytest.approx(expected)
     assert SHARPNESS > 1
 

@@ -29,12 +29,14 @@ async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> 
 
 async def _filled(entries: int) -> InMemoryStore:
     world = World()
-    for place in range(entries):
-        made = rfc3339(NOW - timedelta(hours=5 * place))
-        await world.add("episodic", f"the importer was deployed in round {place} " * (place % 4 + 1), created_at=made)
-        await world.add("semantic", f"fact {place} of the importer: it reads file number {place}")
-        await world.add("prospective", f"todo {place}: look at file {place} of the importer")
-        await world.add("procedural", f"deploy the importer the way number {place}", steps=["build", "push"])
+    for number in range(entries):
+        created = rfc3339(NOW - timedelta(hours=5 * number))
+        await world.add(
+            "episodic", f"the importer was deployed in round {number} " * (number % 4 + 1), created_at=created
+        )
+        await world.add("semantic", f"fact {number} of the importer: it reads file number {number}")
+        await world.add("prospective", f"todo {number}: look at file {number} of the importer")
+        await world.add("procedural", f"deploy the importer the way number {number}", steps=["build", "push"])
     for speaker in ("Ana", "Ben"):
         await world.add("working", f"{speaker} deploys the importer now", todo_id=speaker)
     return (await with_ended(world)).store
@@ -42,10 +44,12 @@ async def _filled(entries: int) -> InMemoryStore:
 
 async def with_ended(world: World) -> World:
     """Add two ended memories to `world`, one superseded a day ago and one expired, and return `world`."""
-    old = await world.add("semantic", "the importer deploys by hand", created_at=rfc3339(NOW - timedelta(days=9)))
-    gone = await world.add("episodic", "the importer was down", created_at=rfc3339(NOW - timedelta(days=9)))
-    await world.store.patch(SCOPE, {old: {"valid_to": rfc3339(NOW - timedelta(days=1))}})
-    await world.store.patch(SCOPE, {gone: {"expires_at": rfc3339(NOW - timedelta(hours=1))}})
+    superseded = await world.add(
+        "semantic", "the importer deploys by hand", created_at=rfc3339(NOW - timedelta(days=9))
+    )
+    expired = await world.add("episodic", "the importer was down", created_at=rfc3339(NOW - timedelta(days=9)))
+    await world.store.patch(SCOPE, {superseded: {"valid_to": rfc3339(NOW - timedelta(days=1))}})
+    await world.store.patch(SCOPE, {expired: {"expires_at": rfc3339(NOW - timedelta(hours=1))}})
     return world
 
 

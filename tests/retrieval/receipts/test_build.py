@@ -22,8 +22,8 @@ pytestmark = pytest.mark.anyio
 
 def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
     """The number of a receipt's candidates with each outcome, such as "included"."""
-    recorded = [one["outcome"] for one in receipt["candidates"]]
-    return {one: recorded.count(one) for one in recorded}
+    recorded = [candidate["outcome"] for candidate in receipt["candidates"]]
+    return {outcome: recorded.count(outcome) for outcome in recorded}
 
 
 async def test_every_candidate_has_an_outcome() -> None:
@@ -31,12 +31,12 @@ async def test_every_candidate_has_an_outcome() -> None:
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     receipt = await receipt_of(world, answer)
-    included = {one["id"]: one["tokens"] for one in receipt["candidates"] if one["outcome"] == "included"}
+    included = {row["id"]: row["tokens"] for row in receipt["candidates"] if row["outcome"] == "included"}
     assert included == {item.id: item.tokens for item in answer.items}
     assert set(outcomes(receipt)) >= {"included", "over_total", "superseded", "expired"}
     assert isinstance(answer.context, str)
     assert receipt["context_sha256"] == hashlib.sha256(answer.context.encode()).hexdigest()
-    listed = sum(one["rank"] is not None for one in receipt["candidates"]) + receipt["unlisted"]["count"]
+    listed = sum(candidate["rank"] is not None for candidate in receipt["candidates"]) + receipt["unlisted"]["count"]
     assert listed == answer.metadata.candidates
 
 
@@ -46,16 +46,15 @@ async def test_a_receipt_records_candidates_below_the_threshold_and_duplicates()
     A candidate that repeats a hit has the outcome "duplicate_of".
     """
     world = World(receipt_store=FakeReceipts())
-    first = await world.add("semantic", "the shop opens at nine", concept="hours")
-    second = await world.add("semantic", "fish swim in the sea")
+    hit = await world.add("semantic", "the shop opens at nine", concept="hours")
+    dissimilar = await world.add("semantic", "fish swim in the sea")
     repeated = await world.add("semantic", "The shop  opens at nine", session_id="s2", visibility="session")
-    for one in (repeated,):
-        memory = (await world.store.get(SCOPE, [first]))[first]
-        await world.store.patch(SCOPE, {one: {"content_hash": memory.content_hash, "session_id": "s1"}})
+    content_hash = (await world.store.get(SCOPE, [hit]))[hit].content_hash
+    await world.store.patch(SCOPE, {repeated: {"content_hash": content_hash, "session_id": "s1"}})
     receipt = await receipt_of(world, await world.retrieve("when does the shop open, at nine", min_similarity=0.5))
-    recorded = {one["id"]: (one["outcome"], one.get("of")) for one in receipt["candidates"]}
-    assert recorded[second] == ("below_threshold", None)
-    assert {recorded[first][0], recorded[repeated][0]} == {"included", "duplicate_of"}
+    recorded = {row["id"]: (row["outcome"], row.get("of")) for row in receipt["candidates"]}
+    assert recorded[dissimilar] == ("below_threshold", None)
+    assert {recorded[hit][0], recorded[repeated][0]} == {"included", "duplicate_of"}
 
 
 async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
@@ -77,11 +76,11 @@ async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine")
     content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash
-    others = await world.add_all("semantic", [f"copy {place} of it" for place in range(OTHERS_LISTED + 3)])
-    await world.store.patch(SCOPE, {one: {"content_hash": content_hash} for one in others})
+    copies = await world.add_all("semantic", [f"copy {number} of it" for number in range(OTHERS_LISTED + 3)])
+    await world.store.patch(SCOPE, {copy: {"content_hash": content_hash} for copy in copies})
     receipt = await receipt_of(world, answer := await world.retrieve("when does the shop open, at nine"))
-    (hit,) = (one["id"] for one in receipt["candidates"] if one["rank"] is not None)
-    assert [one.get("of") for one in receipt["candidates"]].count(hit) == OTHERS_LISTED
+    (hit,) = (candidate["id"] for candidate in receipt["candidates"] if candidate["rank"] is not None)
+    assert [candidate.get("of") for candidate in receipt["candidates"]].count(hit) == OTHERS_LISTED
     assert receipt["unlisted"]["outcomes"] == {"duplicate_of": 3}
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
@@ -92,7 +91,7 @@ async def test_a_receipt_lists_a_limited_number_of_candidates() -> None:
     world = await shop(80)
     answer = await world.retrieve(QUERY, budget=50)
     receipt = await receipt_of(world, answer)
-    listed = sum(one["rank"] is not None for one in receipt["candidates"])
+    listed = sum(candidate["rank"] is not None for candidate in receipt["candidates"])
     assert LISTED <= listed <= LISTED + len(answer.items)
     unlisted = receipt["unlisted"]
     assert unlisted["count"] == sum(unlisted["outcomes"].values()) == 4 * 80 + 2 - listed

@@ -23,12 +23,12 @@ pytestmark = pytest.mark.anyio
 COUNT = counter_for("markdown", FakeTokenizer())
 
 
-async def saved_receipt(world: World, **asked: Any) -> bytes:
+async def saved_receipt(world: World, **fields: Any) -> bytes:
     """Retrieve a context and return its receipt with the contents (entries and context), as clients save it.
 
-    asked: fields of the request.
+    fields: fields of the request.
     """
-    answer = await world.retrieve(QUERY, **asked)
+    answer = await world.retrieve(QUERY, **fields)
     assert answer.receipt_id is not None
     text = await world.receipts.text(SCOPE.tenant, answer.receipt_id)
     return await world.receipts.with_contents(SCOPE.tenant, text)
@@ -52,7 +52,7 @@ def saved() -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {},
         {"budget": 300},
@@ -73,10 +73,10 @@ def saved() -> bytes:
         {"filters": {"importance": {"gte": 5}}},
     ],
 )
-async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
+async def test_an_unchanged_receipt_is_valid(fields: dict[str, Any]) -> None:
     """All checks of an unchanged receipt succeed, for every kind of request, and for receipts saved in a file."""
     world = await shop()
-    answer = await world.retrieve(QUERY, **asked)
+    answer = await world.retrieve(QUERY, **fields)
     assert answer.receipt_id is not None
     verdict = await world.receipts.verify(SCOPE.tenant, answer.receipt_id)
     assert verdict.valid, verdict
@@ -89,7 +89,7 @@ async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
         "tokens",
         "context",
     }
-    assert faults(await saved_receipt(world, **asked)) == []
+    assert faults(await saved_receipt(world, **fields)) == []
 
 
 async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
@@ -105,8 +105,10 @@ async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
 async def test_due_tasks_are_verified_in_the_order_of_the_context() -> None:
     """A receipt is valid if more tasks are due than are offered first: the others are shown by rank, as any task."""
     world = await shop(3)
-    for place in range(20):
-        await world.add("prospective", f"task {place}", due_at=rfc3339(clock() - timedelta(hours=place)), importance=1)
+    for number in range(20):
+        await world.add(
+            "prospective", f"task {number}", due_at=rfc3339(clock() - timedelta(hours=number)), importance=1
+        )
     answer = await world.retrieve(QUERY, budget=600, weights={"importance": 1.0}, include_due=True, floor=0.0)
     due = [candidate for candidate in (await receipt_of(world, answer))["candidates"] if candidate.get("due")]
     assert [candidate["outcome"] for candidate in due] == ["included"] * 20
@@ -115,22 +117,22 @@ async def test_due_tasks_are_verified_in_the_order_of_the_context() -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(place=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
-def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
+@given(position=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
+def test_any_changed_byte_is_detected(saved: bytes, position: int, flip: int) -> None:
     """If any byte of a saved receipt, its context or its entries is changed, a check fails."""
     raw = bytearray(saved)
-    raw[place % len(raw)] ^= flip
+    raw[position % len(raw)] ^= flip
     try:
-        assert faults(bytes(raw)), bytes(raw[place % len(raw) - 40 : place % len(raw) + 40])
+        assert faults(bytes(raw)), bytes(raw[position % len(raw) - 40 : position % len(raw) + 40])
     except InvalidRequest:
         return
 
 
-@pytest.mark.parametrize("form", [{}, {"indent": 1}, {"ensure_ascii": False, "sort_keys": True}])
-def test_a_reformatted_file_is_valid(saved: bytes, form: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{}, {"indent": 1}, {"ensure_ascii": False, "sort_keys": True}])
+def test_a_reformatted_file_is_valid(saved: bytes, options: dict[str, Any]) -> None:
     """A receipt saved in a file stays valid if its whitespace, order of keys, escapes or number notation change."""
-    turned = dict(reversed(json.loads(saved).items()))
-    assert faults(json.dumps(turned, **form).encode()) == []
+    reversed_members = dict(reversed(json.loads(saved).items()))
+    assert faults(json.dumps(reversed_members, **options).encode()) == []
 
 
 def resealed(raw: bytes, change: Any) -> dict[str, Any]:
@@ -145,48 +147,53 @@ def _raise_score(receipt: dict[str, Any]) -> None:
 
 
 def _swap_outcome(receipt: dict[str, Any]) -> None:
-    shown = next(one for one in receipt["candidates"] if one["outcome"] == "included")
+    shown = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "included")
     shown["outcome"] = "over_total"
 
 
-def _other_shares(receipt: dict[str, Any]) -> None:
+def _changed_shares(receipt: dict[str, Any]) -> None:
     receipt["budgets"]["initial"]["semantic"] += 1
 
 
-def _other_final(receipt: dict[str, Any]) -> None:
+def _changed_final(receipt: dict[str, Any]) -> None:
     receipt["budgets"]["final"]["semantic"] += 1
 
 
-def _other_budget(receipt: dict[str, Any]) -> None:
+def _changed_budget(receipt: dict[str, Any]) -> None:
     receipt["long_term"]["total"] += 1
 
 
-def _other_tokens(receipt: dict[str, Any]) -> None:
-    shown = next(one for one in receipt["candidates"] if one["outcome"] == "included")
+def _changed_tokens(receipt: dict[str, Any]) -> None:
+    shown = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "included")
     shown["tokens"] -= 1
 
 
-def _still_current(receipt: dict[str, Any]) -> None:
-    passed = next(one for one in receipt["candidates"] if one["outcome"] == "expired")
-    passed["since"] = "2099-01-01T00:00:00Z"
+def _future_expiry(receipt: dict[str, Any]) -> None:
+    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
+    expired["since"] = "2099-01-01T00:00:00Z"
 
 
-def _no_threshold(receipt: dict[str, Any]) -> None:
-    passed = next(one for one in receipt["candidates"] if one["outcome"] == "expired")
-    passed["outcome"] = "below_threshold"
+def _threshold_not_requested(receipt: dict[str, Any]) -> None:
+    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
+    expired["outcome"] = "below_threshold"
 
 
-def _no_better(receipt: dict[str, Any]) -> None:
-    passed = next(one for one in receipt["candidates"] if one["outcome"] == "expired")
-    passed["outcome"] = "duplicate_of"
+def _duplicate_of_nothing(receipt: dict[str, Any]) -> None:
+    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
+    expired["outcome"] = "duplicate_of"
+
+
+def _never_recorded(receipt: dict[str, Any]) -> None:
+    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
+    expired["outcome"] = "not_due"
 
 
 def _ranks_swapped(receipt: dict[str, Any]) -> None:
-    one, other = receipt["candidates"][:2]
-    one["rank"], other["rank"] = other["rank"], one["rank"]
+    first, second = receipt["candidates"][:2]
+    first["rank"], second["rank"] = second["rank"], first["rank"]
 
 
-def _false_start(receipt: dict[str, Any]) -> None:
+def _missing_previous_id(receipt: dict[str, Any]) -> None:
     receipt["previous_sha256"] = "1" * 64
 
 
@@ -199,15 +206,16 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
     [
         (_raise_score, "scores"),
         (_swap_outcome, "outcomes"),
-        (_other_shares, "shares"),
-        (_other_final, "hand-on"),
-        (_other_budget, "request"),
-        (_other_tokens, "tokens"),
-        (_still_current, "left out"),
-        (_no_threshold, "left out"),
-        (_no_better, "left out"),
+        (_changed_shares, "shares"),
+        (_changed_final, "hand-on"),
+        (_changed_budget, "request"),
+        (_changed_tokens, "tokens"),
+        (_future_expiry, "left out"),
+        (_threshold_not_requested, "left out"),
+        (_duplicate_of_nothing, "left out"),
+        (_never_recorded, "left out"),
         (_ranks_swapped, "order"),
-        (_false_start, "chain"),
+        (_missing_previous_id, "chain"),
         (_unknown_heading, "fill"),
     ],
 )
@@ -252,10 +260,10 @@ async def test_another_previous_receipt_fails_the_chain_check() -> None:
     """The check "chain" fails if the previous receipt was changed, as its hash is then not the one in the receipt."""
     world = await shop(3)
     await world.retrieve(QUERY)
-    other = await receipt_of(world, await world.retrieve("something else"))
+    previous = await receipt_of(world, await world.retrieve("something else"))
     receipt = await receipt_of(world, await world.retrieve(QUERY))
-    assert verify(receipt, ReceiptContents(previous=other), COUNT).valid
-    forged = other | {"embedder": "another"}
+    assert verify(receipt, ReceiptContents(previous=previous), COUNT).valid
+    forged = previous | {"embedder": "another"}
     verdict = verify(receipt, ReceiptContents(previous=forged), COUNT)
     assert [check.name for check in verdict.checks if not check.ok] == ["chain"]
 

@@ -83,7 +83,7 @@ async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
         await put(queue, str(number), "other" if number == 3 else "acme")
     receipt_store.gate.set()
     texts = [json.loads(await queue.get("acme", str(number)) or b"") for number in (0, 1, 2, 4, 5)]
-    assert [one["previous_id"] for one in texts] == [None, "0", "1", "2", "4"]
+    assert [text["previous_id"] for text in texts] == [None, "0", "1", "2", "4"]
     assert sorted(receipt_store.writes) == [1, 1, 4]
 
 
@@ -138,7 +138,7 @@ async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
     assert (away.lost, away.waiting) == (1, 0)
 
 
-async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
+async def test_a_receipt_that_cannot_be_built_does_not_affect_others() -> None:
     """If a receipt of a batch cannot be built, the other receipts are written.
 
     Reading the lost receipt raises Unavailable.
@@ -150,13 +150,13 @@ async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
 
     queue = in_touch(receipt_store)
     await queue.put("acme", "broken", broken)
-    await put(queue, "whole")
-    asked = asyncio.create_task(queue.get("acme", "broken"))
+    await put(queue, "intact")
+    reading = asyncio.create_task(queue.get("acme", "broken"))
     await asyncio.sleep(0)
     receipt_store.gate.set()
-    assert await queue.get("acme", "whole") is not None
+    assert await queue.get("acme", "intact") is not None
     with pytest.raises(Unavailable):
-        await asked
+        await reading
     assert queue.lost == 1
 
 
@@ -177,10 +177,10 @@ async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() ->
     queue = in_touch(receipt_store := GatedReceipts())
     for number in range(MAX_WAITING):
         await put(queue, str(number))
-    more = [asyncio.create_task(put(queue, f"more {number}")) for number in range(8)]
+    puts = [asyncio.create_task(put(queue, f"more {number}")) for number in range(8)]
     await asyncio.sleep(2.5 * ROOM_POLL_S)
     receipt_store.gate.set()
-    await asyncio.gather(*more)
+    await asyncio.gather(*puts)
     await queue.aclose()
     assert len(receipt_store.texts) == MAX_WAITING + 8
 
@@ -191,11 +191,11 @@ async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
     queue = in_touch(receipt_store)
     for number in range(MAX_WAITING):
         await put(queue, str(number))
-    more = asyncio.create_task(put(queue, "more"))
+    waiting_put = asyncio.create_task(put(queue, "more"))
     await asyncio.sleep(0)
     receipt_store.gate.set()
     with pytest.raises(Unavailable, match="store of receipts is away"):
-        await more
+        await waiting_put
     await queue.aclose()
 
 
@@ -211,10 +211,10 @@ async def test_a_bug_in_the_store_leaves_no_caller_waiting() -> None:
 
     queue = in_touch(FaultyReceipts())
     await put(queue, "one")
-    asked = asyncio.create_task(queue.get("acme", "one"))
+    reading = asyncio.create_task(queue.get("acme", "one"))
     await asyncio.sleep(0)
     await queue.aclose()
     with pytest.raises(Unavailable):
-        await asked
+        await reading
     assert await queue.erase(SCOPE, None) == 0
     assert queue.lost == 1

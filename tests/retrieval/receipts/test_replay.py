@@ -44,8 +44,8 @@ def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) ->
 
     No candidate is in the context.
     """
-    one = receipt.candidates[0].model_copy(update={"outcome": CandidateOutcome.OVER_TOTAL})
-    candidates = [one.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
+    candidate = receipt.candidates[0].model_copy(update={"outcome": CandidateOutcome.OVER_TOTAL})
+    candidates = [candidate.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
     return receipt.model_copy(update={"candidates": candidates, "context_sha256": context})
 
 
@@ -64,7 +64,9 @@ async def test_later_uses_do_not_change_a_replay() -> None:
     """A replay ranks with the access counts of the receipt, so that later uses of memories make no difference."""
     world = await shop()
     receipt_id, shown = await retrieved(world, weights={"access": 1.0, "similarity": 0.1})
-    await world.store.patch(SCOPE, {one: {"access_count": 50 + place} for place, one in enumerate(shown[::2])})
+    await world.store.patch(
+        SCOPE, {memory_id: {"access_count": 50 + number} for number, memory_id in enumerate(shown[::2])}
+    )
     assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
 
 
@@ -72,9 +74,9 @@ async def test_a_replay_uses_the_recorded_access_counts() -> None:
     """A replay ranks by the access counts that the receipt recorded, even if the counts in the store changed since."""
     world = await shop()
     _, shown = await retrieved(world)
-    await world.store.patch(SCOPE, {one: {"access_count": place + 1} for place, one in enumerate(shown)})
+    await world.store.patch(SCOPE, {memory_id: {"access_count": number + 1} for number, memory_id in enumerate(shown)})
     receipt_id, _ = await retrieved(world, weights={"access": 1.0, "similarity": 0.1})
-    await world.store.patch(SCOPE, {one: {"access_count": 0} for one in shown})
+    await world.store.patch(SCOPE, {memory_id: {"access_count": 0} for memory_id in shown})
     assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
 
 
@@ -88,7 +90,7 @@ async def test_a_replay_lists_a_removed_memory_as_a_change() -> None:
     await world.store.delete(SCOPE, [shown[-1]])
     replay = await replayed(world, receipt_id)
     assert not replay.identical
-    change = next(one for one in replay.changes if one.id == shown[-1])
+    change = next(row for row in replay.changes if row.id == shown[-1])
     assert (change.what, change.before, change.after) == ("outcome", "included", None)
     assert change.why == "the memory was removed"
 
@@ -100,7 +102,7 @@ async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
     later = rfc3339(NOW + timedelta(days=1))
     await world.store.patch(SCOPE, {shown[-1]: {"importance": 10, "updated_at": later}})
     replay = await replayed(world, receipt_id)
-    change = next(one for one in replay.behind or replay.changes if one.id == shown[-1])
+    change = next(row for row in replay.behind or replay.changes if row.id == shown[-1])
     assert change.what == "score"
     assert later in change.why
 
@@ -111,11 +113,11 @@ async def test_changes_without_effect_on_the_context_are_listed_separately() -> 
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
     recorded = await receipt_of(world, answer)
-    passed = next(one["id"] for one in recorded["candidates"] if one["outcome"] == "over_total")
-    await world.store.patch(SCOPE, {passed: {"importance": 1}})
+    left_out = next(row["id"] for row in recorded["candidates"] if row["outcome"] == "over_total")
+    await world.store.patch(SCOPE, {left_out: {"importance": 1}})
     replay = await replayed(world, answer.receipt_id)
     assert (replay.identical, replay.changes) == (True, [])
-    assert [(one.id, one.what) for one in replay.behind or ()] == [(passed, "score")]
+    assert [(row.id, row.what) for row in replay.behind or ()] == [(left_out, "score")]
 
 
 async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
@@ -162,15 +164,15 @@ def test_differences_are_changes_only_if_the_context_differs(
     answer = compare(before, after, {str(number): memory for number in range(10) if number not in removed})
     assert answer.identical is same
     assert bool(answer.changes) is not same
-    found = {one.id for one in (*answer.changes, *(answer.behind or ()))}
-    assert found == ({str(one) for one in (moved - unlisted) | removed} or (set() if same else {""}))
+    listed = {change.id for change in (*answer.changes, *(answer.behind or ()))}
+    assert listed == ({str(number) for number in (moved - unlisted) | removed} or (set() if same else {""}))
 
 
 @pytest.mark.parametrize(
     ("since", "why"),
     [
-        ({"embedder": "another"}, "the embedder is another one now"),
-        ({"tokenizer": TokenizerName(name="another", sha256="")}, "the tokenizer is another one now"),
+        ({"embedder": "another"}, "the service has another embedder now"),
+        ({"tokenizer": TokenizerName(name="another", sha256="")}, "the service has another tokenizer now"),
         ({"degraded": ["live"]}, "the replay is degraded: live"),
         ({"weights": {"similarity": 1.0}}, "the profile has other weights now"),
         ({}, "other memories were added, removed or changed"),
@@ -181,20 +183,20 @@ def test_an_unchanged_memory_differs_because_of_its_environment(
 ) -> None:
     """If an unchanged memory is left out, counted or rendered differently, the reason names what else has changed."""
     receipt, memory = recorded
-    shown = next(one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
-    other = {"tokens": shown.tokens + 1, "entry_sha256": "b" * 64}
-    passed = {"id": "passed", "outcome": CandidateOutcome.OVER_TOTAL}
-    before = [shown, shown.model_copy(update=passed | {"outcome": CandidateOutcome.INCLUDED})]
-    after = [shown.model_copy(update=other), shown.model_copy(update=passed)]
-    now = receipt.model_copy(update=since | {"candidates": after, "context_sha256": "b" * 64})
-    memories = {one.id: memory for one in after}
-    answer = compare(receipt.model_copy(update={"candidates": before}), now, memories)
-    assert [(one.id, one.what) for one in answer.changes] == [
+    shown = next(row for row in receipt.candidates if row.outcome is CandidateOutcome.INCLUDED)
+    recount = {"tokens": shown.tokens + 1, "entry_sha256": "b" * 64}
+    second = {"id": "passed", "outcome": CandidateOutcome.OVER_TOTAL}
+    before = [shown, shown.model_copy(update=second | {"outcome": CandidateOutcome.INCLUDED})]
+    after = [shown.model_copy(update=recount), shown.model_copy(update=second)]
+    replayed = receipt.model_copy(update=since | {"candidates": after, "context_sha256": "b" * 64})
+    memories = {row.id: memory for row in after}
+    answer = compare(receipt.model_copy(update={"candidates": before}), replayed, memories)
+    assert [(row.id, row.what) for row in answer.changes] == [
         (shown.id, "tokens"),
         (shown.id, "text"),
         ("passed", "outcome"),
     ]
-    assert all(one.why.startswith(why) for one in answer.changes)
+    assert all(row.why.startswith(why) for row in answer.changes)
 
 
 def test_an_earlier_degraded_retrieval_is_a_reason(recorded: tuple[Receipt, Memory]) -> None:
@@ -211,5 +213,5 @@ async def test_a_replay_lists_a_backdated_memory_as_a_change() -> None:
     added = await world.add("semantic", QUERY, created_at=rfc3339(NOW - timedelta(days=1)))
     replay = await replayed(world, receipt_id)
     assert not replay.identical
-    change = next(one for one in replay.changes if one.id == added)
+    change = next(row for row in replay.changes if row.id == added)
     assert (change.before, change.after) == (None, "included")

@@ -18,29 +18,29 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class LateReceipts(FakeReceipts):
-    """A receipt store to which, as if by another process, the receipt `comes` is added just before read number `after`.
+    """A receipt store to which another process, as it were, adds the receipt `late_id` just before read number `after`.
 
-    looks: the number of reads so far.
+    reads: the number of reads so far.
     """
 
-    comes: str = ""
+    late_id: str = ""
     after: int = 3
-    looks: int = 0
+    reads: int = 0
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """The receipt's text; None if it is not written yet."""
-        self.looks += 1
-        if self.looks == self.after and self.comes:
-            await self.append(tenant, [UnsealedReceipt.of(SCOPE.namespace, {"id": self.comes})])
+        self.reads += 1
+        if self.reads == self.after and self.late_id:
+            await self.append(tenant, [UnsealedReceipt.of(SCOPE.namespace, {"id": self.late_id})])
         return await super().get(tenant, receipt_id)
 
 
 async def test_a_receipt_that_another_process_still_writes_is_found() -> None:
     """The reader of a receipt waits until another process has written it."""
     promised = receipt_id(NOW)
-    world = World(receipt_store=(receipt_store := LateReceipts(comes=promised)))
+    world = World(receipt_store=(receipt_store := LateReceipts(late_id=promised)))
     assert promised.encode() in await world.receipts.text(SCOPE.tenant, promised)
-    assert receipt_store.looks == receipt_store.after
+    assert receipt_store.reads == receipt_store.after
 
 
 @pytest.mark.parametrize("unknown", ["any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e"])
@@ -49,16 +49,16 @@ async def test_an_id_of_another_form_is_not_waited_for(unknown: str) -> None:
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, unknown)
-    assert receipt_store.looks == 1
+    assert receipt_store.reads == 1
 
 
-@pytest.mark.parametrize("away", [-2, 2])
-async def test_an_id_of_another_time_is_not_waited_for(away: int) -> None:
+@pytest.mark.parametrize("graces", [-2, 2])
+async def test_an_id_of_another_time_is_not_waited_for(graces: int) -> None:
     """An unknown receipt id that was issued long ago or in the future is looked up once, without waiting."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
-        await world.receipts.text(SCOPE.tenant, receipt_id(NOW + away * timedelta(seconds=GRACE_S)))
-    assert receipt_store.looks == 1
+        await world.receipts.text(SCOPE.tenant, receipt_id(NOW + graces * timedelta(seconds=GRACE_S)))
+    assert receipt_store.reads == 1
 
 
 async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
@@ -66,4 +66,4 @@ async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))
-    assert receipt_store.looks > 2
+    assert receipt_store.reads > 2
