@@ -85,6 +85,25 @@ def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target],
     return _exported(network, classes, centre, spread)
 
 
+def with_kinds(model: AttentionModel, others: Sequence[AttentionModel], kinds: int) -> AttentionModel:
+    """`model`, but its first `kinds` classes have the mean score of `others`, each a model as it was trained.
+
+    The first QUERIES queries of `model` score its other classes; queries of models joined to it before are dropped.
+    """
+    size, every = QUERIES * VALUES, [model, *others]
+    reads = [np.vstack([each.read, each.read_bias]) for each in every]
+    values = [read[:, each.queries : each.queries + size] for each, read in zip(every, reads, strict=True)]
+    read = np.hstack([*(each[:, :QUERIES] for each in reads), *values])
+    out = np.zeros((len(every) * size, len(model.classes)), dtype=np.float32)
+    out[:size, kinds:] = model.out[:size, kinds:]
+    mean, bias = model.mean.copy(), model.bias.copy()
+    for at, other in enumerate(others, 1):
+        out[at * size : (at + 1) * size, :kinds] = other.out[:, :kinds] / len(others)
+    mean[:, :kinds] = np.mean([other.mean[:, :kinds] for other in others], axis=0)
+    bias[:kinds] = np.mean([other.bias[:kinds] for other in others], axis=0)
+    return AttentionModel(model.classes, len(every) * QUERIES, read[:-1], read[-1], out, mean, bias, model.foreign)
+
+
 def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Tensor:
     shares = torch.from_numpy(np.stack([row.kinds for row in rows]))
     type_losses = nn.functional.cross_entropy(scores[:, :kinds], shares, label_smoothing=SMOOTHING, reduction="none")

@@ -4,7 +4,8 @@
 
 The models judge a text's memory type, its importance and whether to keep it. They learn from types.jsonl,
 conversations.jsonl and importance.jsonl in tests/data/training, and are measured on types*.jsonl and capture*.jsonl in
-the `--data` folder. --save writes the named models to ingest/screening. Needs scikit-learn and torch.
+the `--data` folder. --save writes the named models to ingest/screening, and measures them with the other models that
+are shipped. "kinds" are the scores of memory types in the model "states". Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -21,10 +22,20 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.training.attention import Target, fit_attention
+from benchmarks.training.attention import Target, fit_attention, with_kinds
 from benchmarks.training.embedding import embeddings_of
 from ingest.screening.features import AHEAD, Conversation, Later, is_machine, read, words_of
-from ingest.screening.judge import ALONE, BY_MACHINE, BY_PERSON, TRIVIAL, WORTH_KEEPING, Judge, MessagePosition
+from ingest.screening.judge import (
+    ALONE,
+    BY_MACHINE,
+    BY_PERSON,
+    TRIVIAL,
+    WORTH_KEEPING,
+    AttentionModel,
+    Judge,
+    MessagePosition,
+    typing_features,
+)
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
@@ -34,7 +45,10 @@ TEXTS = ROOT / "tests" / "data" / "training"
 OURS = "ours"
 KINDS = sorted(MemoryType)
 CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
-MODELS = ("types", "first", "worth", "importance", "states")
+MODELS = ("types", "first", "worth", "importance", "states", "kinds")
+
+NETWORKS = 3
+"""Number of attention models, of different seeds, whose mean scores memory types."""
 
 TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.2, 0.2, 0.1
 """Inverses of the L2 penalty. Values of 0.1 to 0.5 make little difference on other authors."""
@@ -113,7 +127,7 @@ class Examples:
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
         """Add a text with its memory types. Unless one is working memory, it is also an example worth keeping."""
-        self.types.append(Example(read(text).features, labels))
+        self.types.append(Example(typing_features(read(text).features), labels))
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
@@ -131,7 +145,7 @@ class Examples:
                     self.worth.append(Example(features, ("keep" if keep else "noise",)))
             answers = {BY_MACHINE if machine else BY_PERSON: keep}
             if message.types:
-                self.types.append(Example(reading.features, message.types))
+                self.types.append(Example(typing_features(reading.features, message.role), message.types))
             if position.is_alone:
                 self._add_alone(text, message.types, keep=keep)
                 continue
@@ -179,15 +193,19 @@ def fit(examples: Sequence[Example], strength: float, *, balanced: bool = False)
     return LinearModel(tuple(classes), model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
 
 
-def train(examples: Examples) -> Judge:
-    """The screening models. That of importance is trained on importance.jsonl, the others on `examples`."""
+def train(examples: Examples, worth: AttentionModel | None = None) -> Judge:
+    """The screening models. That of importance is trained on importance.jsonl, the others on `examples`.
+
+    worth: an attention model whose scores for what is worth keeping are taken over; None to train these, too.
+    """
     rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
+    networks = [fit_attention(CLASSES, len(KINDS), examples.targets, seed) for seed in range(NETWORKS)]
     return Judge(
         types=fit(examples.types, TYPES_STRENGTH),
         first=fit(examples.first, FIRST_STRENGTH),
         worth=fit(examples.worth, WORTH_STRENGTH, balanced=True),
         importance=fit(rated, IMPORTANCE_STRENGTH),
-        states=fit_attention(CLASSES, len(KINDS), examples.targets),
+        states=with_kinds(worth or networks[0], networks, len(KINDS)),
     )
 
 
@@ -213,7 +231,7 @@ def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -
             embedding = embeddings[message.text]
             worths[author].append((message.keep, judge.judged(message.text, embedding, position).worth))
             if message.keep and message.types:
-                kinds = judge.kinds(message.text, embedding)
+                kinds = judge.kinds(message.text, embedding, message.role)
                 del kinds[MemoryType.WORKING]
                 correct[author].append(max(kinds, key=kinds.__getitem__) in message.types)
     worths["all but ours"] = [pair for author, pairs in worths.items() if author != OURS for pair in pairs]
@@ -239,11 +257,15 @@ def main() -> None:
         examples.add_typed(text, labels)
     for _, _, messages in conversations(None):
         examples.add_conversation(messages)
-    judge = train(examples)
+    shipped = Judge.shipped()
+    judge = train(examples, shipped.states if "kinds" in options.save else None)
+    names = {"states" if name == "kinds" else name for name in options.save}
+    if names:
+        judge = replace(shipped, **{name: getattr(judge, name) for name in names})
     if options.data:
         for report in (type_report, worth_report):
             print("\n".join(report(judge, options.data, examples.embeddings)))
-    for name in options.save:
+    for name in names:
         getattr(judge, name).save(ROOT / "ingest" / "screening" / f"{name}.npz")
 
 

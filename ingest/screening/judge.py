@@ -39,6 +39,9 @@ TRIVIAL = 0.2
 MAX_REPEATED = 0.12
 """A text is taken to say nothing if at most this share of its words is distinct."""
 
+_MACHINE_WEIGHT = 4.0
+"""Factor for the feature that tells whether a machine wrote the text. Regularisation penalises large features less."""
+
 _BOUND, _PLAIN, _HIGH = 4.0, 5.5, 4.5
 """Importance of a text just worth keeping and of one surely worth keeping; addition for high importance."""
 
@@ -54,6 +57,14 @@ class Judgement:
     def objection(self) -> str | None:
         """Why the text is trivial; None if it is not trivial."""
         return None if self.worth >= TRIVIAL else f"nothing in it to keep ({self.worth:.2f} is below {TRIVIAL:g})"
+
+
+def typing_features(by_text: FloatArray, role: str = "user") -> FloatArray:
+    """Features by which a text's memory type is found: those of the text, `by_text`, and whether a machine wrote it.
+
+    Agents mostly report what they did, so the same words of theirs are more often an event.
+    """
+    return np.concatenate([by_text, [np.float32(_MACHINE_WEIGHT * is_machine(role))]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +173,11 @@ class Judge:
         linear = {name: LinearModel.load(PACKAGE, f"{name}.npz") for name in ("types", "first", "worth", "importance")}
         return cls(**linear, states=AttentionModel.load(PACKAGE, STATES_FILE))
 
-    def kinds(self, text: str, embedding: Embedding | None) -> dict[MemoryType, float]:
-        """The probability of each memory type for `text`."""
+    def kinds(self, text: str, embedding: Embedding | None, role: str = "user") -> dict[MemoryType, float]:
+        """The probability of each memory type for `text`. role: who said it."""
         reading = read(text)
         states = dict(zip(self.states.classes, self.states.scores(embedding, reading.english), strict=True))
-        (scores,) = self.types.scores(reading.features[None])
+        (scores,) = self.types.scores(typing_features(reading.features, role)[None])
         (row,) = softmax((scores + [states[name] for name in self.types.classes])[None])
         return {MemoryType(name): float(value) for name, value in zip(self.types.classes, row, strict=True)}
 

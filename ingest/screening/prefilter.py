@@ -149,8 +149,10 @@ class Prefilter:
     async def _judged(self, said: Said, text: str) -> tuple[Embedding, Judgement, Mapping[MemoryType, float]]:
         (embedding,) = await self.embedder.embed_documents([text])
         place = None if said.part else MessagePosition(said.role, said.conversation, said.later)  # a part stands alone
-        judge = self.judge
-        judged = await offload([text], lambda: (judge.judged(text, embedding, place), judge.kinds(text, embedding)))
+        judge, role = self.judge, place.role if place else "user"
+        judged = await offload(
+            [text], lambda: (judge.judged(text, embedding, place), judge.kinds(text, embedding, role))
+        )
         return embedding, *judged
 
 

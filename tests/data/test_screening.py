@@ -132,7 +132,7 @@ async def test_short_statements_in_unrelated_talk_are_kept(
             if message["keep"] is not None:
                 right["kept" if message["keep"] else "dropped"].append(keeps is message["keep"])
             if message["keep"] and keeps:
-                kinds = judge.kinds(message["content"], embedding)
+                kinds = judge.kinds(message["content"], embedding, message["role"])
                 right["typed"].append(str(max(kinds, key=kinds.__getitem__)) in message["types"])
             before.add(*said[at], embedding)
     shares = {name: sum(hits) / len(hits) for name, hits in right.items()}
@@ -151,6 +151,19 @@ async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: f
     scores = [count((text, {a} & {kind}, {b} & {kind}) for text, a, b in found).f1 for kind in kinds]
     wrong = [(text, b) for text, a, b in found if a != b]
     assert sum(scores) / len(kinds) >= floor, (sum(scores) / len(kinds), wrong)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("type_", "floor"), [("semantic", 0.8), ("prospective", 0.9), ("episodic", 0.9)])
+async def test_statements_with_a_date_are_no_tasks(embedder: Embedder, type_: str, floor: float) -> None:
+    """Facts that hold for a while, and the tasks and events that look like them, get their type.
+
+    Facts are absences, ends of contracts, opening hours, validity and announced changes. floor: minimum share right.
+    """
+    classifier = Classifier(embedder, Judge.shipped())
+    texts = [row["text"] for row in rows("dated_facts") if row["type"] == type_]
+    wrong = [text for text in texts if (await classifier.classify(text)).type != type_]
+    assert 1 - len(wrong) / len(texts) >= floor, wrong
 
 
 def test_due_times_are_read_from_phrases() -> None:

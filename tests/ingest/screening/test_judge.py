@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.screening.judge import PACKAGE, STATES_FILE, AttentionModel
+from ingest.screening.judge import PACKAGE, STATES_FILE, AttentionModel, Judge
+from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
 
 MODEL = AttentionModel.load(PACKAGE, STATES_FILE)
@@ -51,3 +52,10 @@ def test_a_saved_model_scores_as_before(tmp_path: Path, monkeypatch: pytest.Monk
     MODEL.save(package / "again.npz")
     again = AttentionModel.load("stored_model", "again.npz")
     np.testing.assert_allclose(again.scores(EMBEDDING, 1.0), MODEL.scores(EMBEDDING, 1.0), rtol=1e-4, atol=1e-4)
+
+
+def test_what_an_agent_says_is_more_likely_an_event() -> None:
+    """The same words are more likely an event if an agent says them, because agents mostly report what they did."""
+    judge, text = Judge.shipped(), "The importer writes to the second table, and the test covers it."
+    by_role = [judge.kinds(text, None, role)[MemoryType.EPISODIC] for role in ("user", "assistant")]
+    assert by_role[0] < by_role[1]
