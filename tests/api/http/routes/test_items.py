@@ -118,6 +118,16 @@ async def test_a_deleted_item_is_not_found(items: Items) -> None:
     assert (missing.status_code, missing.json()["detail"]) == (404, "no item 'k' at p")
 
 
+async def test_head_does_not_renew_an_item(items: Items) -> None:
+    """HEAD with refresh_ttl is a 405 and leaves the item's time to live as it was."""
+    await items.put("p", "k", 1, ttl_s=60)
+    items.now += timedelta(seconds=59)
+    assert (
+        await items.http.head("/v1/items", params={**SPACE, "path": "p", "key": "k", "refresh_ttl": "true"})
+    ).status_code == 405
+    assert (await items.get("p", "k")).json()["expires_at"] == "2026-03-01T12:01:00Z"
+
+
 async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
     """An item with ttl_s expires after that time. A GET or a search with refresh_ttl starts the time again."""
     stored = await items.put("p", "k", 1, ttl_s=60)
