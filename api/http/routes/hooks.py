@@ -13,7 +13,7 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest, InSession
 from api.http.shapes.memories import OmittedIfEmpty, Redactions, StatusCounts, results_of
-from api.http.use_cases import deliver_due, redact_query, thread_part
+from api.http.use_cases import build_thread_context, mark_due_tasks, redact_query
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
@@ -200,10 +200,10 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     thread, degraded = await _thread_part(services, scope, data)
     query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
     answer = await services.retriever.retrieve(scope, query)
-    await deliver_due(services, scope, query, answer)
-    whole = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
-    services.metrics.note_context("prompt", whole.metadata.total_tokens, whole.metadata.degraded)
-    return whole
+    await mark_due_tasks(services, scope, query, answer)
+    answer = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
+    services.metrics.count_context("prompt", answer.metadata.total_tokens, answer.metadata.degraded)
+    return answer
 
 
 async def _thread_part(
@@ -223,7 +223,7 @@ async def _thread_part(
         window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
         share = math.floor(total * THREAD_SHARE)
         share = share if window is None else min(share, window)
-        return await thread_part(services, scope, data.thread_id, share, counter), ()
+        return await build_thread_context(services, scope, data.thread_id, share, counter), ()
     except Unavailable as error:
         _log.warning("a prompt's context has no thread: %s", error)
         return None, ("threads",)

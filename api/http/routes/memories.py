@@ -25,7 +25,7 @@ from api.http.shapes.memories import (
     WriteAnswer,
     results_of,
 )
-from api.http.use_cases import known_id, read_memory, remove_memory
+from api.http.use_cases import read_memory, remove_memory, valid_id
 from api.wiring.container import AppServices, Services
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteStatus
@@ -91,7 +91,7 @@ class DeletedAnswer(Answer):
     remaining: int
 
 
-@Endpoint("POST /v1/memories", role=Role.WRITER, status=201, also={200: WriteAnswer}, errors=(409, 503))
+@Endpoint("POST /v1/memories", role=Role.WRITER, status=201, answers={200: WriteAnswer}, errors=(409, 503))
 async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
     """Write one memory.
 
@@ -202,7 +202,7 @@ async def patch_memory(
 
     The memory keeps its id. If its content changes, it is embedded again.
     """
-    return MemoryAnswer(await services.ingestor.editor.revise(namespace, known_id(memory_id), data.root))
+    return MemoryAnswer(await services.ingestor.editor.revise(namespace, valid_id(memory_id), data.root))
 
 
 @Endpoint("GET /v1/memories/{memory_id}/history", errors=(404, 503))
@@ -220,7 +220,7 @@ async def restore_memory(services: AppServices, namespace: QueryScope, memory_id
     If another memory took its place, both then have the state contested: they contradict each other, and both stay. The
     HTTP status is 409 if the memory is neither replaced nor expired.
     """
-    return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, known_id(memory_id)))
+    return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, valid_id(memory_id)))
 
 
 @Endpoint("DELETE /v1/memories/{memory_id}", role=Role.WRITER, status=204, errors=(404, 503))
@@ -234,4 +234,4 @@ async def post_feedback(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
     """Rate how useful a recalled memory was."""
-    return MemoryAnswer(await services.ingestor.editor.rate(namespace, known_id(memory_id), data.outcome))
+    return MemoryAnswer(await services.ingestor.editor.rate(namespace, valid_id(memory_id), data.outcome))

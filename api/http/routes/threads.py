@@ -150,7 +150,11 @@ async def writable(request: ApiRequest, services: AppServices, params: Params[As
 
 
 @Endpoint(
-    "POST /v1/threads", role=Role.WRITER, status=201, also={200: ThreadAnswer | ReferencesAnswer}, errors=WRITE_ERRORS
+    "POST /v1/threads",
+    role=Role.WRITER,
+    status=201,
+    answers={200: ThreadAnswer | ReferencesAnswer},
+    errors=WRITE_ERRORS,
 )
 async def post_thread(
     request: ApiRequest, services: AppServices, data: JSONBody[ThreadPost]
@@ -179,8 +183,10 @@ async def list_threads(request: ApiRequest, services: AppServices, params: Param
     """List the threads that the caller may read, the last changed first."""
     scope, threads = request.agent_scope(params.namespace, agent_id=params.agent_id), services.threads
     page = await threads.store.page_of_threads(scope, ThreadQuery(**params.model_dump(exclude={"namespace"})))
-    shown = [each for each in page.threads if threads.policies.access(scope, each.resource, each.key) is not None]
-    return ThreadsAnswer(threads=[ThreadAnswer.of(threads, each) for each in shown], next_cursor=page.next_cursor)
+    access = threads.policies.access
+    readable_threads = [thread for thread in page.threads if access(scope, thread.resource, thread.key)]
+    answers = [ThreadAnswer.of(threads, thread) for thread in readable_threads]
+    return ThreadsAnswer(threads=answers, next_cursor=page.next_cursor)
 
 
 @Endpoint("GET /v1/threads/{thread_id}", errors=READ_ERRORS, head=False, scope=readable)

@@ -13,7 +13,7 @@ import anyio
 import httpx
 import pytest
 
-from api.http.agent_contexts import MAX_WORDS
+from api.http.agent_contexts import MAX_QUERY_CHARACTERS
 from api.wiring.container import Services
 from memtypes.llms.registry import RegistrySource
 from memtypes.stores.redis.connection.client import LiveClient
@@ -169,7 +169,7 @@ async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> Non
 async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: World) -> None:
     """If the newest turn begins with many line breaks, its words are still used as the query."""
     threads = await furnish(world)
-    turn = {"role": "user", "content": f"{chr(10) * MAX_WORDS}Where is the ledger?"}
+    turn = {"role": "user", "content": f"{chr(10) * MAX_QUERY_CHARACTERS}Where is the ledger?"}
     added = await world.on_thread("bob", "POST", f"/{threads['shared']}/turns", turn)
     assert added.status_code == 201
     asked = await context_of(world, "ann", session_id="s1", floor=0)
