@@ -203,8 +203,8 @@ async def test_detail_names_field_and_reason(
         ("GET", "/v1/memories?namespace=n"),
     ],
 )
-async def test_a_body_of_a_call_that_takes_none_is_refused(client: httpx.AsyncClient, method: str, path: str) -> None:
-    """A call without a body refuses one, since the sender expects it to matter. An empty object is let pass."""
+async def test_a_call_that_takes_no_body_refuses_one(client: httpx.AsyncClient, method: str, path: str) -> None:
+    """A call that takes no body refuses any body but an empty object, because its sender expects an effect."""
     await client.post("/v1/memories", json=FACT)
     refused = problem(await client.request(method, path, json={"type": "episodic"}), 422)
     assert "takes no body" in refused["detail"]

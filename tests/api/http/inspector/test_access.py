@@ -80,7 +80,7 @@ async def test_without_a_login_every_page_leads_to_the_form(guarded_client: http
     assert part.headers["hx-redirect"].startswith("/inspect/login")
 
 
-async def test_login_cookie_is_strict_and_has_nothing_of_the_key(guarded_client: httpx.AsyncClient) -> None:
+async def test_login_cookie_is_strict_and_does_not_contain_the_key(guarded_client: httpx.AsyncClient) -> None:
     """The login cookie is HttpOnly and SameSite=Strict, is sent to /inspect only, expires, and lacks the API key."""
     got = await log_in(guarded_client, "acme", Role.WRITER)
     cookie = got.headers["set-cookie"]

@@ -142,8 +142,8 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
     assert "name a receipt_id" in await refused(client, "memory_why")
 
 
-async def test_why_counts_what_a_receipt_does_not_list(client: Client, services: Services) -> None:
-    """Candidates that are counted only are explained in full sentences, although nothing else is known of them."""
+async def test_why_counts_unlisted_candidates_by_reason(client: Client, services: Services) -> None:
+    """Candidates that a receipt only counts are explained by their number and a sentence with the reason."""
     await remembered(client, HOLD)
     receipt_id = receipt_of(await call(client, "memory_recall", query="how long may a hold take?"))
     receipt = Receipt.model_validate_json(await services.receipts.text(DEFAULT_TENANT, receipt_id))
@@ -195,7 +195,7 @@ async def test_an_unexpected_fault_shows_no_internals(services: Services) -> Non
     assert text == "The service failed on this request; its log names the cause."
 
 
-async def test_prompts_contain_what_is_remembered(client: Client) -> None:
+async def test_prompts_contain_recalled_memories(client: Client) -> None:
     """The MCP prompt `recall` contains memories for its query. `what_is_left` contains the open to-dos only."""
     await remembered(client, HOLD, type="semantic")
     await remembered(client, "Write the runbook page", type="prospective")

@@ -104,8 +104,8 @@ class Changes:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_counts_stay_those_of_what_is_shown(seed: int) -> None:
-    """Whatever is changed, stored counts and terms are as if made anew, no budget is exceeded, and receipts verify."""
+async def test_token_counts_and_search_terms_are_right_after_any_change(seed: int) -> None:
+    """After any change, stored token counts and search terms equal recomputed ones. Budgets and receipts hold."""
     store, tokenizer = InMemoryStore(), FakeTokenizer()
     preparer = Preparer(FakeSparse(), tokenizer)
     async with connect(fake_services(lambda: NOW, store)) as client:

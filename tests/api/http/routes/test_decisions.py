@@ -194,7 +194,7 @@ async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
         problem(await client.post(f"/v1/memories/{fact}/undo", params=SPACE), 409)
 
 
-async def test_what_three_sessions_say_in_different_words_becomes_a_fact(onnx_directory: Path) -> None:
+async def test_events_of_three_sessions_with_one_meaning_become_a_fact(onnx_directory: Path) -> None:
     """The promote job makes a fact of events with the same meaning from three sessions, and links the fact to them."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
@@ -602,7 +602,7 @@ async def test_a_contradicts_link_of_a_caller_is_the_reason_why_facts_are_contes
     assert reasons == {"a link says that they contradict each other"}
 
 
-async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.AsyncClient) -> None:
+async def test_compaction_keeps_tags_metadata_and_later_expiry_of_both_facts(client: httpx.AsyncClient) -> None:
     """Of two facts that the compact job merges, one is kept.
 
     It has the later expiry, all tags and the merged metadata, and still replaces what the hidden one had replaced.

@@ -14,7 +14,7 @@ EVENT = {"type": "episodic", "namespace": "n", "content": "The deploy of the sho
 
 
 @pytest.mark.parametrize("again", [FACT["content"], "The build runs on friday"], ids=["same text", "reworded"])
-async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClient, again: str) -> None:
+async def test_a_merge_keeps_pin_expiry_and_tags_of_both_writes(client: httpx.AsyncClient, again: str) -> None:
     """A fact written twice is pinned if either write pins it, and has the later expiry and the tags of both writes."""
     first = await write_fact(
         client,

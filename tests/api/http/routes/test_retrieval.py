@@ -87,7 +87,7 @@ async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[s
         ({"not": {"source.caller": {"eq": None}}}, ["The build runs on Friday."]),
     ],
 )
-async def test_filters_find_what_has_a_field_and_what_comes_from_a_source(
+async def test_filters_compare_fields_with_null_and_with_members_of_source(
     client: httpx.AsyncClient, filters: dict[str, Any], contents: list[str]
 ) -> None:
     """A filter compares a field with null to find memories with or without a value, and names members of `source`."""

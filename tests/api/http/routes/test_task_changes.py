@@ -146,7 +146,7 @@ async def test_a_completed_task_stays_completed_if_an_earlier_write_is_sent_agai
     assert await tasks.statuses() == ["completed", "completed"]
 
 
-async def test_a_repeated_task_keeps_what_both_writes_asked_for(tasks: Tasks) -> None:
+async def test_a_repeated_task_has_the_higher_priority_and_the_named_kind(tasks: Tasks) -> None:
     """A task that is written twice has the higher priority, and the kind of intention that either write named."""
     await tasks.write("File the tax return", priority=4)
     again = await tasks.write("File the tax return", intention_type="commitment", priority=2)

@@ -73,7 +73,7 @@ async def test_the_newest_turn_is_shown_whatever_share_it_has(
     assert shown["metadata"]["total_tokens"] <= 100
 
 
-async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: httpx.AsyncClient) -> None:
+async def test_an_initial_context_needs_no_share_in_the_policy(client: httpx.AsyncClient) -> None:
     """A thread's initial context is shown if the policy names no share of the budget for it.
 
     It is left out if the policy names the share 0.
@@ -159,8 +159,8 @@ async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(clie
     assert shown["metadata"]["total_tokens"] <= 40
 
 
-async def test_a_given_context_that_is_left_out_is_not_called_shown_in_part(client: httpx.AsyncClient) -> None:
-    """If the budget has no room for any of a thread's initial context, the mark names it without "part of"."""
+async def test_an_omitted_initial_context_is_not_marked_as_cut(client: httpx.AsyncClient) -> None:
+    """If the budget has no room for any of the initial context, the text says that it is left out, not that it is cut."""
     thread = (await begun(client, resource="nothing_given", initial_context="Given. " * 40))["id"]
     await say(client, thread, words(200))
     shown = await context(client, thread, budget=100)
@@ -168,7 +168,7 @@ async def test_a_given_context_that_is_left_out_is_not_called_shown_in_part(clie
     assert "- [left out: text of the given context]\n" in shown["context"]
 
 
-async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.AsyncClient) -> None:
+async def test_a_summary_and_an_initial_context_above_the_budget_are_cut(client: httpx.AsyncClient) -> None:
     """A summary or initial context above the budget is cut to its most important sentences. The answer says so."""
     given = f"{'The sky is blue. ' * 60}You must never delete anything."
     thread = (await begun(client, resource="brief", initial_context=given))["id"]
@@ -182,7 +182,7 @@ async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.Asy
     assert "text of the summary, text of the given context]" in shown["context"]
 
 
-async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> None:
+async def test_files_of_flushed_turns_are_still_listed(client: httpx.AsyncClient) -> None:
     """A thread's context lists the files that flushed turns named, each once with its newest turn.
 
     A small budget lists fewer files and counts the others.

@@ -250,8 +250,8 @@ async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClien
     assert long.status_code == 422
 
 
-async def test_equal_turns_that_leave_one_by_one_stand_in_a_context_once(client: httpx.AsyncClient) -> None:
-    """Equal turns that leave a thread one by one are stored each, but shown once, without a line about the thread."""
+async def test_equal_turns_flushed_one_by_one_are_shown_once(client: httpx.AsyncClient) -> None:
+    """Equal turns that are flushed one by one are stored separately. A context shows them once, without their thread."""
     thread = (await begun(client, resource="single"))["id"]
     for _ in range(7):
         await say(client, thread, "Restarted the billing worker.", role="assistant")

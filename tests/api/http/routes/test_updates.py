@@ -64,7 +64,9 @@ async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
         ("Ann lives in Ghent", "As a student Ann lived in Lille"),
     ],
 )
-async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClient, older: str, newer: str) -> None:
+async def test_a_fact_is_not_replaced_by_a_text_about_another_subject(
+    facts: httpx.AsyncClient, older: str, newer: str
+) -> None:
     """A newer text about another subject or attribute, a question, or a plan does not replace an older fact."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
@@ -81,7 +83,7 @@ async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClie
         ("The API allows 100 requests a minute.", "We raised the limit of the API to 500 requests a minute."),
     ],
 )
-async def test_a_change_told_in_natural_words_replaces_or_contests_the_older_fact(
+async def test_a_change_in_natural_words_replaces_or_contests_the_older_fact(
     facts: httpx.AsyncClient, older: str, newer: str
 ) -> None:
     """A change such as "The standup has been moved" replaces or contests the older fact, and is found first."""
@@ -257,7 +259,7 @@ async def test_the_same_value_written_otherwise_is_no_change(facts: httpx.AsyncC
         ("Score: 3:1", "Score: 2:0", "contested"),
     ],
 )
-async def test_another_quantity_replaces_a_value_but_no_entry_of_a_log(
+async def test_another_quantity_replaces_a_value_but_only_contests_a_past_one(
     facts: httpx.AsyncClient, older: str, newer: str, state: str
 ) -> None:
     """Another quantity replaces the older one. It only contests it if the key is in the past tense, or of a result."""

@@ -167,7 +167,7 @@ async def test_memories_of_a_workflow_say_what_failed_and_how_it_was_fixed(
     assert "renewed it with certbot" in answer["context"]
 
 
-async def test_a_failure_in_which_a_step_ended_is_told_once(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_the_last_failure_of_a_step_is_recorded_once(client: httpx.AsyncClient, scope: Scope) -> None:
     """If a step's last attempt failed, the memory of the workflow has this failure once, as the state of the step."""
     await begin(client, scope)
     for error in ("disk full", "disk still full"):
@@ -226,7 +226,9 @@ async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(client: h
     assert [memory["tags"] for memory in await memories(client, scope, "episodic")] == [["workflow"]]
 
 
-async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_threads_and_notes_cannot_join_an_unknown_or_ended_workflow(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
     """A thread or note for an unknown workflow is a 404, and for an ended one a 409. Neither is created."""
     await begin(client, scope, workflow_id="over")
     await post(client, scope, "over/events", {"type": "completed"})
