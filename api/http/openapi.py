@@ -158,8 +158,7 @@ def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: Pyd
         text = spec.Schema(type=spec.OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
         operation.parameters.append(spec.Parameter(name, "header", text, description=description, required=False))
     if endpoint.raw is not None:
-        description = "One item a line, as in the JSON body's `items`."
-        text = spec.Schema(type=spec.OpenAPIType.STRING, description=description)
+        text = spec.Schema(type=spec.OpenAPIType.STRING, description="One item a line, as in the JSON body's `items`.")
         bodies = {
             kind: schemas.reference(model, "validation") if model else text for kind, model in endpoint.raw.items()
         }

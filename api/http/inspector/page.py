@@ -134,7 +134,7 @@ class HtmlPage:
     """Renders the answer to one request of a browser: a whole page, or an HTML fragment for htmx."""
 
     templates: Environment
-    request: Request[Any, Any, Any]
+    request: Request[Any, Caller, Any]
 
     @property
     def is_fragment(self) -> bool:
@@ -144,8 +144,7 @@ class HtmlPage:
     @property
     def caller(self) -> Caller:
         """The visitor's caller, on a page that needs a login."""
-        caller: Caller = self.request.auth
-        return caller
+        return self.request.auth
 
     @property
     def names(self) -> TenantNames:

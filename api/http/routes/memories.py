@@ -168,9 +168,9 @@ async def list_memories(services: AppServices, namespace: QueryScope, params: Pa
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
     """Delete memories of a namespace.
 
-    So are rejected texts, unless of another session or type, and turns that wait to be stored as memories: those
-    reported by clients' hooks, unless a type is given, and those removed from threads, unless a session_id or a type
-    other than episodic is given. Raises Unavailable, and deletes nothing, while the store of these texts is away.
+    This also deletes texts that could still become such memories: rejected texts; without a type, turns that clients'
+    hooks reported; without a session_id, and with no type or episodic, turns that were removed from threads. Without
+    the store of these texts, nothing is deleted, and the HTTP status is 503.
     """
     scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()

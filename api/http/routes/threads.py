@@ -137,16 +137,16 @@ class ThreadHealthAnswer(Answer):
 
 async def readable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
     """The scope of a call that reads a thread. Raises NotFound or AccessDenied."""
-    namespace = await agent_scope(request, params)
-    await services.threads.check_access(namespace, thread_id, write=False)
-    return namespace
+    scope = await agent_scope(request, params)
+    await services.threads.check_access(scope, thread_id, write=False)
+    return scope
 
 
 async def writable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
     """The scope of a call that changes a thread. Raises NotFound, AccessDenied or ReadOnly."""
-    namespace = await agent_scope(request, params)
-    await services.threads.check_access(namespace, thread_id, write=True)
-    return namespace
+    scope = await agent_scope(request, params)
+    await services.threads.check_access(scope, thread_id, write=True)
+    return scope
 
 
 @Endpoint(

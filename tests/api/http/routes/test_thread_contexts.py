@@ -160,7 +160,7 @@ async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(clie
 
 
 async def test_an_omitted_initial_context_is_not_marked_as_cut(client: httpx.AsyncClient) -> None:
-    """If the budget has no room for any of the initial context, the text says that it is left out, not that it is cut."""
+    """If the budget has no room for any of the initial context, the text says so, and not that it is cut."""
     thread = (await begun(client, resource="nothing_given", initial_context="Given. " * 40))["id"]
     await say(client, thread, words(200))
     shown = await context(client, thread, budget=100)

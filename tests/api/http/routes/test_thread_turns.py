@@ -251,7 +251,7 @@ async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClien
 
 
 async def test_equal_turns_flushed_one_by_one_are_shown_once(client: httpx.AsyncClient) -> None:
-    """Equal turns that are flushed one by one are stored separately. A context shows them once, without their thread."""
+    """Equal turns that are flushed one by one are stored separately. A context shows them once."""
     thread = (await begun(client, resource="single"))["id"]
     for _ in range(7):
         await say(client, thread, "Restarted the billing worker.", role="assistant")
