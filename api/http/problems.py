@@ -200,15 +200,15 @@ def checked(model: type[_ModelT], value: object) -> _ModelT:
 
 def _field_error(model: type[BaseModel], details: Mapping[str, Any], value: object) -> FieldError:
     steps = list(_real_steps(details["loc"], value, names_key=details["type"] in _ABOUT_A_KEY))
-    message, sent = message_of(details), None if details["type"] == "missing" else details["input"]
+    message, got = message_of(details), None if details["type"] == "missing" else details["input"]
     if details["type"] == "union_tag_invalid":
-        steps, sent = [*steps, "type"], details["input"]["type"]
+        steps, got = [*steps, "type"], details["input"]["type"]
     if details["type"] == "extra_forbidden":
         *loc, name = details["loc"]
         fields = sorted(_known_fields(model, loc))
         similar = get_close_matches(str(name), fields, n=1)
         message += f"; did you mean {similar[0]}?" if similar else f"; known are {', '.join(fields)}"
-    return FieldError(path=path_text(steps), message=message, got=quoted(sent))
+    return FieldError(path=path_text(steps), message=message, got=quoted(got))
 
 
 def _known_fields(kind: Any, loc: Sequence[str | int]) -> Iterator[str]:

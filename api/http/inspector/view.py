@@ -64,7 +64,7 @@ class View:
         method, path = self.route.split()
         model = get_type_hints(handler).get("params", BaseModel)
 
-        async def read(request: ApiRequest) -> Any:
+        async def provide_params(request: ApiRequest) -> Any:
             return read_address(request, model) if method == "GET" else await read_form(request, model)
 
         def scope(request: ApiRequest, params: Params[InNamespace]) -> Scope:
@@ -76,7 +76,7 @@ class View:
             status_code=200,
             include_in_schema=False,
             request_max_body_size=self.max_bytes or Empty,
-            dependencies={"params": Provide(read), "namespace": Provide(scope, sync_to_thread=False)},
+            dependencies={"params": Provide(provide_params), "namespace": Provide(scope, sync_to_thread=False)},
             opt={"view": self},
         )
         return decorate(handler)

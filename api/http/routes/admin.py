@@ -119,10 +119,10 @@ async def post_import(request: ApiRequest, services: AppServices, namespace: Que
             raise InvalidInput.at(f"items[{index}]", "must be an object")
     memories = await parse_body(body, lambda: read_exported(namespace, lines))
     items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
-    written = iter(await services.ingestor.restorer.restore(namespace, memories))
+    imported = iter(await services.ingestor.restorer.restore(namespace, memories))
     ids = {index: await services.items.restore(namespace, item) for index, item in items.items()}
     outcomes = [
-        WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(written) for index in range(len(lines))
+        WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(imported) for index in range(len(lines))
     ]
     return BatchAnswer(**results_of(outcomes))
 

@@ -247,7 +247,7 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the items of working memory for a completed to-do."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    cleared, written = await complete_todo(services.working, scope, data.todo_id, data.steps)
-    if written is None:
+    cleared, outcome = await complete_todo(services.working, scope, data.todo_id, data.steps)
+    if outcome is None:
         return TodoCompletedAnswer(cleared=cleared, procedural_id=None)
-    return TodoCompletedAnswer(cleared=cleared, procedural_id=written.id, redactions=written.redactions)
+    return TodoCompletedAnswer(cleared=cleared, procedural_id=outcome.id, redactions=outcome.redactions)

@@ -66,7 +66,7 @@ class ItemParams(AsAgent):
 
     @property
     def address(self) -> ItemAddress:
-        """The address as an object: path and key identify an item in its namespace."""
+        """The path and the key as an `ItemAddress`."""
         return ItemAddress(path=self.path, key=self.key)
 
 

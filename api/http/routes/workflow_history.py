@@ -71,7 +71,7 @@ class HistoryMetadata(Answer):
 
 
 class WorkflowHistoryAnswer(Answer):
-    """The history, as text, of a workflow and the workflows that it continues. version: number of its newest event."""
+    """The history of a workflow and its ancestors as text. version: number of the workflow's newest event."""
 
     history: str
     version: int

@@ -54,12 +54,12 @@ async def list_sessions(services: AppServices, page: Page, params: Params[InName
     rows = [
         {
             "id": session,
-            "first": min(stored + built),
-            "last": max(stored + built),
-            "memories": stored,
-            "contexts": built,
+            "first": min(memory_times + context_times),
+            "last": max(memory_times + context_times),
+            "memories": memory_times,
+            "contexts": context_times,
         }
-        for session, (stored, built) in times.items()
+        for session, (memory_times, context_times) in times.items()
     ]
     rows.sort(key=itemgetter("last"), reverse=True)
     return await page.show("sessions.html", params, rows=rows, memories=len(memories), receipts=receipts)
