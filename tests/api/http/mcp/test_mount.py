@@ -157,8 +157,8 @@ async def test_a_header_chooses_which_tools_are_offered(services: Services) -> N
         assert [tool.name for tool in (await client.list_tools()).tools] == READING
         assert "not among the tools" in await refused(client, "memory_remember", content=FACT)
     async with raw_client(services) as http:
-        told = problem(await http.post("/mcp", json=rpc("ping"), headers={TOOLS_HEADER: "few"}), 422)
-    assert told["errors"][0]["message"] == "must be one of read, default, all"
+        problem_answer = problem(await http.post("/mcp", json=rpc("ping"), headers={TOOLS_HEADER: "few"}), 422)
+    assert problem_answer["errors"][0]["message"] == "must be one of read, default, all"
 
 
 @pytest.mark.parametrize("path", ["/mcp/%FF", "/mcp/%20", "/mcp/a%00b", f"/mcp/{'x' * 257}"])

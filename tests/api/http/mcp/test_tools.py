@@ -125,16 +125,16 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
 
     With the id of one of them, it lists the signals of its score.
     """
-    shown = await remembered(client, "The build runs on Friday.", type="semantic")
+    included = await remembered(client, "The build runs on Friday.", type="semantic")
     large = await remembered(client, "The build log of Friday says: " + "word " * 300, type="semantic")
     recalled = await call(client, "memory_recall", query="when does the build run on friday?", budget=120)
     receipt = receipt_of(recalled)
     text = await call(client, "memory_why", receipt_id=receipt)
     assert text.startswith(f"receipt {receipt} of 2026-03-01 12:00Z, query: ")
-    assert f"- {shown} semantic, score " in text
+    assert f"- {included} semantic, score " in text
     assert f"- {large} semantic, because " in text
-    signals = await call(client, "memory_why", receipt_id=receipt, id=shown)
-    assert f"{shown} in receipt {receipt}: recalled" in signals
+    signals = await call(client, "memory_why", receipt_id=receipt, id=included)
+    assert f"{included} in receipt {receipt}: recalled" in signals
     assert "- similarity " in signals
     assert "not among the listed" in await call(
         client, "memory_why", receipt_id=receipt, id="00000000-0000-0000-0000-000000000000"
@@ -204,9 +204,9 @@ async def test_prompts_contain_recalled_memories(client: Client) -> None:
     assert all(prompt.description for prompt in prompts.values())
     recalled = await client.get_prompt("recall", {"query": "what does a hold cost?"})
     assert HOLD in str(recalled.messages[0].content)
-    left = str((await client.get_prompt("what_is_left")).messages[0].content)
-    assert "runbook" in left
-    assert "hold" not in left
+    prompt_text = str((await client.get_prompt("what_is_left")).messages[0].content)
+    assert "runbook" in prompt_text
+    assert "hold" not in prompt_text
     for name, arguments in (("recall", {}), ("other", {"query": "x"})):
         with pytest.raises(MCPError):
             await client.get_prompt(name, arguments)

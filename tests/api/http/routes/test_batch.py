@@ -24,9 +24,9 @@ def items(number: int) -> list[dict[str, Any]]:
     return [{"type": "semantic", "content": f"Fact number {item}"} for item in range(number)]
 
 
-def lines(listed: list[dict[str, Any]]) -> bytes:
+def lines(items: list[dict[str, Any]]) -> bytes:
     """Batch items as newline-delimited JSON, one item a line."""
-    return "\n".join(json.dumps(item) for item in listed).encode()
+    return "\n".join(json.dumps(item) for item in items).encode()
 
 
 async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient) -> None:
@@ -126,8 +126,8 @@ async def test_batch_limit_is_32_mib(client: httpx.AsyncClient) -> None:
 
 async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.AsyncClient) -> None:
     """A batch sent again with its Idempotency-Key gets the first answer byte for byte, and stores nothing."""
-    sent: dict[str, Any] = {"json": {"namespace": "n", "items": items(2)}, "headers": {"Idempotency-Key": "k-1"}}
-    first, second = await client.post(BATCH, **sent), await client.post(BATCH, **sent)
+    request: dict[str, Any] = {"json": {"namespace": "n", "items": items(2)}, "headers": {"Idempotency-Key": "k-1"}}
+    first, second = await client.post(BATCH, **request), await client.post(BATCH, **request)
     assert first.content == second.content
     assert first.json()["counts"]["stored"] == 2
 

@@ -208,14 +208,14 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
     body = {"namespace": "n", "content": content, "type": "semantic"}
     async with reviewed_by(services, scoring(scores)) as client:
         review = (await client.post("/v1/review", json=body)).json()
-        written = (await client.post("/v1/memories", json={**body, "review": "auto"})).json()
-    for decision in (review, written["review"]):
+        answer = (await client.post("/v1/memories", json={**body, "review": "auto"})).json()
+    for decision in (review, answer["review"]):
         assert (decision["tier"], decision["importance"]) == (tier, importance)
         failed = [(vote["reviewer"], vote["stand_in"]) for vote in decision["votes"] if not vote["ok"]]
         assert failed == [(name, False) for name in ("importance", "relevance") if name not in scores]
         stand_ins = [vote["reviewer"] for vote in decision["votes"] if vote["stand_in"]]
         assert stand_ins == [name for name, _ in failed]
-    assert (written["status"], review["decision"]) == (status, "store" if status == "stored" else "reject")
+    assert (answer["status"], review["decision"]) == (status, "store" if status == "stored" else "reject")
     if status == "stored":
-        assert written["memory"]["importance"] == importance
-        assert written["memory"]["reviewed"]["tier"] == tier
+        assert answer["memory"]["importance"] == importance
+        assert answer["memory"]["reviewed"]["tier"] == tier

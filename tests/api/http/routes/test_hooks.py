@@ -84,8 +84,8 @@ async def test_session_stop_stores_each_message_under_its_type(client: httpx.Asy
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
     """If a conversation is sent again, none of its messages is stored twice. Messages that are new are stored."""
     await _stop(client, TALK[:2])
-    again = await _stop(client, TALK)
-    assert again["counts"] == {"stored": 1, "merged": 1, "rejected": 1, "failed": 0}
+    repeated = await _stop(client, TALK)
+    assert repeated["counts"] == {"stored": 1, "merged": 1, "rejected": 1, "failed": 0}
     assert all(item["evidence_count"] == 1 for item in await _listed(client, "episodic"))
     total = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"]
     await _stop(client, TALK)
@@ -230,8 +230,8 @@ async def test_no_sentence_of_a_repeated_message_is_stored(client: httpx.AsyncCl
     """A message that another session repeats on the same day is rejected with its sentences, whatever came before."""
     text = "The migration failed at step two because the disk was full. Remind me to call Ann tomorrow."
     assert (await _stop(client, [{"role": "user", "content": text}]))["results"][0]["status"] == "stored"
-    said = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
-    (_, repeated) = (await _stop(client, said, session_id="s2"))["results"]
+    messages = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
+    (_, repeated) = (await _stop(client, messages, session_id="s2"))["results"]
     assert (repeated["status"], repeated.get("ids")) == ("rejected", None)
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
 
@@ -298,8 +298,8 @@ async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> N
     """If a message quotes a retrieved memory, even in a later session, the quote is not stored."""
     await _stop(client, TALK[:1])
     await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
-    (known,) = [memory["content"] for memory in await _listed(client, "episodic")]
-    quoting = {"role": "assistant", "content": f"You said: {known}", "timestamp": "2026-03-02T11:00:00Z"}
+    (content,) = [memory["content"] for memory in await _listed(client, "episodic")]
+    quoting = {"role": "assistant", "content": f"You said: {content}", "timestamp": "2026-03-02T11:00:00Z"}
     answer = await _stop(client, [quoting], session_id="s2")
     assert answer["results"][0]["status"] == "rejected"
     assert (await _stop(client, TALK[:1]))["results"][0]["status"] == "merged"

@@ -110,8 +110,8 @@ async def test_a_write_with_a_link_to_no_memory_of_the_namespace_is_422(client: 
 
 async def test_empty_patch_is_422(client: httpx.AsyncClient) -> None:
     """A PATCH that changes no field is refused."""
-    written = await write_fact(client)
-    assert (await client.patch(f"/v1/memories/{written['id']}?namespace=n", json={})).status_code == 422
+    memory = await write_fact(client)
+    assert (await client.patch(f"/v1/memories/{memory['id']}?namespace=n", json={})).status_code == 422
 
 
 async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
@@ -145,17 +145,17 @@ async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -
     """Following the cursors lists all memories once, newest first."""
     for number in range(7):
         await write_fact(client, content=f"Fact {number}", created_at=f"2026-02-0{number % 3 + 1}T00:00:00Z")
-    seen: list[dict[str, Any]] = []
+    memories: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
         page = (await client.get("/v1/memories", params={"namespace": "n", "limit": "3"} | cursor)).json()
         assert page["total"] == 7
-        seen += page["memories"]
+        memories += page["memories"]
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
-    assert len({memory["id"] for memory in seen}) == len(seen) == 7
-    times = [memory["created_at"] for memory in seen]
+    assert len({memory["id"] for memory in memories}) == len(memories) == 7
+    times = [memory["created_at"] for memory in memories]
     assert times == sorted(times, reverse=True)
 
 

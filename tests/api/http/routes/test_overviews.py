@@ -58,17 +58,17 @@ async def test_what_happened_lists_the_newest_events(overview: httpx.AsyncClient
     """The question "What happened?" lists all events, newest first. The text of the context has the oldest first."""
     answer = await ask(overview, query, budget=600)
     assert contents(answer, "episodic") == EVENTS
-    shown = [answer["context"].find(event) for event in EVENTS]
-    assert -1 < shown[-1] < shown[0]
-    assert sorted(shown, reverse=True) == shown
+    positions = [answer["context"].find(event) for event in EVENTS]
+    assert -1 < positions[-1] < positions[0]
+    assert sorted(positions, reverse=True) == positions
 
 
 async def test_the_newest_events_come_first_in_a_small_budget(overview: httpx.AsyncClient) -> None:
     """Where not all events fit, the newest are shown, and the receipt is valid."""
-    shown = contents(await ask(overview, "What happened?", budget=85), "episodic")
-    assert 1 < len(shown) < len(EVENTS)
-    assert EVENTS[0] in shown
-    assert EVENTS[1] in shown
+    events = contents(await ask(overview, "What happened?", budget=85), "episodic")
+    assert 1 < len(events) < len(EVENTS)
+    assert EVENTS[0] in events
+    assert EVENTS[1] in events
 
 
 async def test_what_happened_at_a_time_lists_the_events_of_that_time(overview: httpx.AsyncClient) -> None:
@@ -110,6 +110,6 @@ async def test_tasks_due_soonest_come_first_in_a_small_budget(overview: httpx.As
     """A question for tasks lists them by due time, and where not all fit, those that are due soonest."""
     tasks = contents(await ask(overview, query), "prospective")
     assert tasks == [f"See to the {task} again" for task in ("boiler", "roof", "books", "venue", "tax", "passport")]
-    few = contents(await ask(overview, query, budget=130), "prospective")
-    assert few[0] == "See to the boiler again"
-    assert len(few) < len(tasks)
+    soonest = contents(await ask(overview, query, budget=130), "prospective")
+    assert soonest[0] == "See to the boiler again"
+    assert len(soonest) < len(tasks)
