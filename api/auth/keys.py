@@ -288,7 +288,7 @@ class KeyBook:
         try:
             self._created = tuple(_read_created(self._path)) if stamp else ()
         except BadKeys as error:
-            _log.error("%s", error)
+            _log.error("%s; the keys that were read before stay in use", error)
 
     def _stamp(self) -> tuple[int, int] | None:
         """Modification time and inode of the file of created keys, which change with it; None if there is no file."""

@@ -111,8 +111,8 @@ async def readable_receipts(services: Services, caller: Caller, receipt_id: str)
     """
     if caller.agents:
         text = await services.receipts.text(caller.tenant, receipt_id)
-        asked_by = Receipt.model_validate_json(text).request.get("agent_id")
-        if asked_by not in caller.agents:
+        agent_id = Receipt.model_validate_json(text).request.get("agent_id")
+        if agent_id not in caller.agents:
             raise AccessDenied("this receipt is of a retrieval by another agent")
     return services.receipts
 

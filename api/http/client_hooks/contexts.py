@@ -49,7 +49,7 @@ MARK_S = 0.5
 """Seconds for recording a built context and marking its due tasks, even if the time to answer the event is up."""
 
 _MODEL_CHARACTERS = 256
-_SLACK = 0.9
+_SAFETY_FACTOR = 0.9
 _JOINS = 8
 """Maximum number of tokens by which a frame with its context exceeds the sum of the two counts."""
 
@@ -193,7 +193,7 @@ class ClientContexts:
                 ids = [*(item.id for item in answer.items), *repeated_ids, *answer.metadata.duplicates]
                 return retrieval, ids, statements
             if excess > 1.0:  # long words or tables have many characters a token
-                budget = int(budget / excess * _SLACK)
+                budget = int(budget / excess * _SAFETY_FACTOR)
         await self.services.client_sessions.note_shown(self.scope, repeated_ids)
         return None
 

@@ -27,7 +27,7 @@ KNOWN_EVENTS = (
 )
 """Events that the metrics count by name. All others are counted together as "other"."""
 
-_NOT_SAID_BY_THE_USER = frozenset({"system", "loop_wakeup", "schedule_wakeup", "poll_event"})
+_CLIENT_PROMPT_SOURCES = frozenset({"system", "loop_wakeup", "schedule_wakeup", "poll_event"})
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -73,7 +73,7 @@ class ClientEvent(BaseModel):
     @property
     def user_prompt(self) -> str | None:
         """The text of the user's prompt; None for a slash command and for a prompt that the client sent by itself."""
-        if self.prompt is None or self.prompt.startswith("/") or self.source in _NOT_SAID_BY_THE_USER:
+        if self.prompt is None or self.prompt.startswith("/") or self.source in _CLIENT_PROMPT_SOURCES:
             return None
         return self.prompt
 

@@ -30,7 +30,7 @@ SHOWN_SIGNALS = 3
 RECEIPT_ID_TOKENS = 36
 """Maximum number of tokens of a receipt's id, which has 36 characters."""
 
-_NOTHING = {
+_EMPTY_TEXTS = {
     "ok": "",
     "empty": "Nothing is remembered that helps with this.\n",
     "nothing_fits": "Something is remembered, but nothing that fits: ask with a larger budget.\n",
@@ -54,7 +54,7 @@ def footer_tokens(budget: int, count: Callable[[str], int]) -> int:
 
 def recalled_text(answer: RetrieveAnswer, budget: int, count: Callable[[str], int]) -> str:
     """The answer of memory_recall: the context, and a last line with receipt id, size of the whole text, and budget."""
-    context = answer.text or _NOTHING[answer.metadata.outcome]
+    context = answer.text or _EMPTY_TEXTS[answer.metadata.outcome]
     degraded = bool(answer.metadata.degraded)
     total, text = -1, context
     while (counted := count(text)) != total:  # the text contains its own size
@@ -75,9 +75,9 @@ def hit_lines(hits: Sequence[SearchHit]) -> str:
         notes = [memory["state"]] if memory["state"] != State.CURRENT else []
         if status := memory.get("status"):
             notes += [status, *([f"due {memory['due_at'][:10]}"] if memory.get("due_at") else [])]
-        noted = f"[{', '.join(notes)}] " if notes else ""
+        prefix = f"[{', '.join(notes)}] " if notes else ""
         date, words = memory["created_at"][:10], first_words(memory["content"])
-        lines.append(f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {noted}{words}")
+        lines.append(f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {prefix}{words}")
     return "\n".join(lines) or "No memory matches."
 
 
@@ -136,8 +136,8 @@ def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
     if left_out:
         lines.append("left out:")
         lines += [_candidate_line(receipt, candidate, memories) for candidate in left_out[:MAX_LEFT_OUT]]
-    uncounted = Counter(candidate.outcome for candidate in left_out[MAX_LEFT_OUT:]) + Counter(receipt.unlisted.outcomes)
-    lines += [f"- {number} more: {_why_left_out(outcome)}" for outcome, number in uncounted.items()]
+    unlisted = Counter(candidate.outcome for candidate in left_out[MAX_LEFT_OUT:]) + Counter(receipt.unlisted.outcomes)
+    lines += [f"- {number} more: {_why_left_out(outcome)}" for outcome, number in unlisted.items()]
     return "\n".join(lines)
 
 

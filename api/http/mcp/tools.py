@@ -102,8 +102,7 @@ async def correct(services: Services, connection: McpConnection, arguments: cata
     """Change a memory and return what changed. Raises NotFound, Conflict for equal content, or InvalidRequest."""
     scope = connection.scope
     before = await read_memory(services, scope, arguments.id)
-    changes = {name: getattr(arguments, name) for name in ("content", "pinned")}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    changes = arguments.model_dump(include={"content", "pinned"}, exclude_none=True)
     if not changes and arguments.done is None:
         raise InvalidRequest("say what to change: content, pinned or done")
     after = before

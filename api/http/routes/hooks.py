@@ -196,7 +196,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     try:
         await submit_todos(services.working, scope, data.todos)
     except Unavailable as error:
-        _log.warning("the list of to-dos is taken over with the next prompt: %s", error)
+        _log.warning("the to-dos of a prompt were not stored; those of the next prompt will be: %s", error)
     thread, degraded = await _thread_part(services, scope, data)
     query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
     answer = await services.retriever.retrieve(scope, query)

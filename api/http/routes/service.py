@@ -22,8 +22,6 @@ from memtypes.ports.memory_store import TypeStats
 from retrieval.answer import Answer, OmittedIfNone
 
 PING_S = 2.0
-RETRY_S = "1"
-"""Value of the Retry-After header, in seconds, when the service is not ready."""
 
 
 class HealthCheck(Answer):
@@ -68,7 +66,7 @@ async def ready(services: AppServices) -> Response[HealthAnswer]:
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))
     unavailable = HealthAnswer(status="unavailable", checks=checks)
-    return Response(unavailable, status_code=503, headers={"Retry-After": RETRY_S})
+    return Response(unavailable, status_code=503, headers={"Retry-After": "1"})
 
 
 @Endpoint("GET /metrics", media_type="text/plain")

@@ -224,8 +224,8 @@ async def post_turn(
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
     key = idempotency_key(request)
     digest = hashlib.sha256(turn.model_dump_json().encode()).hexdigest()
-    repeatable = None if key is None else RequestKey(key, digest)
-    appended = await services.threads.append(scope, thread_id, turn, data.expected_version, repeatable)
+    request_key = None if key is None else RequestKey(key, digest)
+    appended = await services.threads.append(scope, thread_id, turn, data.expected_version, request_key)
     return SaidAnswer.model_validate(appended, from_attributes=True)
 
 
@@ -289,8 +289,8 @@ async def post_clear(
 ) -> ThreadCleared:
     """Remove all turns of a thread."""
     cleared, backup_id = await services.threads.clear(namespace, thread_id, backup=data.backup)
-    coded = urlsafe_b64encode(namespace.namespace.encode()).decode().rstrip("=")  # so that the id alone finds it
-    return ThreadCleared(cleared=cleared, backup_id=backup_id and f"{backup_id}.{coded}")
+    encoded = urlsafe_b64encode(namespace.namespace.encode()).decode().rstrip("=")  # so that the id alone finds it
+    return ThreadCleared(cleared=cleared, backup_id=backup_id and f"{backup_id}.{encoded}")
 
 
 @Endpoint("GET /v1/threads/backups/{backup_id}", errors=READ_ERRORS)
@@ -298,10 +298,10 @@ async def get_backup(
     request: ApiRequest, services: AppServices, params: Params[BackupQuery], backup_id: PathId
 ) -> BackupAnswer:
     """Read the backup of a cleared thread."""
-    local_id, _, coded = backup_id.rpartition(".")
+    local_id, _, encoded = backup_id.rpartition(".")
     unknown = NotFound("there is no such backup; one is kept for 24 hours")
     try:
-        namespace = clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode())
+        namespace = clean_name(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
     except ValueError as error:  # malformed Base64 too
         raise unknown from error
     if not local_id or params.namespace not in (None, namespace):

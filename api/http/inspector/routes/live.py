@@ -62,8 +62,8 @@ async def show_thread(services: AppServices, page: Page, params: Params[ThreadAd
     scope = await _reading_scope(services, _scopes(page.caller, params.namespace), params.id)
     turns = [ListedTurn.of(entry) for entry in await services.threads.turns(scope, params.id, include_flushed=True)]
     later = [turn for turn in turns if turn.index > params.after]
-    lives = any(not turn.flushed for turn in turns) or not turns
-    chain = await services.threads.chain(scope, params.id) if lives else []
+    is_live = any(not turn.flushed for turn in turns) or not turns
+    chain = await services.threads.chain(scope, params.id) if is_live else []
     return await page.show(
         "thread.html",
         params,
@@ -71,7 +71,7 @@ async def show_thread(services: AppServices, page: Page, params: Params[ThreadAd
         ancestors=chain[:-1],
         turns=later[:TURNS],
         total=len(turns),
-        more=later[TURNS - 1].index if len(later) > TURNS else None,
+        next_after=later[TURNS - 1].index if len(later) > TURNS else None,
     )
 
 
@@ -113,5 +113,5 @@ async def show_workflow(
         state=log.state,
         events=events,
         children=children.workflows,
-        more=events[-1].version if events and events[-1].version < log.version else None,
+        next_after=events[-1].version if events and events[-1].version < log.version else None,
     )

@@ -127,7 +127,7 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[tuple
     incoming = (await services.store.page(scope, listing)).memories
     return [
         *((link, link.to, linked.get(link.to), False) for link in outgoing),
-        *((link, linking.id, linking, True) for linking in incoming for link in linking.links if link.to == memory.id),
+        *((link, source.id, source, True) for source in incoming for link in source.links if link.to == memory.id),
     ]
 
 

@@ -157,11 +157,11 @@ def type_budgets(receipt: Receipt) -> list[dict[str, Any]]:
     types. room, mark: `final` as a length on the bar, `initial` as a position on it. included: number of memories in
     the context. left_out, left_out_count: tokens and number of candidates for which the budget had no room.
     """
-    first, last, use = receipt.budgets.initial, receipt.budgets.final, receipt.long_term.used
-    scale = max(1, *(sizes.get(kind, 0) for sizes in (first, last, use) for kind in LONG_TERM))
+    first, last, usage = receipt.budgets.initial, receipt.budgets.final, receipt.long_term.used
+    scale = max(1, *(sizes.get(kind, 0) for sizes in (first, last, usage) for kind in LONG_TERM))
     rows = []
     for kind in LONG_TERM:
-        initial, final, used = first.get(kind, 0), last.get(kind, 0), use.get(kind, 0)
+        initial, final, used = first.get(kind, 0), last.get(kind, 0), usage.get(kind, 0)
         if kind not in last and not used:
             continue
         candidates = [candidate for candidate in receipt.candidates if candidate.type is kind]
