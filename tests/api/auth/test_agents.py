@@ -68,12 +68,12 @@ async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World
     fact = {"type": "semantic", "content": "The build runs on Friday."}
     for body in (fact, {"items": [fact]}):
         problem(await world.call("both", "POST", f"/v1/memories{'/batch' if 'items' in body else ''}", body), 422)
-    for path, asked, field in (
+    for path, body, field in (
         ("/v1/search", {"query": "x"}, "agent_id"), ("/v1/retrieve", {"query": "x"}, "agent_id"),
         ("/v1/items/paths", {}, "agent_id"), ("/v1/workflows", {"workflow_id": "w"}, "agent"),
         ("/v1/hooks/prompt-submit", {"session_id": "s", "prompt": "x"}, "agent_id"),
     ):  # fmt: skip
-        assert problem(await world.call("both", "POST", path, asked), 422)["errors"][0]["path"] == field
+        assert problem(await world.call("both", "POST", path, body), 422)["errors"][0]["path"] == field
     ended = {"session_id": "s", "messages": [{"role": "user", "content": "hello"}]}
     assert (await world.call("both", "POST", "/v1/hooks/session-stop", ended)).status_code == 200
     assert (await world.call("both", "GET", "/v1/prospective/due")).status_code == 200
@@ -249,7 +249,7 @@ class Walk:
 
         named: values for the request fields with these names, such as `agent_id`.
         """
-        found = []
+        leaking = []
         for method, path, operation in self._operations():
             for target in self._targets(path):
                 for thread_id in [None, *self._ids["thread_id"]] if path == "/v1/hooks/prompt-submit" else [None]:
@@ -257,8 +257,8 @@ class Walk:
                     answer = await self._call(key, method, target, operation, values)
                     assert answer.status_code != 500, f"{method} {path}: {answer.text}"
                     if MARK in answer.text:
-                        found.append(f"{method} {path}")
-        return found
+                        leaking.append(f"{method} {path}")
+        return leaking
 
     def _operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Every operation as method, path and description; operations that delete come last."""

@@ -244,12 +244,12 @@ async def test_namespaces_of_any_characters_are_separate(client: httpx.AsyncClie
     """A namespace may have any characters. A memory is found in its own namespace and in no other."""
     await client.delete("/v1/memories", params={"namespace": name, "confirm": "true"})
     elsewhere = await count(client, "elsewhere")
-    written = await client.post("/v1/memories", json=FACT | {"namespace": name})
-    assert written.status_code == 201
+    response = await client.post("/v1/memories", json=FACT | {"namespace": name})
+    assert response.status_code == 201
     assert await count(client, name) == 1
     if name != "elsewhere":
         assert await count(client, "elsewhere") == elsewhere
-    results = await client.get(f"/v1/memories/{written.json()['id']}", params={"namespace": name})
+    results = await client.get(f"/v1/memories/{response.json()['id']}", params={"namespace": name})
     assert results.json()["namespace"] == name
 
 

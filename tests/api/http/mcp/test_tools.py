@@ -38,9 +38,9 @@ async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(serv
 
 async def test_the_same_statement_again_is_merged(client: Client) -> None:
     """If the same statement is stored again, the answer names the memory into which it was merged."""
-    known_id = await remembered(client, HOLD, type="semantic")
+    memory_id = await remembered(client, HOLD, type="semantic")
     assert await call(client, "memory_remember", content=HOLD, type="semantic") == (
-        f"merged into {known_id}, which says the same (semantic)"
+        f"merged into {memory_id}, which says the same (semantic)"
     )
 
 
@@ -71,9 +71,9 @@ async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
 
 async def test_search_lists_one_line_a_hit(client: Client) -> None:
     """memory_search returns a line for each hit: id, type, date, score and the first words, cut if long."""
-    known_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
+    memory_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
     (line,) = (await call(client, "memory_search", query="hold the lock")).splitlines()
-    assert line.startswith(f"{known_id} · procedural · 2026-03-01 · ")
+    assert line.startswith(f"{memory_id} · procedural · 2026-03-01 · ")
     assert line.endswith(" ...")
     assert "Hold the lock for one transaction." in line
     assert len(line) < 300
@@ -81,17 +81,17 @@ async def test_search_lists_one_line_a_hit(client: Client) -> None:
 
 async def test_correcting_the_content_replaces_the_statement(client: Client) -> None:
     """The answer to a correction quotes the new and the old text, and the old text stays in the memory's history."""
-    known_id = await remembered(client, HOLD, type="semantic")
-    text = await call(client, "memory_correct", id=known_id, content="A hold under an advisory lock costs 9 ms.")
+    memory_id = await remembered(client, HOLD, type="semantic")
+    text = await call(client, "memory_correct", id=memory_id, content="A hold under an advisory lock costs 9 ms.")
     assert text.splitlines()[:3] == [
-        f"corrected {known_id}",
+        f"corrected {memory_id}",
         "it says now: A hold under an advisory lock costs 9 ms.",
         f"it replaces: {HOLD} (kept in its history)",
     ]
     recalled = await call(client, "memory_recall", query="what does a hold cost?")
     assert "9 ms" in recalled
     assert "7 ms" not in recalled
-    assert HOLD in await call(client, "memory_why", id=known_id)
+    assert HOLD in await call(client, "memory_why", id=memory_id)
 
 
 async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client) -> None:
@@ -113,10 +113,10 @@ async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client)
 
 async def test_a_forgotten_memory_is_gone(client: Client) -> None:
     """The tool memory_forget quotes the deleted memory. Afterwards its id is unknown and no search finds it."""
-    known_id = await remembered(client, HOLD, type="semantic")
-    assert await call(client, "memory_forget", id=known_id.upper()) == f"deleted {known_id}: {HOLD}"
+    memory_id = await remembered(client, HOLD, type="semantic")
+    assert await call(client, "memory_forget", id=memory_id.upper()) == f"deleted {memory_id}: {HOLD}"
     assert await call(client, "memory_search", query="hold") == "No memory matches."
-    assert "no memory" in await refused(client, "memory_forget", id=known_id)
+    assert "no memory" in await refused(client, "memory_forget", id=memory_id)
     assert "no memory" in await refused(client, "memory_forget", id="not-an-id")
 
 
@@ -155,9 +155,9 @@ async def test_why_counts_unlisted_candidates_by_reason(client: Client, services
 
 async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
     """For a memory's id, memory_why answers with its type, state, text and source."""
-    known_id = await remembered(client, HOLD, type="semantic")
-    text = await call(client, "memory_why", id=known_id)
-    assert text.startswith(f"{known_id} · semantic · current\n{HOLD}\n")
+    memory_id = await remembered(client, HOLD, type="semantic")
+    text = await call(client, "memory_why", id=memory_id)
+    assert text.startswith(f"{memory_id} · semantic · current\n{HOLD}\n")
     assert "source: mcp" in text
 
 
@@ -214,16 +214,16 @@ async def test_prompts_contain_recalled_memories(client: Client) -> None:
 
 async def test_resources_are_memories_and_receipts(client: Client) -> None:
     """A memory or receipt can be read by its id as JSON. An unknown address is an error."""
-    known_id = await remembered(client, HOLD, type="semantic")
+    memory_id = await remembered(client, HOLD, type="semantic")
     receipt = receipt_of(await call(client, "memory_recall", query="hold"))
-    memory = json.loads((await client.read_resource(f"memory://{known_id}")).contents[0].text)  # type: ignore[union-attr]
+    memory = json.loads((await client.read_resource(f"memory://{memory_id}")).contents[0].text)  # type: ignore[union-attr]
     assert memory["content"] == HOLD
     assert "tenant" not in memory
     sealed = json.loads((await client.read_resource(f"receipt://{receipt}")).contents[0].text)  # type: ignore[union-attr]
     assert sealed["id"] == receipt
     templates = (await client.list_resource_templates()).resource_templates
     assert [template.uri_template for template in templates] == ["memory://{id}", "receipt://{id}"]
-    for uri in ("memory://unknown", "file://etc", f"receipt://{known_id}"):
+    for uri in ("memory://unknown", "file://etc", f"receipt://{memory_id}"):
         with pytest.raises(MCPError) as error:
             await client.read_resource(uri)
         assert error.value.code == -32602

@@ -204,8 +204,8 @@ async def _repeat(client: httpx.AsyncClient) -> None:
 
 
 async def _total(client: httpx.AsyncClient, **params: str) -> int:
-    listed = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true", **params})
-    total: int = listed.json()["total"]
+    memories = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true", **params})
+    total: int = memories.json()["total"]
     return total
 
 
@@ -261,9 +261,9 @@ async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None
         await _write(client, content, type="semantic")
     answer = await _job(client, "compact", dry_run=False, similarity=0.6)
     assert answer["counts"] == {"removed": 1, "changed": 1, "made": 0}
-    listed = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true"})
-    merged = [item for item in listed.json()["memories"] if item["upkeep"] and item["upkeep"]["into"]]
-    assert sorted(item["evidence_count"] for item in listed.json()["memories"]) == [1, 1, 1, 2]
+    memories = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true"})
+    merged = [item for item in memories.json()["memories"] if item["upkeep"] and item["upkeep"]["into"]]
+    assert sorted(item["evidence_count"] for item in memories.json()["memories"]) == [1, 1, 1, 2]
     assert len(merged) == 1
 
 

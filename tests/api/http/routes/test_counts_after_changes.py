@@ -80,13 +80,13 @@ class Changes:
             job = self.random.choice(("compact", "expire", "promote"))
             response = await self.client.post(f"/v1/admin/jobs/{job}", json={**AT, "dry_run": False})
         else:
-            one, other = self.random.choice(memories), self.random.choice(memories)
+            memory, other = self.random.choice(memories), self.random.choice(memories)
             edits: dict[str, dict[str, Any]] = {
-                "edit": {**self.own(one.type), "content": self.random.choice(TEXTS[one.type])},
+                "edit": {**self.own(memory.type), "content": self.random.choice(TEXTS[memory.type])},
                 "end": self.random.choice(({"valid_to": "2026-03-01T12:00:00Z"}, {"superseded_by": other.id})),
                 "links": {"links": [{"to": other.id, "type": "contradicts"}]},
             }
-            path = f"/v1/memories/{one.id}"
+            path = f"/v1/memories/{memory.id}"
             if action in edits:
                 response = await self.client.patch(path, params=AT, json=edits[action])
             elif action == "task":

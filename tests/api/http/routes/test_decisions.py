@@ -220,18 +220,18 @@ async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
     """For thirty days an undo restores and pins a memory that the forget job hid. Then the expire job deletes it."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
-        kept, lost = await write(client, "Tea is green"), await write(client, "Tea is black")
+        restored_id, forgotten_id = await write(client, "Tea is green"), await write(client, "Tea is black")
         clock.now += timedelta(days=60)
-        assert set((await run(client, "forget", inactive_days=30))["ids"]) == {kept, lost}
+        assert set((await run(client, "forget", inactive_days=30))["ids"]) == {restored_id, forgotten_id}
         assert await contents(client) == set()
         assert {each["reason"] for each in (await decisions(client, kind="forgotten")).values()} == {
             "not used for 30 days"
         }
-        assert await undo(client, kept) == [kept]
+        assert await undo(client, restored_id) == [restored_id]
         assert (await run(client, "forget", inactive_days=30))["ids"] == []
         clock.now += timedelta(days=31)
-        problem(await client.post(f"/v1/memories/{lost}/undo", params=SPACE), 409)
-        assert (await run(client, "expire"))["ids"] == [lost]
+        problem(await client.post(f"/v1/memories/{forgotten_id}/undo", params=SPACE), 409)
+        assert (await run(client, "expire"))["ids"] == [forgotten_id]
         assert await contents(client) == {"Tea is green"}
 
 
@@ -259,8 +259,8 @@ async def repeat(client: httpx.AsyncClient) -> str:
         body = {**SPACE, "session_id": session, "messages": [{"role": "user", "content": text}]}
         (await client.post("/v1/hooks/session-stop", json=body)).raise_for_status()
     assert await rejected(client) == {REPORT, "ok thanks"}
-    listed = await client.get("/v1/memories", params={**SPACE, "session_id": "a"})
-    memory_id: str = listed.json()["memories"][0]["id"]
+    memories = await client.get("/v1/memories", params={**SPACE, "session_id": "a"})
+    memory_id: str = memories.json()["memories"][0]["id"]
     return memory_id
 
 

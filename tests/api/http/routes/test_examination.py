@@ -62,9 +62,9 @@ async def test_review_rejects_a_type_that_the_rules_exclude_as_a_write_does() ->
     async with connect(fake_services(lambda: NOW, book=rules)) as client:
         for body in (task, task | {"type": "prospective"}, {**task, "content": DECISION, "type": "prospective"}):
             answer = (await client.post("/v1/review", json=body)).json()
-            written = (await client.post("/v1/memories", json=body)).json()
+            write = (await client.post("/v1/memories", json=body)).json()
             assert (answer["decision"], answer["votes"]) == ("reject", [])
-            assert answer["reason"] == written["reason"] == "memories of type prospective are not stored here"
+            assert answer["reason"] == write["reason"] == "memories of type prospective are not stored here"
         assert (await client.post("/v1/review", json=task | {"type": "semantic"})).json()["votes"]
 
 
@@ -165,10 +165,10 @@ def scoring(scores: Mapping[str, int]) -> Answer:
 
     def answer(request: dict[str, Any]) -> tuple[int, str]:
         instructions = request["messages"][0]["content"]
-        asked = next((name for name in scores if f"Judge {name}:" in instructions), None)
-        if asked is None:
+        reviewer = next((name for name in scores if f"Judge {name}:" in instructions), None)
+        if reviewer is None:
             return 500, "away"
-        return says(json.dumps({"score": scores[asked], "trivial": False, "reason": "so it seems"}))(request)
+        return says(json.dumps({"score": scores[reviewer], "trivial": False, "reason": "so it seems"}))(request)
 
     return answer
 

@@ -32,15 +32,15 @@ async def overview(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
-        for place, event in enumerate(EVENTS):
-            await write(client, "episodic", event, created_at=(NOW - timedelta(days=1 + 10 * place)).isoformat())
-        for place, task in enumerate(("passport", "tax", "venue", "books", "roof", "boiler")):
-            due = (NOW + timedelta(days=55 - 10 * place)).isoformat()
+        for number, event in enumerate(EVENTS):
+            await write(client, "episodic", event, created_at=(NOW - timedelta(days=1 + 10 * number)).isoformat())
+        for number, task in enumerate(("passport", "tax", "venue", "books", "roof", "boiler")):
+            due = (NOW + timedelta(days=55 - 10 * number)).isoformat()
             await write(client, "prospective", f"See to the {task} again", due_at=due)
         for content in ("Repair the garden fence", "Order the projector"):
             await write(client, "prospective", content)
-            listed = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
-            done = next(memory["id"] for memory in listed if memory["content"] == content)
+            memories = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
+            done = next(memory["id"] for memory in memories if memory["content"] == content)
             await client.post(f"/v1/memories/{done}/complete", params={"namespace": "ann"})
         yield client
     await embedder.aclose()

@@ -210,13 +210,13 @@ async def test_a_workflows_history_is_cut_to_the_providers_count(services: Servi
             for number in range(12):
                 event = {"type": "note", "input": f"The tide at pier {number} is low in the morning."}
                 await client.post(f"/v1/workflows/{workflow}/events", params=space, json=event)
-            asked: dict[str, Any] = {"budget": 300, "model": "claude-x"}
-            read = (await client.get(f"/v1/workflows/{workflow}/history", params={**space, **asked})).json()
-            body = {**asked, "input": "go on"}
+            params: dict[str, Any] = {"budget": 300, "model": "claude-x"}
+            history = (await client.get(f"/v1/workflows/{workflow}/history", params={**space, **params})).json()
+            body = {**params, "input": "go on"}
             resumed = (await client.post(f"/v1/workflows/{workflow}/continue", params=space, json=body)).json()
-        assert "pier 11" in read["history"] == resumed["history"]
-        for metadata in (read["metadata"], resumed["metadata"]):
+        assert "pier 11" in history["history"] == resumed["history"]
+        for metadata in (history["metadata"], resumed["metadata"]):
             assert metadata["degraded"] == degraded
-            assert metadata.get("model_tokens") == (None if degraded else len(read["history"]))
-        assert read["omitted"]["events"] > 0 or degraded
-        assert len(read["history"]) <= 300 or degraded
+            assert metadata.get("model_tokens") == (None if degraded else len(history["history"]))
+        assert history["omitted"]["events"] > 0 or degraded
+        assert len(history["history"]) <= 300 or degraded

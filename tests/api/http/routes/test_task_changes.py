@@ -61,10 +61,10 @@ class Tasks:
 @pytest.fixture
 async def tasks() -> AsyncIterator[Tasks]:
     """Tasks of an empty namespace, whose clock a test can move."""
-    made: list[Tasks] = []
-    async with connect(fake_services(lambda: made[0].now if made else NOW)) as client:
-        made.append(Tasks(client))
-        yield made[0]
+    opened: list[Tasks] = []
+    async with connect(fake_services(lambda: opened[0].now if opened else NOW)) as client:
+        opened.append(Tasks(client))
+        yield opened[0]
 
 
 @pytest.mark.parametrize(

@@ -134,9 +134,9 @@ async def test_workflows_are_listed_with_filters_and_cursor(guarded: Services) -
         await report(client, "b", "failed")
         await client.post("/v1/workflows", json={"namespace": "another", "workflow_id": "x"})
     async with connect(guarded, headers=bearer("acme", Role.READER)) as client:
-        listed = (await client.get("/v1/workflows", params=IN)).json()
-        assert ([item["workflow_id"] for item in listed["workflows"]], listed["next_cursor"]) == (list("dcba"), None)
-        assert listed["workflows"][-1] == {
+        page = (await client.get("/v1/workflows", params=IN)).json()
+        assert ([item["workflow_id"] for item in page["workflows"]], page["next_cursor"]) == (list("dcba"), None)
+        assert page["workflows"][-1] == {
             "workflow_id": "a",
             "parent_id": None,
             "status": "pending",
