@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 def _hook(client: str, title: str, model: str) -> HTTPRouteHandler:
     """The handler for POST /v1/hooks/CLIENT, to which the hooks of an AI client post events.
 
-    title: the client's name for users. model: default for events that name none.
+    title: the client's name for users. model: the model that is assumed for events that name none.
     """
 
     async def hook(
