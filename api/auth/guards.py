@@ -17,7 +17,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from api.http.endpoint import Endpoint
-from api.http.problems import Forbidden, TooMany, Unauthorized, shown
+from api.http.problems import Forbidden, TooMany, Unauthorized, quoted
 from api.http.request import refuse_query
 from api.settings import is_loopback
 
@@ -85,7 +85,7 @@ async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler
     headers = connection.headers
     host, origin = headers.get("host", "localhost"), headers.get("origin")
     if not _is_local(f"//{host}"):
-        raise Forbidden(f"without keys only localhost is served, not {shown(host)}; start with --keys FILE")
+        raise Forbidden(f"without keys only localhost is served, not {quoted(host)}; start with --keys FILE")
     if (origin is not None and not _is_local(origin)) or headers.get("sec-fetch-site") == "cross-site":
         raise Forbidden("without keys no page of another site may call this service; start with --keys FILE")
 

@@ -48,7 +48,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
     def may(self, needed: Role) -> bool:
-        """Whether a caller with this role may make a call that needs the role `needed`."""
+        """Whether this role includes the rights of the role `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
@@ -65,9 +65,9 @@ class KeyRights(Model):
     namespace: Name | None = None
 
     @model_validator(mode="after")
-    def _bound(self) -> Self:
+    def _admins_have_no_agents(self) -> Self:
         if self.agents and self.role is Role.ADMIN:
-            raise ValueError("an admin reaches everything: a key with agents has the role reader or writer")
+            raise ValueError("a key with agents must have the role reader or writer: an admin may act as every agent")
         return self
 
 
@@ -98,14 +98,14 @@ class Caller:
         if agent_id is None:
             return self.agents[0] if len(self.agents) == 1 else None
         if agent_id not in self.agents:
-            raise AccessDenied(f"this key acts as {_listed(self.agents)}, not as {agent_id!r}")
+            raise AccessDenied(f"this key acts as {_quoted(self.agents)}, not as {agent_id!r}")
         return agent_id
 
     def required_agent(self, agent_id: str | None, field: str = "agent_id") -> str | None:
         """The agent that a call acts as (see `agent`). Raises InvalidRequest if the call must name one in `field`."""
         acting = self.agent(agent_id)
         if self.agents and acting is None:
-            raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path=field)
+            raise InvalidRequest(f"is required with this key: one of {_quoted(self.agents)}", path=field)
         return acting
 
     def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:
@@ -114,8 +114,8 @@ class Caller:
         return Scope(self.tenant, namespace, session_id, acting, agents)
 
 
-def _listed(agents: Sequence[str]) -> str:
-    return ", ".join(map(repr, agents))
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _sha256(key: str) -> str:
@@ -140,7 +140,7 @@ class HashedKey(KnownKey):
 
     @classmethod
     def of(cls, key: str, rights: KeyRights, created_at: datetime | None = None) -> HashedKey:
-        """Hash the API key `key`, and combine the hash with what the key gives access to."""
+        """The hash of the API key `key` together with the key's rights."""
         digest = _sha256(key)
         fields = {name: getattr(rights, name) for name in KeyRights.model_fields}
         return cls(**fields, id=digest[:12], created_at=created_at, sha256=digest)
@@ -161,8 +161,8 @@ def load_keys(path: Path | None) -> tuple[HashedKey, ...]:
     if path is None:
         return ()
     try:
-        listed = strict_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
-        entries = TypeAdapter(list[KeyEntry]).validate_python(listed)
+        document = strict_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+        entries = TypeAdapter(list[KeyEntry]).validate_python(document)
     except OSError as error:
         raise BadKeys(f"keys file {path}: cannot be read ({error.strerror})") from error
     except RemembrancerError as error:
@@ -186,27 +186,27 @@ _CREATED = TypeAdapter(list[HashedKey])
 
 
 class KeyBook:
-    """All API keys, listed in the keys file or created by admins. Other processes' changes apply at the next call."""
+    """All API keys: those of the keys file, and those that admins created. Changes by other processes are noticed."""
 
     def __init__(
         self,
-        listed: Sequence[HashedKey] = (),
+        file_keys: Sequence[HashedKey] = (),
         path: Path | None = None,
         tenant: str = DEFAULT_TENANT,
         wait_s: float = LOCK_WAIT_S,
     ) -> None:
-        """Read the created keys. listed: keys from the keys file; without any, every caller is the admin of `tenant`.
+        """Read the created keys. file_keys: keys of the keys file; without any, every caller is an admin of `tenant`.
 
         path: file that stores the keys that admins create; None keeps them in memory only. wait_s: seconds to wait for
         the lock on that file. Raises BadKeys if the file cannot be used.
         """
         self._tenant = tenant
         self._wait_s = wait_s
-        self._listed = tuple(listed)
+        self._file_keys = tuple(file_keys)
         self._path = path
         self._changing = anyio.Lock()
         self._created = tuple(_read_created(path)) if path is not None and path.exists() else ()
-        self._seen = self._stamp()
+        self._read_stamp = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
         """The caller that the API key `key` identifies; None if the key is unknown or missing (None).
@@ -216,39 +216,39 @@ class KeyBook:
         self._refresh()
         digest = _sha256(key or "")
         # Every hash is compared, so that the time does not tell which one matches.
-        matching = [known for known in self._all if hmac.compare_digest(known.sha256, digest)]
-        if matching:
-            return matching[0].caller
-        return None if self._listed else Caller(self._tenant, Role.ADMIN)
+        matches = [hashed_key for hashed_key in self._all if hmac.compare_digest(hashed_key.sha256, digest)]
+        if matches:
+            return matches[0].caller
+        return None if self._file_keys else Caller(self._tenant, Role.ADMIN)
 
     def caller_with(self, key_id: str) -> Caller | None:
         """The caller of the key with this id, for a visitor who logged in to the inspector; None if it was removed."""
         self._refresh()
-        return next((known.caller for known in self._all if known.id == key_id), None)
+        return next((hashed_key.caller for hashed_key in self._all if hashed_key.id == key_id), None)
 
     def known(self) -> list[KnownKey]:
         """Every API key, without its secret: first those from the keys file, then created keys, oldest first."""
         self._refresh()
-        return [KnownKey(**known.model_dump(exclude={"sha256"})) for known in self._all]
+        return [KnownKey(**hashed_key.model_dump(exclude={"sha256"})) for hashed_key in self._all]
 
     @property
     def _all(self) -> tuple[HashedKey, ...]:
-        return (*self._listed, *self._created)
+        return (*self._file_keys, *self._created)
 
     async def create(self, rights: KeyRights, clock: Clock) -> tuple[str, str]:
         """Create an API key; return its id and the key. Only a hash is stored, so the key cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
-        created = HashedKey.of(key, rights, to_utc(clock()))
+        hashed_key = HashedKey.of(key, rights, to_utc(clock()))
         async with self._exclusive():
-            await self._store([*self._created, created])
-        return created.id, key
+            await self._store([*self._created, hashed_key])
+        return hashed_key.id, key
 
     async def remove(self, key_id: str) -> None:
         """Delete a key that an admin created. Raises NotFound for an unknown id, Conflict if the keys file has it."""
         async with self._exclusive():
-            remaining = [created for created in self._created if created.id != key_id]
+            remaining = [hashed_key for hashed_key in self._created if hashed_key.id != key_id]
             if len(remaining) == len(self._created):
-                if any(listed.id == key_id for listed in self._listed):
+                if any(hashed_key.id == key_id for hashed_key in self._file_keys):
                     raise Conflict("this key is in the keys file; remove it there and restart the service")
                 raise NotFound("there is no key of this id")
             await self._store(remaining)
@@ -265,8 +265,8 @@ class KeyBook:
                 return
             lock = self._path.with_suffix(".lock")
             try:
-                async with locked_by(lock, time.monotonic() + self._wait_s) as held:
-                    if not held:
+                async with locked_by(lock, time.monotonic() + self._wait_s) as acquired:
+                    if not acquired:
                         raise Unavailable(f"process {holder_of(lock)} does not release the keys; try again")
                     self._refresh()
                     yield
@@ -276,21 +276,22 @@ class KeyBook:
     async def _store(self, keys: Sequence[HashedKey]) -> None:
         if self._path is not None:
             await anyio.to_thread.run_sync(replace_file, self._path, _CREATED.dump_json(list(keys), indent=2))
-            self._seen = self._stamp()
+            self._read_stamp = self._stamp()
         self._created = tuple(keys)
 
     def _refresh(self) -> None:
         """Read the file of created keys again if it has changed. If that fails, log the error and keep the old keys."""
         stamp = self._stamp()
-        if self._path is None or stamp == self._seen:
+        if self._path is None or stamp == self._read_stamp:
             return
-        self._seen = stamp
+        self._read_stamp = stamp
         try:
             self._created = tuple(_read_created(self._path)) if stamp else ()
         except BadKeys as error:
-            _log.error("%s", error)
+            _log.error("%s; the keys that were read before stay in use", error)
 
     def _stamp(self) -> tuple[int, int] | None:
+        """Modification time and inode of the file of created keys, which change with it; None if there is no file."""
         if self._path is None:
             return None
         try:

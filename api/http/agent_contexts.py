@@ -16,7 +16,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from api.http.shapes.threads import TurnPlace
-from api.http.use_cases import redact_query, thread_part
+from api.http.use_cases import build_thread_context, redact_query
 from api.wiring.container import Services
 from ingest.conversations.agent_threads import AgentThread, threads_of_agent
 from ingest.working.intentions import DueRequest
@@ -36,8 +36,8 @@ from retrieval.context.thread import OmittedParts
 from retrieval.query.request import DEFAULT_FLOOR, Floor, Query, RetrieveRequest
 from retrieval.receipts.build import Retrieval
 
-MAX_WORDS = 2_000
-"""Maximum characters of the newest turn that serve as the query if the request has none."""
+MAX_QUERY_CHARACTERS = 2_000
+"""How many characters of the newest turn are the query if the request has none."""
 
 _NO_QUERY = "what is due"
 """Query if the request has none and the agent's threads have no turns. Then only due tasks pass the floor."""
@@ -150,14 +150,14 @@ class _AgentContext:
 
 @dataclass(frozen=True, slots=True)
 class AgentContextBuilder:
-    """Builds the context that `asked` describes from working memory, tasks, long-term memory and the agent's threads.
+    """Builds the context that `request` asks for: working memory, tasks, long-term memory and the agent's threads.
 
     Due tasks in the context stay due: they are not marked as fired.
     """
 
     services: Services
     scope: Scope
-    asked: AgentContextPost
+    request: AgentContextPost
 
     async def build(self) -> AgentContextAnswer:
         """The context, its parts and its size. If threads cannot be read, `degraded` lists "threads".
@@ -165,105 +165,107 @@ class AgentContextBuilder:
         Raises InvalidRequest, such as for a placeholder in a thread's key that `variables` has no value for, and
         Unavailable if memories cannot be read.
         """
-        services, asked = self.services, self.asked
-        model = None if asked.model is None else services.models().find(asked.model)
+        services, request = self.services, self.request
+        model = None if request.model is None else services.models().find(request.model)
 
         async def build(margin: float) -> BuiltContext[_AgentContext]:
-            built = await self._built(WindowBudget.of(asked.budget, model, margin))
-            return BuiltContext(built, built.text, built.tokens, built.budget.total)
+            context = await self._build_within(WindowBudget.of(request.budget, model, margin))
+            return BuiltContext(context, context.text, context.tokens, context.budget.total)
 
         margin = model.margin if model else 0.0
-        counted = await within_model_budget(services.counter, asked.model, margin, build)
-        built, budget = counted.value, counted.value.budget
-        due = DueRequest(services.clock(), context=asked.query, session_id=self.scope.session_id)
+        counted = await within_model_budget(services.counter, request.model, margin, build)
+        context, budget = counted.value, counted.value.budget
+        due = DueRequest(services.clock(), context=request.query, session_id=self.scope.session_id)
         due_ids = {memory.id for memory in await services.intentions.due(self.scope, due)}
-        memories = await services.retriever.record(built.retrieval)
+        memories = await services.retriever.record(context.retrieval)
         metadata = AgentContextMetadata(
-            total_tokens=math.ceil(built.tokens * (1.0 + budget.margin) - 1e-9),
+            total_tokens=math.ceil(context.tokens * (1.0 + budget.margin) - 1e-9),
             budget=budget.total,
             tokenizer=budget.tokenizer,
-            model=asked.model,
+            model=request.model,
             margin=budget.margin,
             model_tokens=counted.model_tokens,
             allocation=budget.parts,
             as_of=memories.metadata.as_of,
             receipt_id=memories.receipt_id,
-            degraded=[*built.degraded, *memories.metadata.degraded, *counted.degraded],
+            degraded=[*context.degraded, *memories.metadata.degraded, *counted.degraded],
         )
-        services.metrics.note_context("agent", metadata.total_tokens, metadata.degraded)
-        parts = _parts(memories, due_ids, [item for item, _ in built.threads])
-        return AgentContextAnswer(context=built.text, parts=parts, metadata=metadata)
+        services.metrics.count_context("agent", metadata.total_tokens, metadata.degraded)
+        parts = _parts(memories, due_ids, [item for item, _ in context.threads])
+        return AgentContextAnswer(context=context.text, parts=parts, metadata=metadata)
 
-    async def _built(self, budget: WindowBudget) -> _AgentContext:
+    async def _build_within(self, budget: WindowBudget) -> _AgentContext:
+        """The context in `budget`. Threads get what memories leave free. Raises Unavailable without memories."""
         counter = self.services.tokenizers[budget.tokenizer]
-        session = {} if self.asked.session_id is None else {"session": {"id": self.asked.session_id}}
+        session = {} if self.request.session_id is None else {"session": {"id": self.request.session_id}}
         threads: list[AgentThread] | None = None
         try:
-            variables = {**session, **self.asked.variables}
+            variables = {**session, **self.request.variables}
             threads = await threads_of_agent(self.services.threads, self.scope, variables)
-            shown = await self._shown(threads, budget.parts.history + budget.parts.files, counter)
-            query = self.asked.query or await self._last_words(threads)
-            taken = sum(item.tokens for item, _ in shown)
-            retrieval = await self._memories(query, budget, taken)
+            thread_items = await self._thread_items(threads, budget.parts.history + budget.parts.files, counter)
+            query = self.request.query or await self._newest_turn(threads)
+            thread_tokens = sum(item.tokens for item, _ in thread_items)
+            retrieval = await self._memories(query, budget, thread_tokens)
             free = budget.allowed - retrieval.answer.metadata.total_tokens
-            if free > taken and any(item.omitted != OmittedParts() for item, _ in shown):
-                shown = await self._shown(threads, free, counter)
+            if free > thread_tokens and any(item.omitted != OmittedParts() for item, _ in thread_items):
+                thread_items = await self._thread_items(threads, free, counter)
         except Unavailable as error:
             if threads == []:  # it is the memories that cannot be read
                 raise
             _log.warning("an agent's context has no threads: %s", error)
-            return _AgentContext(await self._memories(self.asked.query, budget, 0), [], budget, ["threads"])
-        return _AgentContext(retrieval, shown, budget, [])
+            return _AgentContext(await self._memories(self.request.query, budget, 0), [], budget, ["threads"])
+        return _AgentContext(retrieval, thread_items, budget, [])
 
-    async def _shown(
+    async def _thread_items(
         self, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[tuple[AgentThreadItem, str]]:
-        """The threads and their texts in `budget` tokens. Each gets an equal share of what earlier ones left free."""
-        shown: list[tuple[AgentThreadItem, str]] = []
-        for place, thread in enumerate(threads):
+        """The threads and their texts in `budget` tokens, divided equally. What a thread leaves, later ones may use."""
+        items: list[tuple[AgentThreadItem, str]] = []
+        for position, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
-            room = max(0, budget // (len(threads) - place) - counter.count(heading))
-            context = await _if_still_there(thread_part(self.services, self.scope, thread.thread_id, room, counter))
+            limit = max(0, budget // (len(threads) - position) - counter.count(heading))
+            reading = build_thread_context(self.services, self.scope, thread.thread_id, limit, counter)
+            context = await _none_if_gone(reading)
             if context is None:
                 continue
             text = heading + context.text if context.text else ""
-            turns = [TurnPlace(thread_id=owner, index=index) for owner, index in context.turns]
+            turns = [TurnPlace(thread_id=owner, index=turn) for owner, turn in context.turns]
             item = AgentThreadItem(**asdict(thread), tokens=counter.count(text), turns=turns, omitted=context.omitted)
-            shown.append((item, text))
+            items.append((item, text))
             budget -= item.tokens
-        return shown
+        return items
 
-    async def _last_words(self, threads: Sequence[AgentThread]) -> str | None:
-        """The beginning of the newest turn in any of the threads; None if they have no turns."""
+    async def _newest_turn(self, threads: Sequence[AgentThread]) -> str | None:
+        """The newest turn's first characters, for a query; None if no thread has a turn with text."""
         store = self.services.threads.store
-        tails = [await _if_still_there(store.tail(self.scope, each.thread_id, 1)) for each in threads]
+        tails = [await _none_if_gone(store.tail(self.scope, thread.thread_id, 1)) for thread in threads]
         turns = [turn for tail in tails if tail for turn in tail.turns if turn.content.strip()]
-        return max(turns, key=lambda turn: turn.at).content.strip()[:MAX_WORDS] if turns else None
+        return max(turns, key=lambda turn: turn.at).content.strip()[:MAX_QUERY_CHARACTERS] if turns else None
 
-    async def _memories(self, query: str | None, budget: WindowBudget, taken: int) -> Retrieval:
+    async def _memories(self, query: str | None, budget: WindowBudget, thread_tokens: int) -> Retrieval:
         """Retrieve working memory, due tasks and long-term memories, in the part of the budget that threads do not use.
 
-        query: if None, long-term memories are left out. taken: number of tokens that the threads use.
+        query: if None, long-term memories are left out. thread_tokens: number of tokens that the threads use.
         """
         request = RetrieveRequest(
             query=query or _NO_QUERY,
-            namespace=self.asked.namespace,
+            namespace=self.request.namespace,
             types=None if query else [MemoryType.PROSPECTIVE, MemoryType.WORKING],
-            session_id=self.asked.session_id,
+            session_id=self.request.session_id,
             agent_id=self.scope.agent_id,
-            budget=max(0, budget.allowed - taken - budget.parts.system),
+            budget=max(0, budget.allowed - thread_tokens - budget.parts.system),
             working_budget=budget.parts.system,
             tokenizer="o200k_base" if budget.tokenizer == "o200k_base" else "cl100k_base",
-            floor=self.asked.floor if query else 1.0,
+            floor=self.request.floor if query else 1.0,
             include_due=True,
         )
         redacted = await redact_query(self.services, self.scope.tenant, request)
         return await self.services.retriever.context(self.scope, redacted)
 
 
-async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
+async def _none_if_gone(reading: Awaitable[_Read]) -> _Read | None:
     try:
-        return await read
+        return await reading
     except NotFound:
         _log.debug("a thread was gone before it was read for an agent's context")
         return None

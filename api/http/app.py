@@ -110,13 +110,13 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
 def state_over(services: Services) -> State:
     """The application's state: `services`, and the objects that routes, guards and middleware share."""
-    held = {
+    members = {
         "services": services,
         "logins": Logins(services.keys, services.rate),
         "names": TenantNames(services.store),
         "mcp": McpMount(services, BODY_BYTES),
     }
-    return State(held, deep_copy=False)
+    return State(members, deep_copy=False)
 
 
 async def _services(request: ApiRequest) -> Services:

@@ -29,7 +29,7 @@ from memtypes.model.scope import Scope
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 Params: TypeAlias = NamedDependency[_ModelT]
-"""Type of a handler's parameter `params`: the query parameters, validated as the given pydantic model."""
+"""Type of a handler's parameter `params`: the query parameters (or a page's form), validated as the given model."""
 
 QueryScope: TypeAlias = NamedDependency[Scope]
 """Type of a handler's parameter `namespace`: the scope in the query's namespace, made by the function `Endpoint.scope`.
@@ -62,9 +62,9 @@ class Endpoint:
     """One call of the HTTP API, used as a decorator of its handler.
 
     route: method and path. summary: by default the first line of the handler's docstring. role: lowest role that may
-    call; None for a call without a key. status: status of a successful answer. also: types of answers with another
-    status, by status. errors: statuses of error answers; those that every call with a body or a role may have are
-    added. head: whether a GET also answers HEAD; False if reading changes something, such as when a turn was last used.
+    call; None for a call without a key. status: status of a successful answer. answers: types of further answers,
+    by status. errors: statuses of error answers; those that every call with a body or a role may have are added. head:
+    whether a GET also answers HEAD; False if a GET may change something, such as when a turn was last used.
     raw: None if Litestar parses the body; if the handler does, the body's model for each media type (None as the model
     of newline-delimited JSON). max_bytes: largest body; None for the service's usual limit. any_integer: whether
     integers in the body may have more than 64 bits. headers: descriptions of request headers, by name. scope: makes the
@@ -75,7 +75,7 @@ class Endpoint:
     summary: str = ""
     role: Role | None = Role.READER
     status: int = 200
-    also: Mapping[int, Any] = field(default_factory=dict)
+    answers: Mapping[int, Any] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
     head: bool = True
     media_type: str = JSON
@@ -98,7 +98,7 @@ class Endpoint:
             dependencies["params"] = _query(params)
         has_body = "data" in hints or self.raw is not None
         problems = {422, 500, *self.errors} | (_WITH_BODY if has_body else set()) | (_WITH_ROLE if self.role else set())
-        answers = {status: (answer, self.media_type) for status, answer in self.also.items()}
+        answers = {status: (answer, self.media_type) for status, answer in self.answers.items()}
         answers |= dict.fromkeys(sorted(problems - {self.status} - answers.keys()), (ProblemAnswer, PROBLEM_JSON))
         decorate = route(
             path,
@@ -122,10 +122,10 @@ class Endpoint:
 
 
 def _query(model: type[BaseModel]) -> Provide:
-    async def read(request: ApiRequest) -> Any:
+    async def params(request: ApiRequest) -> Any:
         return read_query(request, model)
 
-    return Provide(read)
+    return Provide(params)
 
 
 def _phrase(status: int) -> str:

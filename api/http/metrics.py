@@ -42,7 +42,7 @@ class Metrics(Collector):
         self.mcp_calls = counter("remembrancer_mcp_calls", "Calls of MCP tools.", ("tool",))
         self.hook_events = counter("remembrancer_hook_events", "Events of clients' hooks.", ("client", "event"))
 
-    def note_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
+    def count_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
         """Count an answer's tokens and missing parts. kind: the call, such as `search`. degraded: the parts' names."""
         self.tokens.labels(kind).inc(tokens)
         for part in degraded:
@@ -100,14 +100,14 @@ class ServiceMetrics(Collector):
             description = "Batches of turns in this process, by outcome."
             yield _counters(f"remembrancer_{name}", description, "became", asdict(writer.counts))
         outcomes = asdict(flusher.locks.counts)
-        waited = outcomes.pop("wait_seconds")
+        wait_seconds = outcomes.pop("wait_seconds")
         yield _counters("remembrancer_locks", "Locks between processes, by outcome.", "outcome", outcomes)
-        yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=waited)
+        yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=wait_seconds)
         labels = ("server", "workload", "state")
         breakers = GaugeMetricFamily("remembrancer_breaker_state", "State of circuit breakers.", labels=labels)
         for (server, workload), state in services.breakers().items():
-            for each in BreakerState:
-                breakers.add_metric((server, workload, each), float(each is state))
+            for breaker_state in BreakerState:
+                breakers.add_metric((server, workload, breaker_state), float(breaker_state is state))
         yield breakers
         lost, waiting = "Receipts that could not be stored.", "Receipts that are not written yet."
         yield CounterMetricFamily("remembrancer_receipts_lost", lost, value=receipts.lost)
@@ -116,6 +116,6 @@ class ServiceMetrics(Collector):
 
 def _counters(name: str, description: str, label: str, counts: Mapping[str, float]) -> CounterMetricFamily:
     family = CounterMetricFamily(name, description, labels=(label,))
-    for each, count in counts.items():
-        family.add_metric((each,), count)
+    for label_value, count in counts.items():
+        family.add_metric((label_value,), count)
     return family

@@ -133,16 +133,16 @@ def document(app: Litestar) -> dict[str, Any]:
     for route in app.routes:
         if not isinstance(route, HTTPRoute) or route.path_format not in paths:
             continue
-        item = paths[route.path_format]
-        item.head = None  # its answer is part of the GET's
+        path_item = paths[route.path_format]
+        path_item.head = None  # its answer is part of the GET's
         for method, (handler, _) in route.route_handler_map.items():
-            if operation := getattr(item, method.lower()):
+            if operation := getattr(path_item, method.lower()):
                 _complete(operation, handler, schemas)
-    built = specification.to_schema()
-    built["components"]["schemas"] = dict(sorted({**built["components"]["schemas"], **schemas.definitions}.items()))
-    built["paths"] = dict(sorted(built["paths"].items()))
-    schemas.document = built
-    return built
+    content = specification.to_schema()
+    content["components"]["schemas"] = dict(sorted({**content["components"]["schemas"], **schemas.definitions}.items()))
+    content["paths"] = dict(sorted(content["paths"].items()))
+    schemas.document = content
+    return content
 
 
 def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
@@ -158,8 +158,7 @@ def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: Pyd
         text = spec.Schema(type=spec.OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
         operation.parameters.append(spec.Parameter(name, "header", text, description=description, required=False))
     if endpoint.raw is not None:
-        lines = "One item a line, as in the JSON body's `items`."
-        text = spec.Schema(type=spec.OpenAPIType.STRING, description=lines)
+        text = spec.Schema(type=spec.OpenAPIType.STRING, description="One item a line, as in the JSON body's `items`.")
         bodies = {
             kind: schemas.reference(model, "validation") if model else text for kind, model in endpoint.raw.items()
         }
@@ -176,10 +175,10 @@ def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: Pyd
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
     """`schema` without null as an alternative, for a value that is left out of a call or answer instead of null."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
-    rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
+    members = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
     if len(options) == 1:
-        return {**rest, **options[0]}
-    return {**rest, "anyOf": options} if options else rest
+        return {**members, **options[0]}
+    return {**members, "anyOf": options} if options else members
 
 
 def page(openapi: Mapping[str, Any]) -> str:

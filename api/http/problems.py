@@ -41,7 +41,7 @@ MAX_ERRORS = 20
 MAX_FIELD_ERRORS = 100
 """Maximum number of pydantic's errors about one request that are converted to field errors."""
 
-MAX_SHOWN = 80
+MAX_QUOTED = 80
 """Maximum number of characters of an invalid value, or of a key in a path, that a problem document quotes."""
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
@@ -63,8 +63,8 @@ class InvalidInput(RemembrancerError):
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         first = errors[0]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"{first.path}: {first.message}{more}" if first.path else f"{first.message}{more}")
+        suffix = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{first.path}: {first.message}{suffix}" if first.path else f"{first.message}{suffix}")
         self.errors = tuple(errors)
 
     @classmethod
@@ -146,13 +146,14 @@ def problem_of(error: Exception, path: str) -> ProblemAnswer:
         detail = _HINTS.get(status, error.detail)
     elif isinstance(error, InvalidRequest | MalformedJson) and error.path:
         text, field = str(error), error.path.rpartition(".")[2]
-        errors = [FieldError(path=error.path, message=text, got=shown(getattr(error, "got", None)))]
+        errors = [FieldError(path=error.path, message=text, got=quoted(getattr(error, "got", None)))]
         detail = f"{error.path}: {text.removeprefix(f'{field}: ')}"
     else:
         detail = _HINTS[500] if status == 500 else str(error)
     title = http.HTTPStatus(status).phrase
     redacted = [
-        FieldError(path=redact(each.path), message=redact(each.message), got=each.got) for each in errors[:MAX_ERRORS]
+        FieldError(path=redact(fault.path), message=redact(fault.message), got=fault.got)
+        for fault in errors[:MAX_ERRORS]
     ]
     return ProblemAnswer(
         type=f"urn:remembrancer:problem:{title.lower().replace(' ', '-')}",
@@ -193,21 +194,21 @@ def checked(model: type[_ModelT], value: object) -> _ModelT:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False)[:MAX_FIELD_ERRORS]
-        raise InvalidInput([_field_error(model, details, value) for details in found]) from error
+        failures = error.errors(include_url=False)[:MAX_FIELD_ERRORS]
+        raise InvalidInput([_field_error(model, details, value) for details in failures]) from error
 
 
 def _field_error(model: type[BaseModel], details: Mapping[str, Any], value: object) -> FieldError:
     steps = list(_real_steps(details["loc"], value, names_key=details["type"] in _ABOUT_A_KEY))
-    message, sent = message_of(details), None if details["type"] == "missing" else details["input"]
+    message, got = message_of(details), None if details["type"] == "missing" else details["input"]
     if details["type"] == "union_tag_invalid":
-        steps, sent = [*steps, "type"], details["input"]["type"]
+        steps, got = [*steps, "type"], details["input"]["type"]
     if details["type"] == "extra_forbidden":
         *loc, name = details["loc"]
-        known = sorted(_known_fields(model, loc))
-        near = get_close_matches(str(name), known, n=1)
-        message += f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
-    return FieldError(path=path_text(steps), message=message, got=shown(sent))
+        fields = sorted(_known_fields(model, loc))
+        similar = get_close_matches(str(name), fields, n=1)
+        message += f"; did you mean {similar[0]}?" if similar else f"; known are {', '.join(fields)}"
+    return FieldError(path=path_text(steps), message=message, got=quoted(got))
 
 
 def _known_fields(kind: Any, loc: Sequence[str | int]) -> Iterator[str]:
@@ -220,11 +221,13 @@ def _known_fields(kind: Any, loc: Sequence[str | int]) -> Iterator[str]:
     elif loc and loc[0] in fields:
         yield from _known_fields(fields[loc[0]].annotation, loc[1:])
     else:  # a list, or a union, whose branch pydantic names by its tag
-        parts = get_args(kind)
-        tagged = [part for part in parts if any(getattr(mark, "tag", None) in loc[:1] for mark in get_args(part))]
+        branches = get_args(kind)
+        tagged = [
+            branch for branch in branches if any(getattr(mark, "tag", None) in loc[:1] for mark in get_args(branch))
+        ]
         inner = loc[1:] if tagged or (loc and isinstance(loc[0], int)) else loc
-        for part in tagged or parts:
-            yield from _known_fields(part, inner)
+        for branch in tagged or branches:
+            yield from _known_fields(branch, inner)
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
@@ -250,11 +253,11 @@ def path_text(steps: Iterable[str | int]) -> str:
     """The path of a field as text, such as `items[3].importance`. steps: keys and indices, the outermost first."""
     text = ""
     for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_SHOWN]}"
+        text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_QUOTED]}"
     return _encodable(text.removeprefix("."))
 
 
-def shown(value: object) -> Any:
+def quoted(value: object) -> Any:
     """`value` as a problem document quotes it: texts redacted and shortened, lists and objects as their size."""
     if value is None or isinstance(value, bool):
         return value
@@ -269,7 +272,7 @@ def shown(value: object) -> Any:
 
 def _cut(text: str) -> str:
     text = redact(text)  # before cutting: half a secret is not recognised
-    short = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
+    short = text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}... ({len(text)} characters)"
     return _encodable(short)
 
 

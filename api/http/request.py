@@ -15,7 +15,7 @@ from litestar.datastructures import State
 from pydantic import BaseModel, BeforeValidator, Field
 
 from api.auth.keys import Caller
-from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, checked, shown
+from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, checked, quoted
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope, clean_name
@@ -114,11 +114,11 @@ class ApiRequest(Request[Any, Caller, State]):
         """The body's media type. Raises UnsupportedMedia if it is not in `allowed` or the body is compressed."""
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding != "identity":
-            raise UnsupportedMedia(f"the body must not be encoded; Content-Encoding was {shown(encoding)!r}")
-        sent = _media_type(self)
-        if sent not in allowed:
-            raise UnsupportedMedia(f"Content-Type must be {' or '.join(allowed)}; it was {shown(sent)!r}")
-        return sent
+            raise UnsupportedMedia(f"the body must not be encoded; Content-Encoding was {quoted(encoding)!r}")
+        media_type = _media_type(self)
+        if media_type not in allowed:
+            raise UnsupportedMedia(f"Content-Type must be {' or '.join(allowed)}; it was {quoted(media_type)!r}")
+        return media_type
 
 
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
@@ -155,9 +155,9 @@ def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_Mode
 
 def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Raise InvalidInput if the request has query parameters. For calls that have none."""
-    if sent := _query_parameters(connection):
+    if parameters := _query_parameters(connection):
         message = "this call takes no query parameters"
-        raise InvalidInput([FieldError(path=shown(name), message=message) for name in sent])
+        raise InvalidInput([FieldError(path=quoted(name), message=message) for name in parameters])
 
 
 async def refuse_body(request: Request[Any, Any, Any]) -> None:
@@ -179,17 +179,17 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
     if len(parameters) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput.at(shown(repeated), "must be given once")
+        raise InvalidInput.at(quoted(repeated), "must be given once")
     return parameters
 
 
-def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> str | None:
+def name_in_header(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> str | None:
     """The namespace or agent that a request header names; None without one. Raises InvalidInput for a bad name."""
     value = connection.headers.get(header)
-    return name_of(value.encode("latin-1"), header) if value else None
+    return decoded_name(value.encode("latin-1"), header) if value else None
 
 
-def name_of(raw: bytes, path: str) -> str:
+def decoded_name(raw: bytes, path: str) -> str:
     """Decode the name of a namespace or agent. Raises InvalidInput for a bad one. path: the header or parameter."""
     try:
         return clean_name(raw.decode())

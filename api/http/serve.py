@@ -39,26 +39,26 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket bound to the address, before the stores are opened, so that errors come early. Raises BadSettings."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets named as TCP; without it an answer waits 40 ms for an acknowledgement.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((host.strip("[]"), port))
+        listener.bind((host.strip("[]"), port))
     except OSError as error:
-        bound.close()
+        listener.close()
         raise BadSettings(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
-    return bound
+    return listener
 
 
 async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]] | None = None) -> None:
     """Answer calls until SIGTERM or SIGINT, then close the stores. before: awaited before the first call."""
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
-    with listen(settings.host, settings.port) as bound:
-        async with AsyncExitStack() as opened:
-            services = await opened.enter_async_context(open_services(settings, keys))
-            await opened.enter_async_context(services.jobs.running())
-            building = asyncio.create_task(_build_encodings(services))
-            opened.callback(building.cancel)
+    with listen(settings.host, settings.port) as listener:
+        async with AsyncExitStack() as stack:
+            services = await stack.enter_async_context(open_services(settings, keys))
+            await stack.enter_async_context(services.jobs.running())
+            loading = asyncio.create_task(_load_vocabularies(services))
+            stack.callback(loading.cancel)
             if before is not None:
                 await before(services)
             config = uvicorn.Config(
@@ -72,17 +72,17 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
                 timeout_graceful_shutdown=settings.shutdown_s,
             )
             freeze_loaded_objects()
-            _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
-            _log.info("inspector on http://%s:%s/inspect", settings.host, bound.getsockname()[1])
+            _log.info("listening on http://%s:%s", settings.host, listener.getsockname()[1])
+            _log.info("inspector on http://%s:%s/inspect", settings.host, listener.getsockname()[1])
             # uvicorn raises the signal again after it has stopped, which would end the process before the stores are
             # closed.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda name, _: _log.debug("signal %s ignored: already stopped", name))
-            await uvicorn.Server(config).serve(sockets=[bound])
+            await uvicorn.Server(config).serve(sockets=[listener])
     _log.info("stopped")
 
 
-async def _build_encodings(services: Services) -> None:
+async def _load_vocabularies(services: Services) -> None:
     """Load the tokenizers' vocabularies, so that the first call that counts tokens does not wait half a second."""
     for tokenizer in services.tokenizers.values():
         await to_thread.run_sync(tokenizer.count, "")

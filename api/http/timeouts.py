@@ -44,7 +44,7 @@ class BodyDeadline(ASGIMiddleware):
             except TimeoutError as error:
                 raise TooSlow(f"the body did not arrive within {self._seconds:g} s") from error
             if message["type"] == "http.disconnect":
-                raise MalformedJson("the body was cut off")
+                raise MalformedJson("the connection was closed before the whole body had arrived")
             arriving = message["type"] == "http.request" and message.get("more_body", False)
             return message
 

@@ -40,14 +40,14 @@ _RequestT = TypeVar("_RequestT", bound=RankedRequest)
 async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
     """Search without the secrets in the query. Raises InvalidRequest (filter, or secret in an id) and Unavailable."""
     answer = await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
-    services.metrics.note_context("search", 0, answer.degraded)
+    services.metrics.count_context("search", 0, answer.degraded)
     return answer
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
     """Retrieve without the secrets in the query. Raises InvalidRequest (filter, or secret in an id) and Unavailable."""
     answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
-    services.metrics.note_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
+    services.metrics.count_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
     return answer
 
 
@@ -74,36 +74,36 @@ async def redact_query(services: Services, tenant: str, request: _RequestT) -> _
 
 def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return {name: part if name in ID_FIELDS else _redacted_filter(part, redact) for name, part in value.items()}
+        return {name: term if name in ID_FIELDS else _redacted_filter(term, redact) for name, term in value.items()}
     if isinstance(value, list):
-        return [_redacted_filter(part, redact) for part in value]
+        return [_redacted_filter(term, redact) for term in value]
     return redact(value) if isinstance(value, str) else value
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
     """The texts that a filter compares with ids. inside: whether `value` is what it compares such a field with."""
     if isinstance(value, dict):
-        for name, part in value.items():
-            yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
+        for name, operand in value.items():
+            yield from _filtered_ids(operand, inside=inside or name in ID_FIELDS or name.startswith("links."))
     elif isinstance(value, list):
-        for part in value:
-            yield from _filtered_ids(part, inside=inside)
+        for operand in value:
+            yield from _filtered_ids(operand, inside=inside)
     elif inside and isinstance(value, str):
         yield value
 
 
-async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
+async def mark_due_tasks(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
     """Mark tasks in the answer as fired (not due again) if their time has come or the query meets their condition."""
-    shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
-    await services.intentions.fire(scope, due_with(services, request), shown)
+    task_ids = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
+    await services.intentions.fire(scope, due_request(services, request), task_ids)
 
 
-def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
+def due_request(services: Services, request: RetrieveRequest) -> DueRequest:
     """A request to the task service for tasks whose time has come or whose condition the query of `request` meets."""
     return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
 
 
-async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
+async def readable_receipts(services: Services, caller: Caller, receipt_id: str) -> Receipts:
     """Check that `caller` may read the receipt `receipt_id`, and return the service that reads stored receipts.
 
     Only a caller whose API key is bound to agents is checked. Raises AccessDenied if another agent made the retrieval
@@ -111,13 +111,13 @@ async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> 
     """
     if caller.agents:
         text = await services.receipts.text(caller.tenant, receipt_id)
-        asked_by = Receipt.model_validate_json(text).request.get("agent_id")
-        if asked_by not in caller.agents:
+        agent_id = Receipt.model_validate_json(text).request.get("agent_id")
+        if agent_id not in caller.agents:
             raise AccessDenied("this receipt is of a retrieval by another agent")
     return services.receipts
 
 
-async def thread_part(
+async def build_thread_context(
     services: Services, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
 ) -> ThreadContext:
     """The context of a thread in at most `budget` tokens, as `counter` counts.
@@ -131,28 +131,28 @@ async def thread_part(
     while True:
         tails = await threads.tails(scope, thread_id, tokens)
         build = partial(thread_context, tails, budget, counter, policy.allocation, files=files)
-        built = await anyio.to_thread.run_sync(build)
-        if not built.needs_more:
+        context = await anyio.to_thread.run_sync(build)
+        if not context.needs_more:
             break
         tokens = 4 * max(tokens, 1)  # the stored counts are those of another tokenizer
-    await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
-    return replace(built, gap=len(tails) <= len(tails[-1].thread.ancestors))
+    await threads.store.use(scope, thread_id, [index for owner, index in context.turns if owner == thread_id])
+    return replace(context, gap=len(tails) <= len(tails[-1].thread.ancestors))
 
 
 async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memory:
     """The memory with its current state, such as replaced. Raises NotFound if this namespace has no such memory."""
-    return (await existing_memory(services.store, scope, known_id(memory_id))).at(services.clock())
+    return (await existing_memory(services.store, scope, valid_id(memory_id))).at(services.clock())
 
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
     """Delete a memory. A working memory item is deleted from the live store too. Raises NotFound for an unknown id."""
-    memory = await existing_memory(services.store, scope, known_id(memory_id))
+    memory = await existing_memory(services.store, scope, valid_id(memory_id))
     if isinstance(memory, Working) and memory.live:
         await services.working.forget(replace(scope, session_id=memory.session_id), memory.id)
     await services.ingestor.editor.remove(scope, [memory.id])
 
 
-def known_id(memory_id: str) -> str:
+def valid_id(memory_id: str) -> str:
     """`memory_id` in lower case. Raises NotFound if it is not a UUID, since no memory can have such an id."""
     if not re.fullmatch(UUID, memory_id):
         raise NotFound("no memory of this id in this namespace")

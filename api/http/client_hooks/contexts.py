@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 
 from api.http.client_hooks.events import HookAnswer, HookOutput, InjectingEvent
-from api.http.use_cases import deliver_due, due_with, redact_query
+from api.http.use_cases import due_request, mark_due_tasks, redact_query
 from api.wiring.container import Services
 from ingest.screening.parts import sentences_in
 from ingest.screening.recall_guard import INTRODUCTION
@@ -49,7 +49,7 @@ MARK_S = 0.5
 """Seconds for recording a built context and marking its due tasks, even if the time to answer the event is up."""
 
 _MODEL_CHARACTERS = 256
-_SLACK = 0.9
+_SAFETY_FACTOR = 0.9
 _JOINS = 8
 """Maximum number of tokens by which a frame with its context exceeds the sum of the two counts."""
 
@@ -105,7 +105,7 @@ class ClientContexts:
         async def request(shown: Shown) -> RetrieveRequest | None:
             if len(shown.ids) > MAX_SHOWN:
                 return None
-            return self._request(shown, frame, _none_of(sorted(shown.ids)), query=query, include_due=True)
+            return self._request(shown, frame, _excluding(sorted(shown.ids)), query=query, include_due=True)
 
         return await self._answer(frame, request, shown)
 
@@ -124,17 +124,17 @@ class ClientContexts:
     def _request(
         self, shown: Shown, frame: _Frame, conditions: Iterable[dict[str, Any]], **fields: Any
     ) -> RetrieveRequest:
-        """A request for memories that meet `conditions`, without what the session said since its last compaction.
+        """A request for memories that meet `conditions`, except those of this session since its last compaction.
 
-        The session's history still contains that. fields: further fields of the request.
+        The client's history still contains these. fields: further fields of the request.
         """
-        said: dict[str, Any] = {"session_id": {"eq": self.scope.session_id}}
+        of_session: dict[str, Any] = {"session_id": {"eq": self.scope.session_id}}
         if shown.since is not None:
-            said["created_at"] = {"gte": rfc3339(shown.since)}
+            of_session["created_at"] = {"gte": rfc3339(shown.since)}
         return RetrieveRequest(
             namespace=self.scope.namespace,
             session_id=self.scope.session_id,
-            filters={"and": [{"not": said}, *conditions]},
+            filters={"and": [{"not": of_session}, *conditions]},
             include_working=False,
             tokenizer=frame.encoding,
             oversize="excerpt",
@@ -142,22 +142,22 @@ class ClientContexts:
         )
 
     async def _answer(
-        self, frame: _Frame, request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
+        self, frame: _Frame, make_request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
     ) -> HookAnswer:
         """Answer a hook with a context. The answer is empty if there is nothing to show.
 
-        request: makes the retrieval request from what the session was shown so far; None if no context is needed.
+        make_request: makes the retrieval request from what the session was shown so far; None if no context is needed.
         """
         sessions = self.services.client_sessions
         for _ in range(_ATTEMPTS):
-            asked = await request(shown)
-            fitting = None if asked is None else await self._fitting(asked, frame, shown)
-            if asked is None or fitting is None:
+            request = await make_request(shown)
+            built = None if request is None else await self._build(request, frame, shown)
+            if request is None or built is None:
                 break
-            retrieval, ids, statements = fitting
+            retrieval, ids, statements = built
             if await sessions.claim(self.scope, ids, statements):
-                return await self._shown(frame, asked, retrieval)
-            shown = await sessions.begin(self.scope)  # another prompt, or a capture, was faster
+                return await self._finish(frame, request, retrieval)
+            shown = await sessions.begin(self.scope)  # another prompt of the session changed what it was shown
         return HookAnswer()
 
     def _frame(self, event: InjectingEvent, introduction: str, total: int) -> _Frame:
@@ -165,7 +165,7 @@ class ClientContexts:
         encoding: Encoding = "o200k_base" if model.tokenizer == "o200k_base" else "cl100k_base"
         return _Frame(event, introduction, self.services.tokenizers[encoding], encoding, reduced(total, model.margin))
 
-    async def _fitting(
+    async def _build(
         self, request: RetrieveRequest, frame: _Frame, shown: Shown
     ) -> tuple[Retrieval, list[str], frozenset[str]] | None:
         """Build a context within the token limit of `frame` that repeats nothing that the session was shown before.
@@ -174,31 +174,31 @@ class ClientContexts:
         hashes of its sentences that are new to the session. Returns None if no such context could be built. A due task
         may be repeated, because an earlier text that mentions the task does not say that it is due.
         """
-        budget, repeated, filters = frame.budget, list[str](), request.filters or {}
+        budget, repeated_ids, filters = frame.budget, list[str](), request.filters or {}
         for _ in range(_ATTEMPTS):
-            conditions = [*filters["and"], *_none_of(repeated)]
-            asked = request.model_copy(update={"budget": Budget(total=budget), "filters": {"and": conditions}})
-            query = await redact_query(self.services, self.scope.tenant, asked)
+            conditions = [*filters["and"], *_excluding(repeated_ids)]
+            attempt = request.model_copy(update={"budget": Budget(total=budget), "filters": {"and": conditions}})
+            query = await redact_query(self.services, self.scope.tenant, attempt)
             retrieval = await self.services.retriever.context(self.scope, query)
             answer = retrieval.answer
             if not answer.items:
                 break
-            again, statements = _repeated(answer.items, shown.statements)
-            due = await self.services.intentions.due_among(self.scope, again, due_with(self.services, asked))
-            again = [memory_id for memory_id in again if memory_id not in due]
-            repeated += again
+            repeats, statements = _repetitions(answer.items, shown.statements)
+            due = await self.services.intentions.due_among(self.scope, repeats, due_request(self.services, attempt))
+            repeats = [memory_id for memory_id in repeats if memory_id not in due]
+            repeated_ids += repeats
             text = frame.framed(answer.text)
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
-            if excess <= 1.0 and not again:
-                ids = [*(item.id for item in answer.items), *repeated, *answer.metadata.duplicates]
+            if excess <= 1.0 and not repeats:
+                ids = [*(item.id for item in answer.items), *repeated_ids, *answer.metadata.duplicates]
                 return retrieval, ids, statements
             if excess > 1.0:  # long words or tables have many characters a token
-                budget = int(budget / excess * _SLACK)
-        await self.services.client_sessions.note_shown(self.scope, repeated)
+                budget = int(budget / excess * _SAFETY_FACTOR)
+        await self.services.client_sessions.note_shown(self.scope, repeated_ids)
         return None
 
-    async def _shown(self, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
-        """Answer a hook with the context of `retrieval`, and mark due tasks in it as fired (not due again).
+    async def _finish(self, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
+        """Record `retrieval`, mark due tasks in its context as fired (not due again), and answer a hook with it.
 
         If marking fails or takes too long, the tasks stay due. The context is returned even then, because its memories
         are already recorded as shown to the session.
@@ -207,10 +207,10 @@ class ClientContexts:
         try:
             with anyio.fail_after(MARK_S, shield=True):
                 answer = await self.services.retriever.record(retrieval)
-                await deliver_due(self.services, self.scope, request, answer)
+                await mark_due_tasks(self.services, self.scope, request, answer)
         except (Unavailable, TimeoutError) as error:
             _log.warning("due tasks in a context stay due: %s", str(error) or "marking them took too long")
-        self.services.metrics.note_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
+        self.services.metrics.count_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
         return HookAnswer(hookSpecificOutput=output)
 
@@ -220,12 +220,12 @@ class ClientContexts:
         is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
         store = self.services.store
         pending = await store.page(self.scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST))
-        others = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
-        recent = await store.page(self.scope, Listing(others, valid, _NEWEST))
+        other_types = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
+        recent = await store.page(self.scope, Listing(other_types, valid, _NEWEST))
         return [memory.id for memory in (*pending.memories, *recent.memories) if memory.id not in shown.ids]
 
 
-def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
+def _repetitions(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
     """(ids of the items that say nothing new, hashes of the sentences of all items that are new to the session).
 
     An item says nothing new if each of its sentences was shown to the session before or occurs in a longer item of
@@ -235,21 +235,21 @@ def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[lis
     texts: list[str] = []
     statements = set(shown)
     for item in sorted(items, key=lambda item: (-len(item.content), item.rank)):
-        own = _statements(item.content)
-        if own <= statements or any(item.content in text for text in texts):
+        sentences = _sentence_hashes(item.content)
+        if sentences <= statements or any(item.content in text for text in texts):
             repeated.append(item.id)
         texts.append(item.content)
-        statements |= own
+        statements |= sentences
     return repeated, frozenset(statements.difference(shown))
 
 
-def _statements(text: str) -> set[str]:
+def _sentence_hashes(text: str) -> set[str]:
     """Hashes of the sentences in `text`. Bullets, final periods and differences in white space do not matter."""
     sentences = {_EDGES.sub("", " ".join(sentence.split())) for sentence in sentences_in(text)}
     return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
 
 
-def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _excluding(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Filter conditions that exclude the memories `ids`. Each condition lists at most MAX_LIST ids."""
     for start in range(0, len(ids), MAX_LIST):
         yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

@@ -7,7 +7,7 @@ missing.
 from __future__ import annotations
 
 import re
-from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
@@ -27,7 +27,7 @@ KNOWN_EVENTS = (
 )
 """Events that the metrics count by name. All others are counted together as "other"."""
 
-_NOT_SAID_BY_THE_USER = frozenset({"system", "loop_wakeup", "schedule_wakeup", "poll_event"})
+_CLIENT_PROMPT_SOURCES = frozenset({"system", "loop_wakeup", "schedule_wakeup", "poll_event"})
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -71,9 +71,9 @@ class ClientEvent(BaseModel):
         return self.prompt_id or self.turn_id or ""
 
     @property
-    def said(self) -> str | None:
+    def user_prompt(self) -> str | None:
         """The text of the user's prompt; None for a slash command and for a prompt that the client sent by itself."""
-        if self.prompt is None or self.prompt.startswith("/") or self.source in _NOT_SAID_BY_THE_USER:
+        if self.prompt is None or self.prompt.startswith("/") or self.source in _CLIENT_PROMPT_SOURCES:
             return None
         return self.prompt
 
@@ -87,9 +87,9 @@ class ClientEvent(BaseModel):
         if self.cwd is None or self.transcript_path is None:
             return self.cwd
         paths = PurePosixPath if self.cwd.startswith("/") else PureWindowsPath
-        began, current = paths(self.transcript_path).parent.name, paths(self.cwd)
-        folders: tuple[PurePath, ...] = (current, *current.parents)
-        return next((str(each) for each in folders if re.sub("[^A-Za-z0-9]", "-", str(each)) == began), self.cwd)
+        start, current = paths(self.transcript_path).parent.name, paths(self.cwd)
+        folders = [str(folder) for folder in (current, *current.parents)]
+        return next((folder for folder in folders if re.sub("[^A-Za-z0-9]", "-", folder) == start), self.cwd)
 
 
 InjectingEvent: TypeAlias = Literal["SessionStart", "UserPromptSubmit"]

@@ -20,7 +20,7 @@ from api.http.client_hooks.contexts import ClientContexts
 from api.http.client_hooks.events import KNOWN_EVENTS, ClientEvent, HookAnswer
 from api.http.endpoint import Endpoint, Params
 from api.http.problems import InvalidInput, checked
-from api.http.request import JSON, NAMESPACE_HEADER, ApiRequest, MaybeNamespace, header_name, parse_body
+from api.http.request import JSON, NAMESPACE_HEADER, ApiRequest, MaybeNamespace, name_in_header, parse_body
 from api.wiring.container import AppServices, Services
 from ingest.conversations.evicted_turns import SUMMARY_ROLE
 from ingest.screening.redaction.redactor import SecretsRefused
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 def _hook(client: str, title: str, model: str) -> HTTPRouteHandler:
     """The handler for POST /v1/hooks/CLIENT, to which the hooks of an AI client post events.
 
-    title: the client's name for users. model: default for events that name none.
+    title: the client's name for users. model: the model that is assumed for events that name none.
     """
 
     async def hook(
@@ -62,7 +62,7 @@ def _hook(client: str, title: str, model: str) -> HTTPRouteHandler:
         try:
             with anyio.fail_after(DEADLINE_S):
                 scope = request.scope_in(params.namespace or await _namespace(request, event), event.session_id)
-                return Response(await _handled(services, scope, event, model))
+                return Response(await _handle(services, scope, event, model))
         except (Unavailable, Overloaded, TimeoutError) as error:
             services.metrics.degraded.labels("hook").inc()
             _log.warning("%s of %s is answered without memory: %s", name, client, str(error) or "it took too long")
@@ -89,7 +89,7 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
 
     Raises InvalidInput for an invalid header or an event without a folder, and InvalidRequest for an invalid folder.
     """
-    if named := header_name(request, NAMESPACE_HEADER):
+    if named := name_in_header(request, NAMESPACE_HEADER):
         return named
     if event.folder is None:
         raise InvalidInput.at(
@@ -98,25 +98,26 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
     return await anyio.to_thread.run_sync(project_namespace, event.folder, abandon_on_cancel=True)
 
 
-async def _handled(services: Services, scope: Scope, event: ClientEvent, model: str) -> HookAnswer:
+async def _handle(services: Services, scope: Scope, event: ClientEvent, model: str) -> HookAnswer:
     """Handle an event and return the answer to it. A turn that it reports is queued, to be stored as a memory later."""
     sessions, contexts = services.client_sessions, ClientContexts(services, scope, event.model or model)
     match event.hook_event_name:
         case "SessionStart" if event.source not in ("resume", "fork"):  # their history contains the first context
-            return await _started(services, scope, event, contexts)
-        case "UserPromptSubmit" if event.said is not None:
-            turn = await _turn(services, scope, "user", event.said)
-            return await contexts.for_prompt(event.said, await sessions.begin(scope, event.turn, turn))
+            return await _handle_start(services, scope, event, contexts)
+        case "UserPromptSubmit" if event.user_prompt is not None:
+            turn = await _redacted_turn(services, scope, "user", event.user_prompt)
+            return await contexts.for_prompt(event.user_prompt, await sessions.begin(scope, event.turn, turn))
         case "Stop":
-            turn = await _turn(services, scope, "assistant", event.last_assistant_message)
+            turn = await _redacted_turn(services, scope, "assistant", event.last_assistant_message)
             await _queue(services, scope, event.turn, turn)
         case "SubagentStop":  # another agent wrote its prompt
             agent = (event.agent_type or event.agent_id or "subagent")[:MAX_NAME].strip()
-            turn = await _turn(services, scope, "assistant", event.last_assistant_message, agent)
+            turn = await _redacted_turn(services, scope, "assistant", event.last_assistant_message, agent)
             await _queue(services, scope, None, turn)
         case "PostCompact":
             await sessions.forget_shown(scope, services.clock(), COMPACTION)
-            await _queue(services, scope, None, await _turn(services, scope, SUMMARY_ROLE, event.compact_summary))
+            turn = await _redacted_turn(services, scope, SUMMARY_ROLE, event.compact_summary)
+            await _queue(services, scope, None, turn)
         case "SessionEnd":
             for prompt_id in await sessions.waiting_prompts(scope):  # the user interrupted their answers
                 await _queue(services, scope, prompt_id, None)
@@ -124,7 +125,7 @@ async def _handled(services: Services, scope: Scope, event: ClientEvent, model: 
     return HookAnswer()
 
 
-async def _started(services: Services, scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
+async def _handle_start(services: Services, scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
     if event.source in ("clear", "compact"):
         await services.client_sessions.forget_shown(scope, services.clock())
     return await contexts.for_start(await services.client_sessions.begin(scope))
@@ -136,7 +137,7 @@ async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: 
         services.captures.persist_soon(scope)
 
 
-async def _turn(
+async def _redacted_turn(
     services: Services, scope: Scope, role: str, text: str | None, agent_id: str | None = None
 ) -> Turn | None:
     """A turn without secrets; None without a text, or if the tenant's rules refuse to store a text with one."""

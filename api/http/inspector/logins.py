@@ -66,8 +66,8 @@ class Logins:
         caller = self._keys.caller_with(login.key_id) if login else None
         if login is not None and caller is not None:
             return Visitor(caller, login.token, logged_in=True)
-        anyone = self._keys.caller(None)
-        return None if anyone is None else Visitor(anyone, self.anonymous_token, logged_in=False)
+        anonymous = self._keys.caller(None)
+        return None if anonymous is None else Visitor(anonymous, self.anonymous_token, logged_in=False)
 
 
 def _digest(cookie: str) -> str:

@@ -70,7 +70,7 @@ def link(path: str, **parameters: object) -> str:
 
 def environment() -> Environment:
     """The Jinja environment that loads the inspector's templates, with the filters and functions that they use."""
-    made = Environment(
+    jinja = Environment(
         loader=PackageLoader("api.http.inspector", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -78,7 +78,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     versions = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()}
-    made.globals |= {
+    jinja.globals |= {
         "bar_width": WIDTH,
         "link": link,
         "signal_bar": signal_bar,
@@ -88,7 +88,7 @@ def environment() -> Environment:
         "types": [str(kind) for kind in MemoryType],
         "views": VIEWS,
     }
-    made.filters |= {
+    jinja.filters |= {
         "when": "{:%Y-%m-%d %H:%M}".format,
         "iso": rfc3339,
         "count": "{:,}".format,
@@ -96,7 +96,7 @@ def environment() -> Environment:
         "shorten": shorten,
         "plain": plain,
     }
-    return made
+    return jinja
 
 
 def shorten(text: str, most: int = 240) -> str:
@@ -134,18 +134,17 @@ class HtmlPage:
     """Renders the answer to one request of a browser: a whole page, or an HTML fragment for htmx."""
 
     templates: Environment
-    request: Request[Any, Any, Any]
+    request: Request[Any, Caller, Any]
 
     @property
-    def is_part(self) -> bool:
+    def is_fragment(self) -> bool:
         """Whether htmx sent the request, which puts the answer into the page that the browser already shows."""
         return self.request.headers.get("hx-request") == "true"
 
     @property
     def caller(self) -> Caller:
         """The visitor's caller, on a page that needs a login."""
-        caller: Caller = self.request.auth
-        return caller
+        return self.request.auth
 
     @property
     def names(self) -> TenantNames:
@@ -153,18 +152,18 @@ class HtmlPage:
         names: TenantNames = self.request.app.state.names
         return names
 
-    async def show(self, template: str, asked: InNamespace | None, part: str | None = None, **context: Any) -> Html:
-        """The page that `template` renders. asked: the page's parameters; None for a page about no namespace.
+    async def show(self, template: str, params: InNamespace | None, fragment: str = "", **context: Any) -> Html:
+        """The page that `template` renders. params: the page's parameters; None for a page about no namespace.
 
-        part: template of the fragment that htmx gets instead of the page; None if htmx never asks for this page.
+        fragment: template of the fragment that htmx gets instead of the page; empty if htmx never asks for this page.
         """
-        namespace = None if asked is None else asked.namespace
-        if part is not None and self.is_part:
-            return self.part(part, namespace=namespace, asked=asked, **context)
+        namespace = None if params is None else params.namespace
+        if fragment and self.is_fragment:
+            return self.render(fragment, namespace=namespace, params=params, **context)
         names = await self.names.of(self.caller.tenant)
-        return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
+        return self.render(template, namespaces=names, namespace=namespace, params=params, **context)
 
-    def part(self, template: str, *, status: int = 200, **context: Any) -> Html:
+    def render(self, template: str, *, status: int = 200, **context: Any) -> Html:
         """Render `template` with the values `context`. The navigation lists the namespaces in `context`, if any."""
         request, visitor = self.request, visitor_of(self.request)
         role = visitor.caller.role if visitor else None
@@ -189,28 +188,28 @@ class HtmlPage:
         is_get = request.method == "GET"
         if isinstance(error, LoginNeeded):
             query = request.scope["query_string"].decode("latin-1")
-            here = request.scope["path"] + (f"?{query}" if query else "")
-            address = link("/login", next=here if is_get else ROOT)
-            if self.is_part:
+            current_url = request.scope["path"] + (f"?{query}" if query else "")
+            address = link("/login", next=current_url if is_get else ROOT)
+            if self.is_fragment:
                 return Response("", headers={**PAGE_HEADERS, "HX-Redirect": address}, media_type="text/html")
             return Redirect(address, status_code=303, headers=dict(PAGE_HEADERS))
-        if is_get and not self.is_part and isinstance(error, InvalidInput) and error.errors[0].path == "namespace":
-            return go("/", done="namespace")
+        if is_get and not self.is_fragment and isinstance(error, InvalidInput) and error.errors[0].path == "namespace":
+            return redirect("/", done="namespace")
         response = answer_problem(request, error)
         problem: ProblemAnswer = response.content
         before = urlsplit(headers.get("referer", ""))
-        inside = before.netloc == headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
-        back = f"{before.path}?{before.query}" if inside else link("/")
-        template = "problem.html" if self.is_part else "error.html"
-        answer = self.part(template, status=problem.status, problem=problem, back=back, notice=None)
+        from_inspector = before.netloc == headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
+        back = f"{before.path}?{before.query}" if from_inspector else link("/")
+        template = "problem.html" if self.is_fragment else "error.html"
+        answer = self.render(template, status=problem.status, problem=problem, back=back, notice=None)
         answer.headers.update(response.headers)
         return answer
 
 
-LivePage: TypeAlias = NamedDependency[HtmlPage]
+Page: TypeAlias = NamedDependency[HtmlPage]
 """Type of a handler's parameter `page`, which renders the answer."""
 
 
-def go(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
+def redirect(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
     """A redirect to a page after a form was sent. done: name, in NOTICES, of the message that the page shows."""
     return Redirect(link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS))

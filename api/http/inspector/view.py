@@ -17,6 +17,7 @@ from litestar.types import Empty
 from pydantic import BaseModel
 
 from api.auth.keys import Role
+from api.http.endpoint import Params
 from api.http.inspector.logins import Logins, Visitor
 from api.http.problems import Forbidden, InvalidInput, Unauthorized, checked
 from api.http.request import ApiRequest, InNamespace
@@ -32,11 +33,8 @@ FORM = "application/x-www-form-urlencoded"
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
-Asked: TypeAlias = NamedDependency[_ModelT]
-"""Type of a handler's parameter `asked`: the query parameters of a GET, or the fields of a form, as the given model."""
-
 PageScope: TypeAlias = NamedDependency[Scope]
-"""Type of a handler's parameter `namespace`: the scope of the visitor in the namespace that `asked` names."""
+"""Type of a handler's parameter `namespace`: the scope of the visitor in the namespace that `params` names."""
 
 
 class LoginNeeded(Unauthorized):
@@ -64,13 +62,13 @@ class View:
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
         """The Litestar route handler that runs the decorated function `handler`."""
         method, path = self.route.split()
-        model = get_type_hints(handler).get("asked", BaseModel)
+        model = get_type_hints(handler).get("params", BaseModel)
 
-        async def read(request: ApiRequest) -> Any:
+        async def provide_params(request: ApiRequest) -> Any:
             return read_address(request, model) if method == "GET" else await read_form(request, model)
 
-        def scope(request: ApiRequest, asked: Asked[InNamespace]) -> Scope:
-            return request.scope_in(asked.namespace)
+        def scope(request: ApiRequest, params: Params[InNamespace]) -> Scope:
+            return request.scope_in(params.namespace)
 
         decorate = route(
             path,
@@ -78,7 +76,7 @@ class View:
             status_code=200,
             include_in_schema=False,
             request_max_body_size=self.max_bytes or Empty,
-            dependencies={"asked": Provide(read), "namespace": Provide(scope, sync_to_thread=False)},
+            dependencies={"params": Provide(provide_params), "namespace": Provide(scope, sync_to_thread=False)},
             opt={"view": self},
         )
         return decorate(handler)

@@ -24,7 +24,7 @@ from api.http.endpoint import Endpoint
 from api.http.mcp.catalog import ToolPreset
 from api.http.mcp.tools import McpConnection
 from api.http.problems import InvalidInput
-from api.http.request import NAMESPACE_HEADER, header_name, name_of
+from api.http.request import NAMESPACE_HEADER, decoded_name, name_in_header
 from api.wiring.container import Services
 from memtypes.project import project_namespace
 
@@ -107,10 +107,10 @@ class McpMount:
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
     """The caller, namespace, agent and tools of a call to /mcp. Raises InvalidInput, or InvalidRequest for a folder."""
     caller, headers = connection.auth, connection.headers
-    namespace = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
+    namespace = _path_namespace(connection.scope) or name_in_header(connection, NAMESPACE_HEADER)
     if namespace is None and (folder := headers.get(PROJECT_HEADER)):
         namespace = project_namespace(os.fsdecode(folder.encode("latin-1")))
-    agent_id = header_name(connection, AGENT_HEADER)
+    agent_id = name_in_header(connection, AGENT_HEADER)
     preset = headers.get(TOOLS_HEADER, ToolPreset.DEFAULT)
     if preset not in set(ToolPreset):
         raise InvalidInput.at(TOOLS_HEADER, f"must be one of {', '.join(ToolPreset)}")
@@ -123,4 +123,4 @@ def _path_namespace(scope: Scope) -> str | None:
     if after and not after.startswith(b"/"):
         raise NotFoundException  # the application sends every path here that begins with /mcp
     named = unquote_to_bytes(after[1:].removesuffix(b"/"))
-    return name_of(named, "namespace") if named else None
+    return decoded_name(named, "namespace") if named else None

@@ -83,12 +83,12 @@ class McpProtocol:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
         self._services.metrics.mcp_calls.labels(tool.name).inc()
         try:
-            text, failed = await self._called(_connection(context), tool, params.arguments or {}), False
+            text, failed = await self._call(_connection(context), tool, params.arguments or {}), False
         except Exception as error:  # noqa: BLE001 - the boundary: every error becomes an answer, as over HTTP
             text, failed = error_text(error, tool.name), True
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
 
-    async def _called(self, connection: McpConnection, tool: ToolEntry, arguments: Mapping[str, Any]) -> str:
+    async def _call(self, connection: McpConnection, tool: ToolEntry, arguments: Mapping[str, Any]) -> str:
         name, role = tool.name, connection.caller.role
         if tool.writes and not connection.may_write:
             raise Forbidden(f"{name} needs a key of the role writer; this key has the role {role}")
@@ -103,8 +103,8 @@ class McpProtocol:
             if params.name == "recall":
                 text = await recall(self._services, connection, checked(RecallArguments, params.arguments or {}))
             elif params.name == "what_is_left":
-                left = RecallArguments(query="What is left to do?", types=["prospective"])
-                text = await recall(self._services, connection, left)
+                arguments = RecallArguments(query="What is left to do?", types=["prospective"])
+                text = await recall(self._services, connection, arguments)
             else:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name}")
         except RemembrancerError as error:
@@ -117,13 +117,13 @@ class McpProtocol:
     ) -> types.ReadResourceResult:
         """The memory or receipt that the URI names, as JSON. Raises MCPError if it cannot be read."""
         uri = str(params.uri)
-        kind, _, known_id = uri.partition("://")
+        kind, _, resource_id = uri.partition("://")
         connection = _connection(context)
         try:
             if kind == "memory":
-                text = await memory_json(self._services, connection, known_id)
+                text = await memory_json(self._services, connection, resource_id)
             elif kind == "receipt":
-                text = (await receipt_json(self._services, connection, known_id)).decode()
+                text = (await receipt_json(self._services, connection, resource_id)).decode()
             else:
                 raise NotFound("resources are memory://ID and receipt://ID")
         except RemembrancerError as error:

@@ -30,7 +30,7 @@ SHOWN_SIGNALS = 3
 RECEIPT_ID_TOKENS = 36
 """Maximum number of tokens of a receipt's id, which has 36 characters."""
 
-_NOTHING = {
+_EMPTY_TEXTS = {
     "ok": "",
     "empty": "Nothing is remembered that helps with this.\n",
     "nothing_fits": "Something is remembered, but nothing that fits: ask with a larger budget.\n",
@@ -54,11 +54,11 @@ def footer_tokens(budget: int, count: Callable[[str], int]) -> int:
 
 def recalled_text(answer: RetrieveAnswer, budget: int, count: Callable[[str], int]) -> str:
     """The answer of memory_recall: the context, and a last line with receipt id, size of the whole text, and budget."""
-    above = answer.text or _NOTHING[answer.metadata.outcome]
+    context = answer.text or _EMPTY_TEXTS[answer.metadata.outcome]
     degraded = bool(answer.metadata.degraded)
-    total, text = -1, above
+    total, text = -1, context
     while (counted := count(text)) != total:  # the text contains its own size
-        total, text = counted, above + _footer(answer.receipt_id, counted, budget, degraded=degraded)
+        total, text = counted, context + _footer(answer.receipt_id, counted, budget, degraded=degraded)
     return text
 
 
@@ -75,9 +75,9 @@ def hit_lines(hits: Sequence[SearchHit]) -> str:
         notes = [memory["state"]] if memory["state"] != State.CURRENT else []
         if status := memory.get("status"):
             notes += [status, *([f"due {memory['due_at'][:10]}"] if memory.get("due_at") else [])]
-        noted = f"[{', '.join(notes)}] " if notes else ""
+        prefix = f"[{', '.join(notes)}] " if notes else ""
         date, words = memory["created_at"][:10], first_words(memory["content"])
-        lines.append(f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {noted}{words}")
+        lines.append(f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {prefix}{words}")
     return "\n".join(lines) or "No memory matches."
 
 
@@ -91,15 +91,15 @@ def written_text(outcome: WriteOutcome) -> str:
     """The answer of memory_remember: whether it was stored or merged, what it replaces, and what was redacted."""
     memory = outcome.memory
     if outcome.status is WriteStatus.MERGED:
-        parts = [f"merged into {outcome.merged_into or outcome.id}, which says the same"]
+        lines = [f"merged into {outcome.merged_into or outcome.id}, which says the same"]
     else:
-        parts = [f"stored {outcome.id}"]
+        lines = [f"stored {outcome.id}"]
     if memory is not None:
-        parts[0] += f" ({memory.type}{_due(memory)})"
-    parts += [f"it replaces {known_id}" for known_id in outcome.supersedes]
-    parts += [f"it contradicts {known_id}; both stay" for known_id in outcome.contests]
-    parts += [f"removed from the text: {number} {kind}" for kind, number in outcome.redactions.items()]
-    return "\n".join(parts)
+        lines[0] += f" ({memory.type}{_due(memory)})"
+    lines += [f"it replaces {memory_id}" for memory_id in outcome.supersedes]
+    lines += [f"it contradicts {memory_id}; both stay" for memory_id in outcome.contests]
+    lines += [f"removed from the text: {number} {kind}" for kind, number in outcome.redactions.items()]
+    return "\n".join(lines)
 
 
 def _due(memory: Memory) -> str:
@@ -124,20 +124,20 @@ def corrected_text(before: Memory, after: Memory) -> str:
 
 def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
     """Explains a recall: what it returned or left out, and why. memories: the memories that still exist, by id."""
-    included = [each for each in receipt.candidates if each.outcome is CandidateOutcome.INCLUDED]
-    left_out = [each for each in receipt.candidates if each.outcome is not CandidateOutcome.INCLUDED]
+    included = [candidate for candidate in receipt.candidates if candidate.outcome is CandidateOutcome.INCLUDED]
+    left_out = [candidate for candidate in receipt.candidates if candidate.outcome is not CandidateOutcome.INCLUDED]
     lines = [
         f'receipt {receipt.id} of {_minute(receipt.created_at)}, query: "{first_words(str(receipt.request["query"]))}"',
         f"recalled: {len(included)} memories, {receipt.total_tokens} tokens",
-        *(_candidate_line(receipt, each, memories) for each in included),
+        *(_candidate_line(receipt, candidate, memories) for candidate in included),
     ]
     if receipt.degraded:
         lines.append(f"parts that did not answer: {', '.join(receipt.degraded)}")
     if left_out:
         lines.append("left out:")
-        lines += [_candidate_line(receipt, each, memories) for each in left_out[:MAX_LEFT_OUT]]
-    further = Counter(each.outcome for each in left_out[MAX_LEFT_OUT:]) + Counter(receipt.unlisted.outcomes)
-    lines += [f"- {number} more: {_why_left_out(outcome)}" for outcome, number in further.items()]
+        lines += [_candidate_line(receipt, candidate, memories) for candidate in left_out[:MAX_LEFT_OUT]]
+    unlisted = Counter(candidate.outcome for candidate in left_out[MAX_LEFT_OUT:]) + Counter(receipt.unlisted.outcomes)
+    lines += [f"- {number} more: {_why_left_out(outcome)}" for outcome, number in unlisted.items()]
     return "\n".join(lines)
 
 
@@ -146,14 +146,14 @@ def _candidate_line(receipt: Receipt, candidate: ReceiptCandidate, memories: Map
     words = first_words(memory.content, FIRST_WORDS // 2) if memory else "(deleted since)"
     if candidate.outcome is not CandidateOutcome.INCLUDED:
         return f"- {candidate.id} {candidate.type}, because {_why_left_out(candidate.outcome, candidate)}: {words}"
-    parts = sorted(_weighted(receipt, candidate), key=lambda part: -part[1])[:SHOWN_SIGNALS]
-    signals = " + ".join(f"{name} {value:.2f}" for name, value in parts if value)
+    terms = sorted(_score_terms(receipt, candidate), key=lambda term: -term[1])[:SHOWN_SIGNALS]
+    signals = " + ".join(f"{name} {value:.2f}" for name, value in terms if value)
     return f"- {candidate.id} {candidate.type}, score {candidate.score:.2f} ({signals} ...): {words}"
 
 
-def _weighted(receipt: Receipt, candidate: ReceiptCandidate) -> Iterator[tuple[str, float]]:
-    for name, value in candidate.signals.items():
-        yield name, value * receipt.weights.get(name, 0.0)
+def _score_terms(receipt: Receipt, candidate: ReceiptCandidate) -> Iterator[tuple[str, float]]:
+    for name, signal in candidate.signals.items():
+        yield name, signal * receipt.weights.get(name, 0.0)
 
 
 def _why_left_out(outcome: CandidateOutcome, candidate: ReceiptCandidate | None = None) -> str:
@@ -165,16 +165,16 @@ def _why_left_out(outcome: CandidateOutcome, candidate: ReceiptCandidate | None 
 
 def candidate_text(receipt: Receipt, memory_id: str) -> str:
     """The explanation of one memory in a recall: whether it was returned, and every term (signal) of its score."""
-    candidate = next((each for each in receipt.candidates if each.id == memory_id), None)
+    candidate = next((candidate for candidate in receipt.candidates if candidate.id == memory_id), None)
     if candidate is None:
         return f"{memory_id} is not among the listed candidates of this recall: it matched too little"
     is_included = candidate.outcome is CandidateOutcome.INCLUDED
     outcome = "recalled" if is_included else f"left out: {_why_left_out(candidate.outcome, candidate)}"
     lines = [f"{memory_id} in receipt {receipt.id}: {outcome}", f"rank {candidate.rank}, score {candidate.score:.4f}"]
     lines += [
-        f"- {name} {candidate.signals[name]:.3f} x weight {receipt.weights.get(name, 0.0):.3f} = {part:.4f}"
-        for name, part in _weighted(receipt, candidate)
-        if part
+        f"- {name} {candidate.signals[name]:.3f} x weight {receipt.weights.get(name, 0.0):.3f} = {term:.4f}"
+        for name, term in _score_terms(receipt, candidate)
+        if term
     ]
     return "\n".join(lines)
 
@@ -194,8 +194,8 @@ def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
     lines += [f"state: {memory.state_reason}"] if memory.state_reason else []
     lines += [f"replaced by {memory.superseded_by}"] if memory.superseded_by else []
     lines += [f"{link.type} {link.to} ({link.strength:.2f})" for link in memory.links[:MAX_VERSIONS]]
-    others = [version for version in versions if version.memory.id != memory.id or version.until is not None]
-    lines += [_version_line(version) for version in others[-MAX_VERSIONS:]]
+    past_versions = [version for version in versions if version.memory.id != memory.id or version.until is not None]
+    lines += [_version_line(version) for version in past_versions[-MAX_VERSIONS:]]
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from api.auth.keys import Caller, Role
 from api.http.mcp import catalog, texts
 from api.http.problems import checked
 from api.http.shapes.memories import MemoryAnswer, MemoryPost
-from api.http.use_cases import known_id, read_memory, receipts_with, remove_memory, run_retrieve, run_search
+from api.http.use_cases import read_memory, readable_receipts, remove_memory, run_retrieve, run_search, valid_id
 from api.wiring.container import Services
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.settling import history_of
@@ -102,8 +102,7 @@ async def correct(services: Services, connection: McpConnection, arguments: cata
     """Change a memory and return what changed. Raises NotFound, Conflict for equal content, or InvalidRequest."""
     scope = connection.scope
     before = await read_memory(services, scope, arguments.id)
-    changes = {name: getattr(arguments, name) for name in ("content", "pinned")}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    changes = arguments.model_dump(include={"content", "pinned"}, exclude_none=True)
     if not changes and arguments.done is None:
         raise InvalidRequest("say what to change: content, pinned or done")
     after = before
@@ -131,7 +130,7 @@ async def why(services: Services, connection: McpConnection, arguments: catalog.
     if arguments.receipt_id is not None:
         receipt = Receipt.model_validate_json(await receipt_json(services, connection, arguments.receipt_id))
         if arguments.id is not None:
-            return texts.candidate_text(receipt, known_id(arguments.id))
+            return texts.candidate_text(receipt, valid_id(arguments.id))
         kinds = {candidate.id: candidate.type for candidate in receipt.candidates}
         return texts.receipt_text(receipt, await services.store.get(connection.scope, kinds))
     if arguments.id is None:
@@ -142,7 +141,7 @@ async def why(services: Services, connection: McpConnection, arguments: catalog.
 
 async def receipt_json(services: Services, connection: McpConnection, receipt_id: str) -> bytes:
     """The stored JSON of a receipt. Raises NotFound if the connection's namespace has no such receipt."""
-    receipts = await receipts_with(services, connection.caller, receipt_id)
+    receipts = await readable_receipts(services, connection.caller, receipt_id)
     text = await receipts.text(connection.caller.tenant, receipt_id)
     if Receipt.model_validate_json(text).request["namespace"] != connection.namespace:
         raise NotFound("this namespace has no such receipt")

@@ -102,7 +102,7 @@ async def post_reembed(services: AppServices) -> ReembedAnswer:
     return ReembedAnswer(types=types, items=counts[ITEMS], total=sum(counts.values()))
 
 
-@Endpoint("POST /v1/admin/export", role=Role.ADMIN, also={200: str}, errors=(503,), media_type=NDJSON)
+@Endpoint("POST /v1/admin/export", role=Role.ADMIN, answers={200: str}, errors=(503,), media_type=NDJSON)
 async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
     """Export every memory and keyed item of a namespace as newline-delimited JSON."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
@@ -119,10 +119,10 @@ async def post_import(request: ApiRequest, services: AppServices, namespace: Que
             raise InvalidInput.at(f"items[{index}]", "must be an object")
     memories = await parse_body(body, lambda: read_exported(namespace, lines))
     items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
-    stored = iter(await services.ingestor.restorer.restore(namespace, memories))
+    imported = iter(await services.ingestor.restorer.restore(namespace, memories))
     ids = {index: await services.items.restore(namespace, item) for index, item in items.items()}
     outcomes = [
-        WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(stored) for index in range(len(lines))
+        WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(imported) for index in range(len(lines))
     ]
     return BatchAnswer(**results_of(outcomes))
 
@@ -139,8 +139,9 @@ def _item_in(index: int, line: object) -> ExportedItem:
     try:
         return checked(ExportedItem, line)
     except InvalidInput as error:
-        at = f"items[{index}]."
-        raise InvalidInput([each.model_copy(update={"path": at + each.path}) for each in error.errors]) from error
+        prefix = f"items[{index}]."
+        errors = [field_error.model_copy(update={"path": prefix + field_error.path}) for field_error in error.errors]
+        raise InvalidInput(errors) from error
 
 
 async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:

@@ -32,9 +32,9 @@ class ResolvePost(Model):
     name: Name | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _exactly_one(self) -> Self:
         if (self.task is None) == (self.name is None):
-            raise ValueError("name a task (fast, long or code) or the name of a model, one of both")
+            raise ValueError("give either task (fast, long or code) or name, the name of a model")
         return self
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.request import InNamespace, QueryWhole
-from api.http.use_cases import known_id
+from api.http.use_cases import valid_id
 from api.wiring.container import AppServices
 from ingest.upkeep.decisions import DecidedText, DecisionKind
 from retrieval.answer import Answer
@@ -58,4 +58,4 @@ async def post_undo(services: AppServices, namespace: QueryScope, memory_id: Pat
     not forgotten again. The answer has the ids of the memories that came back: memories that were merged, replaced,
     forgotten or not stored, or the events from which a fact was made.
     """
-    return UndoneAnswer(restored=await services.decisions.undo(namespace, known_id(memory_id)))
+    return UndoneAnswer(restored=await services.decisions.undo(namespace, valid_id(memory_id)))

@@ -13,7 +13,7 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest, InSession
 from api.http.shapes.memories import OmittedIfEmpty, Redactions, StatusCounts, results_of
-from api.http.use_cases import deliver_due, redact_query, thread_part
+from api.http.use_cases import build_thread_context, mark_due_tasks, redact_query
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
@@ -196,14 +196,14 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     try:
         await submit_todos(services.working, scope, data.todos)
     except Unavailable as error:
-        _log.warning("the list of to-dos is taken over with the next prompt: %s", error)
+        _log.warning("the to-dos of a prompt were not stored; those of the next prompt will be: %s", error)
     thread, degraded = await _thread_part(services, scope, data)
     query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
     answer = await services.retriever.retrieve(scope, query)
-    await deliver_due(services, scope, query, answer)
-    whole = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
-    services.metrics.note_context("prompt", whole.metadata.total_tokens, whole.metadata.degraded)
-    return whole
+    await mark_due_tasks(services, scope, query, answer)
+    answer = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
+    services.metrics.count_context("prompt", answer.metadata.total_tokens, answer.metadata.degraded)
+    return answer
 
 
 async def _thread_part(
@@ -223,7 +223,7 @@ async def _thread_part(
         window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
         share = math.floor(total * THREAD_SHARE)
         share = share if window is None else min(share, window)
-        return await thread_part(services, scope, data.thread_id, share, counter), ()
+        return await build_thread_context(services, scope, data.thread_id, share, counter), ()
     except Unavailable as error:
         _log.warning("a prompt's context has no thread: %s", error)
         return None, ("threads",)
@@ -247,7 +247,7 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the items of working memory for a completed to-do."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    cleared, written = await complete_todo(services.working, scope, data.todo_id, data.steps)
-    if written is None:
+    cleared, outcome = await complete_todo(services.working, scope, data.todo_id, data.steps)
+    if outcome is None:
         return TodoCompletedAnswer(cleared=cleared, procedural_id=None)
-    return TodoCompletedAnswer(cleared=cleared, procedural_id=written.id, redactions=written.redactions)
+    return TodoCompletedAnswer(cleared=cleared, procedural_id=outcome.id, redactions=outcome.redactions)

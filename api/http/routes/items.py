@@ -66,7 +66,7 @@ class ItemParams(AsAgent):
 
     @property
     def address(self) -> ItemAddress:
-        """The address as an object: path and key identify an item in its namespace."""
+        """The path and the key as an `ItemAddress`."""
         return ItemAddress(path=self.path, key=self.key)
 
 
@@ -152,7 +152,7 @@ async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[It
     return ItemStored.model_validate(item, from_attributes=True)
 
 
-@Endpoint("GET /v1/items", errors=(404, 503), scope=agent_scope)
+@Endpoint("GET /v1/items", errors=(404, 503), head=False, scope=agent_scope)
 async def get_item(services: AppServices, namespace: QueryScope, params: Params[ItemRead]) -> ItemAnswer:
     """Read the item under a path and a key."""
     item = await services.items.get(namespace, params.address, refresh=params.refresh_ttl)

@@ -25,7 +25,7 @@ from api.http.shapes.memories import (
     WriteAnswer,
     results_of,
 )
-from api.http.use_cases import known_id, read_memory, remove_memory
+from api.http.use_cases import read_memory, remove_memory, valid_id
 from api.wiring.container import AppServices, Services
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteStatus
@@ -91,7 +91,7 @@ class DeletedAnswer(Answer):
     remaining: int
 
 
-@Endpoint("POST /v1/memories", role=Role.WRITER, status=201, also={200: WriteAnswer}, errors=(409, 503))
+@Endpoint("POST /v1/memories", role=Role.WRITER, status=201, answers={200: WriteAnswer}, errors=(409, 503))
 async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
     """Write one memory.
 
@@ -168,9 +168,9 @@ async def list_memories(services: AppServices, namespace: QueryScope, params: Pa
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
     """Delete memories of a namespace.
 
-    So are rejected texts, unless of another session or type, and turns that wait to be stored as memories: those
-    reported by clients' hooks, unless a type is given, and those removed from threads, unless a session_id or a type
-    other than episodic is given. Raises Unavailable, and deletes nothing, while the store of these texts is away.
+    This also deletes texts that could still become such memories: rejected texts; without a type, turns that clients'
+    hooks reported; without a session_id, and with no type or episodic, turns that were removed from threads. Without
+    the store of these texts, nothing is deleted, and the HTTP status is 503.
     """
     scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()
@@ -202,7 +202,7 @@ async def patch_memory(
 
     The memory keeps its id. If its content changes, it is embedded again.
     """
-    return MemoryAnswer(await services.ingestor.editor.revise(namespace, known_id(memory_id), data.root))
+    return MemoryAnswer(await services.ingestor.editor.revise(namespace, valid_id(memory_id), data.root))
 
 
 @Endpoint("GET /v1/memories/{memory_id}/history", errors=(404, 503))
@@ -220,7 +220,7 @@ async def restore_memory(services: AppServices, namespace: QueryScope, memory_id
     If another memory took its place, both then have the state contested: they contradict each other, and both stay. The
     HTTP status is 409 if the memory is neither replaced nor expired.
     """
-    return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, known_id(memory_id)))
+    return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, valid_id(memory_id)))
 
 
 @Endpoint("DELETE /v1/memories/{memory_id}", role=Role.WRITER, status=204, errors=(404, 503))
@@ -234,4 +234,4 @@ async def post_feedback(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
     """Rate how useful a recalled memory was."""
-    return MemoryAnswer(await services.ingestor.editor.rate(namespace, known_id(memory_id), data.outcome))
+    return MemoryAnswer(await services.ingestor.editor.rate(namespace, valid_id(memory_id), data.outcome))

@@ -12,7 +12,7 @@ from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.problems import Forbidden
 from api.http.request import ApiRequest, InNamespace, QueryFlag
 from api.http.shapes.memories import MemoryAnswer
-from api.http.use_cases import known_id
+from api.http.use_cases import valid_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.memory import Model, not_blank
@@ -64,13 +64,13 @@ async def get_due(request: ApiRequest, services: AppServices, params: Params[Due
 @Endpoint("POST /v1/memories/{memory_id}/complete", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def complete(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """Complete a task (a prospective memory)."""
-    return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.COMPLETED))
+    return MemoryAnswer(await services.intentions.end(namespace, valid_id(memory_id), Status.COMPLETED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/cancel", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """Cancel a task (a prospective memory)."""
-    return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.CANCELLED))
+    return MemoryAnswer(await services.intentions.end(namespace, valid_id(memory_id), Status.CANCELLED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/snooze", role=Role.WRITER, errors=_CHANGE_ERRORS)
@@ -78,4 +78,4 @@ async def snooze(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[SnoozePost]
 ) -> MemoryAnswer:
     """Postpone a task (a prospective memory)."""
-    return MemoryAnswer(await services.intentions.snooze(namespace, known_id(memory_id), data.until))
+    return MemoryAnswer(await services.intentions.snooze(namespace, valid_id(memory_id), data.until))

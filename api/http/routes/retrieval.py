@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import JSON, ApiRequest, QueryFlag
-from api.http.use_cases import receipts_with, run_retrieve, run_search
+from api.http.use_cases import readable_receipts, run_retrieve, run_search
 from api.wiring.container import AppServices
 from memtypes.model.memory import Model
 from retrieval.answer import RetrieveAnswer, SearchAnswer
@@ -44,7 +44,7 @@ class ReceiptAnswer(Receipt):
     contents: dict[str, object] | None = None
 
 
-@Endpoint("GET /v1/receipts/{receipt_id}", also={200: ReceiptAnswer}, errors=(404, 503))
+@Endpoint("GET /v1/receipts/{receipt_id}", answers={200: ReceiptAnswer}, errors=(404, 503))
 async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
@@ -53,7 +53,7 @@ async def get_receipt(
     The answer is the exact JSON text that was stored. With `contents=true`, the context and the texts of its memories
     are added, so that the receipt can be checked without the service.
     """
-    receipts = await receipts_with(services, request.auth, receipt_id)
+    receipts = await readable_receipts(services, request.auth, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:
         text = await receipts.with_contents(request.auth.tenant, text)
@@ -63,12 +63,12 @@ async def get_receipt(
 @Endpoint("POST /v1/receipts/{receipt_id}/verify", errors=(404, 503))
 async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
     """Check that a receipt was not altered and agrees with the stored memories."""
-    receipts = await receipts_with(services, request.auth, receipt_id)
+    receipts = await readable_receipts(services, request.auth, receipt_id)
     return await receipts.verify(request.auth.tenant, receipt_id)
 
 
 @Endpoint("POST /v1/receipts/{receipt_id}/replay", errors=(404, 503))
 async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
     """Repeat a receipt's retrieval as of the time of the receipt, and compare the results."""
-    receipts = await receipts_with(services, request.auth, receipt_id)
+    receipts = await readable_receipts(services, request.auth, receipt_id)
     return await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))

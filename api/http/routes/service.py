@@ -22,8 +22,6 @@ from memtypes.ports.memory_store import TypeStats
 from retrieval.answer import Answer, OmittedIfNone
 
 PING_S = 2.0
-RETRY_S = "1"
-"""Value of the Retry-After header, in seconds, when the service is not ready."""
 
 
 class HealthCheck(Answer):
@@ -60,15 +58,15 @@ async def live() -> HealthAnswer:
     return HealthAnswer(status="ok")
 
 
-@Endpoint("GET /health/ready", role=None, also={503: HealthAnswer})
+@Endpoint("GET /health/ready", role=None, answers={503: HealthAnswer})
 async def ready(services: AppServices) -> Response[HealthAnswer]:
     """Whether all parts of the service respond, such as its stores; 503 if one does not. The answer names each part."""
-    results = await asyncio.gather(*map(_check, services.pings.values()))
-    checks = dict(zip(services.pings, results, strict=True))
+    outcomes = await asyncio.gather(*map(_check, services.pings.values()))
+    checks = dict(zip(services.pings, outcomes, strict=True))
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))
     unavailable = HealthAnswer(status="unavailable", checks=checks)
-    return Response(unavailable, status_code=503, headers={"Retry-After": RETRY_S})
+    return Response(unavailable, status_code=503, headers={"Retry-After": "1"})
 
 
 @Endpoint("GET /metrics", media_type="text/plain")

@@ -137,20 +137,24 @@ class ThreadHealthAnswer(Answer):
 
 async def readable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
     """The scope of a call that reads a thread. Raises NotFound or AccessDenied."""
-    namespace = await agent_scope(request, params)
-    await services.threads.check_access(namespace, thread_id, write=False)
-    return namespace
+    scope = await agent_scope(request, params)
+    await services.threads.check_access(scope, thread_id, write=False)
+    return scope
 
 
 async def writable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
     """The scope of a call that changes a thread. Raises NotFound, AccessDenied or ReadOnly."""
-    namespace = await agent_scope(request, params)
-    await services.threads.check_access(namespace, thread_id, write=True)
-    return namespace
+    scope = await agent_scope(request, params)
+    await services.threads.check_access(scope, thread_id, write=True)
+    return scope
 
 
 @Endpoint(
-    "POST /v1/threads", role=Role.WRITER, status=201, also={200: ThreadAnswer | ReferencesAnswer}, errors=WRITE_ERRORS
+    "POST /v1/threads",
+    role=Role.WRITER,
+    status=201,
+    answers={200: ThreadAnswer | ReferencesAnswer},
+    errors=WRITE_ERRORS,
 )
 async def post_thread(
     request: ApiRequest, services: AppServices, data: JSONBody[ThreadPost]
@@ -179,8 +183,10 @@ async def list_threads(request: ApiRequest, services: AppServices, params: Param
     """List the threads that the caller may read, the last changed first."""
     scope, threads = request.agent_scope(params.namespace, agent_id=params.agent_id), services.threads
     page = await threads.store.page_of_threads(scope, ThreadQuery(**params.model_dump(exclude={"namespace"})))
-    shown = [each for each in page.threads if threads.policies.access(scope, each.resource, each.key) is not None]
-    return ThreadsAnswer(threads=[ThreadAnswer.of(threads, each) for each in shown], next_cursor=page.next_cursor)
+    access = threads.policies.access
+    readable_threads = [thread for thread in page.threads if access(scope, thread.resource, thread.key)]
+    answers = [ThreadAnswer.of(threads, thread) for thread in readable_threads]
+    return ThreadsAnswer(threads=answers, next_cursor=page.next_cursor)
 
 
 @Endpoint("GET /v1/threads/{thread_id}", errors=READ_ERRORS, head=False, scope=readable)

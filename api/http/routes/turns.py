@@ -19,7 +19,7 @@ from api.http.request import ApiRequest, AsAgent, MaybeNamespace, QueryFlag, Que
 from api.http.routes.threads import READ_ERRORS, WRITE_ERRORS, readable, writable
 from api.http.shapes.memories import Redactions
 from api.http.shapes.threads import ListedTurn, TurnPlace
-from api.http.use_cases import thread_part
+from api.http.use_cases import build_thread_context
 from api.wiring.container import AppServices
 from ingest.conversations.flushing import FlushRequest
 from memtypes.live.turns import NewTurn, Turn, Version
@@ -148,20 +148,20 @@ class ContextAnswer(Answer):
     @classmethod
     def of(cls, counted: CountedContext[ThreadContext], budget: int, tokenizer: str) -> Self:
         """The answer for a context that was built in `budget` tokens, as `tokenizer` counts."""
-        built = counted.value
+        context = counted.value
         return cls(
-            context=built.text,
-            turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in built.cut or None) for at in built.turns],
-            files=built.files,
-            images=built.images,
-            omitted=built.omitted,
+            context=context.text,
+            turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in context.cut or None) for at in context.turns],
+            files=context.files,
+            images=context.images,
+            omitted=context.omitted,
             metadata=ThreadContextMetadata(
-                total_tokens=math.ceil(built.tokens * (1.0 + counted.margin)),
+                total_tokens=math.ceil(context.tokens * (1.0 + counted.margin)),
                 model_tokens=counted.model_tokens,
                 budget=budget,
                 tokenizer=tokenizer,
-                allocation=dict(built.parts),
-                gap=built.gap,
+                allocation=dict(context.parts),
+                gap=context.gap,
                 degraded=list(counted.degraded),
             ),
         )
@@ -224,9 +224,9 @@ async def post_turn(
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
     key = idempotency_key(request)
     digest = hashlib.sha256(turn.model_dump_json().encode()).hexdigest()
-    repeatable = None if key is None else RequestKey(key, digest)
-    said = await services.threads.append(scope, thread_id, turn, data.expected_version, repeatable)
-    return SaidAnswer.model_validate(said, from_attributes=True)
+    request_key = None if key is None else RequestKey(key, digest)
+    appended = await services.threads.append(scope, thread_id, turn, data.expected_version, request_key)
+    return SaidAnswer.model_validate(appended, from_attributes=True)
 
 
 @Endpoint("PUT /v1/threads/{thread_id}/turns", role=Role.WRITER, errors=WRITE_ERRORS)
@@ -261,16 +261,16 @@ async def post_context(
     if budget is None:
         unknown = "" if model is None else f"; the window of {model.name!r} is unknown"
         raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")
-    most = budget if window is None else min(budget, window)
+    limit = budget if window is None else min(budget, window)
 
     async def build(margin: float) -> BuiltContext[ThreadContext]:
-        room, counter = reduced(most, margin), services.tokenizers[tokenizer]
-        part = await thread_part(services, namespace, thread_id, room, counter, files=data.include_files)
-        return BuiltContext(part, part.text, part.tokens, most if data.tokenizer is None else MAX_BUDGET)
+        room, counter = reduced(limit, margin), services.tokenizers[tokenizer]
+        context = await build_thread_context(services, namespace, thread_id, room, counter, files=data.include_files)
+        return BuiltContext(context, context.text, context.tokens, limit if data.tokenizer is None else MAX_BUDGET)
 
     margin = model.margin if model and data.tokenizer is None else 0.0
     counted = await within_model_budget(services.counter, name, margin, build)
-    services.metrics.note_context("thread", counted.value.tokens, counted.degraded)
+    services.metrics.count_context("thread", counted.value.tokens, counted.degraded)
     return ContextAnswer.of(counted, budget, tokenizer)
 
 
@@ -289,8 +289,8 @@ async def post_clear(
 ) -> ThreadCleared:
     """Remove all turns of a thread."""
     cleared, backup_id = await services.threads.clear(namespace, thread_id, backup=data.backup)
-    coded = urlsafe_b64encode(namespace.namespace.encode()).decode().rstrip("=")  # so that the id alone finds it
-    return ThreadCleared(cleared=cleared, backup_id=backup_id and f"{backup_id}.{coded}")
+    encoded = urlsafe_b64encode(namespace.namespace.encode()).decode().rstrip("=")  # so that the id alone finds it
+    return ThreadCleared(cleared=cleared, backup_id=backup_id and f"{backup_id}.{encoded}")
 
 
 @Endpoint("GET /v1/threads/backups/{backup_id}", errors=READ_ERRORS)
@@ -298,10 +298,10 @@ async def get_backup(
     request: ApiRequest, services: AppServices, params: Params[BackupQuery], backup_id: PathId
 ) -> BackupAnswer:
     """Read the backup of a cleared thread."""
-    local_id, _, coded = backup_id.rpartition(".")
+    local_id, _, encoded = backup_id.rpartition(".")
     unknown = NotFound("there is no such backup; one is kept for 24 hours")
     try:
-        namespace = clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode())
+        namespace = clean_name(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
     except ValueError as error:  # malformed Base64 too
         raise unknown from error
     if not local_id or params.namespace not in (None, namespace):

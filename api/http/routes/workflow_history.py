@@ -71,7 +71,7 @@ class HistoryMetadata(Answer):
 
 
 class WorkflowHistoryAnswer(Answer):
-    """The history, as text, of a workflow and the workflows that it continues. version: number of its newest event."""
+    """The history of a workflow and its ancestors as text. version: number of the workflow's newest event."""
 
     history: str
     version: int
@@ -81,16 +81,16 @@ class WorkflowHistoryAnswer(Answer):
     @classmethod
     def of(cls, counted: CountedHistory, view: HistoryView, **fields: Any) -> Self:
         """The answer for `counted`, a history written as `view` says. fields: further fields of the answer."""
-        written, version = counted.value
+        history, version = counted.value
         metadata = HistoryMetadata(
-            total_tokens=written.total_tokens,
+            total_tokens=history.total_tokens,
             budget=view.budget,
             tokenizer=view.tokenizer.name,
             model_tokens=counted.model_tokens,
             degraded=list(counted.degraded),
         )
-        omitted = OmittedFromHistory.model_validate(written.omitted, from_attributes=True)
-        return cls(history=written.text, version=version, omitted=omitted, metadata=metadata, **fields)
+        omitted = OmittedFromHistory.model_validate(history.omitted, from_attributes=True)
+        return cls(history=history.text, version=version, omitted=omitted, metadata=metadata, **fields)
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
@@ -138,14 +138,14 @@ async def post_continue(
     return ContinueAnswer.of(counted, view, redactions=redactions)
 
 
-def _view(services: Services, asked: HistoryQuery | ResumeRequest) -> HistoryView:
-    """Options for writing a history: those of `asked`, completed with the tokenizer, margin and budget of its model."""
+def _view(services: Services, request: HistoryQuery | ResumeRequest) -> HistoryView:
+    """Options for writing a history: those of `request`, and the tokenizer, margin and budget of its model."""
     tokenizer, margin, budget = services.workflows.tokenizer, 0.0, DEFAULT_BUDGET
-    if asked.model is not None:
-        model = services.models().find(asked.model)
+    if request.model is not None:
+        model = services.models().find(request.model)
         tokenizer, margin = services.tokenizers.get(model.tokenizer, tokenizer), model.margin
         budget = model.allocation.history if model.allocation else budget
-    return HistoryView(budget if asked.budget is None else asked.budget, tokenizer, margin, asked.versions)
+    return HistoryView(budget if request.budget is None else request.budget, tokenizer, margin, request.versions)
 
 
 async def _counted(
@@ -154,8 +154,8 @@ async def _counted(
     """The history of a workflow, shortened until the count of the model's provider, if it counts, fits the budget."""
 
     async def build(margin: float) -> BuiltContext[tuple[WorkflowHistory, int]]:
-        written, version = await services.workflows.history(scope, workflow_id, replace(view, margin=margin))
-        tokens = math.ceil(written.total_tokens / (1.0 + margin))
-        return BuiltContext((written, version), written.text, tokens, view.budget)
+        history, version = await services.workflows.history(scope, workflow_id, replace(view, margin=margin))
+        tokens = math.ceil(history.total_tokens / (1.0 + margin))
+        return BuiltContext((history, version), history.text, tokens, view.budget)
 
     return await within_model_budget(services.counter, model, view.margin, build)

@@ -48,7 +48,7 @@ class ClearIn(InSession):
     id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _at_most_one(self) -> Self:
         if self.todo_id is not None and self.id is not None:
             raise ValueError("name todo_id or id, not both")
         return self

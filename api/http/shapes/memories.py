@@ -63,9 +63,9 @@ class MemoryAnswer(RootModel[Memory]):
         shapes = []
         for kind in MEMORY_CLASSES.values():
             schema = handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__))
-            shown = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
+            properties = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
             title = f"{kind.__name__}Memory"
-            shapes.append({**schema, "title": title, "properties": shown, "required": sorted(shown)})
+            shapes.append({**schema, "title": title, "properties": properties, "required": sorted(properties)})
         return {"description": "A memory of any type.", "anyOf": shapes}
 
 
@@ -115,8 +115,8 @@ def _by_type(fields: type[ItemFields], suffix: str) -> Any:
     models: list[Any] = []
     for draft in (*get_args(get_args(AnyDraft)[0]), UntypedDraft):
         kind = draft.__name__.removesuffix("Draft")
-        what = "whose type the service finds" if draft is UntypedDraft else f"of the type {kind.lower()}"
-        model = create_model(f"{kind}{suffix}", __base__=(fields, draft), __doc__=f"A memory to write, {what}.")
+        description = "whose type the service finds" if draft is UntypedDraft else f"of the type {kind.lower()}"
+        model = create_model(f"{kind}{suffix}", __base__=(fields, draft), __doc__=f"A memory to write, {description}.")
         models.append(Annotated[model, Tag(kind.lower())])
     return Annotated[reduce(operator.or_, models), Discriminator(tag)]
 
@@ -151,7 +151,7 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
         properties = {}
         for name in sorted(names):
             shapes = [draft[name] for draft in drafts if name in draft]
-            distinct = [shape for place, shape in enumerate(shapes) if shape not in shapes[:place]]
+            distinct = [shape for index, shape in enumerate(shapes) if shape not in shapes[:index]]
             properties[name] = distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
         properties["valid_to"] = {
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
@@ -183,15 +183,15 @@ class ListQuery(InNamespace):
     def listing(self, now: datetime) -> Listing:
         """The parameters as a query to the memory store. now: the time that decides what has expired."""
         equal = {"session_id": self.session_id, "agent_id": self.agent_id, "tags": self.tag}
-        parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
+        conditions: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
         times = ((Op.GTE, self.created_after), (Op.LT, self.created_before))
-        parts += [Compare("created_at", bound, time) for bound, time in times if time]
+        conditions += [Compare("created_at", comparison, time) for comparison, time in times if time]
         if self.state is not None:
-            parts.append(with_states(Compare("state", Op.EQ, self.state), now))
+            conditions.append(with_states(Compare("state", Op.EQ, self.state), now))
         elif not self.include_expired:
-            parts.append(in_view(now))
+            conditions.append(in_view(now))
         types = (self.type,) if self.type else ()
-        return Listing(types, all_of(*parts) if parts else None, self.limit, self.cursor)
+        return Listing(types, all_of(*conditions) if conditions else None, self.limit, self.cursor)
 
 
 class Alternative(Answer):

@@ -29,8 +29,8 @@ async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None
     """A request with a key bound to one agent need not name it. A request that names another agent gets a 403."""
     box = await world.thread("ann", resource="boxes", variables=SESSION)
     turn = {"role": "user", "content": "hello"}
-    said = await world.on_thread("ann", "POST", f"/{box}/turns", turn)
-    assert said.json()["turn"]["agent_id"] == "ann"
+    answer = await world.on_thread("ann", "POST", f"/{box}/turns", turn)
+    assert answer.json()["turn"]["agent_id"] == "ann"
     assert "acts as 'ann'" in problem(await world.on_thread("ann", "GET", f"/{box}", agent_id="bob"), 403)["detail"]
     problem(await world.on_thread("ann", "POST", f"/{box}/turns", {**turn, "agent_id": "bob"}), 403)
     problem(await world.on_thread("ann", "PUT", f"/{box}/turns", {"turns": [turn, {**turn, "agent_id": "bob"}]}), 403)
@@ -68,19 +68,19 @@ async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World
     fact = {"type": "semantic", "content": "The build runs on Friday."}
     for body in (fact, {"items": [fact]}):
         problem(await world.call("both", "POST", f"/v1/memories{'/batch' if 'items' in body else ''}", body), 422)
-    for path, asked, field in (
+    for path, body, field in (
         ("/v1/search", {"query": "x"}, "agent_id"), ("/v1/retrieve", {"query": "x"}, "agent_id"),
         ("/v1/items/paths", {}, "agent_id"), ("/v1/workflows", {"workflow_id": "w"}, "agent"),
         ("/v1/hooks/prompt-submit", {"session_id": "s", "prompt": "x"}, "agent_id"),
     ):  # fmt: skip
-        assert problem(await world.call("both", "POST", path, asked), 422)["errors"][0]["path"] == field
+        assert problem(await world.call("both", "POST", path, body), 422)["errors"][0]["path"] == field
     ended = {"session_id": "s", "messages": [{"role": "user", "content": "hello"}]}
     assert (await world.call("both", "POST", "/v1/hooks/session-stop", ended)).status_code == 200
     assert (await world.call("both", "GET", "/v1/prospective/due")).status_code == 200
     stored = await world.call("both", "POST", "/v1/memories", {**fact, "agent_id": "cat"})
     assert stored.json()["memory"]["agent_id"] == "cat"
-    listed = await world.call("both", "GET", "/v1/memories")
-    assert [memory["content"] for memory in listed.json()["memories"]] == [fact["content"]]
+    memories = await world.call("both", "GET", "/v1/memories")
+    assert [memory["content"] for memory in memories.json()["memories"]] == [fact["content"]]
 
 
 async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(world: World) -> None:
@@ -169,8 +169,8 @@ async def test_an_event_gets_the_agent_of_the_key(world: World) -> None:
                 f"/v1/workflows/w/{path}", json=body, params=query, headers=key_header(key)
             )
             assert answer.status_code == (status or {"events": 201, "continue": 200}[path])
-    listed = (await world.call("ann", "GET", "/v1/workflows/w/events")).json()["events"]
-    assert [event["agent"] for event in listed] == ["cat", "ann", "cat", "ann"]
+    events = (await world.call("ann", "GET", "/v1/workflows/w/events")).json()["events"]
+    assert [event["agent"] for event in events] == ["cat", "ann", "cat", "ann"]
     chain = (await world.call("ann", "GET", "/v1/workflows/w/chain")).json()["workflows"]
     assert [state["actor"] for state in chain[0]["states"]] == ["ann", "cat"]
 
@@ -190,16 +190,16 @@ async def test_a_thread_that_the_agent_may_only_read_does_not_join_a_workflow(wo
 
 async def test_an_admin_key_bound_to_agents_is_refused(world: World) -> None:
     """An admin key cannot be bound to agents, because admins reach all data. A reader's key can be bound."""
-    made = {"tenant": "t", "role": "reader", "agents": ["ann"]}
-    refused = await world.client.post("/v1/admin/keys", json={**made, "role": "admin"}, headers=key_header("admin"))
+    rights = {"tenant": "t", "role": "reader", "agents": ["ann"]}
+    refused = await world.client.post("/v1/admin/keys", json={**rights, "role": "admin"}, headers=key_header("admin"))
     assert "reader or writer" in problem(refused, 422)["detail"]
-    created = (await world.client.post("/v1/admin/keys", json=made, headers=key_header("admin"))).json()
-    assert created["agents"] == ["ann"]
-    listed = (await world.client.get("/v1/admin/keys", headers=key_header("admin"))).json()["keys"]
-    assert [key["agents"] for key in listed if key["id"] == created["id"]] == [["ann"]]
+    new_key = (await world.client.post("/v1/admin/keys", json=rights, headers=key_header("admin"))).json()
+    assert new_key["agents"] == ["ann"]
+    keys = (await world.client.get("/v1/admin/keys", headers=key_header("admin"))).json()["keys"]
+    assert [key["agents"] for key in keys if key["id"] == new_key["id"]] == [["ann"]]
     secret = await world.thread("host", resource="secret")
     query = {"namespace": world.namespace}
-    headers = {"X-API-Key": created["key"]}
+    headers = {"X-API-Key": new_key["key"]}
     problem(await world.client.get(f"/v1/threads/{secret}", params=query, headers=headers), 403)
 
 
@@ -224,12 +224,12 @@ async def plant(world: World) -> dict[str, list[str]]:
     other = (await world.call("host", "POST", "/v1/working", {**note, "content": f"Nobody's {MARK}"})).json()["id"]
     stored = {"type": "working", "content": f"A stored plan of {MARK} for the weekend", "session_id": "s1"}
     stored_id = (await world.call("bob", "POST", "/v1/memories", stored)).json()["id"]
-    asked = await world.call("bob", "POST", "/v1/retrieve", {"query": "what is the plan?", "session_id": "s1"})
-    assert MARK in asked.json()["context"]
+    answer = await world.call("bob", "POST", "/v1/retrieve", {"query": "what is the plan?", "session_id": "s1"})
+    assert MARK in answer.json()["context"]
     return {
         "thread_id": [secret, box, loose, child],
         "memory_id": [item, other, stored_id],
-        "receipt_id": [asked.json()["receipt_id"]],
+        "receipt_id": [answer.json()["receipt_id"]],
         "backup_id": [cleared.json()["backup_id"]],
         "workflow_id": ["w"],
         "agent_id": ["bob"],
@@ -249,7 +249,7 @@ class Walk:
 
         named: values for the request fields with these names, such as `agent_id`.
         """
-        found = []
+        leaking = []
         for method, path, operation in self._operations():
             for target in self._targets(path):
                 for thread_id in [None, *self._ids["thread_id"]] if path == "/v1/hooks/prompt-submit" else [None]:
@@ -257,8 +257,8 @@ class Walk:
                     answer = await self._call(key, method, target, operation, values)
                     assert answer.status_code != 500, f"{method} {path}: {answer.text}"
                     if MARK in answer.text:
-                        found.append(f"{method} {path}")
-        return found
+                        leaking.append(f"{method} {path}")
+        return leaking
 
     def _operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Every operation as method, path and description; operations that delete come last."""
@@ -343,10 +343,10 @@ async def test_no_api_operation_returns_another_agents_data(world: World) -> Non
     assert await walk.leaks("ann", agent_id="bob") == []
     assert await walk.leaks("both", agent_id="ann") == []
     assert await walk.leaks("both") == []
-    left = [await world.on_thread("host", "GET", f"/{thread}") for thread in ids["thread_id"]]
-    assert [answer.json()["total"] for answer in left] == [1, 1, 1, 1]
-    listed = (await world.call("bob", "GET", "/v1/working", session_id="s1")).json()["items"]
-    assert [item["id"] for item in listed] == ids["memory_id"][:1]
+    threads = [await world.on_thread("host", "GET", f"/{thread}") for thread in ids["thread_id"]]
+    assert [answer.json()["total"] for answer in threads] == [1, 1, 1, 1]
+    items = (await world.call("bob", "GET", "/v1/working", session_id="s1")).json()["items"]
+    assert [item["id"] for item in items] == ids["memory_id"][:1]
     assert (await world.call("bob", "GET", f"/v1/memories/{ids['memory_id'][2]}")).status_code == 200
     reached = {operation.split("?")[0] for operation in await walk.leaks("host")}
     assert len(reached) >= 12, reached

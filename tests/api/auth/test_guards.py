@@ -89,33 +89,33 @@ async def test_health_and_reference_need_no_key(guarded: Services, path: str) ->
 async def test_tenants_are_isolated(guarded: Services) -> None:
     """A tenant sees no memory of another, not even by id or in a namespace of the same name."""
     async with connect(guarded) as client:
-        mine, theirs = bearer("acme", Role.ADMIN), bearer("other", Role.ADMIN)
-        written = (await client.post("/v1/memories", json=FACT, headers=mine)).json()
-        path = f"/v1/memories/{written['id']}?namespace=n"
+        own_key, other_key = bearer("acme", Role.ADMIN), bearer("other", Role.ADMIN)
+        answer = (await client.post("/v1/memories", json=FACT, headers=own_key)).json()
+        path = f"/v1/memories/{answer['id']}?namespace=n"
         for response in (
-            await client.get(path, headers=theirs),
-            await client.patch(path, json={"importance": 1}, headers=theirs),
-            await client.delete(path, headers=theirs),
-            await client.post(path.replace("?", "/feedback?"), json={"outcome": "unhelpful"}, headers=theirs),
+            await client.get(path, headers=other_key),
+            await client.patch(path, json={"importance": 1}, headers=other_key),
+            await client.delete(path, headers=other_key),
+            await client.post(path.replace("?", "/feedback?"), json={"outcome": "unhelpful"}, headers=other_key),
         ):
             assert "build" not in str(problem(response, 404))
-        assert (await client.delete("/v1/memories?namespace=n&confirm=true", headers=theirs)).json()["deleted"] == 0
-        assert (await client.get("/v1/memories?namespace=n", headers=theirs)).json()["total"] == 0
-        assert (await client.get("/v1/stats?namespace=n", headers=theirs)).json()["total"]["count"] == 0
-        assert (await client.post("/v1/search", json=ASK, headers=theirs)).json()["hits"] == []
-        assert (await client.post("/v1/retrieve", json=ASK, headers=theirs)).json()["items"] == []
-        assert (await client.get(path, headers=mine)).json() == written["memory"]
+        assert (await client.delete("/v1/memories?namespace=n&confirm=true", headers=other_key)).json()["deleted"] == 0
+        assert (await client.get("/v1/memories?namespace=n", headers=other_key)).json()["total"] == 0
+        assert (await client.get("/v1/stats?namespace=n", headers=other_key)).json()["total"]["count"] == 0
+        assert (await client.post("/v1/search", json=ASK, headers=other_key)).json()["hits"] == []
+        assert (await client.post("/v1/retrieve", json=ASK, headers=other_key)).json()["items"] == []
+        assert (await client.get(path, headers=own_key)).json() == answer["memory"]
 
 
 async def test_namespaces_are_isolated(client: httpx.AsyncClient) -> None:
     """Reading a memory by id in another namespace returns a 404."""
-    written = (await client.post("/v1/memories", json=FACT)).json()
-    path = f"/v1/memories/{written['id']}?namespace="
+    answer = (await client.post("/v1/memories", json=FACT)).json()
+    path = f"/v1/memories/{answer['id']}?namespace="
     problem(await client.get(path + "m"), 404)
     problem(await client.patch(path + "m", json={"importance": 1}), 404)
     problem(await client.delete(path + "m"), 404)
     assert (await client.post("/v1/search", json=ASK | {"namespace": "m"})).json()["hits"] == []
-    assert (await client.get(path + "n")).json() == written["memory"]
+    assert (await client.get(path + "n")).json() == answer["memory"]
 
 
 async def test_ids_differ_by_tenant(guarded: Services) -> None:
@@ -132,14 +132,14 @@ async def test_calls_above_the_rate_limit_get_429_with_retry_after(guarded: Serv
     """A call above an API key's rate limit gets a 429 with Retry-After. Calls with other keys still succeed."""
     limited = replace(guarded, rate=RateLimit(2, lambda: 0.0))
     async with connect(limited) as client:
-        mine, theirs = bearer("acme", Role.READER), bearer("other", Role.ADMIN)
+        own_key, other_key = bearer("acme", Role.READER), bearer("other", Role.ADMIN)
         for _ in range(2):
-            assert (await client.post("/v1/search", json=ASK, headers=mine)).status_code == 200
-        refused = await client.post("/v1/search", json=ASK, headers=mine)
+            assert (await client.post("/v1/search", json=ASK, headers=own_key)).status_code == 200
+        refused = await client.post("/v1/search", json=ASK, headers=own_key)
         problem(refused, 429)
         assert refused.headers["retry-after"] == "30"
-        assert (await client.post("/v1/search", json=ASK, headers=theirs)).status_code == 200
-        assert (await client.get("/health/ready", headers=mine)).status_code == 200
+        assert (await client.post("/v1/search", json=ASK, headers=other_key)).status_code == 200
+        assert (await client.get("/health/ready", headers=own_key)).status_code == 200
 
 
 PATH = "/v1/stats?namespace=n"

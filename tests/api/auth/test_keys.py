@@ -191,11 +191,11 @@ async def test_a_damaged_file_of_created_keys_fails_at_start_but_not_later(
 @pytest.mark.anyio
 async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> None:
     """Keys in the configured keys file cannot be revoked, and are listed without a creation time."""
-    known = guarded.keys.known()
-    assert len(known) == len(KEYS)
-    assert known[0].created_at is None
+    keys = guarded.keys.known()
+    assert len(keys) == len(KEYS)
+    assert keys[0].created_at is None
     with pytest.raises(Conflict, match="keys file"):
-        await guarded.keys.remove(known[0].id)
+        await guarded.keys.remove(keys[0].id)
 
 
 @pytest.mark.anyio
@@ -204,17 +204,17 @@ async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
     admin = bearer("acme", Role.ADMIN)
     rights = {"tenant": "new", "role": "writer", "agents": ["ann"], "namespace": "notes"}
     async with connect(guarded) as client:
-        created = (await client.post("/v1/admin/keys", json=rights, headers=admin)).json()
-        local = {"X-API-Key": created["key"]}
+        new_key = (await client.post("/v1/admin/keys", json=rights, headers=admin)).json()
+        local = {"X-API-Key": new_key["key"]}
         body = {"namespace": "n", "type": "semantic", "content": "the tide is low"}
         assert (await client.post("/v1/memories", json=body, headers=local)).status_code == 201
         assert (await client.get("/v1/memories?namespace=n", headers=admin)).json()["total"] == 0
-        listed = await client.get("/v1/admin/keys", headers=admin)
-        assert created["key"] not in listed.text
-        assert created == {"id": created["id"], "key": created["key"], **rights}
-        shown = {"id": created["id"], **rights, "created_at": "2026-03-01T12:00:00Z"}
-        assert listed.json()["keys"][-1] == shown
-        path = f"/v1/admin/keys/{created['id']}"
+        key_list = await client.get("/v1/admin/keys", headers=admin)
+        assert new_key["key"] not in key_list.text
+        assert new_key == {"id": new_key["id"], "key": new_key["key"], **rights}
+        entry = {"id": new_key["id"], **rights, "created_at": "2026-03-01T12:00:00Z"}
+        assert key_list.json()["keys"][-1] == entry
+        path = f"/v1/admin/keys/{new_key['id']}"
         assert (await client.delete(path, headers=admin)).status_code == 204
         assert (await client.delete(path, headers=admin)).status_code == 404
         assert (await client.get("/v1/memories?namespace=n", headers=local)).status_code == 401
@@ -226,10 +226,10 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
     """Readers and writers get a 403 when they list, create or revoke keys."""
     headers = bearer("acme", role)
     async with connect(guarded) as client:
-        created = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
-        listed = await client.get("/v1/admin/keys", headers=headers)
+        creation = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
+        listing = await client.get("/v1/admin/keys", headers=headers)
         removed = await client.delete("/v1/admin/keys/any", headers=headers)
-    assert [created.status_code, listed.status_code, removed.status_code] == [403, 403, 403]
+    assert [creation.status_code, listing.status_code, removed.status_code] == [403, 403, 403]
 
 
 @pytest.mark.anyio

@@ -112,13 +112,13 @@ async def test_errors_name_fields_of_the_call(services: Services, key: str, text
     ]
     services = replace(services, keys=KeyBook(hashed(entries)))
     async with connect(services, headers={"Authorization": f"Bearer {key}"}) as client:
-        host, place = {"Authorization": "Bearer key-of-none"}, {"namespace": "n"}
-        thread = (await client.post("/v1/threads", json=place, headers=host)).json()["id"]
-        await client.post("/v1/workflows", json={**place, "workflow_id": "w"}, headers=host)
+        host, namespace = {"Authorization": "Bearer key-of-none"}, {"namespace": "n"}
+        thread = (await client.post("/v1/threads", json=namespace, headers=host)).json()["id"]
+        await client.post("/v1/workflows", json={**namespace, "workflow_id": "w"}, headers=host)
         ids = {"thread_id": thread, "workflow_id": "w", "memory_id": MEMORY, "job": "forget"}
         for operation in operations(services):
             path = re.sub(r"\{(\w+)\}", lambda name: ids.get(name[1], "ann"), operation.path)
-            query = place if operation.parameters.get("namespace", {}).get("required") else {}
+            query = namespace if operation.parameters.get("namespace", {}).get("required") else {}
             for body in operation.bodies(texts):
                 answer = await client.request(operation.method, path, params=query, json=body)
                 for error in answer.json().get("errors", []) if answer.status_code == 422 else []:

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
     """Metrics count calls by method and path template. They contain no ids and no namespaces."""
-    written = (await client.post("/v1/memories", json=FACT)).json()
-    await client.get(f"/v1/memories/{written['id']}?namespace=secret-place")
+    memory = (await client.post("/v1/memories", json=FACT)).json()
+    await client.get(f"/v1/memories/{memory['id']}?namespace=secret-place")
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = response.text.splitlines()
@@ -25,4 +25,4 @@ async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
     assert "remembrancer_receipts_waiting 0.0" in lines
     assert 'remembrancer_thread_departures_total{became="kept"} 0.0' in lines
     assert "secret-place" not in response.text
-    assert written["id"] not in response.text
+    assert memory["id"] not in response.text

@@ -203,8 +203,8 @@ async def test_detail_names_field_and_reason(
         ("GET", "/v1/memories?namespace=n"),
     ],
 )
-async def test_a_body_of_a_call_that_takes_none_is_refused(client: httpx.AsyncClient, method: str, path: str) -> None:
-    """A call without a body refuses one, since the sender expects it to matter. An empty object is let pass."""
+async def test_a_call_that_takes_no_body_refuses_one(client: httpx.AsyncClient, method: str, path: str) -> None:
+    """A call that takes no body refuses any body but an empty object, because its sender expects an effect."""
     await client.post("/v1/memories", json=FACT)
     refused = problem(await client.request(method, path, json={"type": "episodic"}), 422)
     assert "takes no body" in refused["detail"]
@@ -244,12 +244,12 @@ async def test_namespaces_of_any_characters_are_separate(client: httpx.AsyncClie
     """A namespace may have any characters. A memory is found in its own namespace and in no other."""
     await client.delete("/v1/memories", params={"namespace": name, "confirm": "true"})
     elsewhere = await count(client, "elsewhere")
-    written = await client.post("/v1/memories", json=FACT | {"namespace": name})
-    assert written.status_code == 201
+    response = await client.post("/v1/memories", json=FACT | {"namespace": name})
+    assert response.status_code == 201
     assert await count(client, name) == 1
     if name != "elsewhere":
         assert await count(client, "elsewhere") == elsewhere
-    results = await client.get(f"/v1/memories/{written.json()['id']}", params={"namespace": name})
+    results = await client.get(f"/v1/memories/{response.json()['id']}", params={"namespace": name})
     assert results.json()["namespace"] == name
 
 

@@ -110,14 +110,14 @@ async def test_incomplete_body_is_408() -> None:
 
 async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
     """If a client disconnects while it sends the body, the status is 400 and not 500."""
-    sent: list[Message] = []
-    left: HTTPDisconnectEvent = {"type": "http.disconnect"}
+    messages: list[Message] = []
+    disconnect: HTTPDisconnectEvent = {"type": "http.disconnect"}
 
     async def receive() -> HTTPDisconnectEvent:
-        return left
+        return disconnect
 
     async def send(message: Message) -> None:
-        sent.append(message)
+        messages.append(message)
 
     app = Litestar([swallow], middleware=[BodyDeadline()], exception_handlers={Exception: answer_problem})
     scope = {
@@ -126,7 +126,7 @@ async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
         "client": ("test", 1), "http_version": "1.1", "root_path": "", "asgi": {"version": "3.0"},
     }  # fmt: skip
     await app(scope, receive, send)  # type: ignore[arg-type]  # as a server would
-    assert sent[0]["status"] == 400  # type: ignore[typeddict-item]  # the start of the answer
+    assert messages[0]["status"] == 400  # type: ignore[typeddict-item]  # the start of the answer
 
 
 async def test_slow_body_is_read() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.problems import MAX_SHOWN, InvalidInput, checked, path_text, shown
+from api.http.problems import MAX_QUOTED, InvalidInput, checked, path_text, quoted
 from api.http.shapes.memories import MemoryPost
 
 JSON = st.recursive(
@@ -22,8 +22,8 @@ JSON = st.recursive(
 @given(JSON | st.text(st.characters(categories=["Cs"]), min_size=1))
 def test_shown_values_are_short_json(value: Any) -> None:
     """An error message quotes any invalid value as JSON of limited length."""
-    text = json.dumps(shown(value), allow_nan=False, ensure_ascii=False).encode()
-    assert len(text) < 12 * MAX_SHOWN
+    text = json.dumps(quoted(value), allow_nan=False, ensure_ascii=False).encode()
+    assert len(text) < 12 * MAX_QUOTED
 
 
 @given(JSON)

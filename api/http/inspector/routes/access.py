@@ -9,9 +9,10 @@ from litestar.datastructures import Cookie
 from litestar.response import Redirect
 from pydantic import Field
 
+from api.http.endpoint import Params
 from api.http.inspector.logins import LOGIN_S, Logins
-from api.http.inspector.page import PAGE_HEADERS, ROOT, Html, LivePage, go
-from api.http.inspector.view import COOKIE, Asked, View
+from api.http.inspector.page import PAGE_HEADERS, ROOT, Html, Page, redirect
+from api.http.inspector.view import COOKIE, View
 from api.http.request import ApiRequest
 from memtypes.model.memory import Model
 
@@ -32,20 +33,20 @@ class LoginForm(LoginAddress):
 
 
 @View("GET /login", role=None)
-async def login_page(page: LivePage, asked: Asked[LoginAddress]) -> Html:
+async def login_page(page: Page, params: Params[LoginAddress]) -> Html:
     """The login page, with a form that asks for an API key."""
-    return page.part("login.html", next=asked.next, failed=False)
+    return page.render("login.html", next=params.next, failed=False)
 
 
 @View("POST /login", role=None)
-async def login(request: ApiRequest, page: LivePage, asked: Asked[LoginForm]) -> Html:
+async def login(request: ApiRequest, page: Page, params: Params[LoginForm]) -> Html:
     """Log in and redirect to the requested page. For an unknown key, show the form again with status 403."""
     logins: Logins = request.app.state.logins
-    key = asked.key.strip()
+    key = params.key.strip()
     cookie = logins.begin(key) if key else None
     if cookie is None:
-        return page.part("login.html", status=403, next=asked.next, failed=True)
-    target = asked.next if _INSIDE.fullmatch(asked.next) else ROOT
+        return page.render("login.html", status=403, next=params.next, failed=True)
+    target = params.next if _INSIDE.fullmatch(params.next) else ROOT
     cookies = [_cookie(request, cookie, LOGIN_S)]
     return Redirect(target, status_code=303, headers=dict(PAGE_HEADERS), cookies=cookies)
 
@@ -54,7 +55,7 @@ async def login(request: ApiRequest, page: LivePage, asked: Asked[LoginForm]) ->
 async def logout(request: ApiRequest) -> Html:
     """End the login and redirect to the login page."""
     request.app.state.logins.end(request.cookies.get(COOKIE))
-    answer = go("/login", done="logout")
+    answer = redirect("/login", done="logout")
     answer.cookies.append(_cookie(request, "", 0))
     return answer
 

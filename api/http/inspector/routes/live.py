@@ -9,8 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from api.auth.keys import Caller
-from api.http.inspector.page import Html, LivePage
-from api.http.inspector.view import Asked, PageScope, View
+from api.http.endpoint import Params
+from api.http.inspector.page import Html, Page
+from api.http.inspector.view import PageScope, View
 from api.http.request import InNamespace, QueryWhole
 from api.http.shapes.threads import ListedTurn, ThreadAnswer
 from api.wiring.container import AppServices, Services
@@ -45,32 +46,32 @@ class WorkflowAddress(InNamespace):
 
 
 @View("GET /threads")
-async def list_threads(services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: PageScope) -> Html:
+async def list_threads(services: AppServices, page: Page, params: Params[PagedAddress], namespace: PageScope) -> Html:
     """The page that lists the threads that the visitor may read, the last changed first."""
-    scopes = _scopes(page.caller, asked.namespace)
-    listed = await services.threads.store.page_of_threads(namespace, ThreadQuery(PAGE, asked.cursor))
+    scopes = _scopes(page.caller, params.namespace)
+    threads = await services.threads.store.page_of_threads(namespace, ThreadQuery(PAGE, params.cursor))
     access = services.threads.policies.access
-    readable = [each for each in listed.threads if any(access(scope, each.resource, each.key) for scope in scopes)]
-    answers = [ThreadAnswer.of(services.threads, each) for each in readable]
-    return await page.show("threads.html", asked, threads=answers, next_cursor=listed.next_cursor)
+    readable = [each for each in threads.threads if any(access(scope, each.resource, each.key) for scope in scopes)]
+    answers = [ThreadAnswer.of(services.threads, thread) for thread in readable]
+    return await page.show("threads.html", params, threads=answers, next_cursor=threads.next_cursor)
 
 
 @View("GET /thread")
-async def show_thread(services: AppServices, page: LivePage, asked: Asked[ThreadAddress]) -> Html:
+async def show_thread(services: AppServices, page: Page, params: Params[ThreadAddress]) -> Html:
     """The page of a thread: its turns, and the turns that were moved to memories, even if the thread has expired."""
-    scope = await _reading(services, _scopes(page.caller, asked.namespace), asked.id)
-    turns = [ListedTurn.of(each) for each in await services.threads.turns(scope, asked.id, include_flushed=True)]
-    later = [turn for turn in turns if turn.index > asked.after]
-    lives = any(not turn.flushed for turn in turns) or not turns
-    chain = await services.threads.chain(scope, asked.id) if lives else []
+    scope = await _reading_scope(services, _scopes(page.caller, params.namespace), params.id)
+    turns = [ListedTurn.of(entry) for entry in await services.threads.turns(scope, params.id, include_flushed=True)]
+    later = [turn for turn in turns if turn.index > params.after]
+    is_live = any(not turn.flushed for turn in turns) or not turns
+    chain = await services.threads.chain(scope, params.id) if is_live else []
     return await page.show(
         "thread.html",
-        asked,
+        params,
         thread=ThreadAnswer.of(services.threads, chain[-1]) if chain else None,
         ancestors=chain[:-1],
         turns=later[:TURNS],
         total=len(turns),
-        more=later[TURNS - 1].index if len(later) > TURNS else None,
+        next_after=later[TURNS - 1].index if len(later) > TURNS else None,
     )
 
 
@@ -79,7 +80,7 @@ def _scopes(caller: Caller, namespace: str) -> list[Scope]:
     return [caller.scope(namespace, None, agent) for agent in caller.agents or (None,)]
 
 
-async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) -> Scope:
+async def _reading_scope(services: Services, scopes: Sequence[Scope], thread_id: str) -> Scope:
     """The first of `scopes` whose agent may read the thread. Raises AccessDenied if there is none, and NotFound."""
     for scope in scopes[:-1]:
         with suppress(AccessDenied):
@@ -90,28 +91,27 @@ async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) 
 
 
 @View("GET /workflows")
-async def list_workflows(
-    services: AppServices, page: LivePage, asked: Asked[PagedAddress], namespace: PageScope
-) -> Html:
+async def list_workflows(services: AppServices, page: Page, params: Params[PagedAddress], namespace: PageScope) -> Html:
     """The page that lists the workflows of a namespace, latest created first."""
-    listed = await services.workflows.store.page(namespace, WorkflowListing(limit=PAGE, cursor=asked.cursor))
-    return await page.show("workflows.html", asked, workflows=listed.workflows, next_cursor=listed.next_cursor)
+    listing = WorkflowListing(limit=PAGE, cursor=params.cursor)
+    workflows = await services.workflows.store.page(namespace, listing)
+    return await page.show("workflows.html", params, workflows=workflows.workflows, next_cursor=workflows.next_cursor)
 
 
 @View("GET /workflow")
 async def show_workflow(
-    services: AppServices, page: LivePage, asked: Asked[WorkflowAddress], namespace: PageScope
+    services: AppServices, page: Page, params: Params[WorkflowAddress], namespace: PageScope
 ) -> Html:
     """The page of a workflow: its state, steps, resources and events, and the workflows that continue it."""
-    log = await services.workflows.store.load(namespace, asked.id)
-    events = () if log.lost else await services.workflows.store.events(namespace, asked.id, asked.after, EVENTS)
-    children = await services.workflows.store.page(namespace, WorkflowListing(parent_id=asked.id, limit=PAGE))
+    log = await services.workflows.store.load(namespace, params.id)
+    events = () if log.lost else await services.workflows.store.events(namespace, params.id, params.after, EVENTS)
+    children = await services.workflows.store.page(namespace, WorkflowListing(parent_id=params.id, limit=PAGE))
     return await page.show(
         "workflow.html",
-        asked,
+        params,
         log=log,
         state=log.state,
         events=events,
         children=children.workflows,
-        more=events[-1].version if events and events[-1].version < log.version else None,
+        next_after=events[-1].version if events and events[-1].version < log.version else None,
     )

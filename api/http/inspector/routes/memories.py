@@ -9,10 +9,11 @@ from litestar.response import Redirect
 from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.inspector.page import Html, LivePage, go
-from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
+from api.http.endpoint import Params
+from api.http.inspector.page import Html, Page, redirect
+from api.http.inspector.view import MemoryAddress, PageScope, View
 from api.http.shapes.memories import ListQuery
-from api.http.use_cases import known_id, read_memory, remove_memory
+from api.http.use_cases import read_memory, remove_memory, valid_id
 from api.wiring.container import AppServices, Services
 from ingest.writing.settling import history_of
 from memtypes.model.filters import Compare, Filter, Op, all_of
@@ -59,22 +60,22 @@ class EditForm(MemoryAddress):
 
 
 @View("GET /memories")
-async def list_memories(services: AppServices, page: LivePage, asked: Asked[ListQuery], namespace: PageScope) -> Html:
+async def list_memories(services: AppServices, page: Page, params: Params[ListQuery], namespace: PageScope) -> Html:
     """The page that lists the memories of a namespace, newest first."""
     now = services.clock()
-    found = await services.store.page(namespace, asked.listing(now))
-    memories = [memory.at(now) for memory in found.memories]
-    return await page.show("memories.html", asked, page=found, memories=memories)
+    listed = await services.store.page(namespace, params.listing(now))
+    memories = [memory.at(now) for memory in listed.memories]
+    return await page.show("memories.html", params, page=listed, memories=memories)
 
 
 @View("GET /memory")
-async def show_memory(services: AppServices, page: LivePage, asked: Asked[MemoryAddress], namespace: PageScope) -> Html:
+async def show_memory(services: AppServices, page: Page, params: Params[MemoryAddress], namespace: PageScope) -> Html:
     """The page of a memory: its fields, history and links, and the memories around it in its session."""
     now = services.clock()
-    memory = await read_memory(services, namespace, asked.id)
+    memory = await read_memory(services, namespace, params.id)
     return await page.show(
         "memory.html",
-        asked,
+        params,
         memory=memory,
         expired=memory.expires_at is not None and memory.expires_at <= now,
         own_fields={name: getattr(memory, name) for name in sorted(memory.own_fields) if getattr(memory, name)},
@@ -85,34 +86,34 @@ async def show_memory(services: AppServices, page: LivePage, asked: Asked[Memory
 
 
 @View("POST /memory/edit", role=Role.WRITER, max_bytes=FORM_BYTES)
-async def edit_memory(services: AppServices, asked: Asked[EditForm], namespace: PageScope) -> Redirect:
+async def edit_memory(services: AppServices, params: Params[EditForm], namespace: PageScope) -> Redirect:
     """Save the fields of a memory that were changed in the form, and show the memory."""
-    memory = await read_memory(services, namespace, asked.id)
-    if changes := asked.changes(memory):
+    memory = await read_memory(services, namespace, params.id)
+    if changes := params.changes(memory):
         await services.ingestor.editor.revise(namespace, memory.id, changes)
-    return go("/memory", namespace=asked.namespace, id=memory.id, done="saved" if changes else "unchanged")
+    return redirect("/memory", namespace=params.namespace, id=memory.id, done="saved" if changes else "unchanged")
 
 
 @View("POST /memory/pin", role=Role.WRITER)
-async def pin_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
+async def pin_memory(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
     """Pin a memory, or unpin it if it is pinned. Upkeep jobs do not change pinned memories."""
-    memory = await read_memory(services, namespace, asked.id)
+    memory = await read_memory(services, namespace, params.id)
     await services.ingestor.editor.revise(namespace, memory.id, {"pinned": not memory.pinned})
-    return go("/memory", namespace=asked.namespace, id=memory.id, done="unpinned" if memory.pinned else "pinned")
+    return redirect("/memory", namespace=params.namespace, id=memory.id, done="unpinned" if memory.pinned else "pinned")
 
 
 @View("POST /memory/restore", role=Role.WRITER)
-async def restore_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
+async def restore_memory(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
     """Make a replaced or expired memory current again."""
-    await services.ingestor.editor.bring_back(namespace, known_id(asked.id))
-    return go("/memory", namespace=asked.namespace, id=asked.id, done="restored")
+    await services.ingestor.editor.bring_back(namespace, valid_id(params.id))
+    return redirect("/memory", namespace=params.namespace, id=params.id, done="restored")
 
 
 @View("POST /memory/forget", role=Role.WRITER)
-async def forget_memory(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
+async def forget_memory(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
     """Delete a memory."""
-    await remove_memory(services, namespace, asked.id)
-    return go("/memories", namespace=asked.namespace, done="forgotten")
+    await remove_memory(services, namespace, params.id)
+    return redirect("/memories", namespace=params.namespace, done="forgotten")
 
 
 async def _links(services: Services, scope: Scope, memory: Memory) -> list[tuple[Link, str, Memory | None, bool]]:
@@ -120,13 +121,13 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[tuple
 
     Each as (link, id of the other memory, the other memory or None if it is deleted, whether it links to `memory`).
     """
-    forth = memory.links[:MAX_LINKED]
-    others = await services.store.get(scope, [link.to for link in forth])
+    outgoing = memory.links[:MAX_LINKED]
+    linked = await services.store.get(scope, [link.to for link in outgoing])
     listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
-    back = (await services.store.page(scope, listing)).memories
+    incoming = (await services.store.page(scope, listing)).memories
     return [
-        *((link, link.to, others.get(link.to), False) for link in forth),
-        *((link, other.id, other, True) for other in back for link in other.links if link.to == memory.id),
+        *((link, link.to, linked.get(link.to), False) for link in outgoing),
+        *((link, source.id, source, True) for source in incoming for link in source.links if link.to == memory.id),
     ]
 
 
@@ -136,12 +137,12 @@ async def _conversation(services: Services, scope: Scope, memory: Memory) -> lis
         return []
     session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at
 
-    async def listed(*times: Filter, limit: int) -> list[Memory]:
-        found = await services.store.page(scope, Listing(LONG_TERM, all_of(session, *times), limit))
-        return [each for each in found.memories if each.id != memory.id]
+    async def in_session(*times: Filter, limit: int) -> list[Memory]:
+        session_page = await services.store.page(scope, Listing(LONG_TERM, all_of(session, *times), limit))
+        return [other for other in session_page.memories if other.id != memory.id]
 
-    before = await listed(Compare("created_at", Op.LTE, at), limit=NEIGHBOURS + 1)
+    before = await in_session(Compare("created_at", Op.LTE, at), limit=NEIGHBOURS + 1)
     soon = Compare("created_at", Op.LTE, at + SOON)
-    after = await listed(Compare("created_at", Op.GT, at), soon, limit=MAX_LINKED)
-    around = [*before[:NEIGHBOURS], memory, *after[-NEIGHBOURS:]]
-    return sorted(around, key=lambda each: (each.created_at, each.seq, each.id))
+    after = await in_session(Compare("created_at", Op.GT, at), soon, limit=MAX_LINKED)
+    neighbours = [*before[:NEIGHBOURS], memory, *after[-NEIGHBOURS:]]
+    return sorted(neighbours, key=lambda other: (other.created_at, other.seq, other.id))

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from api.http.endpoint import Params
 from api.http.inspector.charts import Part, columns, stacked
-from api.http.inspector.page import Html, LivePage
-from api.http.inspector.view import Asked, PageScope, View
+from api.http.inspector.page import Html, Page
+from api.http.inspector.view import PageScope, View
 from api.http.request import ApiRequest, InNamespace, MaybeNamespace
 from api.wiring.container import AppServices
 from memtypes.model.filters import All, Compare, Filter, Op, all_of
@@ -40,9 +41,9 @@ It then has `number` columns, each for one unit (such as a week) of `days` days.
 
 
 @View("GET /")
-async def overview(request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[MaybeNamespace]) -> Html:
+async def overview(request: ApiRequest, services: AppServices, page: Page, params: Params[MaybeNamespace]) -> Html:
     """The page of the namespace that the URL names, or of the tenant's only namespace; else a list of namespaces."""
-    namespace = asked.namespace
+    namespace = params.namespace
     if namespace is None:
         names = await page.names.of(request.auth.tenant, fresh=True)
         if len(names) != 1:
@@ -64,7 +65,7 @@ async def overview(request: ApiRequest, services: AppServices, page: LivePage, a
 
 
 @View("GET /growth")
-async def growth(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
+async def growth(services: AppServices, page: Page, params: Params[InNamespace], namespace: PageScope) -> Html:
     """The charts of a namespace: new memories over time, ages by type, and when the newest memories were used."""
     now = services.clock()
     limits = [now - timedelta(days=days) for _, days in AGES]
@@ -72,17 +73,17 @@ async def growth(services: AppServices, page: LivePage, asked: Asked[InNamespace
     oldest = max((days for days, counts in zip(_OLDEST, ages, strict=True) if any(counts.values())), default=0)
     _, unit, days, number = next(row for row in UNITS if oldest <= row[0])
     edges = [now - timedelta(days=days * back) for back in range(number + 1)]
-    created = await services.store.counts(namespace, _between(edges))
-    segments = columns([_type_parts(counts) for counts in created], HEIGHT)
+    created_counts = await services.store.counts(namespace, _between(edges))
+    segments = columns([_type_parts(counts) for counts in created_counts], HEIGHT)
     newest = (await services.store.page(namespace, Listing(limit=SAMPLE))).memories
     return await page.show(
         "growth_page.html",
-        asked,
+        params,
         "growth.html",
         unit=unit,
         columns=[
             {"start": start, "end": end, "total": sum(counts.values()), "segments": stack}
-            for (end, start), counts, stack in zip(pairwise(edges), created, segments, strict=True)
+            for (end, start), counts, stack in zip(pairwise(edges), created_counts, segments, strict=True)
         ][::-1],
         ages=_age_rows(ages, await services.store.stats(namespace)),
         age_names=[f"under {AGES[0][0]}", *(f"to {name}" for name, _ in AGES[1:]), f"over {AGES[-1][0]}"],
@@ -109,7 +110,7 @@ def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryTyp
     """For each type with memories: how many are in each of the ranges `ages`, a bar of these, and tokens of all."""
     rows = []
     for kind in MemoryType:
-        counts = [each[kind] for each in ages]
+        counts = [range_counts[kind] for range_counts in ages]
         parts = [Part(f"age-{number}", count, f"{count:,}") for number, count in enumerate(counts)]
         if sum(counts):
             bar = stacked(parts, sum(counts))

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import Field
 
+from api.http.endpoint import Params
 from api.http.inspector.charts import WIDTH, Part, Segment, stacked
-from api.http.inspector.page import Html, HtmlPage, LivePage
-from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
+from api.http.inspector.page import Html, HtmlPage, Page
+from api.http.inspector.view import MemoryAddress, PageScope, View
 from api.http.request import InNamespace, MaybeNamespace
-from api.http.use_cases import receipts_with
+from api.http.use_cases import readable_receipts
 from api.wiring.container import AppServices, Services
 from memtypes.model.policy import LONG_TERM
 from retrieval.ranking.ranked import CandidateOutcome
@@ -55,84 +56,85 @@ class MemoryReceiptsAddress(MemoryAddress, ReceiptsAddress):
 
 @View("GET /receipts")
 async def list_of_receipts(
-    services: AppServices, page: LivePage, asked: Asked[ReceiptsAddress], namespace: PageScope
+    services: AppServices, page: Page, params: Params[ReceiptsAddress], namespace: PageScope
 ) -> Html:
     """The page that lists receipts (records of retrievals) of a namespace, newest first."""
-    listed = await list_receipts(services.receipts.queue, namespace, PAGE, asked.before)
-    return await page.show("receipts.html", asked, page=listed)
+    listed = await list_receipts(services.receipts.queue, namespace, PAGE, params.before)
+    return await page.show("receipts.html", params, page=listed)
 
 
 @View("GET /memory/receipts")
 async def receipts_of_memory(
-    services: AppServices, page: LivePage, asked: Asked[MemoryReceiptsAddress], namespace: PageScope
+    services: AppServices, page: Page, params: Params[MemoryReceiptsAddress], namespace: PageScope
 ) -> Html:
     """Show recent receipts with the URL's memory among their candidates: an HTML fragment for htmx, else a page."""
+    queue, memory_id = services.receipts.queue, params.id
     listed = await list_receipts(
-        services.receipts.queue, namespace, PAGE, asked.before, lambda receipt: receipt.candidate(asked.id) is not None
+        queue, namespace, PAGE, params.before, lambda receipt: bool(receipt.candidate(memory_id))
     )
-    return await page.show("memory_receipts_page.html", asked, "memory_receipts.html", page=listed, why=OUTCOMES)
+    return await page.show("memory_receipts_page.html", params, "memory_receipts.html", page=listed, why=OUTCOMES)
 
 
 @View("GET /receipt")
-async def show_receipt(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
+async def show_receipt(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
     """The page of a receipt: the token budgets of a retrieval, and why each candidate is in the context or left out."""
-    return await _receipt_page(services, page, asked.id)
+    return await _receipt_page(services, page, params.id)
 
 
 @View("POST /receipt/verify")
-async def verify_receipt(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
+async def verify_receipt(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
     """Check a receipt and show the results: as an HTML fragment for htmx, else on the receipt's page."""
-    receipts = await receipts_with(services, page.caller, asked.id)
-    verdict = await receipts.verify(page.caller.tenant, asked.id)
-    return await _receipt_page(services, page, asked.id, verdict=verdict)
+    receipts = await readable_receipts(services, page.caller, params.id)
+    verdict = await receipts.verify(page.caller.tenant, params.id)
+    return await _receipt_page(services, page, params.id, verdict=verdict)
 
 
 @View("POST /receipt/replay")
-async def replay_receipt(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
+async def replay_receipt(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
     """Repeat a receipt's retrieval and show what differs: as an HTML fragment for htmx, else on the receipt's page."""
-    receipts = await receipts_with(services, page.caller, asked.id)
-    replay = await receipts.replay(page.caller.tenant, asked.id, bound=bool(page.caller.agents))
-    return await _receipt_page(services, page, asked.id, replay=replay)
+    receipts = await readable_receipts(services, page.caller, params.id)
+    replay = await receipts.replay(page.caller.tenant, params.id, bound=bool(page.caller.agents))
+    return await _receipt_page(services, page, params.id, replay=replay)
 
 
 @View("POST /receipt/context")
-async def show_context(services: AppServices, page: LivePage, asked: Asked[ReceiptAddress]) -> Html:
+async def show_context(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
     """Show a receipt's context, rendered again: as an HTML fragment for htmx, else on the receipt's page."""
-    receipts = await receipts_with(services, page.caller, asked.id)
+    receipts = await readable_receipts(services, page.caller, params.id)
     tenant = page.caller.tenant
-    text = await receipts.with_contents(tenant, await receipts.text(tenant, asked.id))
+    text = await receipts.with_contents(tenant, await receipts.text(tenant, params.id))
     context = msgspec.json.decode(text)["contents"].get("context")
     if isinstance(context, list):
         context = "\n\n".join(message["content"] for message in context)
-    return await _receipt_page(services, page, asked.id, context=context)
+    return await _receipt_page(services, page, params.id, context=context)
 
 
-async def _receipt_page(services: Services, page: HtmlPage, receipt_id: str, **result: Any) -> Html:
-    """The page of a receipt with `result`, such as the verdict about it; for htmx, the fragment with `result` alone."""
-    if page.is_part and result:
-        return page.part("receipt_result.html", **result)
-    receipts = await receipts_with(services, page.caller, receipt_id)
+async def _receipt_page(services: Services, page: HtmlPage, receipt_id: str, **fields: Any) -> Html:
+    """The page of a receipt with `fields`, such as the verdict about it; for htmx, the fragment with `fields` alone."""
+    if page.is_fragment and fields:
+        return page.render("receipt_result.html", **fields)
+    receipts = await readable_receipts(services, page.caller, receipt_id)
     receipt = Receipt.model_validate_json(await receipts.text(page.caller.tenant, receipt_id))
-    asked = InNamespace(namespace=str(receipt.request["namespace"]))
+    params = InNamespace(namespace=str(receipt.request["namespace"]))
     budget, long_term = receipt.request["budget"], receipt.long_term
     total = int(budget["total"] if isinstance(budget, dict) else budget)
     candidates = sorted(receipt.candidates, key=_by_rank)
-    scope = page.caller.scope(asked.namespace, None, page.caller.agent(None))
+    scope = page.caller.scope(params.namespace, None, page.caller.agent(None))
     return await page.show(
         "receipt.html",
-        asked,
+        params,
         receipt=receipt,
-        memories=await services.store.get(scope, {each.id: each.type for each in candidates}),
+        memories=await services.store.get(scope, {candidate.id: candidate.type for candidate in candidates}),
         total=total,
         used=sum(long_term.used.values()) + (long_term.wrapper if long_term.used else 0),
         total_bar=total_bar(receipt, total),
         budgets=type_budgets(receipt),
-        best=max((each.score for each in candidates), default=0.0),
-        included=[each for each in candidates if each.outcome is CandidateOutcome.INCLUDED],
-        left_out=[each for each in candidates if each.outcome is not CandidateOutcome.INCLUDED],
+        best=max((candidate.score for candidate in candidates), default=0.0),
+        included=[candidate for candidate in candidates if candidate.outcome is CandidateOutcome.INCLUDED],
+        left_out=[candidate for candidate in candidates if candidate.outcome is not CandidateOutcome.INCLUDED],
         unlisted=receipt.unlisted.outcomes,
         why=OUTCOMES,
-        **result,
+        **fields,
     )
 
 
@@ -155,19 +157,19 @@ def type_budgets(receipt: Receipt) -> list[dict[str, Any]]:
     types. room, mark: `final` as a length on the bar, `initial` as a position on it. included: number of memories in
     the context. left_out, left_out_count: tokens and number of candidates for which the budget had no room.
     """
-    first, last, use = receipt.budgets.initial, receipt.budgets.final, receipt.long_term.used
-    scale = max(1, *(sizes.get(kind, 0) for sizes in (first, last, use) for kind in LONG_TERM))
+    first, last, usage = receipt.budgets.initial, receipt.budgets.final, receipt.long_term.used
+    scale = max(1, *(sizes.get(kind, 0) for sizes in (first, last, usage) for kind in LONG_TERM))
     rows = []
     for kind in LONG_TERM:
-        initial, final, used = first.get(kind, 0), last.get(kind, 0), use.get(kind, 0)
+        initial, final, used = first.get(kind, 0), last.get(kind, 0), usage.get(kind, 0)
         if kind not in last and not used:
             continue
-        mine = [each for each in receipt.candidates if each.type is kind]
-        included = [each for each in mine if each.outcome is CandidateOutcome.INCLUDED]
-        left_out = [each.tokens for each in mine if each.outcome in _NO_ROOM]
-        headings = max(0, used - sum(each.tokens for each in included))
+        candidates = [candidate for candidate in receipt.candidates if candidate.type is kind]
+        included = [candidate for candidate in candidates if candidate.outcome is CandidateOutcome.INCLUDED]
+        left_out = [candidate.tokens for candidate in candidates if candidate.outcome in _NO_ROOM]
+        headings = max(0, used - sum(candidate.tokens for candidate in included))
         parts = [Part("around", headings, f"headings: {headings} tokens")]  # a part of size 0 is not drawn
-        parts += [Part(f"type-{kind} cut", each.tokens, f"rank {each.rank}: {each.tokens} tokens") for each in included]
+        parts += [Part(f"type-{kind} cut", hit.tokens, f"rank {hit.rank}: {hit.tokens} tokens") for hit in included]
         rows.append(
             {
                 "type": kind,

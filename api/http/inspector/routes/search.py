@@ -7,8 +7,9 @@ from typing import Annotated
 from litestar.response import Redirect
 from pydantic import Field
 
-from api.http.inspector.page import Html, LivePage, go
-from api.http.inspector.view import Asked, View, namespace_in, read_address
+from api.http.endpoint import Params
+from api.http.inspector.page import Html, Page, redirect
+from api.http.inspector.view import View, namespace_in, read_address
 from api.http.problems import FieldError, InvalidInput
 from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.use_cases import run_retrieve, run_search
@@ -40,37 +41,37 @@ class ContextForm(InNamespace):
 
 
 @View("GET /search")
-async def search(request: ApiRequest, services: AppServices, page: LivePage) -> Html:
+async def search(request: ApiRequest, services: AppServices, page: Page) -> Html:
     """The search page: the best memories for a query with the parts of their scores, or the errors in the form."""
     answer, errors = None, tuple[FieldError, ...]()
     try:
-        asked = read_address(request, SearchAddress)
+        params = read_address(request, SearchAddress)
     except InvalidInput as error:
-        asked, errors = SearchAddress(namespace=namespace_in(request)), error.errors
-    if asked.q is not None:
-        searched = SearchRequest(
-            query=asked.q,
-            namespace=asked.namespace,
-            types=[asked.type] if asked.type else None,
-            session_id=asked.session_id,
-            top_k=asked.top_k,
+        params, errors = SearchAddress(namespace=namespace_in(request)), error.errors
+    if params.q is not None:
+        search_request = SearchRequest(
+            query=params.q,
+            namespace=params.namespace,
+            types=[params.type] if params.type else None,
+            session_id=params.session_id,
+            top_k=params.top_k,
             explain=True,
         )
-        answer = await run_search(services, request.scope_in(asked.namespace, asked.session_id), searched)
-    return await page.show("search.html", asked, answer=answer, budget=DEFAULT_BUDGET, errors=errors)
+        answer = await run_search(services, request.scope_in(params.namespace, params.session_id), search_request)
+    return await page.show("search.html", params, answer=answer, budget=DEFAULT_BUDGET, errors=errors)
 
 
 @View("POST /context")
-async def build_context(request: ApiRequest, services: AppServices, asked: Asked[ContextForm]) -> Redirect:
+async def build_context(request: ApiRequest, services: AppServices, params: Params[ContextForm]) -> Redirect:
     """Build a context for a query and redirect to its receipt. Raises Unavailable if no receipt could be recorded."""
-    retrieve = RetrieveRequest(
-        query=asked.q,
-        namespace=asked.namespace,
-        session_id=asked.session_id,
+    retrieve_request = RetrieveRequest(
+        query=params.q,
+        namespace=params.namespace,
+        session_id=params.session_id,
         agent_id=request.auth.agent(None),  # a key of one agent may read the receipts of that agent alone
-        budget=asked.budget,
+        budget=params.budget,
     )
-    answer = await run_retrieve(services, request.agent_scope(asked.namespace, asked.session_id), retrieve)
+    answer = await run_retrieve(services, request.agent_scope(params.namespace, params.session_id), retrieve_request)
     if answer.receipt_id is None:
         raise Unavailable("the context was built, but its receipt could not be recorded: the live store is away")
-    return go("/receipt", namespace=asked.namespace, id=answer.receipt_id)
+    return redirect("/receipt", namespace=params.namespace, id=answer.receipt_id)

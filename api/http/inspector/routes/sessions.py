@@ -11,8 +11,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.http.inspector.page import Html, LivePage
-from api.http.inspector.view import Asked, PageScope, View
+from api.http.endpoint import Params
+from api.http.inspector.page import Html, Page
+from api.http.inspector.view import PageScope, View
 from api.http.request import InNamespace
 from api.wiring.container import AppServices
 from memtypes.model.filters import Compare, Op
@@ -39,7 +40,7 @@ class SessionAddress(InNamespace):
 
 
 @View("GET /sessions")
-async def list_sessions(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
+async def list_sessions(services: AppServices, page: Page, params: Params[InNamespace], namespace: PageScope) -> Html:
     """The page that lists the sessions to which the newest memories and receipts belong, the latest first."""
     memories = (await services.store.page(namespace, Listing(limit=NEWEST))).memories
     receipts = await list_receipts(services.receipts.queue, namespace, TIMELINE)
@@ -53,39 +54,37 @@ async def list_sessions(services: AppServices, page: LivePage, asked: Asked[InNa
     rows = [
         {
             "id": session,
-            "first": min(stored + built),
-            "last": max(stored + built),
-            "memories": stored,
-            "contexts": built,
+            "first": min(memory_times + context_times),
+            "last": max(memory_times + context_times),
+            "memories": memory_times,
+            "contexts": context_times,
         }
-        for session, (stored, built) in times.items()
+        for session, (memory_times, context_times) in times.items()
     ]
     rows.sort(key=itemgetter("last"), reverse=True)
-    return await page.show("sessions.html", asked, rows=rows, memories=len(memories), receipts=receipts)
+    return await page.show("sessions.html", params, rows=rows, memories=len(memories), receipts=receipts)
 
 
 @View("GET /session")
-async def show_session(
-    services: AppServices, page: LivePage, asked: Asked[SessionAddress], namespace: PageScope
-) -> Html:
+async def show_session(services: AppServices, page: Page, params: Params[SessionAddress], namespace: PageScope) -> Html:
     """The page of a session: the memories that it stored and the contexts injected into it, in order of time."""
-    where = Compare("session_id", Op.EQ, asked.id)
-    stored = await services.store.page(namespace, Listing(filter=where, limit=TIMELINE, cursor=asked.cursor))
+    where = Compare("session_id", Op.EQ, params.id)
+    stored = await services.store.page(namespace, Listing(filter=where, limit=TIMELINE, cursor=params.cursor))
 
-    def wanted(receipt: ListedReceipt) -> bool:
-        return receipt.request.get("session_id") == asked.id
+    def in_session(receipt: ListedReceipt) -> bool:
+        return receipt.request.get("session_id") == params.id
 
-    receipts = await list_receipts(services.receipts.queue, namespace, TIMELINE, asked.before, wanted)
-    ids = {each.id: each.type for receipt in receipts.receipts for each in receipt.included}
+    receipts = await list_receipts(services.receipts.queue, namespace, TIMELINE, params.before, in_session)
+    ids = {candidate.id: candidate.type for receipt in receipts.receipts for candidate in receipt.included}
     memories = [(memory.created_at, memory.seq, memory, None) for memory in stored.memories]
     contexts = [(receipt.created_at, 0, None, receipt) for receipt in receipts.receipts]
     return await page.show(
         "session.html",
-        asked,
+        params,
         moments=sorted([*memories, *contexts], key=itemgetter(0, 1)),
         injected=await services.store.get(namespace, dict(islice(ids.items(), MAX_INJECTED))),
         total=stored.total,
         next_cursor=stored.next_cursor,
         receipts=receipts,
-        items=await services.working.list_items(replace(namespace, session_id=asked.id), None, include_cleared=True),
+        items=await services.working.list_items(replace(namespace, session_id=params.id), None, include_cleared=True),
     )

@@ -9,10 +9,11 @@ from litestar.response import Redirect
 from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.inspector.page import Html, LivePage, go
-from api.http.inspector.view import Asked, MemoryAddress, PageScope, View
+from api.http.endpoint import Params
+from api.http.inspector.page import Html, Page, redirect
+from api.http.inspector.view import MemoryAddress, PageScope, View
 from api.http.request import InNamespace
-from api.http.use_cases import known_id
+from api.http.use_cases import valid_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.filters import Absent, Compare, Op, all_of, in_view
@@ -31,37 +32,37 @@ class SnoozeForm(MemoryAddress):
 
 
 @View("GET /due")
-async def due(services: AppServices, page: LivePage, asked: Asked[InNamespace], namespace: PageScope) -> Html:
+async def due(services: AppServices, page: Page, params: Params[InNamespace], namespace: PageScope) -> Html:
     """The page of due tasks, other open tasks by due time, and items of working memory that are not cleared."""
     now = services.clock()
-    is_due = await services.intentions.due(namespace, DueRequest(now))
-    still_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
-    listed = (await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), still_open, MOST))).memories
-    due_ids = {memory.id for memory in is_due}
-    later = [memory for memory in listed if isinstance(memory, Prospective) and memory.id not in due_ids]
+    due_tasks = await services.intentions.due(namespace, DueRequest(now))
+    is_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
+    open_tasks = (await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), is_open, MOST))).memories
+    due_ids = {memory.id for memory in due_tasks}
+    not_due = [memory for memory in open_tasks if isinstance(memory, Prospective) and memory.id not in due_ids]
     uncleared = all_of(in_view(now), Absent("cleared_at"))
     items = (await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))).memories
-    later.sort(key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at))
-    return await page.show("due.html", asked, due=is_due, later=later, items=items, most=MOST)
+    not_due.sort(key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at))
+    return await page.show("due.html", params, due=due_tasks, later=not_due, items=items, most=MOST)
 
 
 @View("POST /due/complete", role=Role.WRITER)
-async def complete(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
+async def complete(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
     """Mark a task as completed, and go back to the page of due tasks."""
-    await services.intentions.end(namespace, known_id(asked.id), Status.COMPLETED)
-    return go("/due", namespace=asked.namespace, done="completed")
+    await services.intentions.end(namespace, valid_id(params.id), Status.COMPLETED)
+    return redirect("/due", namespace=params.namespace, done="completed")
 
 
 @View("POST /due/cancel", role=Role.WRITER)
-async def cancel(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
+async def cancel(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
     """Cancel a task, and go back to the page of due tasks."""
-    await services.intentions.end(namespace, known_id(asked.id), Status.CANCELLED)
-    return go("/due", namespace=asked.namespace, done="cancelled")
+    await services.intentions.end(namespace, valid_id(params.id), Status.CANCELLED)
+    return redirect("/due", namespace=params.namespace, done="cancelled")
 
 
 @View("POST /due/snooze", role=Role.WRITER)
-async def snooze(services: AppServices, asked: Asked[SnoozeForm], namespace: PageScope) -> Redirect:
+async def snooze(services: AppServices, params: Params[SnoozeForm], namespace: PageScope) -> Redirect:
     """Postpone a task, and go back to the page of due tasks."""
-    until = services.clock() + timedelta(hours=asked.hours)
-    await services.intentions.snooze(namespace, known_id(asked.id), until)
-    return go("/due", namespace=asked.namespace, done="snoozed")
+    until = services.clock() + timedelta(hours=params.hours)
+    await services.intentions.snooze(namespace, valid_id(params.id), until)
+    return redirect("/due", namespace=params.namespace, done="snoozed")

@@ -9,8 +9,9 @@ from litestar.response import Redirect
 from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.inspector.page import Html, LivePage, go
-from api.http.inspector.view import Asked, MemoryAddress, PageScope, View, form_fields
+from api.http.endpoint import Params
+from api.http.inspector.page import Html, Page, redirect
+from api.http.inspector.view import MemoryAddress, PageScope, View, form_fields
 from api.http.problems import checked
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices
@@ -64,35 +65,33 @@ class JobForm(InNamespace):
 
 
 @View("GET /decisions")
-async def decisions(
-    services: AppServices, page: LivePage, asked: Asked[DecisionsAddress], namespace: PageScope
-) -> Html:
+async def decisions(services: AppServices, page: Page, params: Params[DecisionsAddress], namespace: PageScope) -> Html:
     """The page that lists the service's newest decisions about memories, such as merges, each with its reason."""
-    listed = await services.decisions.latest(namespace, asked.kind, LISTED)
-    return await page.show("decisions.html", asked, decisions=listed, kinds=list(DecisionKind))
+    newest = await services.decisions.latest(namespace, params.kind, LISTED)
+    return await page.show("decisions.html", params, decisions=newest, kinds=list(DecisionKind))
 
 
 @View("POST /decisions/undo", role=Role.WRITER)
-async def undo(services: AppServices, asked: Asked[MemoryAddress], namespace: PageScope) -> Redirect:
+async def undo(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
     """Undo a decision of the service: a merge, replacement, contradiction, promotion, forgetting or rejection."""
-    await services.decisions.undo(namespace, asked.id.lower())
-    return go("/decisions", namespace=asked.namespace, done="undone")
+    await services.decisions.undo(namespace, params.id.lower())
+    return redirect("/decisions", namespace=params.namespace, done="undone")
 
 
 @View("GET /upkeep", role=Role.ADMIN)
-async def upkeep(page: LivePage, asked: Asked[InNamespace]) -> Html:
+async def upkeep(page: Page, params: Params[InNamespace]) -> Html:
     """The page of the upkeep jobs, with a form for the options of each."""
-    return await page.show("upkeep.html", asked, jobs=JOBS, report=None, options={})
+    return await page.show("upkeep.html", params, jobs=JOBS, report=None, options={})
 
 
 @View("POST /upkeep", role=Role.ADMIN)
 async def run_job(
-    request: ApiRequest, services: AppServices, page: LivePage, asked: Asked[JobForm], namespace: PageScope
+    request: ApiRequest, services: AppServices, page: Page, params: Params[JobForm], namespace: PageScope
 ) -> Html:
     """Run an upkeep job and show its report. After a dry run, the page has a button that applies the changes."""
-    report = await services.upkeep.run_all(namespace.tenant, asked.job, asked.request())
-    listed = report.ids[:LISTED]
-    memories, options = await services.store.get(namespace, listed), await form_fields(request)
+    report = await services.upkeep.run_all(namespace.tenant, params.job, params.request())
+    listed_ids = report.ids[:LISTED]
+    memories, options = await services.store.get(namespace, listed_ids), await form_fields(request)
     return await page.show(
-        "upkeep.html", asked, jobs=JOBS, report=report, listed=listed, memories=memories, options=options
+        "upkeep.html", params, jobs=JOBS, report=report, listed=listed_ids, memories=memories, options=options
     )

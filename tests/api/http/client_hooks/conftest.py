@@ -53,8 +53,8 @@ class ClientSession:
     async def post(self, event: str, **fields: Any) -> dict[str, Any]:
         """Post an event as the client does, and return the answer."""
         body = {"session_id": self.session_id, "cwd": self.cwd, "hook_event_name": event, **fields}
-        sent = {**self.headers, "Content-Type": "application/json"}
-        content, headers = json.dumps(body), {name.encode(): value.encode() for name, value in sent.items()}
+        texts = {**self.headers, "Content-Type": "application/json"}
+        content, headers = json.dumps(body), {name.encode(): value.encode() for name, value in texts.items()}
         got = await self.http.post(f"/v1/hooks/{self.client}", content=content, headers=headers)
         assert got.status_code == 200, got.text
         self.answer_headers.clear()

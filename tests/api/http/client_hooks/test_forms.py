@@ -16,9 +16,9 @@ async def test_an_event_is_stored_in_the_namespace_of_its_url(session: ClientSes
     """If the URL of an event names a namespace, in any script, the event is stored in that namespace."""
     url = "/v1/hooks/claude-code"
     event = {"session_id": "s", "cwd": session.cwd, "prompt_id": "p"}
-    sent = {"hook_event_name": "UserPromptSubmit", "prompt": FACT}
-    done = {"hook_event_name": "Stop", "last_assistant_message": "Understood."}
-    for fields in (sent, done):
+    prompt = {"hook_event_name": "UserPromptSubmit", "prompt": FACT}
+    stop = {"hook_event_name": "Stop", "last_assistant_message": "Understood."}
+    for fields in (prompt, stop):
         answer = await session.http.post(url, params={"namespace": NAMESPACE}, json=event | fields)
         assert (answer.status_code, answer.json()) == (200, {})
     await session.settled()

@@ -70,10 +70,10 @@ async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
         assert answer.json()["counts"]["stored"] == len(items), answer.text
         for event, limit in (("SessionStart", 1_000), ("UserPromptSubmit", 1_500)):
             text = await session.another().context(event, prompt=QUESTION)
-            shown = f"<system-reminder>\n{event} hook additional context: {text}\n</system-reminder>"
+            reminder = f"<system-reminder>\n{event} hook additional context: {text}\n</system-reminder>"
             assert text
             assert len(text) <= MAX_CHARACTERS < 10_000
-            assert tokenizer.count(shown) * margin <= limit
+            assert tokenizer.count(reminder) * margin <= limit
 
 
 async def test_only_memories_that_are_shown_count_as_used(clock: Clock) -> None:

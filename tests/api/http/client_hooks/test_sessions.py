@@ -93,8 +93,8 @@ async def test_a_compacted_or_cleared_session_is_shown_memories_again(
     assert FACT in await following.prompt(QUESTION)
     await following.exchange(OTHER, "Fine.")
     clock.later(minutes=1)
-    shown = await following.post(event, **fields)
-    shown_text = str(shown) + await following.prompt(QUESTION) + await following.prompt(OTHER_QUESTION)
+    context = await following.post(event, **fields)
+    shown_text = str(context) + await following.prompt(QUESTION) + await following.prompt(OTHER_QUESTION)
     assert shown_text.count(FACT) == 1
     assert shown_text.count(OTHER) == 1
 
@@ -286,33 +286,33 @@ async def test_a_memory_is_left_out_if_all_of_its_sentences_were_shown(session: 
         memory = {"namespace": session.namespace, "type": "episodic", "content": content}
         assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
     following = session.another()
-    shown = await following.context("SessionStart")
-    assert (shown.count(FACT), shown.count(OTHER)) == (1, 1)
+    context = await following.context("SessionStart")
+    assert (context.count(FACT), context.count(OTHER)) == (1, 1)
     for content in (FACT, f"-  {OTHER.rstrip('.')}", f"{OTHER} {FACT}", f"{FACT} The lock is called stock."):
         memory = {"namespace": session.namespace, "type": "semantic", "content": content}
         assert (await session.http.post("/v1/memories", json=memory)).is_success
-    shown = await following.prompt(QUESTION) + await following.prompt(OTHER_QUESTION)
-    assert (shown.count(FACT), shown.count(OTHER.rstrip("."))) == (1, 0)
-    assert "The lock is called stock." in shown
+    context = await following.prompt(QUESTION) + await following.prompt(OTHER_QUESTION)
+    assert (context.count(FACT), context.count(OTHER.rstrip("."))) == (1, 0)
+    assert "The lock is called stock." in context
 
 
 async def test_a_sentence_that_differs_in_case_or_sign_is_shown(session: ClientSession) -> None:
     """A memory that differs from a shown one only in case (`tar -c`, `tar -C`) or sign (-5, 5) is shown, too."""
-    told = ("Unpack the dump with tar -C.", "The fridge is at 5 degrees.")
+    messages = ("Unpack the dump with tar -C.", "The fridge is at 5 degrees.")
     later = ("Unpack the dump with tar -c.", "The fridge is at -5 degrees.")
     following = session.another()
-    for contents in (told, later):
+    for contents in (messages, later):
         for content in contents:
             memory = {"namespace": session.namespace, "type": "episodic", "content": content}
             assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
-        shown = await following.prompt("How cold is the fridge, and how do I unpack the dump?")
-        assert all(content in shown for content in contents)
+        context = await following.prompt("How cold is the fridge, and how do I unpack the dump?")
+        assert all(content in context for content in contents)
 
 
 async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session: ClientSession) -> None:
     """If a memory consists of two sentences that are also memories, the session is shown each sentence once."""
-    whole = f"{FACT} {OTHER}"
-    for kind, content in (("semantic", whole), ("episodic", FACT), ("semantic", OTHER), ("episodic", whole)):
+    combined = f"{FACT} {OTHER}"
+    for kind, content in (("semantic", combined), ("episodic", FACT), ("semantic", OTHER), ("episodic", combined)):
         memory = {"namespace": session.namespace, "type": kind, "content": content}
         assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
     for event in ("SessionStart", "UserPromptSubmit"):
@@ -343,8 +343,8 @@ async def test_a_session_start_leaves_out_what_a_concurrent_prompt_was_shown(
     """If a prompt is shown a memory while the context of the session's start is built, the start leaves it out."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
-    shown = next(memory.id for memory in await session.memories() if memory.content == FACT)
-    services = replace(session.services, client_sessions=_SessionsBesideAPrompt(live, shown))
+    memory_id = next(memory.id for memory in await session.memories() if memory.content == FACT)
+    services = replace(session.services, client_sessions=_SessionsBesideAPrompt(live, memory_id))
     async with connect(services) as http:
         following = replace(session.another(), http=http, services=services)
         text = await following.context("SessionStart", source="compact")

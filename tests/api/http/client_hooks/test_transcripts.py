@@ -66,7 +66,7 @@ def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
     }
 
 
-async def test_an_import_adds_nothing_to_what_hooks_captured(
+async def test_importing_a_captured_transcript_stores_nothing(
     session: ClientSession, clock: Clock, tmp_path: Path
 ) -> None:
     """If hooks stored a session, importing the session's transcript adds no memory and no evidence."""
@@ -79,7 +79,9 @@ async def test_an_import_adds_nothing_to_what_hooks_captured(
     assert state(await session.memories()) == before
 
 
-async def test_hooks_add_nothing_to_what_an_import_stored(session: ClientSession, clock: Clock, tmp_path: Path) -> None:
+async def test_hooks_store_nothing_of_an_imported_transcript(
+    session: ClientSession, clock: Clock, tmp_path: Path
+) -> None:
     """If a session's transcript was imported, hook events of the same session add no memory and no evidence."""
     transcript(session, clock.now, tmp_path)
     report = await imported(session, tmp_path)

@@ -38,9 +38,9 @@ class Visit:
     async def token(self) -> str:
         """The anti-forgery token in this visitor's forms, read from the search page."""
         page = (await self.client.get("/inspect/search", params={"namespace": self.namespace, "q": "any"})).text
-        found = re.search(r'name="token" value="([^"]+)"', page)
-        assert found, page
-        return found[1]
+        match = re.search(r'name="token" value="([^"]+)"', page)
+        assert match, page
+        return match[1]
 
     async def send(self, path: str, status: int = 303, **fields: Any) -> httpx.Response:
         """Send a form with its anti-forgery token, and return the answer. Fails if its status is not `status`."""

@@ -76,11 +76,11 @@ async def test_without_a_login_every_page_leads_to_the_form(guarded_client: http
     assert back.headers["location"] == address
     await guarded_client.post("/inspect/logout", headers=ORIGIN)
     guarded_client.cookies.clear()
-    part = await guarded_client.get(address, headers={"HX-Request": "true"})
-    assert part.headers["hx-redirect"].startswith("/inspect/login")
+    fragment = await guarded_client.get(address, headers={"HX-Request": "true"})
+    assert fragment.headers["hx-redirect"].startswith("/inspect/login")
 
 
-async def test_login_cookie_is_strict_and_has_nothing_of_the_key(guarded_client: httpx.AsyncClient) -> None:
+async def test_login_cookie_is_strict_and_does_not_contain_the_key(guarded_client: httpx.AsyncClient) -> None:
     """The login cookie is HttpOnly and SameSite=Strict, is sent to /inspect only, expires, and lacks the API key."""
     got = await log_in(guarded_client, "acme", Role.WRITER)
     cookie = got.headers["set-cookie"]
@@ -143,10 +143,10 @@ async def test_revoked_key_ends_its_login(guarded: Services) -> None:
     """Once an admin has removed a key, a login that was made with the key is refused."""
     async with connect(guarded) as client:
         body = {"tenant": "acme", "role": "reader"}
-        made = (await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))).json()
-        await client.post("/inspect/login", data={"key": made["key"]}, headers=ORIGIN)
+        new_key = (await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))).json()
+        await client.post("/inspect/login", data={"key": new_key["key"]}, headers=ORIGIN)
         assert (await client.get("/inspect", params={"namespace": "n"})).status_code == 200
-        await client.delete(f"/v1/admin/keys/{made['id']}", headers=bearer("acme", Role.ADMIN))
+        await client.delete(f"/v1/admin/keys/{new_key['id']}", headers=bearer("acme", Role.ADMIN))
         assert (await client.get("/inspect", params={"namespace": "n"})).status_code == 303
 
 

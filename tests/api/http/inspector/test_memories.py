@@ -201,7 +201,7 @@ async def test_page_of_a_memory_shows_the_conversation_around_it(visit: Visit) -
     """The page of a memory shows the memories of the same session before and after it, in order of time."""
     for minute, content in enumerate(("First.", "Second.", "Third.")):
         await visit.write(content, "episodic", session_id="s", created_at=f"2026-03-01T10:0{minute}:00Z")
-    listed = (await visit.client.get("/v1/memories", params={"namespace": "n"})).json()["memories"]
-    page = text_of(await visit.open("/memory", id=listed[1]["id"]))
+    memories = (await visit.client.get("/v1/memories", params={"namespace": "n"})).json()["memories"]
+    page = text_of(await visit.open("/memory", id=memories[1]["id"]))
     talk = page[page.index("Conversation") :]
     assert talk.index("First.") < talk.index("Second.") < talk.index("Third.")

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.anyio
 
 async def retrieve(visit: Visit, query: str = "when does the build run?", **body: Any) -> str:
     """Build a context over the API and return the id of its receipt."""
-    asked = {"namespace": visit.namespace, "query": query, "floor": 0.0, **body}
-    receipt_id: str = (await visit.client.post("/v1/retrieve", json=asked)).json()["receipt_id"]
+    request = {"namespace": visit.namespace, "query": query, "floor": 0.0, **body}
+    receipt_id: str = (await visit.client.post("/v1/retrieve", json=request)).json()["receipt_id"]
     return receipt_id
 
 
@@ -129,9 +129,9 @@ async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
         await Visit(client).open("/receipt", 404, id=receipt_id)
         await Visit(client).send("/receipt/verify", 404, id=receipt_id)
         rights = {"tenant": "acme", "role": "reader", "agents": ["support"]}
-        made = await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))
+        new_key = await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))
         client.cookies.clear()
-        await client.post("/inspect/login", data={"key": made.json()["key"]})
+        await client.post("/inspect/login", data={"key": new_key.json()["key"]})
         assert "secret" not in await Visit(client).open("/receipts")
         await Visit(client).open("/receipt", 403, id=receipt_id)
         done = await Visit(client).send("/context", q="my question?", budget="300")

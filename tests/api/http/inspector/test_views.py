@@ -61,8 +61,8 @@ async def test_growth_counts_new_memories_by_day_or_month(visit: Visit) -> None:
     assert "2 newest memories" in text
     assert "2 never used" in text
     assert page.count('class="type-semantic"') == 2
-    part = await visit.client.get("/inspect/growth?namespace=n", headers={"HX-Request": "true"})
-    assert "<!doctype" not in part.text
+    fragment = await visit.client.get("/inspect/growth?namespace=n", headers={"HX-Request": "true"})
+    assert "<!doctype" not in fragment.text
     await visit.write("Ancient.", created_at="2024-02-20T10:00:00Z")
     assert "New memories, by month" in text_of(await visit.open("/growth"))
 
@@ -71,11 +71,11 @@ async def test_page_of_a_session_lists_what_was_stored_and_injected_by_time(visi
     """A session's page lists its memories and the contexts added to its prompts, in order of time."""
     await visit.write("The build runs on Friday.")
     await visit.write("Let us talk about builds.", "episodic", session_id="s", created_at="2026-02-28T10:00:00Z")
-    asked = {"namespace": "n", "query": "when does the build run?", "floor": 0.0}
-    await post(visit, "/v1/retrieve", {**asked, "session_id": "s"})
-    await post(visit, "/v1/retrieve", {**asked, "session_id": "another", "query": "something else?"})
-    listed = text_of(await visit.open("/sessions"))
-    assert "1 memories 1 contexts" in listed
+    query = {"namespace": "n", "query": "when does the build run?", "floor": 0.0}
+    await post(visit, "/v1/retrieve", {**query, "session_id": "s"})
+    await post(visit, "/v1/retrieve", {**query, "session_id": "another", "query": "something else?"})
+    page = text_of(await visit.open("/sessions"))
+    assert "1 memories 1 contexts" in page
     page = text_of(await visit.open("/session", id="s"))
     assert page.index("Let us talk") < page.index("when does the build run?") < page.index("The build runs on Friday.")
     assert "2 injected" in page

@@ -39,8 +39,10 @@ async def test_definitions_of_all_tools_are_small(services: Services, tokenizer:
     async with mcp_client(services) as client:
         tools = (await client.list_tools()).tools
         instructions = client.session.instructions
-    sent = [{"name": tool.name, "description": tool.description, "parameters": tool.input_schema} for tool in tools]
-    assert tokenizer.count(json.dumps(sent)) <= MAX_TOKENS
+    definitions = [
+        {"name": tool.name, "description": tool.description, "parameters": tool.input_schema} for tool in tools
+    ]
+    assert tokenizer.count(json.dumps(definitions)) <= MAX_TOKENS
     assert instructions in {None, INSTRUCTIONS}
 
 

@@ -46,29 +46,29 @@ async def test_a_reader_is_offered_only_tools_that_read(guarded: Services, mode:
     Other tools answer that they need a writer's key.
     """
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.WRITER)) as writer:
-        known_id = await remembered(writer, FACT)
+        memory_id = await remembered(writer, FACT)
     async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.READER)) as reader:
         assert [tool.name for tool in (await reader.list_tools()).tools] == READING
         for tool, arguments in (
             ("memory_remember", {"content": "x"}),
-            ("memory_correct", {"id": known_id, "content": "x"}),
-            ("memory_forget", {"id": known_id}),
+            ("memory_correct", {"id": memory_id, "content": "x"}),
+            ("memory_forget", {"id": memory_id}),
         ):
             assert "needs a key of the role writer" in await refused(reader, tool, **arguments)
-        assert known_id in await call(reader, "memory_search", query="staging deploy key")
+        assert memory_id in await call(reader, "memory_search", query="staging deploy key")
         assert FACT in await call(reader, "memory_recall", query="staging deploy key", budget=500)
 
 
 async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
     """A key cannot find, read, change or explain another tenant's memories, even in a namespace of the same name."""
     async with mcp_client(guarded, "/mcp/n", headers=bearer("acme", Role.WRITER)) as client:
-        known_id = await remembered(client, FACT)
+        memory_id = await remembered(client, FACT)
         receipt = receipt_of(await call(client, "memory_recall", query="staging deploy key"))
     async with mcp_client(guarded, "/mcp/n", headers=bearer("other", Role.ADMIN)) as client:
         assert await call(client, "memory_search", query="staging deploy key") == "No memory matches."
         for tool in ("memory_why", "memory_forget"):
-            assert "no memory" in await refused(client, tool, id=known_id)
-        assert "no memory" in await refused(client, "memory_correct", id=known_id, content="Taken over.")
+            assert "no memory" in await refused(client, tool, id=memory_id)
+        assert "no memory" in await refused(client, "memory_correct", id=memory_id, content="Taken over.")
         assert "no receipt" in await refused(client, "memory_why", receipt_id=receipt)
 
 
@@ -93,9 +93,9 @@ async def test_the_namespace_comes_from_the_path_or_a_header_or_the_key(
     services = replace(services, keys=KeyBook(hashed([entry])))
     key = {"Authorization": "Bearer acme-home-key"}
     async with mcp_client(services, path, headers=key | headers) as client:
-        known_id = await remembered(client, FACT)
+        memory_id = await remembered(client, FACT)
     async with raw_client(services) as http:
-        stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": namespace}, headers=key)
+        stored = await http.get(f"/v1/memories/{memory_id}", params={"namespace": namespace}, headers=key)
     assert stored.json()["content"] == FACT
     assert stored.json()["source"]["caller"] == "mcp"
 
@@ -103,9 +103,9 @@ async def test_the_namespace_comes_from_the_path_or_a_header_or_the_key(
 async def test_the_namespace_is_default_if_nothing_names_one(services: Services) -> None:
     """If neither the path, a header nor the key names a namespace, a memory is stored in `default`."""
     async with mcp_client(services) as client:
-        known_id = await remembered(client, FACT)
+        memory_id = await remembered(client, FACT)
     async with raw_client(services) as http:
-        stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": "default"})
+        stored = await http.get(f"/v1/memories/{memory_id}", params={"namespace": "default"})
         assert stored.status_code == 200
 
 
@@ -136,9 +136,9 @@ async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services
     services = replace(services, keys=KeyBook(hashed(entries)))
     one, two = ({"X-API-Key": entry.key} for entry in entries)
     async with mcp_client(services, "/mcp/n", headers=one) as client:
-        known_id = await remembered(client, FACT)
+        memory_id = await remembered(client, FACT)
     async with raw_client(services) as http:
-        stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": "n"}, headers=one)
+        stored = await http.get(f"/v1/memories/{memory_id}", params={"namespace": "n"}, headers=one)
     assert stored.json()["agent_id"] == "a"
     async with mcp_client(services, "/mcp/n", headers=one | {AGENT_HEADER: "b"}) as client:
         assert "this key acts as 'a'" in await refused(client, "memory_recall", query="deploy key")
@@ -157,8 +157,8 @@ async def test_a_header_chooses_which_tools_are_offered(services: Services) -> N
         assert [tool.name for tool in (await client.list_tools()).tools] == READING
         assert "not among the tools" in await refused(client, "memory_remember", content=FACT)
     async with raw_client(services) as http:
-        told = problem(await http.post("/mcp", json=rpc("ping"), headers={TOOLS_HEADER: "few"}), 422)
-    assert told["errors"][0]["message"] == "must be one of read, default, all"
+        problem_answer = problem(await http.post("/mcp", json=rpc("ping"), headers={TOOLS_HEADER: "few"}), 422)
+    assert problem_answer["errors"][0]["message"] == "must be one of read, default, all"
 
 
 @pytest.mark.parametrize("path", ["/mcp/%FF", "/mcp/%20", "/mcp/a%00b", f"/mcp/{'x' * 257}"])

@@ -38,9 +38,9 @@ async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(serv
 
 async def test_the_same_statement_again_is_merged(client: Client) -> None:
     """If the same statement is stored again, the answer names the memory into which it was merged."""
-    known_id = await remembered(client, HOLD, type="semantic")
+    memory_id = await remembered(client, HOLD, type="semantic")
     assert await call(client, "memory_remember", content=HOLD, type="semantic") == (
-        f"merged into {known_id}, which says the same (semantic)"
+        f"merged into {memory_id}, which says the same (semantic)"
     )
 
 
@@ -71,9 +71,9 @@ async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
 
 async def test_search_lists_one_line_a_hit(client: Client) -> None:
     """memory_search returns a line for each hit: id, type, date, score and the first words, cut if long."""
-    known_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
+    memory_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
     (line,) = (await call(client, "memory_search", query="hold the lock")).splitlines()
-    assert line.startswith(f"{known_id} · procedural · 2026-03-01 · ")
+    assert line.startswith(f"{memory_id} · procedural · 2026-03-01 · ")
     assert line.endswith(" ...")
     assert "Hold the lock for one transaction." in line
     assert len(line) < 300
@@ -81,17 +81,17 @@ async def test_search_lists_one_line_a_hit(client: Client) -> None:
 
 async def test_correcting_the_content_replaces_the_statement(client: Client) -> None:
     """The answer to a correction quotes the new and the old text, and the old text stays in the memory's history."""
-    known_id = await remembered(client, HOLD, type="semantic")
-    text = await call(client, "memory_correct", id=known_id, content="A hold under an advisory lock costs 9 ms.")
+    memory_id = await remembered(client, HOLD, type="semantic")
+    text = await call(client, "memory_correct", id=memory_id, content="A hold under an advisory lock costs 9 ms.")
     assert text.splitlines()[:3] == [
-        f"corrected {known_id}",
+        f"corrected {memory_id}",
         "it says now: A hold under an advisory lock costs 9 ms.",
         f"it replaces: {HOLD} (kept in its history)",
     ]
     recalled = await call(client, "memory_recall", query="what does a hold cost?")
     assert "9 ms" in recalled
     assert "7 ms" not in recalled
-    assert HOLD in await call(client, "memory_why", id=known_id)
+    assert HOLD in await call(client, "memory_why", id=memory_id)
 
 
 async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client) -> None:
@@ -113,10 +113,10 @@ async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client)
 
 async def test_a_forgotten_memory_is_gone(client: Client) -> None:
     """The tool memory_forget quotes the deleted memory. Afterwards its id is unknown and no search finds it."""
-    known_id = await remembered(client, HOLD, type="semantic")
-    assert await call(client, "memory_forget", id=known_id.upper()) == f"deleted {known_id}: {HOLD}"
+    memory_id = await remembered(client, HOLD, type="semantic")
+    assert await call(client, "memory_forget", id=memory_id.upper()) == f"deleted {memory_id}: {HOLD}"
     assert await call(client, "memory_search", query="hold") == "No memory matches."
-    assert "no memory" in await refused(client, "memory_forget", id=known_id)
+    assert "no memory" in await refused(client, "memory_forget", id=memory_id)
     assert "no memory" in await refused(client, "memory_forget", id="not-an-id")
 
 
@@ -125,16 +125,16 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
 
     With the id of one of them, it lists the signals of its score.
     """
-    shown = await remembered(client, "The build runs on Friday.", type="semantic")
+    included = await remembered(client, "The build runs on Friday.", type="semantic")
     large = await remembered(client, "The build log of Friday says: " + "word " * 300, type="semantic")
     recalled = await call(client, "memory_recall", query="when does the build run on friday?", budget=120)
     receipt = receipt_of(recalled)
     text = await call(client, "memory_why", receipt_id=receipt)
     assert text.startswith(f"receipt {receipt} of 2026-03-01 12:00Z, query: ")
-    assert f"- {shown} semantic, score " in text
+    assert f"- {included} semantic, score " in text
     assert f"- {large} semantic, because " in text
-    signals = await call(client, "memory_why", receipt_id=receipt, id=shown)
-    assert f"{shown} in receipt {receipt}: recalled" in signals
+    signals = await call(client, "memory_why", receipt_id=receipt, id=included)
+    assert f"{included} in receipt {receipt}: recalled" in signals
     assert "- similarity " in signals
     assert "not among the listed" in await call(
         client, "memory_why", receipt_id=receipt, id="00000000-0000-0000-0000-000000000000"
@@ -142,8 +142,8 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
     assert "name a receipt_id" in await refused(client, "memory_why")
 
 
-async def test_why_counts_what_a_receipt_does_not_list(client: Client, services: Services) -> None:
-    """Candidates that are counted only are explained in full sentences, although nothing else is known of them."""
+async def test_why_counts_unlisted_candidates_by_reason(client: Client, services: Services) -> None:
+    """Candidates that a receipt only counts are explained by their number and a sentence with the reason."""
     await remembered(client, HOLD)
     receipt_id = receipt_of(await call(client, "memory_recall", query="how long may a hold take?"))
     receipt = Receipt.model_validate_json(await services.receipts.text(DEFAULT_TENANT, receipt_id))
@@ -155,9 +155,9 @@ async def test_why_counts_what_a_receipt_does_not_list(client: Client, services:
 
 async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
     """For a memory's id, memory_why answers with its type, state, text and source."""
-    known_id = await remembered(client, HOLD, type="semantic")
-    text = await call(client, "memory_why", id=known_id)
-    assert text.startswith(f"{known_id} · semantic · current\n{HOLD}\n")
+    memory_id = await remembered(client, HOLD, type="semantic")
+    text = await call(client, "memory_why", id=memory_id)
+    assert text.startswith(f"{memory_id} · semantic · current\n{HOLD}\n")
     assert "source: mcp" in text
 
 
@@ -195,7 +195,7 @@ async def test_an_unexpected_fault_shows_no_internals(services: Services) -> Non
     assert text == "The service failed on this request; its log names the cause."
 
 
-async def test_prompts_contain_what_is_remembered(client: Client) -> None:
+async def test_prompts_contain_recalled_memories(client: Client) -> None:
     """The MCP prompt `recall` contains memories for its query. `what_is_left` contains the open to-dos only."""
     await remembered(client, HOLD, type="semantic")
     await remembered(client, "Write the runbook page", type="prospective")
@@ -204,9 +204,9 @@ async def test_prompts_contain_what_is_remembered(client: Client) -> None:
     assert all(prompt.description for prompt in prompts.values())
     recalled = await client.get_prompt("recall", {"query": "what does a hold cost?"})
     assert HOLD in str(recalled.messages[0].content)
-    left = str((await client.get_prompt("what_is_left")).messages[0].content)
-    assert "runbook" in left
-    assert "hold" not in left
+    prompt_text = str((await client.get_prompt("what_is_left")).messages[0].content)
+    assert "runbook" in prompt_text
+    assert "hold" not in prompt_text
     for name, arguments in (("recall", {}), ("other", {"query": "x"})):
         with pytest.raises(MCPError):
             await client.get_prompt(name, arguments)
@@ -214,16 +214,16 @@ async def test_prompts_contain_what_is_remembered(client: Client) -> None:
 
 async def test_resources_are_memories_and_receipts(client: Client) -> None:
     """A memory or receipt can be read by its id as JSON. An unknown address is an error."""
-    known_id = await remembered(client, HOLD, type="semantic")
+    memory_id = await remembered(client, HOLD, type="semantic")
     receipt = receipt_of(await call(client, "memory_recall", query="hold"))
-    memory = json.loads((await client.read_resource(f"memory://{known_id}")).contents[0].text)  # type: ignore[union-attr]
+    memory = json.loads((await client.read_resource(f"memory://{memory_id}")).contents[0].text)  # type: ignore[union-attr]
     assert memory["content"] == HOLD
     assert "tenant" not in memory
     sealed = json.loads((await client.read_resource(f"receipt://{receipt}")).contents[0].text)  # type: ignore[union-attr]
     assert sealed["id"] == receipt
     templates = (await client.list_resource_templates()).resource_templates
     assert [template.uri_template for template in templates] == ["memory://{id}", "receipt://{id}"]
-    for uri in ("memory://unknown", "file://etc", f"receipt://{known_id}"):
+    for uri in ("memory://unknown", "file://etc", f"receipt://{memory_id}"):
         with pytest.raises(MCPError) as error:
             await client.read_resource(uri)
         assert error.value.code == -32602

@@ -45,19 +45,19 @@ async def test_exported_namespace_can_be_imported(client: httpx.AsyncClient) -> 
     A byte order mark before the import is ignored.
     """
     await fill(client, "a")
-    taken = await client.post("/v1/admin/export", json={"namespace": "a"})
-    assert taken.status_code == 200
-    assert taken.headers["content-type"].startswith("application/x-ndjson")
-    assert sorted(json.loads(line)["content"] for line in taken.text.splitlines()) == [
+    export = await client.post("/v1/admin/export", json={"namespace": "a"})
+    assert export.status_code == 200
+    assert export.headers["content-type"].startswith("application/x-ndjson")
+    assert sorted(json.loads(line)["content"] for line in export.text.splitlines()) == [
         "Ann bought tea.",
         "Tea is green.",
     ]
     await client.post("/v1/admin/erase", json={"namespace": "a"})
-    marked = codecs.BOM_UTF8 + taken.content
+    marked = codecs.BOM_UTF8 + export.content
     back = await client.post("/v1/admin/import?namespace=a", content=marked, headers=NDJSON)
     assert back.status_code == 200
     assert back.json()["counts"] == {"stored": 2, "merged": 0, "rejected": 0, "failed": 0}
-    assert (await client.post("/v1/admin/export", json={"namespace": "a"})).content == taken.content
+    assert (await client.post("/v1/admin/export", json={"namespace": "a"})).content == export.content
 
 
 async def test_erase_empties_every_store_and_counts_what_remains(client: httpx.AsyncClient) -> None:
@@ -82,21 +82,21 @@ async def test_erase_forgets_recent_texts(client: httpx.AsyncClient) -> None:
     first = (await client.post("/v1/hooks/session-stop", json=body)).json()
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
     assert (erased["erased"]["recent"], erased["remaining"]["recent"]) == (1, 0)
-    again = (await client.post("/v1/hooks/session-stop", json=body)).json()
-    assert again["counts"] == first["counts"]
-    assert again["counts"]["stored"] == 1
+    repeated = (await client.post("/v1/hooks/session-stop", json=body)).json()
+    assert repeated["counts"] == first["counts"]
+    assert repeated["counts"]["stored"] == 1
 
 
 async def test_erase_of_one_memory_leaves_the_others(client: httpx.AsyncClient) -> None:
     """Erasing one id removes that memory only; an unknown id removes nothing."""
     await fill(client, "a")
-    listed = (await client.get("/v1/memories?namespace=a")).json()["memories"]
-    chosen = listed[0]["id"]
+    memories = (await client.get("/v1/memories?namespace=a")).json()["memories"]
+    chosen = memories[0]["id"]
     for count in (1, 0):
         erased = (await client.post("/v1/admin/erase", json={"namespace": "a", "memory_id": chosen})).json()
         assert (erased["erased"]["memories"], erased["remaining"]["memories"]) == (count, 0)
-    left = (await client.get("/v1/memories?namespace=a")).json()["memories"]
-    assert [item["id"] for item in left] == [listed[1]["id"]]
+    remaining = (await client.get("/v1/memories?namespace=a")).json()["memories"]
+    assert [item["id"] for item in remaining] == [memories[1]["id"]]
 
 
 async def test_erase_takes_an_id_in_any_case_and_nothing_else(client: httpx.AsyncClient) -> None:
@@ -127,8 +127,8 @@ async def test_import_with_a_bad_line_stores_nothing(
 ) -> None:
     """If a line is invalid, the whole import is refused. The error names the line's index."""
     await fill(client, "a")
-    taken = (await client.post("/v1/admin/export", json={"namespace": "a"})).content
-    refused = await client.post("/v1/admin/import?namespace=b", content=content + b"\n" + taken, headers=NDJSON)
+    export = (await client.post("/v1/admin/export", json={"namespace": "a"})).content
+    refused = await client.post("/v1/admin/import?namespace=b", content=content + b"\n" + export, headers=NDJSON)
     assert refused.status_code == status
     assert refused.json()["errors"][0]["path"].startswith(path)
     assert (await client.get("/v1/stats?namespace=b")).json()["total"]["count"] == 0
@@ -204,22 +204,22 @@ async def _repeat(client: httpx.AsyncClient) -> None:
 
 
 async def _total(client: httpx.AsyncClient, **params: str) -> int:
-    listed = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true", **params})
-    total: int = listed.json()["total"]
+    memories = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true", **params})
+    total: int = memories.json()["total"]
     return total
 
 
 async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
     """If three sessions say the same, the promote job makes one fact that links to an event. Another run makes none."""
     for session in ("s1", "s2", "s3"):
-        seen = await _write(client, "The build breaks on Fridays", session_id=session)
+        event_id = await _write(client, "The build breaks on Fridays", session_id=session)
     await _write(client, "Said once", session_id="s1")
-    assert (await _job(client, "promote"))["ids"] == [seen]
+    assert (await _job(client, "promote"))["ids"] == [event_id]
     assert await _total(client, type="semantic") == 0
     assert (await _job(client, "promote", dry_run=False))["counts"]["made"] == 1
     (fact,) = (await client.get("/v1/memories", params={"namespace": "ann", "type": "semantic"})).json()["memories"]
     assert (fact["content"], fact["evidence_count"]) == ("The build breaks on Fridays", 3)
-    assert fact["links"] == [{"to": seen, "type": "derived_from", "strength": 1.0}]
+    assert fact["links"] == [{"to": event_id, "type": "derived_from", "strength": 1.0}]
     assert fact["source_sessions"] == ["s1", "s2", "s3"]
     assert (await _job(client, "promote", dry_run=False))["ids"] == []
 
@@ -238,9 +238,9 @@ async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
 async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> None:
     """The expire job deletes expired memories for good."""
     past = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
-    gone = await _write(client, "past", **past)
+    expired = await _write(client, "past", **past)
     await _write(client, "stays")
-    assert (await _job(client, "expire", dry_run=False))["ids"] == [gone]
+    assert (await _job(client, "expire", dry_run=False))["ids"] == [expired]
     assert await _total(client) == 1
 
 
@@ -261,9 +261,9 @@ async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None
         await _write(client, content, type="semantic")
     answer = await _job(client, "compact", dry_run=False, similarity=0.6)
     assert answer["counts"] == {"removed": 1, "changed": 1, "made": 0}
-    listed = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true"})
-    merged = [item for item in listed.json()["memories"] if item["upkeep"] and item["upkeep"]["into"]]
-    assert sorted(item["evidence_count"] for item in listed.json()["memories"]) == [1, 1, 1, 2]
+    memories = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true"})
+    merged = [item for item in memories.json()["memories"] if item["upkeep"] and item["upkeep"]["into"]]
+    assert sorted(item["evidence_count"] for item in memories.json()["memories"]) == [1, 1, 1, 2]
     assert len(merged) == 1
 
 
@@ -273,19 +273,19 @@ async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services
     Other tenants' memories are unchanged.
     """
     old = {"type": "episodic", "created_at": "2025-01-01T00:00:00Z"}
-    created: dict[str, str] = {}
+    ids: dict[str, str] = {}
     async with connect(guarded) as client:
         for tenant, namespace in (("acme", "ann"), ("acme", "bob"), ("other", "ann")):
             body = {**old, "namespace": namespace, "content": f"{tenant} of {namespace}"}
             answer = await client.post("/v1/memories", json=body, headers=bearer(tenant, Role.ADMIN))
-            created[body["content"]] = answer.json()["id"]
+            ids[body["content"]] = answer.json()["id"]
         path, request, headers = "/v1/admin/jobs/forget", {"max_age_days": 90}, bearer("acme", Role.ADMIN)
         report = (await client.post(path, json=request, headers=headers)).json()
-        assert (report["dry_run"], report["ids"]) == (True, [created["acme of ann"], created["acme of bob"]])
+        assert (report["dry_run"], report["ids"]) == (True, [ids["acme of ann"], ids["acme of bob"]])
         done = (await client.post(path, json=request | {"dry_run": False}, headers=headers)).json()
         assert (done["ids"], done["counts"]) == (report["ids"], {"removed": 2, "changed": 0, "made": 0})
-        left = await client.get("/v1/stats?namespace=ann", headers=bearer("other", Role.ADMIN))
-        assert left.json()["total"]["count"] == 1
+        stats = await client.get("/v1/stats?namespace=ann", headers=bearer("other", Role.ADMIN))
+        assert stats.json()["total"]["count"] == 1
         nothing = (await client.post(path, headers=headers)).json()
         assert (nothing["ids"], nothing["counts"]) == ([], {"removed": 0, "changed": 0, "made": 0})
 
@@ -306,8 +306,8 @@ async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
         assert await run_round(round_requests(expired_days=0)) == 2
         for tenant in tenants:
             headers = bearer(tenant, Role.ADMIN)
-            left = await client.get("/v1/memories?namespace=ann&include_expired=true", headers=headers)
-            assert [item["content"] for item in left.json()["memories"]] == ["open"]
+            memories = await client.get("/v1/memories?namespace=ann&include_expired=true", headers=headers)
+            assert [item["content"] for item in memories.json()["memories"]] == ["open"]
         assert await run_round(round_requests(expired_days=0, forget_days=90)) == 2
 
 

@@ -13,7 +13,7 @@ import anyio
 import httpx
 import pytest
 
-from api.http.agent_contexts import MAX_WORDS
+from api.http.agent_contexts import MAX_QUERY_CHARACTERS
 from api.wiring.container import Services
 from memtypes.llms.registry import RegistrySource
 from memtypes.stores.redis.connection.client import LiveClient
@@ -110,8 +110,8 @@ async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
     assert [item["content"] for item in parts["memory"]["items"]] == ["The ledger runs on Postgres."]
     assert [item["content"] for item in parts["due"]["items"]] == ["Rotate the ledger password"]
     assert {item["content"] for item in parts["working"]["items"]} == {"Ann checks the ledger", "The desk is open"}
-    shown = {item["resource"]: (item["thread_id"], item["mode"]) for item in parts["threads"]["items"]}
-    assert shown == {"shared": (threads["shared"], "read-only"), "boxes": (threads["boxes"], "read-write")}
+    modes = {item["resource"]: (item["thread_id"], item["mode"]) for item in parts["threads"]["items"]}
+    assert modes == {"shared": (threads["shared"], "read-only"), "boxes": (threads["boxes"], "read-write")}
     for words in ("Postgres", "Rotate the ledger", "Ann checks", "Message 5", "Note 5 to myself", "## Thread shared"):
         assert words in text
     assert sum(part["tokens"] for part in parts.values()) == metadata["total_tokens"] <= 2_000
@@ -122,8 +122,8 @@ async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
 async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
     """A key bound to an agent gets that agent's notes in working memory only, and a 403 for another agent's context."""
     await furnish(world)
-    mine = await context_of(world, "ann", key="ann", query="ledger", session_id="s1", floor=0)
-    assert [item["content"] for item in mine["parts"]["working"]["items"]] == ["Ann checks the ledger"]
+    own_context = await context_of(world, "ann", key="ann", query="ledger", session_id="s1", floor=0)
+    assert [item["content"] for item in own_context["parts"]["working"]["items"]] == ["Ann checks the ledger"]
     await context_of(world, "bob", key="ann", status=403, query="ledger", session_id="s1")
 
 
@@ -158,8 +158,8 @@ async def test_the_models_allocation_divides_an_agents_context(world: World) -> 
 async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> None:
     """Without a query, the newest turn of the agent's threads is the query. Without turns, only due tasks are shown."""
     await furnish(world)
-    asked = await context_of(world, "ann", session_id="s1", floor=0)
-    assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
+    answer = await context_of(world, "ann", session_id="s1", floor=0)
+    assert [item["content"] for item in answer["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
     idle = await context_of(world, "bob", session_id="s2", variables={"session": {"id": "s2"}})
     assert idle["parts"]["threads"]["items"] == []
     assert [item["content"] for item in idle["parts"]["due"]["items"]] == ["Rotate the ledger password"]
@@ -169,11 +169,11 @@ async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> Non
 async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: World) -> None:
     """If the newest turn begins with many line breaks, its words are still used as the query."""
     threads = await furnish(world)
-    turn = {"role": "user", "content": f"{chr(10) * MAX_WORDS}Where is the ledger?"}
+    turn = {"role": "user", "content": f"{chr(10) * MAX_QUERY_CHARACTERS}Where is the ledger?"}
     added = await world.on_thread("bob", "POST", f"/{threads['shared']}/turns", turn)
     assert added.status_code == 201
-    asked = await context_of(world, "ann", session_id="s1", floor=0)
-    assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
+    answer = await context_of(world, "ann", session_id="s1", floor=0)
+    assert [item["content"] for item in answer["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
 
 
 async def test_a_missing_variable_of_a_thread_key_and_an_unknown_agent_are_refused(world: World) -> None:

@@ -24,15 +24,15 @@ def items(number: int) -> list[dict[str, Any]]:
     return [{"type": "semantic", "content": f"Fact number {item}"} for item in range(number)]
 
 
-def lines(listed: list[dict[str, Any]]) -> bytes:
+def lines(items: list[dict[str, Any]]) -> bytes:
     """Batch items as newline-delimited JSON, one item a line."""
-    return "\n".join(json.dumps(item) for item in listed).encode()
+    return "\n".join(json.dumps(item) for item in items).encode()
 
 
 async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient) -> None:
     """The answer to a batch has one result for each item, in the order of the items, and counts by status."""
-    listed = [*items(3), items(1)[0], {"type": "episodic", "content": "It rained.", "review": "skip"}]
-    answer = (await client.post(BATCH, json={"namespace": "n", "items": listed})).json()
+    batch_items = [*items(3), items(1)[0], {"type": "episodic", "content": "It rained.", "review": "skip"}]
+    answer = (await client.post(BATCH, json={"namespace": "n", "items": batch_items})).json()
     assert [item["index"] for item in answer["results"]] == [0, 1, 2, 3, 4]
     assert [item["status"] for item in answer["results"]] == ["stored", "stored", "stored", "merged", "stored"]
     assert answer["results"][3]["merged_into"] == answer["results"][0]["id"]
@@ -48,10 +48,10 @@ async def test_empty_batch_has_no_results(client: httpx.AsyncClient) -> None:
 
 async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> None:
     """If an item is invalid, the whole batch is refused. The error names the item's index and field."""
-    listed = items(5)
-    listed[3]["importance"] = 11
-    listed[4]["nonsense"] = 1
-    members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
+    batch_items = items(5)
+    batch_items[3]["importance"] = 11
+    batch_items[4]["nonsense"] = 1
+    members = problem(await client.post(BATCH, json={"namespace": "n", "items": batch_items}), 422)
     assert [(item["path"], item["got"]) for item in members["errors"]] == [
         ("items[3].importance", 11),
         ("items[4].nonsense", 1),
@@ -61,17 +61,17 @@ async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> Non
 
 async def test_created_at_in_the_future_stores_nothing(client: httpx.AsyncClient) -> None:
     """An item with a future created_at is refused with its index, and no item is stored."""
-    listed = items(3)
-    listed[2]["created_at"] = "2999-01-01T00:00:00Z"
-    members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
+    batch_items = items(3)
+    batch_items[2]["created_at"] = "2999-01-01T00:00:00Z"
+    members = problem(await client.post(BATCH, json={"namespace": "n", "items": batch_items}), 422)
     assert members["errors"][0]["path"] == "items[2].created_at"
     assert await count(client) == 0
 
 
 async def test_batch_items_cannot_name_a_namespace(client: httpx.AsyncClient) -> None:
     """An item with a field `namespace` is refused, because the namespace is a field of the whole batch."""
-    listed = [items(1)[0] | {"namespace": "m"}]
-    members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
+    batch_items = [items(1)[0] | {"namespace": "m"}]
+    members = problem(await client.post(BATCH, json={"namespace": "n", "items": batch_items}), 422)
     assert members["errors"][0]["path"] == "items[0].namespace"
 
 
@@ -126,8 +126,8 @@ async def test_batch_limit_is_32_mib(client: httpx.AsyncClient) -> None:
 
 async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.AsyncClient) -> None:
     """A batch sent again with its Idempotency-Key gets the first answer byte for byte, and stores nothing."""
-    sent: dict[str, Any] = {"json": {"namespace": "n", "items": items(2)}, "headers": {"Idempotency-Key": "k-1"}}
-    first, second = await client.post(BATCH, **sent), await client.post(BATCH, **sent)
+    request: dict[str, Any] = {"json": {"namespace": "n", "items": items(2)}, "headers": {"Idempotency-Key": "k-1"}}
+    first, second = await client.post(BATCH, **request), await client.post(BATCH, **request)
     assert first.content == second.content
     assert first.json()["counts"]["stored"] == 2
 

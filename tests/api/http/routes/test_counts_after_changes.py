@@ -80,13 +80,13 @@ class Changes:
             job = self.random.choice(("compact", "expire", "promote"))
             response = await self.client.post(f"/v1/admin/jobs/{job}", json={**AT, "dry_run": False})
         else:
-            one, other = self.random.choice(memories), self.random.choice(memories)
+            memory, other = self.random.choice(memories), self.random.choice(memories)
             edits: dict[str, dict[str, Any]] = {
-                "edit": {**self.own(one.type), "content": self.random.choice(TEXTS[one.type])},
+                "edit": {**self.own(memory.type), "content": self.random.choice(TEXTS[memory.type])},
                 "end": self.random.choice(({"valid_to": "2026-03-01T12:00:00Z"}, {"superseded_by": other.id})),
                 "links": {"links": [{"to": other.id, "type": "contradicts"}]},
             }
-            path = f"/v1/memories/{one.id}"
+            path = f"/v1/memories/{memory.id}"
             if action in edits:
                 response = await self.client.patch(path, params=AT, json=edits[action])
             elif action == "task":
@@ -104,8 +104,8 @@ class Changes:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_counts_stay_those_of_what_is_shown(seed: int) -> None:
-    """Whatever is changed, stored counts and terms are as if made anew, no budget is exceeded, and receipts verify."""
+async def test_token_counts_and_search_terms_are_right_after_any_change(seed: int) -> None:
+    """After any change, stored token counts and search terms equal recomputed ones. Budgets and receipts hold."""
     store, tokenizer = InMemoryStore(), FakeTokenizer()
     preparer = Preparer(FakeSparse(), tokenizer)
     async with connect(fake_services(lambda: NOW, store)) as client:

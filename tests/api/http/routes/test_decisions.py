@@ -131,8 +131,8 @@ async def test_a_procedure_is_counted_and_embedded_with_the_steps_that_compactio
         assert "twice" in memory.line()
         assert memory.tokens.line == FakeTokenizer().count(piece(memory))
         search = CandidateSearch({memory.type: None}, np.ones(16, np.float32), FakeSparse().encode_query("twice"), 9)
-        (found,) = await services.store.candidates(SCOPE, [search])
-        assert best in {hit.id for hit in found if hit.sparse}
+        (candidates,) = await services.store.candidates(SCOPE, [search])
+        assert best in {hit.id for hit in candidates if hit.sparse}
 
 
 async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Services) -> None:
@@ -152,8 +152,8 @@ async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Servi
         assert await contents(client) == {"Tea is at four"}
         links = (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["links"]
         assert [(link["to"], link["type"]) for link in links] == [(second, "reinforces")]
-        listed = await decisions(client, kind="merged")
-        assert [(decided, decision["by"]) for decided, decision in listed.items()] == [(second, first)]
+        merges = await decisions(client, kind="merged")
+        assert [(decided, decision["by"]) for decided, decision in merges.items()] == [(second, first)]
         assert await undo(client, second) == [second]
         assert await contents(client) == {"Tea is at four", "Tea is at four."}
         assert (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["evidence_count"] == 1
@@ -172,9 +172,9 @@ async def test_decisions_about_back_dated_facts_are_listed_by_the_time_of_the_de
                 content = f"The {name} limit is {value} requests per minute."
                 fact = await write(client, content, created_at=f"2026-0{month}-{value}T00:00:00Z")
                 replaced += [fact] if value == 10 else []
-        listed = await decisions(client, kind="replaced")
-        assert list(listed) == replaced[::-1]
-        assert listed[fact_id := replaced[-1]]["at"] == (await read(client, fact_id))["updated_at"]
+        replacements = await decisions(client, kind="replaced")
+        assert list(replacements) == replaced[::-1]
+        assert replacements[fact_id := replaced[-1]]["at"] == (await read(client, fact_id))["updated_at"]
 
 
 async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
@@ -194,7 +194,7 @@ async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
         problem(await client.post(f"/v1/memories/{fact}/undo", params=SPACE), 409)
 
 
-async def test_what_three_sessions_say_in_different_words_becomes_a_fact(onnx_directory: Path) -> None:
+async def test_events_of_three_sessions_with_one_meaning_become_a_fact(onnx_directory: Path) -> None:
     """The promote job makes a fact of events with the same meaning from three sessions, and links the fact to them."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
@@ -210,9 +210,9 @@ async def test_what_three_sessions_say_in_different_words_becomes_a_fact(onnx_di
         ]
         assert (await run(client, "promote"))["counts"]["made"] == 1
         ((fact, decision),) = (await decisions(client)).items()
-        shown = (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()
-        assert (decision["reason"], sorted(shown["source_sessions"])) == ("said in 3 sessions", ["s0", "s1", "s2"])
-        assert {link["to"] for link in shown["links"]} == set(await undo(client, fact)) == set(events[:3])
+        memory = (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()
+        assert (decision["reason"], sorted(memory["source_sessions"])) == ("said in 3 sessions", ["s0", "s1", "s2"])
+        assert {link["to"] for link in memory["links"]} == set(await undo(client, fact)) == set(events[:3])
     await embedder.aclose()
 
 
@@ -220,18 +220,18 @@ async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
     """For thirty days an undo restores and pins a memory that the forget job hid. Then the expire job deletes it."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
-        kept, lost = await write(client, "Tea is green"), await write(client, "Tea is black")
+        restored_id, forgotten_id = await write(client, "Tea is green"), await write(client, "Tea is black")
         clock.now += timedelta(days=60)
-        assert set((await run(client, "forget", inactive_days=30))["ids"]) == {kept, lost}
+        assert set((await run(client, "forget", inactive_days=30))["ids"]) == {restored_id, forgotten_id}
         assert await contents(client) == set()
         assert {each["reason"] for each in (await decisions(client, kind="forgotten")).values()} == {
             "not used for 30 days"
         }
-        assert await undo(client, kept) == [kept]
+        assert await undo(client, restored_id) == [restored_id]
         assert (await run(client, "forget", inactive_days=30))["ids"] == []
         clock.now += timedelta(days=31)
-        problem(await client.post(f"/v1/memories/{lost}/undo", params=SPACE), 409)
-        assert (await run(client, "expire"))["ids"] == [lost]
+        problem(await client.post(f"/v1/memories/{forgotten_id}/undo", params=SPACE), 409)
+        assert (await run(client, "expire"))["ids"] == [forgotten_id]
         assert await contents(client) == {"Tea is green"}
 
 
@@ -259,8 +259,8 @@ async def repeat(client: httpx.AsyncClient) -> str:
         body = {**SPACE, "session_id": session, "messages": [{"role": "user", "content": text}]}
         (await client.post("/v1/hooks/session-stop", json=body)).raise_for_status()
     assert await rejected(client) == {REPORT, "ok thanks"}
-    listed = await client.get("/v1/memories", params={**SPACE, "session_id": "a"})
-    memory_id: str = listed.json()["memories"][0]["id"]
+    memories = await client.get("/v1/memories", params={**SPACE, "session_id": "a"})
+    memory_id: str = memories.json()["memories"][0]["id"]
     return memory_id
 
 
@@ -342,8 +342,8 @@ async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.Asyn
     new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
     assert await undo(client, old) == [old]
     assert await write(client, "The limit is 20 requests per minute.") == new
-    for known in (old, new):
-        memory = (await client.get(f"/v1/memories/{known}", params=SPACE)).json()
+    for memory_id in (old, new):
+        memory = (await client.get(f"/v1/memories/{memory_id}", params=SPACE)).json()
         assert (memory["state"], memory["links"], memory["superseded_by"]) == ("current", [], None)
     assert await decisions(client) == {}
     problem(await client.post(f"/v1/memories/{old}/undo", params=SPACE), 409)
@@ -367,10 +367,10 @@ async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.Asy
     first = await write(client, "Tea is served at four.", session_id="a")
     for _ in range(2):
         assert await write(client, "tea is served at four", session_id="b") == first
-    shown = (await client.get(f"/v1/memories/{first}", params=SPACE)).json()
+    memory = (await client.get(f"/v1/memories/{first}", params=SPACE)).json()
     history = (await client.get(f"/v1/memories/{first}/history", params=SPACE)).json()["versions"]
     assert {each["memory"]["content"] for each in history} == {"Tea is served at four.", "tea is served at four"}
-    assert shown["evidence_count"] == 3
+    assert memory["evidence_count"] == 3
     ((wording, decision),) = (await decisions(client, kind="merged")).items()
     assert (decision["content"], decision["by"]) == ("tea is served at four", first)
     (second,) = await undo(client, wording)
@@ -402,10 +402,10 @@ async def test_of_two_concurrent_undos_of_a_merge_one_succeeds() -> None:
 
             embedder.hook = ask_again
             tasks.start_soon(ask)
-        listed = (await client.get("/v1/memories", params=SPACE)).json()["memories"]
+        memories = (await client.get("/v1/memories", params=SPACE)).json()["memories"]
     assert answers == [200, 404]
-    assert {memory["id"]: memory["evidence_count"] for memory in listed}.pop(first) == 5
-    assert sorted(memory["evidence_count"] for memory in listed) == [1, 5]
+    assert {memory["id"]: memory["evidence_count"] for memory in memories}.pop(first) == 5
+    assert sorted(memory["evidence_count"] for memory in memories) == [1, 5]
 
 
 async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
@@ -503,8 +503,8 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
     await run(client, "forget", keep_top=0)
     await run(client, "expire", expired_days=30)
     assert await contents(client) == set()
-    for place in order:
-        await undo(client, ids[place])
+    for index in order:
+        await undo(client, ids[index])
     assert (await read(client, ids[1]))["state"] != "replaced"
     assert set(await decisions(client, kind="forgotten")) == set()
     old = await read(client, ids[0])
@@ -564,14 +564,14 @@ async def test_a_memory_that_a_caller_ended_is_no_decision_and_stays_ended() -> 
     """
     clock = Clock()
     async with connect(fake_services(clock)) as client:
-        known = await write(client, "Tea is green")
+        memory_id = await write(client, "Tea is green")
         clock.now += timedelta(days=1)
-        ended = await patch(client, known, valid_to=clock.now.isoformat())
+        ended = await patch(client, memory_id, valid_to=clock.now.isoformat())
         assert await decisions(client) == {}
         clock.now += timedelta(days=60)
-        assert (await run(client, "forget", max_age_days=30))["ids"] == [known]
-        assert await undo(client, known) == []
-        after = await read(client, known)
+        assert (await run(client, "forget", max_age_days=30))["ids"] == [memory_id]
+        assert await undo(client, memory_id) == []
+        after = await read(client, memory_id)
         assert (after["state"], after["valid_to"]) == ("replaced", ended["valid_to"])
         assert await decisions(client) == {}
 
@@ -580,18 +580,18 @@ async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
     """If a caller gives a forgotten memory a future valid_to, it is current and pinned, and no job deletes it."""
     clock = Clock()
     async with connect(fake_services(clock)) as client:
-        known = await write(client, "Tea is green")
+        memory_id = await write(client, "Tea is green")
         clock.now += timedelta(days=1)
         await run(client, "forget", keep_top=0)
-        revived = await patch(client, known, valid_to=(clock.now + timedelta(days=90)).isoformat())
+        revived = await patch(client, memory_id, valid_to=(clock.now + timedelta(days=90)).isoformat())
         assert (revived["state"], revived["pinned"]) == ("current", True)
         assert await decisions(client) == {}
         clock.now += timedelta(days=40)
         assert (await run(client, "expire"))["ids"] == []
-        await patch(client, known, pinned=False)
+        await patch(client, memory_id, pinned=False)
         await run(client, "forget", keep_top=0)
         end = (clock.now + timedelta(days=90)).isoformat()
-        assert (await patch(client, known, valid_to=end, pinned=False))["pinned"] is False
+        assert (await patch(client, memory_id, valid_to=end, pinned=False))["pinned"] is False
 
 
 async def test_a_contradicts_link_of_a_caller_is_the_reason_why_facts_are_contested(client: httpx.AsyncClient) -> None:
@@ -602,7 +602,7 @@ async def test_a_contradicts_link_of_a_caller_is_the_reason_why_facts_are_contes
     assert reasons == {"a link says that they contradict each other"}
 
 
-async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.AsyncClient) -> None:
+async def test_compaction_keeps_tags_metadata_and_later_expiry_of_both_facts(client: httpx.AsyncClient) -> None:
     """Of two facts that the compact job merges, one is kept.
 
     It has the later expiry, all tags and the merged metadata, and still replaces what the hidden one had replaced.
@@ -628,9 +628,9 @@ async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.Async
     await patch(client, first, content="The limit is 20 requests per minute")
     assert await states(client, old, first, second) == ["replaced", "current", "current"]
     assert set((await run(client, "compact", similarity=0.5))["ids"]) == {first, second}
-    kept = await read(client, first)
-    assert (kept["tags"], kept["metadata"], kept["expires_at"]) == (["a", "b"], {"k": 2, "m": 1}, None)
-    assert (kept["importance"], kept["source"]["file"]) == (9, "b.md")
+    merged = await read(client, first)
+    assert (merged["tags"], merged["metadata"], merged["expires_at"]) == (["a", "b"], {"k": 2, "m": 1}, None)
+    assert (merged["importance"], merged["source"]["file"]) == (9, "b.md")
     await run(client, "expire", expired_days=30)
     assert await states(client, old, first, second) == ["replaced", "current", "replaced"]
     assert await undo(client, second) == [second]
@@ -676,12 +676,12 @@ async def test_the_expire_job_spares_a_memory_whose_expiry_is_removed_meanwhile(
     services = fake_services(clock)
     async with connect(services) as client:
         end = (clock.now + timedelta(hours=1)).isoformat()
-        known = await write(client, "Tea is at four", expires_at=end)
+        memory_id = await write(client, "Tea is at four", expires_at=end)
         clock.now += timedelta(hours=2)
         async with anyio.create_task_group() as tasks, services.ingestor.locks.of(SCOPE):
             tasks.start_soon(partial(run, client, "expire"))
             await anyio.wait_all_tasks_blocked()
             clock.now += timedelta(hours=1)
             change = {"expires_at": None, "updated_at": clock.now.isoformat()}
-            await services.store.patch(SCOPE, {known: change})
-        assert (await read(client, known))["state"] == "current"
+            await services.store.patch(SCOPE, {memory_id: change})
+        assert (await read(client, memory_id))["state"] == "current"

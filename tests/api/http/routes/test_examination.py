@@ -62,9 +62,9 @@ async def test_review_rejects_a_type_that_the_rules_exclude_as_a_write_does() ->
     async with connect(fake_services(lambda: NOW, book=rules)) as client:
         for body in (task, task | {"type": "prospective"}, {**task, "content": DECISION, "type": "prospective"}):
             answer = (await client.post("/v1/review", json=body)).json()
-            written = (await client.post("/v1/memories", json=body)).json()
+            write = (await client.post("/v1/memories", json=body)).json()
             assert (answer["decision"], answer["votes"]) == ("reject", [])
-            assert answer["reason"] == written["reason"] == "memories of type prospective are not stored here"
+            assert answer["reason"] == write["reason"] == "memories of type prospective are not stored here"
         assert (await client.post("/v1/review", json=task | {"type": "semantic"})).json()["votes"]
 
 
@@ -165,10 +165,10 @@ def scoring(scores: Mapping[str, int]) -> Answer:
 
     def answer(request: dict[str, Any]) -> tuple[int, str]:
         instructions = request["messages"][0]["content"]
-        asked = next((name for name in scores if f"Judge {name}:" in instructions), None)
-        if asked is None:
+        reviewer = next((name for name in scores if f"Judge {name}:" in instructions), None)
+        if reviewer is None:
             return 500, "away"
-        return says(json.dumps({"score": scores[asked], "trivial": False, "reason": "so it seems"}))(request)
+        return says(json.dumps({"score": scores[reviewer], "trivial": False, "reason": "so it seems"}))(request)
 
     return answer
 
@@ -208,14 +208,14 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
     body = {"namespace": "n", "content": content, "type": "semantic"}
     async with reviewed_by(services, scoring(scores)) as client:
         review = (await client.post("/v1/review", json=body)).json()
-        written = (await client.post("/v1/memories", json={**body, "review": "auto"})).json()
-    for decision in (review, written["review"]):
+        answer = (await client.post("/v1/memories", json={**body, "review": "auto"})).json()
+    for decision in (review, answer["review"]):
         assert (decision["tier"], decision["importance"]) == (tier, importance)
         failed = [(vote["reviewer"], vote["stand_in"]) for vote in decision["votes"] if not vote["ok"]]
         assert failed == [(name, False) for name in ("importance", "relevance") if name not in scores]
         stand_ins = [vote["reviewer"] for vote in decision["votes"] if vote["stand_in"]]
         assert stand_ins == [name for name, _ in failed]
-    assert (written["status"], review["decision"]) == (status, "store" if status == "stored" else "reject")
+    assert (answer["status"], review["decision"]) == (status, "store" if status == "stored" else "reject")
     if status == "stored":
-        assert written["memory"]["importance"] == importance
-        assert written["memory"]["reviewed"]["tier"] == tier
+        assert answer["memory"]["importance"] == importance
+        assert answer["memory"]["reviewed"]["tier"] == tier

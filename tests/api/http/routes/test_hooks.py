@@ -35,9 +35,9 @@ async def _stop(
     client: httpx.AsyncClient, messages: list[dict[str, Any]], session_id: str = "s1", review: str = "auto"
 ) -> dict[str, Any]:
     body = {"namespace": "ann", "session_id": session_id, "messages": messages, "review": review}
-    sent = await client.post("/v1/hooks/session-stop", json=body)
-    assert sent.status_code == 200, sent.text
-    answer: dict[str, Any] = sent.json()
+    response = await client.post("/v1/hooks/session-stop", json=body)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
     return answer
 
 
@@ -52,10 +52,10 @@ async def test_an_answer_is_redacted_if_the_question_before_it_asks_for_a_passwo
     secret = "Lampe!" + "Regal204"
     messages = [("user", "What is the wifi password?"), ("assistant", secret), ("user", "Our office is in Kiel.")]
     body = {"namespace": "n", "session_id": "s", "messages": [{"role": who, "content": text} for who, text in messages]}
-    sent = await client.post("/v1/hooks/session-stop", json={**body, "review": "skip"})
+    response = await client.post("/v1/hooks/session-stop", json={**body, "review": "skip"})
     decisions = await client.get("/v1/decisions", params={"namespace": "n"})
-    listed = await client.get("/v1/memories", params={"namespace": "n"})
-    stored = f"{sent.text} {decisions.text} {listed.text}"
+    memories = await client.get("/v1/memories", params={"namespace": "n"})
+    stored = f"{response.text} {decisions.text} {memories.text}"
     assert "Kiel" in stored
     assert "[redacted:password]" in stored
     assert secret not in stored
@@ -84,8 +84,8 @@ async def test_session_stop_stores_each_message_under_its_type(client: httpx.Asy
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
     """If a conversation is sent again, none of its messages is stored twice. Messages that are new are stored."""
     await _stop(client, TALK[:2])
-    again = await _stop(client, TALK)
-    assert again["counts"] == {"stored": 1, "merged": 1, "rejected": 1, "failed": 0}
+    repeated = await _stop(client, TALK)
+    assert repeated["counts"] == {"stored": 1, "merged": 1, "rejected": 1, "failed": 0}
     assert all(item["evidence_count"] == 1 for item in await _listed(client, "episodic"))
     total = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"]
     await _stop(client, TALK)
@@ -230,8 +230,8 @@ async def test_no_sentence_of_a_repeated_message_is_stored(client: httpx.AsyncCl
     """A message that another session repeats on the same day is rejected with its sentences, whatever came before."""
     text = "The migration failed at step two because the disk was full. Remind me to call Ann tomorrow."
     assert (await _stop(client, [{"role": "user", "content": text}]))["results"][0]["status"] == "stored"
-    said = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
-    (_, repeated) = (await _stop(client, said, session_id="s2"))["results"]
+    messages = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
+    (_, repeated) = (await _stop(client, messages, session_id="s2"))["results"]
     assert (repeated["status"], repeated.get("ids")) == ("rejected", None)
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
 
@@ -242,9 +242,9 @@ async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.A
         body = {"type": "prospective", "namespace": "ann", "content": content, "due_at": due.isoformat()}
         assert (await client.post("/v1/memories", json=body)).status_code == 201
     prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?"}
-    sent = await client.post("/v1/hooks/prompt-submit", json=prompt)
-    assert sent.status_code == 200, sent.text
-    assert "pay the rent" in sent.json()["context"]
+    answer = await client.post("/v1/hooks/prompt-submit", json=prompt)
+    assert answer.status_code == 200, answer.text
+    assert "pay the rent" in answer.json()["context"]
     states = {item["content"]: item["status"] for item in await _listed(client, "prospective")}
     assert states == {"pay the rent": "active", "pay the tax": "pending"}
 
@@ -254,8 +254,8 @@ async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClie
     body = {"type": "prospective", "namespace": "ann", "content": "pay the rent", "due_at": NOW.isoformat()}
     assert (await client.post("/v1/memories", json=body)).status_code == 201
     prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?", "budget": 0}
-    sent = await client.post("/v1/hooks/prompt-submit", json=prompt)
-    assert sent.json()["metadata"]["outcome"] == "nothing_fits"
+    answer = await client.post("/v1/hooks/prompt-submit", json=prompt)
+    assert answer.json()["metadata"]["outcome"] == "nothing_fits"
     assert [item["status"] for item in await _listed(client, "prospective")] == ["pending"]
 
 
@@ -298,8 +298,8 @@ async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> N
     """If a message quotes a retrieved memory, even in a later session, the quote is not stored."""
     await _stop(client, TALK[:1])
     await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
-    (known,) = [memory["content"] for memory in await _listed(client, "episodic")]
-    quoting = {"role": "assistant", "content": f"You said: {known}", "timestamp": "2026-03-02T11:00:00Z"}
+    (content,) = [memory["content"] for memory in await _listed(client, "episodic")]
+    quoting = {"role": "assistant", "content": f"You said: {content}", "timestamp": "2026-03-02T11:00:00Z"}
     answer = await _stop(client, [quoting], session_id="s2")
     assert answer["results"][0]["status"] == "rejected"
     assert (await _stop(client, TALK[:1]))["results"][0]["status"] == "merged"

@@ -90,8 +90,8 @@ async def test_a_value_is_returned_exactly_as_it_was_stored(items: Items) -> Non
     await items.put("p", "k", value)
     got = await items.get("p", "k")
     assert json.dumps(got.json()["value"]) == json.dumps(value)
-    (found,) = await items.search(filter={"big": 123456789012345678901234567890})
-    assert json.dumps(found["value"]) == json.dumps(value)
+    (hit,) = await items.search(filter={"big": 123456789012345678901234567890})
+    assert json.dumps(hit["value"]) == json.dumps(value)
 
 
 async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items: Items) -> None:
@@ -118,6 +118,16 @@ async def test_a_deleted_item_is_not_found(items: Items) -> None:
     assert (missing.status_code, missing.json()["detail"]) == (404, "no item 'k' at p")
 
 
+async def test_head_does_not_renew_an_item(items: Items) -> None:
+    """HEAD with refresh_ttl is a 405 and leaves the item's time to live as it was."""
+    await items.put("p", "k", 1, ttl_s=60)
+    items.now += timedelta(seconds=59)
+    assert (
+        await items.http.head("/v1/items", params={**SPACE, "path": "p", "key": "k", "refresh_ttl": "true"})
+    ).status_code == 405
+    assert (await items.get("p", "k")).json()["expires_at"] == "2026-03-01T12:01:00Z"
+
+
 async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
     """An item with ttl_s expires after that time. A GET or a search with refresh_ttl starts the time again."""
     stored = await items.put("p", "k", 1, ttl_s=60)
@@ -142,10 +152,10 @@ async def test_a_search_scores_items_by_their_value_or_index_paths(items: Items)
     await items.put("p", "title", {"title": "green tea", "body": "red wine"}, index=["title"])
     await items.put("p", "parts", {"parts": [{"text": "red wine"}, {"text": "green tea"}]}, index=["parts[*].text"])
     await items.put("p", "hidden", {"text": "green tea"}, index=False)
-    found = await items.search(query="green tea", prefix=["p"])
-    assert [each["key"] for each in found][-1] == "hidden"
-    assert "score" not in found[-1]
-    scores = {each["key"]: each["score"] for each in found[:-1]}
+    hits = await items.search(query="green tea", prefix=["p"])
+    assert [each["key"] for each in hits][-1] == "hidden"
+    assert "score" not in hits[-1]
+    scores = {each["key"]: each["score"] for each in hits[:-1]}
     assert scores["title"] == pytest.approx(1.0, abs=1e-5)
     assert scores["parts"] == pytest.approx(1.0, abs=1e-5)
     red = {each["key"]: each.get("score") for each in await items.search(query="red wine")}
@@ -242,8 +252,8 @@ async def test_an_export_has_the_items_and_an_import_restores_them(items: Items)
     restored = await items.http.post("/v1/admin/import?namespace=n", content=backwards, headers=ndjson)
     assert restored.json()["counts"] == {"stored": 3, "merged": 0, "rejected": 0, "failed": 0}
     assert (await items.http.post("/v1/admin/export", json=SPACE)).content == exported
-    (found,) = await items.search(query="green tea")
-    assert found["score"] == pytest.approx(1.0, abs=1e-5)
+    (hit,) = await items.search(query="green tea")
+    assert hit["score"] == pytest.approx(1.0, abs=1e-5)
     wrong = exported.splitlines()[-1].replace(b'"key"', b'"kee"')
     refused = await items.http.post("/v1/admin/import?namespace=n", content=wrong, headers=ndjson)
     assert refused.json()["errors"][0]["path"] == "items[0].key"
@@ -273,8 +283,8 @@ async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> Non
     """Erasing a namespace erases the items of every agent. Erasing a single memory erases no item."""
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
-    one = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": str(uuid.UUID(int=0))})
-    assert one.json()["erased"]["items"] == 0
+    erasure = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": str(uuid.UUID(int=0))})
+    assert erasure.json()["erased"]["items"] == 0
     everything = (await items.http.post("/v1/admin/erase", json=SPACE)).json()
     assert (everything["erased"]["items"], everything["remaining"]["items"]) == (2, 0)
     assert await items.search() == []
@@ -293,8 +303,8 @@ async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
         assert (await http.delete("/v1/items", params=address, headers=reader)).status_code == 403
         other = bearer("other", Role.ADMIN)
         assert (await http.get("/v1/items", params=address, headers=other)).status_code == 404
-        found = await http.post("/v1/items/search", json=SPACE, headers=other)
-        assert found.json() == {"items": []}
+        hits = await http.post("/v1/items/search", json=SPACE, headers=other)
+        assert hits.json() == {"items": []}
         assert (await http.post("/v1/items/paths", json=SPACE, headers=other)).json() == {"paths": []}
 
 
@@ -319,8 +329,8 @@ async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Service
         assert (await http.put("/v1/items", json=shared, headers=free)).status_code == 200
 
         async def values(headers: dict[str, str], **agent: str) -> list[Any]:
-            found = await http.post("/v1/items/search", json={**SPACE, **agent}, headers=headers)
-            return [item["value"] for item in found.raise_for_status().json()["items"]]
+            hits = await http.post("/v1/items/search", json={**SPACE, **agent}, headers=headers)
+            return [item["value"] for item in hits.raise_for_status().json()["items"]]
 
         assert (
             await values(ann) == await values(both, agent_id="ann") == await values(free, agent_id="ann") == ["ann's"]

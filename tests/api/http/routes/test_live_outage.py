@@ -138,15 +138,15 @@ async def test_an_agents_context_omits_threads_while_redis_is_stopped(tmp_path: 
         await say(client, thread, "Where does the ledger run?")
         client.params = httpx.QueryParams()
         await client.post("/v1/memories", json=fact)
-        asked = {**space, "query": "where does the ledger run?", "floor": 0}
-        whole = (await client.post("/v1/agents/ann/context", json=asked)).json()
+        body = {**space, "query": "where does the ledger run?", "floor": 0}
+        complete = (await client.post("/v1/agents/ann/context", json=body)).json()
         pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
         with stopped(pid):
             began = time.monotonic()
-            rest = (await client.post("/v1/agents/ann/context", json=asked)).json()
+            partial = (await client.post("/v1/agents/ann/context", json=body)).json()
             took = time.monotonic() - began
-    assert (whole["metadata"]["degraded"], rest["metadata"]["degraded"]) == ([], ["threads"])
-    assert [item["thread_id"] for item in whole["parts"]["threads"]["items"]] == [thread]
-    assert rest["parts"]["threads"]["items"] == []
-    assert [item["content"] for item in rest["parts"]["memory"]["items"]] == [fact["content"]]
+    assert (complete["metadata"]["degraded"], partial["metadata"]["degraded"]) == ([], ["threads"])
+    assert [item["thread_id"] for item in complete["parts"]["threads"]["items"]] == [thread]
+    assert partial["parts"]["threads"]["items"] == []
+    assert [item["content"] for item in partial["parts"]["memory"]["items"]] == [fact["content"]]
     assert took < 0.2

@@ -46,22 +46,22 @@ async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> 
 @pytest.mark.parametrize("kind", list(MemoryType))
 async def test_memory_answers_have_every_field_for_callers(client: httpx.AsyncClient, kind: MemoryType) -> None:
     """A memory in an answer has every field of its type, null if unset, except `tenant` and `earlier` (old texts)."""
-    written = await write_fact(client, type=kind, session_id="s")
-    memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
+    answer = await write_fact(client, type=kind, session_id="s")
+    memory = (await client.get(f"/v1/memories/{answer['id']}", params={"namespace": "n"})).json()
     assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant", "earlier"}
-    assert memory == written["memory"]
+    assert memory == answer["memory"]
 
 
 async def test_times_are_stored_as_utc(client: httpx.AsyncClient) -> None:
     """A time with a UTC offset is returned as the same instant in UTC."""
-    written = await write_fact(client, created_at="2026-02-01T10:00:00+05:30")
-    assert written["memory"]["created_at"] == "2026-02-01T04:30:00Z"
+    answer = await write_fact(client, created_at="2026-02-01T10:00:00+05:30")
+    assert answer["memory"]["created_at"] == "2026-02-01T04:30:00Z"
 
 
 async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) -> None:
     """A PATCH changes the fields that it names and no others. The next read shows the changes."""
-    written = await write_fact(client, tags=["a"])
-    path, query = f"/v1/memories/{written['id']}", {"namespace": "n"}
+    answer = await write_fact(client, tags=["a"])
+    path, query = f"/v1/memories/{answer['id']}", {"namespace": "n"}
     changed = await client.patch(path, params=query, json={"importance": 9, "content": "The build runs on Monday."})
     assert changed.status_code == 200
     memory = (await client.get(path, params=query)).json()
@@ -83,12 +83,12 @@ async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) ->
 )
 async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes: dict[str, Any], path: str) -> None:
     """A PATCH with an invalid or unknown field is a 422 that names the field."""
-    written = await write_fact(client)
-    where = f"/v1/memories/{written['id']}?namespace=n"
+    answer = await write_fact(client)
+    where = f"/v1/memories/{answer['id']}?namespace=n"
     refused = await client.patch(where, json=changes)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["path"] == path
-    assert (await client.get(where)).json() == written["memory"]
+    assert (await client.get(where)).json() == answer["memory"]
 
 
 async def test_a_write_with_a_link_to_no_memory_of_the_namespace_is_422(client: httpx.AsyncClient) -> None:
@@ -110,8 +110,8 @@ async def test_a_write_with_a_link_to_no_memory_of_the_namespace_is_422(client: 
 
 async def test_empty_patch_is_422(client: httpx.AsyncClient) -> None:
     """A PATCH that changes no field is refused."""
-    written = await write_fact(client)
-    assert (await client.patch(f"/v1/memories/{written['id']}?namespace=n", json={})).status_code == 422
+    answer = await write_fact(client)
+    assert (await client.patch(f"/v1/memories/{answer['id']}?namespace=n", json={})).status_code == 422
 
 
 async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
@@ -134,10 +134,10 @@ async def test_unknown_memory_id_is_404(client: httpx.AsyncClient, unknown: str)
 
 async def test_helpful_feedback_raises_the_importance(client: httpx.AsyncClient) -> None:
     """Helpful feedback adds 1 to the memory's importance."""
-    written = await write_fact(client)
-    rated = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "helpful"})
+    answer = await write_fact(client)
+    rated = await client.post(f"/v1/memories/{answer['id']}/feedback?namespace=n", json={"outcome": "helpful"})
     assert (rated.status_code, rated.json()["importance"]) == (200, 6)
-    wrong = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "so-so"})
+    wrong = await client.post(f"/v1/memories/{answer['id']}/feedback?namespace=n", json={"outcome": "so-so"})
     assert wrong.status_code == 422
 
 
@@ -145,17 +145,17 @@ async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -
     """Following the cursors lists all memories once, newest first."""
     for number in range(7):
         await write_fact(client, content=f"Fact {number}", created_at=f"2026-02-0{number % 3 + 1}T00:00:00Z")
-    seen: list[dict[str, Any]] = []
+    memories: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
         page = (await client.get("/v1/memories", params={"namespace": "n", "limit": "3"} | cursor)).json()
         assert page["total"] == 7
-        seen += page["memories"]
+        memories += page["memories"]
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
-    assert len({memory["id"] for memory in seen}) == len(seen) == 7
-    times = [memory["created_at"] for memory in seen]
+    assert len({memory["id"] for memory in memories}) == len(memories) == 7
+    times = [memory["created_at"] for memory in memories]
     assert times == sorted(times, reverse=True)
 
 
@@ -253,10 +253,10 @@ async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
 
 def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
     """The memory draft from the body of a POST lacks the fields that only control the write, such as `review`."""
-    sent = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
-    draft: Draft = checked(MemoryPost, {**sent, "namespace": "n", "review": "skip"}).root.draft()
-    assert draft == TypeAdapter(SemanticDraft).validate_python(sent)
-    assert draft.model_fields_set == sent.keys()
+    fields = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
+    draft: Draft = checked(MemoryPost, {**fields, "namespace": "n", "review": "skip"}).root.draft()
+    assert draft == TypeAdapter(SemanticDraft).validate_python(fields)
+    assert draft.model_fields_set == fields.keys()
 
 
 def test_list_excludes_expired_memories_by_default() -> None:

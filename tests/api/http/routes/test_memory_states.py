@@ -343,11 +343,11 @@ async def test_a_memory_replaced_by_its_former_successor_takes_its_place(noteboo
 @pytest.mark.parametrize("newer", [None, 7, "no-id", "00000000-0000-4000-8000-000000000000", "itself"])
 async def test_a_successor_that_is_no_other_memory_is_refused(notebook: Notebook, newer: object) -> None:
     """The field superseded_by takes nothing but the id of another memory of the namespace."""
-    known = (await notebook.write("The office is in Rome."))["id"]
-    body = {"superseded_by": known if newer == "itself" else newer}
-    response = await notebook.client.patch(f"/v1/memories/{known}", params={"namespace": "n"}, json=body)
+    memory_id = (await notebook.write("The office is in Rome."))["id"]
+    body = {"superseded_by": memory_id if newer == "itself" else newer}
+    response = await notebook.client.patch(f"/v1/memories/{memory_id}", params={"namespace": "n"}, json=body)
     assert (response.status_code, response.json()["errors"][0]["path"]) == (422, "superseded_by")
-    assert (await notebook.read(known))["state"] == "current"
+    assert (await notebook.read(memory_id))["state"] == "current"
 
 
 async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook: Notebook) -> None:
@@ -582,16 +582,16 @@ async def test_the_items_of_a_context_say_which_are_contested_or_replaced(notebo
     """Items of a context have the state of their memory. Replaced facts are only shown for questions about the past."""
     first, second = await ports(notebook)
 
-    async def shown(query: str) -> dict[str, str | None]:
+    async def states_in_context(query: str) -> dict[str, str | None]:
         body = {"query": query, "namespace": "n", "budget": 500, "floor": 0}
         response = await notebook.client.post("/v1/retrieve", json=body)
         assert response.status_code == 200, response.text
         return {item["id"]: item.get("state") for item in response.json()["items"]}
 
-    assert await shown("Which port has the API?") == {second: None}
-    assert await shown("Which port did the API have before?") == {second: None, first: "replaced"}
+    assert await states_in_context("Which port has the API?") == {second: None}
+    assert await states_in_context("Which port did the API have before?") == {second: None, first: "replaced"}
     await notebook.restore(first)
-    assert await shown("Which port has the API?") == {second: "contested", first: "contested"}
+    assert await states_in_context("Which port has the API?") == {second: "contested", first: "contested"}
 
 
 async def test_an_imported_export_has_the_same_histories(notebook: Notebook) -> None:
@@ -609,8 +609,8 @@ async def test_an_imported_export_has_the_same_histories(notebook: Notebook) -> 
         headers={"Content-Type": "application/x-ndjson"},
     )
     assert answer.json()["counts"]["stored"] == 2, answer.text
-    listed = await notebook.client.get("/v1/memories", params={"namespace": "m", "state": "replaced"})
-    (copy,) = listed.json()["memories"]
+    replaced = await notebook.client.get("/v1/memories", params={"namespace": "m", "state": "replaced"})
+    (copy,) = replaced.json()["memories"]
     copied, original = await notebook.history(copy["id"], "m"), await notebook.history(old)
     for moved, version in zip(copied, original, strict=True):
         for field in ("from", "to", "reason"):

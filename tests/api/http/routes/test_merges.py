@@ -14,7 +14,7 @@ EVENT = {"type": "episodic", "namespace": "n", "content": "The deploy of the sho
 
 
 @pytest.mark.parametrize("again", [FACT["content"], "The build runs on friday"], ids=["same text", "reworded"])
-async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClient, again: str) -> None:
+async def test_a_merge_keeps_pin_expiry_and_tags_of_both_writes(client: httpx.AsyncClient, again: str) -> None:
     """A fact written twice is pinned if either write pins it, and has the later expiry and the tags of both writes."""
     first = await write_fact(
         client,
@@ -46,8 +46,8 @@ async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClien
         *("pinned", "expires_at", "tags", "metadata", "sources", "evidence_count", "source_sessions"),
         *(["rewordings"] if again != FACT["content"] else []),
     }
-    read = await client.get(f"/v1/memories/{first['id']}", params={"namespace": "n"})
-    assert read.json() == memory
+    response = await client.get(f"/v1/memories/{first['id']}", params={"namespace": "n"})
+    assert response.json() == memory
 
 
 async def test_the_later_of_two_expiry_times_counts(client: httpx.AsyncClient) -> None:
@@ -90,11 +90,11 @@ async def test_a_merge_adds_fields_that_the_first_write_lacked(client: httpx.Asy
 
 async def test_a_second_write_from_the_same_source_adds_no_evidence(client: httpx.AsyncClient) -> None:
     """The evidence count stays 1. A field that only the second write sets, such as `pinned`, is added."""
-    place = {"source": {"file": "a.md", "line": 3}}
-    await write_fact(client, **place)
-    again = await write_fact(client, **place)
-    assert (again["memory"]["evidence_count"], again.get("changed")) == (1, None)
-    pinned = await write_fact(client, **place, pinned=True)
+    source = {"source": {"file": "a.md", "line": 3}}
+    await write_fact(client, **source)
+    second = await write_fact(client, **source)
+    assert (second["memory"]["evidence_count"], second.get("changed")) == (1, None)
+    pinned = await write_fact(client, **source, pinned=True)
     assert (pinned["memory"]["evidence_count"], pinned["changed"]) == (1, ["pinned"])
 
 
@@ -103,8 +103,8 @@ async def test_a_merge_does_not_widen_visibility(client: httpx.AsyncClient) -> N
     private = await write_fact(client, session_id="s", visibility="session")
     public = await write_fact(client, session_id="s")
     assert (public["status"], public["id"] != private["id"]) == ("stored", True)
-    again = await write_fact(client, session_id="s", visibility="session")
-    assert (again["merged_into"], again["memory"]["visibility"]) == (private["id"], "session")
+    second = await write_fact(client, session_id="s", visibility="session")
+    assert (second["merged_into"], second["memory"]["visibility"]) == (private["id"], "session")
 
 
 async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClient) -> None:
@@ -125,6 +125,6 @@ async def test_batch_results_name_the_fields_that_items_changed(client: httpx.As
     answer = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
     assert [result["status"] for result in answer["results"]] == ["stored", "merged", "merged"]
     assert ["tags" in result.get("changed", ()) for result in answer["results"]] == [False, True, False]
-    read = await client.get(f"/v1/memories/{answer['results'][0]['id']}", params={"namespace": "n"})
-    memory = read.json()
+    response = await client.get(f"/v1/memories/{answer['results'][0]['id']}", params={"namespace": "n"})
+    memory = response.json()
     assert (memory["tags"], memory["pinned"], memory["evidence_count"]) == (["x"], True, 3)

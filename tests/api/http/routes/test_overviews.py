@@ -32,15 +32,15 @@ async def overview(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
-        for place, event in enumerate(EVENTS):
-            await write(client, "episodic", event, created_at=(NOW - timedelta(days=1 + 10 * place)).isoformat())
-        for place, task in enumerate(("passport", "tax", "venue", "books", "roof", "boiler")):
-            due = (NOW + timedelta(days=55 - 10 * place)).isoformat()
+        for number, event in enumerate(EVENTS):
+            await write(client, "episodic", event, created_at=(NOW - timedelta(days=1 + 10 * number)).isoformat())
+        for number, task in enumerate(("passport", "tax", "venue", "books", "roof", "boiler")):
+            due = (NOW + timedelta(days=55 - 10 * number)).isoformat()
             await write(client, "prospective", f"See to the {task} again", due_at=due)
         for content in ("Repair the garden fence", "Order the projector"):
             await write(client, "prospective", content)
-            listed = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
-            done = next(memory["id"] for memory in listed if memory["content"] == content)
+            memories = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
+            done = next(memory["id"] for memory in memories if memory["content"] == content)
             await client.post(f"/v1/memories/{done}/complete", params={"namespace": "ann"})
         yield client
     await embedder.aclose()
@@ -54,35 +54,35 @@ def contents(answer: dict[str, Any], kind: str) -> list[str]:
 @pytest.mark.parametrize(
     "query", ["What happened?", "Any news?", "catch me up", "Was gibt es Neues?", "Quoi de neuf ?", "¿Qué ha pasado?"]
 )
-async def test_a_question_for_news_lists_the_newest_events(overview: httpx.AsyncClient, query: str) -> None:
-    """A question for news without a subject is answered by all events, newest first; in the context, oldest first."""
+async def test_what_happened_lists_the_newest_events(overview: httpx.AsyncClient, query: str) -> None:
+    """The question "What happened?" lists all events, newest first. The text of the context has the oldest first."""
     answer = await ask(overview, query, budget=600)
     assert contents(answer, "episodic") == EVENTS
-    shown = [answer["context"].find(event) for event in EVENTS]
-    assert -1 < shown[-1] < shown[0]
-    assert sorted(shown, reverse=True) == shown
+    positions = [answer["context"].find(event) for event in EVENTS]
+    assert -1 < positions[-1] < positions[0]
+    assert sorted(positions, reverse=True) == positions
 
 
 async def test_the_newest_events_come_first_in_a_small_budget(overview: httpx.AsyncClient) -> None:
     """Where not all events fit, the newest are shown, and the receipt is valid."""
-    shown = contents(await ask(overview, "What happened?", budget=85), "episodic")
-    assert 1 < len(shown) < len(EVENTS)
-    assert EVENTS[0] in shown
-    assert EVENTS[1] in shown
+    events = contents(await ask(overview, "What happened?", budget=85), "episodic")
+    assert 1 < len(events) < len(EVENTS)
+    assert EVENTS[0] in events
+    assert EVENTS[1] in events
 
 
-async def test_a_question_for_news_of_a_time_lists_the_events_of_this_time(overview: httpx.AsyncClient) -> None:
-    """Of a question that names a time, the events of this time come first, newest first."""
+async def test_what_happened_at_a_time_lists_the_events_of_that_time(overview: httpx.AsyncClient) -> None:
+    """If "what happened?" names a time, the events of that time come first, newest first."""
     assert contents(await ask(overview, "What happened in January?"), "episodic")[:3] == EVENTS[3:]
 
 
-async def test_a_question_about_an_incident_is_no_question_for_news(overview: httpx.AsyncClient) -> None:
-    """The question what happened to the van is answered by the event that tells of the van, at the first rank."""
+async def test_a_question_about_one_incident_is_answered_by_its_event(overview: httpx.AsyncClient) -> None:
+    """The question "What happened to the van?" is answered by the event about the van, at rank 1."""
     first = (await ask(overview, "What happened to the blue van?"))["items"][0]
     assert (first["rank"], first["content"]) == (1, "The blue van failed its inspection.")
 
 
-async def test_newest_events_are_shown_that_are_no_candidates(onnx_directory: Path) -> None:
+async def test_the_newest_event_is_shown_even_if_it_is_no_candidate(onnx_directory: Path) -> None:
     """The newest event is in an overview even if more events than a search returns are nearer to the question."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
@@ -110,6 +110,6 @@ async def test_tasks_due_soonest_come_first_in_a_small_budget(overview: httpx.As
     """A question for tasks lists them by due time, and where not all fit, those that are due soonest."""
     tasks = contents(await ask(overview, query), "prospective")
     assert tasks == [f"See to the {task} again" for task in ("boiler", "roof", "books", "venue", "tax", "passport")]
-    few = contents(await ask(overview, query, budget=130), "prospective")
-    assert few[0] == "See to the boiler again"
-    assert len(few) < len(tasks)
+    soonest = contents(await ask(overview, query, budget=130), "prospective")
+    assert soonest[0] == "See to the boiler again"
+    assert len(soonest) < len(tasks)

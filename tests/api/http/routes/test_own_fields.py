@@ -52,8 +52,8 @@ async def test_conditions_of_procedures_and_contexts_of_events_are_searched_and_
     await store(client, type=fields["type"], content="Water the plants.")
     answer = (await client.post("/v1/retrieve", json={"namespace": "n", "query": query, "budget": 500})).json()
     assert answer["items"][0]["id"] == memory_id
-    shown = [text for value in fields.values() for text in (value if isinstance(value, list) else [value])]
-    assert all(text in answer["context"] for text in shown if text != fields["type"])
+    texts = [text for value in fields.values() for text in (value if isinstance(value, list) else [value])]
+    assert all(text in answer["context"] for text in texts if text != fields["type"])
 
 
 async def test_related_concepts_are_searched(client: httpx.AsyncClient) -> None:
@@ -91,15 +91,18 @@ async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient)
 
 async def test_ids_in_links_and_filters_may_be_in_upper_case(client: httpx.AsyncClient) -> None:
     """The id that a link names is stored in lower case, and a filter finds ids in any case."""
-    known = await store(client, type="semantic", content="Tea is green.")
-    links = [{"to": known.upper(), "type": "extends"}]
+    memory_id = await store(client, type="semantic", content="Tea is green.")
+    links = [{"to": memory_id.upper(), "type": "extends"}]
     linked = await store(client, type="semantic", content="Rooibos is red.", links=links)
-    read = (await client.get(f"/v1/memories/{linked}?namespace=n")).json()
-    assert [link["to"] for link in read["links"]] == [known]
-    for filters, found in (({"id": {"any": [known.upper()]}}, known), ({"links.to": {"eq": known.upper()}}, linked)):
+    memory = (await client.get(f"/v1/memories/{linked}?namespace=n")).json()
+    assert [link["to"] for link in memory["links"]] == [memory_id]
+    for filters, expected in (
+        ({"id": {"any": [memory_id.upper()]}}, memory_id),
+        ({"links.to": {"eq": memory_id.upper()}}, linked),
+    ):
         body = {"namespace": "n", "query": "tea", "filters": filters}
         hits = (await client.post("/v1/search", json=body)).json()["hits"]
-        assert [hit["id"] for hit in hits] == [found]
+        assert [hit["id"] for hit in hits] == [expected]
 
 
 async def test_a_linked_memory_ranks_right_after_the_hit_that_links_to_it(client: httpx.AsyncClient) -> None:
@@ -111,6 +114,6 @@ async def test_a_linked_memory_ranks_right_after_the_hit_that_links_to_it(client
     hit = await store(client, type="semantic", content="Foreign invoices need a tax number.", links=links)
     query = {"namespace": "n", "query": "foreign invoices tax number"}
     hits = (await client.post("/v1/search", json=query)).json()["hits"]
-    assert [found["id"] for found in hits[:2]] == [hit, linked]
-    shown = (await client.post("/v1/retrieve", json=query | {"budget": 100})).json()["items"]
-    assert linked in [item["id"] for item in shown]
+    assert [memory["id"] for memory in hits[:2]] == [hit, linked]
+    items = (await client.post("/v1/retrieve", json=query | {"budget": 100})).json()["items"]
+    assert linked in [item["id"] for item in items]

@@ -56,8 +56,8 @@ async def test_completed_to_dos_are_cleared_with_their_notes(world: WorkingClien
     await world.post("/v1/memories", 201, type="working", content="a stored note", todo_id="1", session_id="s 1")
     answer = await submit(world, todos=[todo("1", "port it", "completed"), todo("2", "call Ann")])
     assert [item["content"] for item in answer["items"]] == ["call Ann"]
-    again = await submit(world, todos=[todo("1", "port it", "in_progress"), todo("2", "call Ann")])
-    assert [item["content"] for item in again["items"]] == ["port it", "call Ann"]
+    answer = await submit(world, todos=[todo("1", "port it", "in_progress"), todo("2", "call Ann")])
+    assert [item["content"] for item in answer["items"]] == ["port it", "call Ann"]
 
 
 async def test_a_to_do_sent_with_another_text_gets_another_item(world: WorkingClient) -> None:
@@ -126,8 +126,8 @@ async def test_a_long_prompt_is_searched_for_by_both_of_its_ends(world: WorkingC
 async def test_the_context_of_a_thread_counts_towards_the_budget_of_a_prompt(world: WorkingClient) -> None:
     """If a prompt names a thread, the thread's newest turns take at most half of the budget, and memories the rest."""
     where = {"namespace": world.space["namespace"]}
-    made = await world.client.post("/v1/threads", json=where)
-    thread_id = made.json()["id"]
+    thread = await world.client.post("/v1/threads", json=where)
+    thread_id = thread.json()["id"]
     for number in range(30):
         turn = {"role": "user", "content": f"turn {number} about the parser"}
         await world.client.post(f"/v1/threads/{thread_id}/turns", params=where, json=turn)
@@ -152,8 +152,8 @@ async def test_a_due_intention_is_shown_with_one_prompt_only(world: WorkingClien
         await world.post("/v1/memories", 201, **due, **{"content": content, "session_id": "s 1", **private})
     assert "pay the rent" in (await submit(world, "what shall I pay?"))["context"]
     where = {"namespace": world.space["namespace"]}
-    listed = (await world.client.get("/v1/memories", params={**where, "type": "prospective"})).json()["memories"]
-    assert {item["content"]: item["status"] for item in listed} == {"pay the rent": "active", "pay the tax": "pending"}
+    tasks = (await world.client.get("/v1/memories", params={**where, "type": "prospective"})).json()["memories"]
+    assert {item["content"]: item["status"] for item in tasks} == {"pay the rent": "active", "pay the tax": "pending"}
 
 
 async def test_to_dos_with_the_same_text_are_different_items(world: WorkingClient) -> None:

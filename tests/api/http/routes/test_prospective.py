@@ -184,12 +184,12 @@ async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: htt
     """A task written in one session is found in other sessions, unless its visibility is `session`."""
     await _write(client, "rotate the keys", session_id="s1")
     await _write(client, "rotate the private keys", session_id="s1", visibility="session")
-    seen = {}
+    visible = {}
     for session in ("s1", "s2"):
         body = {"namespace": "ann", "query": "what is left to do?", "session_id": session}
         answer = (await client.post("/v1/retrieve", json=body)).json()
-        seen[session] = {item["content"] for item in answer["items"]}
-    assert seen == {"s1": {"rotate the keys", "rotate the private keys"}, "s2": {"rotate the keys"}}
+        visible[session] = {item["content"] for item in answer["items"]}
+    assert visible == {"s1": {"rotate the keys", "rotate the private keys"}, "s2": {"rotate the keys"}}
 
 
 async def test_promotion_keeps_private_intentions_private(client: httpx.AsyncClient) -> None:
@@ -204,5 +204,5 @@ async def test_promotion_keeps_private_intentions_private(client: httpx.AsyncCli
     assert (job.status_code, job.json()["ids"]) == (200, [])
     ask = {"namespace": "ann", "query": "what ring shall I buy?", "floor": 0}
     other = (await client.post("/v1/retrieve", json={**ask, "session_id": "s2"})).json()
-    own = (await client.post("/v1/retrieve", json={**ask, "session_id": "s1"})).json()
-    assert ([item["content"] for item in other["items"]], len(own["items"])) == ([], 1)
+    in_session = (await client.post("/v1/retrieve", json={**ask, "session_id": "s1"})).json()
+    assert ([item["content"] for item in other["items"]], len(in_session["items"])) == ([], 1)

@@ -144,16 +144,16 @@ async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Se
 
 async def test_the_same_context_is_counted_once(services: Services) -> None:
     """If the same context is built several times for a model, the provider is asked for its tokens only once."""
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def provider(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(200, json={"input_tokens": 7})
 
     async with counted(services, provider) as client:
         for _ in range(3):
             assert (await retrieve(client, budget=300))["metadata"]["model_tokens"] == 7
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(services: Services) -> None:
@@ -164,12 +164,12 @@ async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(se
             turn = {"role": "user", "content": f"Message {number} about the tide and the pier"}
             await client.post(f"/v1/threads/{thread}/turns", params={"namespace": "n"}, json=turn)
         body = {"budget": 200, "model": "claude-x"}
-        shown = (await client.post(f"/v1/threads/{thread}/context", params={"namespace": "n"}, json=body)).json()
+        context = (await client.post(f"/v1/threads/{thread}/context", params={"namespace": "n"}, json=body)).json()
         agent = (
             await client.post("/v1/agents/ann/context", json={"namespace": "n", "query": "tide", "floor": 0, **body})
         ).json()
-    assert "Message 9" in shown["context"]
-    for answer in (shown, agent):
+    assert "Message 9" in context["context"]
+    for answer in (context, agent):
         assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= 200
         assert answer["metadata"]["degraded"] == []
     assert len(await services.receipts.queue.latest(Scope("default", "n"), 10)) == 1, "of the last attempt"
@@ -210,13 +210,13 @@ async def test_a_workflows_history_is_cut_to_the_providers_count(services: Servi
             for number in range(12):
                 event = {"type": "note", "input": f"The tide at pier {number} is low in the morning."}
                 await client.post(f"/v1/workflows/{workflow}/events", params=space, json=event)
-            asked: dict[str, Any] = {"budget": 300, "model": "claude-x"}
-            read = (await client.get(f"/v1/workflows/{workflow}/history", params={**space, **asked})).json()
-            body = {**asked, "input": "go on"}
+            params: dict[str, Any] = {"budget": 300, "model": "claude-x"}
+            history = (await client.get(f"/v1/workflows/{workflow}/history", params={**space, **params})).json()
+            body = {**params, "input": "go on"}
             resumed = (await client.post(f"/v1/workflows/{workflow}/continue", params=space, json=body)).json()
-        assert "pier 11" in read["history"] == resumed["history"]
-        for metadata in (read["metadata"], resumed["metadata"]):
+        assert "pier 11" in history["history"] == resumed["history"]
+        for metadata in (history["metadata"], resumed["metadata"]):
             assert metadata["degraded"] == degraded
-            assert metadata.get("model_tokens") == (None if degraded else len(read["history"]))
-        assert read["omitted"]["events"] > 0 or degraded
-        assert len(read["history"]) <= 300 or degraded
+            assert metadata.get("model_tokens") == (None if degraded else len(history["history"]))
+        assert history["omitted"]["events"] > 0 or degraded
+        assert len(history["history"]) <= 300 or degraded

@@ -92,19 +92,19 @@ async def test_an_overview_of_one_type_has_memories_below_the_floor(
             await write(floored, kind, content, "guides")
         await write(floored, "semantic", MEMORIES[1], "guides")
     answer = await retrieve(floored, query, namespace="guides" if kind == "procedural" else "home")
-    shown = {item["content"] for item in answer["items"] if item["type"] == kind}
-    assert shown == set(procedures if kind == "procedural" else MEMORIES)
+    contents = {item["content"] for item in answer["items"] if item["type"] == kind}
+    assert contents == set(procedures if kind == "procedural" else MEMORIES)
 
 
 async def test_a_higher_floor_shows_fewer_memories(floored: httpx.AsyncClient) -> None:
     """A higher relevance floor shows fewer memories, in the same order. A floor of 1 shows none."""
-    shown = [
+    contexts = [
         [item["id"] for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)]
         for floor in (0.0, 0.5, 0.99, 1.0)
     ]
-    for more, fewer in pairwise(shown):
+    for more, fewer in pairwise(contexts):
         assert fewer == [memory_id for memory_id in more if memory_id in fewer]
-    assert (len(shown[0]), shown[-1]) == (len(MEMORIES), [])
+    assert (len(contexts[0]), contexts[-1]) == (len(MEMORIES), [])
 
 
 def _rank(item: dict[str, Any]) -> int:
@@ -137,9 +137,9 @@ async def test_a_receipt_lists_the_memories_below_the_floor(floored: httpx.Async
     path = f"/v1/receipts/{answer['receipt_id']}"
     receipt = (await floored.get(path)).json()
     assert receipt["request"]["floor"] == 0.6
-    below = [one for one in receipt["candidates"] if one["outcome"] == "below_threshold"]
+    below = [candidate for candidate in receipt["candidates"] if candidate["outcome"] == "below_threshold"]
     assert len(below) == answer["metadata"]["floor"]["dropped"] > 0
-    assert all(one["certainty"] < 0.6 for one in below)
+    assert all(candidate["certainty"] < 0.6 for candidate in below)
     assert (await floored.post(f"{path}/verify")).json()["valid"]
     assert (await floored.post(f"{path}/replay")).json()["identical"]
 
@@ -148,8 +148,8 @@ async def test_the_relevance_floor_applies_to_prompts(floored: httpx.AsyncClient
     """Prompts have the default relevance floor (lowest score that is shown), unless the request sets another."""
     body = {"namespace": "home", "session_id": "s", "prompt": UNANSWERED}
     assert (await floored.post("/v1/hooks/prompt-submit", json=body)).json()["items"] == []
-    shown = (await floored.post("/v1/hooks/prompt-submit", json=body | {"floor": 0})).json()
-    assert len(shown["items"]) == len(MEMORIES)
+    answer = (await floored.post("/v1/hooks/prompt-submit", json=body | {"floor": 0})).json()
+    assert len(answer["items"]) == len(MEMORIES)
 
 
 async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: httpx.AsyncClient) -> None:
@@ -158,8 +158,8 @@ async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: h
         due = (NOW + timedelta(days=7 * week + 2)).isoformat()
         await write(floored, "prospective", f"Water the plants on the roof, week {week}", "roof", due_at=due)
     await write(floored, "semantic", MEMORIES[0], "roof")
-    asked = await retrieve(floored, "When do I have to water the plants?", namespace="roof")
-    assert "prospective" in {item["type"] for item in asked["items"]}
+    answer = await retrieve(floored, "When do I have to water the plants?", namespace="roof")
+    assert "prospective" in {item["type"] for item in answer["items"]}
     other = await retrieve(floored, UNANSWERED, namespace="roof")
     assert other["metadata"]["outcome"] == "empty"
 
@@ -169,9 +169,9 @@ async def test_a_prompt_shows_due_intentions_whatever_the_floor(floored: httpx.A
     await write(floored, "prospective", "Call the dentist", "due", due_at=(NOW - timedelta(hours=1)).isoformat())
     body = {"namespace": "due", "session_id": "s", "prompt": UNANSWERED}
     first = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
-    again = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
+    second = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
     assert [item["content"] for item in first["items"]] == ["Call the dentist"]
-    assert again["items"] == []
+    assert second["items"] == []
 
 
 async def test_a_question_for_tasks_gets_tasks(floored: httpx.AsyncClient) -> None:

@@ -87,7 +87,7 @@ async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[s
         ({"not": {"source.caller": {"eq": None}}}, ["The build runs on Friday."]),
     ],
 )
-async def test_filters_find_what_has_a_field_and_what_comes_from_a_source(
+async def test_filters_compare_fields_with_null_and_with_members_of_source(
     client: httpx.AsyncClient, filters: dict[str, Any], contents: list[str]
 ) -> None:
     """A filter compares a field with null to find memories with or without a value, and names members of `source`."""
@@ -137,14 +137,14 @@ async def test_receipts_of_another_tenant_are_404(guarded: Services) -> None:
     """Reading, verifying or replaying a receipt of another tenant is a 404, as for an unknown id."""
     async with connect(guarded) as client:
         receipt_id = await asked(client, headers=bearer("acme", Role.WRITER))
-        for tenant, role, wanted in (("acme", Role.READER, 200), ("other", Role.ADMIN, 404)):
+        for tenant, role, status in (("acme", Role.READER, 200), ("other", Role.ADMIN, 404)):
             headers = bearer(tenant, role)
             answers = [
                 await client.get(f"/v1/receipts/{receipt_id}", headers=headers),
                 await client.post(f"/v1/receipts/{receipt_id}/verify", headers=headers),
                 await client.post(f"/v1/receipts/{receipt_id}/replay", headers=headers),
             ]
-            assert [item.status_code for item in answers] == [wanted] * 3
+            assert [item.status_code for item in answers] == [status] * 3
 
 
 async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:

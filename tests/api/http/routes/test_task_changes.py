@@ -61,10 +61,10 @@ class Tasks:
 @pytest.fixture
 async def tasks() -> AsyncIterator[Tasks]:
     """Tasks of an empty namespace, whose clock a test can move."""
-    made: list[Tasks] = []
-    async with connect(fake_services(lambda: made[0].now if made else NOW)) as client:
-        made.append(Tasks(client))
-        yield made[0]
+    opened: list[Tasks] = []
+    async with connect(fake_services(lambda: opened[0].now if opened else NOW)) as client:
+        opened.append(Tasks(client))
+        yield opened[0]
 
 
 @pytest.mark.parametrize(
@@ -141,18 +141,18 @@ async def test_a_completed_task_stays_completed_if_an_earlier_write_is_sent_agai
     for fields in ({"source": {"file": "a.md", "line": 1}}, {"created_at": NOW.isoformat()}):
         first = await tasks.write(f"Task of {sorted(fields)}", **fields)
         await tasks.complete(first["id"])
-        again = await tasks.write(f"Task of {sorted(fields)}", **fields)
-        assert (again["status"], again["memory"]["status"]) == ("merged", "completed")
+        repeated = await tasks.write(f"Task of {sorted(fields)}", **fields)
+        assert (repeated["status"], repeated["memory"]["status"]) == ("merged", "completed")
     assert await tasks.statuses() == ["completed", "completed"]
 
 
-async def test_a_repeated_task_keeps_what_both_writes_asked_for(tasks: Tasks) -> None:
+async def test_a_repeated_task_has_the_higher_priority_and_the_named_kind(tasks: Tasks) -> None:
     """A task that is written twice has the higher priority, and the kind of intention that either write named."""
     await tasks.write("File the tax return", priority=4)
-    again = await tasks.write("File the tax return", intention_type="commitment", priority=2)
-    assert (again["memory"]["priority"], again["memory"]["intention_type"]) == (4, "commitment")
-    more = await tasks.write("File the tax return", priority=5)
-    assert (more["memory"]["priority"], more["memory"]["intention_type"]) == (5, "commitment")
+    repeated = await tasks.write("File the tax return", intention_type="commitment", priority=2)
+    assert (repeated["memory"]["priority"], repeated["memory"]["intention_type"]) == (4, "commitment")
+    higher = await tasks.write("File the tax return", priority=5)
+    assert (higher["memory"]["priority"], higher["memory"]["intention_type"]) == (5, "commitment")
 
 
 @pytest.mark.parametrize(("first", "second"), [({}, {"due_at": SOON}), ({"due_at": SOON}, {})])
@@ -160,14 +160,14 @@ async def test_a_task_with_and_without_a_due_time_is_one_task(
     tasks: Tasks, first: dict[str, str], second: dict[str, str]
 ) -> None:
     """A task without a due time gets that of its repetition, and one with a due time keeps it."""
-    known = await tasks.write("Call Bob", **first)
-    again = await tasks.write("Call Bob", **second)
-    assert (again["status"], again["merged_into"]) == ("merged", known["id"])
-    assert again["memory"]["due_at"] == "2026-03-01T14:00:00Z"
-    assert await tasks.due(at=LATER) == [known["id"]]
+    task = await tasks.write("Call Bob", **first)
+    repeated = await tasks.write("Call Bob", **second)
+    assert (repeated["status"], repeated["merged_into"]) == ("merged", task["id"])
+    assert repeated["memory"]["due_at"] == "2026-03-01T14:00:00Z"
+    assert await tasks.due(at=LATER) == [task["id"]]
     written_at_once = await tasks.write("Call Bob", due_at=SOON, namespace="bob")
-    assert again["memory"]["tokens"] == written_at_once["memory"]["tokens"]
-    assert (await tasks.write("Call Bob"))["merged_into"] == known["id"]
+    assert repeated["memory"]["tokens"] == written_at_once["memory"]["tokens"]
+    assert (await tasks.write("Call Bob"))["merged_into"] == task["id"]
 
 
 async def test_tasks_with_two_due_times_are_two_tasks(tasks: Tasks) -> None:

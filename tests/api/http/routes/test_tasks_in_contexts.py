@@ -144,8 +144,8 @@ async def test_a_question_whether_something_was_done_finds_the_completed_task(on
     async with connect(services) as client:
         for content in ("Call the roofer about the gutter", "Call the roofer about the bill", "Book the flights"):
             await write(client, "prospective", content)
-        listed = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
-        ids = {memory["content"]: memory["id"] for memory in listed}
+        memories = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
+        ids = {memory["content"]: memory["id"] for memory in memories}
         for content, verb in (("Call the roofer about the gutter", "complete"), ("Book the flights", "cancel")):
             await client.post(f"/v1/memories/{ids[content]}/{verb}", params={"namespace": "ann"})
         await write(client, "prospective", "Call the roofer about the gutter")
@@ -194,9 +194,9 @@ async def test_tasks_of_the_time_that_a_question_names_are_shown(onnx_directory:
             ("what is due in April?", (33, 40)),
             ("was muss ich nächste Woche erledigen?", (1, 4, 5)),
         ):
-            wanted = places(await ask(client, query, budget=100), *(f"Mow lawn {day}." for day in days))
-            assert -1 not in wanted, query
-            assert wanted == sorted(wanted), query
+            positions = places(await ask(client, query, budget=100), *(f"Mow lawn {day}." for day in days))
+            assert -1 not in positions, query
+            assert positions == sorted(positions), query
         listed = places(await ask(client, "what is left to do?"), "Mow lawn 0.", "Mow lawn 1.", "Mow lawn 90.", "Sort")
         assert -1 not in listed
         assert listed == sorted(listed)

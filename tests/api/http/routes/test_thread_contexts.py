@@ -50,13 +50,13 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
     thread = (await begun(client))["id"]
     await say(client, thread, "what came before")
     await say(client, thread, f"the newest turn {words(500)}", files=["a.py"])
-    shown = await context(client, thread, budget=100)
-    assert shown["turns"] == [{"thread_id": thread, "index": 1, "cut": True}]
-    assert "user: the newest turn word" in shown["context"]
-    assert "[cut]" in shown["context"]
-    assert "- [left out: 1 turn]\n" in shown["context"]
-    assert shown["omitted"] == {"turns": 1, "files": 0, "images": 0, "summary": False, "initial_context": False}
-    assert shown["metadata"]["total_tokens"] <= 100
+    answer = await context(client, thread, budget=100)
+    assert answer["turns"] == [{"thread_id": thread, "index": 1, "cut": True}]
+    assert "user: the newest turn word" in answer["context"]
+    assert "[cut]" in answer["context"]
+    assert "- [left out: 1 turn]\n" in answer["context"]
+    assert answer["omitted"] == {"turns": 1, "files": 0, "images": 0, "summary": False, "initial_context": False}
+    assert answer["metadata"]["total_tokens"] <= 100
 
 
 @pytest.mark.parametrize(("resource", "role"), [("terse", "user"), ("terse", "system"), ("divided", "system")])
@@ -67,24 +67,24 @@ async def test_the_newest_turn_is_shown_whatever_share_it_has(
     thread = (await begun(client, resource=resource))["id"]
     await say(client, thread, f"what came before {words(200)}")
     await say(client, thread, f"the newest turn {words(500)}", role=role)
-    shown = await context(client, thread, budget=100)
-    assert {"thread_id": thread, "index": 1, "cut": True} in shown["turns"]
-    assert f"{role}: the newest turn" in shown["context"]
-    assert shown["metadata"]["total_tokens"] <= 100
+    answer = await context(client, thread, budget=100)
+    assert {"thread_id": thread, "index": 1, "cut": True} in answer["turns"]
+    assert f"{role}: the newest turn" in answer["context"]
+    assert answer["metadata"]["total_tokens"] <= 100
 
 
-async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: httpx.AsyncClient) -> None:
+async def test_an_initial_context_needs_no_share_in_the_policy(client: httpx.AsyncClient) -> None:
     """A thread's initial context is shown if the policy names no share of the budget for it.
 
     It is left out if the policy names the share 0.
     """
-    given = f"{'The sky is blue. ' * 60}You must never delete anything."
+    initial_context = f"{'The sky is blue. ' * 60}You must never delete anything."
     for resource, is_shown in (("divided", True), ("nothing_given", False)):
-        thread = (await begun(client, resource=resource, initial_context=given))["id"]
+        thread = (await begun(client, resource=resource, initial_context=initial_context))["id"]
         await say(client, thread, words(200))
-        shown = await context(client, thread, budget=300)
-        assert ("You must never delete anything." in shown["context"]) == is_shown
-        assert shown["omitted"]["initial_context"]
+        answer = await context(client, thread, budget=300)
+        assert ("You must never delete anything." in answer["context"]) == is_shown
+        assert answer["omitted"]["initial_context"]
 
 
 async def test_a_summary_keeps_the_newest_of_equally_important_sentences(client: httpx.AsyncClient) -> None:
@@ -102,7 +102,7 @@ async def test_a_summary_keeps_facts_rather_than_acknowledgements(client: httpx.
 
     The conversations are in English, German, Spanish and Japanese. A summary has half the tokens of the conversation.
     """
-    kept: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     facts: Counter[str] = Counter()
     lines: Counter[str] = Counter()
     for conversation in map(json.loads, CONVERSATIONS.read_text(encoding="utf-8").splitlines()):
@@ -110,14 +110,14 @@ async def test_a_summary_keeps_facts_rather_than_acknowledgements(client: httpx.
         for turn in conversation["turns"]:
             await say(client, thread, turn["content"], role=turn["role"])
         await client.post(f"/v1/threads/{thread}/flush", json={"force": True})
-        shown = (await client.get(f"/v1/threads/{thread}")).json()["thread"]["summary"].splitlines()
+        summary_lines = (await client.get(f"/v1/threads/{thread}")).json()["thread"]["summary"].splitlines()
         stated = {f"{turn['role']}: {turn['content']}" for turn in conversation["turns"] if turn["fact"]}
-        kept[language] += len(stated.intersection(shown))
+        counts[language] += len(stated.intersection(summary_lines))
         facts[language] += len(stated)
-        lines[language] += len(shown)
+        lines[language] += len(summary_lines)
     for language in ("en", "de", "es", "ja"):
-        assert kept[language] >= 0.4 * facts[language], language
-        assert kept[language] >= 0.6 * lines[language], language
+        assert counts[language] >= 0.4 * facts[language], language
+        assert counts[language] >= 0.6 * lines[language], language
 
 
 async def test_old_facts_stay_in_a_summary_however_often_the_thread_is_flushed(client: httpx.AsyncClient) -> None:
@@ -153,36 +153,36 @@ async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(clie
     for number in range(30):
         await say(client, thread, f"turn {number}", files=[f"{number}.py"], images=[f"{number}.png"])
     await say(client, thread, f"the newest turn {words(500)}")
-    shown = await context(client, thread, budget=40)
-    assert "- [more is left out]\n" in shown["context"]
-    assert shown["turns"] == [{"thread_id": thread, "index": 30, "cut": True}]
-    assert shown["metadata"]["total_tokens"] <= 40
+    answer = await context(client, thread, budget=40)
+    assert "- [more is left out]\n" in answer["context"]
+    assert answer["turns"] == [{"thread_id": thread, "index": 30, "cut": True}]
+    assert answer["metadata"]["total_tokens"] <= 40
 
 
-async def test_a_given_context_that_is_left_out_is_not_called_shown_in_part(client: httpx.AsyncClient) -> None:
-    """If the budget has no room for any of a thread's initial context, the mark names it without "part of"."""
+async def test_an_omitted_initial_context_is_not_marked_as_cut(client: httpx.AsyncClient) -> None:
+    """If the budget has no room for any of the initial context, the text says so, and not that it is cut."""
     thread = (await begun(client, resource="nothing_given", initial_context="Given. " * 40))["id"]
     await say(client, thread, words(200))
-    shown = await context(client, thread, budget=100)
-    assert "Given." not in shown["context"]
-    assert "- [left out: text of the given context]\n" in shown["context"]
+    answer = await context(client, thread, budget=100)
+    assert "Given." not in answer["context"]
+    assert "- [left out: text of the given context]\n" in answer["context"]
 
 
-async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.AsyncClient) -> None:
+async def test_a_summary_and_an_initial_context_above_the_budget_are_cut(client: httpx.AsyncClient) -> None:
     """A summary or initial context above the budget is cut to its most important sentences. The answer says so."""
-    given = f"{'The sky is blue. ' * 60}You must never delete anything."
-    thread = (await begun(client, resource="brief", initial_context=given))["id"]
+    initial_context = f"{'The sky is blue. ' * 60}You must never delete anything."
+    thread = (await begun(client, resource="brief", initial_context=initial_context))["id"]
     for number in range(60):
         await say(client, thread, f"step {number} ends. We decided on {number} of them. {words(3)}.")
-    shown = await context(client, thread, budget=150)
-    assert shown["omitted"]["summary"]
-    assert shown["omitted"]["initial_context"]
-    assert "You must never delete anything." in shown["context"]
-    assert "## Earlier\n- user: We decided on" in shown["context"]
-    assert "text of the summary, text of the given context]" in shown["context"]
+    answer = await context(client, thread, budget=150)
+    assert answer["omitted"]["summary"]
+    assert answer["omitted"]["initial_context"]
+    assert "You must never delete anything." in answer["context"]
+    assert "## Earlier\n- user: We decided on" in answer["context"]
+    assert "text of the summary, text of the given context]" in answer["context"]
 
 
-async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> None:
+async def test_files_of_flushed_turns_are_still_listed(client: httpx.AsyncClient) -> None:
     """A thread's context lists the files that flushed turns named, each once with its newest turn.
 
     A small budget lists fewer files and counts the others.
@@ -192,11 +192,11 @@ async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> N
         files = [f"file-{number % 30}.py"]
         await say(client, thread, f"turn {number} {words(12)}", files=files, images=files if number < 3 else [])
     assert (await client.get(f"/v1/threads/{thread}/stats")).json()["turns"] < 30
-    shown = await context(client, thread, budget=10_000)
-    assert len(shown["files"]) == 30
-    assert shown["files"][0] == {"path": "file-19.py", "thread_id": thread, "turn": 79}
-    assert shown["files"][-1] == {"path": "file-20.py", "thread_id": thread, "turn": 50}
-    assert [image["turn"] for image in shown["images"]] == [2, 1, 0]
+    answer = await context(client, thread, budget=10_000)
+    assert len(answer["files"]) == 30
+    assert answer["files"][0] == {"path": "file-19.py", "thread_id": thread, "turn": 79}
+    assert answer["files"][-1] == {"path": "file-20.py", "thread_id": thread, "turn": 50}
+    assert [image["turn"] for image in answer["images"]] == [2, 1, 0]
     tight = await context(client, thread, budget=120)
     assert 0 < len(tight["files"]) < 30
     assert tight["omitted"]["files"] == 30 - len(tight["files"])
@@ -237,9 +237,9 @@ async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(client:
     for _ in range(15):
         for thread in threads:
             began = time.perf_counter()
-            shown = await context(client, thread, budget=500)
+            built = await context(client, thread, budget=500)
             seconds[thread].append(time.perf_counter() - began)
-            assert 10 < len(shown["turns"]) < 50
+            assert 10 < len(built["turns"]) < 50
     short, long = (statistics.median(seconds[thread]) for thread in threads)
     assert long < 2.5 * short
 

@@ -53,8 +53,8 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
     stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
     assert (stats["tokens"], stats["turns"], stats["distance_to_flush"]) == (1_000, 11, 600)
     assert stats["last_flush_at"] is not None
-    results = (await client.get("/v1/memories", params={**client.params, "type": "episodic"})).json()["memories"]
-    assert [memory["source"]["thread_id"] for memory in results] == [thread]
+    memories = (await client.get("/v1/memories", params={**client.params, "type": "episodic"})).json()["memories"]
+    assert [memory["source"]["thread_id"] for memory in memories] == [thread]
     assert await kept_turns(client) == list(range(6))
 
 
@@ -135,12 +135,12 @@ async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: h
     await say(client, thread, "an error of the tool", role="tool")
     await say(client, thread, "hello")
     await say(client, thread, "a tool says", role="tool")
-    gone = []
+    evicted = []
     for role, content in (("assistant", "a1"), ("assistant", "a2"), ("user", "u1"), ("user", "u2"), ("user", "u3")):
         before = set(await indices(client, thread))
         assert (await say(client, thread, content, role=role))["evicted"] == 1
-        gone += sorted(before - set(await indices(client, thread)))
-    assert gone == [4, 5, 6, 3, 7]
+        evicted += sorted(before - set(await indices(client, thread)))
+    assert evicted == [4, 5, 6, 3, 7]
     await say(client, thread, "pinned", pinned=True)
     await say(client, thread, "pinned", pinned=True)
     await say(client, thread, "pinned", pinned=True)
@@ -198,9 +198,9 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
             tasks.start_soon(write, writer)
     assert watch.tokens <= tokens
     assert watch.turns <= turns
-    results = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
+    listing = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
     page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
-    texts = [turn["content"] for turn in page["turns"]] + [memory["content"] for memory in results["memories"]]
+    texts = [turn["content"] for turn in page["turns"]] + [memory["content"] for memory in listing["memories"]]
     stored = [mark for mark in watch.marks for text in texts for _ in range(text.count(mark))]
     assert sorted(stored) == sorted(watch.marks)
     assert len(stored) == 40
@@ -232,9 +232,9 @@ async def test_turns_that_cannot_be_stored_are_reported(live: LiveClient, servic
         metrics = (await client.get("/metrics")).text
     assert (stats["waiting"], stats["set_aside"]) == (2, 3)
     assert not health["ok"]
-    apart = health["checks"][-1]
-    assert (apart["name"], apart["ok"]) == ("nothing_set_aside", False)
+    check = health["checks"][-1]
+    assert (check["name"], check["ok"]) == ("nothing_set_aside", False)
     reason = "the memory of evicted turns was rejected: memories of type episodic are not stored here"
-    assert apart["detail"].startswith(f"turns 0: {reason}; tried again at 20")
-    assert stats["next_try_at"] in apart["detail"]
+    assert check["detail"].startswith(f"turns 0: {reason}; tried again at 20")
+    assert stats["next_try_at"] in check["detail"]
     assert 'remembrancer_thread_departures_total{became="set_aside"} 3' in metrics

@@ -39,17 +39,17 @@ async def test_threads_are_listed_by_last_use(client: httpx.AsyncClient) -> None
     """Threads are listed by their last use, newest first, and filtered by key prefix, agent, resource or parent."""
     root = (await begun(client))["id"]
     facts = [(await begun(client, resource="facts", key=f"team/{n % 2}/{n}", parent_id=root))["id"] for n in range(5)]
-    own = (await begun(client, agent_id="helper"))["id"]
+    own_thread = (await begun(client, agent_id="helper"))["id"]
     await say(client, facts[1], "used")
-    newest = [facts[1], own, *reversed(facts[2:]), facts[0], root]
+    newest = [facts[1], own_thread, *reversed(facts[2:]), facts[0], root]
     assert await listed(client) == newest
     assert await listed(client, parent_id=root) == [facts[1], facts[4], facts[3], facts[2], facts[0]]
     assert await listed(client, resource="facts", key_prefix="team/1") == [facts[1], facts[3]]
-    assert await listed(client, agent_id="helper") == [own]
+    assert await listed(client, agent_id="helper") == [own_thread]
     assert await listed(client, agent_id="nobody") == []
     before = (await client.get("/v1/threads", params={**client.params, "key_prefix": "team/0/4"})).json()
-    again = (await client.get("/v1/threads", params={**client.params, "key_prefix": "team/0/4"})).json()
-    assert again == before
+    page = (await client.get("/v1/threads", params={**client.params, "key_prefix": "team/0/4"})).json()
+    assert page == before
     assert before["threads"][0]["parent_id"] == root
     assert before["threads"][0]["used_at"].endswith("Z")
     await client.delete(f"/v1/threads/{facts[0]}")

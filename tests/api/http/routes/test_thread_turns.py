@@ -84,11 +84,11 @@ async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resou
     """Under any policy, every turn of a long thread is read back as it was appended, even those that were flushed."""
     thread = (await begun(client, resource=resource))["id"]
     number_of_turns = 150 if resource is None else 45
-    said = [await say(client, thread, **turn_of(number)) for number in range(number_of_turns)]
+    answers = [await say(client, thread, **turn_of(number)) for number in range(number_of_turns)]
     turns = await all_turns(client, thread)
     flushed = [turn.pop("flushed") for turn in turns]
     memory_ids = [turn.pop("memory_id", None) for turn in turns]
-    assert turns == [answer["turn"] for answer in said]
+    assert turns == [answer["turn"] for answer in answers]
     sent = [{name: turn[name] for name in turn_of(0)} for turn in turns]
     assert sent == [turn_of(number) for number in range(number_of_turns)]
     assert sum(flushed) > number_of_turns / 2
@@ -125,15 +125,15 @@ async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, ser
     async with connect(wired, params=query) as client, connect(wired) as unscoped:
         await unscoped.post("/v1/workflows", json={**query, "workflow_id": "w", "on_end": "delete"})
         ids: list[str] = []
-        for place in ({"resource": "talk"}, {"resource": "buffer"}, {"resource": "talk", "workflow_id": "w"}):
-            opened = await unscoped.post("/v1/threads", json={**query, **place, "key": str(len(ids))})
+        for fields in ({"resource": "talk"}, {"resource": "buffer"}, {"resource": "talk", "workflow_id": "w"}):
+            opened = await unscoped.post("/v1/threads", json={**query, **fields, "key": str(len(ids))})
             ids.append(opened.json()["id"])
             for number in range(3):
                 await say(client, ids[-1], f"turn {number}", metadata={"number": number})
         await anyio.sleep(1.2)
         await threads.expire()
-        whole = {**query, "include_flushed": "true"}
-        pages = [await client.get(f"/v1/threads/{each}/turns", params=whole) for each in ids]
+        with_flushed = {**query, "include_flushed": "true"}
+        pages = [await client.get(f"/v1/threads/{each}/turns", params=with_flushed) for each in ids]
         assert [page.status_code for page in pages] == [200, 404, 404]
         turns = pages[0].json()["turns"]
         assert [(turn["content"], turn["metadata"], turn["flushed"]) for turn in turns] == [
@@ -233,9 +233,9 @@ async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClien
 
     first = await append("hello", expected_version=0)
     await say(client, thread, "something else")
-    again = await append("hello", expected_version=0)
-    assert (first.status_code, again.status_code) == (201, 201)
-    assert again.json() == first.json()
+    repeated = await append("hello", expected_version=0)
+    assert (first.status_code, repeated.status_code) == (201, 201)
+    assert repeated.json() == first.json()
     conflict = await append("goodbye")
     assert conflict.status_code == 409
     assert "Idempotency-Key" in conflict.json()["detail"]
@@ -250,8 +250,8 @@ async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClien
     assert long.status_code == 422
 
 
-async def test_equal_turns_that_leave_one_by_one_stand_in_a_context_once(client: httpx.AsyncClient) -> None:
-    """Equal turns that leave a thread one by one are stored each, but shown once, without a line about the thread."""
+async def test_equal_turns_flushed_one_by_one_are_shown_once(client: httpx.AsyncClient) -> None:
+    """Equal turns that are flushed one by one are stored separately. A context shows them once."""
     thread = (await begun(client, resource="single"))["id"]
     for _ in range(7):
         await say(client, thread, "Restarted the billing worker.", role="assistant")
@@ -274,5 +274,5 @@ async def test_turns_of_memories_with_a_line_about_the_thread_are_read(
     old = draft.model_copy(update={"content": f"{draft.content}\n(thread {thread}, turns 0 to 1)"})
     assert isinstance(services.store, InMemoryStore)
     await ingestor_over(services.store).write_one(Scope("default", client.params["namespace"]), old)
-    read = await all_turns(client, thread)
-    assert [(turn["role"], turn["content"]) for turn in read] == [(turn.role, turn.content) for turn in turns]
+    answers = await all_turns(client, thread)
+    assert [(turn["role"], turn["content"]) for turn in answers] == [(turn.role, turn.content) for turn in turns]

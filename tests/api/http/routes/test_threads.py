@@ -77,8 +77,8 @@ async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(cli
     assert notes["mode"] == "read-only"
     await say(client, notes["thread"]["id"], "no", agent_id="three", status=403)
     await say(client, support["thread"]["id"], "yes", agent_id="three")
-    again = await begun(client, status=200, agent_id="three", variables=variables)
-    assert again["threads"][0]["thread"]["id"] == support["thread"]["id"]
+    reopened = await begun(client, status=200, agent_id="three", variables=variables)
+    assert reopened["threads"][0]["thread"]["id"] == support["thread"]["id"]
     await begun(client, status=422, agent_id="three", variables={"session": {"id": "s9"}})
 
 
@@ -154,14 +154,14 @@ async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None
     for number in range(8):
         await say(client, child, f"turn number {number}", files=["a.py"])
     for budget in (0, 5, 30, 60, 1_000):
-        results = (await client.post(f"/v1/threads/{child}/context", json={"budget": budget})).json()
-        assert results["metadata"]["total_tokens"] <= budget
-        indices = [turn["index"] for turn in results["turns"] if turn["thread_id"] == child]
+        answer = (await client.post(f"/v1/threads/{child}/context", json={"budget": budget})).json()
+        assert answer["metadata"]["total_tokens"] <= budget
+        indices = [turn["index"] for turn in answer["turns"] if turn["thread_id"] == child]
         assert indices == list(range(8))[8 - len(indices) :]
-        assert results["omitted"]["turns"] == 9 - len(results["turns"])
-    assert results["omitted"] == dict.fromkeys(results["omitted"], 0)
-    assert {"path": "a.py", "thread_id": child, "turn": 7} in results["files"]
-    assert [item["path"] for item in results["files"]] == ["a.py", "b.py"]
+        assert answer["omitted"]["turns"] == 9 - len(answer["turns"])
+    assert answer["omitted"] == dict.fromkeys(answer["omitted"], 0)
+    assert {"path": "a.py", "thread_id": child, "turn": 7} in answer["files"]
+    assert [item["path"] for item in answer["files"]] == ["a.py", "b.py"]
 
 
 async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:

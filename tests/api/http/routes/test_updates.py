@@ -64,7 +64,9 @@ async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
         ("Ann lives in Ghent", "As a student Ann lived in Lille"),
     ],
 )
-async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClient, older: str, newer: str) -> None:
+async def test_a_fact_is_not_replaced_by_a_text_about_another_subject(
+    facts: httpx.AsyncClient, older: str, newer: str
+) -> None:
     """A newer text about another subject or attribute, a question, or a plan does not replace an older fact."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
@@ -81,7 +83,7 @@ async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClie
         ("The API allows 100 requests a minute.", "We raised the limit of the API to 500 requests a minute."),
     ],
 )
-async def test_a_change_told_in_natural_words_replaces_or_contests_the_older_fact(
+async def test_a_change_in_natural_words_replaces_or_contests_the_older_fact(
     facts: httpx.AsyncClient, older: str, newer: str
 ) -> None:
     """A change such as "The standup has been moved" replaces or contests the older fact, and is found first."""
@@ -169,19 +171,19 @@ async def test_a_contested_fact_that_is_said_again_is_shown_first_with_both_days
     await write(facts, "The database is hosted in Frankfurt.", 9)
     await write(facts, "The database is hosted in Dublin.", 6)
     assert (await lines_of(facts, "Where is the database hosted?"))[0].startswith("- The database is hosted in Dublin.")
-    again = await write(facts, "the database is hosted in Frankfurt", 3)
-    assert (again["status"], "restated_at" in again["changed"]) == ("merged", True)
+    repeated = await write(facts, "the database is hosted in Frankfurt", 3)
+    assert (repeated["status"], "restated_at" in repeated["changed"]) == ("merged", True)
     since, said = (f"{NOW - timedelta(days=days):%Y-%m-%d}" for days in (9, 3))
-    shown = await lines_of(facts, "Where is the database hosted?")
-    assert shown[0] == f"- The database is hosted in Frankfurt. (since {since}, said again {said})"
+    lines = await lines_of(facts, "Where is the database hosted?")
+    assert lines[0] == f"- The database is hosted in Frankfurt. (since {since}, said again {said})"
 
 
 async def test_a_late_fact_does_not_replace_one_that_was_said_again_since(facts: httpx.AsyncClient) -> None:
     """A value dated between two statements of another value is contested, because the other one was said last."""
-    known = await write(facts, "Port: 8080", 9)
+    memory = await write(facts, "Port: 8080", 9)
     await write(facts, "Port: 8080", 3)
     late = await write(facts, "Port: 9090", 6)
-    assert await state_of(facts, known["id"]) == await state_of(facts, late["id"]) == "contested"
+    assert await state_of(facts, memory["id"]) == await state_of(facts, late["id"]) == "contested"
     assert (await lines_of(facts, "Which port?"))[0].startswith("- Port: 8080")
 
 
@@ -257,7 +259,7 @@ async def test_the_same_value_written_otherwise_is_no_change(facts: httpx.AsyncC
         ("Score: 3:1", "Score: 2:0", "contested"),
     ],
 )
-async def test_another_quantity_replaces_a_value_but_no_entry_of_a_log(
+async def test_another_quantity_replaces_a_value_but_only_contests_a_past_one(
     facts: httpx.AsyncClient, older: str, newer: str, state: str
 ) -> None:
     """Another quantity replaces the older one. It only contests it if the key is in the past tense, or of a result."""
@@ -281,15 +283,15 @@ async def test_an_edited_fact_is_compared_with_all_facts(
 
     If the edit is taken back, the other fact is current again.
     """
-    known = await write(facts, other, 5)
+    memory = await write(facts, other, 5)
     fact = await write(facts, "The web server is old.", 9)
     url, params = f"/v1/memories/{fact['id']}", {"namespace": "n"}
     await facts.patch(url, params=params, json={"content": edited})
-    assert await state_of(facts, known["id"]) == state
+    assert await state_of(facts, memory["id"]) == state
     since = "" if state == "current" else f" (since {NOW:%Y-%m-%d})"
     assert (await lines_of(facts, edited))[0] == f"- {edited}{since}"
     await facts.patch(url, params=params, json={"content": "The web server is old."})
-    assert await state_of(facts, known["id"]) == "current"
+    assert await state_of(facts, memory["id"]) == "current"
 
 
 @pytest.mark.parametrize("marked", ["* {}", "- {}", "\u2022 {}", "# {}", "> {}", "**{}**", "*{}*", "- **{}**"])

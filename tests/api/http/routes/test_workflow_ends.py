@@ -73,8 +73,12 @@ async def test_expired_log_leaves_state_chain_and_resources(
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
-    seen = (await get(client, scope)).json()
-    assert (seen["version"], seen["state"]["status"], seen["state"]["data"]) == (21, "completed", {"last": 19})
+    workflow = (await get(client, scope)).json()
+    assert (workflow["version"], workflow["state"]["status"], workflow["state"]["data"]) == (
+        21,
+        "completed",
+        {"last": 19},
+    )
     assert (await get(client, scope, "/resources")).json()["resources"][0]["value"] == "r.pdf"
     (link,) = (await get(client, scope, "/chain")).json()["workflows"]
     assert (link["status"], link["version"]) == ("completed", 21)
@@ -162,12 +166,12 @@ async def test_memories_of_a_workflow_say_what_failed_and_how_it_was_fixed(
     )
     assert episode["content"].splitlines()[1:4] == [failed, note, "load: completed (output ok)"]
     assert procedure["failure_patterns"] == [f"{failed}; {note}"]
-    wanted = {"namespace": scope.namespace, "query": "which job had an expired certificate, how was it fixed?"}
-    answer = (await client.post("/v1/retrieve", json={**wanted, "budget": 500})).json()
+    query = {"namespace": scope.namespace, "query": "which job had an expired certificate, how was it fixed?"}
+    answer = (await client.post("/v1/retrieve", json={**query, "budget": 500})).json()
     assert "renewed it with certbot" in answer["context"]
 
 
-async def test_a_failure_in_which_a_step_ended_is_told_once(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_the_last_failure_of_a_step_is_recorded_once(client: httpx.AsyncClient, scope: Scope) -> None:
     """If a step's last attempt failed, the memory of the workflow has this failure once, as the state of the step."""
     await begin(client, scope)
     for error in ("disk full", "disk still full"):
@@ -186,8 +190,8 @@ async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: ht
     assert (await client.post("/v1/working", json=loose)).status_code == 201
     ended = (await post(client, scope, "w/events", {"type": "completed"})).json()
     assert (ended["threads"], ended["items"]) == (1, 1)
-    gone = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
-    assert gone.status_code == 404
+    response = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+    assert response.status_code == 404
     query = {"namespace": scope.namespace, "include_flushed": "true"}
     turns = (await client.get(f"/v1/threads/{thread_id}/turns", params=query)).json()["turns"]
     assert [(turn["index"], turn["content"], turn["flushed"]) for turn in turns] == [
@@ -220,13 +224,15 @@ async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(client: h
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "cancelled"})).json()
     assert (ended["threads"], ended["items"]) == (1, 1)
-    gone = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
-    assert (gone.status_code, await items(client, scope)) == (404, [])
+    response = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+    assert (response.status_code, await items(client, scope)) == (404, [])
     assert await memories(client, scope, "working") == []
     assert [memory["tags"] for memory in await memories(client, scope, "episodic")] == [["workflow"]]
 
 
-async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_threads_and_notes_cannot_join_an_unknown_or_ended_workflow(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
     """A thread or note for an unknown workflow is a 404, and for an ended one a 409. Neither is created."""
     await begin(client, scope, workflow_id="over")
     await post(client, scope, "over/events", {"type": "completed"})
@@ -328,5 +334,5 @@ async def test_an_interrupted_end_of_a_workflow_is_completed_by_upkeep(
         assert await items(client, scope) == []
         tags = sorted(memory["tags"][0] for memory in await memories(client, scope, "episodic"))
         assert tags == ["thread", "workflow"]
-        gone = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
-        assert gone.status_code == 404
+        response = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+        assert response.status_code == 404

@@ -44,9 +44,9 @@ async def test_a_workflow_is_created_read_ended_and_stored_as_memories(client: h
     assert (await report(client, workflow_id, "started")).json()["version"] == 1
     await report(client, workflow_id, "step_started", step_id="build", agent="ci", input={"ref": "main"})
     await report(client, workflow_id, "step_completed", step_id="build", output="ok", resources={"image": "v2"})
-    seen = (await look(client, workflow_id)).json()
-    assert (seen["workflow_id"], seen["parent_id"], seen["version"]) == (workflow_id, None, 3)
-    state = seen["state"]
+    workflow = (await look(client, workflow_id)).json()
+    assert (workflow["workflow_id"], workflow["parent_id"], workflow["version"]) == (workflow_id, None, 3)
+    state = workflow["state"]
     assert (state["status"], state["resources"], state["data"]) == ("running", {"image": "v2"}, {"name": "Release"})
     step = state["steps"]["build"]
     assert (step["status"], step["agent"], step["input"], step["output"]) == ("completed", "ci", {"ref": "main"}, "ok")
@@ -105,8 +105,8 @@ async def test_a_chain_lists_its_workflows_and_the_newest_resource_values(client
         ("b", "a", "pending"),
     ]
     assert (chain["gap"], chain["cycle"]) == (False, False)
-    results = (await look(client, "b", "/resources")).json()["resources"]
-    assert {item["id"]: item["value"] for item in results} == {"x": 2, "y": 1}
+    resources = (await look(client, "b", "/resources")).json()["resources"]
+    assert {item["id"]: item["value"] for item in resources} == {"x": 2, "y": 1}
 
 
 async def test_chain_gives_states_with_reasons_and_actors(client: httpx.AsyncClient) -> None:
@@ -134,9 +134,9 @@ async def test_workflows_are_listed_with_filters_and_cursor(guarded: Services) -
         await report(client, "b", "failed")
         await client.post("/v1/workflows", json={"namespace": "another", "workflow_id": "x"})
     async with connect(guarded, headers=bearer("acme", Role.READER)) as client:
-        listed = (await client.get("/v1/workflows", params=IN)).json()
-        assert ([item["workflow_id"] for item in listed["workflows"]], listed["next_cursor"]) == (list("dcba"), None)
-        assert listed["workflows"][-1] == {
+        page = (await client.get("/v1/workflows", params=IN)).json()
+        assert ([item["workflow_id"] for item in page["workflows"]], page["next_cursor"]) == (list("dcba"), None)
+        assert page["workflows"][-1] == {
             "workflow_id": "a",
             "parent_id": None,
             "status": "pending",
@@ -182,8 +182,8 @@ async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None
         await report(client, workflow_id, "note", input=number)
     first = (await look(client, workflow_id, "/events", limit=3)).json()
     assert ([item["input"] for item in first["events"]], first["next_after"]) == ([0, 1, 2], 3)
-    rest = (await look(client, workflow_id, "/events", after=3)).json()
-    assert ([item["version"] for item in rest["events"]], rest["next_after"]) == ([4, 5], None)
+    last_page = (await look(client, workflow_id, "/events", after=3)).json()
+    assert ([item["version"] for item in last_page["events"]], last_page["next_after"]) == ([4, 5], None)
     full = (await look(client, workflow_id, "/events", after=2, limit=3)).json()
     assert ([item["version"] for item in full["events"]], full["next_after"]) == ([3, 4, 5], None)
     assert (await look(client, workflow_id, "/events", after=5)).json() == {"events": [], "next_after": None}
@@ -241,14 +241,14 @@ async def test_reading_a_history_appends_no_event(guarded: Services) -> None:
         await begun(client, workflow_id="w")
         await report(client, "w", "step_failed", step_id="build", error="disk full")
         path = "/v1/workflows/w/history"
-        read = await client.get(path, params={**IN, "budget": 500}, headers=reader)
-        assert read.status_code == 200
-        assert "step build failed" in read.json()["history"]
-        assert read.json()["omitted"] == {"events": 0, "resources": 0, "data": 0, "older_values": 0}
-        assert read.json()["metadata"]["total_tokens"] == FakeTokenizer().count(read.json()["history"])
-        assert (read.json()["version"], (await look(client, "w")).json()["version"]) == (1, 1)
+        response = await client.get(path, params={**IN, "budget": 500}, headers=reader)
+        assert response.status_code == 200
+        assert "step build failed" in response.json()["history"]
+        assert response.json()["omitted"] == {"events": 0, "resources": 0, "data": 0, "older_values": 0}
+        assert response.json()["metadata"]["total_tokens"] == FakeTokenizer().count(response.json()["history"])
+        assert (response.json()["version"], (await look(client, "w")).json()["version"]) == (1, 1)
         onward = await client.post("/v1/workflows/w/continue", params=IN, json={"input": "again", "budget": 500})
-        assert onward.json()["history"] == read.json()["history"]
+        assert onward.json()["history"] == response.json()["history"]
         await report(client, "w", "completed")
         ended = await client.get(path, params=IN, headers=reader)
         assert "workflow completed" in ended.json()["history"]
@@ -276,8 +276,8 @@ async def test_a_small_budget_shows_the_newest_event(client: httpx.AsyncClient) 
     assert "goal = ship it" in answer["history"]
     assert "entry 19" in answer["history"]
     assert "[cut]" not in answer["history"]
-    less = (await look(client, workflow_id, "/history", budget=50)).json()
-    assert (less["omitted"]["events"], "older events are left out" in less["history"]) == (20, True)
+    small = (await look(client, workflow_id, "/history", budget=50)).json()
+    assert (small["omitted"]["events"], "older events are left out" in small["history"]) == (20, True)
 
 
 async def test_default_budget_of_a_history_is_its_share_of_the_models_window(services: Services) -> None:

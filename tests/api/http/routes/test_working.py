@@ -47,11 +47,11 @@ async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient)
     await world.make("a note of no to-do")
     await world.post("/v1/hooks/todo-created", todo_id="t2", content="call Ann", ttl_s=60, agent_id="a")
     world.later(23 * 3_600)
-    both = {"port the parser", "the parser is in src/parse.py"}
-    assert {item["content"] for item in await world.listed()} == both
+    contents = {"port the parser", "the parser is in src/parse.py"}
+    assert {item["content"] for item in await world.listed()} == contents
     assert "port the parser" in (await world.recall())["context"]
     world.later(23 * 3_600)
-    assert {item["content"] for item in await world.listed()} == both
+    assert {item["content"] for item in await world.listed()} == contents
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 2
     assert await world.listed() == []
 
@@ -78,9 +78,9 @@ async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingCli
 
 async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -> None:
     """Completing a to-do also clears notes on it that were written as memories, but not those of other sessions."""
-    kept = {"type": "working", "todo_id": "t1"}
+    body = {"type": "working", "todo_id": "t1"}
     for content, session in (("ours", "s 1"), ("of no session", None), ("theirs", "s 2")):
-        await world.post("/v1/memories", 201, content=content, session_id=session, **kept)
+        await world.post("/v1/memories", 201, content=content, session_id=session, **body)
     assert "ours" in (await world.recall())["context"]
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 2
     assert (await world.recall())["context"] == ""
@@ -191,10 +191,10 @@ async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
         await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
     answer = await world.recall(working_budget=60)
     assert 0 < answer["metadata"]["working_tokens"] <= 60
-    shown = {item["id"] for item in answer["items"]}
+    item_ids = {item["id"] for item in answer["items"]}
     used = {item["id"] for item in await world.listed() if item["accessed_at"]}
-    assert used == shown
-    assert 0 < len(shown) < 30
+    assert used == item_ids
+    assert 0 < len(item_ids) < 30
 
 
 async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None:
@@ -229,8 +229,8 @@ async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingCl
     path = f"/v1/memories/{done['procedural_id']}"
     learnt = (await world.client.get(path, params={"namespace": world.space["namespace"]})).json()
     assert (learnt["procedure_name"], learnt["steps"]) == ("port the parser", steps)
-    again = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
-    assert again == {"cleared": 0, "procedural_id": done["procedural_id"]}
+    repeated = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
+    assert repeated == {"cleared": 0, "procedural_id": done["procedural_id"]}
 
 
 async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingClient) -> None:
@@ -250,22 +250,22 @@ async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
     world.later(5)
-    again = await world.make("port the parser", priority=5, ttl_s=10)
-    assert (again["id"], again["cleared_at"], again["priority"]) == (first["id"], None, 5)
-    assert again["expires_at"] == "2026-03-01T12:00:15Z"
-    assert await world.listed(include_cleared="true") == [again]
+    repeated = await world.make("port the parser", priority=5, ttl_s=10)
+    assert (repeated["id"], repeated["cleared_at"], repeated["priority"]) == (first["id"], None, 5)
+    assert repeated["expires_at"] == "2026-03-01T12:00:15Z"
+    assert await world.listed(include_cleared="true") == [repeated]
     assert "port the parser" in (await world.recall())["context"]
 
 
 async def test_a_cleared_item_is_listed_with_the_fields_of_its_last_creation(world: WorkingClient) -> None:
     """If a note is created twice and then cleared, the list of cleared notes has the fields of the second creation."""
     await world.make("port the parser", context_type="state", priority=4)
-    again = await world.make("port the parser", priority=5, scope="session")
+    repeated = await world.make("port the parser", priority=5, scope="session")
     await world.post("/v1/working/clear")
     await world.working.sweep()
     (cleared,) = await world.listed(include_cleared="true")
     names = ("priority", "context_type", "scope")
-    assert [cleared[name] for name in names] == [again[name] for name in names] == [5, "task_context", "session"]
+    assert [cleared[name] for name in names] == [repeated[name] for name in names] == [5, "task_context", "session"]
 
 
 async def test_sweep_updates_stored_items_and_removes_expired_ones(world: WorkingClient) -> None:
@@ -353,14 +353,14 @@ async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None
     skipped = await world.recall("zebra", working_budget=300, oversize="skip")
     assert [item["id"] for item in skipped["items"]] == [small["id"]]
     assert skipped["metadata"]["working_left_out"] == [large["id"]]
-    whole = await world.recall("zebra", working_budget=100_000)
-    assert whole["metadata"]["working_excerpted"] == whole["metadata"]["working_left_out"] == []
+    answer = await world.recall("zebra", working_budget=100_000)
+    assert answer["metadata"]["working_excerpted"] == answer["metadata"]["working_left_out"] == []
 
 
 async def test_items_that_do_not_fit_the_budget_are_named(world: WorkingClient) -> None:
     """If the notes of a session exceed the working_budget, the answer has the ids of the notes that were left out."""
-    made = [(await world.make(f"note number {number} of the task"))["id"] for number in range(30)]
+    ids = [(await world.make(f"note number {number} of the task"))["id"] for number in range(30)]
     answer = await world.recall(working_budget=60)
-    shown = [item["id"] for item in answer["items"]]
+    item_ids = [item["id"] for item in answer["items"]]
     assert 0 < answer["metadata"]["working_tokens"] <= 60
-    assert sorted([*shown, *answer["metadata"]["working_left_out"]]) == sorted(made)
+    assert sorted([*item_ids, *answer["metadata"]["working_left_out"]]) == sorted(ids)
