@@ -17,11 +17,11 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.engine.engine import EVERY_STEP
+from memtypes.stores.edge.engine.engine import PAYLOAD_BATCH
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.rebuild import rebuild
 from tests.builders import SCOPE, make_dense, make_memory, make_record, make_sparse
-from tests.memtypes.stores.engines import ended, holder_in, settings_for, until
+from tests.memtypes.stores.engines import ended, engine_of, settings_for, until
 
 pytestmark = pytest.mark.anyio
 OTHER = Scope("other", "shop")
@@ -48,7 +48,7 @@ async def filled(directory: Path, count: int = 70) -> list[Memory]:
     stored = facts(count)
     await store.upsert(SCOPE, [make_record(one) for one in stored])
     await store.upsert(OTHER, [make_record(one) for one in facts(3, OTHER)])
-    pid = holder_in(directory).pid
+    pid = engine_of(directory).pid
     await store.aclose()
     await until(lambda: ended(pid))
     return stored
@@ -56,7 +56,7 @@ async def filled(directory: Path, count: int = 70) -> list[Memory]:
 
 async def failing(texts: Sequence[InContext]) -> list[Vectors]:
     """Embed full batches in twelve dimensions, and raise Overloaded for the last, incomplete batch."""
-    if len(texts) < EVERY_STEP:
+    if len(texts) < PAYLOAD_BATCH:
         raise Overloaded("the encoder is busy")
     return await wider(texts)
 
@@ -69,9 +69,9 @@ async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
         await EdgeStore.open(settings)
     with pytest.raises(Overloaded):
         await rebuild(settings, failing, stop_engine=False)
-    alias = Layout(tmp_path).read_alias()
-    assert alias is not None
-    assert set(alias.current.values()) == {"v1"}
+    manifest = Layout(tmp_path).read_manifest()
+    assert manifest is not None
+    assert set(manifest.current.values()) == {"v1"}
     counts = await rebuild(settings, wider, stop_engine=False)
     assert counts[MemoryType.SEMANTIC] == len(stored) + 3
     store = await EdgeStore.open(settings)
@@ -115,9 +115,9 @@ async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> No
     assert all(task.result().keys() == {stored[3].id} for task in asked)
     await store.upsert(SCOPE, [make_record(make_memory(MemoryType.SEMANTIC, "a later fact"))])
     assert (await store.stats(SCOPE))[MemoryType.SEMANTIC].count == 101
-    alias = Layout(tmp_path).read_alias()
-    assert alias is not None
-    assert set(alias.current.values()) == {"v2"}
+    manifest = Layout(tmp_path).read_manifest()
+    assert manifest is not None
+    assert set(manifest.current.values()) == {"v2"}
     await store.aclose()
 
 

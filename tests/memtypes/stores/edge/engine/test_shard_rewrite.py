@@ -13,7 +13,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Record
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeFiles, EdgeStore
-from memtypes.stores.edge.engine.shard import COPIED_AT_ONCE
+from memtypes.stores.edge.engine.shard import COPY_BATCH
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.schema import COLLECTIONS
@@ -43,7 +43,7 @@ async def same(texts: Sequence[InContext]) -> list[Vectors]:
 async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
     """After an erasure no file contains a removed text; other memories keep their texts and vectors."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    theirs = facts("kept", COPIED_AT_ONCE + 5, OTHER)
+    theirs = facts("kept", COPY_BATCH + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
     await store.upsert(OTHER, theirs)
     search = CandidateSearch({MemoryType.SEMANTIC: None}, theirs[0].vectors.dense, theirs[0].vectors.sparse, depth=500)
@@ -66,14 +66,14 @@ async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) ->
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("kept", 3))
     assert await EdgeFiles(store).erase(SCOPE, None) == 0
-    assert set(Layout(tmp_path).existing_alias().current.values()) == {"v1"}
+    assert set(Layout(tmp_path).require_manifest().current.values()) == {"v1"}
     await store.aclose()
 
 
 async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
     """The rewritten shard has all memories that were written or changed during the rewrite, and none removed then."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    old = facts("kept", 6 * COPIED_AT_ONCE)
+    old = facts("kept", 6 * COPY_BATCH)
     await store.upsert(SCOPE, old)
     await store.upsert(OTHER, facts("wiped", 2, OTHER))
     await store.delete_where(OTHER, (), None)
@@ -95,7 +95,7 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
 async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
     """If the engine is killed during a rewrite, no memory is lost, and the next erasure removes the deleted bytes."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    kept = facts("kept", 20 * COPIED_AT_ONCE)
+    kept = facts("kept", 20 * COPY_BATCH)
     await store.upsert(SCOPE, kept)
     await store.upsert(OTHER, facts("wiped", 2, OTHER))
     await store.delete_where(OTHER, (), None)

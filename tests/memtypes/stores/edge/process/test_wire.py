@@ -90,7 +90,7 @@ def test_requests_are_decoded_as_they_were_encoded() -> None:
 async def test_messages_are_framed_by_their_length() -> None:
     """The length before each message tells where it ends, however the bytes arrive. A huge length is refused."""
     reader = asyncio.StreamReader()
-    reader.feed_data(wire.framed("one") + wire.framed(None) + wire.framed("three")[:7])
+    reader.feed_data(wire.frame("one") + wire.frame(None) + wire.frame("three")[:7])
     assert [await wire.read_message(reader), await wire.read_message(reader)] == [encode("one"), encode(None)]
     reader.feed_data(b"ree")
     assert await wire.read_message(reader) == encode("three")
