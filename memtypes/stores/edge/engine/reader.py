@@ -89,10 +89,8 @@ class Reader:
 
     def matching(self, where: Condition, limit: int | None = None) -> Slots:
         """The slots of the points that meet a condition, ascending. limit: maximum number of slots; None for all."""
-        maximum = max(1, len(self._slots)) if limit is None else limit
-        return slots_in(
-            self._records(edge.ScrollRequest(limit=maximum, filter=self._filter(where), with_payload=False))
-        )
+        limit = max(1, len(self._slots)) if limit is None else limit
+        return slots_in(self._records(edge.ScrollRequest(limit=limit, filter=self._filter(where), with_payload=False)))
 
     def _count(self, where: Condition) -> int:
         return engine_call(self._engine.count, edge.CountRequest(exact=True, filter=self._filter(where)))

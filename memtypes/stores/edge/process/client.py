@@ -1,8 +1,7 @@
 """The embedded store: a client of an engine process that all programs with the same directory share.
 
 The first program that opens a directory starts the engine process, which ends after the last has closed it. An
-acknowledged write is in the write-ahead log, so it survives a crash of any process. A power cut can lose the writes of
-the last second.
+acknowledged write is in the write-ahead log: it survives a crash, but a power cut can lose those of the last second.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from memtypes.model.errors import StoreInUse, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, in_use, reap
+from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, reap
 from memtypes.stores.edge.process.wire import PROTOCOL, Hello, Reply, RewriteShards, error_of, frame, read_message
+from memtypes.stores.files import holder_of
 from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode
 
@@ -56,10 +56,7 @@ class Connection:
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request and return its answer.
-
-        Raises the engine's error, Unavailable after `timeout_s` seconds, or ConnectionLostError.
-        """
+        """The answer to a request. Raises the engine's error, Unavailable after `timeout_s`, or ConnectionLostError."""
         if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)
@@ -183,7 +180,11 @@ class EdgeStore(MessageStore):
             if connection is not None:
                 return connection
             if time.monotonic() > deadline:
-                raise in_use(self._layout)
+                layout, holder = self._layout, holder_of(self._layout.engine_lock)
+                raise StoreInUse(
+                    f"the store in {layout.directory} is held by process {holder}, which does not answer (see "
+                    f"{layout.log_path}). Stop that process, or use its service with --url"
+                )
             await asyncio.sleep(_RETRY_S)  # an engine that is about to end no longer listens
 
     async def _try_connect(self, deadline: float) -> Connection | None:
@@ -214,10 +215,9 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """Erases deleted memories from the store's files: rewrites all shards that contain bytes of deleted memories.
+    """Erases deleted memories from the shards' files, by rewriting every shard that contains bytes of them.
 
-    Shards contain memories of all scopes, so these are rewritten whatever scope is erased. wait_s: seconds that an
-    erasure waits for the rewrites.
+    A shard contains memories of all scopes. wait_s: seconds that an erasure waits for the rewrites.
     """
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:

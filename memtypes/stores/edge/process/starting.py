@@ -72,14 +72,6 @@ async def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float)
             raise
 
 
-def in_use(layout: Layout) -> StoreInUse:
-    """The error for a running engine that does not answer. It names the process and says what to do."""
-    return StoreInUse(
-        f"the store in {layout.directory} is held by process {holder_of(layout.engine_lock)}, which does not answer "
-        f"(see {layout.log_path}). Stop that process, or use its service with --url"
-    )
-
-
 def reap(pid: int) -> None:
     """Collect the exit status of the child process `pid` if it has ended, so that it does not remain a zombie."""
     try:

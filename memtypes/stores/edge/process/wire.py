@@ -1,7 +1,4 @@
-"""Messages between a client and the engine process: four bytes with the length, then MessagePack.
-
-Arrays are sent as raw bytes.
-"""
+"""Messages between a client and the engine process: a length in four bytes, then MessagePack, with arrays as bytes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Cache of the payload fields that ranking uses: for each field an array (column), indexed by slot (point number).
 
-The engine takes several microseconds to read a payload, and a search needs the fields of up to thousands of memories.
-The engine process is the only writer of its shards, so it can update the cache with each change. A memory takes about
-250 bytes.
+The engine takes microseconds to read a payload, and a search needs the fields of thousands of memories. The engine
+process is the only writer of its shards, so each change can update the cache. A memory takes about 250 bytes.
 """
 
 from __future__ import annotations
@@ -89,10 +88,7 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Return which of these slots (point numbers) have a memory, and these memories' fields.
-
-        Fields that are not cached are read and cached.
-        """
+        """Return which of these slots (point numbers) have a memory, and the memories' fields. Fills the cache."""
         for kind, requested in slots.items():
             missing = self.uncached(kind, requested)
             if len(missing):
@@ -116,10 +112,7 @@ class ColumnCache:
         self._types[kind].cached[slots] = True
 
     def update(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Apply a change of a shard to the cached fields; drop the fields whose new values the change does not contain.
-
-        slots: the slots of the changed points; None if unknown, so that all fields of the type are dropped.
-        """
+        """Apply a change of the points at `slots` (None: any point) to the cache, or drop what it may have changed."""
         if isinstance(change, PutPoints) and slots is not None:
             self.add(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
         elif isinstance(change, SetFields) and slots is not None and _selects_by_id(change.where):

@@ -58,10 +58,7 @@ class PassageFile(RaggedFile):
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, payloads_of: Callable[[Slots], Mapping[int, Payload]]) -> list[Passage]:
-        """The passages of those memories at `slots` that are in the scope, in this order. Makes missing passages.
-
-        payloads_of: reads the payloads from which missing passages are made.
-        """
+        """The passages of those memories at `slots` that are in the scope. Makes missing ones from `payloads_of`."""
         spans = self.spans(slots)
         missing = slots[spans[:, 1] == 0]
         if len(missing):

@@ -62,10 +62,7 @@ class InvertedIndex:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best `limit` memories of the slots `among` that share a term with the query.
-
-        The document frequencies for IDF are those in the whole index, not only in `among`.
-        """
+        """The best `limit` memories of the slots `among` that share a term with the query. IDF is that of all slots."""
         scores, shares_term = self._scores(query)
         positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
         eligible = np.zeros(len(self.slots), dtype=np.bool_)

@@ -11,8 +11,8 @@ if waiting then
   if ARGV[4] ~= '' then redis.call('HSET', session, 'asked:' .. ARGV[4], 1) end
   add(waiting)
 end
-for place = 5, #ARGV, 2 do
-  if redis.call('HSETNX', session, 'said:' .. ARGV[place], 1) == 1 then add(ARGV[place + 1]) end
+for position = 5, #ARGV, 2 do
+  if redis.call('HSETNX', session, 'said:' .. ARGV[position], 1) == 1 then add(ARGV[position + 1]) end
 end
 redis.call('PEXPIRE', session, ARGV[1])
 if #batch > 0 then redis.call('RPUSH', KEYS[2], ARGV[2] .. table.concat(batch, ',') .. ']}') end

@@ -4,9 +4,9 @@
 -- The fence follows the server's clock where that is ahead, so it grows even if the server lost its data.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - ARGV[3])) do
-  redis.call('ZREM', KEYS[3], gone)
-  redis.call('ZREM', KEYS[4], gone)
+for _, silent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - ARGV[3])) do
+  redis.call('ZREM', KEYS[3], silent)
+  redis.call('ZREM', KEYS[4], silent)
 end
 local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
 if redis.call('EXISTS', KEYS[1]) == 1 or (first and first ~= ARGV[1]) then

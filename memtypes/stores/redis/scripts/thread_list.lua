@@ -6,16 +6,16 @@ local entries = redis.call('ZREVRANGEBYSCORE', index, ARGV[1], '-inf', 'WITHSCOR
 local threads, last = {}, ''
 local function matches(base)
   if string.sub(redis.call('HGET', base, 'key') or '', 1, #ARGV[4]) ~= ARGV[4] then return false end
-  for place = 5, #ARGV, 2 do
-    if redis.call('HGET', base, ARGV[place]) ~= ARGV[place + 1] then return false end
+  for position = 5, #ARGV, 2 do
+    if redis.call('HGET', base, ARGV[position]) ~= ARGV[position + 1] then return false end
   end
   return true
 end
-for place = 1, #entries, 2 do
+for position = 1, #entries, 2 do
   if #threads == tonumber(ARGV[2]) then return {threads, last} end
-  local id = entries[place]
+  local id = entries[position]
   local base = prefix .. 'thread:' .. id
-  last = entries[place + 1]
+  last = entries[position + 1]
   if is_gone(base) then redis.call('ZREM', index, id)
   elseif redis.call('EXISTS', base) == 1 and matches(base) then table.insert(threads, {id, meta(base)}) end
 end

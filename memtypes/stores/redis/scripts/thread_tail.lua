@@ -23,10 +23,10 @@ for index in pairs(chosen) do table.insert(indices, index) end
 local function mentions(kind)
   local paths = redis.call('ZREVRANGE', part(base, kind), 0, ARGV[2] - 1, 'WITHSCORES')
   local fields = {}
-  for place = 1, #paths, 2 do
-    table.insert(fields, paths[place])
-    table.insert(fields, paths[place + 1])
-    table.insert(fields, redis.call('HGET', part(base, 'mentions'), kind .. paths[place]))
+  for position = 1, #paths, 2 do
+    table.insert(fields, paths[position])
+    table.insert(fields, paths[position + 1])
+    table.insert(fields, redis.call('HGET', part(base, 'mentions'), kind .. paths[position]))
   end
   return {fields, redis.call('ZCARD', part(base, kind))}
 end

@@ -14,7 +14,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.qdrant.rebuild import PIECE, rebuild
+from memtypes.stores.qdrant.rebuild import BATCH, rebuild
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 
@@ -42,7 +42,7 @@ async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
     """A store with facts of two tenants, and the list of the first tenant's facts."""
     store = QdrantStore(OLD, client)
     await store.prepare()
-    stored = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(PIECE + 6)]
+    stored = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(BATCH + 6)]
     await store.upsert(SCOPE, [make_record(one) for one in stored])
     await store.upsert(OTHER, [make_record(make_memory(MemoryType.EPISODIC, "theirs", OTHER))])
     return store, stored
@@ -73,7 +73,7 @@ async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> No
     """After a failed rebuild the store still answers. The next rebuild starts again with the first memory."""
 
     async def failing(texts: Sequence[InContext]) -> list[Vectors]:
-        if len(texts) < PIECE:
+        if len(texts) < BATCH:
             raise Overloaded("the encoder is busy")
         return await wider(texts)
 
@@ -92,7 +92,7 @@ async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) ->
     seen: list[int] = []
 
     async def writing(texts: Sequence[InContext]) -> list[Vectors]:
-        if len(texts) == PIECE and not seen:
+        if len(texts) == BATCH and not seen:
             seen.append(len(texts))
             await store.upsert(SCOPE, [make_record(late)])
             await store.delete(SCOPE, [stored[0].id])
