@@ -83,10 +83,10 @@ def scopes() -> list[Scope]:
 @pytest.mark.slow
 async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Everything, scopes: list[Scope]) -> None:
     """For many similar scopes and ids, each entry is read back with its own content."""
-    places = [(scope, name) for scope in scopes for name in NAMES]
-    for number, (scope, name) in enumerate(places):
+    pairs = [(scope, name) for scope in scopes for name in NAMES]
+    for number, (scope, name) in enumerate(pairs):
         await everything.write(scope, name, f"mark {number}")
-    for number, (scope, name) in enumerate(places):
+    for number, (scope, name) in enumerate(pairs):
         assert await everything.read(scope, name) == [f"mark {number}"] * 3
 
 

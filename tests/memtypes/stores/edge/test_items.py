@@ -81,9 +81,9 @@ async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> 
     store = await EdgeStore.open(settings)
     assert [item async for item in EngineItems(store).every(SCOPE, NOW)] == before
     search = ItemSearch(vector=make_dense(crc32(b"title 7"), 12), limit=1)
-    (found,) = await EngineItems(store).search(SCOPE, search, NOW)
-    assert found.value == {"title": "title 7"}
-    assert found.score == pytest.approx(1.0)
+    (hit,) = await EngineItems(store).search(SCOPE, search, NOW)
+    assert hit.value == {"title": "title 7"}
+    assert hit.score == pytest.approx(1.0)
     await store.aclose()
 
 

@@ -16,7 +16,7 @@ from memtypes.stores.operations.uuids import ids_of
 from tests.builders import DIMENSIONS, make_memory, make_record
 
 POINTS = tuple(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}")) for number in range(6))
-IDS = [one.id for one in POINTS]
+IDS = [point.id for point in POINTS]
 
 
 def opened(path: Path) -> Shard:
@@ -28,8 +28,8 @@ def opened(path: Path) -> Shard:
 def written(tmp_path: Path) -> Path:
     """The directory of a closed shard to which six facts were written and from which the last was removed."""
     shard = opened(tmp_path)
-    for one in POINTS:
-        shard.write(PutPoints((one,), EVERYTHING))
+    for point in POINTS:
+        shard.write(PutPoints((point,), EVERYTHING))
     shard.write(RemovePoints({"has_id": IDS[5:]}))
     shard.close()
     return tmp_path
@@ -63,11 +63,11 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
     """`write()` returns the slots (point numbers) of the memories that were stored or removed."""
     shard = opened(written)
     put = shard.write(PutPoints((POINTS[1], POINTS[5]), EVERYTHING))
-    gone = shard.write(RemovePoints(EVERYTHING))
+    removed = shard.write(RemovePoints(EVERYTHING))
     assert put is not None
-    assert gone is not None
+    assert removed is not None
     assert put.tolist() == [1, 6]
-    assert sorted(gone.tolist()) == [0, 1, 2, 3, 4, 6]
+    assert sorted(removed.tolist()) == [0, 1, 2, 3, 4, 6]
     assert len(shard.slots.existing(IDS)) == 0
     assert shard.reader.payloads(slots_of(range(7))) == {}
     assert shard.deleted_since is not None
@@ -83,8 +83,8 @@ def test_slots_are_returned_for_the_ids_in_a_change(written: Path) -> None:
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):
         shard.write(refused)
-    named = [
+    listed = [
         shard.listed_slots(change) for change in (refused, PutPoints(POINTS[3:], EVERYTHING), RemovePoints(EVERYTHING))
     ]
-    assert [None if one is None else one.tolist() for one in named] == [[2], [3, 4], None]
+    assert [None if slots is None else slots.tolist() for slots in listed] == [[2], [3, 4], None]
     shard.close()

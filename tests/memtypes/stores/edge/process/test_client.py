@@ -75,9 +75,9 @@ async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
         lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(20)]
         engine = kill_engine(directory)
         writer.kill()
-        rest = await asyncio.to_thread(writer.stdout.read)
+        remaining_output = await asyncio.to_thread(writer.stdout.read)
     await until(lambda: ended(engine))
-    complete = [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    complete = [line for line in remaining_output.splitlines(keepends=True) if line.endswith("\n")]
     acknowledged = [memory_id for line in (*lines, *complete) for memory_id in line.split()]
     async with opened(directory) as store:
         stored = await store.get(SCOPE, acknowledged)
@@ -212,8 +212,8 @@ async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
         assert not engine.socket.startswith(str(directory))
         private = [directory, Path(engine.socket).parent, *directory.glob("*.json"), directory / "episodic" / "v1"]
         assert [stat.S_IMODE(path.stat().st_mode) & 0o077 for path in private] == [0] * len(private)
-        with locked(directory / "engine.lock") as held:
-            assert not held
+        with locked(directory / "engine.lock") as acquired:
+            assert not acquired
 
 
 async def test_a_connection_that_the_engine_closes_is_lost_at_once(tmp_path: Path) -> None:

@@ -43,18 +43,18 @@ async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, [make_record(memory)])
     before = Layout(tmp_path).manifest_path.read_bytes()
-    for other in (settings_for(tmp_path, fingerprint="other"), EdgeSettings(tmp_path, "test-embedder", 9)):
+    for settings in (settings_for(tmp_path, fingerprint="other"), EdgeSettings(tmp_path, "test-embedder", 9)):
         with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed.*--data-dir"):
-            await EdgeStore.open(other)
+            await EdgeStore.open(settings)
     engine = engine_of(tmp_path).pid
     await store.aclose()
     await until(lambda: ended(engine))
     with pytest.raises(EmbedderMismatch, match=r"other \(8 dimensions\).*reembed"):
         await EdgeStore.open(settings_for(tmp_path, fingerprint="other"))
     assert Layout(tmp_path).manifest_path.read_bytes() == before
-    again = await EdgeStore.open(settings_for(tmp_path))
-    assert await again.get(SCOPE, [memory.id]) == {memory.id: memory}
-    await again.aclose()
+    reopened = await EdgeStore.open(settings_for(tmp_path))
+    assert await reopened.get(SCOPE, [memory.id]) == {memory.id: memory}
+    await reopened.aclose()
 
 
 async def test_a_store_without_store_json_is_not_opened(tmp_path: Path) -> None:
@@ -84,12 +84,12 @@ async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
 async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_path: Path) -> None:
     """If a process that does not answer holds the store's lock, the error names the process and the remedy."""
     for lock in ("engine.lock", "opening.lock"):
-        with start_python(HOLD_LOCK, str(tmp_path / lock)) as other:
-            assert other.stdout is not None
-            assert await asyncio.to_thread(other.stdout.readline) == "True\n"
-            with pytest.raises(StoreInUse, match=rf"process {other.pid}.*--url"):
+        with start_python(HOLD_LOCK, str(tmp_path / lock)) as process:
+            assert process.stdout is not None
+            assert await asyncio.to_thread(process.stdout.readline) == "True\n"
+            with pytest.raises(StoreInUse, match=rf"process {process.pid}.*--url"):
                 await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.3))
-            other.communicate()
+            process.communicate()
 
 
 async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
@@ -98,20 +98,20 @@ async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path)
     engine = engine_of(tmp_path).pid
     await store.aclose()
     await until(lambda: ended(engine))
-    with start_python(HOLD_SHARD, str(tmp_path / "semantic" / "v1")) as other:
-        assert other.stdout is not None
-        assert await asyncio.to_thread(other.stdout.readline) == "0\n"
+    with start_python(HOLD_SHARD, str(tmp_path / "semantic" / "v1")) as process:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "0\n"
         with pytest.raises(StoreInUse, match=r"not an engine of this program.*--url"):
             await EdgeStore.open(settings_for(tmp_path))
-        other.communicate()
+        process.communicate()
 
 
 async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
     """A client refuses to use a running engine with another protocol version."""
     layout = Layout(tmp_path)
     layout.engine_path.write_bytes(msgspec.json.encode(EngineProcess(os.getpid(), "nowhere", PROTOCOL + 1)))
-    with locked(layout.engine_lock) as held:
-        assert held
+    with locked(layout.engine_lock) as acquired:
+        assert acquired
         with pytest.raises(StoreInUse, match=rf"process {os.getpid()}, an engine of another version.*--url"):
             await EdgeStore.open(settings_for(tmp_path))
 

@@ -47,14 +47,14 @@ changes = st.lists(
 @given(changes, st.booleans())
 def test_a_slot_has_its_last_token_vectors(
     tmp_path_factory: pytest.TempPathFactory,
-    made: list[tuple[int, tuple[int, int] | None]],
+    operations: list[tuple[int, tuple[int, int] | None]],
     reopened: bool,  # noqa: FBT001
 ) -> None:
     """After any changes each slot (point number) has the vectors last stored for it, also after reopening the files."""
     path = tmp_path_factory.mktemp("tokens") / "tokens"
     file = TokenFile(path)
     expected: list[tuple[int, int] | None] = [None] * len(SLOTS)
-    for slot, stored in made:
+    for slot, stored in operations:
         expected[slot] = stored
         if stored is None:
             file.remove(slots_of([slot]))
