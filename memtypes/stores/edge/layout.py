@@ -61,7 +61,7 @@ class Layout:
         return {kind: self.directory / kind / manifest.current.get(kind, VERSION) for kind in COLLECTIONS}
 
     def read_manifest(self) -> StoreManifest | None:
-        """Read store.json; None if it is missing. Raises Unavailable if it can't be read."""
+        """Read store.json (embedder, current shards); None if it is missing. Raises Unavailable if it is damaged."""
         try:
             return msgspec.json.decode(self.manifest_path.read_bytes(), type=StoreManifest)
         except FileNotFoundError:
@@ -72,14 +72,14 @@ class Layout:
             ) from error
 
     def require_manifest(self) -> StoreManifest:
-        """Read store.json. Raises Unavailable if it is missing or can't be read."""
+        """Read store.json (embedder, current shards). Raises Unavailable if it is missing or damaged."""
         manifest = self.read_manifest()
         if manifest is None:
             raise Unavailable(f"{self.manifest_path} is missing")
         return manifest
 
     def write_manifest(self, manifest: StoreManifest) -> None:
-        """Replace store.json atomically."""
+        """Replace store.json (embedder, current shards) atomically."""
         replace_file(self.manifest_path, msgspec.json.format(msgspec.json.encode(manifest)))
 
     def next_path(self, kind: Collection) -> Path:
@@ -95,7 +95,7 @@ class Layout:
         self.write_manifest(msgspec.structs.replace(manifest, current={**manifest.current, kind: path.name}))
 
     def read_engine(self) -> EngineProcess | None:
-        """Read engine.json; None if it is missing or damaged. The process that it names may have ended."""
+        """Read engine.json, which names the engine process; None if missing or damaged. The process may have ended."""
         try:
             return msgspec.json.decode(self.engine_path.read_bytes(), type=EngineProcess)
         except (FileNotFoundError, msgspec.MsgspecError):

@@ -173,7 +173,7 @@ def visible_to(session_id: str | None) -> Filter:
 
 
 def by_type(valid: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Group the ids `valid` by memory type, as `ids` maps them. If `ids` has no types, every type gets all ids."""
+    """Group the memory ids `valid` by memory type. ids: maps ids to types; if it does not, every type gets all ids."""
     if not isinstance(ids, Mapping):
         return {kind: list(valid) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

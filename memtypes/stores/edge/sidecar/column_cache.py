@@ -1,7 +1,7 @@
 """Cache of the payload fields that ranking uses: for each field an array (column), indexed by slot (point number).
 
 The engine takes microseconds to read a payload, and a search needs the fields of thousands of memories. The engine
-process is the only writer of its shards, so each change can update the cache. A memory takes about 250 bytes.
+process is the only writer of its shards, so each change can update the cache. A memory takes about 290 bytes.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class ColumnCache:
         self._types[kind].cached[slots] = True
 
     def update(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the points at `slots` (None: any point) to the cache, or drop what it may have changed."""
+        """Apply a change of the points at `slots` (None: of any) to the cache. Drops fields whose value is unknown."""
         if isinstance(change, PutPoints) and slots is not None:
             self.add(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
         elif isinstance(change, SetFields) and slots is not None and _selects_by_id(change.where):

@@ -56,7 +56,7 @@ class SlotFile:
         return slots[slots >= 0]
 
     def claim(self, ids: Ids) -> Slots:
-        """The slot (point number) of each memory id. An id that has no slot is assigned a new one."""
+        """Return the slot (point number) of each memory id. Assigns a new slot to an id that has none."""
         slots = self.lookup(ids)
         unassigned = ids[slots < 0]
         if not len(unassigned):

@@ -151,7 +151,7 @@ class NamespaceCache:
         return members if members is None or isinstance(members, int) else len(members)
 
     def _slots_or_count(self, where: Condition) -> Slots | int | None:
-        """The slots of a small namespace, or the size of a large one; None if `where` is more than a scope."""
+        """The slots of a small namespace, or the size of a large one; None if `where` has any other condition."""
         scope, other_conditions = scope_in(where)
         if scope is None or other_conditions:
             return None

@@ -52,10 +52,7 @@ class TokenRows:
     lengths: NDArray[np.int64]
 
     def portions(self) -> Iterator[NDArray[np.int64]]:
-        """Yield indices of memories that have vectors, in portions of about PORTION vectors, by position in the file.
-
-        Reading the file in this order is fastest.
-        """
+        """Yield the indices of memories with vectors, by position in the file, about PORTION vectors at a time."""
         memories = np.flatnonzero(self.lengths)
         memories = memories[np.argsort(self.starts[memories])]
         ends = np.cumsum(self.lengths[memories])
