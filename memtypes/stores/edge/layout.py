@@ -102,10 +102,7 @@ class Layout:
             return None
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
-        """Record the embedder (fingerprint, dimensions) of a new store in store.json.
-
-        Raises EmbedderMismatch if the store was built with another embedder, or may have been.
-        """
+        """Check the store's embedder, or record it for a new store. Raises EmbedderMismatch if it is another one."""
         manifest = self.read_manifest()
         if manifest is None and any((self.directory / kind).exists() for kind in COLLECTIONS):
             raise EmbedderMismatch(

@@ -189,9 +189,9 @@ def newest_first(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_off_oldest(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
-    """Drop the positions of the oldest time, of which a read of `limit` memories may lack some. Returns that time, too.
+    """Split positions into those newer than the oldest time, and that time, of which a full read may lack some.
 
-    Fewer positions than `limit` are complete: returns all of them and None.
+    Returns all positions and None if there are fewer than `limit`, so that the read is complete.
     """
     if len(positions) < limit:
         return positions, None

@@ -245,10 +245,7 @@ def _id_of(member: str) -> str:
 
 
 def _summary(member: str, fields: list[str | None], listing: WorkflowListing) -> WorkflowSummary | None:
-    """The summary of a workflow. None if it has expired, does not match `listing`, or a newer workflow has its id.
-
-    member: its index entry. fields: the values of the _SUMMARY fields of the workflow that has its id now.
-    """
+    """The summary of a workflow by its _SUMMARY fields. None if its index entry is outdated, or not in `listing`."""
     index_entry, parent, status, version, on_end, created, updated = fields
     if index_entry != member or not (status and version and on_end and created and updated):
         return None

@@ -56,10 +56,7 @@ def engine_call(
 
 
 def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, texts: bool = False) -> edge.EdgeShard:
-    """Open the engine's shard in `path`. Creates the shard, and those of `indexes` that it lacks.
-
-    texts: True if a point has several dense vectors, one for each of its texts; it then scores by the nearest.
-    """
+    """Open the engine's shard in `path`. Creates it or missing `indexes`. texts: True for a dense vector per text."""
     max_sim = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if texts else None
     dense = edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, multivector_config=max_sim, hnsw_config=_NO_GRAPH)
     config = edge.EdgeConfig(

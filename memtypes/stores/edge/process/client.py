@@ -215,10 +215,7 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """Erases deleted memories from the shards' files, by rewriting every shard that contains bytes of them.
-
-    A shard contains memories of all scopes. wait_s: seconds that an erasure waits for the rewrites.
-    """
+    """Rewrites the shards with bytes of deleted memories, of any scope. wait_s: how long an erasure waits."""
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:
         self._store = store

@@ -192,10 +192,7 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
 
 
 def run_engine(layout: Layout, linger_s: float) -> None:
-    """Serve the store of `layout` until the server stops. Raises StoreInUse if an engine serves it already.
-
-    Also raises Unavailable if the store can't be opened.
-    """
+    """Serve the store of `layout` until the server stops. Raises StoreInUse if an engine serves it, or Unavailable."""
 
     async def serve() -> None:
         with _listening(layout) as listener:
