@@ -109,7 +109,7 @@ def locked(path: Path) -> Iterator[bool]:
 
 @asynccontextmanager
 async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
-    """Like `locked`, but waits for the lock until `deadline` (as of `time.monotonic`). Then yields False."""
+    """Like `locked`, but waits for the lock until `deadline` (a `time.monotonic`). Then yields False."""
     while True:
         with locked(path) as acquired:
             if acquired or time.monotonic() > deadline:

@@ -23,7 +23,7 @@ _EXPORTED = 100
 
 
 class EngineItems(ItemStore):
-    """Stores keyed items in a store's engine. window: first read of a filtered search. most_bytes: of values in an answer."""
+    """Stores keyed items in a store's engine. window: first read of a filtered search. most_bytes: of an answer."""
 
     def __init__(self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES) -> None:
         self._store = store

@@ -97,8 +97,8 @@ class MessageStore(MemoryStore):
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories with these `ids`. Returns how many were removed."""
-        wanted = valid_ids(ids)
-        return await self.ask(writes.delete(scope=scope, ids=wanted)) if wanted else 0
+        valid = valid_ids(ids)
+        return await self.ask(writes.delete(scope=scope, ids=valid)) if valid else 0
 
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove every memory of `types` that matches the filter `where`. Returns how many were removed."""

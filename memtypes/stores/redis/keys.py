@@ -27,16 +27,16 @@ def every_scope(kind: str) -> str:
     return f"rm:{{*}}:{kind}"
 
 
-def live_key(scope: Scope, kind: str, *parts: str) -> str:
-    """The key of an object in a namespace. kind: such as "thread". parts: the ids that identify the object."""
-    return scope_prefix(scope) + ":".join([kind, *map(live_part, parts)])
+def live_key(scope: Scope, kind: str, *ids: str) -> str:
+    """The key of an object in a namespace. kind: such as "thread". ids: those that identify the object."""
+    return scope_prefix(scope) + ":".join([kind, *map(live_part, ids)])
 
 
-def tenant_key(tenant: str, kind: str, *parts: str) -> str:
-    """The key of an object that belongs to a tenant but to no namespace. kind, parts: as in `live_key`."""
-    return f"rm:{{{live_part(tenant)}}}:" + ":".join([kind, *map(live_part, parts)])
+def tenant_key(tenant: str, kind: str, *ids: str) -> str:
+    """The key of an object that belongs to a tenant but to no namespace. kind, ids: as in `live_key`."""
+    return f"rm:{{{live_part(tenant)}}}:" + ":".join([kind, *map(live_part, ids)])
 
 
-def service_key(kind: str, *parts: str) -> str:
+def service_key(kind: str, *ids: str) -> str:
     """The key of an object that belongs to no tenant. Its hash tag is `/`, which no namespace has."""
-    return "rm:{/}:" + ":".join([kind, *map(live_part, parts)])
+    return "rm:{/}:" + ":".join([kind, *map(live_part, ids)])

@@ -66,13 +66,13 @@ class RedisLocks(Locks):
 
     async def _try(self, request: LockRequest, token: str) -> int:
         """Try to acquire the lock. Returns its fencing number, or -1 if it is held or another waiter comes first."""
-        keys = [_key(request, part) for part in ("lock", "fence", "queue", "seen")]
+        keys = [_key(request, kind) for kind in ("lock", "fence", "queue", "seen")]
         args = (token, _milliseconds(request.ttl_s), WAITER_TTL_MS, FENCE_TTL_MS)
         return int(await self._live.script(_ACQUIRE, keys, args, idempotent=False, workload=_workload(request)))
 
     async def _leave(self, request: LockRequest, token: str) -> None:
         """Leave the queue of waiters. Also releases the lock, in case Redis granted it but the answer was lost."""
-        keys = [_key(request, part) for part in ("lock", "queue", "seen")]
+        keys = [_key(request, kind) for kind in ("lock", "queue", "seen")]
         try:
             await self._live.script(_LEAVE, keys, [token], idempotent=True, workload=_workload(request))
         except RemembrancerError as error:
@@ -83,10 +83,10 @@ def _workload(request: LockRequest) -> Workload:
     return READ if request.optional else COMMAND
 
 
-def _key(request: LockRequest, part: str) -> str:
+def _key(request: LockRequest, kind: str) -> str:
     if request.scope is None:
-        return service_key(f"lock-{part}", request.name)
-    return live_key(request.scope, f"lock-{part}", request.name)
+        return service_key(f"lock-{kind}", request.name)
+    return live_key(request.scope, f"lock-{kind}", request.name)
 
 
 def _milliseconds(seconds: float) -> int:

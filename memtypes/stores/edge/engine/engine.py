@@ -176,7 +176,7 @@ class EdgeEngine(EngineOperations):
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
-        """The collections whose shards contain bytes of points removed until `removed_by` (as of `time.time_ns`)."""
+        """The collections whose shards contain bytes of points removed until the time `removed_by` (`time.time_ns`)."""
         since = {kind: shard.deleted_since for kind, shard in self._shards.items()}
         return [kind for kind, time_ns in since.items() if time_ns is not None and time_ns <= removed_by]
 

@@ -86,7 +86,7 @@ def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Converts conditions and queries. slots: point numbers by id. shared: caches filters that do not list ids."""
+    """Converts conditions and queries to the engine's. slots: point numbers by id. shared: cache of filters."""
 
     slots: SlotFile
     shared: SharedFilters = field(default_factory=dict)

@@ -56,7 +56,7 @@ class Connection:
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The answer to a request. Raises the engine's error, Unavailable after `timeout_s`, or ConnectionLostError."""
+        """Send a request; return its answer. Raises ConnectionLostError, Unavailable at a timeout, or the engine's error."""
         if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)
@@ -131,7 +131,7 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Start to rewrite the shards that contain bytes of points removed until `removed_by` (as of `time.time_ns`).
+        """Start to rewrite the shards that contain bytes of points removed until `removed_by` (a `time.time_ns`).
 
         Returns the number of such shards at once. The engine process rewrites them in the background.
         """

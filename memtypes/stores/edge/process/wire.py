@@ -23,7 +23,7 @@ class Hello(Request[None], frozen=True, kw_only=True, tag=True):
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Start to rewrite the shards that contain bytes of points removed until `removed_by` (as of `time.time_ns`).
+    """Start to rewrite the shards that contain bytes of points removed until `removed_by` (a `time.time_ns`).
 
     The engine answers at once, with the number of such shards, and rewrites them in the background.
     """

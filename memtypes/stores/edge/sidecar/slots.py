@@ -110,5 +110,5 @@ class SlotFile:
 
 
 def slots_of(numbers: Iterable[int]) -> Slots:
-    """Slots (point numbers) as an array."""
+    """Convert slots (point numbers) to an array."""
     return np.fromiter(numbers, dtype=np.int64)

@@ -62,7 +62,7 @@ class InvertedIndex:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best `limit` memories of the slots `among` that share a term with the query. IDF is that of all slots."""
+        """The best `limit` of the slots `among` that share a term with the query. IDF counts the whole index."""
         scores, shares_term = self._scores(query)
         positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
         eligible = np.zeros(len(self.slots), dtype=np.bool_)
@@ -170,7 +170,7 @@ class NamespaceCache:
         return self._indexes[scope]
 
     def invalidate(self, change: Change) -> None:
-        """Drop the namespace to which a change adds memories or from which it removes some; all if it names none."""
+        """Drop the namespace in which a change adds or removes memories. Drops all if the change names no namespace."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
