@@ -56,7 +56,7 @@ class Connection:
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request; return its answer. Raises ConnectionLostError, Unavailable at a timeout, or the engine's error."""
+        """Send a request; return its answer. Raises Unavailable at a timeout, ConnectionLostError, or engine errors."""
         if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)

@@ -1,5 +1,5 @@
 -- Queue a waiting prompt and turns as one batch. KEYS: session, the namespace's queue. ARGV: TTL in ms, JSON of the
--- batch up to its turns, '1' to take a waiting prompt, its id, then the mark and the JSON of each turn.
+-- batch up to its turns, '1' to take a waiting prompt, its id, then the digest and the JSON of each turn.
 local session, prompt, batch = KEYS[1], 'prompt:' .. ARGV[4], {}
 local function add(turn)
   local index = redis.call('HINCRBY', session, 'turns', 1) - 1

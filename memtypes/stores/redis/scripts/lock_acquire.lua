@@ -1,6 +1,6 @@
--- Acquire a lock in the order of asking. Returns its fence, or -1 while another token holds it or is ahead in line.
--- KEYS: lock, fence, queue (token by position), seen (token by the time it last asked).
--- ARGV: token, lock TTL, milliseconds after which a silent waiter is dropped, TTL of the fence.
+-- Acquire a lock. Returns its fence, or -1 while another token holds it or is before this one in the queue.
+-- KEYS: lock, fence, queue (tokens by position), seen (tokens by the time of their last attempt).
+-- ARGV: token, lock TTL, milliseconds without an attempt after which a waiter is dropped, TTL of the fence.
 -- The fence follows the server's clock where that is ahead, so it grows even if the server lost its data.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

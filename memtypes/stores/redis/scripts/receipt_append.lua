@@ -1,6 +1,6 @@
 -- Store receipts if the chain's head is the expected one. KEYS: head, then each receipt and its namespace's index.
 -- ARGV: expected hash or '', new hash, TTL in seconds, now, then id and content of each receipt.
--- Returns {1} if they are stored, by this call or by a first try of it; else 0 and the head's id and hash.
+-- Returns {1} if they are stored, by this call or by an earlier attempt of it; else 0 and the head's id and hash.
 local head = redis.call('HMGET', KEYS[1], 'id', 'sha256')
 if (head[2] or '') == ARGV[2] then return {1} end
 if (head[2] or '') ~= ARGV[1] then return {0, head[1] or '', head[2] or ''} end

@@ -1,6 +1,6 @@
--- Return threads by last use, newest first, with the score of the last one looked at ('' at the end of the index).
--- Threads that have expired are dropped from the index. KEYS: any thread of the namespace. ARGV: highest score, most
--- threads, threads to look at, key prefix, then field and value of each condition.
+-- Return threads by last use, newest first, with the score of the last one examined ('' at the end of the index).
+-- Threads that have expired are dropped from the index. KEYS: any thread of the namespace. ARGV: highest score,
+-- maximum number of threads, of entries to examine, key prefix, then field and value of each condition.
 local prefix, index = place_of(KEYS[1])
 local entries = redis.call('ZREVRANGEBYSCORE', index, ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
 local threads, last = {}, ''

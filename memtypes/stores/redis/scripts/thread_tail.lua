@@ -1,5 +1,5 @@
--- Return a thread's fields, its newest turns and system turns until their tokens exceed a number, and its newest
--- references. KEYS: thread. ARGV: tokens, most paths of each kind.
+-- Return a thread's fields, its newest turns and system turns until the tokens of each exceed a number, and its newest
+-- files and images. KEYS: thread. ARGV: tokens, maximum paths of each kind.
 local base = KEYS[1]
 if redis.call('EXISTS', base) == 0 then return {'missing'} end
 local step, chosen = 64, {}
