@@ -1,4 +1,4 @@
-"""The contract of AnswerStore, which keeps the answer to a call by idempotency key, to answer repeats of the call."""
+"""The contract of AnswerStore, which stores answers to API calls by idempotency key, for calls that are repeated."""
 
 from __future__ import annotations
 

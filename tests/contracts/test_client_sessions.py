@@ -1,4 +1,4 @@
-"""The contract of ClientSessionStore: the memories that a client's session was shown, and what was said in it."""
+"""The contract of ClientSessionStore: the memories that a client's session was shown, and its turns."""
 
 from __future__ import annotations
 

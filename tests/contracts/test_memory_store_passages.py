@@ -27,7 +27,7 @@ def written(scope: Scope, number: int, content: str) -> Memory:
     return memory.replace(content=content)
 
 
-async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
+async def check_passages(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
     """Check that the passages (fields that a context shows) equal those of the stored memories; return their number."""
     memories, passages = await store.get(scope, ids), await store.passages(scope, ids)
     assert passages == {memory_id: passage_of(memory) for memory_id, memory in memories.items()}
@@ -56,9 +56,9 @@ async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: S
                 await store.delete(scope, [changed.id])
             case _:
                 await store.upsert(scope, [make_record(memory) for memory in memories[::2]])
-        assert await agree(store, scope, ids) > 0
+        assert await check_passages(store, scope, ids) > 0
     await store.delete_where(scope, KINDS, None)
-    assert await agree(store, scope, ids) == 0
+    assert await check_passages(store, scope, ids) == 0
 
 
 async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Scope) -> None:

@@ -1,4 +1,4 @@
-"""The contract of RejectionStore, which stores texts that a namespace's gates did not accept as memories."""
+"""The contract of RejectionStore, which stores the texts that were rejected as memories."""
 
 from __future__ import annotations
 
