@@ -51,7 +51,7 @@ def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
-    """Split a condition of `within` into (tenant, namespace) and the others. Returns None and itself for any other."""
+    """Split a condition made by `within` into (tenant, namespace) and the others. Any other: None and itself."""
     match where:
         case {
             "must": [

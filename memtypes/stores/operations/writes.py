@@ -43,7 +43,7 @@ async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, po
     foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
     if foreign[kind]:
         raise Conflict(f"{foreign[kind]} of the ids can't be used in this namespace; use other ids")
-    # The condition prevents that memories of another scope are replaced if a writer stored them since the count.
+    # With this condition, memories that another scope has stored since the count are not replaced.
     await engine.write({kind: [PutPoints(points, within(scope))]})
 
 

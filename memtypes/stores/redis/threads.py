@@ -103,7 +103,7 @@ class RedisThreads(ThreadStore):
             *(request.digest if request else None, rfc3339(turn.at), _RECORD_S),
         ]
         request_key = thread if request is None else live_key(scope, "thread-request", append.thread_id, request.key)
-        # With an idempotency key, a call whose connection broke is sent again: the script then changes nothing.
+        # With an idempotency key, a call whose connection broke is sent again: the script appends the turn only once.
         keys = [thread, live_key(scope, EVICTED), request_key]
         match await self._run(_APPEND, append.thread_id, keys, arguments, idempotent=request is not None):
             case ["full"]:

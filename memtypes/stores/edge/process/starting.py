@@ -50,7 +50,7 @@ class EdgeSettings:
 async def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
     """Start the engine process of a store, unless it runs. Returns the id of the started process, else None.
 
-    A lock prevents that programs which open a store at the same time start two engines. Raises EmbedderMismatch if the
+    A lock keeps programs that open a store at the same time from starting two engines. Raises EmbedderMismatch if the
     store was built with another embedder, StoreInUse if another program holds the lock until `deadline` (a value of
     `time.monotonic`), and Unavailable if the engine does not start.
     """

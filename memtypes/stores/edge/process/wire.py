@@ -78,7 +78,7 @@ def error_of(failure: Failure) -> errors.RemembrancerError:
 
 
 def frame(message: object) -> bytearray:
-    """Encode `message` as MessagePack after its length. Raises InvalidRequest if it has over MAX_MESSAGE bytes."""
+    """Encode `message` with its length in front. Raises InvalidRequest if it has over MAX_MESSAGE bytes."""
     buffer = bytearray(_LENGTH)
     encode_into(message, buffer, _LENGTH)
     length = len(buffer) - _LENGTH

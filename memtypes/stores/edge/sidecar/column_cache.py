@@ -163,7 +163,7 @@ class ColumnCache:
 
 
 def _selects_by_id(where: Condition) -> bool:
-    """Whether a condition is only a scope and ids. It selects all these ids, as the request found them in the scope."""
+    """True if a condition has only a scope and ids. It selects all ids, as the request has found them in the scope."""
     return all(
         "has_id" in clause or clause.get("key") in ("tenant", "namespace") for clause in where.get("must", ({},))
     )

@@ -28,7 +28,7 @@ _MODEL: Final = (
 """An ONNX model of one node, (a - 128) @ b, with a as uint8 and b as int8. At run time, `onnx` is not installed."""
 
 FLIP: Final = np.uint8(0x80)
-"""XOR with this adds 128 to an int8 and makes it a uint8. Processors multiply uint8 by int8, but not int8 by int8."""
+"""XOR with this adds 128 to an int8 and makes it a uint8. x86 processors multiply uint8 by int8."""
 
 PORTION: Final = 1 << 14
 """About how many token vectors are in one matrix product: these are 2 MiB, which fit in the processor's cache."""
@@ -104,7 +104,7 @@ class Matcher:
             rows = row_numbers(tokens.starts[memories], lengths)
             if len(rows) > len(self._buffer):
                 self._buffer = np.empty((len(rows), TOKEN_DIMENSIONS), dtype=np.uint8)
-            # mode="clip" does not check the row numbers, which is faster.
+            # Faster than mode="raise", which checks the row numbers and buffers the output.
             vectors = tokens.content.take(rows, axis=0, out=self._buffer[: len(rows)], mode="clip")
             products = self._products(vectors, transposed)
             best[memories] = np.maximum.reduceat(products, np.cumsum(lengths) - lengths, axis=0)
