@@ -167,7 +167,7 @@ class MessageStore(MemoryStore):
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """The filter for memories that a search may find: those of the whole namespace, and those of the session, if any."""
+    """The filter for memories that a search may find: of the whole namespace, and of the session, if any."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 
