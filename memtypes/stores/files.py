@@ -25,16 +25,16 @@ MAX_SOCKET_BYTES = 100
 
 
 def private_directory(path: Path) -> Path:
-    """Create the directory `path` for its owner only, if missing. Returns its real path, else raises Unavailable."""
+    """Create the directory `path` for its owner only, if missing. Returns its real path. Raises Unavailable."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path.resolve(strict=True)
     except OSError as error:
-        raise Unavailable(f"the directory {path} can't be used for memories: {error}") from error
+        raise Unavailable(f"the directory {path} can't be used for memories: {error}; use another one") from error
 
 
 def socket_in(directory: Path, name: str) -> Path:
-    """Path for a unix socket: `directory/name`, or, if that path is too long, one in a private temporary directory."""
+    """The path for a unix socket: `directory/name`, or one in a private temporary directory if that is too long."""
     path = directory / name
     if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
         return path
@@ -47,28 +47,28 @@ def socket_in(directory: Path, name: str) -> Path:
 
 
 def replace_file(path: Path, content: bytes, mode: int | None = PRIVATE) -> None:
-    """Replace the file at `path` atomically, also in a power cut. mode: permission bits; None for the default."""
-    scratch, flags = path.with_name(f"{path.name}.{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    """Replace the file at `path` atomically, also if the power fails. mode: permission bits; None for the default."""
+    temporary, flags = path.with_name(f"{path.name}.{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        with os.fdopen(os.open(scratch, flags, 0o666 if mode is None else PRIVATE), "wb") as file:
+        with os.fdopen(os.open(temporary, flags, 0o666 if mode is None else PRIVATE), "wb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        scratch.replace(path)
+        temporary.replace(path)
     except BaseException:
-        scratch.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _sync(path.parent)
 
 
 def sync_directory(directory: Path) -> None:
-    """Sync a directory and its files, also those that were renamed meanwhile. Releases the GIL."""
+    """Sync a directory and its files to the disk, also files that are renamed meanwhile. Releases the GIL."""
     with suppress(FileNotFoundError):
-        gone: set[Path] = set()
-        while lost := {path for path in directory.iterdir() if path not in gone and not _sync(path)}:
-            gone |= lost
+        renamed: set[Path] = set()
+        while missing := {path for path in directory.iterdir() if path not in renamed and not _sync(path)}:
+            renamed |= missing
         _sync(directory)
 
 
@@ -87,7 +87,7 @@ def _sync(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Try to lock the file `path` and write this process's id to it. Yields whether it worked. Raises Unavailable."""
+    """Lock the file `path`, and write this process's id to it. Yields False if another has it. Raises Unavailable."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as error:
@@ -109,11 +109,11 @@ def locked(path: Path) -> Iterator[bool]:
 
 @asynccontextmanager
 async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
-    """Like `locked`, but waits for the lock until `deadline`, a value of `time.monotonic`; then yields False."""
+    """Like `locked`, but waits for the lock until `deadline` (a `time.monotonic`). Then yields False."""
     while True:
-        with locked(path) as held:
-            if held or time.monotonic() > deadline:
-                yield held
+        with locked(path) as acquired:
+            if acquired or time.monotonic() > deadline:
+                yield acquired
                 return
         await asyncio.sleep(_POLL_S)
 

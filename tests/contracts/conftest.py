@@ -47,8 +47,8 @@ async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
     The store is opened once for all tests, so that it also contains the memories of other tests.
     """
-    async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as one:
-        yield one
+    async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as opened:
+        yield opened
 
 
 @asynccontextmanager

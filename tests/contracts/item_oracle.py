@@ -74,16 +74,18 @@ class DictItems:
         for condition in listing.match:
             size = len(condition.path)
             ends = {path: path[:size] if condition.type == "prefix" else path[len(path) - size :] for path in paths}
-            paths = {path for path, end in ends.items() if len(path) >= size and _same(condition.path, end)}
+            paths = {path for path, end in ends.items() if len(path) >= size and _labels_match(condition.path, end)}
         cut = sorted({path[: listing.max_depth] for path in paths})
         return cut[listing.offset : listing.offset + listing.limit]
 
     def _alive(self, at: int) -> dict[Address, _Entry]:
-        return {address: each for address, each in self.entries.items() if each.expires is None or each.expires > at}
+        return {
+            address: entry for address, entry in self.entries.items() if entry.expires is None or entry.expires > at
+        }
 
 
-def _same(wanted: tuple[str, ...], labels: tuple[str, ...]) -> bool:
-    return all(one in ("*", other) for one, other in zip(wanted, labels, strict=True))
+def _labels_match(pattern: tuple[str, ...], labels: tuple[str, ...]) -> bool:
+    return all(expected in ("*", label) for expected, label in zip(pattern, labels, strict=True))
 
 
 def _score(query: DenseVectors | None, vectors: DenseVectors) -> float:
@@ -95,7 +97,9 @@ def matches(value: Any, condition: Any) -> bool:
     if isinstance(condition, dict) and any(name.startswith("$") for name in condition):
         return all(_operator(value, name, operand) for name, operand in condition.items())
     if isinstance(condition, dict):
-        return isinstance(value, dict) and all(matches(value.get(name), part) for name, part in condition.items())
+        return isinstance(value, dict) and all(
+            matches(value.get(name), subcondition) for name, subcondition in condition.items()
+        )
     if isinstance(condition, list):
         same = isinstance(value, list) and len(value) == len(condition)
         return same and all(map(matches, value, condition))
@@ -105,16 +109,16 @@ def matches(value: Any, condition: Any) -> bool:
 def _operator(value: Any, name: str, operand: Any) -> bool:
     if name in ("$eq", "$ne"):
         return _json_equal(value, operand) is (name == "$eq")
-    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (value, operand))
+    numbers = all(isinstance(number, int | float) and not isinstance(number, bool) for number in (value, operand))
     texts = isinstance(value, str) and isinstance(operand, str)
     return (numbers or texts) and _ORDERS[name](value, operand)
 
 
-def _json_equal(one: Any, other: Any) -> bool:
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_json_equal, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_json_equal(one[name], other[name]) for name in one)
-    return bool(one == other)
+def _json_equal(left: Any, right: Any) -> bool:
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_json_equal, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_json_equal(left[name], right[name]) for name in left)
+    return bool(left == right)

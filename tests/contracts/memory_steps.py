@@ -17,10 +17,10 @@ async def keep(store: MemoryStore, scope: Scope, *memories: Memory) -> None:
 
 async def listed(store: MemoryStore, scope: Scope, **listing: Any) -> list[Memory]:
     """All memories of a scope, collected from all pages."""
-    found: list[Memory] = []
+    memories: list[Memory] = []
     page = await store.page(scope, Listing(**listing))
     while True:
-        found += page.memories
+        memories += page.memories
         if page.next_cursor is None:
-            return found
+            return memories
         page = await store.page(scope, Listing(**listing, cursor=page.next_cursor))

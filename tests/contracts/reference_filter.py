@@ -12,11 +12,11 @@ def holds(payload: dict[str, Any], tree: Filter) -> bool:
     """Whether the memory with this payload matches the filter `tree`."""
     match tree:
         case All(parts):
-            return all(holds(payload, part) for part in parts)
+            return all(holds(payload, filter_) for filter_ in parts)
         case AnyOf(parts):
-            return any(holds(payload, part) for part in parts)
-        case Not(part):
-            return not holds(payload, part)
+            return any(holds(payload, filter_) for filter_ in parts)
+        case Not(filter_):
+            return not holds(payload, filter_)
         case Absent(field):
             return not _values(payload, field)
         case Compare(field, Op.NE, operand):
@@ -38,16 +38,16 @@ def _values(payload: dict[str, Any], field: str) -> list[Any]:
         value = payload.get(field)
     values = value if isinstance(value, list) else [] if value is None else [value]
     if FIELD_KINDS.get(field) is Kind.TIME:
-        return [datetime.fromisoformat(one) for one in values]
+        return [datetime.fromisoformat(text) for text in values]
     return values
 
 
 def _compares(values: list[Any], op: Op, operand: Any) -> bool:
     match op:
         case Op.ANY:
-            return any(_equal(value, wanted) for value in values for wanted in operand)
+            return any(_equal(value, expected) for value in values for expected in operand)
         case Op.ALL:
-            return all(any(_equal(value, wanted) for value in values) for wanted in operand)
+            return all(any(_equal(value, expected) for value in values) for expected in operand)
         case Op.EQ:
             return any(_equal(value, operand) for value in values)
         case _:
@@ -55,8 +55,8 @@ def _compares(values: list[Any], op: Op, operand: Any) -> bool:
             return any(_in_order(value, op, low, high) for value in values)
 
 
-def _equal(value: Any, wanted: Any) -> bool:
-    return _sort(value) == _sort(wanted) and bool(value == wanted)
+def _equal(value: Any, expected: Any) -> bool:
+    return _sort(value) == _sort(expected) and bool(value == expected)
 
 
 def _in_order(value: Any, op: Op, low: Any, high: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The contract of AnswerStore, which keeps the answer to a call by idempotency key, to answer repeats of the call."""
+"""The contract of AnswerStore, which stores answers to API calls by idempotency key, for calls that are repeated."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def scope() -> Scope:
 
 async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -> None:
     """A second answer with the same idempotency key is not stored, whichever namespace of the tenant it is for."""
-    store, other = open_store(1_000), replace(scope, namespace="m")
+    store, other_scope = open_store(1_000), replace(scope, namespace="m")
     assert await store.get(scope, "k") is None
     assert await store.put_if_absent(scope, "k", FIRST) == FIRST
-    assert await store.put_if_absent(other, "k", SECOND) == FIRST
-    assert await store.get(other, "k") == FIRST
+    assert await store.put_if_absent(other_scope, "k", SECOND) == FIRST
+    assert await store.get(other_scope, "k") == FIRST
 
 
 async def test_tenants_do_not_share_keys(open_store: Open, scope: Scope) -> None:
@@ -115,10 +115,10 @@ async def test_the_oldest_answers_are_dropped_beyond_the_size(
 
 async def test_erase_removes_the_answers_of_one_namespace(open_store: Open, scope: Scope) -> None:
     """Erasing a namespace removes its answers, but not those of a namespace whose name begins with the erased name."""
-    store, other = open_store(1_000), replace(scope, namespace=f"{scope.namespace}/2")
+    store, other_scope = open_store(1_000), replace(scope, namespace=f"{scope.namespace}/2")
     await store.put_if_absent(scope, "k", FIRST)
-    await store.put_if_absent(other, "l", SECOND)
+    await store.put_if_absent(other_scope, "l", SECOND)
     assert await store.remaining(scope, None) == 1
     assert (await store.erase(scope, None), await store.remaining(scope, None)) == (1, 0)
-    assert (await store.get(scope, "k"), await store.get(other, "l")) == (None, SECOND)
+    assert (await store.get(scope, "k"), await store.get(other_scope, "l")) == (None, SECOND)
     assert await store.put_if_absent(scope, "k", SECOND) == SECOND

@@ -1,4 +1,4 @@
-"""The contract of ClientSessionStore: the memories that a client's session was shown, and what was said in it."""
+"""The contract of ClientSessionStore: the memories that a client's session was shown, and its turns."""
 
 from __future__ import annotations
 
@@ -107,14 +107,14 @@ async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> Non
 
     An answer to a discarded prompt is still queued.
     """
-    other = replace(stores.scope, session_id="other")
-    for scope in (stores.scope, other):
+    other_session = replace(stores.scope, session_id="other")
+    for scope in (stores.scope, other_session):
         await stores.sessions.begin(scope, "p1", prompt())
     await stores.sessions.discard_prompts(stores.scope)
     assert await stores.sessions.waiting_prompts(stores.scope) == []
-    assert await stores.sessions.waiting_prompts(other) == ["p1"]
-    await stores.sessions.discard_prompts(replace(other, session_id=None))
-    assert await stores.sessions.waiting_prompts(other) == []
+    assert await stores.sessions.waiting_prompts(other_session) == ["p1"]
+    await stores.sessions.discard_prompts(replace(other_session, session_id=None))
+    assert await stores.sessions.waiting_prompts(other_session) == []
     assert await stores.sessions.queue(stores.scope, "p1", [answer()]) == 1
 
 

@@ -97,8 +97,10 @@ async def test_queries_and_documents_are_embedded_alike(embedder: Embedder) -> N
 async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Embedder) -> None:
     """The cosine of a paraphrase is at least 0.2 higher than that of an unrelated text."""
     query = await embedder.embed_query("How do I undo my last commit?")
-    near, far = await embedder.embed_documents(["Revert the latest change in git.", "The soup needs more salt."])
-    assert query.dense @ near.dense > query.dense @ far.dense + 0.2
+    paraphrase, unrelated = await embedder.embed_documents(
+        ["Revert the latest change in git.", "The soup needs more salt."]
+    )
+    assert query.dense @ paraphrase.dense > query.dense @ unrelated.dense + 0.2
 
 
 @pytest.mark.parametrize(
@@ -151,10 +153,10 @@ async def test_an_open_embedder_answers_pings(embedder: Embedder) -> None:
 
 async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onnx_directory: Path) -> None:
     """Opening the same model again gives the same fingerprint."""
-    again = await opener(onnx_directory, 8)
-    assert again.fingerprint == embedder.fingerprint
-    assert again.fingerprint.count(":") == (5 if "int8" in again.fingerprint else 3)
-    await again.aclose()
+    reopened = await opener(onnx_directory, 8)
+    assert reopened.fingerprint == embedder.fingerprint
+    assert reopened.fingerprint.count(":") == (5 if "int8" in reopened.fingerprint else 3)
+    await reopened.aclose()
 
 
 async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_directory: Path) -> None:
@@ -206,8 +208,8 @@ async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors
     tokenizer.enable_truncation(256)
     encoded = tokenizer.encode_batch(VARIED)
     inputs = {
-        "input_ids": np.array([one.ids for one in encoded]),
-        "attention_mask": np.array([one.attention_mask for one in encoded]),
+        "input_ids": np.array([encoding.ids for encoding in encoded]),
+        "attention_mask": np.array([encoding.attention_mask for encoding in encoded]),
     }
     sentences, tokens = session.run(["sentence", "tokens"], inputs)
     assert min(np.sum(sentences * np.stack(torch_vectors), axis=1)) > 0.9999

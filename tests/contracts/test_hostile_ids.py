@@ -1,4 +1,4 @@
-"""The stores of live state keep scopes and ids apart that contain separators and braces, as Redis keys do."""
+"""The stores of live state with scopes and ids that contain the separators and braces of Redis keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = ("x", "x:log", "x:turns", "x:once:y", "x}", "{x}", "x%3Alog", "日本", 
 
 
 @dataclass(frozen=True, slots=True)
-class Everything:
+class LiveStores:
     """All stores of live state (working items, threads, workflows, locks) over one Redis client."""
 
     live: LiveClient
@@ -68,9 +68,9 @@ class Everything:
 
 
 @pytest.fixture(params=LIVE)
-def everything(request: pytest.FixtureRequest) -> Everything:
+def stores(request: pytest.FixtureRequest) -> LiveStores:
     """All stores of live state; a test runs once on each of three Redis servers: embedded, cluster and installed."""
-    return Everything(request.getfixturevalue(request.param))
+    return LiveStores(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
@@ -81,33 +81,33 @@ def scopes() -> list[Scope]:
 
 
 @pytest.mark.slow
-async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Everything, scopes: list[Scope]) -> None:
+async def test_entries_with_similar_scopes_and_ids_are_separate(stores: LiveStores, scopes: list[Scope]) -> None:
     """For many similar scopes and ids, each entry is read back with its own content."""
-    places = [(scope, name) for scope in scopes for name in NAMES]
-    for number, (scope, name) in enumerate(places):
-        await everything.write(scope, name, f"mark {number}")
-    for number, (scope, name) in enumerate(places):
-        assert await everything.read(scope, name) == [f"mark {number}"] * 3
+    pairs = [(scope, name) for scope in scopes for name in NAMES]
+    for number, (scope, name) in enumerate(pairs):
+        await stores.write(scope, name, f"mark {number}")
+    for number, (scope, name) in enumerate(pairs):
+        assert await stores.read(scope, name) == [f"mark {number}"] * 3
 
 
-async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[Scope]) -> None:
+async def test_similar_scopes_share_no_key(stores: LiveStores, scopes: list[Scope]) -> None:
     """Namespaces with similar names have no Redis key in common."""
     keys = []
     for scope in scopes:
-        await everything.write(scope, "x", "mark")
-        keys.append(set(await everything.live.keys_of(scope)))
+        await stores.write(scope, "x", "mark")
+        keys.append(set(await stores.live.keys_of(scope)))
     assert {len(listed) for listed in keys} == {len(keys[0])}
     assert len(keys[0]) >= 10
     assert not any(left & right for left, right in combinations(keys, 2))
 
 
-async def test_ids_may_be_names_that_the_service_uses(everything: Everything) -> None:
-    """Ids such as "workflows-ended" do not keep the background jobs from what waits in any namespace."""
-    live = everything.live
+async def test_ids_may_be_names_that_the_service_uses(stores: LiveStores) -> None:
+    """Background jobs find the entries of every namespace, even if their ids are names such as "workflows-ended"."""
+    live = stores.live
     threads, workflows, turns = RedisThreads(live), RedisWorkflows(live), RedisEvictedTurns(live)
     scope = fresh_scope()
     for name in ("threads", "thread-evicted", "thread-aside", "workflows-ended"):
-        await everything.write(scope, name, "mark")
+        await stores.write(scope, name, "mark")
     await workflows.append(scope, AppendEvent("threads", Event(WorkflowEventType.COMPLETED, NOW)))
     assert (scope, "threads") in [ended async for ended in workflows.unrecorded()]
     await threads.delete(scope, "threads", flush=True)
@@ -119,9 +119,9 @@ async def test_ids_may_be_names_that_the_service_uses(everything: Everything) ->
     await threads.queue_expired()
 
 
-async def test_receipts_of_similar_namespaces_are_separate(everything: Everything, scopes: list[Scope]) -> None:
+async def test_receipts_of_similar_namespaces_are_separate(stores: LiveStores, scopes: list[Scope]) -> None:
     """Erasing one namespace leaves the receipts of namespaces with similar names."""
-    receipts = RedisReceipts(everything.live, 30, lambda: NOW)
+    receipts = RedisReceipts(stores.live, 30, lambda: NOW)
     for scope in scopes:
         await receipts.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})])
     assert await receipts.erase(scopes[0], None) == 1

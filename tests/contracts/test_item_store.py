@@ -83,8 +83,8 @@ class Puts:
 
     async def keys(self, **search: Any) -> list[str]:
         """The keys of the items that a search finds."""
-        found = await self.store.search(self.scope, ItemSearch(**search), after(self.at))
-        return [item.address.key for item in found]
+        items = await self.store.search(self.scope, ItemSearch(**search), after(self.at))
+        return [item.address.key for item in items]
 
     async def paths(self, *match: PathMatch, **listing: Any) -> list[str]:
         """The paths that match all conditions in `match`; the labels of each path are joined by dots."""
@@ -112,7 +112,7 @@ async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
     assert (item.value, type(item.value)) == (value, type(value))
     assert repr(item.value) == repr(value)
     assert item.address == address_of("a.b", "key")
-    assert [(found.value, found.score) for found in await puts.store.search(puts.scope, ItemSearch(), START)] == [
+    assert [(item.value, item.score) for item in await puts.store.search(puts.scope, ItemSearch(), START)] == [
         (value, None)
     ]
 
@@ -144,8 +144,8 @@ async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
     item = await puts.store.get(puts.scope, address, START)
     assert item is not None
     assert item.address == address
-    other = ItemAddress(path=(label, "x"), key=f"{key[:-1]}\u00e9")
-    assert await puts.store.get(puts.scope, other, START) is None
+    other_address = ItemAddress(path=(label, "x"), key=f"{key[:-1]}\u00e9")
+    assert await puts.store.get(puts.scope, other_address, START) is None
     assert await puts.store.paths(puts.scope, PathListing(), START) == [(label, "x")]
     assert await puts.keys(prefix=(label,)) == [key]
 
@@ -242,9 +242,9 @@ async def test_an_item_scores_by_its_nearest_text(puts: Puts) -> None:
     await puts.put("p", "none", 1)
     await puts.put("q", "elsewhere", 1, vectors(0))
     query = (vectors(0)[0] * 0.8 + vectors(1)[0] * 0.6).astype(np.float32)
-    found = await puts.store.search(puts.scope, ItemSearch(("p",), vector=query), after(9))
-    assert [item.address.key for item in found] == ["both", "second", "none"]
-    assert [item.score for item in found] == [pytest.approx(0.8), pytest.approx(0.6), None]
+    hits = await puts.store.search(puts.scope, ItemSearch(("p",), vector=query), after(9))
+    assert [item.address.key for item in hits] == ["both", "second", "none"]
+    assert [item.score for item in hits] == [pytest.approx(0.8), pytest.approx(0.6), None]
     assert await puts.keys(prefix=("p",), vector=query, limit=1, offset=1) == ["second"]
     assert await puts.keys(prefix=("p",), vector=query, limit=2, offset=2) == ["none"]
 
@@ -309,14 +309,14 @@ async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope
         replace(scope, namespace=f"{scope.namespace}2"),
         replace(scope, tenant="other"),
     ]
-    for number, each in enumerate(scopes):
-        await Puts(items, each).put("p", "key", number)
-    for number, each in enumerate(scopes):
-        own = Puts(items, each)
-        item = await own.get("p", "key")
+    for number, item_scope in enumerate(scopes):
+        await Puts(items, item_scope).put("p", "key", number)
+    for number, item_scope in enumerate(scopes):
+        puts_of_scope = Puts(items, item_scope)
+        item = await puts_of_scope.get("p", "key")
         assert item is not None
-        assert (item.value, item.agent_id) == (number, each.agent_id)
-        assert await own.keys() == ["key"]
+        assert (item.value, item.agent_id) == (number, item_scope.agent_id)
+        assert await puts_of_scope.keys() == ["key"]
     assert await items.count(scope, START) == 3
     every = [item async for item in items.every(scope, START)]
     assert sorted((item.agent_id or "", item.value) for item in every) == [("", 0), ("ann", 1), ("bob", 2)]
@@ -324,7 +324,7 @@ async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope
     assert await Puts(items, scopes[0]).keys() == ["key"]
     assert await items.delete_all(scope) == 2
     assert await items.count(scope, None) == 0
-    assert [await items.count(each, None) for each in scopes[3:]] == [1, 1]
+    assert [await items.count(item_scope, None) for item_scope in scopes[3:]] == [1, 1]
 
 
 @pytest.mark.slow
@@ -401,8 +401,8 @@ async def test_random_calls_answer_as_a_dictionary_does(items: ItemStore, calls:
             case ("search", prefix, conditions, limit, offset):
                 parsed = None if conditions is None else ItemFilter.parse(conditions)
                 search = ItemSearch(prefix, parsed, None, limit, offset)
-                found = await items.search(scope, search, now)
-                assert [(each.address.path, each.address.key) for each in found] == model.search(search, at)
+                hits = await items.search(scope, search, now)
+                assert [(item.address.path, item.address.key) for item in hits] == model.search(search, at)
             case ("paths", path, kind, depth):
                 listing = PathListing((PathMatch(type=kind, path=path),), depth)
                 assert await items.paths(scope, listing, now) == model.paths(listing, at)

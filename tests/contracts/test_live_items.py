@@ -177,18 +177,26 @@ async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisW
     """
     items = redis_items
     await items.put(scope, make_item(scope, "a"))
-    (due,) = [one for one in await items.due_namespaces(NOW, 10_000) if one.scope.namespace == scope.namespace]
+    (due,) = [
+        namespace
+        for namespace in await items.due_namespaces(NOW, 10_000)
+        if namespace.scope.namespace == scope.namespace
+    ]
     assert await items.due_sessions(due.scope, NOW, 10) == ["s"]
     await items.mark_synced(scope, await items.items(scope), NOW)
     await items.reschedule(due)
     assert await items.due_sessions(due.scope, NOW, 10) == []
-    assert scope.namespace not in [one.scope.namespace for one in await items.due_namespaces(NOW, 10_000)]
-    (later,) = [one for one in await items.due_namespaces(NOW + TTL, 10_000) if one.scope.namespace == scope.namespace]
+    assert scope.namespace not in [namespace.scope.namespace for namespace in await items.due_namespaces(NOW, 10_000)]
+    (later,) = [
+        namespace
+        for namespace in await items.due_namespaces(NOW + TTL, 10_000)
+        if namespace.scope.namespace == scope.namespace
+    ]
     second = NOW + timedelta(seconds=1)
     await items.touch(scope, [(await items.items(scope))[0].memory.id], second)
     await items.reschedule(later)
     assert await items.due_sessions(due.scope, second, 10) == ["s"]
-    assert scope.namespace in [one.scope.namespace for one in await items.due_namespaces(second, 10_000)]
+    assert scope.namespace in [namespace.scope.namespace for namespace in await items.due_namespaces(second, 10_000)]
 
 
 async def test_a_scope_bound_to_agents_reaches_only_their_items(items: LiveItemStore, scope: Scope) -> None:

@@ -95,8 +95,8 @@ async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scop
     full = make_memory(kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind])
     bare = make_memory(kind, "only what must be", scope)
     await keep(store, scope, full, bare)
-    found = await store.get(scope, [full.id, bare.id])
-    assert found == {full.id: full, bare.id: bare}
+    memories = await store.get(scope, [full.id, bare.id])
+    assert memories == {full.id: full, bare.id: bare}
     assert (await store.page(scope, Listing())).memories == (bare, full)
 
 
@@ -104,10 +104,10 @@ async def test_memories_of_all_types_are_stored_and_read_in_one_call(store: Memo
     """One call stores memories of every type, and one call reads them in the order of the ids."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
-    asked = [memory.id for memory in reversed(memories)]
-    found = await store.get(scope, asked)
-    assert list(found) == asked
-    assert list(found.values()) == memories[::-1]
+    ids = [memory.id for memory in reversed(memories)]
+    stored = await store.get(scope, ids)
+    assert list(stored) == ids
+    assert list(stored.values()) == memories[::-1]
 
 
 async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, scope: Scope) -> None:
@@ -117,11 +117,11 @@ async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, 
     """
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
-    known = {memory.id: memory.type for memory in reversed(memories)}
-    assert list((await store.get(scope, known)).values()) == memories[::-1]
+    types = {memory.id: memory.type for memory in reversed(memories)}
+    assert list((await store.get(scope, types)).values()) == memories[::-1]
     wrong = {memories[0].id: memories[1].type, memories[2].id: memories[2].type}
     assert list(await store.get(scope, wrong)) == [memories[2].id]
-    assert await store.get(Scope(scope.tenant, "another"), known) == {}
+    assert await store.get(Scope(scope.tenant, "another"), types) == {}
 
 
 async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Scope) -> None:
@@ -160,7 +160,7 @@ async def test_unknown_ids_are_ignored(store: MemoryStore, scope: Scope) -> None
     assert await store.get(scope, []) == {}
     assert await store.delete(scope, unknown) == 0
     assert await store.delete(scope, []) == 0
-    await store.patch(scope, {one: {"importance": 1} for one in unknown}, removed=["tags"])
+    await store.patch(scope, {memory_id: {"importance": 1} for memory_id in unknown}, removed=["tags"])
     await store.patch(scope, {})
     await store.upsert(scope, [])
     assert (await store.page(scope, Listing())).total == 0
@@ -193,10 +193,10 @@ async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -
         {before.id: {"metadata": {"k": 3}, "importance": 1}, other.id: {"access_count": 4}},
         removed=["session_id"],
     )
-    found = await store.get(scope, [before.id, other.id, third.id])
-    assert found[before.id] == before.replace(metadata={"k": 3}, importance=1, session_id=None)
-    assert found[other.id] == other.replace(access_count=4, session_id=None)
-    assert found[third.id] == third
+    patched = await store.get(scope, [before.id, other.id, third.id])
+    assert patched[before.id] == before.replace(metadata={"k": 3}, importance=1, session_id=None)
+    assert patched[other.id] == other.replace(access_count=4, session_id=None)
+    assert patched[third.id] == third
 
 
 async def test_a_patch_can_not_change_identity(store: MemoryStore, scope: Scope) -> None:
@@ -236,10 +236,10 @@ async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> No
     """delete() removes the named memories and returns how many existed."""
     memories = [make_memory(kind, "x", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
-    gone = [memories[0].id, memories[1].id, memories[0].id]
-    assert await store.delete(scope, gone) == 2
-    assert await store.delete(scope, gone) == 0
-    assert set(await store.get(scope, [memory.id for memory in memories])) == {one.id for one in memories[2:]}
+    removed = [memories[0].id, memories[1].id, memories[0].id]
+    assert await store.delete(scope, removed) == 2
+    assert await store.delete(scope, removed) == 0
+    assert set(await store.get(scope, [memory.id for memory in memories])) == {memory.id for memory in memories[2:]}
 
 
 async def test_delete_where_removes_matching_memories(store: MemoryStore, scope: Scope) -> None:
@@ -276,10 +276,10 @@ async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
 
 async def test_an_id_of_another_scope_can_not_be_taken(store: MemoryStore, scope: Scope) -> None:
     """Storing a memory under an id that another tenant uses raises Conflict and leaves the other memory unchanged."""
-    theirs = make_memory(MemoryType.SEMANTIC, "theirs", scope)
-    await keep(store, scope, theirs)
-    other = Scope("rival", scope.namespace)
+    existing = make_memory(MemoryType.SEMANTIC, "theirs", scope)
+    await keep(store, scope, existing)
+    other_scope = Scope("rival", scope.namespace)
     with pytest.raises(Conflict):
-        await keep(store, other, make_memory(MemoryType.SEMANTIC, "mine", other, id=theirs.id))
-    assert (await store.get(scope, [theirs.id]))[theirs.id] == theirs
-    assert await store.get(other, [theirs.id]) == {}
+        await keep(store, other_scope, make_memory(MemoryType.SEMANTIC, "mine", other_scope, id=existing.id))
+    assert (await store.get(scope, [existing.id]))[existing.id] == existing
+    assert await store.get(other_scope, [existing.id]) == {}

@@ -46,7 +46,9 @@ def bm25(records: list[Record], record: Record, query: dict[int, float]) -> floa
 
     The IDF is computed over the `records` with at least one term.
     """
-    texts = [set(one.vectors.sparse.indices.tolist()) for one in records if len(one.vectors.sparse.indices)]
+    texts = [
+        set(document.vectors.sparse.indices.tolist()) for document in records if len(document.vectors.sparse.indices)
+    ]
     weights = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
     score = 0.0
     for term, weight in query.items():
@@ -56,29 +58,29 @@ def bm25(records: list[Record], record: Record, query: dict[int, float]) -> floa
     return score
 
 
-async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> list[CandidateRow]:
+async def search(store: MemoryStore, scope: Scope, candidate_search: CandidateSearch) -> list[CandidateRow]:
     """Run one search and return its candidates."""
-    (hits,) = await store.candidates(scope, [asked])
+    (hits,) = await store.candidates(scope, [candidate_search])
     return rows_of(hits)
 
 
 def best(scores: dict[str, float], depth: int) -> set[str]:
     """The ids of the `depth` highest scores."""
-    return set(sorted(scores, key=lambda one: -scores[one])[:depth])
+    return set(sorted(scores, key=lambda memory_id: -scores[memory_id])[:depth])
 
 
 @pytest.mark.parametrize("depth", [1, 3, 10, 100])
 async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
     store: MemoryStore, scope: Scope, depth: int
 ) -> None:
-    """The `depth` best memories of the dense query and of the sparse query are candidates. Each has both scores."""
+    """The candidates are the `depth` best memories by dense and by sparse query. Each has both scores."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
     dense = {record.id: cosine(record, QUERY) for record in records}
     sparse = {record.id: bm25(records, record, terms) for record in records}
     hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), depth))
-    named = {one for one in best(sparse, depth) if sparse[one] > 0}
+    named = {memory_id for memory_id in best(sparse, depth) if sparse[memory_id] > 0}
     assert {hit.id for hit in hits} == best(dense, depth) | named
     assert len(hits) == len({hit.id for hit in hits})
     for hit in hits:
@@ -119,11 +121,15 @@ async def test_a_search_without_payloads_finds_the_same_candidates(
 ) -> None:
     """A search with `columns=False`, which reads no payload fields, gives the same ids and scores."""
     await store.upsert(scope, corpus(scope, 40))
-    asked = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
-    whole, bare = await store.candidates(scope, [asked, replace(asked, columns=False)])
-    assert {hit.id: hit.dense for hit in bare} == pytest.approx({hit.id: hit.dense for hit in whole}, abs=1e-5)
-    assert {hit.id: hit.sparse for hit in bare} == pytest.approx({hit.id: hit.sparse for hit in whole}, abs=1e-5)
-    assert all("created_at" in hit.payload for hit in rows_of(whole))
+    query = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
+    with_columns, without_columns = await store.candidates(scope, [query, replace(query, columns=False)])
+    assert {hit.id: hit.dense for hit in without_columns} == pytest.approx(
+        {hit.id: hit.dense for hit in with_columns}, abs=1e-5
+    )
+    assert {hit.id: hit.sparse for hit in without_columns} == pytest.approx(
+        {hit.id: hit.sparse for hit in with_columns}, abs=1e-5
+    )
+    assert all("created_at" in hit.payload for hit in rows_of(with_columns))
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
@@ -160,8 +166,8 @@ async def test_one_search_finds_candidates_of_every_type(
         assert (alone.id, alone.sparse) == (hit.id, hit.sparse)
         assert alone.dense == pytest.approx(hit.dense, abs=1e-5)
     filters[MemoryType.WORKING] = parse_filter({"importance": {"eq": 1}})
-    (rest,) = await store.candidates(scope, [CandidateSearch(filters, QUERY, sparse, 5)])
-    assert {hit.type for hit in rest} == set(MemoryType) - {MemoryType.WORKING}
+    (remaining,) = await store.candidates(scope, [CandidateSearch(filters, QUERY, sparse, 5)])
+    assert {hit.type for hit in remaining} == set(MemoryType) - {MemoryType.WORKING}
 
 
 async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
@@ -180,11 +186,13 @@ async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Sco
     """The IDF of a sparse score counts the memories of the namespace only, not those of other namespaces or tenants."""
     records = corpus(scope, 20)
     await store.upsert(scope, records)
-    asked = CandidateSearch({KIND: None}, QUERY, make_sparse([2, 7]), 50)
-    before = {hit.id: hit.sparse for hit in await search(store, scope, asked)}
-    for other in (Scope(scope.tenant, f"{scope.namespace}x"), Scope("another", scope.namespace)):
-        await store.upsert(other, [make_record(make_memory(KIND, f"o{n}", other), terms=[7]) for n in range(60)])
-    after = {hit.id: hit.sparse for hit in await search(store, scope, asked)}
+    query = CandidateSearch({KIND: None}, QUERY, make_sparse([2, 7]), 50)
+    before = {hit.id: hit.sparse for hit in await search(store, scope, query)}
+    for other_scope in (Scope(scope.tenant, f"{scope.namespace}x"), Scope("another", scope.namespace)):
+        await store.upsert(
+            other_scope, [make_record(make_memory(KIND, f"o{n}", other_scope), terms=[7]) for n in range(60)]
+        )
+    after = {hit.id: hit.sparse for hit in await search(store, scope, query)}
     assert after == pytest.approx(before, abs=1e-6)
     assert before[records[7].id] == pytest.approx(bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4)
 
@@ -207,21 +215,21 @@ async def test_searches_see_the_latest_write(store: MemoryStore, scope: Scope) -
     It does not find a deleted memory.
     """
     memory = make_memory(KIND, "x", scope)
-    asked = CandidateSearch({KIND: None}, QUERY, make_sparse([1, 2]), 5)
+    query = CandidateSearch({KIND: None}, QUERY, make_sparse([1, 2]), 5)
     await store.upsert(scope, [make_record(memory, QUERY, [1])])
     await store.upsert(scope, [make_record(memory, make_dense(5), [])])
-    (hit,) = await search(store, scope, asked)
+    (hit,) = await search(store, scope, query)
     assert hit.dense == pytest.approx(float(np.dot(make_dense(5), QUERY)), abs=1e-5)
     assert hit.sparse == 0.0
     await store.upsert(scope, [make_record(memory, QUERY, [2])])
     await store.patch(scope, {memory.id: {"importance": 1}})
-    (hit,) = await search(store, scope, asked)
+    (hit,) = await search(store, scope, query)
     assert hit.dense == pytest.approx(1.0, abs=1e-5)
     assert hit.sparse is not None
     assert hit.sparse > 0
     assert hit.payload["importance"] == 1
     await store.delete(scope, [memory.id])
-    assert await search(store, scope, asked) == []
+    assert await search(store, scope, query) == []
 
 
 async def test_an_invalid_query_is_refused(store: MemoryStore, scope: Scope) -> None:

@@ -24,8 +24,8 @@ async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, s
         await store.patch(scope, {memory.id: {"importance": 1}, other.id: {"importance": 2}}, fence=10)
     with pytest.raises(LockLost):
         await store.patch(scope, {memory.id: {"importance": 1}}, removed=["session_id"], fence=19)
-    found = await store.get(scope, [memory.id, other.id])
-    unchanged, changed = found[memory.id], found[other.id]
+    memories = await store.get(scope, [memory.id, other.id])
+    unchanged, changed = memories[memory.id], memories[other.id]
     assert isinstance(unchanged, Working)
     assert isinstance(changed, Working)
     assert (unchanged.importance, unchanged.fence, unchanged.session_id) == (8, 20, "s")
@@ -39,5 +39,5 @@ async def test_a_patch_with_an_equal_or_higher_fence_succeeds(store: MemoryStore
     await keep(store, scope, memory)
     for fence, importance in ((1_772_000_000_000, 3), (1_772_000_000_000, 4), (1_772_000_000_001, 5), (None, 6)):
         await store.patch(scope, {memory.id: {"importance": importance}, missing.id: {"importance": 1}}, fence=fence)
-        found = await store.get(scope, [memory.id, missing.id])
-        assert [one.importance for one in found.values()] == [importance]
+        memories = await store.get(scope, [memory.id, missing.id])
+        assert [memory.importance for memory in memories.values()] == [importance]

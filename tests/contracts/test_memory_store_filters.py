@@ -113,8 +113,8 @@ def leaves(draw: st.DrawFn) -> Filter:
     if op in (Op.ANY, Op.ALL):
         return Compare(field, op, tuple(draw(st.lists(pool, min_size=1, max_size=3))))
     if op is Op.BETWEEN:
-        other = draw(pool.filter(lambda one: not isinstance(one, bool | str)))
-        return Compare(field, op, (min(value, other), max(value, other)))
+        other_value = draw(pool.filter(lambda value: not isinstance(value, bool | str)))
+        return Compare(field, op, (min(value, other_value), max(value, other_value)))
     return Compare(field, op, value)
 
 
@@ -146,8 +146,8 @@ async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     qdrant-client's local mode scans every stored memory for each filter.
     """
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as bench:
-        scope, other = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
-        await keep(bench.store, other, *make_memories(other))
+        scope, other_scope = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
+        await keep(bench.store, other_scope, *make_memories(other_scope))
         memories = make_memories(scope)
         await keep(bench.store, scope, *memories)
         yield Shelf(bench.store, scope, memories)

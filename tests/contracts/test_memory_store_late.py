@@ -37,7 +37,7 @@ def record_with(scope: Scope, number: int, tokens: TokenVectors | None) -> Recor
 def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
     """For each query token, its highest cosine with any token of the memory, computed with numpy."""
     scaled = memory.astype(float) / 127
-    return [max(float(token @ other) for other in scaled) for token in query.astype(float) / 127]
+    return [max(float(token @ memory_token) for memory_token in scaled) for token in query.astype(float) / 127]
 
 
 async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, CandidateRow]:

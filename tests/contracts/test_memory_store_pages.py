@@ -50,8 +50,8 @@ async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStor
     await keep(store, scope, *memories)
     expected = sorted(sorted(memories, key=lambda m: m.id), key=lambda m: m.created_at, reverse=True)
     for limit in (1, 4, 7, 39, 40, 41, 500):
-        found = await listed(store, scope, limit=limit)
-        assert [memory.id for memory in found] == [memory.id for memory in expected], limit
+        memories = await listed(store, scope, limit=limit)
+        assert [memory.id for memory in memories] == [memory.id for memory in expected], limit
     first_nine = [memory.id async for memory in store.list_all(scope, Listing(limit=4), most=9)]
     assert first_nine == [memory.id for memory in expected[:9]]
 
@@ -79,13 +79,13 @@ async def test_a_page_has_the_total(store: MemoryStore, scope: Scope) -> None:
     await keep(
         store, scope, *(make_memory(kind, f"{n}", scope, importance=n) for kind in MemoryType for n in (1, 2, 3))
     )
-    wanted = Listing((MemoryType.EPISODIC, MemoryType.SEMANTIC), parse_filter({"importance": {"gte": 2}}), limit=3)
-    first = await store.page(scope, wanted)
+    listing = Listing((MemoryType.EPISODIC, MemoryType.SEMANTIC), parse_filter({"importance": {"gte": 2}}), limit=3)
+    first = await store.page(scope, listing)
     assert (len(first.memories), first.total) == (3, 4)
     assert first.next_cursor is not None
-    second = await store.page(scope, Listing(wanted.types, wanted.filter, 3, first.next_cursor))
+    second = await store.page(scope, Listing(listing.types, listing.filter, 3, first.next_cursor))
     assert (len(second.memories), second.total, second.next_cursor) == (1, 4, None)
-    assert {memory.type for memory in (*first.memories, *second.memories)} == set(wanted.types)
+    assert {memory.type for memory in (*first.memories, *second.memories)} == set(listing.types)
 
 
 async def test_paging_continues_when_the_cursors_memory_was_removed(store: MemoryStore, scope: Scope) -> None:
@@ -95,8 +95,8 @@ async def test_paging_continues_when_the_cursors_memory_was_removed(store: Memor
     order = sorted(memory.id for memory in memories)
     first = await store.page(scope, Listing(limit=3))
     await store.delete(scope, [order[2]])
-    rest = await store.page(scope, Listing(limit=10, cursor=first.next_cursor))
-    assert [memory.id for memory in rest.memories] == order[3:]
+    second = await store.page(scope, Listing(limit=10, cursor=first.next_cursor))
+    assert [memory.id for memory in second.memories] == order[3:]
 
 
 @pytest.mark.parametrize("cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="])

@@ -21,16 +21,16 @@ KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
 
 def written(scope: Scope, number: int, content: str) -> Memory:
     """A memory with this content; `number` selects its type and sets its id and sequence number."""
-    own = {"steps": ["first\nof all", "then"]} if number % len(KINDS) == 1 else {}
+    extra = {"steps": ["first\nof all", "then"]} if number % len(KINDS) == 1 else {}
     tokens = TokenCount(count=len(content), line=len(content) + 2, tokenizer="words")
-    memory = make_memory(KINDS[number % len(KINDS)], f"number {number}", scope, seq=number, tokens=tokens, **own)
+    memory = make_memory(KINDS[number % len(KINDS)], f"number {number}", scope, seq=number, tokens=tokens, **extra)
     return memory.replace(content=content)
 
 
-async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
+async def check_passages(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
     """Check that the passages (fields that a context shows) equal those of the stored memories; return their number."""
     memories, passages = await store.get(scope, ids), await store.passages(scope, ids)
-    assert passages == {one: passage_of(memory) for one, memory in memories.items()}
+    assert passages == {memory_id: passage_of(memory) for memory_id, memory in memories.items()}
     assert list(passages) == list(memories)
     return len(passages)
 
@@ -38,27 +38,27 @@ async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) ->
 @pytest.mark.slow
 async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
     """After every kind of write, the passages (memories' texts for a context) agree with the stored memories."""
-    known = [written(scope, number, f"text {number} " * 3) for number in range(12)]
-    ids = {one.id: one.type for one in known}
-    await store.upsert(scope, [make_record(one) for one in known])
+    memories = [written(scope, number, f"text {number} " * 3) for number in range(12)]
+    ids = {changed.id: changed.type for changed in memories}
+    await store.upsert(scope, [make_record(changed) for changed in memories])
     for turn in range(30):
-        one = known[5 * turn % len(known)]
+        changed = memories[5 * turn % len(memories)]
         match turn % 6:
             case 0:
-                await store.upsert(scope, [make_record(written(scope, known.index(one), f"other text {turn}"))])
+                await store.upsert(scope, [make_record(written(scope, memories.index(changed), f"other text {turn}"))])
             case 1:
-                await store.patch(scope, {one.id: {"content": f"patched {turn}"}})
+                await store.patch(scope, {changed.id: {"content": f"patched {turn}"}})
             case 2:
-                await store.patch(scope, {each.id: {"access_count": turn} for each in known[:5]})
+                await store.patch(scope, {memory.id: {"access_count": turn} for memory in memories[:5]})
             case 3:
-                await store.patch(scope, {one.id: {"seq": turn}}, removed=["session_id"])
+                await store.patch(scope, {changed.id: {"seq": turn}}, removed=["session_id"])
             case 4:
-                await store.delete(scope, [one.id])
+                await store.delete(scope, [changed.id])
             case _:
-                await store.upsert(scope, [make_record(each) for each in known[::2]])
-        assert await agree(store, scope, ids) > 0
+                await store.upsert(scope, [make_record(memory) for memory in memories[::2]])
+        assert await check_passages(store, scope, ids) > 0
     await store.delete_where(scope, KINDS, None)
-    assert await agree(store, scope, ids) == 0
+    assert await check_passages(store, scope, ids) == 0
 
 
 async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Scope) -> None:
@@ -68,8 +68,8 @@ async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Sc
     await store.upsert(scope, [make_record(memory)])
     (passage,) = (await store.passages(scope, ids)).values()
     assert passage.line == memory.line() != memory.content
-    for other in (replace(scope, tenant="other"), replace(scope, namespace="elsewhere")):
-        assert await store.passages(other, ids) == {}
+    for other_scope in (replace(scope, tenant="other"), replace(scope, namespace="elsewhere")):
+        assert await store.passages(other_scope, ids) == {}
     assert await store.passages(scope, {"no id": MemoryType.EPISODIC}) == {}
     assert await store.passages(scope, {memory.id: MemoryType.SEMANTIC}) == {}
 
@@ -79,20 +79,25 @@ async def test_uses_are_added_to_existing_memories(store: MemoryStore, scope: Sc
 
     Unknown ids and memories of other scopes are not changed.
     """
-    known = [written(scope, number, f"text {number}") for number in range(4)]
-    await store.upsert(scope, [make_record(one.replace(access_count=place // 2)) for place, one in enumerate(known)])
-    uses = [Use(one.id, one.type, 1 + place % 2, NOW + timedelta(minutes=place)) for place, one in enumerate(known)]
+    memories = [written(scope, number, f"text {number}") for number in range(4)]
+    await store.upsert(
+        scope, [make_record(memory.replace(access_count=number // 2)) for number, memory in enumerate(memories)]
+    )
+    uses = [
+        Use(memory.id, memory.type, 1 + number % 2, NOW + timedelta(minutes=number))
+        for number, memory in enumerate(memories)
+    ]
     unknown = written(scope, 9, "never written")
     await store.note_uses(scope, [*uses[:3], Use(unknown.id, unknown.type, 1, NOW), Use("no id", KINDS[0], 1, NOW)])
     await store.note_uses(replace(scope, namespace="elsewhere"), uses)
-    found = await store.get(scope, {one.id: one.type for one in (*known, unknown)})
-    assert [found[one.id].access_count for one in known] == [1, 2, 2, 1]
-    assert [found[one.id].accessed_at for one in known] == [*(use.at for use in uses[:3]), None]
+    used = await store.get(scope, {memory.id: memory.type for memory in (*memories, unknown)})
+    assert [used[memory.id].access_count for memory in memories] == [1, 2, 2, 1]
+    assert [used[memory.id].accessed_at for memory in memories] == [*(use.at for use in uses[:3]), None]
     await store.note_uses(scope, uses[:1])
     await store.note_uses(scope, [])
-    again = await store.get(scope, {known[0].id: known[0].type})
-    assert again[known[0].id] == found[known[0].id].replace(access_count=2)
-    assert unknown.id not in found
+    used_again = await store.get(scope, {memories[0].id: memories[0].type})
+    assert used_again[memories[0].id] == used[memories[0].id].replace(access_count=2)
+    assert unknown.id not in used
 
 
 async def test_a_search_sees_the_latest_access_counts(store: MemoryStore, scope: Scope) -> None:
@@ -104,5 +109,5 @@ async def test_a_search_sees_the_latest_access_counts(store: MemoryStore, scope:
     await store.candidates(scope, search)
     await store.note_uses(scope, [Use(memory.id, memory.type, 3, NOW)])
     (candidates,) = await store.candidates(scope, search)
-    (found,) = rows_of(candidates)
-    assert found.payload["access_count"] == 3
+    (hit,) = rows_of(candidates)
+    assert hit.payload["access_count"] == 3

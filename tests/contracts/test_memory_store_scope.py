@@ -48,20 +48,20 @@ async def visible(store: MemoryStore, scope: Scope) -> list[Candidate]:
     return list(candidates)
 
 
-async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, others: list[Memory]) -> None:
-    """Check that every kind of read in `scope` returns the memory `expected` and none of `others`."""
+async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, foreign: list[Memory]) -> None:
+    """Check that every kind of read in `scope` returns the memory `expected` and none of `foreign`."""
     assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [expected.id]
-    assert set(await store.get(scope, [expected.id, *(memory.id for memory in others)])) == {expected.id}
+    assert set(await store.get(scope, [expected.id, *(memory.id for memory in foreign)])) == {expected.id}
     assert [candidate.id for candidate in await visible(store, scope)] == [expected.id]
-    assert sum(one.count for one in (await store.stats(scope)).values()) == 1
+    assert sum(stats.count for stats in (await store.stats(scope)).values()) == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["tenant", "namespace"])
-async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, part: str) -> None:
+@pytest.mark.parametrize("field", ["tenant", "namespace"])
+async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, field: str) -> None:
     """Tenants and namespaces see only their own memories, even if their names are alike or have quotation marks."""
     fixed = uuid.uuid4().hex
-    scopes = [Scope(fixed, name) if part == "namespace" else Scope(name, fixed) for name in HOSTILE]
+    scopes = [Scope(fixed, name) if field == "namespace" else Scope(name, fixed) for name in HOSTILE]
     memories = [make_memory(MemoryType.SEMANTIC, "the same words", scope) for scope in scopes]
     for scope, memory in zip(scopes, memories, strict=True):
         await keep(store, scope, memory)
@@ -71,36 +71,36 @@ async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, par
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "other",
+    "names",
     [("t", "n2"), ("t2", "n"), ("n", "t"), ("T", "n"), ("t", "N"), ("t", "nn"), ("tn", ""), ("t ", "n"), ("t", "n1")],
 )
-async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[str, str]) -> None:
+async def test_no_write_reaches_another_scope(store: MemoryStore, names: tuple[str, str]) -> None:
     """Deletes and patches in a scope with a similar tenant or namespace leave the memory of another scope unchanged."""
     fixed = uuid.uuid4().hex
     mine = Scope(f"{fixed}t", f"{fixed}n")
-    theirs = (
-        Scope(f"{fixed}{other[0]}", f"{fixed}{other[1]}".strip())
-        if other[0] != "t "
+    foreign = (
+        Scope(f"{fixed}{names[0]}", f"{fixed}{names[1]}".strip())
+        if names[0] != "t "
         else Scope(f"{fixed}tt", f"{fixed}n")
     )
     memory = make_memory(MemoryType.EPISODIC, "mine", mine)
     await keep(store, mine, memory)
-    assert await store.delete(theirs, [memory.id]) == 0
-    assert await store.delete_where(theirs, (), None) == 0
-    assert await store.delete_where(theirs, (), EVERYTHING) == 0
-    await store.patch(theirs, {memory.id: {"importance": 1}}, removed=["tags"])
+    assert await store.delete(foreign, [memory.id]) == 0
+    assert await store.delete_where(foreign, (), None) == 0
+    assert await store.delete_where(foreign, (), EVERYTHING) == 0
+    await store.patch(foreign, {memory.id: {"importance": 1}}, removed=["tags"])
     await assert_sees_only(store, mine, memory, [])
     assert (await store.get(mine, [memory.id]))[memory.id] == memory
 
 
 async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope: Scope) -> None:
     """A cursor from a page of one namespace lists, in another namespace, only memories of that other namespace."""
-    other = Scope(scope.tenant, f"{scope.namespace}-2")
-    for owner in (scope, other):
+    other_scope = Scope(scope.tenant, f"{scope.namespace}-2")
+    for owner in (scope, other_scope):
         await keep(store, owner, *(make_memory(MemoryType.EPISODIC, f"m{n}", owner) for n in range(4)))
     cursor = (await store.page(scope, Listing(limit=1))).next_cursor
-    page = await store.page(other, Listing(limit=10, cursor=cursor))
-    assert {memory.namespace for memory in page.memories} <= {other.namespace}
+    page = await store.page(other_scope, Listing(limit=10, cursor=cursor))
+    assert {memory.namespace for memory in page.memories} <= {other_scope.namespace}
     assert page.total == 4
 
 
@@ -120,9 +120,9 @@ async def test_private_memories_are_found_in_their_session_only(store: MemorySto
     public = make_memory(MemoryType.SEMANTIC, "public", first)
     homeless = make_memory(MemoryType.WORKING, "of no session", scope)
     await keep(store, scope, private, public, homeless)
-    assert {one.id for one in await visible(store, first)} == {private.id, public.id}
-    assert {one.id for one in await visible(store, second)} == {public.id}
-    assert {one.id for one in await visible(store, scope)} == {public.id}
+    assert {memory.id for memory in await visible(store, first)} == {private.id, public.id}
+    assert {memory.id for memory in await visible(store, second)} == {public.id}
+    assert {memory.id for memory in await visible(store, scope)} == {public.id}
 
 
 async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
@@ -131,8 +131,8 @@ async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
     assert await store.namespaces(tenant) == []
     for name, kind in (("b", MemoryType.WORKING), ("名前空間", MemoryType.EPISODIC), ("b", MemoryType.SEMANTIC)):
         await keep(store, Scope(tenant, name), make_memory(kind, "x", Scope(tenant, name)))
-    other = Scope(f"{tenant}2", "c")
-    await keep(store, other, make_memory(MemoryType.SEMANTIC, "x", other))
+    other_scope = Scope(f"{tenant}2", "c")
+    await keep(store, other_scope, make_memory(MemoryType.SEMANTIC, "x", other_scope))
     assert await store.namespaces(tenant) == ["b", "名前空間"]
     await store.delete_where(Scope(tenant, "b"), tuple(MemoryType), None)
     assert await store.namespaces(tenant) == ["名前空間"]
@@ -158,7 +158,7 @@ async def test_a_scope_bound_to_agents_has_only_their_working_items(store: Memor
     assert set(await store.get(bound, list(ids.values()))) == {ids["fact"], ids["theirs"]}
     assert {candidate.id for candidate in await visible(store, bound)} == {ids["fact"], ids["theirs"]}
     assert {memory.id for memory in await listed(store, bound, limit=9)} == {ids["fact"], ids["theirs"]}
-    await store.patch(bound, {each: {"importance": 1} for each in ids.values()})
+    await store.patch(bound, {memory_id: {"importance": 1} for memory_id in ids.values()})
     assert await store.delete(bound, [ids["other"], ids["nobody's"]]) == 0
     unchanged = await store.get(scope, [ids["other"], ids["nobody's"]])
     assert {memory.importance for memory in unchanged.values()} == {memories["other"].importance}

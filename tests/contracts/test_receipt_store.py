@@ -75,9 +75,9 @@ async def test_a_receipt_is_read_back_as_it_was_sealed(store: ReceiptStore, scop
 
 async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Scope) -> None:
     """All receipts of a tenant form one chain across its namespaces. Each tenant has a separate chain."""
-    other = Scope(f"{scope.tenant} too", "shop")
+    other_scope = Scope(f"{scope.tenant} too", "shop")
     first = await append(store, scope, body(1))
-    await append(store, other, body(2))
+    await append(store, other_scope, body(2))
     second = json.loads((await append(store, Scope(scope.tenant, "elsewhere"), body(3))).text)
     assert ChainHead(second["previous_id"], second["previous_sha256"]) == first.head
 
@@ -94,8 +94,8 @@ async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Sco
 async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope: Scope) -> None:
     """One call appends receipts of several namespaces in order. An empty list changes nothing."""
     assert await store.append(scope.tenant, []) == []
-    made = [UnsealedReceipt.of(f"space {number % 2}", body(number)) for number in range(5)]
-    sealed = await store.append(scope.tenant, made)
+    unsealed = [UnsealedReceipt.of(f"space {number % 2}", body(number)) for number in range(5)]
+    sealed = await store.append(scope.tenant, unsealed)
     newest = json.loads((await append(store, scope, body())).text)
     assert newest["previous_id"] == sealed[-1].id
     assert await length(store, scope, newest) == 6
@@ -126,7 +126,7 @@ async def test_erasing_a_namespace_keeps_other_receipts_and_the_hash_chain(store
     assert await store.erase(scope, None) == 4
     assert (await store.remaining(scope, None), await store.remaining(elsewhere, None)) == (0, 1)
     assert await store.erase(scope, None) == 0
-    assert [await store.get(scope.tenant, one.id) for one in erased] == [None] * 3
+    assert [await store.get(scope.tenant, receipt.id) for receipt in erased] == [None] * 3
     assert await store.get(scope.tenant, stays.id) == stays.text
     following = json.loads((await append(store, scope, body())).text)
     assert following["previous_sha256"] == last.sha256
@@ -148,7 +148,7 @@ async def test_receipts_and_their_chain_expire(live: LiveClient, scope: Scope) -
     keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True)
     lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]
     assert len(lives) == 3
-    assert all(2 * 86_400 - 60 < one <= 2 * 86_400 for one in lives)
+    assert all(2 * 86_400 - 60 < ttl <= 2 * 86_400 for ttl in lives)
 
 
 async def test_latest_receipts_are_listed_newest_first(store: ReceiptStore, scope: Scope) -> None:

@@ -1,4 +1,4 @@
-"""The contract of RejectionStore, which stores texts that a namespace's gates did not accept as memories."""
+"""The contract of RejectionStore, which stores the texts that were rejected as memories."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ async def test_the_newest_texts_come_first(store: RejectionStore, scope: Scope) 
 
 async def test_a_text_that_is_rejected_again_is_listed_once(store: RejectionStore, scope: Scope) -> None:
     """If a text is rejected again, the later rejection replaces the earlier."""
-    again = replace(text("a"), reason="repetition")
+    repeated = replace(text("a"), reason="repetition")
     await store.add(scope, [text("a", timedelta(days=1))])
-    await store.add(scope, [again])
-    assert await store.latest(scope, 10) == [again]
+    await store.add(scope, [repeated])
+    assert await store.latest(scope, 10) == [repeated]
 
 
 async def test_removed_and_expired_texts_are_not_listed(store: RejectionStore, scope: Scope) -> None:
@@ -63,21 +63,21 @@ async def test_removed_and_expired_texts_are_not_listed(store: RejectionStore, s
     await store.add(scope, [text("a"), text("b"), text("c", REJECTED_TTL + timedelta(minutes=1))])
     await store.remove(scope, ["a", "unknown"])
     await store.remove(scope, [])
-    assert [each.id for each in await store.latest(scope, 10)] == ["b"]
+    assert [rejected.id for rejected in await store.latest(scope, 10)] == ["b"]
     assert await store.get(scope, "a") is None
 
 
 async def test_matching_texts_are_found_even_if_expired(store: RejectionStore, scope: Scope) -> None:
     """The ids of the texts that match are returned, also if a text is older than REJECTED_TTL."""
     await store.add(scope, [text("a"), text("b"), text("c", REJECTED_TTL + timedelta(minutes=1))])
-    assert set(await store.matching(scope, lambda each: each.fields["content"] != "ok \u00fc a")) == {"b", "c"}
+    assert set(await store.matching(scope, lambda rejected: rejected.fields["content"] != "ok \u00fc a")) == {"b", "c"}
     assert await store.matching(replace(scope, namespace="m"), lambda _: True) == []
 
 
 async def test_the_oldest_texts_beyond_the_limit_are_dropped(store: RejectionStore, scope: Scope) -> None:
     """A namespace keeps the newest MAX_REJECTED rejected texts; a further text removes the oldest."""
     await store.add(scope, [text(f"{number:04}", timedelta(seconds=number)) for number in range(MAX_REJECTED + 1)])
-    ids = [each.id for each in await store.latest(scope, MAX_REJECTED + 10)]
+    ids = [rejected.id for rejected in await store.latest(scope, MAX_REJECTED + 10)]
     assert (len(ids), ids[0], ids[-1]) == (MAX_REJECTED, "0000", f"{MAX_REJECTED - 1:04}")
 
 

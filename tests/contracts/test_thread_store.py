@@ -383,9 +383,9 @@ async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -
     first, _ = await stores.evicted.pending(stores.scope, 10)
     await stores.evicted.postpone(stores.scope, first, 2)
     assert await stores.evicted_indices() == [[1], [0]]
-    _, again = await stores.evicted.pending(stores.scope, 10)
-    assert (again.tries, again.turns) == (2, first.turns)
-    await stores.evicted.set_aside(stores.scope, again, "refused", NOW)
+    _, requeued = await stores.evicted.pending(stores.scope, 10)
+    assert (requeued.tries, requeued.turns) == (2, first.turns)
+    await stores.evicted.set_aside(stores.scope, requeued, "refused", NOW)
     backlog = await stores.evicted.backlog(stores.scope, "t")
     assert backlog.waiting == 1
     assert [(entry.turns, entry.reason, entry.rounds, entry.retry_at) for entry in backlog.set_aside] == [
@@ -412,36 +412,36 @@ async def test_discard_removes_queued_and_set_aside_batches(
 
     Batches that were set aside after failures are removed too. Batches of other namespaces stay.
     """
-    other = replace(stores, scope=replace(stores.scope, namespace=f"{stores.scope.namespace} other"))
-    for each in (stores, other):
-        await each.create()
+    other_stores = replace(stores, scope=replace(stores.scope, namespace=f"{stores.scope.namespace} other"))
+    for namespace_stores in (stores, other_stores):
+        await namespace_stores.create()
         for content in "abc":
-            await each.append(content, ThreadLimits(None, 1, 10))
-        first, _ = await each.evicted.pending(each.scope, 10)
-        await each.evicted.set_aside(each.scope, first, "refused", NOW)
+            await namespace_stores.append(content, ThreadLimits(None, 1, 10))
+        first, _ = await namespace_stores.evicted.pending(namespace_stores.scope, 10)
+        await namespace_stores.evicted.set_aside(namespace_stores.scope, first, "refused", NOW)
     await stores.evicted.discard(stores.scope, thread_id)
     assert await stores.evicted_indices() == queued
     assert len((await stores.evicted.backlog(stores.scope, "t")).set_aside) == aside
-    assert await other.evicted_indices() == [[1]]
-    assert len((await other.evicted.backlog(other.scope, "t")).set_aside) == 1
+    assert await other_stores.evicted_indices() == [[1]]
+    assert len((await other_stores.evicted.backlog(other_stores.scope, "t")).set_aside) == 1
 
 
 async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
     """Each of a hundred turns is either in the thread or evicted, and the thread never exceeds its limit."""
     await stores.create()
-    held: list[int] = []
+    indices: list[int] = []
 
     async def write(writer: int) -> None:
         for number in range(10):
             appended = await stores.threads.append(
                 stores.scope, AppendTurn("t", turn(f"{writer} {number}"), "0", ThreadLimits(70, 9, 99))
             )
-            held.append(max(appended.turns, appended.tokens // 10))
+            indices.append(max(appended.turns, appended.tokens // 10))
 
     async with anyio.create_task_group() as tasks:
         for writer in range(10):
             tasks.start_soon(write, writer)
-    assert max(held) == 7
+    assert max(indices) == 7
     evicted = [index for batch in await stores.evicted_indices() for index in batch]
     assert sorted([*await stores.indices(), *evicted]) == list(range(100))
 
@@ -471,8 +471,8 @@ async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores:
     assert await stores.threads.create(stores.scope, new) == "t"
     assert (await stores.threads.get(stores.scope, "t")).workflow_id == "w"
     for workflow_id in ("w", None):
-        again = replace(new, thread_id="t2", workflow_id=workflow_id)
-        assert await stores.threads.create(stores.scope, again) == "t"
+        repeated = replace(new, thread_id="t2", workflow_id=workflow_id)
+        assert await stores.threads.create(stores.scope, repeated) == "t"
     with pytest.raises(Conflict):
         await stores.threads.create(stores.scope, replace(new, thread_id="t3", workflow_id="v"))
 
@@ -480,8 +480,10 @@ async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores:
 async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None:
     """A thread is found if both its resource and key match. A deleted thread is not found."""
     await stores.threads.create(stores.scope, NewThread("t", 60, NOW, resource="notes", key="k"))
-    found = [await stores.threads.find(stores.scope, *name) for name in (("notes", "k"), ("notes", "x"), (None, "k"))]
-    assert found == ["t", None, None]
+    thread_ids = [
+        await stores.threads.find(stores.scope, *name) for name in (("notes", "k"), ("notes", "x"), (None, "k"))
+    ]
+    assert thread_ids == ["t", None, None]
     await stores.threads.delete(stores.scope, "t")
     assert await stores.threads.find(stores.scope, "notes", "k") is None
 

@@ -212,10 +212,10 @@ async def test_a_repeated_idempotency_key_returns_the_first_answer(store: Workfl
     first = await store.append(scope, AppendEvent("w", event(), expected=0, once=once))
     assert (first.version, first.answer) == (1, None)
     await store.append(scope, AppendEvent("w", event("completed")))
-    again = await store.append(
+    repeated = await store.append(
         scope, AppendEvent("w", event(), expected=0, once=IdempotentAnswer("key", "digest", "another"))
     )
-    assert (again.version, again.answer) == (1, "the answer")
+    assert (repeated.version, repeated.answer) == (1, "the answer")
     with pytest.raises(Conflict):
         await store.append(scope, AppendEvent("w", event(), once=IdempotentAnswer("key", "other", "")))
     assert (await store.load(scope, "w")).version == 2

@@ -23,16 +23,16 @@ from memtypes.stores.files import private_directory, replace_file
 from memtypes.stores.operations.schema import COLLECTIONS, VERSION, Collection, mismatch
 
 
-class Alias(msgspec.Struct, frozen=True):
-    """Contents of store.json: the embedder (fingerprint, dimensions), and the version of each collection's shard."""
+class StoreManifest(msgspec.Struct, frozen=True):
+    """Contents of store.json: the store's embedder (fingerprint, dimensions), and each collection's current version."""
 
     fingerprint: str
     dimensions: int
     current: dict[str, str]
 
 
-class Holder(msgspec.Struct, frozen=True):
-    """Contents of engine.json: process id, socket path and message version of the engine that serves the store."""
+class EngineProcess(msgspec.Struct, frozen=True):
+    """Contents of engine.json: the engine's process id, the path of its socket, and its version of the messages."""
 
     pid: int
     socket: str
@@ -40,77 +40,77 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Layout:
-    """Paths in a store's directory. Reads and writes store.json, and reads engine.json, which names the engine."""
+    """The paths in a store's directory. Reads and writes store.json, and reads engine.json."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.alias_path = directory / "store.json"
-        self.holder_path = directory / "engine.json"
+        self.manifest_path = directory / "store.json"
+        self.engine_path = directory / "engine.json"
         self.engine_lock = directory / "engine.lock"
         self.opening_lock = directory / "opening.lock"
         self.log_path = directory / "engine.log"
 
     @classmethod
     def create(cls, path: Path) -> Layout:
-        """The layout of the directory `path`. Creates it, for its owner only, if missing. Raises Unavailable."""
+        """The layout of the directory `path`, which is created if missing, for its owner only. Raises Unavailable."""
         return cls(private_directory(path))
 
     def shard_paths(self) -> Mapping[Collection, Path]:
-        """Directory of each collection's current shard, from store.json. Raises Unavailable if that can't be read."""
-        alias = self.existing_alias()
-        return {kind: self.directory / kind / alias.current.get(kind, VERSION) for kind in COLLECTIONS}
+        """The directory of each collection's current shard. Raises Unavailable if store.json can't be read."""
+        manifest = self.require_manifest()
+        return {kind: self.directory / kind / manifest.current.get(kind, VERSION) for kind in COLLECTIONS}
 
-    def read_alias(self) -> Alias | None:
-        """Parse store.json (embedder, current shards); None if it is missing. Raises Unavailable if unreadable."""
+    def read_manifest(self) -> StoreManifest | None:
+        """Read store.json (embedder, current shards); None if it is missing. Raises Unavailable if it is damaged."""
         try:
-            return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
+            return msgspec.json.decode(self.manifest_path.read_bytes(), type=StoreManifest)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             raise Unavailable(
-                f"{self.alias_path} can't be read: {error}; restore it from a copy of the data folder"
+                f"{self.manifest_path} can't be read: {error}; restore it from a copy of the data folder"
             ) from error
 
-    def existing_alias(self) -> Alias:
-        """Read store.json (embedder, current shards). Raises Unavailable if the file is missing or unreadable."""
-        alias = self.read_alias()
-        if alias is None:
-            raise Unavailable(f"{self.alias_path} is missing")
-        return alias
+    def require_manifest(self) -> StoreManifest:
+        """Read store.json (embedder, current shards). Raises Unavailable if it is missing or damaged."""
+        manifest = self.read_manifest()
+        if manifest is None:
+            raise Unavailable(f"{self.manifest_path} is missing")
+        return manifest
 
-    def write_alias(self, alias: Alias) -> None:
-        """Replace store.json, the file that names the store's embedder and current shards, atomically."""
-        replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
+    def write_manifest(self, manifest: StoreManifest) -> None:
+        """Replace store.json (embedder, current shards) atomically."""
+        replace_file(self.manifest_path, msgspec.json.format(msgspec.json.encode(manifest)))
 
     def next_path(self, kind: Collection) -> Path:
-        """Path for a new version of a collection's shard, such as v2/. Deletes what an unfinished rewrite left."""
+        """The directory for a collection's next version, such as v2/. Deletes it if an unfinished rewrite left one."""
         version = int(self.shard_paths()[kind].name.removeprefix("v")) + 1
         path = self.directory / kind / f"v{version}"
         shutil.rmtree(path, ignore_errors=True)
         return path
 
     def use_version(self, kind: Collection, path: Path) -> None:
-        """Make the shard in `path` the current shard of its collection, by writing it to store.json."""
-        alias = self.existing_alias()
-        self.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
+        """Record in store.json that the shard in `path` is the current shard of its collection."""
+        manifest = self.require_manifest()
+        self.write_manifest(msgspec.structs.replace(manifest, current={**manifest.current, kind: path.name}))
 
-    def read_holder(self) -> Holder | None:
-        """Read engine.json, which names the engine process (it may have ended); None if missing or invalid."""
+    def read_engine(self) -> EngineProcess | None:
+        """Read engine.json, which names the engine process; None if missing or damaged. The process may have ended."""
         try:
-            return msgspec.json.decode(self.holder_path.read_bytes(), type=Holder)
+            return msgspec.json.decode(self.engine_path.read_bytes(), type=EngineProcess)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
-        """Record the embedder of a new store. Raises EmbedderMismatch if the store has, or may have, another one."""
-        alias = self.read_alias()
-        if alias is None and any((self.directory / kind).exists() for kind in COLLECTIONS):
+        """Check the store's embedder, or record it for a new store. Raises EmbedderMismatch if it is another one."""
+        manifest = self.read_manifest()
+        if manifest is None and any((self.directory / kind).exists() for kind in COLLECTIONS):
             raise EmbedderMismatch(
                 f"{self.directory} holds memories, but store.json, which names their embedder, is missing. Nothing was "
                 "changed. Put store.json back, or use another --data-dir."
             )
-        if alias is None:
-            self.write_alias(Alias(fingerprint, dimensions, {str(kind): VERSION for kind in COLLECTIONS}))
-        elif (alias.fingerprint, alias.dimensions) != (fingerprint, dimensions):
-            built, now = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
-            raise EmbedderMismatch(mismatch(f"the store in {self.directory}", built, now))
+        if manifest is None:
+            self.write_manifest(StoreManifest(fingerprint, dimensions, {str(kind): VERSION for kind in COLLECTIONS}))
+        elif (manifest.fingerprint, manifest.dimensions) != (fingerprint, dimensions):
+            built, configured = (manifest.fingerprint, manifest.dimensions), (fingerprint, dimensions)
+            raise EmbedderMismatch(mismatch(f"the store in {self.directory}", built, configured))

@@ -14,7 +14,7 @@ from contextlib import closing
 
 from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.stores.edge.engine.engine import EdgeEngine
-from memtypes.stores.edge.layout import Alias, Layout
+from memtypes.stores.edge.layout import Layout, StoreManifest
 from memtypes.stores.edge.process.starting import EdgeSettings
 from memtypes.stores.files import holder_of, locked, locked_by, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
@@ -28,7 +28,7 @@ STOP_S = 60.0
 """Seconds that an engine process has to flush its shards and end after SIGTERM."""
 
 ENDING_S = 3.0
-"""Seconds, beyond those that it lingers, in which an engine ends whose last client has just left."""
+"""Seconds in which an engine ends after it has lingered without clients."""
 
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
@@ -40,40 +40,40 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
     of `embed`. After any error the store is unchanged.
     """
     layout = await asyncio.to_thread(Layout.create, settings.directory)
-    with locked(layout.opening_lock) as opening:
-        if not opening:
+    with locked(layout.opening_lock) as acquired:
+        if not acquired:
             raise StoreInUse(f"process {holder_of(layout.opening_lock)} is opening the store; try again")
         if stop_engine:
-            with locked(layout.engine_lock) as gone:
-                engine = None if gone else layout.read_holder()
+            with locked(layout.engine_lock) as engine_ended:
+                engine = None if engine_ended else layout.read_engine()
             if engine is not None:  # else no engine runs, or one is ending
                 os.kill(engine.pid, signal.SIGTERM)
         wait_s = STOP_S if stop_engine else settings.linger_s + ENDING_S
-        async with locked_by(layout.engine_lock, time.monotonic() + wait_s) as alone:
-            if not alone:
+        async with locked_by(layout.engine_lock, time.monotonic() + wait_s) as acquired_engine:
+            if not acquired_engine:
                 holder = holder_of(layout.engine_lock)
                 raise StoreInUse(f"process {holder} serves the store in {layout.directory}; stop the service first")
-            return await _rebuilt(layout, settings, embed)
+            return await _rebuild_shards(layout, settings, embed)
 
 
-async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:
-    alias = layout.read_alias()
-    if alias is None:
+async def _rebuild_shards(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:
+    manifest = layout.read_manifest()
+    if manifest is None:
         raise InvalidRequest(f"{layout.directory} is not a store; there is nothing to re-embed")
     paths = {kind: await asyncio.to_thread(layout.next_path, kind) for kind in COLLECTIONS}
-    before = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
-    with closing(before) as old, closing(EdgeEngine.open(paths, settings.dimensions)) as new:
+    old = EdgeEngine.open(layout.shard_paths(), manifest.dimensions)
+    with closing(old), closing(EdgeEngine.open(paths, settings.dimensions)) as new:
         counts = {kind: await _copy(old, new, kind, embed) for kind in COLLECTIONS}
-        for written in new.take_unsynced():
-            await asyncio.to_thread(sync_directory, written)
+        for directory in new.take_unsynced():
+            await asyncio.to_thread(sync_directory, directory)
     current = {str(kind): path.name for kind, path in paths.items()}
-    after = Alias(settings.fingerprint, settings.dimensions, current)
-    await asyncio.to_thread(layout.write_alias, after)
+    new_manifest = StoreManifest(settings.fingerprint, settings.dimensions, current)
+    await asyncio.to_thread(layout.write_manifest, new_manifest)
     return counts
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process. For re-embedding a turn, the turns before it are read from it."""
+    """A store whose engine runs in this process. Re-embedding a turn reads the turns before it from this store."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)
@@ -90,10 +90,10 @@ class _OpenedStore(MessageStore):
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
-    """Embed a collection's points again into `new`; return how many. Raises Unavailable if `new` then lacks points."""
-    before = _OpenedStore(old)
-    for payloads in old.every(kind):
-        await new.write({kind: [PutPoints(await embed_again(before, kind, payloads, embed), EVERYTHING)]})
+    """Write a collection's points with new vectors to `new`. Returns how many. Raises Unavailable if any is missing."""
+    old_store = _OpenedStore(old)
+    for payloads in old.payload_batches(kind):
+        await new.write({kind: [PutPoints(await embed_again(old_store, kind, payloads, embed), EVERYTHING)]})
     counts = [(await engine.count({kind: EVERYTHING}))[kind] for engine in (old, new)]
     if counts[0] != counts[1]:
         raise Unavailable(f"{counts[1]} of {counts[0]} {kind} points were re-embedded; nothing was changed")

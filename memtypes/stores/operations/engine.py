@@ -1,8 +1,8 @@
 """The operations that every vector engine (a Qdrant server or the embedded engine) implements.
 
 An engine has a collection for the memories of each type, and one for keyed items. The store's requests (see `messages`)
-are answered with these operations. Each operation takes a mapping from collections to queries or changes. So a
-server is asked about several collections concurrently, while the embedded engine goes through them in a loop.
+are answered with these operations. Each operation takes a mapping from collections to queries or changes: a server is
+asked about several collections concurrently, while the embedded engine handles them one by one.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ Payload: TypeAlias = dict[str, Any]
 """A memory (see `Memory.to_payload`) or an item as a JSON object."""
 
 Keys: TypeAlias = NDArray[Any]
-"""The engine's own identifiers of memories: UUIDs or internal numbers. They can be sorted, but not interpreted."""
-
+"""The engine's identifiers of memories: UUIDs or point numbers. Callers may sort and compare them, nothing else."""
 
 FacetCounts: TypeAlias = list[tuple[str | int, int]]
 """Values of a payload field, each with the number of memories that have it."""
@@ -56,7 +55,7 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryHits:
-    """The hits of one query, best first: the engine's own identifiers of the memories (keys), and their scores."""
+    """The hits of one query, best first: the engine's identifiers of the memories (keys), and their scores."""
 
     keys: Keys
     scores: NDArray[np.float64]
@@ -72,7 +71,7 @@ class ScrollOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scroll:
-    """A request for the first `limit` memories that meet a condition. fields: None for all. start_id: inclusive."""
+    """A request for the first `limit` memories that meet a condition. fields: None for all. start_id: the least id."""
 
     where: Condition
     limit: int
@@ -83,7 +82,7 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """Whether each requested memory exists, and the ranking fields of those that do, in the order of the request."""
+    """A mask of the requested memories that exist, and the ranking fields of these, in the order of the request."""
 
     exists: NDArray[np.bool_]
     columns: Columns
@@ -91,7 +90,7 @@ class ExistingColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemPoint:
-    """A keyed item as a point: its dense vectors are rows, and `created_at` is its last put (see `items.item_of`)."""
+    """A keyed item as a point: a row of dense vectors for each text. Its payload is that of `items.payload_of`."""
 
     id: str
     payload: Payload
@@ -144,10 +143,10 @@ class EngineOperations(ABC):
     """
 
     score_all_factor: ClassVar[int] = 2
-    """With at most this many times `depth` memories, a search with two vectors asks for all scores at once.
+    """Up to this many times `depth` memories of a type in a namespace, a hybrid search asks for all scores at once.
 
-    This is decided for each memory type in the searched namespace. With more memories, the search asks only for the
-    best hits of each vector; a second call then gets the missing scores of hits that only one of the vectors found.
+    With more memories, it asks for the best hits of each of its two vectors. A second call then gets the missing scores
+    of the hits that only one of the vectors found.
     """
 
     @abstractmethod
@@ -188,7 +187,9 @@ class EngineOperations(ABC):
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
         """The payloads of the memories with these `ids` that exist in the scope, in no particular order."""
-        scrolls = {kind: Scroll(within(scope, has_ids(few)), len(few)) for kind, few in ids.items()}
+        scrolls = {
+            kind: Scroll(within(scope, has_ids(ids_of_type)), len(ids_of_type)) for kind, ids_of_type in ids.items()
+        }
         payloads = await self.scroll(scrolls)
         return [payload for by_id in payloads.values() for payload in by_id.values()]
 

@@ -23,7 +23,7 @@ _EXPORTED = 100
 
 
 class EngineItems(ItemStore):
-    """Stores keyed items in a store's engine. window: how many a filtered search reads first. most_bytes: of one."""
+    """Stores keyed items in a store's engine. window: first read of a filtered search. most_bytes: of an answer."""
 
     def __init__(self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class EngineItems(ItemStore):
         await self._store.ask(items.delete_item(scope=scope, item_id=address.id_in(scope, scope.agent_id)))
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The unexpired items that a search finds. If `search.refresh` is set, restarts their time to live at `at`."""
+        """The unexpired items that a search finds. If `search.refresh` is set, restarts their time to live."""
         hits = await self._hits(scope, search, at)
         if search.refresh and hits:
             ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
@@ -69,7 +69,7 @@ class EngineItems(ItemStore):
         return await self._store.ask(items.count_items(scope=scope, at=at))
 
     async def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
-        """Every item of every agent in the namespace that has not expired at `at`, ordered by id."""
+        """Yield every item of every agent in the namespace that had not expired by `at`, ordered by id."""
         after: str | None = None
         while payloads := await self._store.ask(items.list_items(scope=scope, after=after, limit=_EXPORTED, at=at)):
             for payload in payloads:
@@ -88,7 +88,7 @@ class EngineItems(ItemStore):
         return total
 
     async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items that a search finds, read in ever larger pages. Raises InvalidRequest if they are too large."""
+        """The items that a search finds, read page by page until enough pass its filter. Raises InvalidRequest."""
         hits, size, where = list[Item](), 0, _conditions(search)
         skipped, start, window = (search.offset, 0, self._window) if search.filter else (0, search.offset, search.limit)
         while len(hits) < search.limit:
@@ -119,7 +119,7 @@ class EngineItems(ItemStore):
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """The conditions by which the engine preselects items. The caller must check the search's filter on each item."""
+    """The conditions by which the engine preselects items. The caller must check the filter on each item."""
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     facts = search.filter.facts() if search.filter else ()
     return [*conditions, *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts)]

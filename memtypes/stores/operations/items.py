@@ -1,6 +1,6 @@
 """Requests on keyed items (JSON values that agents store under a path and a key), and conversion to payloads.
 
-Every condition except that of `delete_expired_items` is made by `_within`. It names a tenant and a namespace and,
+`_within` makes the condition of every request except `delete_expired_items`. It contains the tenant, the namespace and,
 unless the request is for the items of every agent, the agent.
 """
 
@@ -38,7 +38,7 @@ from memtypes.stores.operations.schema import ITEMS
 from memtypes.stores.operations.uuids import strings_of
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
-"""A page of items ends before the item whose value would exceed this total size in bytes."""
+"""Maximum total size in bytes of the values on a page of items. A page has at least one item, whatever its size."""
 
 EXPIRED_AT_ONCE = 500
 
@@ -51,7 +51,7 @@ NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
 
 
 def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
-    """The payload that an engine stores for a keyed item. indexed: whether the item has texts, and so vectors."""
+    """The payload that an engine stores for a keyed item. indexed: True if the item has texts, and so vectors."""
     text = value_text(item.value)
     path = item.address.path
     fields = {
@@ -76,7 +76,7 @@ def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
 
 
 def item_of(payload: Payload, score: float | None = None) -> Item:
-    """The keyed item that is stored in a point's payload. score: its score in a search; None outside a search."""
+    """The keyed item in a point's payload. score: its score by a vector search; None without such a search."""
     index, ttl, expires = payload.get("index"), payload.get("ttl_s"), payload.get(EXPIRES)
     return Item(
         address=ItemAddress.model_construct(path=path_of_text(payload["path"]), key=payload["key"]),
@@ -92,7 +92,7 @@ def item_of(payload: Payload, score: float | None = None) -> Item:
 
 
 def path_of_text(text: str) -> tuple[str, ...]:
-    """The labels of a stored path, such as ("users", "ada") for "users.ada"."""
+    """Split a stored path into its labels, such as ("users", "ada") for "users.ada"."""
     return tuple(text.split(".")) if text else ()
 
 
@@ -106,29 +106,29 @@ def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_age
 async def put_item(
     engine: EngineOperations, *, scope: Scope, payload: Payload, vectors: DenseVectors, at: datetime, restored: bool
 ) -> str:
-    """Insert or replace a keyed item. Returns its creation time: that of what it replaces, unless `restored`."""
-    same = _within(scope, has_ids([payload["id"]]), at=at)
-    before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
-    first = payload[FIRST_PUT]
+    """Insert or replace a keyed item. Returns its creation time: that of the replaced item, unless `restored`."""
+    is_item = _within(scope, has_ids([payload["id"]]), at=at)
+    before = (await engine.scroll({ITEMS: Scroll(is_item, 1, (FIRST_PUT,))}))[ITEMS]
+    created_at = payload[FIRST_PUT]
     if before and not restored:
-        first = next(iter(before.values()))[FIRST_PUT]
-    point = ItemPoint(payload["id"], {**payload, FIRST_PUT: first}, Vectors(vectors, NO_TERMS))
+        created_at = next(iter(before.values()))[FIRST_PUT]
+    point = ItemPoint(payload["id"], {**payload, FIRST_PUT: created_at}, Vectors(vectors, NO_TERMS))
     await engine.write({ITEMS: [PutPoints([point], within(scope.unbound))]})
     if not (await engine.count({ITEMS: _within(scope, has_ids([point.id]), at=None)}))[ITEMS]:
         raise Unavailable("the item was not found after it had been stored; put it again")
-    return str(first)
+    return str(created_at)
 
 
 @request()
 async def get_item(
     engine: EngineOperations, *, scope: Scope, item_id: str, at: datetime, refresh: bool
 ) -> Payload | None:
-    """The payload of a keyed item; None if it is missing or expired at `at`. refresh: restart its time to live."""
+    """The payload of a keyed item; None if it is missing or had expired by `at`. refresh: restart its time to live."""
     where = _within(scope, has_ids([item_id]), at=at)
     payload = (await engine.scroll({ITEMS: Scroll(where, 1)}))[ITEMS].get(item_id)
     if payload is None or not refresh:
         return payload
-    return (await _refreshed(engine, scope, [payload], at))[0]
+    return (await _restart_ttl(engine, scope, [payload], at))[0]
 
 
 @request()
@@ -140,7 +140,7 @@ async def delete_item(engine: EngineOperations, *, scope: Scope, item_id: str) -
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
     """One page of keyed items, in order. scores: one for each payload; None for an item that no vector search found.
 
-    read: how many items were read for this page. The next page's offset is larger by it. 0 if no items are left.
+    read: the number of items by which the next page's offset is larger; 0 if there are no more items.
     """
 
     payloads: list[Payload]
@@ -166,30 +166,30 @@ async def find_items(  # noqa: PLR0913 - all by name
     bounds = _within(scope, *where, at=at)
     end = offset + limit
     ranked = await (_latest(engine, bounds, end) if vector is None else _nearest(engine, bounds, vector, end))
-    wanted = dict(ranked[offset:end])
-    sizes = await _payloads(engine, bounds, wanted, (SIZE,))
+    scores = dict(ranked[offset:end])
+    sizes = await _read_payloads(engine, bounds, scores, (SIZE,))
     chosen: list[str] = []
     total = 0
-    for item_id in wanted:
+    for item_id in scores:
         total += sizes.get(item_id, {}).get(SIZE, 0)
         if chosen and total > MAX_PAGE_BYTES:
             break
         chosen.append(item_id)
-    payloads = await _payloads(engine, bounds, chosen, None)
-    present = [item_id for item_id in chosen if item_id in payloads]
-    return ItemPage([payloads[each] for each in present], [wanted[each] for each in present], len(chosen))
+    payloads = await _read_payloads(engine, bounds, chosen, None)
+    existing = [item_id for item_id in chosen if item_id in payloads]
+    return ItemPage([payloads[item_id] for item_id in existing], [scores[item_id] for item_id in existing], len(chosen))
 
 
 @request()
 async def refresh_items(engine: EngineOperations, *, scope: Scope, ids: list[str], at: datetime) -> None:
-    """Restart the time to live of keyed items, unless they have none or are expired at `at`."""
-    payloads = await _payloads(engine, _within(scope, at=at), ids, ("id", "ttl_s"))
-    await _refreshed(engine, scope, list(payloads.values()), at)
+    """Restart the time to live of keyed items, except those without one and those that had expired by `at`."""
+    payloads = await _read_payloads(engine, _within(scope, at=at), ids, ("id", "ttl_s"))
+    await _restart_ttl(engine, scope, list(payloads.values()), at)
 
 
 @request()
 async def list_item_paths(engine: EngineOperations, *, scope: Scope, where: list[Condition], at: datetime) -> list[str]:
-    """The distinct paths (labels joined by dots) of the items that meet `where` and are not expired at `at`."""
+    """The distinct paths (labels joined by dots) of the items that meet `where` and had not expired by `at`."""
     bounds = _within(scope, *where, at=at)
     count = (await engine.count({ITEMS: bounds}))[ITEMS]
     return [str(path) for path, _ in (await engine.facet("path", {ITEMS: bounds}, count))[ITEMS]] if count else []
@@ -234,7 +234,7 @@ async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int
 
 
 async def _latest(engine: EngineOperations, where: Condition, limit: int) -> list[tuple[str, float | None]]:
-    """The ids of the `limit` items that were put last, latest first, each with None, as no search scored them."""
+    """The ids of the `limit` items that were put last, latest first, each with None as its score."""
     newest = Scroll(where, limit, (), ScrollOrder.NEWEST_FIRST)
     return [(item_id, None) for item_id in (await engine.scroll({ITEMS: newest}))[ITEMS]]
 
@@ -247,12 +247,12 @@ async def _nearest(
     If there are fewer hits, the latest items without texts follow, with None as their score. An engine may cut a group
     of equal scores anywhere, so more hits are read until the group is complete.
     """
-    asked = limit + 1
+    count = limit + 1
     while True:
-        (hits,) = (await engine.search({ITEMS: [VectorQuery(vector, asked, where, where)]}))[ITEMS]
-        if len(hits.keys) < asked or hits.scores[-1] != hits.scores[limit - 1]:
+        (hits,) = (await engine.search({ITEMS: [VectorQuery(vector, count, where, where)]}))[ITEMS]
+        if len(hits.keys) < count or hits.scores[-1] != hits.scores[limit - 1]:
             break
-        asked *= 4
+        count *= 4
     ids = strings_of(await engine.ids({ITEMS: hits.keys})) if len(hits.keys) else []
     ordered = sorted(zip((-hits.scores).tolist(), ids, strict=True))[:limit]
     scored: list[tuple[str, float | None]] = [(item_id, -negative) for negative, item_id in ordered]
@@ -262,7 +262,7 @@ async def _nearest(
     return [*scored, *await _latest(engine, unindexed, limit - len(scored))]
 
 
-async def _payloads(
+async def _read_payloads(
     engine: EngineOperations, where: Condition, ids: Sequence[str] | Mapping[str, Any], fields: tuple[str, ...] | None
 ) -> dict[str, Payload]:
     if not ids:
@@ -270,10 +270,10 @@ async def _payloads(
     return (await engine.scroll({ITEMS: Scroll({"must": [*where["must"], has_ids(ids)]}, len(ids), fields)}))[ITEMS]
 
 
-async def _refreshed(
+async def _restart_ttl(
     engine: EngineOperations, scope: Scope, payloads: Sequence[Payload], at: datetime
 ) -> list[Payload]:
-    """Restart the time to live of items read at `at`. Returns their payloads with the new expiry times."""
+    """Restart the time to live of the items in `payloads` at `at`. Returns the payloads with the new expiry times."""
     by_ttl: dict[float, list[str]] = {}
     for payload in payloads:
         if "ttl_s" in payload:

@@ -1,4 +1,4 @@
-"""The `MemoryStore` port by requests to an engine, embedded or Qdrant: checks arguments and converts answers."""
+"""Implements the `MemoryStore` port by requests to an engine, embedded or Qdrant. Checks the arguments first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 
 
 class MessageStore(MemoryStore):
-    """A memory store that sends requests to an engine by `ask`. dimensions: length of its dense vectors."""
+    """A memory store that sends requests to an engine by `ask`. dimensions: the length of its dense vectors."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -41,29 +41,29 @@ class MessageStore(MemoryStore):
         """Send a request to the engine. Returns its answer."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Check all memories, then store them with their vectors in batches. A failed call can be repeated."""
+        """Check all memories, then store them with their vectors, in batches. A failed call can be repeated."""
         for record in records:
             self._check_record(scope, record)
         for batch in batches({record.id: record for record in records}.values()):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The existing memories by id, in the order of `ids`. If `ids` maps ids to types, only these types are read."""
-        wanted = valid_ids(ids)
-        if not wanted:
+        """The memories that exist, by id, in the order of `ids`. If `ids` maps ids to types, reads only these types."""
+        valid = valid_ids(ids)
+        if not valid:
             return {}
-        payloads = await self.ask(reads.get_payloads(scope=scope, ids=by_type(wanted, ids)))
+        payloads = await self.ask(reads.get_payloads(scope=scope, ids=by_type(valid, ids)))
         memories = {payload["id"]: memory_of(payload) for payload in payloads}
-        return {memory_id: memories[memory_id] for memory_id in wanted if memory_id in memories}
+        return {memory_id: memories[memory_id] for memory_id in valid if memory_id in memories}
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages (fields that a context shows) of those memories in `ids` that exist, in the order of `ids`."""
-        wanted = valid_ids(ids)
-        if not wanted:
+        """The passages (the fields that a context shows) of the memories that exist, by id, in the order of `ids`."""
+        valid = valid_ids(ids)
+        if not valid:
             return {}
-        answer = await self.ask(reads.get_passages(scope=scope, ids=by_type(wanted, ids)))
+        answer = await self.ask(reads.get_passages(scope=scope, ids=by_type(valid, ids)))
         passages = {passage.id: passage for passage in answer}
-        return {memory_id: passages[memory_id] for memory_id in wanted if memory_id in passages}
+        return {memory_id: passages[memory_id] for memory_id in valid if memory_id in passages}
 
     async def patch(
         self,
@@ -75,9 +75,9 @@ class MessageStore(MemoryStore):
     ) -> None:
         """Set and drop payload fields; see `MemoryStore`. Raises InvalidRequest for a field of IDENTITY."""
         for fields in (*changes.values(), dict.fromkeys(removed)):
-            fixed = sorted(IDENTITY.intersection(fields))
-            if fixed:
-                raise InvalidRequest(f"can't be changed: {', '.join(fixed)}", path=fixed[0])
+            immutable = sorted(IDENTITY.intersection(fields))
+            if immutable:
+                raise InvalidRequest(f"can't be changed: {', '.join(immutable)}", path=immutable[0])
         valid = valid_ids(list(changes))
         if valid:
             grouped = group_changes({memory_id: changes[memory_id] for memory_id in valid})
@@ -92,13 +92,13 @@ class MessageStore(MemoryStore):
         for use in uses:
             if use.id in valid:
                 typed.setdefault(use.type, []).append(use)
-        for kind, same_type in typed.items():  # one request a type: a search in between waits for one type only
+        for kind, same_type in typed.items():  # one request for each type, so that a search waits for one type only
             await self.ask(writes.note_uses(scope=scope, kind=kind, uses=same_type))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories with these `ids`. Returns how many were removed."""
-        wanted = valid_ids(ids)
-        return await self.ask(writes.delete(scope=scope, ids=wanted)) if wanted else 0
+        valid = valid_ids(ids)
+        return await self.ask(writes.delete(scope=scope, ids=valid)) if valid else 0
 
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove every memory of `types` that matches the filter `where`. Returns how many were removed."""
@@ -137,7 +137,7 @@ class MessageStore(MemoryStore):
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
         """For each filter, the number of memories that match it, by memory type."""
-        return await self.ask(reads.count_each(scope=scope, wheres=[to_condition(each) for each in filters]))
+        return await self.ask(reads.count_each(scope=scope, wheres=[to_condition(where) for where in filters]))
 
     async def namespaces(self, tenant: str) -> list[str]:
         """The names of the tenant's namespaces, sorted."""
@@ -153,7 +153,7 @@ class MessageStore(MemoryStore):
 
     def _check_dense(self, vector: DenseVector) -> None:
         if vector.shape != (self._dimensions,):
-            raise InvalidRequest(f"a dense vector of shape {vector.shape}; the store has ({self._dimensions},)")
+            raise InvalidRequest(f"the dense vector has shape {vector.shape}; the store needs ({self._dimensions},)")
 
     def _typed(self, search: CandidateSearch, visible: Filter) -> TypedSearch:
         if search.depth < 1:
@@ -161,23 +161,23 @@ class MessageStore(MemoryStore):
         if search.dense is not None:
             self._check_dense(search.dense)
         filters = {id(where): where for where in search.filters.values()}  # types often share one
-        conditions = {each: to_condition(all_of(where, visible)) for each, where in filters.items()}
+        conditions = {filter_id: to_condition(all_of(where, visible)) for filter_id, where in filters.items()}
         wheres = {kind: conditions[id(where)] for kind, where in search.filters.items()}
         return TypedSearch(wheres, search.dense, search.sparse, search.depth, search.tokens, search.columns)
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """Filter for what a search may find: memories visible to the whole namespace, and those of the session, if any."""
+    """The filter for memories that a search may find: of the whole namespace, and of the session, if any."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 
 
-def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Group the ids `wanted` by memory type, as `ids` maps them. If `ids` has no types, every type gets all ids."""
+def by_type(valid: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
+    """Group the memory ids `valid` by memory type. ids: maps ids to types; if it does not, every type gets all ids."""
     if not isinstance(ids, Mapping):
-        return {kind: list(wanted) for kind in MemoryType}
+        return {kind: list(valid) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}
-    for memory_id in wanted:
+    for memory_id in valid:
         typed.setdefault(ids[memory_id], []).append(memory_id)
     return typed
 

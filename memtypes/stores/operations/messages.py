@@ -49,10 +49,10 @@ def request(
     """Decorator that turns an async function into a class of requests to an engine.
 
     The function takes the engine first, then keyword arguments that can be encoded as MessagePack. They become the
-    fields of the class. `EngineRequest.run` calls the function. repeatable: whether a lost call may be sent again.
+    fields of the class. `EngineRequest.run` calls the function. repeatable: True if a lost call may be sent again.
     """
 
-    def requested(function: EngineFunction[Parameters, Answer]) -> RequestMaker[Parameters, Answer]:
+    def to_request_class(function: EngineFunction[Parameters, Answer]) -> RequestMaker[Parameters, Answer]:
         fields = get_type_hints(function)
         base: Any = EngineRequest[fields.pop("return")]  # type: ignore[misc]  # known at run time only
         del fields["engine"]
@@ -61,7 +61,7 @@ def request(
         options = {"frozen": True, "kw_only": True, "tag": True}
         return types.new_class(function.__name__, (base,), options, lambda body: body.update(members))
 
-    return requested
+    return to_request_class
 
 
 def answer_type(request: type[Request[Any]]) -> Any:

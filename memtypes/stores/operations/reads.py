@@ -1,8 +1,8 @@
 """Requests that read memories of a namespace: by id, in pages, or as counts.
 
 Pages list the newest memories first, and memories with the same `created_at` by id. An engine orders only by
-`created_at`, so a read may end in the middle of memories with the same time, and miss some of them. The memories of
-this time are then read again by id, so no memory is lost or repeated.
+`created_at`, so a limited read may return some memories of its oldest time and miss others. The memories of that time
+are then read again by id, so no memory is missing or repeated.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ async def get_page(
     """A page of the memories that meet `where`, newest first. after: created_at and id of the memory before it."""
     where = within(scope, where)
     total = sum((await engine.count(dict.fromkeys(types, where))).values())
-    positions = await list_page(engine, where, types, limit + 1, after)  # one more: is there a next?
+    positions = await list_page(engine, where, types, limit + 1, after)  # one more, to know if there is a next page
     ids: dict[MemoryType, list[str]] = {}
     for position in positions[:limit]:
         ids.setdefault(position.type, []).append(position.id)
-    by_id = {payload["id"]: payload for payload in await engine.payloads(scope, ids)}  # others were removed meanwhile
+    by_id = {payload["id"]: payload for payload in await engine.payloads(scope, ids)}  # without those just removed
     payloads = [by_id[position.id] for position in positions[:limit] if position.id in by_id]
     return PayloadPage(payloads, len(positions) > limit, total)
 
@@ -86,7 +86,7 @@ async def count_tokens(engine: EngineOperations, *, scope: Scope, where: Conditi
     """By type, the number of memories that meet `where`, and the sum of their tokens from the engine's facets."""
     counts, facets = await _facets(engine, TOKENS, within(scope, where))
     return {
-        kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
+        kind: TypeStats(count, sum(int(tokens) * memories for tokens, memories in facets.get(kind, ())))
         for kind, count in counts.items()
     }
 
@@ -107,7 +107,7 @@ async def list_namespaces(engine: EngineOperations, *, tenant: str) -> list[str]
 async def _facets(
     engine: EngineOperations, field: str, where: Condition
 ) -> tuple[dict[MemoryType, int], dict[MemoryType, FacetCounts]]:
-    """The number of memories of each type, and, for types that have any, how often each value of `field` occurs."""
+    """The number of memories of each type, and of types with memories, how many have each value of `field`."""
     counts = await engine.count(dict.fromkeys(MemoryType, where))
     filled = dict.fromkeys((kind for kind, count in counts.items() if count), where)
     return counts, await engine.facet(field, filled, max(counts.values())) if filled else {}
@@ -122,48 +122,48 @@ class Position(NamedTuple):
 
 
 def cursor_of(payload: Payload) -> str:
-    """The opaque cursor for the page that begins after the memory of `payload`."""
+    """The opaque cursor of the page that follows the memory of `payload`."""
     return base64.urlsafe_b64encode(json.dumps([payload[CREATED], payload["id"]]).encode()).decode()
 
 
 def parse_cursor(cursor: str) -> tuple[str, str]:
     """The created_at and id that `cursor_of` encoded in a cursor. Raises InvalidRequest for any other text."""
     try:
-        created, last = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-        valid = rfc3339(datetime.fromisoformat(created)) == created and str(uuid.UUID(last)) == last
+        created, last_id = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
+        valid = rfc3339(datetime.fromisoformat(created)) == created and str(uuid.UUID(last_id)) == last_id
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         valid = False
     if not valid:
         raise InvalidRequest("is not a cursor of this store", path="cursor", got=cursor)
-    return created, last
+    return created, last_id
 
 
 async def list_page(
     engine: EngineOperations, where: Condition, types: Sequence[MemoryType], limit: int, after: tuple[str, str] | None
 ) -> list[Position]:
-    """Positions of the first `limit` memories that meet `where`, newest first, that follow `after` (created_at, id)."""
-    tied: list[Position] = []
+    """Positions of the first `limit` memories that meet `where` and follow `after` (created_at, id), newest first."""
+    same_time: list[Position] = []
     older = where
     if after is not None:
-        created, last = after
+        created, last_id = after
         # One more than the limit, as the engine begins with the cursor's own id.
-        ties = dict.fromkeys(types, _ties(where, created, limit + 1, last))
-        tied = [position for position in await _positions(engine, ties) if position.id > last]
+        scrolls = dict.fromkeys(types, _ties(where, created, limit + 1, last_id))
+        same_time = [position for position in await _positions(engine, scrolls) if position.id > last_id]
         older = _and(where, in_range(CREATED, lt=created))
     newest = Scroll(older, limit, (CREATED,), ScrollOrder.NEWEST_FIRST)
     positions = await _positions(engine, dict.fromkeys(types, newest))
-    certain: list[Position] = []
-    cut: dict[MemoryType, Scroll] = {}
+    complete: list[Position] = []
+    incomplete: dict[MemoryType, Scroll] = {}
     for kind in types:
-        whole, instant = split_at_cut([position for position in positions if position.type is kind], limit)
-        certain += whole
-        if instant is not None:
-            cut[kind] = _ties(where, rfc3339(instant), limit - len(whole))
-    return in_order([*tied, *certain, *await _positions(engine, cut)])[:limit]
+        newer, oldest = split_off_oldest([position for position in positions if position.type is kind], limit)
+        complete += newer
+        if oldest is not None:
+            incomplete[kind] = _ties(where, rfc3339(oldest), limit - len(newer))
+    return newest_first([*same_time, *complete, *await _positions(engine, incomplete)])[:limit]
 
 
 def _ties(where: Condition, instant: str, limit: int, start_id: str | None = None) -> Scroll:
-    """Request for the first `limit` memories created at `instant`, ordered by id, from the id `start_id` on."""
+    """A scroll of the first `limit` memories created at `instant`, ordered by id, from the id `start_id` on."""
     return Scroll(
         _and(where, in_range(CREATED, gte=instant, lte=instant)), limit, (CREATED,), ScrollOrder.BY_ID, start_id
     )
@@ -182,14 +182,17 @@ async def _positions(engine: EngineOperations, scrolls: Mapping[MemoryType, Scro
     ]
 
 
-def in_order(positions: Iterable[Position]) -> list[Position]:
-    """`positions` sorted: newest first, ties by id."""
+def newest_first(positions: Iterable[Position]) -> list[Position]:
+    """Sort positions: newest first, those of the same time by id."""
     by_id = sorted(positions, key=lambda position: position.id)
     return sorted(by_id, key=lambda position: position.created, reverse=True)
 
 
-def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
-    """The positions without the oldest time, which the `limit` may have cut, and this time; None if it did not."""
+def split_off_oldest(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
+    """Split positions into those newer than the oldest time, and that time, of which a full read may lack some.
+
+    Returns all positions and None if there are fewer than `limit`, so that the read is complete.
+    """
     if len(positions) < limit:
         return positions, None
     oldest = min(position.created for position in positions)

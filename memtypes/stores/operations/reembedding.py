@@ -1,4 +1,4 @@
-"""Computes new vectors for stored memories and items when a store is re-embedded, for every kind of store."""
+"""Computes new vectors for stored memories and items, to re-embed a store of any kind."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]
 async def embed_again(
     store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
 ) -> Sequence[Point]:
-    """Compute new vectors of `payloads`. A turn is embedded with the turns before it, read from `store`."""
+    """Return points with new vectors for `payloads`. A turn is embedded with the turns before it, read from `store`."""
     if kind is ITEMS:
         return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]
-    vectors = await embed(await in_context_everywhere(store, memories))
-    return [Record.of(memory, new) for memory, new in zip(memories, vectors, strict=True)]
+    embedded = await embed(await in_context_everywhere(store, memories))
+    return [Record.of(memory, vectors) for memory, vectors in zip(memories, embedded, strict=True)]
 
 
 async def _item_point(payload: Payload, embed: EmbedTexts) -> ItemPoint:
     texts = texts_at(json.loads(payload["value"]), payload.get("index"))
     vectors = await embed([InContext(text) for text in texts]) if texts else []
-    dense = np.vstack([each.dense for each in vectors]) if vectors else np.empty((0, 0), np.float32)
+    dense = np.vstack([text_vectors.dense for text_vectors in vectors]) if vectors else np.empty((0, 0), np.float32)
     return ItemPoint(payload["id"], payload, Vectors(dense, NO_TERMS))

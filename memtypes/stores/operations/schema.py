@@ -27,7 +27,7 @@ Collection: TypeAlias = MemoryType | ItemCollection
 COLLECTIONS: tuple[Collection, ...] = (*MemoryType, ITEMS)
 
 Kind = TypeVar("Kind", bound=Collection)
-"""The collections that a request names, such as only memory types. Its answer has the same collections."""
+"""Type of the collections that a request names, such as only memory types. Its answer has the same collections."""
 
 VERSION = "v1"
 """The version of a new store's collections or shards; re-embedding creates the next version."""
@@ -72,14 +72,14 @@ _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
 def indexes_of(kind: Collection) -> Mapping[str, Index]:
     """The payload fields of a collection that have an index, and the kind of each index.
 
-    They are the fields by which every call filters, and those of common filters. Each index costs the embedded engine
-    about 10 ms at start. Other fields are compared by reading the payloads of one namespace.
+    These are the fields by which every call filters, and those of common filters. Each index costs the embedded engine
+    about 10 ms at its start. A filter on another field reads the payloads of one namespace.
     """
     return _OF_ITEMS if isinstance(kind, ItemCollection) else {**_COMMON, **_BY_TYPE.get(kind, {})}
 
 
 def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) -> str:
-    """The message of EmbedderMismatch for the store `where`. built, configured: (fingerprint, dimensions) of each."""
+    """The message of EmbedderMismatch for the store `where`. built, configured: each a fingerprint and dimensions."""
     return (
         f"{where} was built with the embedder {built[0]} ({built[1]} dimensions), but {configured[0]} ({configured[1]} "
         "dimensions) is configured. Nothing was changed. Use the embedder that it was built with, or another "

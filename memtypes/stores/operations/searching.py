@@ -1,7 +1,7 @@
-"""Candidates of a search: the best hits of its dense and its sparse query, each with both exact scores.
+"""Candidates of a search: the best hits of its dense and of its sparse query, each with the exact scores of both.
 
-The two queries of a search, in each memory type, are called legs; both legs in a type form a pool. All legs are sent to
-the engine at once. If only one leg found a candidate, a second engine operation gets its score by the other leg.
+A search runs a dense and a sparse query (its legs) in each memory type. The candidates of a type form a pool. All legs
+are sent to the engine at once. If only one leg found a candidate, a second operation gets its score by the other leg.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Scores: TypeAlias = NDArray[np.float64]
 
 
 class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A search for candidates (memories that ranking then orders) as it is sent to an engine.
+    """A search for candidates (the memories that ranking then orders), as it is sent to an engine.
 
     wheres: the condition of each memory type to search. dense, sparse, tokens: the query's vectors. depth: number of
     hits for each vector and type. columns: whether to return the payload fields that ranking uses.
@@ -59,7 +59,7 @@ class _Leg:
 
     @property
     def is_empty(self) -> bool:
-        """Whether this query can't find anything, because its sparse vector has no terms."""
+        """True if this query can't find anything, because its sparse vector has no terms."""
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
     def score(self, keys: Keys) -> None:
@@ -75,7 +75,7 @@ class _Leg:
         self._score_unmatched()
 
     def _score_unmatched(self) -> None:
-        if isinstance(self.vector, SparseVector):  # a complete answer lacks only memories that share no term with it
+        if isinstance(self.vector, SparseVector):  # complete hits lack only memories that share no term with the query
             self.scores[np.isnan(self.scores)] = 0.0
 
 
@@ -112,15 +112,15 @@ class _Pool:
 async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]) -> list[Candidates]:
     """The candidates of each search, ordered by memory type: the best hits of its dense and its sparse query."""
     corpus = within(scope)
-    joined = (
+    hybrid = (
         kind for search in searches if search.dense is not None and search.sparse is not None for kind in search.wheres
     )
-    counts = await engine.count(dict.fromkeys(joined, corpus))
+    counts = await engine.count(dict.fromkeys(hybrid, corpus))
     pools = [_pools(scope, search, counts, engine.score_all_factor) for search in searches]
-    every = [pool for own in pools for pool in own]
-    await _find(engine, every, corpus)
-    await _add_missing_scores(engine, every, corpus)
-    return [await _candidates(engine, search, own) for search, own in zip(searches, pools, strict=True)]
+    all_pools = [pool for group in pools for pool in group]
+    await _find(engine, all_pools, corpus)
+    await _add_missing_scores(engine, all_pools, corpus)
+    return [await _candidates(engine, search, group) for search, group in zip(searches, pools, strict=True)]
 
 
 def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
@@ -131,9 +131,9 @@ def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], 
     """
     pools = []
     for kind, where in search.wheres.items():
-        # A leg alone never lacks a score.
-        alone = search.dense is None or search.sparse is None
-        limit = search.depth if alone or counts[kind] > factor * search.depth else max(counts[kind], search.depth)
+        # Without the other query, no score can be missing.
+        single = search.dense is None or search.sparse is None
+        limit = search.depth if single or counts[kind] > factor * search.depth else max(counts[kind], search.depth)
         dense = None if search.dense is None else _Leg(search.dense, search.depth, limit)
         sparse = None if search.sparse is None else _Leg(search.sparse, search.depth, limit)
         pools.append(_Pool(kind, within(scope, where), dense, sparse))
@@ -162,7 +162,7 @@ async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], 
         leg.add(pool.keys, hits)
     for pool in pools:
         for leg in pool.legs:
-            pool.keep(~np.isnan(leg.scores))  # others were removed between the first and the second query
+            pool.keep(~np.isnan(leg.scores))  # memories without a score were removed between the two queries
 
 
 async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, VectorQuery]]) -> list[QueryHits]:
@@ -194,33 +194,33 @@ async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequ
     return Candidates(
         texts_of(await engine.ids(keys)),
         np.repeat(np.array([TYPES.index(pool.kind) for pool in pools], dtype=np.int8), counts),
-        _joined([pool.dense for pool in pools]),
-        _joined([pool.sparse for pool in pools]),
+        _concatenated_scores([pool.dense for pool in pools]),
+        _concatenated_scores([pool.sparse for pool in pools]),
         columns or Columns(sum(counts)),
         await engine.token_maxima(tokens, keys) if tokens is not None and len(tokens) else None,
     )
 
 
-def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
+def _concatenated_scores(legs: Sequence[_Leg | None]) -> Scores | None:
     """Concatenate the scores of the dense (or the sparse) queries of several memory types; None without queries."""
     scores = [leg.scores for leg in legs if leg is not None]
     return np.concatenate(scores) if scores else None
 
 
-def union(parts: Sequence[Keys]) -> Keys:
-    """The keys in all `parts`, without repetitions, in the order of their first occurrence."""
-    if len(parts) == 1:
-        return parts[0]
-    together = np.concatenate(parts)
-    _, first = np.unique(together, return_index=True)
-    return together[np.sort(first)]
+def union(key_lists: Sequence[Keys]) -> Keys:
+    """The keys of all lists, without repetitions, in the order of their first occurrence."""
+    if len(key_lists) == 1:
+        return key_lists[0]
+    keys = np.concatenate(key_lists)
+    _, first = np.unique(keys, return_index=True)
+    return keys[np.sort(first)]
 
 
 def scores_of(keys: Keys, hits: QueryHits) -> Scores:
-    """The score of each memory in `keys` (the engine's identifiers) among `hits`; NaN if it is no hit."""
+    """The score that each memory in `keys` (the engine's identifiers) has in `hits`; NaN if it is not a hit."""
     if not len(hits.keys):
         return np.full(len(keys), np.nan)
     order = np.argsort(hits.keys)
-    ordered = hits.keys[order]
-    places = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-    return np.where(ordered[places] == keys, hits.scores[order[places]], np.nan)
+    sorted_keys = hits.keys[order]
+    positions = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.where(sorted_keys[positions] == keys, hits.scores[order[positions]], np.nan)

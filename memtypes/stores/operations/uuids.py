@@ -1,4 +1,4 @@
-"""UUIDs as arrays of 16 bytes each, which are sent and compared faster than their texts."""
+"""UUIDs as arrays of 16 bytes each, which take less time to send and to compare than texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ _GROUPS = tuple(
     for hyphens, (start, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32)))
 )
 """Position of each group of a UUID's digits: in a text with hyphens, and in a text without hyphens."""
-
 
 _TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -1,4 +1,4 @@
-"""Requests that write memories. `within` adds the namespace to the condition of each write."""
+"""Requests that write memories. The condition of each write contains the namespace (see `within`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from memtypes.stores.operations.messages import request
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
-"""Maximum number of characters of content in one write; queries are answered only between writes."""
+"""Maximum number of characters of content in one write. The engine answers queries only between two writes."""
 
 FENCE = "fence"
 
@@ -38,18 +38,17 @@ _INTEGERS = range(-(2**63), 2**64)
 
 @request()
 async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]) -> None:
-    """Store memories of one type, replacing older versions. Raises Conflict if an id belongs to another namespace."""
+    """Store memories of one type, replacing earlier ones. Raises Conflict if an id belongs to another namespace."""
     ids = has_ids(point.id for point in points)
     foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
     if foreign[kind]:
-        raise Conflict(f"{foreign[kind]} of the ids can't be used here")
-    # Conditional on the scope: inserts what is missing and replaces only the scope's memories, even when another
-    # writer came in between.
+        raise Conflict(f"{foreign[kind]} of the ids can't be used in this namespace; use other ids")
+    # With this condition, memories that another scope has stored since the count are not replaced.
     await engine.write({kind: [PutPoints(points, within(scope))]})
 
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):
-    """New values of payload fields, the same for all memories in `ids`."""
+    """New values of payload fields, the same for all memories with these `ids`."""
 
     ids: list[str]
     fields: Payload
@@ -61,22 +60,22 @@ async def patch(
 ) -> int:
     """Set payload fields of the memories that exist, and remove the fields `removed` from all of them.
 
-    fence: fencing number of the caller's lock, which is stored with the memories; None without a lock. Returns how many
-    memories were left unchanged, because they had been patched under a higher fence.
+    fence: the fencing number of the caller's lock, which is stored with the memories; None without a lock. Returns how
+    many memories were left unchanged, because they had been patched under a higher fence.
     """
-    existing = await _existing(engine, scope, (one for change in changes for one in change.ids))
-    mark = {} if fence is None else {FENCE: fence}
+    existing = await _existing(engine, scope, (memory_id for change in changes for memory_id in change.ids))
+    fence_field = {} if fence is None else {FENCE: fence}
     unfenced = {} if fence is None else negated(in_range(FENCE, gt=fence))
-    ordered: dict[MemoryType, list[Change]] = {}
+    typed_changes: dict[MemoryType, list[Change]] = {}
     for kind, ids in existing.items():
         for change in changes:
-            if (few := ids.intersection(change.ids)) and (change.fields or mark):
-                where = within(scope, has_ids(sorted(few)), unfenced)
-                ordered.setdefault(kind, []).append(SetFields(where, {**change.fields, **mark}))
+            if (ids_to_change := ids.intersection(change.ids)) and (change.fields or fence_field):
+                where = within(scope, has_ids(sorted(ids_to_change)), unfenced)
+                typed_changes.setdefault(kind, []).append(SetFields(where, {**change.fields, **fence_field}))
         if removed:
             where = within(scope, has_ids(sorted(ids)), unfenced)
-            ordered.setdefault(kind, []).append(DropFields(where, tuple(removed)))
-    await engine.write(ordered)
+            typed_changes.setdefault(kind, []).append(DropFields(where, tuple(removed)))
+    await engine.write(typed_changes)
     if fence is None:
         return 0
     newer = {kind: within(scope, has_ids(sorted(ids)), in_range(FENCE, gt=fence)) for kind, ids in existing.items()}
@@ -85,17 +84,17 @@ async def patch(
 
 @request(repeatable=False)
 async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]) -> None:
-    """Add uses (showings in a context) to the access counts and times of memories; unknown ids are ignored."""
+    """Add uses to the memories' access counts, and set the time of the last use. Unknown ids are ignored."""
     by_id = {use.id: use for use in uses}
     counts = Scroll(within(scope, has_ids(by_id)), len(by_id), ("access_count",))
     payloads = (await engine.scroll({kind: counts}))[kind]
-    alike: dict[tuple[int, datetime], list[str]] = {}
+    ids_by_use: dict[tuple[int, datetime], list[str]] = {}
     for memory_id, payload in payloads.items():
         count = payload.get("access_count", 0) + by_id[memory_id].times
-        alike.setdefault((count, by_id[memory_id].at), []).append(memory_id)
+        ids_by_use.setdefault((count, by_id[memory_id].at), []).append(memory_id)
     changes = [
         SetFields(within(scope, has_ids(ids)), {"access_count": count, "accessed_at": rfc3339(at)})
-        for (count, at), ids in alike.items()
+        for (count, at), ids in ids_by_use.items()
     ]
     await engine.write({kind: changes})
 
@@ -104,7 +103,7 @@ async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType,
 async def delete(engine: EngineOperations, *, scope: Scope, ids: list[str]) -> int:
     """Remove the memories with these ids that exist in the scope. Returns how many there were."""
     existing = await _existing(engine, scope, ids)
-    wheres = {kind: within(scope, has_ids(sorted(some))) for kind, some in existing.items()}
+    wheres = {kind: within(scope, has_ids(sorted(ids_of_type))) for kind, ids_of_type in existing.items()}
     await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
     return sum(map(len, existing.values()))
 
@@ -119,8 +118,8 @@ async def delete_where(engine: EngineOperations, *, scope: Scope, types: list[Me
 
 
 async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) -> dict[MemoryType, set[str]]:
-    wanted = list(dict.fromkeys(ids))
-    payloads = await engine.scroll(dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(wanted)), len(wanted), ())))
+    unique = list(dict.fromkeys(ids))
+    payloads = await engine.scroll(dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(unique)), len(unique), ())))
     return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}
 
 
@@ -141,7 +140,7 @@ def batches(records: Collection[Record]) -> Iterator[list[Record]]:
 
 
 def check_integers(value: object, path: str) -> None:
-    """Raise InvalidRequest if `value` (plain JSON) has an integer beyond 64 bits. path: its name in the message."""
+    """Raise InvalidRequest if a JSON value contains an integer beyond 64 bits. path: names the value in the error."""
     if isinstance(value, dict):
         for key, member in value.items():
             check_integers(member, f"{path}.{key}")
@@ -153,7 +152,7 @@ def check_integers(value: object, path: str) -> None:
 
 
 def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]:
-    """Convert changes by memory id to FieldChanges: ids with the same new fields are put into one FieldChange."""
+    """Convert changes by memory id to FieldChanges, one for all ids with the same new fields."""
     groups: dict[str, FieldChange] = {}
     for memory_id, fields in changes.items():
         payload = dict(fields)

@@ -29,21 +29,21 @@ from memtypes.stores.operations.schema import ITEMS, Collection, Kind
 from memtypes.stores.operations.uuids import Ids, strings_of
 from memtypes.stores.qdrant import translate
 
-Asked = TypeVar("Asked")
-Answered = TypeVar("Answered")
+Query = TypeVar("Query")
+QueryAnswer = TypeVar("QueryAnswer")
 
 _NEWEST_FIRST = models.OrderBy(key="created_at", direction=models.Direction.DESC)
 
 
-async def _concurrently(
-    requests: Mapping[Kind, Asked], ask: Callable[[Kind, Asked], Awaitable[Answered]]
-) -> dict[Kind, Answered]:
+async def _ask_concurrently(
+    requests: Mapping[Kind, Query], ask: Callable[[Kind, Query], Awaitable[QueryAnswer]]
+) -> dict[Kind, QueryAnswer]:
     answers = await asyncio.gather(*(ask(kind, request) for kind, request in requests.items()))
     return dict(zip(requests, answers, strict=True))
 
 
 class QdrantEngine(EngineOperations):
-    """The engine operations on a Qdrant server. aliases: names of the collections. local: without a server."""
+    """The engine operations on a Qdrant server. aliases: the names of the collections. local: True without a server."""
 
     def __init__(self, client: AsyncQdrantClient, aliases: Mapping[Collection, str], *, local: bool) -> None:
         self._client = client
@@ -56,7 +56,7 @@ class QdrantEngine(EngineOperations):
         async def ask(kind: Kind, where: Condition) -> int:
             return (await self._client.count(self._aliases[kind], translate.to_filter(where), exact=True)).count
 
-        return await _concurrently(wheres, ask)
+        return await _ask_concurrently(wheres, ask)
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
         """By collection, up to `limit` values of a payload field, each with the number of points that have it."""
@@ -67,7 +67,7 @@ class QdrantEngine(EngineOperations):
             )
             return [(hit.value, hit.count) for hit in answer.hits]
 
-        return await _concurrently(wheres, ask)
+        return await _ask_concurrently(wheres, ask)
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
         """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection, then by point id."""
@@ -84,7 +84,7 @@ class QdrantEngine(EngineOperations):
             )
             return {str(record.id): record.payload or {} for record in records}
 
-        return await _concurrently(scrolls, ask)
+        return await _ask_concurrently(scrolls, ask)
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """Run the vector queries of each collection. Returns, by collection, the hits of each query, in query order."""
@@ -94,18 +94,19 @@ class QdrantEngine(EngineOperations):
             answers = await self._client.query_batch_points(self._aliases[kind], requests)
             return [translate.to_hits(answer.points) for answer in answers]
 
-        return await _concurrently(queries, ask)
+        return await _ask_concurrently(queries, ask)
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
         """Return which memories in `keys` exist, and the columns (payload fields for ranking) of those that exist."""
 
         async def ask(kind: MemoryType, ids: Keys) -> tuple[list[bool], list[Payload]]:
-            wanted = strings_of(ids)
-            records = await self._client.retrieve(self._aliases[kind], list(wanted), with_payload=list(COLUMN_FIELDS))
+            texts = strings_of(ids)
+            records = await self._client.retrieve(self._aliases[kind], list(texts), with_payload=list(COLUMN_FIELDS))
             payloads = {str(record.id): record.payload or {} for record in records}
-            return [one in payloads for one in wanted], [payloads[one] for one in wanted if one in payloads]
+            flags = [memory_id in payloads for memory_id in texts]
+            return flags, [payloads[memory_id] for memory_id in texts if memory_id in payloads]
 
-        answers = (await _concurrently(keys, ask)).values()
+        answers = (await _ask_concurrently(keys, ask)).values()
         exists = np.array([flag for flags, _ in answers for flag in flags], dtype=np.bool_)
         return ExistingColumns(exists, Columns.of([payload for _, payloads in answers for payload in payloads]))
 
@@ -116,7 +117,7 @@ class QdrantEngine(EngineOperations):
             answers = await self._client.query_batch_points(self._aliases[kind], translate.to_token_queries(query, ids))
             return translate.to_token_maxima(ids, answers)
 
-        return np.concatenate(list((await _concurrently(keys, ask)).values()))
+        return np.concatenate(list((await _ask_concurrently(keys, ask)).values()))
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
         """The UUIDs of the points with these `keys`: the keys themselves, as this engine identifies points by UUIDs."""
@@ -125,8 +126,8 @@ class QdrantEngine(EngineOperations):
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
         """Apply the changes of each collection in order, and wait until the server has applied them."""
 
-        async def ask(kind: Kind, ordered: Sequence[Change]) -> None:
-            operations = [translate.to_operation(change) for change in ordered]
+        async def ask(kind: Kind, collection_changes: Sequence[Change]) -> None:
+            operations = [translate.to_operation(change) for change in collection_changes]
             await self._client.batch_update_points(self._aliases[kind], operations, wait=True)
 
-        await _concurrently(changes, ask)
+        await _ask_concurrently(changes, ask)

@@ -15,9 +15,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 from memtypes.stores.operations.schema import Collection
 from memtypes.stores.qdrant.store import QdrantSettings, QdrantStore, client_of
-from memtypes.stores.qdrant.translate import to_point, translated
+from memtypes.stores.qdrant.translate import to_point, translate_errors
 
-PIECE = 64
+BATCH = 64
 PASSES = 3
 """How often points that changed during the copy are copied again, before the rebuild gives up."""
 
@@ -32,7 +32,7 @@ async def rebuild(
     """
     connection = client or client_of(settings)
     try:
-        with translated(settings.url):
+        with translate_errors(settings.url):
             return await _Rebuild(settings, connection, embed).run()
     finally:
         if client is None:
@@ -47,19 +47,19 @@ class _Rebuild:
         self._store = QdrantStore(settings, client)
 
     async def run(self) -> dict[Collection, int]:
-        known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
-        missing = sorted({self._store.aliases[kind] for kind in MemoryType} - set(known))
+        collections = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
+        missing = sorted({self._store.aliases[kind] for kind in MemoryType} - set(collections))
         if missing:
             raise InvalidRequest(f"{self._settings.url} has no {', '.join(missing)}; there is nothing to re-embed")
         counts, swaps = dict[Collection, int](), list[models.AliasOperations]()
         for kind, alias in self._store.aliases.items():
-            if alias not in known:  # a server that no version with items has opened
+            if alias not in collections:  # a server that no version with items has opened
                 continue
-            old, new = known[alias], _next(known[alias])
+            old, new = collections[alias], _next_version(collections[alias])
             await self._client.delete_collection(new)  # left by an interrupted rebuild; no alias names it
             await self._store.create(kind, new)
             await self._store.index(kind, new)
-            counts[kind] = await self._copied(kind, old, new)
+            counts[kind] = await self._copy(kind, old, new)
             swaps += [
                 models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)),
                 models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=new, alias_name=alias)),
@@ -67,25 +67,25 @@ class _Rebuild:
         await self._client.update_collection_aliases(swaps)
         return counts
 
-    async def _copied(self, kind: Collection, old: str, new: str) -> int:
-        """Re-embed the points of `old` into `new`; those that change meanwhile again. Returns the number of points."""
+    async def _copy(self, kind: Collection, old: str, new: str) -> int:
+        """Re-embed the points of `old` into `new`, and repeat it for points that changed. Returns their number."""
         for _ in range(PASSES):
-            before, after = await self._states(old), await self._states(new)
-            if before == after:
-                return len(after)
-            if gone := sorted(set(after) - set(before)):
-                await self._client.delete(new, list(gone), wait=True)
-            changed = [memory_id for memory_id, state in before.items() if after.get(memory_id) != state]
-            for start in range(0, len(changed), PIECE):
-                records = await self._client.retrieve(old, changed[start : start + PIECE], with_payload=True)
+            old_states, new_states = await self._states(old), await self._states(new)
+            if old_states == new_states:
+                return len(new_states)
+            if removed := sorted(set(new_states) - set(old_states)):
+                await self._client.delete(new, list(removed), wait=True)
+            changed = [memory_id for memory_id, state in old_states.items() if new_states.get(memory_id) != state]
+            for start in range(0, len(changed), BATCH):
+                records = await self._client.retrieve(old, changed[start : start + BATCH], with_payload=True)
                 points = await embed_again(self._store, kind, [record.payload or {} for record in records], self._embed)
                 await self._client.upsert(new, [to_point(point) for point in points], wait=True)
-        if await self._states(old) == (after := await self._states(new)):
-            return len(after)
+        if await self._states(old) == (new_states := await self._states(new)):
+            return len(new_states)
         raise Unavailable(f"{old} is still being written to; stop every service that uses it and try again")
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
-        """The times and counts of each point, by id. Every write changes one, so changed points are recognised."""
+        """The times and use counts of each point, by id. Every write changes one of them."""
         fields = ["updated_at", "accessed_at", "access_count", "created_at", "expires_at"]
         states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None
@@ -98,8 +98,8 @@ class _Rebuild:
                 return states
 
 
-def _next(collection: str) -> str:
-    named = re.fullmatch(r"(.*_v)(\d+)", collection)
-    if named is None:
-        raise InvalidRequest(f"the collection {collection} has no version in its name")
-    return f"{named[1]}{int(named[2]) + 1}"
+def _next_version(collection: str) -> str:
+    match = re.fullmatch(r"(.*_v)(\d+)", collection)
+    if match is None:
+        raise InvalidRequest(f"the name of the collection {collection} does not end with a version, such as _v1")
+    return f"{match[1]}{int(match[2]) + 1}"

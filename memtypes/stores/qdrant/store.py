@@ -1,6 +1,6 @@
 """The memory store on a Qdrant server or cluster.
 
-Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`; keyed items have one, too.
+Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`, and so have keyed items.
 The collection's metadata contains the embedder's fingerprint. A write is acknowledged when `write_consistency` replicas
 have stored it. The url ":memory:" selects the Qdrant client's local mode, for tests: exact search in Python.
 """
@@ -24,7 +24,7 @@ from memtypes.stores.operations.message_store import Answer, MessageStore
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.schema import Collection, Index
 from memtypes.stores.qdrant.engine import QdrantEngine
-from memtypes.stores.qdrant.translate import translated
+from memtypes.stores.qdrant.translate import translate_errors
 
 LOCAL = ":memory:"
 
@@ -78,14 +78,15 @@ class QdrantStore(MessageStore):
 
     async def prepare(self) -> None:
         """Create missing collections, and check that existing ones have this embedder. Nothing is deleted."""
-        with translated(self._settings.url):
-            known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
+        with translate_errors(self._settings.url):
+            aliases = (await self._client.get_aliases()).aliases
+            collections = {alias.alias_name: alias.collection_name for alias in aliases}
             for kind in schema.COLLECTIONS:
-                await self._prepare_collection(kind, known.get(self.aliases[kind]))
+                await self._prepare_collection(kind, collections.get(self.aliases[kind]))
 
     async def ping(self) -> None:
         """Return when the server answers. Raises Unavailable if it does not."""
-        with translated(self._settings.url):
+        with translate_errors(self._settings.url):
             await self._client.get_collection(self.aliases[MemoryType.EPISODIC])
 
     async def aclose(self) -> None:
@@ -94,27 +95,27 @@ class QdrantStore(MessageStore):
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
         """Answer `request` by operations on the server. Raises Unavailable if the server can't be reached."""
-        with translated(self._settings.url):
+        with translate_errors(self._settings.url):
             return await request.run(self._engine)
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
-        """Create a missing collection, its alias last, and check its embedder. collection: None for a new one."""
-        wanted = collection or f"{self.aliases[kind]}_{schema.VERSION}"
-        if not await self._client.collection_exists(wanted):
+        """Check the embedder of a collection. If `collection` is None, create it and its alias, the alias last."""
+        name = collection or f"{self.aliases[kind]}_{schema.VERSION}"
+        if not await self._client.collection_exists(name):
             try:
-                await self.create(kind, wanted)
+                await self.create(kind, name)
             except UnexpectedResponse as error:
                 if error.status_code != HTTPStatus.CONFLICT:  # another process may be starting too
                     raise
-        metadata = (await self._client.get_collection(wanted)).config.metadata or {}
-        built = (str(metadata.get("fingerprint", "unknown")), int(metadata.get("dimensions", 0)))
+        metadata = (await self._client.get_collection(name)).config.metadata or {}
+        stored = (str(metadata.get("fingerprint", "unknown")), int(metadata.get("dimensions", 0)))
         configured = (self._settings.fingerprint, self._settings.dimensions)
-        if built != configured:
-            where = f"the collection {wanted} at {self._settings.url}"
-            raise EmbedderMismatch(schema.mismatch(where, built, configured))
-        await self.index(kind, wanted)
+        if stored != configured:
+            where = f"the collection {name} at {self._settings.url}"
+            raise EmbedderMismatch(schema.mismatch(where, stored, configured))
+        await self.index(kind, name)
         if collection is None:
-            alias = models.CreateAlias(collection_name=wanted, alias_name=self.aliases[kind])
+            alias = models.CreateAlias(collection_name=name, alias_name=self.aliases[kind])
             await self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
 
     async def create(self, kind: Collection, collection: str) -> None:

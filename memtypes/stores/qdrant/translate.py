@@ -40,18 +40,18 @@ def to_filter(where: Condition) -> models.Filter:
 
 
 def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.QueryRequest:
-    """Convert a query for the client. local: for its local mode. texts: a point has a dense vector for each text."""
+    """Convert a query for the client. local: True for its local mode. texts: True if a point has a vector per text."""
     if isinstance(query.vector, SparseVector):
         params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
         request = models.QueryRequest(query=_sparse(query.vector), using=SPARSE, params=params)
     else:
         dense, exact = [query.vector.tolist()] if texts else query.vector.tolist(), query.among is not None
-        # Hits may be found by quantized vectors, but are scored by the original vectors.
-        rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=exact)
-        params = models.SearchParams(exact=exact, quantization=rescored)
+        # Hits are found by quantized vectors if there are any, and scored by the original vectors.
+        rescoring = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=exact)
+        params = models.SearchParams(exact=exact, quantization=rescoring)
         request = models.QueryRequest(query=dense, using=DENSE, params=None if local else params)
-    bounds = [to_filter(query.where)] if query.among is None else [to_filter(query.where), _only(query.among)]
-    where = models.Filter(must=bounds)
+    conditions = [to_filter(query.where)] if query.among is None else [to_filter(query.where), _has_ids(query.among)]
+    where = models.Filter(must=conditions)
     return request.model_copy(update={"filter": where, "limit": query.limit, "with_payload": False})
 
 
@@ -62,8 +62,8 @@ def to_hits(points: Sequence[models.ScoredPoint]) -> QueryHits:
 
 
 def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryRequest]:
-    """A query for each token of `query`, which finds the token's best cosine with each memory in `keys`."""
-    where = _only(keys)
+    """One query for each token of `query`: its hits' scores are the token's best cosines with the memories `keys`."""
+    where = _has_ids(keys)
     return [
         models.QueryRequest(query=[token], using=TOKENS, filter=where, limit=len(keys), with_payload=False)
         for token in unit_tokens(query).tolist()
@@ -115,13 +115,13 @@ def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
 
 
-def _only(keys: Keys) -> models.Filter:
+def _has_ids(keys: Keys) -> models.Filter:
     return models.Filter(must=[models.HasIdCondition(has_id=strings_of(keys))])
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Context manager that raises the Qdrant client's errors as InvalidRequest or Unavailable, naming the server."""
+def translate_errors(url: str) -> Iterator[None]:
+    """Context manager that translates the Qdrant client's errors to InvalidRequest or Unavailable with the url."""
     try:
         yield
     except UnexpectedResponse as error:
@@ -133,15 +133,15 @@ def translated(url: str) -> Iterator[None]:
             raise InvalidRequest(f"the Qdrant server at {url} refused the request: {detail}") from error
         raise Unavailable(f"the Qdrant server at {url} answered {error.status_code}: {detail}") from error
     except ResponseHandlingException as error:
-        raise _unreached(url, error.source) from error
-    except (json.JSONDecodeError, AssertionError) as error:  # the client's way to report an unexpected answer
-        raise _unreached(url, error) from error
+        raise _unreachable(url, error.source) from error
+    except (json.JSONDecodeError, AssertionError) as error:  # raised by the client for an unexpected answer
+        raise _unreachable(url, error) from error
     except ResourceExhaustedResponse as error:
         wait = max(1, math.ceil(error.retry_after_s))
         raise Unavailable(f"the Qdrant server at {url} is overloaded", retry_after_s=wait) from error
 
 
-def _unreached(url: str, cause: Exception) -> Unavailable:
+def _unreachable(url: str, cause: Exception) -> Unavailable:
     if isinstance(cause, httpx.TimeoutException):
         return Unavailable(f"the Qdrant server at {url} did not answer in time")
     if isinstance(cause, httpx.TransportError):

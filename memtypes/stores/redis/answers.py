@@ -21,7 +21,7 @@ _GET, _PUT, _NAMESPACE = (Script.load("answer_common", f"answer_{name}") for nam
 
 
 class RedisAnswers(AnswerStore):
-    """Implements `AnswerStore` on Redis: stores answers to API calls, a tenant's answers all in one cluster slot."""
+    """Implements `AnswerStore` on Redis: stores answers to API calls. A tenant's answers are in one cluster slot."""
 
     def __init__(self, live: LiveClient, clock: Clock, max_bytes: int = MAX_BYTES) -> None:
         self._live = live

@@ -22,13 +22,13 @@ from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
 SHOWN = "client-shown"
-"""The part of the key (`kind` of `live_key`) for a session's set of ids of shown memories."""
+"""The `kind` in the key (see `live_key`) of a session's set of ids of shown memories."""
 
 _STATE, _CAPTURES, _CAPTURES_ASIDE = "client-session", "client-captures", "client-captures-aside"
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
 _TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
 _PROMPT = "prompt:"
-_STATEMENT = "="  # prefix of a statement's digest in the set of ids of shown memories. No memory id begins with it.
+_STATEMENT = "="  # prefix of statements' digests among the ids of shown memories, none of which begins with it
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:
@@ -49,7 +49,7 @@ class RedisClientSessions(ClientSessionStore):
         statements = frozenset(member for member in members if member.startswith(_STATEMENT))
         at = datetime.fromtimestamp(int(since) / 1_000, UTC) if since else None
         return Shown(
-            frozenset(members) - statements, at, frozenset(each.removeprefix(_STATEMENT) for each in statements)
+            frozenset(members) - statements, at, frozenset(member.removeprefix(_STATEMENT) for member in statements)
         )
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:

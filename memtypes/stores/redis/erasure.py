@@ -1,4 +1,4 @@
-"""Erasure of live state in Redis: the keys of a namespace, and the append-only file of the embedded server."""
+"""Erases live state in Redis: the keys of a namespace, and what the embedded server's append-only file has of them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class LiveState(Erasable):
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count all Redis keys of the namespace or, if `memory_id` is given, the session keys that contain it."""
+        """Count the Redis keys of the namespace or, if `memory_id` is given, the session keys that contain it."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hexists", SHOWN: "sismember"})
         return len(await self._live.keys_of(scope))
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run `commands` (by kind of key) with `memory_id` on the keys of all sessions; add up the replies, 0 or 1."""
+        """Run the command of each kind of key on all sessions, with `memory_id`. Returns the sum of the replies."""
         count = 0
         for kind, command in commands.items():
             for key in await self._live.keys_of(scope, kind):
@@ -54,7 +54,7 @@ class LiveState(Erasable):
 
 
 class LiveLog(Erasable):
-    """Erases from the embedded server's append-only file, by rewriting it. Call `LiveState.erase` first."""
+    """Removes erased state from the embedded server's append-only file, by rewriting it after `LiveState.erase`."""
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
         self._live = live
@@ -62,7 +62,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Rewrite the append-only file; return how many occurrences are gone. Raises Unavailable after REWRITE_S."""
+        """Rewrite the append-only file. Returns by how much `remaining` fell. Raises Unavailable after REWRITE_S."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()

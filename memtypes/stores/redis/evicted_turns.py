@@ -1,8 +1,8 @@
 """Turns that wait to be stored as memories, on Redis: turns evicted from threads, or sent by clients.
 
-Lua scripts add them in batches to a queue of the namespace. A batch is stored as JSON. The text of this JSON also
-identifies the batch (`EvictedTurns.token`). A batch whose storing has failed several times is moved from the queue to a
-list of its thread or session, and retried later.
+Lua scripts add them in batches to a queue of the namespace. A batch is stored as JSON, whose text also identifies the
+batch (`EvictedTurns.token`). A batch that could not be stored several times is moved from the queue to a list of its
+thread or session, and retried later.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from memtypes.stores.redis.keys import every_scope, live_key, scope_of
 from memtypes.stores.redis.scripts import Script
 
 EVICTED = "thread-evicted"
-"""The part of the key (`kind` of `live_key`) for a namespace's queue of evicted turns."""
+"""The `kind` in the key (see `live_key`) of a namespace's queue of evicted turns."""
 
 _MOVE = Script.load("thread_move")
 
 
 def batch_head(scope: Scope, thread_id: str) -> str:
-    """The JSON of a batch of evicted turns up to its list of turns. A Lua script appends the turns and `]}`."""
+    """The beginning of a batch's JSON, up to its list of turns. A Lua script appends the turns and `]}`."""
     head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
     return json.dumps(head)[:-1] + ', "turns": ['
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """Stores turns that wait to become memories. queue, aside: Redis key names of waiting and of failed batches."""
+    """Stores turns that wait to become memories. queue, aside: the `kind` in keys of waiting and failed batches."""
 
     def __init__(self, live: LiveClient, queue: str = EVICTED, aside: str = "thread-aside") -> None:
         self._live = live
@@ -59,7 +59,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         await self._move(live_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Queue failed batches of turns again: all, or only those due at `at` for a retry. Returns how many."""
+        """Queue failed batches again: those due at `at` for a retry, or all if it is None. Returns how many."""
         requeued = 0
         for key in await self._live.keys_matching(every_scope(f"{self._aside}:*")):
             queue = live_key(scope_of(key), self._queue)
@@ -69,7 +69,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """How many batches of turns wait to become memories, and the thread's batches set aside after failures."""
+        """Return how many batches of turns wait to become memories, and the failed batches of the thread (if any)."""
         waiting: int = await self._live.command("llen", live_key(scope, self._queue))
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
@@ -97,7 +97,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return tokens
 
     async def _move(self, source: str, target: str, batch: EvictedTurns) -> bool:
-        """Move a batch between two Redis lists, and store its new state. Returns False if it is not in `source`."""
+        """Move a batch between two Redis lists, with its new state. Returns False if it is not in `source`."""
         retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
         state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
         text = json.dumps(json.loads(batch.token) | state)

@@ -1,4 +1,4 @@
-"""Locks in Redis or Valkey: a token with a TTL, a first-come queue of waiters, and a number that grows."""
+"""Locks in Redis or Valkey: a token with a TTL, a queue of waiters, and a fencing number that grows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ POLL_S = 0.02
 """Mean seconds between two attempts to acquire a lock. The pause is random, so that waiters do not poll in step."""
 
 WAITER_TTL_MS = 2_000
-"""A waiter that has not tried to acquire the lock for this long loses its place in the queue."""
+"""A waiter that has not tried to acquire the lock for this long is removed from the queue."""
 
 FENCE_TTL_MS = 7 * 24 * 3600 * 1000
-"""TTL of a fencing number. After it the number restarts from the server's clock, which is a higher number by then."""
+"""TTL of a fencing number. After it, the next number is the time in milliseconds, which is higher by then."""
 
 _ACQUIRE, _RENEW, _RELEASE, _LEAVE = (Script.load(f"lock_{name}") for name in ("acquire", "renew", "release", "leave"))
 
@@ -57,7 +57,7 @@ class RedisLocks(Locks):
         """Restart the TTL of a held lock. Raises LockLost if the lock is no longer held; see `Locks`."""
         keys, args = [_key(lease.request, "lock")], (lease.token, _milliseconds(lease.request.ttl_s))
         if not await self._live.script(_RENEW, keys, args, idempotent=True):
-            raise LockLost(f"the lock {lease.request.name!r} was lost")
+            raise LockLost(f"the lock {lease.request.name!r} was lost; acquire it again")
 
     async def release(self, lease: Lease) -> bool:
         """Release a held lock. Returns False if it was lost before; see `Locks`."""
@@ -66,27 +66,27 @@ class RedisLocks(Locks):
 
     async def _try(self, request: LockRequest, token: str) -> int:
         """Try to acquire the lock. Returns its fencing number, or -1 if it is held or another waiter comes first."""
-        keys = [_key(request, part) for part in ("lock", "fence", "queue", "seen")]
+        keys = [_key(request, kind) for kind in ("lock", "fence", "queue", "seen")]
         args = (token, _milliseconds(request.ttl_s), WAITER_TTL_MS, FENCE_TTL_MS)
         return int(await self._live.script(_ACQUIRE, keys, args, idempotent=False, workload=_workload(request)))
 
     async def _leave(self, request: LockRequest, token: str) -> None:
         """Leave the queue of waiters. Also releases the lock, in case Redis granted it but the answer was lost."""
-        keys = [_key(request, part) for part in ("lock", "queue", "seen")]
+        keys = [_key(request, kind) for kind in ("lock", "queue", "seen")]
         try:
             await self._live.script(_LEAVE, keys, [token], idempotent=True, workload=_workload(request))
         except RemembrancerError as error:
-            _log.debug("the queue of lock %s could not be left, the place times out: %s", request.name, error)
+            _log.debug("could not leave the queue of lock %s; the entry will expire: %s", request.name, error)
 
 
 def _workload(request: LockRequest) -> Workload:
     return READ if request.optional else COMMAND
 
 
-def _key(request: LockRequest, part: str) -> str:
+def _key(request: LockRequest, kind: str) -> str:
     if request.scope is None:
-        return service_key(f"lock-{part}", request.name)
-    return live_key(request.scope, f"lock-{part}", request.name)
+        return service_key(f"lock-{kind}", request.name)
+    return live_key(request.scope, f"lock-{kind}", request.name)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,7 +1,7 @@
 """Receipts on Redis: each tenant has a hash chain of receipts, to which several processes append.
 
-A script compares and replaces the head of the chain, so no two receipts have the same predecessor. This process seals a
-receipt: it hashes the receipt together with the last head that it has seen. If another process has appended to the
+A script compares and replaces the head of the chain, so no two receipts have the same predecessor. To seal a receipt is
+to hash it together with the head of the chain, as this process has cached it. If another process has appended to the
 chain since, the receipt is sealed again.
 """
 
@@ -25,7 +25,7 @@ from memtypes.stores.redis.keys import tenant_key
 from memtypes.stores.redis.scripts import Argument, Script
 
 MAX_TRIES = 50
-"""How often receipts are sealed before giving up. A try fails if another process appended to the chain meanwhile."""
+"""Maximum attempts to append receipts. An attempt fails if another process appended to the chain meanwhile."""
 
 CACHED_HEADS = 1_024
 """Number of tenants for which this process caches the head of the chain."""
@@ -51,22 +51,22 @@ class RedisReceipts(ReceiptStore):
             head = self._heads.get(tenant, ChainHead())
             for _ in range(MAX_TRIES):
                 sealed = seal_all(receipts, head)
-                head = self._heads[tenant] = await self._offer(tenant, receipts, sealed, head)
+                head = self._heads[tenant] = await self._try_append(tenant, receipts, sealed, head)
                 if head == sealed[-1].head:
                     return sealed
-        raise Unavailable("the chain of receipts is too busy")
+        raise Unavailable("other processes append to the chain of receipts all the time; try again")
 
-    async def _offer(
+    async def _try_append(
         self, tenant: str, receipts: Sequence[UnsealedReceipt], sealed: Sequence[SealedReceipt], expected: ChainHead
     ) -> ChainHead:
-        """Append `sealed` (hashed `receipts`) to the chain if its head is `expected`. Returns the head of the chain."""
+        """Append `sealed` to the chain if its head is `expected`. Returns the chain's head, which is then its last."""
         last = sealed[-1].head
         keys = [tenant_key(tenant, "chain")]
-        known, now = expected.sha256 if expected.id else None, int(self._clock().timestamp())
-        arguments: list[Argument] = [known, last.sha256, self._ttl_s, now]
+        expected_hash, now = expected.sha256 if expected.id else None, int(self._clock().timestamp())
+        arguments: list[Argument] = [expected_hash, last.sha256, self._ttl_s, now]
         for unsealed, receipt in zip(receipts, sealed, strict=True):
             keys += [_receipt_key(tenant, receipt.id), _index_key(Scope(tenant, unsealed.namespace))]
-            # Level 1 leaves a third of the bytes. A thread, so that the event loop runs meanwhile.
+            # Level 1 leaves a third of the bytes. It runs in a thread, so that it does not block the event loop.
             arguments += [receipt.id, await asyncio.to_thread(zlib.compress, receipt.text, 1)]
         stored, *head = await self._live.script(_APPEND, keys, arguments, idempotent=True, workload=RECEIPT)
         if stored:
@@ -76,8 +76,8 @@ class RedisReceipts(ReceiptStore):
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """Return a receipt, the record that explains a retrieval, as JSON bytes; None if there is no such receipt."""
         get = methodcaller("execute_command", "GET", _receipt_key(tenant, receipt_id), NEVER_DECODE=True)
-        packed: bytes | None = await self._live.run(get, idempotent=True)
-        return None if packed is None else zlib.decompress(packed)
+        compressed: bytes | None = await self._live.run(get, idempotent=True)
+        return None if compressed is None else zlib.decompress(compressed)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
         """Return the namespace's newest receipts as JSON bytes. before: id of a receipt; return only older receipts."""
@@ -92,11 +92,11 @@ class RedisReceipts(ReceiptStore):
             keys = [_receipt_key(scope.tenant, receipt_id) for receipt_id in ids]
             return await redis.execute_command("MGET", *keys, NEVER_DECODE=True) if keys else []
 
-        packed = await self._live.run(read, idempotent=True)
-        return await asyncio.to_thread(lambda: [zlib.decompress(text) for text in packed if text is not None])
+        compressed = await self._live.run(read, idempotent=True)
+        return await asyncio.to_thread(lambda: [zlib.decompress(text) for text in compressed if text is not None])
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the namespace's receipts; return their number. Removes none if only one memory is to be erased."""
+        """Remove the namespace's receipts and return their number. With a `memory_id`, remove none."""
         keys = await self._receipt_keys(scope, memory_id)
         if not keys:
             return 0

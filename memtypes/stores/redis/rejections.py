@@ -40,8 +40,8 @@ class RedisRejections(RejectionStore):
         ids: list[str] = await self._live.command("zrange", times, "+inf", since, **newest)
         if not ids:
             return []
-        found: list[str | None] = await self._live.command("hmget", records, ids)
-        texts = [_text(record) for record in found if record is not None]
+        stored: list[str | None] = await self._live.command("hmget", records, ids)
+        texts = [_text(record) for record in stored if record is not None]
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))
 
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:

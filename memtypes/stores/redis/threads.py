@@ -40,9 +40,9 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
 _INDEX = "threads"
-"""The part of the key (`kind` of `live_key`) for a namespace's index of threads. The scripts use the same name."""
+"""The `kind` in the key (see `live_key`) of a namespace's index of threads. The scripts use the same name."""
 
-_LOOKED_AT = 1_000
+_MAX_EXAMINED = 1_000
 """Maximum number of threads that one call of the list script examines, or of the expiry script returns."""
 
 _RECORD_S = round(ANSWER_TTL.total_seconds())
@@ -76,7 +76,7 @@ class RedisThreads(ThreadStore):
             "flushes": int(new.flushes),
         }
         arguments: list[Argument] = [new.thread_id, new.parent_id, MAX_CHAIN, new.workflow_id]
-        arguments += (part for field in fields.items() if field[1] is not None for part in field)
+        arguments += (argument for field in fields.items() if field[1] is not None for argument in field)
         match await self._live.script(_CREATE, [thread, parent, name], arguments, idempotent=False):
             case ["ok", thread_id]:
                 return str(thread_id)
@@ -102,13 +102,13 @@ class RedisThreads(ThreadStore):
             *(batch_head(scope, append.thread_id), _marks(turn)),
             *(request.digest if request else None, rfc3339(turn.at), _RECORD_S),
         ]
-        record = thread if request is None else live_key(scope, "thread-request", append.thread_id, request.key)
-        # With a key, a call whose connection broke is sent again: the script does nothing the second time.
-        keys = [thread, live_key(scope, EVICTED), record]
+        request_key = thread if request is None else live_key(scope, "thread-request", append.thread_id, request.key)
+        # With an idempotency key, a call whose connection broke is sent again: the script appends the turn only once.
+        keys = [thread, live_key(scope, EVICTED), request_key]
         match await self._run(_APPEND, append.thread_id, keys, arguments, idempotent=request is not None):
             case ["full"]:
-                stays = "the turn does not fit: the pinned and system turns of this thread fill its limits"
-                raise InvalidRequest(stays, path="content")
+                message = "the turn does not fit: the pinned and system turns of this thread fill its limits"
+                raise InvalidRequest(message, path="content")
             case ["repeated", digest, appended_at, *counts]:
                 if request is None or digest != request.digest:
                     raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
@@ -133,14 +133,14 @@ class RedisThreads(ThreadStore):
         """Return a page of the threads that match the query, most recently used first; see `ThreadStore`."""
         names = {"resource": "resource", "agent_id": "agent_id", "parent_id": "parent", "workflow_id": "workflow_id"}
         conditions = [
-            part for name, stored in names.items() if (value := getattr(query, name)) for part in (stored, value)
+            text for name, stored in names.items() if (value := getattr(query, name)) for text in (stored, value)
         ]
         before, threads = query.cursor, list[Thread]()
         if before is not None and not (before.isascii() and before.isdecimal()):
             raise InvalidRequest("is not the cursor of a page", path="cursor", got=before)
         while True:
             highest = "+inf" if before is None else f"({before}"
-            arguments = [highest, query.limit - len(threads), _LOOKED_AT, query.key_prefix, *conditions]
+            arguments = [highest, query.limit - len(threads), _MAX_EXAMINED, query.key_prefix, *conditions]
             entries, before = await self._live.script(_LIST, [_key(scope, "")], arguments, idempotent=True)
             threads += [_thread(unquote(thread_id), fields) for thread_id, fields in entries]
             if not before or len(threads) >= query.limit:
@@ -216,7 +216,7 @@ class RedisThreads(ThreadStore):
         queued = 0
         for index in await self._live.keys_matching(every_scope(_INDEX)):
             scope = scope_of(index)
-            expired = await self._live.script(_EXPIRED, [_key(scope, "")], [_LOOKED_AT], idempotent=True)
+            expired = await self._live.script(_EXPIRED, [_key(scope, "")], [_MAX_EXAMINED], idempotent=True)
             for thread_id in map(unquote, expired):
                 keys, head = [_key(scope, thread_id), live_key(scope, EVICTED)], batch_head(scope, thread_id)
                 answer = await self._live.script(_DELETE, keys, [head, "1"], idempotent=False)
@@ -240,8 +240,8 @@ class RedisThreads(ThreadStore):
         arguments = [first, last, int(used)]
         answer = await self._run(_READ, thread_id, [_key(scope, thread_id)], arguments, idempotent=True)
         _, fields, turns, by_use = answer
-        places = {int(index): place for place, index in enumerate(by_use)}
-        return ThreadContent(_thread(thread_id, fields), tuple(map(_turn, turns)), places)
+        ranks_by_use = {int(index): rank for rank, index in enumerate(by_use)}
+        return ThreadContent(_thread(thread_id, fields), tuple(map(_turn, turns)), ranks_by_use)
 
 
 def _key(scope: Scope, thread_id: str) -> str:
@@ -249,12 +249,12 @@ def _key(scope: Scope, thread_id: str) -> str:
 
 
 def _rank(rank: str | None) -> str:
-    """A turn's eviction rank as the Lua scripts expect it: "never" for None, "use" (least recent first) for ""."""
+    """Encode a turn's eviction rank for the Lua scripts: None as "never", and "" as "use" (evict by last use)."""
     return "never" if rank is None else rank or "use"
 
 
 def _marks(turn: Turn) -> str:
-    """JSON with a turn's files, images and time, and whether it is a system turn; "" if it has nothing of these."""
+    """JSON of a turn's time, files, images and system flag; "" if it has no file or image and is no system turn."""
     if not turn.files and not turn.images and turn.role != "system":
         return ""
     at = round(turn.at.timestamp() * _MICROSECONDS)

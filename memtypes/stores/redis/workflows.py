@@ -44,12 +44,12 @@ CLAIM_S = 60
 _UNRECORDED = "workflows-ended"
 _INDEX = "workflows"
 
-_PLACE = 17
-"""Digits of a workflow's time of creation (microseconds since 1970), with which its entry in the index begins."""
+_TIME_DIGITS = 17
+"""Number of digits of the time with which a workflow's index entry begins: its creation, in microseconds since 1970."""
 
 _CHUNK = 200
 _MAX_SCANNED = 2_000
-"""Index entries that a page examines at most: listing a rare status takes several short calls, not a long one."""
+"""Maximum number of index entries that a page examines, so that a search for a rare status takes several calls."""
 
 _SUMMARY = ("place", "parent", "status", "version", "on_end", "created", "updated")
 
@@ -77,10 +77,10 @@ class RedisWorkflows(WorkflowStore):
         """Create a workflow. Raises Conflict if its id is taken, NotFound if its parent workflow does not exist."""
         workflow = _key(scope, new.workflow_id)
         parent = workflow if new.parent_id is None else _key(scope, new.parent_id)
-        place = f"{round(new.created_at.timestamp() * 1_000_000):0{_PLACE}d}:{live_part(new.workflow_id)}"
+        index_entry = f"{round(new.created_at.timestamp() * 1_000_000):0{_TIME_DIGITS}d}:{live_part(new.workflow_id)}"
         arguments: list[Argument] = [
             *(new.workflow_id, new.parent_id, new.base.to_json(), rfc3339(new.created_at), self._lifetimes.workflow),
-            *(MAX_CHAIN, new.on_end, place, max(self._lifetimes.workflow, self._lifetimes.ended_log)),
+            *(MAX_CHAIN, new.on_end, index_entry, max(self._lifetimes.workflow, self._lifetimes.ended_log)),
         ]
         keys = [workflow, parent, live_key(scope, _INDEX)]
         match await self._live.script(_CREATE, keys, arguments, idempotent=False):
@@ -150,7 +150,7 @@ class RedisWorkflows(WorkflowStore):
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
         """Return a page of the workflows that match `listing`, latest created first; see `WorkflowStore`."""
         index, last = live_key(scope, _INDEX), listing.cursor
-        if last is not None and not re.fullmatch(rf"[0-9]{{{_PLACE}}}:.+", last):
+        if last is not None and not re.fullmatch(rf"[0-9]{{{_TIME_DIGITS}}}:.+", last):
             raise InvalidRequest("must be the next_cursor of the page before", path="cursor", got=last)
         workflows: list[WorkflowSummary] = []
         for _ in range(_MAX_SCANNED // _CHUNK):
@@ -167,11 +167,11 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowPage(tuple(workflows), last)
 
     async def _scan(self, scope: Scope, index: str, after: str | None) -> tuple[list[str], list[list[str | None]]]:
-        """The next entries of the index after `after`, and each workflow's summary fields. Removes expired ones."""
-        start = "+" if after is None else f"({after}"
+        """The index entries that follow `after`, and each workflow's summary fields. Removes expired entries."""
+        before = "+" if after is None else f"({after}"
 
         async def read(redis: Connection) -> tuple[list[str], list[list[str | None]]]:
-            members: list[str] = await redis.zrevrangebylex(index, start, "-", start=0, num=_CHUNK)
+            members: list[str] = await redis.zrevrangebylex(index, before, "-", start=0, num=_CHUNK)
             async with redis.pipeline(transaction=True) as pipeline:
                 for member in members:
                     pipeline.hmget(_key(scope, _id_of(member)), _SUMMARY)
@@ -204,13 +204,13 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim, for CLAIM_S seconds, the right to write an ended workflow's memories. False if claimed or done."""
+        """Claim the recording of an ended workflow for CLAIM_S seconds. Returns False if it is claimed or recorded."""
         claim = live_key(scope, "workflow", workflow_id, "recording")
 
         async def take(redis: Connection) -> bool:
             if not await redis.set(claim, "1", nx=True, ex=CLAIM_S):
                 return False
-            # Only now, because the process that had the claim before may just have recorded the workflow.
+            # Checked after the claim is taken, as the process that had it before may just have recorded the workflow.
             if await redis.sismember(live_key(scope, _UNRECORDED), _member(scope, workflow_id)):
                 return True
             await redis.delete(claim)
@@ -228,7 +228,7 @@ class RedisWorkflows(WorkflowStore):
         await self._live.run(remove, idempotent=True, key=_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Scope and id of every ended workflow whose memories are not written yet; see `WorkflowStore`."""
+        """Yield the scope and id of every ended workflow that is not stored as memories yet; see `WorkflowStore`."""
         for key in await self._live.keys_matching(every_scope(_UNRECORDED)):
             for member in await self._live.command("smembers", key):
                 tenant, namespace, workflow_id = json.loads(member)
@@ -240,14 +240,14 @@ def _key(scope: Scope, workflow_id: str) -> str:
 
 
 def _id_of(member: str) -> str:
-    """Workflow id from an index entry, which is the time of creation, ":" and the id."""
-    return unquote(member[_PLACE + 1 :], errors="surrogatepass")
+    """The workflow id in an index entry, which consists of the time of creation, ":" and the id."""
+    return unquote(member[_TIME_DIGITS + 1 :], errors="surrogatepass")
 
 
 def _summary(member: str, fields: list[str | None], listing: WorkflowListing) -> WorkflowSummary | None:
-    """Summary of a workflow by its fields (_SUMMARY). None if expired, not in `listing`, or a newer one has its id."""
-    place, parent, status, version, on_end, created, updated = fields
-    if place != member or not (status and version and on_end and created and updated):
+    """The summary of a workflow by its _SUMMARY fields. None if its index entry is outdated, or not in `listing`."""
+    index_entry, parent, status, version, on_end, created, updated = fields
+    if index_entry != member or not (status and version and on_end and created and updated):
         return None
     if listing.status not in (None, status) or listing.parent_id not in (None, parent):
         return None
@@ -256,7 +256,7 @@ def _summary(member: str, fields: list[str | None], listing: WorkflowListing) ->
 
 
 def _member(scope: Scope, workflow_id: str) -> str:
-    """The workflow's entry in the set of ended workflows whose memories have not been written yet."""
+    """The entry of a workflow in the set of ended workflows that are not stored as memories yet."""
     return json.dumps([scope.tenant, scope.namespace, workflow_id])
 
 

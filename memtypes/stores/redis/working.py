@@ -1,8 +1,8 @@
 """Live working memory (notes on the current task) on Redis: a hash of items for each session.
 
 A background job copies changed items to the memory store. A sorted set contains the namespaces that have such items,
-with the times at which the job must handle them. The sessions of a namespace are in one cluster slot. The
-sorted set is in another, so it is updated after the items. A crash in between only delays deletions.
+with the times at which the job must handle them. The sessions of a namespace are in one cluster slot; the sorted set is
+in another, so it is updated after the items. A crash in between only delays deletions.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RedisWorking(LiveItemStore):
         self._live = live
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store a working memory item of the scope's session. A background job then copies it to the memory store."""
+        """Store a working memory item in the scope's session. A background job copies it to the memory store."""
         at = milliseconds(item.memory.updated_at)
         arguments = (item.memory.id, _record(item), _session(scope), at, _agents(scope))
         await self._live.script(_PUT, _keys(scope), arguments, idempotent=True)
@@ -128,7 +128,7 @@ def _member(scope: Scope) -> str:
 
 
 def _record(item: LiveItem) -> str:
-    """The item as JSON (format: working_common.lua). Its text is the `revision` that `mark_synced` compares."""
+    """Encode an item as JSON, in the format of working_common.lua. The text is also the item's `revision`."""
     memory = item.memory
     return json.dumps(
         {

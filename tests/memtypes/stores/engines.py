@@ -14,7 +14,7 @@ from typing import Any
 
 from memtypes.platform import dies_with_parent
 from memtypes.stores.edge import EdgeSettings
-from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.layout import EngineProcess, Layout
 from tests.builders import DIMENSIONS
 
 ROOT = Path(__file__).parents[3]
@@ -26,16 +26,16 @@ def settings_for(directory: Path, **changes: float | str) -> EdgeSettings:
     return EdgeSettings(directory, **defaults | changes)
 
 
-def holder_in(directory: Path) -> Holder:
-    """The holder file's entry about the engine that serves `directory`."""
-    holder = Layout(directory).read_holder()
-    assert holder is not None
-    return holder
+def engine_of(directory: Path) -> EngineProcess:
+    """The engine process that serves `directory`, as its file engine.json names it."""
+    engine = Layout(directory).read_engine()
+    assert engine is not None
+    return engine
 
 
 def kill_engine(directory: Path, number: signal.Signals = signal.SIGKILL) -> int:
     """Send the signal `number` to the engine of the directory and return the engine's process id."""
-    pid = holder_in(directory).pid
+    pid = engine_of(directory).pid
     os.kill(pid, number)
     return pid
 
@@ -48,9 +48,9 @@ async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
         await asyncio.sleep(0.02)
 
 
-def has_socket(holder: Holder) -> bool:
+def has_socket(engine: EngineProcess) -> bool:
     """Whether the engine's socket exists."""
-    return Path(holder.socket).exists()
+    return Path(engine.socket).exists()
 
 
 def ended(pid: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StubRequest:
     """A request that the stub server received."""
 
     method: str
@@ -21,7 +21,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StubAnswer:
     """An answer that the stub server sends. A `body` that is not bytes is sent as JSON."""
 
     status: int = 200
@@ -29,7 +29,7 @@ class Said:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-Answers = Callable[[Asked], Awaitable[Said]]
+Answers = Callable[[StubRequest], Awaitable[StubAnswer]]
 
 
 @asynccontextmanager
@@ -55,17 +55,17 @@ async def stub_server(answers: Answers) -> AsyncIterator[str]:
         await asyncio.sleep(0)
 
 
-async def _request(reader: asyncio.StreamReader) -> Asked:
+async def _request(reader: asyncio.StreamReader) -> StubRequest:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.strip().split("\r\n")
     method, path, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Asked(method, path, headers, json.loads(body) if body else None)
+    return StubRequest(method, path, headers, json.loads(body) if body else None)
 
 
-def _response(said: Said) -> bytes:
-    body = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body))} | said.headers
+def _response(answer: StubAnswer) -> bytes:
+    body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body))} | answer.headers
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {said.status} X\r\n{lines}\r\n".encode("latin-1") + body
+    return f"HTTP/1.1 {answer.status} X\r\n{lines}\r\n".encode("latin-1") + body

@@ -44,8 +44,8 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
     with locked(path) as first, locked(path) as second:
         assert (first, second) == (True, False)
         assert holder_of(path) == str(os.getpid())
-    with locked(path) as again:
-        assert again
+    with locked(path) as acquired_again:
+        assert acquired_again
 
 
 def test_the_holder_in_a_damaged_lock_file_is_named_as_far_as_possible(tmp_path: Path) -> None:

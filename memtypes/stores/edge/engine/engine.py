@@ -1,8 +1,8 @@
 """The embedded engine: a shard for each collection, and the engine operations on these shards.
 
 Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). No operation awaits anything, so
-each request is atomic. A write is in the write-ahead log before it is acknowledged, so it survives the death of this
-process; syncing the log makes it survive a power cut. `flush_one` writes logged changes to the shard's files.
+each request is atomic. A write is in the write-ahead log before it is acknowledged, so it survives a crash of this
+process. Syncing the log makes it survive a power cut. `flush_one` writes logged changes to the shard's segments.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from memtypes.stores.operations.engine import (
 from memtypes.stores.operations.schema import ITEMS, Collection, Kind, indexes_of
 from memtypes.stores.operations.uuids import Ids
 
-EVERY_STEP = 64
-"""Memories in each batch that `every` yields. Re-embedding handles one batch at a time."""
+PAYLOAD_BATCH = 64
+"""Payloads in each batch that `payload_batches` yields. Re-embedding handles one batch at a time."""
 
 WARM_UP_STEP = 100
-"""Memories read in one warm-up step at first: this takes some milliseconds, unless the memories are long."""
+"""Memories read in the first warm-up step, which takes some milliseconds unless the memories are long."""
 
 LONG_STEP_S = 0.01
-"""A warm-up step that takes more processor seconds than this is long: the next ones read half as many memories."""
+"""After a warm-up step that took more processor seconds than this, the next steps read half as many memories."""
 
 _log = logging.getLogger(__name__)
 
@@ -104,84 +104,84 @@ class EdgeEngine(EngineOperations):
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The UUIDs of the points with these slots (numbers in a shard, by collection), in the order of `keys`."""
+        """The UUIDs of the points with these slots (point numbers, by collection), in the order of `keys`."""
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of the memories with these `ids` in the scope. Reads by slot number, faster than by a filter."""
+        """The payloads of the memories with these `ids` in the scope. Reading by slot is faster than by a filter."""
         payloads: list[Payload] = []
-        for kind, few in ids.items():
+        for kind, ids_of_type in ids.items():
             shard = self._shards[kind]
-            payloads += shard.reader.payloads(shard.slots.known(few)).values()
+            payloads += shard.reader.payloads(shard.slots.existing(ids_of_type)).values()
         return [payload for payload in payloads if in_scope(scope, payload)]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
         """The passages (the fields that a context shows) of the memories with these `ids` that exist in the scope."""
-        if scope.agents and MemoryType.WORKING in ids:  # the file of passages does not have their agents
+        if scope.agents and MemoryType.WORKING in ids:  # passage files do not contain agents
             return await super().passages(scope, ids)
         passages: list[Passage] = []
-        for kind, few in ids.items():
+        for kind, ids_of_type in ids.items():
             shard = self._shards[kind]
-            passages += shard.passages.read(scope, shard.slots.known(few), shard.reader.payloads)
+            passages += shard.passages.read(scope, shard.slots.existing(ids_of_type), shard.reader.payloads)
         return passages
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
         """Apply the changes of each collection in order. To survive a power cut, sync what `take_unsynced` returns."""
-        for kind, ordered in changes.items():
-            for change in ordered:
+        for kind, batch in changes.items():
+            for change in batch:
                 self._write(kind, change)
 
     @property
     def unflushed(self) -> bool:
-        """Whether any shard has changes that are only in its write-ahead log, not in its segments."""
+        """True if any shard has changes that are only in its write-ahead log, not in its segments."""
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
         """Cache the ranking fields of all memories. Yields every few milliseconds, so that queries can run."""
         for kind in MemoryType:
             slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
-            while len(slots := self._columns.unknown(kind, slots)):
+            while len(slots := self._columns.uncached(kind, slots)):
                 began = time.thread_time()
-                self._columns.learn(kind, self._ranking_fields(kind, slots[:limit]).items())
+                self._columns.add(kind, self._ranking_fields(kind, slots[:limit]).items())
                 slow = time.thread_time() - began > LONG_STEP_S
                 yield
                 slots = slots[limit:]
                 limit = max(1, limit // 2) if slow else limit
 
     def forget_columns(self) -> None:
-        """Drop all cached payload fields; later searches read them again."""
+        """Drop all cached ranking fields; later searches read them again."""
         for kind in MemoryType:
-            self._columns.forget(kind, None)
+            self._columns.invalidate(kind, None)
 
-    def every(self, kind: Collection) -> Iterator[list[Payload]]:
-        """The payloads of all points of a collection, in all scopes, in batches. Used only for re-embedding."""
+    def payload_batches(self, kind: Collection) -> Iterator[list[Payload]]:
+        """Yield the payloads of all points of a collection, of all scopes, in batches. Used only for re-embedding."""
         last = -1
         while True:
-            batch = self._shards[kind].reader.after(last, EVERY_STEP, None)
+            batch = self._shards[kind].reader.after(last, PAYLOAD_BATCH, None)
             if not batch:
                 return
             yield [payload for _, payload in batch]
             last = batch[-1][0]
 
     def take_unsynced(self) -> list[Path]:
-        """Directories with files written since the last call. The caller must sync them to the disk."""
-        logs = [directory for kind in self._unsynced for directory in self._shards[kind].logs]
+        """The directories with files written since the last call. The caller must sync them to the disk."""
+        directories = [directory for kind in self._unsynced for directory in self._shards[kind].directories]
         self._unsynced.clear()
-        return logs
+        return directories
 
     def flush_one(self) -> None:
-        """Write the segments of one shard with unflushed changes to disk, so that its log can be truncated."""
+        """Flush one of the shards with unflushed changes to its segments on disk, so that its log can be truncated."""
         kind = next(iter(self._unflushed))
         engine_call(self._shards[kind].engine.flush)
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
-        """Collections whose shard contains bytes of points removed until `removed_by` (a value of `time.time_ns`)."""
+        """The collections whose shards contain bytes of points removed until the time `removed_by` (`time.time_ns`)."""
         since = {kind: shard.deleted_since for kind, shard in self._shards.items()}
-        return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
+        return [kind for kind, time_ns in since.items() if time_ns is not None and time_ns <= removed_by]
 
     def copy_shard(self, kind: Collection, path: Path) -> Iterator[None]:
-        """Copy a shard to `path`, with the writes made meanwhile; yields after each batch. Raises Unavailable."""
+        """Copy a shard to `path`, including the changes made meanwhile. Yields after each batch. Raises Unavailable."""
         self._drop_copy(kind)
         engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
         yield from create_indexes(engine, indexes_of(kind))
@@ -191,20 +191,20 @@ class EdgeEngine(EngineOperations):
             if self._copies.get(kind) is not copy:
                 raise Unavailable(f"the copy of the {kind} shard could not follow a change")
         self._unflushed.add(kind)
-        for directory in (*copy.shard.logs, path, path.parent):
+        for directory in (*copy.shard.directories, path, path.parent):
             sync_directory(directory)
 
     def use_copy(self, kind: Collection) -> None:
         """Replace the shard of a collection by the copy that `copy_shard` completed, and delete its other versions."""
-        copy, before = self._copies.pop(kind), self._shards[kind]
+        copy, old = self._copies.pop(kind), self._shards[kind]
         if isinstance(kind, MemoryType):
-            self._columns.renumber(kind, copy.new_slots(before))
+            self._columns.renumber(kind, copy.new_slots(old))
         self._shards[kind] = copy.shard
-        before.close()
+        old.close()
         copy.shard.delete_other_versions()
 
     def close(self) -> None:
-        """Sync, flush and close every shard. Incomplete copies of shards are dropped."""
+        """Sync, flush and close every shard. Drops incomplete copies of shards."""
         for kind in list(self._copies):
             self._drop_copy(kind)
         for directory in self.take_unsynced():
@@ -224,15 +224,15 @@ class EdgeEngine(EngineOperations):
         try:
             slots = shard.write(change)
         except BaseException:
-            if isinstance(kind, MemoryType):  # the change may have been made in part
-                self._columns.forget(kind, shard.named(change))
+            if isinstance(kind, MemoryType):  # the change may have been applied in part
+                self._columns.invalidate(kind, shard.listed_slots(change))
             raise
         if isinstance(kind, MemoryType):  # only memories are ranked
-            self._columns.follow(kind, change, slots)
+            self._columns.update(kind, change, slots)
         if copy := self._copies.get(kind):
             try:
-                copy.follow(change, slots)
-            except Exception:  # noqa: BLE001 - the shard itself has been changed
+                copy.apply(change, slots)
+            except Exception:  # noqa: BLE001 - the shard itself has been changed, so the write succeeded
                 _log.exception("the copy of the %s shard is dropped", kind)
                 self._drop_copy(kind)
 

@@ -1,4 +1,4 @@
-"""Reads of one shard: searches, scrolls and counts. Converts memory ids to the engine's point numbers and back."""
+"""Reads one shard: searches, scrolls and counts. Converts memory ids to the engine's point numbers and back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Reader:
         return shard_hits(queries, self.namespaces, self._terms, partial(self.engine_hits, shared=shared))
 
     def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
-        """The hits of each query, which the engine runs without inverted indexes. shared: caches converted filters."""
+        """The engine's hits of each query, without the use of inverted indexes. shared: caches converted filters."""
         translator = Translator(self._slots, shared)
         requests = edge.QueryBatchRequest([translator.query(query) for query in queries])
         return [
@@ -62,8 +62,8 @@ class Reader:
 
     def count(self, where: Condition) -> int:
         """The number of points that meet a condition."""
-        known = self.namespaces.count(where)
-        return self._count(where) if known is None else known
+        cached = self.namespaces.count(where)
+        return self._count(where) if cached is None else cached
 
     def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
         """The values of a payload field, each with the number of memories that have it; at most `limit` values."""
@@ -73,7 +73,7 @@ class Reader:
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        """The payloads of the points with these slots (numbers) that exist, by slot. fields: None to read all."""
+        """The payloads of the existing points with these slots (point numbers), by slot. fields: None to read all."""
         records = engine_call(self._engine.retrieve, slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
@@ -83,14 +83,14 @@ class Reader:
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
-        """(slot, payload) of the first `limit` points with numbers above `slot`, ascending. fields: None for all."""
+        """The slot and payload of the next `limit` points after `slot`, ascending by slot. fields: None for all."""
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 
     def matching(self, where: Condition, limit: int | None = None) -> Slots:
-        """The slots (numbers) of the points that meet a condition, ascending. limit: maximum count; None for all."""
-        most = max(1, len(self._slots)) if limit is None else limit
-        return slots_in(self._records(edge.ScrollRequest(limit=most, filter=self._filter(where), with_payload=False)))
+        """The slots of the points that meet a condition, ascending. limit: maximum number of slots; None for all."""
+        limit = max(1, len(self._slots)) if limit is None else limit
+        return slots_in(self._records(edge.ScrollRequest(limit=limit, filter=self._filter(where), with_payload=False)))
 
     def _count(self, where: Condition) -> int:
         return engine_call(self._engine.count, edge.CountRequest(exact=True, filter=self._filter(where)))
@@ -109,10 +109,10 @@ class Reader:
         order = np.argsort(ids)
         if scroll.start_id is not None:
             order = order[ids[order] >= ids_of([scroll.start_id])]
-        first = slots[order[: scroll.limit]]
-        payloads = self.payloads(first, scroll.fields)
-        ids_in_order = strings_of(self._slots.ids(first))
-        return {memory_id: payloads[slot] for slot, memory_id in zip(first.tolist(), ids_in_order, strict=True)}
+        selected = slots[order[: scroll.limit]]
+        payloads = self.payloads(selected, scroll.fields)
+        ids_in_order = strings_of(self._slots.ids(selected))
+        return {memory_id: payloads[slot] for slot, memory_id in zip(selected.tolist(), ids_in_order, strict=True)}
 
 
 def _selected(fields: Sequence[str] | None) -> bool | list[str]:
@@ -121,7 +121,7 @@ def _selected(fields: Sequence[str] | None) -> bool | list[str]:
 
 
 def slots_in(points: Iterable[Any]) -> Slots:
-    """The slots (point numbers) of the engine's points or hits, in their order. The engine's ids are the slots."""
+    """The slots (point numbers) of the engine's points or hits, in their order."""
     return slots_of([point.id for point in points])
 
 

@@ -1,7 +1,7 @@
 """The points of one collection: the engine's shard, and this program's own files beside it, called the sidecar.
 
-A sidecar file has a row for each point number (slot). A point's rows are written before the point is written to the
-engine, and removed after the point is removed. So even if the process dies in between, every point has its rows.
+The sidecar's files are indexed by slot, which is the number of a point. They are written before the point is written
+to the engine, and cleared after it is removed. So even if the process dies in between, every point has its rows.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _USE_FIELDS = frozenset({"access_count", "accessed_at"})
 """Payload fields that change whenever the memory is part of an answer. They are not part of its passage."""
 
 _MARK = "removed"
-"""Name of a file in a shard's directory, which exists once something was removed from the shard."""
+"""Name of a file in a shard's directory that marks the shard as having bytes of removed points."""
 
-_REPAIRED_AT_ONCE = 1_000
-COPIED_AT_ONCE = 32
-"""Number of points that a step of copying a shard copies. No request is answered during these few milliseconds."""
+_REPAIR_BATCH = 1_000
+COPY_BATCH = 32
+"""Points in each batch when a shard is copied. Copying a batch takes some milliseconds; no request runs meanwhile."""
 
-_LOGGED = 10_000
-"""If the terms of more memories than this must be repaired, a warning is logged, as it takes seconds."""
+_WARN_ABOVE = 10_000
+"""Repairing the terms of more memories than this logs a warning, as it takes seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,15 +67,15 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
-        """The shard in `path`, which the caller has opened as `engine`, with its index files in the same directory.
+        """Open the index files of the shard in `path`, which is already open as `engine`. Creates or repairs them.
 
-        The files are created if missing, and repaired. is_copy: True for a new copy of a shard, which has no bytes of
-        deleted points. Any other shard has `deleted_since` 0 (unknown) if a file marks it as having such bytes, or if
-        there is another version of the shard, which may have such bytes.
+        is_copy: True for a new copy of a shard, which has no bytes of deleted points. Any other shard has
+        `deleted_since` 0 (unknown) if a file marks it as having such bytes, or if another version of it exists, which
+        may have them.
         """
         slots, terms = SlotFile(path), TermFile.beside(path)
         tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
-        marked = (path / _MARK).exists() or any(other != path for other in path.parent.iterdir())
+        marked = (path / _MARK).exists() or any(version != path for version in path.parent.iterdir())
         deleted_since = 0 if marked and not is_copy else None
         shard = cls(path, engine, slots, tokens, terms, passages, Reader(engine, slots, terms), deleted_since)
         shard._repair_slots()
@@ -83,14 +83,14 @@ class Shard:
         return shard
 
     @property
-    def logs(self) -> tuple[Path, ...]:
-        """The directories to sync after a change: log and index files, except the passages, which can be remade."""
+    def directories(self) -> tuple[Path, ...]:
+        """The directories to sync after a change: the log and the index files. Passages are only a cache."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the shard and its index files; return the changed points' slots, None if unknown."""
+        """Apply a change to the shard and its index files. Returns the slots of the changed points; None if unknown."""
         where = Translator(self.slots).filter(change.where)
-        self.reader.namespaces.forget(change)
+        self.reader.namespaces.invalidate(change)
         match change:
             case PutPoints(points):
                 return self._put(points, where)
@@ -103,15 +103,15 @@ class Shard:
             case DropFields(_, names):
                 self._remove_passages(change)
                 engine_call(self.engine.update, edge.UpdateOperation.delete_payload_by_filter(where, list(names)))
-        return self.named(change)
+        return self.listed_slots(change)
 
-    def named(self, change: Change) -> Slots | None:
-        """The slots (point numbers) of the points that a change lists by id; None if it does not list ids."""
+    def listed_slots(self, change: Change) -> Slots | None:
+        """The slots (point numbers) of the points whose ids a change lists; None if it selects points otherwise."""
         if isinstance(change, PutPoints):
-            return self.slots.known([point.id for point in change.points])
-        for part in change.where.get("must", ()):
-            if "has_id" in part:
-                return self.slots.known(part["has_id"])
+            return self.slots.existing([point.id for point in change.points])
+        for clause in change.where.get("must", ()):
+            if "has_id" in clause:
+                return self.slots.existing(clause["has_id"])
         return None
 
     def close(self) -> None:
@@ -123,21 +123,21 @@ class Shard:
         self.slots.close()
 
     def delete_other_versions(self) -> None:
-        """Delete the directories of all other shards of this collection, such as the shard that this one replaced."""
-        for other in self.path.parent.iterdir():
-            if other != self.path:
-                shutil.rmtree(other)
+        """Delete the directories of all other versions of this shard, such as the one that it replaced."""
+        for version in self.path.parent.iterdir():
+            if version != self.path:
+                shutil.rmtree(version)
 
     def _put(self, points: Sequence[Point], where: edge.Filter) -> Slots:
-        # The request has made sure that no point belongs to another scope, so earlier token vectors may go first.
+        # The request has checked that no point belongs to another scope, so the index files may be overwritten first.
         slots = self.slots.claim(ids_of(point.id for point in points))
         self.tokens.put(slots, [point.vectors.tokens for point in points])
         self.terms.put(slots, [point.vectors.sparse for point in points])
         self.passages.remove(slots)
         converted = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
         engine_call(self.engine.update, edge.UpdateOperation.upsert_points(converted, condition=where))
-        shown = zip(slots.tolist(), points, strict=True)
-        self.passages.put({slot: point.payload for slot, point in shown if isinstance(point, Record)})
+        written = zip(slots.tolist(), points, strict=True)
+        self.passages.put({slot: point.payload for slot, point in written if isinstance(point, Record)})
         return slots
 
     def _remove(self, slots: Slots, where: edge.Filter) -> Slots:
@@ -158,28 +158,28 @@ class Shard:
         os.close(handle)
 
     def _remove_passages(self, change: SetFields | DropFields) -> None:
-        slots = self.named(change)
+        slots = self.listed_slots(change)
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the slot file agree with the engine after a power cut, in doubtful slots and after the last one."""
+        """Make the slot file agree with the engine after a power cut: its doubtful slots, and those that it lost."""
         doubtful = self.slots.doubtful()
         payloads = self.reader.payloads(doubtful, (_ID,))
         last = len(self.slots) - 1
-        while more := self.reader.after(last, _REPAIRED_AT_ONCE, (_ID,)):
-            payloads.update(more)
-            last = more[-1][0]
-        self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
+        while batch := self.reader.after(last, _REPAIR_BATCH, (_ID,)):
+            payloads.update(batch)
+            last = batch[-1][0]
+        self.slots.repair(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
     def _repair_terms(self) -> None:
-        """Copy the sparse vectors that the term file has lost, as by a power cut, from the engine to the file."""
-        lacking = self.terms.lacking(self.slots.used())
-        if len(lacking) > _LOGGED:
-            _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(lacking))
-        for start in range(0, len(lacking), _REPAIRED_AT_ONCE):
-            vectors = self.reader.sparse_vectors(lacking[start : start + _REPAIRED_AT_ONCE])
+        """Copy the sparse vectors that the term file lacks (as after a power cut) from the engine to the file."""
+        without_terms = self.terms.slots_without(self.slots.used())
+        if len(without_terms) > _WARN_ABOVE:
+            _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(without_terms))
+        for start in range(0, len(without_terms), _REPAIR_BATCH):
+            vectors = self.reader.sparse_vectors(without_terms[start : start + _REPAIR_BATCH])
             self.terms.put(slots_of(vectors), list(vectors.values()))
-        if len(lacking):
+        if len(without_terms):
             sync_directory(self.terms.directory)
 
 
@@ -187,9 +187,9 @@ class Shard:
 class ShardCopy:
     """A copy of a shard, without the bytes of deleted points that the engine keeps in its segments and its log.
 
-    It is filled batch by batch, while its source is still written to. copied: the slot (point number) of the last
-    source point that was copied. Every change of the source is applied to the copy too, so up to `copied` both have the
-    same points. The points of the copy get new slots, without the gaps of removed points.
+    It is filled in batches while the source is still written to. copied: the slot (point number) of the last source
+    point that was copied. Every later change of the source is applied to both, so up to `copied` both have the same
+    points. The points of the copy get new slots, without gaps.
     """
 
     shard: Shard
@@ -197,9 +197,7 @@ class ShardCopy:
 
     def copy_batch(self, source: Shard) -> bool:
         """Copy the next points of `source`, with all their vectors. Returns True if the copy is now complete."""
-        request = edge.ScrollRequest(
-            offset=self.copied + 1, limit=COPIED_AT_ONCE + 1, with_payload=True, with_vector=True
-        )
+        request = edge.ScrollRequest(offset=self.copied + 1, limit=COPY_BATCH + 1, with_payload=True, with_vector=True)
         records, _ = engine_call(source.engine.scroll, request)
         old = slots_in(records)
         if records:
@@ -210,19 +208,19 @@ class ShardCopy:
             pairs = zip(new.tolist(), records, strict=True)
             points = [edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs]
             engine_call(self.shard.engine.update, edge.UpdateOperation.upsert_points(points))
-        complete = len(records) <= COPIED_AT_ONCE
+        complete = len(records) <= COPY_BATCH
         self.copied = sys.maxsize if complete else int(old[-1])
         return complete
 
-    def follow(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source shard to the points copied so far. slots: the result of `Shard.write` for it."""
+    def apply(self, change: Change, slots: Slots | None) -> None:
+        """Apply a change of the source shard to the points copied so far. slots: what the source's `write` returned."""
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
-            change = PutPoints(tuple(change.points[place] for place in copied), change.where)
+            change = PutPoints(tuple(change.points[position] for position in copied), change.where)
             if not change.points:
                 return
         self.shard.write(change)
 
     def new_slots(self, source: Shard) -> Slots:
-        """For each slot (point number) of `source`, the slot in the copy; -1 if the point was removed."""
-        return self.shard.slots.places(source.slots.ids(np.arange(len(source.slots))))
+        """The slot (point number) in the copy of each slot of `source`; -1 for a removed point."""
+        return self.shard.slots.lookup(source.slots.ids(np.arange(len(source.slots))))

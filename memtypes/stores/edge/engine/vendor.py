@@ -23,7 +23,7 @@ _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")
 
 SharedFilters: TypeAlias = dict[bytes, edge.Filter]
-"""The engine's filters, by the condition that they were made from, as MessagePack."""
+"""The engine's filters by their conditions, which are encoded as MessagePack."""
 
 _CONFIG_FILE = "edge_config.json"
 """Name of the engine's file in each shard's directory. A directory without this file is not a shard."""
@@ -44,7 +44,7 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 def engine_call(
     operation: Callable[_Arguments, _Answer], *arguments: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Answer:
-    """Call the engine. Raises StoreInUse if another process has the shard, InvalidRequest or else Unavailable."""
+    """Call the engine. Raises StoreInUse if another process has opened the shard, InvalidRequest, or Unavailable."""
     try:
         return operation(*arguments, **named)
     except (TypeError, ValueError) as error:
@@ -56,13 +56,13 @@ def engine_call(
 
 
 def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, texts: bool = False) -> edge.EdgeShard:
-    """The engine's shard in `path`, created if missing, with `indexes`. texts: a point has a dense vector per text."""
-    several = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if texts else None
-    dense = edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, multivector_config=several, hnsw_config=_NO_GRAPH)
+    """Open the engine's shard in `path`. Creates it or missing `indexes`. texts: True for a dense vector per text."""
+    max_sim = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if texts else None
+    dense = edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, multivector_config=max_sim, hnsw_config=_NO_GRAPH)
     config = edge.EdgeConfig(
         vectors={DENSE: dense},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        max_search_threads=1,  # it has one segment: other threads only spin, which costs as much as its search
+        max_search_threads=1,  # with one segment, other threads only spin, which costs as much as the search
         wal_enabled=True,
     )
     if (path / _CONFIG_FILE).exists():
@@ -86,17 +86,17 @@ def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Converts conditions and queries. slots: point numbers by id. shared: caches a search's filters without ids."""
+    """Converts conditions and queries to the engine's. slots: point numbers by id. shared: cache of filters."""
 
     slots: SlotFile
     shared: SharedFilters = field(default_factory=dict)
 
     def filter(self, where: Condition, among: Slots | None = None) -> edge.Filter:
-        """The engine's filter for `where`. among: slots (point numbers) to which it is restricted; None for all."""
+        """Convert a condition to the engine's filter. among: slots (point numbers) that may match; None for all."""
         clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
-        only = [] if among is None else [edge.HasIdCondition(set(among.tolist()))]
+        among_ids = [] if among is None else [edge.HasIdCondition(set(among.tolist()))]
         return edge.Filter(
-            must=[*map(self._condition, clauses.get("must", ())), *only],
+            must=[*map(self._condition, clauses.get("must", ())), *among_ids],
             should=[*map(self._condition, clauses.get("should", ()))],
             must_not=[*map(self._condition, clauses.get("must_not", ()))],
         )
@@ -123,7 +123,7 @@ class Translator:
     def _condition(self, where: Condition) -> Any:
         # Not by `match`: mapping patterns take five times as long, and a search has a hundred conditions.
         if "has_id" in where:
-            return edge.HasIdCondition(set(self.slots.known(where["has_id"]).tolist()))
+            return edge.HasIdCondition(set(self.slots.existing(where["has_id"]).tolist()))
         if "is_empty" in where:
             return edge.IsEmptyCondition(where["is_empty"]["key"])
         if "range" in where:
@@ -132,15 +132,15 @@ class Translator:
             ranged = edge.RangeDateTime(**ends) if timed else edge.RangeFloat(**ends)
             return edge.FieldCondition(where["key"], range=ranged)
         if "match" in where:
-            wanted, value = where["match"], where["match"].get("value")
-            exact: Any = np.bool_(value) if isinstance(value, bool) else value  # the engine would read 1 or 0
-            matched = edge.MatchAny(wanted["any"]) if "any" in wanted else edge.MatchValue(exact)
+            match, value = where["match"], where["match"].get("value")
+            exact: Any = np.bool_(value) if isinstance(value, bool) else value  # the engine reads bool as 1 or 0
+            matched = edge.MatchAny(match["any"]) if "any" in match else edge.MatchValue(exact)
             return edge.FieldCondition(where["key"], match=matched)
         return self.filter(where)
 
 
 def to_point(point: Point, slot: int) -> edge.Point:
-    """The engine's point, without token vectors. Without terms it has no sparse vector, without texts no dense one."""
+    """Convert a point, without its token vectors. Without terms it has no sparse vector, without texts no dense one."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)

@@ -1,7 +1,7 @@
 """The embedded store: a client of an engine process that all programs with the same directory share.
 
-The first program that opens a directory starts the engine process, which ends after the last has closed it.
-Acknowledged writes are in the write-ahead log, so they survive the death of any process; a power cut loses a second.
+The first program that opens a directory starts the engine process, which ends after the last has closed it. An
+acknowledged write is in the write-ahead log: it survives a crash, but a power cut can lose those of the last second.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from memtypes.model.errors import StoreInUse, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, in_use, reap
-from memtypes.stores.edge.process.wire import PROTOCOL, Hello, Reply, RewriteShards, error_of, framed, read_message
+from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, reap
+from memtypes.stores.edge.process.wire import PROTOCOL, Hello, Reply, RewriteShards, error_of, frame, read_message
+from memtypes.stores.files import holder_of
 from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode
 
 REWRITE_WAIT_S = 60.0
-"""Seconds that an erasure waits until shards are rewritten: enough for some 100,000 memories."""
+"""Seconds that an erasure waits for shards to be rewritten: enough for about 100,000 memories."""
 
 _POLL_S = 0.02
 _RETRY_S = 0.05
@@ -40,34 +41,34 @@ class ConnectionLostError(Exception):
 
 
 class Connection:
-    """A connection to the engine process. Requests are numbered. lost: it has broken, so no more can be sent."""
+    """A connection to the engine process, for any number of concurrent requests. lost: True once it is broken."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.lost = False
         self._writer = writer
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._pending: dict[int, asyncio.Future[Reply]] = {}
         self._listening = asyncio.create_task(self._listen(reader))
 
     @classmethod
     async def open(cls, socket: str) -> Connection:
-        """Connect to the engine process that listens on the path `socket`. Raises OSError if that fails."""
+        """Connect to the engine process that listens at the path `socket`. Raises OSError if that fails."""
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The answer to a request. Raises the engine's error, Unavailable after `timeout_s`, or ConnectionLostError."""
+        """Send a request; return its answer. Raises Unavailable at a timeout, ConnectionLostError, or engine errors."""
         if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)
-        message = framed((number, request))
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        message = frame((number, request))
+        future = self._pending[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s):
                 reply = await self._exchange(message, future)
         except TimeoutError as error:
             raise Unavailable(f"the embedded engine did not answer within {timeout_s:g} s") from error
         finally:
-            self._waiting.pop(number).cancel()
+            self._pending.pop(number).cancel()
         if reply.failure is not None:
             raise error_of(reply.failure)
         answer: Answer = decode(reply.answer, answer_type(type(request)))
@@ -94,16 +95,16 @@ class Connection:
         try:
             while True:
                 reply: Reply = decode(await read_message(reader), Reply)
-                waiting = self._waiting.get(reply.number)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(reply)
+                future = self._pending.get(reply.number)
+                if future is not None and not future.done():
+                    future.set_result(reply)
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError) as error:
             _log.debug("the connection to the embedded engine ended: %r", error)  # pending requests fail below
         finally:
             self.lost = True
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(ConnectionLostError())
+            for future in self._pending.values():
+                if not future.done():
+                    future.set_exception(ConnectionLostError())
 
 
 class EdgeStore(MessageStore):
@@ -115,14 +116,14 @@ class EdgeStore(MessageStore):
         self._layout = layout
         self._opening = asyncio.Lock()
         self._connection: Connection | None = None
-        self._started: list[int] = []
+        self._started_engines: list[int] = []
         self._closed = False
 
     @classmethod
     async def open(cls, settings: EdgeSettings) -> EdgeStore:
-        """Open the store, created if missing, and connect. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+        """Open the store, and create it if missing. Raises EmbedderMismatch, StoreInUse or Unavailable."""
         store = cls(settings, await asyncio.to_thread(Layout.create, settings.directory))
-        await store._connected()
+        await store._live_connection()
         return store
 
     async def ping(self) -> None:
@@ -130,9 +131,9 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Have the shards that contain bytes of points removed until `removed_by` rewritten, in the background.
+        """Start to rewrite the shards that contain bytes of points removed until `removed_by` (a `time.time_ns`).
 
-        removed_by: a value of `time.time_ns`. Returns at once, with the number of such shards.
+        Returns the number of such shards at once. The engine process rewrites them in the background.
         """
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
@@ -146,20 +147,20 @@ class EdgeStore(MessageStore):
         return await self._send(request, self._settings.timeout_s)
 
     async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request; return the answer. If the engine dies first, a repeatable request is sent to a new engine."""
+        """Send a request and return its answer. If the engine dies, a repeatable request is sent again."""
         try:
             try:
-                return await (await self._connected()).ask(request, timeout_s)
+                return await (await self._live_connection()).ask(request, timeout_s)
             except ConnectionLostError as error:
                 if not request.repeatable:
                     raise Unavailable("the embedded engine died; it is unknown whether the call took effect") from error
-            return await (await self._connected()).ask(request, timeout_s)
+            return await (await self._live_connection()).ask(request, timeout_s)
         except ConnectionLostError as error:
             raise Unavailable(f"the embedded engine died twice; its log is {self._layout.log_path}") from error
-        except StoreInUse as error:  # it was open before: its next version is being built, which takes a while
+        except StoreInUse as error:  # the store is being re-embedded, which takes a while
             raise Unavailable(str(error), retry_after_s=5) from error
 
-    async def _connected(self) -> Connection:
+    async def _live_connection(self) -> Connection:
         if self._closed:
             raise Unavailable("the store has been closed")
         async with self._opening:
@@ -169,32 +170,36 @@ class EdgeStore(MessageStore):
             return self._connection
 
     async def _connect(self) -> Connection:
-        """Open a new connection to the engine process, which is started if it does not run."""
+        """Open a new connection to the engine process. Starts the process if it does not run."""
         deadline = time.monotonic() + self._settings.start_timeout_s
         while True:
-            started = await ensure_engine(self._layout, self._settings, deadline)
-            if started is not None:
-                self._started.append(started)
-            connection = await self._welcomed(deadline)
+            pid = await ensure_engine(self._layout, self._settings, deadline)
+            if pid is not None:
+                self._started_engines.append(pid)
+            connection = await self._try_connect(deadline)
             if connection is not None:
                 return connection
             if time.monotonic() > deadline:
-                raise in_use(self._layout)
+                layout, holder = self._layout, holder_of(self._layout.engine_lock)
+                raise StoreInUse(
+                    f"the store in {layout.directory} is held by process {holder}, which does not answer (see "
+                    f"{layout.log_path}). Stop that process, or use its service with --url"
+                )
             await asyncio.sleep(_RETRY_S)  # an engine that is about to end no longer listens
 
-    async def _welcomed(self, deadline: float) -> Connection | None:
-        """A new connection on which the engine has answered `Hello`; None if the engine can't be reached."""
-        holder = self._layout.read_holder()
-        if holder is None:
+    async def _try_connect(self, deadline: float) -> Connection | None:
+        """A new connection on which the engine has answered `Hello`; None if the engine could not be reached."""
+        engine = self._layout.read_engine()
+        if engine is None:
             return None
-        if holder.protocol != PROTOCOL:
+        if engine.protocol != PROTOCOL:
             raise StoreInUse(
-                f"the store in {self._layout.directory} is held by process {holder.pid}, an engine of another version "
+                f"the store in {self._layout.directory} is held by process {engine.pid}, an engine of another version "
                 "of this program. Stop that process, or use its service with --url"
             )
         async with contextlib.AsyncExitStack() as stack:
             with contextlib.suppress(OSError, ConnectionLostError, Unavailable):
-                connection = await Connection.open(holder.socket)
+                connection = await Connection.open(engine.socket)
                 stack.push_async_callback(connection.aclose)
                 await connection.ask(Hello(), max(0.0, deadline - time.monotonic()))
                 stack.pop_all()
@@ -205,29 +210,29 @@ class EdgeStore(MessageStore):
         if self._connection is not None:
             await self._connection.aclose()
             self._connection = None
-        for pid in self._started:
+        for pid in self._started_engines:
             reap(pid)
 
 
 class EdgeFiles(Erasable):
-    """Rewrites every shard with bytes of deleted memories, of all scopes. wait_s: how long an erasure waits for it."""
+    """Rewrites the shards with bytes of deleted memories, of any scope. wait_s: how long an erasure waits."""
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:
         self._store = store
         self._wait_s = wait_s
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite all shards with deleted bytes, of any scope. Returns how many were rewritten in `wait_s` seconds."""
+        """Rewrite all shards with deleted bytes. Returns how many were rewritten within `wait_s` seconds."""
         requested_at = time.time_ns()
-        return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
+        return await self._store.rewrite_shards(requested_at) - await self._wait_for_rewrites(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite shards like `erase`. Returns how many shards, of any scope, contain deleted bytes afterwards."""
-        return await self._left(time.time_ns())
+        """Rewrite all shards with deleted bytes. Returns how many still have such bytes after `wait_s` seconds."""
+        return await self._wait_for_rewrites(time.time_ns())
 
-    async def _left(self, removed_by: int) -> int:
-        """Wait up to `wait_s` seconds for rewrites. Returns how many shards have bytes deleted by `removed_by`."""
+    async def _wait_for_rewrites(self, removed_by: int) -> int:
+        """Wait up to `wait_s` seconds for rewrites. Returns how many shards have bytes deleted until `removed_by`."""
         deadline = time.monotonic() + self._wait_s
-        while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
+        while (remaining := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)
-        return left
+        return remaining

@@ -1,8 +1,8 @@
 """`python -m memtypes.stores.edge.process.server DIRECTORY`: the engine process of one store.
 
 Answers one request at a time, and its connections take turns, so a query waits for at most one batch of another
-client's write. Syncs the logs every second, so a power cut loses at most the last second. Flushes shards to disk when
-no requests come. Ends `--linger` seconds after its last client has disconnected, or on SIGTERM.
+client's write. Syncs the logs every second, so a power cut loses at most the writes of the last second. Flushes shards
+to disk when no requests come. Ends `--linger` seconds after its last client has disconnected, or on SIGTERM.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import msgspec
 
 from memtypes.model.errors import RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine.engine import EdgeEngine
-from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.layout import EngineProcess, Layout
 from memtypes.stores.edge.process import wire
 from memtypes.stores.files import locked, replace_file, socket_in, sync_directory
 from memtypes.stores.operations.messages import EngineRequest, decode
@@ -34,7 +34,7 @@ from memtypes.stores.operations.schema import Collection
 
 SYNC_S = 1.0
 QUIET_S = 0.5
-"""A shard is flushed after this many seconds without a request, as a flush blocks the process for some 100 ms."""
+"""Seconds without a request after which a shard is flushed, as a flush blocks the process for about 100 ms."""
 
 WARM_PAUSE_S = 0.005
 """Seconds between two warm-up steps, so that warming up takes at most a quarter of the time."""
@@ -64,25 +64,25 @@ class EngineServer:
         """Answer clients that connect to `listener`, until SIGTERM, SIGINT, or `linger_s` seconds without a client."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
-        self._stay(FIRST_CLIENT_S)
+        self._stop_after(FIRST_CLIENT_S)
         server = await asyncio.start_unix_server(self._accept, sock=listener)
         upkeep = asyncio.create_task(self._upkeep())
-        others = [asyncio.create_task(task) for task in (self._warm(), self._rewrite())]
+        background = [asyncio.create_task(task) for task in (self._warm_up(), self._rewrite())]
         stopped = asyncio.create_task(self.stop.wait())
         try:
-            # Upkeep ends only by an error, and an engine that can't sync must not go on acknowledging.
+            # Upkeep ends only by an error, and an engine that can't sync must not acknowledge further writes.
             done, _ = await asyncio.wait({upkeep, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             server.close()
-            tasks = [upkeep, stopped, *others, *self.clients]
+            tasks = [upkeep, stopped, *background, *self.clients]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _stay(self, seconds: float) -> None:
-        """Stop the server after `seconds` unless a client connects before."""
+    def _stop_after(self, seconds: float) -> None:
+        """Stop the server after `seconds`, unless a client connects before."""
         self.idle = asyncio.get_running_loop().call_later(seconds, self.stop.set)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -97,36 +97,36 @@ class EngineServer:
                 call: wire.Call = decode(await wire.read_message(reader), wire.Call)
                 writer.write(await self._reply(call))
                 await writer.drain()
-                await asyncio.sleep(0)  # the other connections' turn: reading buffered bytes does not yield
+                await asyncio.sleep(0)  # lets other connections run: reading buffered bytes does not yield to them
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has disconnected, as every client does
+            pass  # the client has disconnected
         except (ValueError, msgspec.MsgspecError) as error:
-            _log.warning("a connection is closed, as it sends something other than calls: %s", error)
+            _log.warning("closed a connection that sent something other than a call: %s", error)
         finally:
             writer.close()
             self.clients.discard(task)
             if not self.clients:
-                self._stay(self.linger_s)
+                self._stop_after(self.linger_s)
 
     async def _reply(self, call: wire.Call) -> bytearray:
-        """Run the request of a call. Returns the encoded reply (the answer or a failure) with its length in front."""
+        """Run the request of a call. Returns the framed reply: the answer or a failure."""
         self.requested_at = time.monotonic()
         try:
             request: wire.Hello | wire.RewriteShards | EngineRequest[Any] = decode(call.request, wire.ANY_REQUEST)
         except msgspec.MsgspecError as error:
             failure = wire.Failure("Unavailable", f"the engine can't read the request: {error}")
-            return wire.framed(wire.Reply(call.number, failure=failure))
+            return wire.frame(wire.Reply(call.number, failure=failure))
         try:
-            return wire.framed((call.number, await self._answer(request)))
+            return wire.frame((call.number, await self._answer(request)))
         except RemembrancerError as error:
-            return wire.framed(wire.Reply(call.number, failure=wire.failure_of(error)))
+            return wire.frame(wire.Reply(call.number, failure=wire.failure_of(error)))
         except Exception:  # noqa: BLE001 - a bug is logged and reported to the client; others are served
             _log.exception("a request could not be answered")
             failure = wire.Failure("Unavailable", "the embedded engine failed; see its log")
-            return wire.framed(wire.Reply(call.number, failure=failure))
+            return wire.frame(wire.Reply(call.number, failure=failure))
 
     async def _answer(self, request: wire.Hello | wire.RewriteShards | EngineRequest[Any]) -> object:
-        """The answer to a decoded request. Requests to the engine never suspend, so each is atomic."""
+        """The answer to a request. A request to the engine runs without suspending, so it is atomic."""
         match request:
             case wire.Hello():
                 return None
@@ -136,16 +136,16 @@ class EngineServer:
             case _:
                 return await request.run(self.engine)
 
-    async def _warm(self) -> None:
-        """Cache the ranking fields of all memories, with pauses for requests. If it fails, searches read the fields."""
+    async def _warm_up(self) -> None:
+        """Cache the ranking fields of all memories, with pauses for requests. If it fails, searches fill the cache."""
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
-        except Exception:  # noqa: BLE001 - nobody waits for this task, so its error is logged here
+        except Exception:  # noqa: BLE001 - nothing awaits this task, so its error is logged here
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
-        """Rewrite shards with deleted bytes whenever a client asks for it; after an error, when a client asks again."""
+        """Rewrite the shards with deleted bytes whenever a client requests it. An error ends only the current run."""
         while True:
             await self.rewrite.wait()
             self.rewrite.clear()
@@ -159,7 +159,7 @@ class EngineServer:
     async def _rewrite_shard(self, kind: Collection) -> None:
         path = self.layout.next_path(kind)
         for _ in self.engine.copy_shard(kind, path):
-            await asyncio.sleep(0)  # requests come first
+            await asyncio.sleep(0)  # lets requests run
         self.layout.use_version(kind, path)
         self.engine.use_copy(kind)
 
@@ -177,31 +177,31 @@ class EngineServer:
 
 @contextmanager
 def _listening(layout: Layout) -> Iterator[socket.socket]:
-    """Yield a listening socket. Meanwhile the file engine.json tells clients its path and the id of this process."""
+    """Yield a listening socket. Meanwhile the file engine.json names its path and this process to clients."""
     path = socket_in(layout.directory, "engine.sock")
-    path.unlink(missing_ok=True)  # left by a killed engine: the lock says that none runs
+    path.unlink(missing_ok=True)  # left by a killed engine: the caller has the lock, so no engine runs
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen(128)
-        replace_file(layout.holder_path, msgspec.json.encode(Holder(os.getpid(), str(path), wire.PROTOCOL)))
+        replace_file(layout.engine_path, msgspec.json.encode(EngineProcess(os.getpid(), str(path), wire.PROTOCOL)))
         try:
             yield listener
         finally:
-            layout.holder_path.unlink(missing_ok=True)
+            layout.engine_path.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
 
 def run_engine(layout: Layout, linger_s: float) -> None:
-    """Serve the store of `layout` until the server stops. Raises StoreInUse if another engine runs, or Unavailable."""
+    """Serve the store of `layout` until the server stops. Raises StoreInUse if an engine serves it, or Unavailable."""
 
     async def serve() -> None:
         with _listening(layout) as listener:
             _report(b"{}")
             await EngineServer(engine, layout, linger_s).serve(listener)
 
-    dimensions = layout.existing_alias().dimensions
-    with locked(layout.engine_lock) as held:
-        if not held:
+    dimensions = layout.require_manifest().dimensions
+    with locked(layout.engine_lock) as acquired:
+        if not acquired:
             raise StoreInUse(f"another engine serves {layout.directory}")
         engine = EdgeEngine.open(layout.shard_paths(), dimensions)
         try:
@@ -211,7 +211,7 @@ def run_engine(layout: Layout, linger_s: float) -> None:
 
 
 def main() -> int:
-    """Run the engine process. Returns 0 after a clean end; 1 if opening failed, with the error on standard output."""
+    """Run the engine process. Returns 0 at its end, or 1 if it failed, with the error on standard output."""
     parser = argparse.ArgumentParser(prog="memtypes.stores.edge.process.server")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--linger", type=float, default=2.0, help="seconds to stay after the last client")
@@ -226,8 +226,8 @@ def main() -> int:
 
 
 def _report(message: bytes) -> None:
-    """Send `message` to the program that started this process. Later output goes to the log."""
-    with contextlib.suppress(BrokenPipeError):  # it has stopped waiting; the next client finds this engine ready
+    """Write `message` to standard output, for the program that started this process. Later output goes to the log."""
+    with contextlib.suppress(BrokenPipeError):  # that program no longer waits; the next one finds this engine ready
         os.write(sys.stdout.fileno(), message + b"\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""Finds the engine process of an embedded store, or starts it."""
+"""Starts the engine process of an embedded store, unless it runs already."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from memtypes.stores.files import holder_of, locked, locked_by
 
 _ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
-        "OPENBLAS_NUM_THREADS": "1",  # its matrices are small
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 25),  # glibc gives the pages of large arrays back, and then asks for them
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 27),  # again: a quarter of a search in 100,000 memories
+        "OPENBLAS_NUM_THREADS": "1",  # the matrices are small
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 25),  # so that glibc keeps the memory of freed arrays: returning it to the
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 27),  # system took a quarter of the time of a search in 100,000 memories
     }
 )
 _SERVER = "memtypes.stores.edge.process.server"
@@ -35,8 +35,8 @@ _SERVER = "memtypes.stores.edge.process.server"
 class EdgeSettings:
     """Settings of an embedded store: its directory, its embedder, and timeouts in seconds.
 
-    fingerprint, dimensions: of the embedder. timeout_s: for one request. start_timeout_s: for finding or starting the
-    engine process, which first replays its log after a crash. linger_s: how long it runs without clients.
+    fingerprint, dimensions: of the embedder. timeout_s: for one request. start_timeout_s: for connecting to the engine
+    process, which replays its log when it starts after a crash. linger_s: how long the engine runs without clients.
     """
 
     directory: Path
@@ -48,14 +48,14 @@ class EdgeSettings:
 
 
 async def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
-    """Start the engine process of a store, unless it runs. Returns its process id, or None if it already ran.
+    """Start the engine process of a store, unless it runs. Returns the id of the started process, else None.
 
-    A lock ensures that programs which open a store at the same time do not start two engines. Raises EmbedderMismatch
-    if the store was built with another embedder, StoreInUse if another program holds the lock until `deadline`, and
-    Unavailable if the engine does not start.
+    A lock keeps programs that open a store at the same time from starting two engines. Raises EmbedderMismatch if the
+    store was built with another embedder, StoreInUse if another program holds the lock until `deadline` (a value of
+    `time.monotonic`), and Unavailable if the engine does not start.
     """
-    async with locked_by(layout.opening_lock, deadline) as opening:
-        if not opening:
+    async with locked_by(layout.opening_lock, deadline) as acquired:
+        if not acquired:
             raise StoreInUse(
                 f"process {holder_of(layout.opening_lock)} has been opening the store in {layout.directory} for too "
                 "long. Stop it, or use a running service with --url"
@@ -66,22 +66,14 @@ async def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float)
         try:
             return await asyncio.to_thread(_start, layout, settings, deadline)
         except StoreInUse:
-            # The engine of an opener that has given up waiting may have come first: use that one.
+            # A program that no longer waits for its engine may have started one meanwhile: use that one.
             if _is_running(layout):
                 return None
             raise
 
 
-def in_use(layout: Layout) -> StoreInUse:
-    """The error for a running engine that does not answer; the message names its process and says what to do."""
-    return StoreInUse(
-        f"the store in {layout.directory} is held by process {holder_of(layout.engine_lock)}, which does not answer "
-        f"(see {layout.log_path}). Stop that process, or use its service with --url"
-    )
-
-
 def reap(pid: int) -> None:
-    """Collect the exit status of the child process `pid` if it has ended, so that it does not stay a zombie."""
+    """Collect the exit status of the child process `pid` if it has ended, so that it does not remain a zombie."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -94,7 +86,7 @@ def _is_running(layout: Layout) -> bool:
 
 
 def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
-    """Start an engine process; return its process id when it listens. Raises the error it reports, or Unavailable."""
+    """Start an engine process. Returns its id once it listens. Raises the error that it reports, or Unavailable."""
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb"):
         with os.fdopen(writer, "wb"):  # closed here, so that the pipe ends with the engine
@@ -103,11 +95,11 @@ def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
     if report == b"{}\n":
         return pid
     reap(pid)
-    raise _failed(layout, report)
+    raise _start_error(layout, report)
 
 
 def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
-    """Spawn the engine in its own session; return its process id. `Popen` would warn, as it outlives this program."""
+    """Spawn the engine in a new session and return its process id. `Popen` would warn of a process that outlives it."""
     root = str(Path(memtypes.__file__).resolve().parent.parent)
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-P", "-m", _SERVER, str(layout.directory), "--linger", str(settings.linger_s)]
@@ -125,25 +117,24 @@ def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
 
 
 def _read_line(handle: int, deadline: float) -> bytes:
-    """The next line from the pipe `handle`. It is incomplete if the pipe ends or the deadline passes first."""
+    """Read the next line from the pipe `handle`. It is incomplete if the pipe ends or the deadline passes first."""
     line = b""
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
-        part = os.read(handle, 65_536) if ready else b""
-        if not part:
+        chunk = os.read(handle, 65_536) if ready else b""
+        if not chunk:
             break
-        line += part
+        line += chunk
     return line
 
 
-def _failed(layout: Layout, report: bytes) -> RemembrancerError:
+def _start_error(layout: Layout, report: bytes) -> RemembrancerError:
     try:
         error = error_of(msgspec.json.decode(report, type=Failure))
     except msgspec.MsgspecError:
         free = shutil.disk_usage(layout.directory).free // 2**20
         return Unavailable(
-            f"the embedded engine did not start in time; its log is {layout.log_path}, and {free} MiB of the disk are "
-            "free"
+            f"the embedded engine did not start in time; see its log {layout.log_path}; {free} MiB of the disk are free"
         )
     if isinstance(error, StoreInUse):
         return StoreInUse(

@@ -1,4 +1,4 @@
-"""Messages between a client and the engine process: the length in four bytes, then MessagePack, arrays as raw bytes."""
+"""Messages between a client and the engine process: a length in four bytes, then MessagePack, with arrays as bytes."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from memtypes.stores.operations import items, reads, searching, writes
 from memtypes.stores.operations.messages import EngineRequest, Request, encode_into
 
 PROTOCOL = 14
-"""Version of the message format. It must be increased with every change, so that other versions are refused."""
+"""Version of the message format. Increase it with every change, so that engines of other versions are refused."""
 
 MAX_MESSAGE = 1 << 30
 _LENGTH = 4
 
 
 class Hello(Request[None], frozen=True, kw_only=True, tag=True):
-    """Asks whether the engine process answers. Sent first on every connection, and later as a ping."""
+    """Check that the engine process answers. It is sent first on every connection, and later as a ping."""
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Rewrite, in the background, the shards that contain bytes of points removed until `removed_by` (`time.time_ns`).
+    """Start to rewrite the shards that contain bytes of points removed until `removed_by` (a `time.time_ns`).
 
-    The answer, given at once, is the number of such shards.
+    The engine answers at once, with the number of such shards, and rewrites them in the background.
     """
 
     removed_by: int
 
 
-_DEFINED = [member for module in (reads, writes, searching, items) for member in vars(module).values()]
-_ENGINE_REQUESTS = [each for each in _DEFINED if isinstance(each, type) and issubclass(each, EngineRequest)]
+_MEMBERS = [member for module in (reads, writes, searching, items) for member in vars(module).values()]
+_ENGINE_REQUESTS = [member for member in _MEMBERS if isinstance(member, type) and issubclass(member, EngineRequest)]
 
 ANY_REQUEST: Any = Union[Hello, RewriteShards, *_ENGINE_REQUESTS]
 """The union of all request classes, for decoding a request."""
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
-    """A message from a client: a number and an encoded request. The reply has the same number."""
+    """A message from a client: an encoded request, and a number that its reply repeats."""
 
     number: int
     request: msgspec.Raw
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error as it is sent to a client. kind: name of its class. path: the invalid field of an InvalidRequest."""
+    """An error as sent to a client. kind: the name of its class. path: the invalid field of an InvalidRequest."""
 
     kind: str
     message: str
@@ -70,27 +70,29 @@ def failure_of(error: errors.RemembrancerError | OSError) -> Failure:
 
 
 def error_of(failure: Failure) -> errors.RemembrancerError:
-    """The error to raise for a received Failure: of the same class, or Unavailable if the class name is unknown."""
+    """The error that a received Failure stands for. It is Unavailable if the name of the class is unknown."""
     if failure.kind == errors.InvalidRequest.__name__:
         return errors.InvalidRequest(failure.message, path=failure.path)
     kind = next((kind for kind in _ERRORS if kind.__name__ == failure.kind), errors.Unavailable)
     return kind(failure.message)
 
 
-def framed(message: object) -> bytearray:
-    """`message` as MessagePack, with its length in front. Raises InvalidRequest for more than MAX_MESSAGE bytes."""
-    frame = bytearray(_LENGTH)
-    encode_into(message, frame, _LENGTH)
-    length = len(frame) - _LENGTH
+def frame(message: object) -> bytearray:
+    """Encode `message` with its length in front. Raises InvalidRequest if it has over MAX_MESSAGE bytes."""
+    buffer = bytearray(_LENGTH)
+    encode_into(message, buffer, _LENGTH)
+    length = len(buffer) - _LENGTH
     if length > MAX_MESSAGE:
-        raise errors.InvalidRequest(f"a message of {length} bytes is too large for the embedded engine")
-    frame[:_LENGTH] = length.to_bytes(_LENGTH, "big")
-    return frame
+        raise errors.InvalidRequest(
+            f"the request has {length} bytes, and the embedded engine takes at most {MAX_MESSAGE}; send fewer memories"
+        )
+    buffer[:_LENGTH] = length.to_bytes(_LENGTH, "big")
+    return buffer
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
-    """The next message from `reader`. Raises IncompleteReadError at the end, ValueError if over MAX_MESSAGE bytes."""
+    """Read the next message. Raises IncompleteReadError at the end, ValueError if it has over MAX_MESSAGE bytes."""
     length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
     if length > MAX_MESSAGE:
-        raise ValueError(f"a message of {length} bytes")
+        raise ValueError(f"a message of {length} bytes; at most {MAX_MESSAGE} are allowed")
     return await reader.readexactly(length)

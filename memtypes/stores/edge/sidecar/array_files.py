@@ -1,7 +1,7 @@
 """Arrays in files beside a shard. A slot is the number of a point in the shard.
 
 A RowFile is one array of rows. A RaggedFile has any number of rows for each slot. Rows are written to the file and read
-through a memory map, so they survive the death of the process. Syncing the directory makes them survive a power cut.
+through a memory map, so they survive a crash of the process. Syncing the directory makes them survive a power cut.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from memtypes.stores.files import sync_directory
 
-LEAST_DEAD = 1 << 13
-"""A RaggedFile with no more removed rows than this is not compacted."""
+MIN_REMOVED = 1 << 13
+"""A RaggedFile is compacted only if it has more removed rows than this."""
 
-_PLACE = np.dtype((np.int64, 2))
-_COPIED_AT_ONCE = 4096
+_SPAN = np.dtype((np.int64, 2))
+_COPY_BATCH = 4096
 
 
 class RowFile:
@@ -34,7 +34,7 @@ class RowFile:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._count = os.fstat(self._handle).st_size // dtype.itemsize
-        os.ftruncate(self._handle, self._count * dtype.itemsize)  # a last row that was not written whole
+        os.ftruncate(self._handle, self._count * dtype.itemsize)  # cuts off an incomplete last row
 
     def __len__(self) -> int:
         return self._count
@@ -50,7 +50,7 @@ class RowFile:
         return np.frombuffer(self._mapped, self._dtype, self._count)
 
     def put(self, numbers: NDArray[np.int64], rows: NDArray[Any]) -> None:
-        """Write `rows` at the row numbers in `numbers`. A gap after the present last row is filled with zeros."""
+        """Write `rows` at the row numbers in `numbers`. Rows skipped beyond the end of the file are zeros."""
         if not len(numbers):
             return
         for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1):
@@ -70,7 +70,7 @@ class RowFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._mapped = None  # unmapped when the last array of its rows is gone
+        self._mapped = None  # unmapped when the last array of its rows is deleted
         os.close(self._handle)
 
     def _write(self, content: bytes, offset: int) -> None:
@@ -102,65 +102,65 @@ class RaggedFile:
         self.directory = directory
         _finish_compaction(directory)
         self._open()
-        dead = len(self._content) - int(self._places.rows[:, 1].sum())
-        if dead > max(LEAST_DEAD, len(self._content) // 2):
+        removed = len(self._content) - int(self._spans.rows[:, 1].sum())
+        if removed > max(MIN_REMOVED, len(self._content) // 2):
             self._compact()
 
     @property
     def content(self) -> NDArray[Any]:
-        """The array with the rows of all points; `places_of` tells which rows belong to a slot (a point's number)."""
+        """The array of all rows. `spans` says which of them belong to a slot (point number)."""
         return self._content.rows
 
-    def places_of(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+    def spans(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """First row and number of rows of each slot (point number), shape (slots, 2); zeros for a slot without rows."""
-        known = self._places.rows
-        places = np.zeros((len(slots), 2), dtype=np.int64)
-        inside = slots < len(known)
-        places[inside] = known[slots[inside]]
-        return places
+        stored = self._spans.rows
+        spans = np.zeros((len(slots), 2), dtype=np.int64)
+        written = slots < len(stored)
+        spans[written] = stored[slots[written]]
+        return spans
 
     def copy(self, source: Self, slots: NDArray[np.int64], new: NDArray[np.int64]) -> None:
         """Copy the rows of the slots (point numbers) `slots` in `source` to the slots `new` in this file."""
-        places = source.places_of(slots)
-        filled = np.flatnonzero(places[:, 1])
+        spans = source.spans(slots)
+        filled = np.flatnonzero(spans[:, 1])
         content = source.content
-        self.set(new[filled], [content[start : start + count] for start, count in places[filled].tolist()])
+        self.set(new[filled], [content[start : start + count] for start, count in spans[filled].tolist()])
 
     def set(self, slots: NDArray[np.int64], rows: Sequence[NDArray[Any]]) -> None:
         """Write the rows of each slot (point number). They replace the slot's earlier rows."""
         self.remove(slots)
         if rows:
-            lengths = np.array([len(each) for each in rows], dtype=np.int64)
+            lengths = np.array([len(array) for array in rows], dtype=np.int64)
             start = self._content.append(np.concatenate(rows))
-            self._places.put(slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1))
+            self._spans.put(slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1))
 
     def remove(self, slots: NDArray[np.int64]) -> None:
         """Remove the rows of these slots (point numbers). Their bytes are overwritten with zeros."""
-        places = self.places_of(slots)
-        filled = np.flatnonzero(places[:, 1])
-        self._places.put(slots[filled], np.zeros((len(filled), 2), dtype=np.int64))
-        for start, count in places[filled].tolist():
+        spans = self.spans(slots)
+        filled = np.flatnonzero(spans[:, 1])
+        self._spans.put(slots[filled], np.zeros((len(filled), 2), dtype=np.int64))
+        for start, count in spans[filled].tolist():
             self._content.zero(start, count)
 
     def close(self) -> None:
         """Close both files."""
         self._content.close()
-        self._places.close()
+        self._spans.close()
 
     def _open(self) -> None:
         self._content = RowFile(self.directory / "vectors.bin", self.row)
-        self._places = RowFile(self.directory / "places.bin", _PLACE)
-        torn = np.flatnonzero(self._places.rows.sum(axis=1) > len(self._content))  # a power cut took their rows
-        self._places.put(torn, np.zeros((len(torn), 2), dtype=np.int64))
+        self._spans = RowFile(self.directory / "places.bin", _SPAN)
+        incomplete = np.flatnonzero(self._spans.rows.sum(axis=1) > len(self._content))  # after a power cut
+        self._spans.put(incomplete, np.zeros((len(incomplete), 2), dtype=np.int64))
 
     def _compact(self) -> None:
-        """Copy all rows that are not removed to a new directory, which then replaces this one with both its files."""
-        fresh = type(self)(_sibling(self.directory, "new"))
-        for start in range(0, len(self._places), _COPIED_AT_ONCE):
-            slots = np.arange(start, min(start + _COPIED_AT_ONCE, len(self._places)))
-            fresh.copy(self, slots, slots)
-        fresh.close()
-        sync_directory(fresh.directory)
+        """Copy all rows that are not removed to files in a new directory, which then replaces this directory."""
+        compacted = type(self)(_sibling(self.directory, "new"))
+        for start in range(0, len(self._spans), _COPY_BATCH):
+            slots = np.arange(start, min(start + _COPY_BATCH, len(self._spans)))
+            compacted.copy(self, slots, slots)
+        compacted.close()
+        sync_directory(compacted.directory)
         self.close()
         self.directory.rename(_sibling(self.directory, "old"))
         _finish_compaction(self.directory)
@@ -172,16 +172,16 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """Move a compacted directory into place if `directory` is missing. Deletes what a compaction left behind."""
+    """Move a compacted directory to `directory` if that is missing. Delete the other directories of a compaction."""
     new, old = _sibling(directory, "new"), _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)
-    for other in (new, old):
-        shutil.rmtree(other, ignore_errors=True)
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def row_numbers(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row numbers of several runs of rows, one after the other. Run i is `lengths[i]` rows from row `starts[i]`."""
+    """The row numbers of several spans of rows, concatenated. Span i has `lengths[i]` rows from row `starts[i]` on."""
     rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     rows += np.arange(len(rows))
     return rows

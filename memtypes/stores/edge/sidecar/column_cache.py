@@ -1,7 +1,7 @@
 """Cache of the payload fields that ranking uses: for each field an array (column), indexed by slot (point number).
 
-Reading a payload costs the engine several microseconds, and a search needs thousands of payloads. The engine process is
-the only writer of its shards, so it knows which values have changed. A memory takes about 250 bytes.
+The engine takes microseconds to read a payload, and a search needs the fields of thousands of memories. The engine
+process is the only writer of its shards, so each change can update the cache. A memory takes about 290 bytes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
 
-_LEAST = 1_024
-"""Initial number of rows in the cache of one memory type."""
+_INITIAL_ROWS = 1_024
+"""Number of rows for which the cache of a memory type has room at first."""
 
 _ROW = np.dtype([(path, kind.dtype) for path, kind in KINDS.items()])
-"""Dtype of one memory's fields, side by side: copying a thousand rows is much faster than copying twenty columns."""
+"""Dtype of a row: all fields of one memory. Copying a thousand rows is much faster than copying twenty columns."""
 
 _EMPTY_ROW = np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in KINDS.values())], _ROW)
 
 
 class _Texts:
-    """The distinct texts of a text column. The column contains an integer code instead of each text."""
+    """The distinct texts of a text column. The column itself contains integer codes, which stand for the texts."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -40,12 +40,12 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """Convert `codes` to indices into a list of the texts that occur; return indices and list. -1 is no text."""
-        used = np.unique(codes)
-        positions = np.searchsorted(used, codes)
-        absent = int(len(used) > 0 and used[0] == -1)
-        table = [self._texts[code] for code in used[absent:].tolist()]
-        return (positions - absent).astype(ColumnKind.TEXT.dtype), table
+        """The texts that `codes` stand for, each once, and for each code its index in this list; -1 for no text."""
+        occurring = np.unique(codes)
+        positions = np.searchsorted(occurring, codes)
+        has_none = int(len(occurring) > 0 and occurring[0] == -1)
+        table = [self._texts[code] for code in occurring[has_none:].tolist()]
+        return (positions - has_none).astype(ColumnKind.TEXT.dtype), table
 
     def _code(self, text: str) -> int:
         code = self._codes.setdefault(text, len(self._texts))
@@ -56,23 +56,23 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Cached fields of a memory type by slot. known: whether a slot is cached. used: fields that have a value."""
+    """The cache of a memory type. cached: which slots have a cached row. used: fields of which a row has a value."""
 
-    known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
-    rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
+    cached: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_INITIAL_ROWS, dtype=np.bool_))
+    rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _INITIAL_ROWS))
     used: set[str] = field(default_factory=set)
 
-    def has(self, slots: Slots) -> NDArray[np.bool_]:
+    def are_cached(self, slots: Slots) -> NDArray[np.bool_]:
         self.reserve(slots)
-        return self.known[slots]
+        return self.cached[slots]
 
     def reserve(self, slots: Slots) -> None:
         """Enlarge the arrays so that they have rows for these slots (point numbers)."""
         size = int(slots.max(initial=-1)) + 1
-        if size > len(self.known):
-            more = size + size // 4 - len(self.known)
-            self.known = np.concatenate([self.known, np.zeros(more, dtype=np.bool_)])
-            self.rows = np.concatenate([self.rows, np.repeat(_EMPTY_ROW, more)])
+        if size > len(self.cached):
+            added = size + size // 4 - len(self.cached)
+            self.cached = np.concatenate([self.cached, np.zeros(added, dtype=np.bool_)])
+            self.rows = np.concatenate([self.rows, np.repeat(_EMPTY_ROW, added)])
 
     def take(self, slots: Slots) -> NDArray[np.uint8]:
         """The cached rows of these slots (point numbers) as bytes, shape (slots, bytes of a row)."""
@@ -88,60 +88,60 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Return which of these slots (point numbers) have a memory, and the memories' fields, cached or read now."""
-        for kind, wanted in slots.items():
-            missing = self.unknown(kind, wanted)
+        """Return which of these slots (point numbers) have a memory, and the memories' fields. Fills the cache."""
+        for kind, requested in slots.items():
+            missing = self.uncached(kind, requested)
             if len(missing):
-                self.learn(kind, self._read_payloads(kind, missing).items())
-        masks = {kind: self._types[kind].has(wanted) for kind, wanted in slots.items()}
+                self.add(kind, self._read_payloads(kind, missing).items())
+        masks = {kind: self._types[kind].are_cached(requested) for kind, requested in slots.items()}
         exists = np.concatenate(list(masks.values()))
         if not exists.all():
-            slots = {kind: wanted[masks[kind]] for kind, wanted in slots.items()}
+            slots = {kind: requested[masks[kind]] for kind, requested in slots.items()}
         return ExistingColumns(exists, self._gather(slots))
 
-    def unknown(self, kind: MemoryType, slots: Slots) -> Slots:
-        """The `slots` (point numbers) of memories whose fields are not cached."""
-        return slots[~self._types[kind].has(slots)]
+    def uncached(self, kind: MemoryType, slots: Slots) -> Slots:
+        """Those of the `slots` (point numbers) whose memories' fields are not cached."""
+        return slots[~self._types[kind].are_cached(slots)]
 
-    def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
+    def add(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
         """Cache the ranking fields of memories. payloads: (slot, payload) pairs, each with all COLUMN_FIELDS."""
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
         self._set(kind, slots, KINDS, list(by_slot.values()))
-        self._types[kind].known[slots] = True
+        self._types[kind].cached[slots] = True
 
-    def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Update the cached fields of the changed `slots` (None: of all), or drop them if the change has no values."""
+    def update(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
+        """Apply a change of the points at `slots` (None: of any) to the cache. Drops fields whose value is unknown."""
         if isinstance(change, PutPoints) and slots is not None:
-            self.learn(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
-        elif isinstance(change, SetFields) and slots is not None and _names_all(change.where):
+            self.add(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
+        elif isinstance(change, SetFields) and slots is not None and _selects_by_id(change.where):
             paths = [path for path in KINDS if path.partition(".")[0] in change.fields]
-            self._set(kind, slots[self._types[kind].has(slots)], paths, [change.fields])
+            self._set(kind, slots[self._types[kind].are_cached(slots)], paths, [change.fields])
         else:
-            self.forget(kind, slots)
+            self.invalidate(kind, slots)
 
-    def forget(self, kind: MemoryType, slots: Slots | None) -> None:
-        """Drop the cached fields of the memories with these slots (point numbers); of all of the type if None."""
+    def invalidate(self, kind: MemoryType, slots: Slots | None) -> None:
+        """Drop the cached fields of the memories with these slots (point numbers); None drops the whole type."""
         if slots is None:
             self._types[kind] = _TypeColumns()
         else:
             self._types[kind].reserve(slots)
-            self._types[kind].known[slots] = False
+            self._types[kind].cached[slots] = False
 
-    def renumber(self, kind: MemoryType, moved: Slots) -> None:
-        """Move cached values after a shard was rewritten. moved: the new slot of each old one; -1 if removed."""
+    def renumber(self, kind: MemoryType, new_slots: Slots) -> None:
+        """Move cached fields after a shard was rewritten. new_slots: the new slot of each old one; -1 if removed."""
         before, after = self._types[kind], _TypeColumns()
-        after.reserve(moved)
-        size = min(len(moved), len(before.known))
-        old = np.flatnonzero(before.known[:size] & (moved[:size] >= 0))
-        after.rows[moved[old]] = before.rows[old]
-        after.known[moved[old]], after.used = True, before.used
+        after.reserve(new_slots)
+        size = min(len(new_slots), len(before.cached))
+        old_slots = np.flatnonzero(before.cached[:size] & (new_slots[:size] >= 0))
+        after.rows[new_slots[old_slots]] = before.rows[old_slots]
+        after.cached[new_slots[old_slots]], after.used = True, before.used
         self._types[kind] = after
 
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
         """The cached fields of the memories with these slots, one type after the other, without empty columns."""
-        rows = np.concatenate([self._types[kind].take(wanted) for kind, wanted in slots.items()]).view(_ROW)[:, 0]
+        rows = np.concatenate([self._types[kind].take(requested) for kind, requested in slots.items()]).view(_ROW)[:, 0]
         used = set().union(*(self._types[kind].used for kind in slots))
         columns: dict[str, Column] = {path: rows[path] for path in KINDS if path in used}
         tables: dict[str, Sequence[str]] = {}
@@ -150,18 +150,20 @@ class ColumnCache:
         return Columns(len(rows), columns, tables)
 
     def _set(self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]) -> None:
-        """Write the fields `paths` to the cached columns. payloads: one for each slot, or one for all slots."""
-        types = self._types[kind]
+        """Write the fields `paths` to cached rows. payloads: one payload for each slot, or one for all slots."""
+        columns = self._types[kind]
         for path in paths:
             values = values_at(path, payloads)
-            if path not in types.used and all(value is None for value in values):
+            if path not in columns.used and all(value is None for value in values):
                 continue
-            types.used.add(path)
+            columns.used.add(path)
             is_text = KINDS[path] is ColumnKind.TEXT
             written = self._texts[path].codes(values) if is_text else column_of(KINDS[path], values)
-            types.rows[path][slots] = written
+            columns.rows[path][slots] = written
 
 
-def _names_all(where: Condition) -> bool:
-    """Whether a condition is only a scope and ids. As a request has looked these up, it selects them all."""
-    return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))
+def _selects_by_id(where: Condition) -> bool:
+    """True if a condition has only a scope and ids. It selects all ids, as the request has found them in the scope."""
+    return all(
+        "has_id" in clause or clause.get("key") in ("tenant", "namespace") for clause in where.get("must", ({},))
+    )

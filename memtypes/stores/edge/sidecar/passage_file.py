@@ -1,8 +1,8 @@
 """Files beside a shard with its passages: the fields of memories that a context shows.
 
-Making a passage from a payload takes 20 microseconds, reading a stored one less than one. A passage is stored when its
-memory is written or first shown, and removed before its memory changes, so the files stay correct if the process dies.
-After a power cut they may be wrong, so without the mark of a clean closing they are deleted.
+It takes 20 microseconds to make a passage from a payload, and less than one to read a stored passage. A passage is
+stored when its memory is written or first shown, and removed before its memory changes, so the files stay correct if
+the process dies. A power cut may leave wrong passages, so files that were not closed are deleted on opening.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from memtypes.stores.files import sync_directory
 from memtypes.stores.operations.engine import Payload, memory_of
 from memtypes.stores.operations.messages import decode, encode
 
-_CLOSED = "closed-2"
-"""Name of the file that marks the others as closed. It ends with a format version: raise it if passages change."""
+_COMPLETE = "closed-2"
+"""Name of the file that marks the others as complete. It ends with a format version: raise it if passages change."""
 
 
 class _Entry(NamedTuple):
@@ -42,34 +42,37 @@ class PassageFile(RaggedFile):
     def beside(cls, shard: Path) -> Self:
         """Open the passage files in a shard's directory. Files that `close` did not mark as complete are replaced."""
         directory = shard / cls.name
-        if not (directory / _CLOSED).exists():
+        if not (directory / _COMPLETE).exists():
             shutil.rmtree(directory, ignore_errors=True)
         passages = super().beside(shard)
-        (directory / _CLOSED).unlink(missing_ok=True)
+        (directory / _COMPLETE).unlink(missing_ok=True)
         sync_directory(directory)
         return passages
 
     def put(self, payloads: Mapping[int, Payload]) -> None:
-        """Store passages (the fields that a context shows). payloads: of the memories, by slot (point number)."""
-        entries = (_Entry(each["tenant"], each["namespace"], passage_of(memory_of(each))) for each in payloads.values())
+        """Make passages (the fields that a context shows) and store them. payloads: by slot (point number)."""
+        entries = (
+            _Entry(payload["tenant"], payload["namespace"], passage_of(memory_of(payload)))
+            for payload in payloads.values()
+        )
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, payloads_of: Callable[[Slots], Mapping[int, Payload]]) -> list[Passage]:
-        """The passages of the memories in the scope, in the order of `slots`. Missing ones are made and stored."""
-        places = self.places_of(slots)
-        missing = slots[places[:, 1] == 0]
+        """The passages of those memories at `slots` that are in the scope. Makes missing ones from `payloads_of`."""
+        spans = self.spans(slots)
+        missing = slots[spans[:, 1] == 0]
         if len(missing):
             self.put(payloads_of(missing))
-            places = self.places_of(slots)
+            spans = self.spans(slots)
         content = self.content.data
-        parts = [content[start : start + length] for start, length in places.tolist() if length]
-        array = b"\xdd" + len(parts).to_bytes(4, "big")  # the head of a MessagePack array
-        entries: list[_Entry] = decode(b"".join([array, *parts]), list[_Entry])
-        bounds = (scope.tenant, scope.namespace)
-        return [entry.passage for entry in entries if entry[:2] == bounds]
+        encoded = [content[start : start + length] for start, length in spans.tolist() if length]
+        head = b"\xdd" + len(encoded).to_bytes(4, "big")  # of a MessagePack array
+        entries: list[_Entry] = decode(b"".join([head, *encoded]), list[_Entry])
+        owner = (scope.tenant, scope.namespace)
+        return [entry.passage for entry in entries if entry[:2] == owner]
 
     def close(self) -> None:
         """Close the files. Once they are on disk, mark them as complete, so that the next opening may use them."""
         super().close()
         sync_directory(self.directory)
-        (self.directory / _CLOSED).touch()
+        (self.directory / _COMPLETE).touch()

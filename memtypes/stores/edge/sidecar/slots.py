@@ -1,9 +1,9 @@
-"""Slots: the numbers that identify memories in a shard's engine. A shard never assigns a slot twice.
+"""Slots: the numbers that identify points (memories) in a shard's engine. A shard never assigns a slot twice.
 
-The engine creates a Python object for every UUID in an answer, which took a third of every search. A number costs
-nothing, and is an index into the sidecar's arrays. The slot file has the 16 bytes of each slot's memory id. It is
-written before the engine's point, so a slot may have no point, but a point has no slot only after a power cut (see
-`Shard`). Removed ids become zeros. A rewritten shard has no gaps.
+If UUIDs identified the points, the engine would create a Python object for each UUID in an answer, which took a third
+of every search. A slot is also an index into the sidecar's arrays. The slot file has, for each slot, the 16 bytes of
+its memory's id, or zeros if the memory was removed. It is written before the point: so a slot may lack its point, but
+a point lacks its slot only after a power cut (see `Shard`). A rewritten shard has no slots of removed memories.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DIRECTORY = "slots"
 """Name of the subdirectory of a shard's directory that contains the slot file."""
 
 RECENT = 1 << 16
-"""New slots are in a dictionary. When it has more entries than this, they are moved to the sorted index of ids."""
+"""New slots are looked up in a dictionary. When it exceeds this size, the sorted index of ids is built again."""
 
 
 class SlotFile:
@@ -38,36 +38,36 @@ class SlotFile:
     def __len__(self) -> int:
         return len(self._file)
 
-    def places(self, ids: Ids) -> Slots:
-        """The slot (point number) of each memory id; -1 for an id that has no slot."""
+    def lookup(self, ids: Ids) -> Slots:
+        """Find the slot (point number) of each memory id; -1 for an id that has no slot."""
         slots = np.full(len(ids), -1, dtype=np.int64)
         if len(self._sorted):
-            last = np.searchsorted(self._sorted, ids, side="right") - 1
-            indexed = self._order[np.maximum(last, 0)]
-            slots = np.where(self._file.rows[indexed] == ids, indexed, slots)  # it may have been removed since
+            positions = np.searchsorted(self._sorted, ids, side="right") - 1
+            candidates = self._order[np.maximum(positions, 0)]
+            slots = np.where(self._file.rows[candidates] == ids, candidates, slots)  # not if removed after indexing
         if self._recent:
-            for place, memory_id in enumerate(ids.tolist()):
-                slots[place] = self._recent.get(memory_id, slots[place])
+            for position, memory_id in enumerate(ids.tolist()):
+                slots[position] = self._recent.get(memory_id, slots[position])
         return slots
 
-    def known(self, texts: Sequence[str]) -> Slots:
-        """The slots (point numbers) of the memory ids in `texts`. Ids without a slot are left out."""
-        slots = self.places(ids_of(texts))
+    def existing(self, texts: Sequence[str]) -> Slots:
+        """The slots (point numbers) of those memory ids that have one. texts: the ids as UUID strings."""
+        slots = self.lookup(ids_of(texts))
         return slots[slots >= 0]
 
     def claim(self, ids: Ids) -> Slots:
-        """The slot (point number) of each memory id. An id that has no slot is assigned a new one."""
-        slots = self.places(ids)
-        missing = ids[slots < 0]
-        if not len(missing):
+        """Return the slot (point number) of each memory id. Assigns a new slot to an id that has none."""
+        slots = self.lookup(ids)
+        unassigned = ids[slots < 0]
+        if not len(unassigned):
             return slots
-        _, first = np.unique(missing, return_index=True)
-        new = missing[np.sort(first)]  # in order: what is written together stays together
+        _, first = np.unique(unassigned, return_index=True)
+        new = unassigned[np.sort(first)]  # in the order of `ids`, so that memories written together are adjacent
         start = self._file.append(new)
         self._recent.update(zip(new.tolist(), range(start, start + len(new)), strict=True))
         if len(self._recent) > RECENT:
             self._index()
-        return self.places(ids)
+        return self.lookup(ids)
 
     def ids(self, slots: Slots) -> Ids:
         """The memory id of each slot (point number); zeros for a removed memory."""
@@ -79,19 +79,19 @@ class SlotFile:
 
     def doubtful(self) -> Slots:
         """Slots (point numbers) with no id, or with the same id as another slot. A power cut can cause both."""
-        shared = self._sorted[:-1] == self._sorted[1:]
-        return np.unique(np.concatenate([self._empty, self._order[:-1][shared], self._order[1:][shared]]))
+        repeated = self._sorted[:-1] == self._sorted[1:]
+        return np.unique(np.concatenate([self._empty, self._order[:-1][repeated], self._order[1:][repeated]]))
 
-    def settle(self, doubtful: Slots, known: Mapping[int, str]) -> None:
-        """Store the ids of the slots (point numbers) in `known`, and clear the ids of all other `doubtful` slots."""
-        lost = np.setdiff1d(doubtful, slots_of(known))
-        if known or len(np.setdiff1d(lost, self._empty)):
-            self._file.put(lost, np.zeros(len(lost), ID))
-            self._file.put(slots_of(known), ids_of(known.values()))
+    def repair(self, doubtful: Slots, ids: Mapping[int, str]) -> None:
+        """Store the memory ids in `ids`, by slot (point number). Clear the ids of all other `doubtful` slots."""
+        without_id = np.setdiff1d(doubtful, slots_of(ids))
+        if ids or len(np.setdiff1d(without_id, self._empty)):
+            self._file.put(without_id, np.zeros(len(without_id), ID))
+            self._file.put(slots_of(ids), ids_of(ids.values()))
             self._index()
 
     def remove(self, slots: Slots) -> None:
-        """Free these slots (numbers of points in the sidecar): overwrite their memory ids in the file with zeros."""
+        """Overwrite the memory ids of these slots (point numbers) with zeros. The slots are not assigned again."""
         for memory_id in self.ids(slots).tolist():
             self._recent.pop(memory_id, None)
         self._file.put(slots, np.zeros(len(slots), ID))
@@ -101,7 +101,7 @@ class SlotFile:
         self._file.close()
 
     def _index(self) -> None:
-        """Build the sorted index from memory ids to slots. Ids added later go to the dictionary `_recent`."""
+        """Build the sorted index from memory ids to slots. Ids that are added later go to the dictionary `_recent`."""
         rows = self._file.rows
         used, self._empty = np.flatnonzero(rows != b""), np.flatnonzero(rows == b"")
         self._order = used[np.argsort(rows[used], kind="stable")]
@@ -110,5 +110,5 @@ class SlotFile:
 
 
 def slots_of(numbers: Iterable[int]) -> Slots:
-    """Slots (point numbers) as an array."""
+    """Convert slots (point numbers) to an array."""
     return np.fromiter(numbers, dtype=np.int64)

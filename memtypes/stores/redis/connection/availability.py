@@ -1,8 +1,8 @@
 """Protection from a slow or unreachable Redis server: deadlines, circuit breakers, health probes, concurrency limits.
 
-Each workload (kind of call) has a bulkhead: its own deadline, circuit breaker and concurrency limit. So a retrieval
-that gives up early does not count as a failure of commands that may take longer. All bulkheads of a node share one
-health probe. A call's deadline starts when the call gets a slot.
+Each workload (kind of call) has a bulkhead: its own deadline, circuit breaker and concurrency limit. So a read that
+times out early does not count as a failure of commands, which may take longer. All bulkheads of a node share one health
+probe. A call's deadline starts when the call gets a slot.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ SILENCE_S = 0.04
 """A call without an answer after this many seconds checks whether the server is reachable."""
 
 PING_S = 0.04
-"""Seconds that a server has to answer a ping. So callers learn within 100 ms that it is unreachable."""
+"""Seconds that a server has to answer a ping, so that callers learn within 100 ms that it is unreachable."""
 
 TRIES = 3
 """Maximum attempts of an idempotent call. It is tried again if the connection breaks."""
 
 JITTER = FullJitterBackoff(cap=0.02, base=0.004)
-"""Random pauses between attempts of a call, so that callers do not all return to a recovered server at once."""
+"""Random pauses between attempts of a call, so that callers do not all call a recovered server at once."""
 
 GRACE_ROUNDS = 10
-"""Rounds of the event loop after a call's deadline. An answer that has already arrived is read in these rounds."""
+"""Iterations of the event loop after a call's deadline, in which an answer that has already arrived is read."""
 
 CANCEL_S = 0.05
-"""Seconds to wait until a cancelled call ends: its client may be closing a connection to a dead server."""
+"""Seconds to wait for a cancelled call to end: its client may be closing a connection to a dead server."""
 
-_TOLERANCE = 0.999  # factor on durations that are compared with differences of clock readings, which are not exact
+_TOLERANCE = 0.999  # factor for durations that are compared with differences of clock readings, which are inexact
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A kind of call with its own limits. optional: callers can do without an answer, so it may be refused early."""
+    """A kind of call with its own limits. optional: True if callers need no answer, so a call may be refused early."""
 
     name: str
     timeout_s: float
@@ -61,7 +61,7 @@ class Workload:
 
 COMMAND = Workload("command", 2.0, 48)
 READ = Workload("read", 0.1, 16, optional=True)
-"""Reads for a retrieval. If they fail, the retrieval answers without what they would have read."""
+"""Reads for a retrieval, which continues without them if they fail."""
 
 RECEIPT = Workload("receipt", 1.0, 16, optional=True)
 """Writes of receipts, which are made after the answer was sent."""
@@ -76,9 +76,9 @@ class ServerAwayError(Exception):
 async def with_deadline(
     call: Coroutine[Any, Any, T], timeout_s: float, is_away: Callable[[], Awaitable[bool]] | None = None
 ) -> T:
-    """The result of `call`. Raises TimeoutError or, if `is_away` is true after SILENCE_S, ServerAwayError."""
+    """Await `call`, and return its result. Raises TimeoutError, or ServerAwayError if `is_away` after SILENCE_S."""
     task = asyncio.ensure_future(call)
-    # Its exception counts as retrieved even if the caller is cancelled first; otherwise asyncio would log it.
+    # Retrieves the exception even if the caller is cancelled first; otherwise asyncio would log it.
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         if is_away is not None and timeout_s > SILENCE_S:
@@ -95,7 +95,7 @@ async def with_deadline(
 
 
 async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
-    """Whether `task` is done within `within_s` seconds, or a few rounds of the event loop later if that was busy."""
+    """Wait up to `within_s` seconds and GRACE_ROUNDS iterations of the event loop. Returns whether `task` is done."""
     await asyncio.wait({task}, timeout=within_s)
     for _ in range(GRACE_ROUNDS):
         if not task.done():
@@ -104,7 +104,7 @@ async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
 
 
 class HealthProbe:
-    """Pings a silent server in the background until it answers, so that no request waits to find out."""
+    """Pings a silent server in the background until it answers, so that requests need not wait for it."""
 
     def __init__(self, ping: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:
         self._ping = ping
@@ -115,7 +115,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the server counts as reachable: False while it is pinged because a call got no answer."""
+        """False while the server is pinged, because a call got no answer."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:
@@ -123,7 +123,7 @@ class HealthProbe:
         self._last_success = self._clock()
 
     def silent_for(self, seconds: float) -> bool:
-        """Whether the server is suspected to be down and has not answered for at least `seconds`."""
+        """True if the server is being pinged and has not answered for at least `seconds`."""
         return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
 
     def suspect(self, timeout_s: float) -> None:
@@ -164,7 +164,7 @@ class Bulkhead:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Context manager that holds a slot for one call. Raises Unavailable if the server is down or all are taken."""
+        """Context manager that holds a slot for a call. Raises Unavailable if the server is down or no slot is free."""
         self._refuse_if_suspected()
         try:
             async with asyncio.timeout(MAX_QUEUE_S):
@@ -174,7 +174,7 @@ class Bulkhead:
         try:
             self._refuse_if_suspected()
             if not self._breaker.allow():
-                raise _away()
+                raise _away_error()
             try:
                 yield
             except Unavailable:
@@ -190,8 +190,8 @@ class Bulkhead:
     def _refuse_if_suspected(self) -> None:
         skippable = self._workload.optional and self._probe.silent_for(self._workload.timeout_s)
         if skippable or (self._breaker.tripped and not self._probe.healthy):
-            raise _away()
+            raise _away_error()
 
 
-def _away() -> Unavailable:
+def _away_error() -> Unavailable:
     return Unavailable("the live store is away", retry_after_s=round(OPEN_S))

@@ -53,7 +53,7 @@ class LiveClient:
         self._server = server
         self._clock = clock
         self._ping_s = ping_s
-        # By node: one unreachable node of a cluster does not block the others.
+        # One for each node, so that an unreachable node of a cluster does not block the others.
         self._bulkheads: dict[tuple[str, Workload], Bulkhead] = {}
         self._probes: dict[str, HealthProbe] = {}
         self._reconnecting: asyncio.Task[None] | None = None
@@ -62,7 +62,7 @@ class LiveClient:
 
     @property
     def in_touch(self) -> bool:
-        """Whether the server answered within the last IN_TOUCH_S seconds and has not failed since."""
+        """True if the server answered within the last IN_TOUCH_S seconds and has not failed since."""
         return self._clock() - self._answered_at < IN_TOUCH_S
 
     @classmethod
@@ -121,7 +121,7 @@ class LiveClient:
         workload: Workload = COMMAND,
     ) -> Any:
         """Run a Lua script and return its result. keys: all in one cluster slot. Other arguments: see `run`."""
-        values = [*keys, *("" if each is None else each for each in args)]
+        values = [*keys, *("" if argument is None else argument for argument in args)]
 
         async def call(redis: Connection) -> Any:
             try:
@@ -132,18 +132,18 @@ class LiveClient:
         return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
     async def keys_of(self, scope: Scope, kind: str | None = None) -> list[str]:
-        """Every Redis key of a namespace; with a `kind`, those that `live_key` makes for the objects of this kind."""
+        """Every Redis key of a namespace; with a `kind`, the keys of the objects of this kind (see `live_key`)."""
         prefix = scope_prefix(scope) if kind is None else live_key(scope, kind, "")
         keys, cursor = list[str](), 0
         while True:
             call = partial(topology.scan_prefix, cursor=cursor, prefix=prefix)
-            cursor, found = await self.run(call, idempotent=True, key=prefix)
-            keys += found
+            cursor, page = await self.run(call, idempotent=True, key=prefix)
+            keys += page
             if cursor == 0:
                 return list(dict.fromkeys(keys))  # SCAN may return a key twice
 
     async def keys_matching(self, pattern: str) -> list[str]:
-        """Every Redis key that matches `pattern`, in all namespaces; without keys on unreachable cluster nodes."""
+        """Every Redis key that matches `pattern`, except those on unreachable cluster nodes."""
         return await self.run(partial(topology.keys_matching, pattern=pattern), idempotent=True)
 
     async def ping(self) -> None:
@@ -162,7 +162,7 @@ class LiveClient:
 
     def breakers(self) -> dict[tuple[str, str], BreakerState]:
         """The state of each circuit breaker, by (node, workload). The node is "" unless the server is a cluster."""
-        return {(node, workload.name): each.state for (node, workload), each in self._bulkheads.items()}
+        return {(node, workload.name): bulkhead.state for (node, workload), bulkhead in self._bulkheads.items()}
 
     async def _run(
         self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int, key: str | None
@@ -190,7 +190,7 @@ class LiveClient:
         raise AssertionError("a call is tried at least once")
 
     async def _is_away(self, key: str | None) -> bool:
-        """Whether nothing listens on the server's socket or, if unknown, a shared ping of the node of `key` fails."""
+        """True if nothing listens on the server's socket or, if that is unknown, if the node of `key` fails a ping."""
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
             return not running
@@ -200,7 +200,7 @@ class LiveClient:
         return not await asyncio.shield(self._pings[node])
 
     async def _answers(self, key: str | None) -> bool:
-        """Whether the Redis node of `key` answers a ping in time. True if this process is too busy to find out."""
+        """True if the Redis node of `key` answers a ping in time, or if this process is too busy to find out."""
         began = self._clock()
         try:
             await availability.with_deadline(self._call(partial(topology.ping_node, key=key)), self._ping_s)
@@ -230,7 +230,7 @@ class LiveClient:
         done, _ = await asyncio.wait({reconnecting}, timeout=timeout_s)
         if not done:
             raise Unavailable("the live store is being started again")
-        reconnecting.result()  # not of self: meanwhile another caller may have begun the next attempt
+        reconnecting.result()  # self._reconnecting may be the next attempt already, begun by another caller
 
     async def _restore(self) -> None:
         """Close broken connections, and start the embedded server again if it has ended."""
@@ -239,5 +239,5 @@ class LiveClient:
         if self._server is not None:
             try:
                 await self._server.ensure()
-            except (StoreInUse, SetupRequired) as error:  # at start-up the operator's mistake, now an outage
+            except (StoreInUse, SetupRequired) as error:  # only at start-up are these the operator's to solve
                 raise Unavailable(f"the live store can't be started again: {error}") from error

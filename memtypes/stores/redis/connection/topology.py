@@ -1,4 +1,4 @@
-"""Connections by URL to a single server, a Sentinel set or a cluster, and the calls that differ on a cluster.
+"""Connects to a single server, a Sentinel set or a cluster by URL, and has the calls that differ on a cluster.
 
 URLs: redis://, rediss:// or unix:// for a single server, redis+sentinel://host:port,host:port/name for Sentinel, and
 redis+cluster://host:port for a cluster.
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 def connect(url: str) -> Connection:
-    """A client for `url`. It connects on its first call. Raises InvalidRequest for a URL that can't be used."""
+    """Create a client for `url`. It connects on its first call. Raises InvalidRequest for a URL that can't be used."""
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_connect_timeout": SOCKET_TIMEOUT_S,
@@ -74,7 +74,7 @@ async def disconnect(redis: Connection) -> None:
 
 
 async def discover_nodes(redis: Redis) -> None:
-    """Discover a cluster's nodes unless known. Goes on if cancelled: stopping would close the connections to all."""
+    """Discover a cluster's nodes, unless they are known. Cancellation does not stop it: that would disconnect all."""
     if isinstance(redis, RedisCluster):
         discovery = asyncio.ensure_future(redis.initialize())
         discovery.add_done_callback(lambda done: done.cancelled() or done.exception())  # every caller may be gone
@@ -82,14 +82,14 @@ async def discover_nodes(redis: Redis) -> None:
 
 
 def socket_of(redis: Redis) -> Path | None:
-    """Path of the unix socket that a client connects to; None if it connects to a host and port."""
+    """The path of the unix socket that a client connects to; None if it connects to a host and port."""
     pool = getattr(redis, "connection_pool", None)
     path = None if pool is None else pool.connection_kwargs.get("path")
     return None if path is None else Path(path)
 
 
 def node_of(redis: Redis, key: str | None) -> str:
-    """Name of the cluster node that holds `key`; "" for a single server, and if the node is unknown."""
+    """The name of the cluster node that holds `key`; "" for a single server, and if the node is unknown."""
     if key is None or not isinstance(redis, RedisCluster):
         return ""
     try:
@@ -100,12 +100,12 @@ def node_of(redis: Redis, key: str | None) -> str:
 
 
 async def ping_node(redis: Redis, key: str | None) -> None:
-    """Return when the cluster node that holds `key` answers. Without a key or a cluster: when the server answers."""
+    """Return when the cluster node that holds `key` answers; without a key or a cluster, when the server answers."""
     await (redis.ping() if key is None or not isinstance(redis, RedisCluster) else redis.exists(key))
 
 
 async def scan_prefix(redis: Redis, cursor: int, prefix: str) -> tuple[int, list[Any]]:
-    """Run one SCAN step: the next cursor, and some keys with `prefix`, which must all be in one cluster slot."""
+    """Run one SCAN step. Returns the next cursor, and keys with `prefix`, which must all be in one cluster slot."""
     if not isinstance(redis, RedisCluster):
         return await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT)
     node = redis.get_node_from_key(prefix)

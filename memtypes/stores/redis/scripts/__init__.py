@@ -11,7 +11,7 @@ Argument: TypeAlias = str | bytes | int | float | None
 
 
 class Script:
-    """A Lua script, and the SHA-1 by which a server that has cached the script runs it."""
+    """A Lua script, and the SHA-1 by which a server runs the script once it has cached it."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,4 +1,4 @@
--- Forget shown ids. KEYS: session, ids that it was shown. ARGV: TTL in ms, now, pause in ms after the last time.
+-- Forget shown ids. KEYS: session, its shown ids. ARGV: TTL in ms, now, least pause in ms since they were last forgotten.
 local since = redis.call('HGET', KEYS[1], 'since')
 if since and ARGV[2] - since < tonumber(ARGV[3]) then return 0 end
 redis.call('DEL', KEYS[2])

@@ -1,5 +1,5 @@
 -- Queue a waiting prompt and turns as one batch. KEYS: session, the namespace's queue. ARGV: TTL in ms, JSON of the
--- batch up to its turns, '1' to take a waiting prompt, its id, then the mark and the JSON of each turn.
+-- batch up to its turns, '1' to take a waiting prompt, its id, then the digest and the JSON of each turn.
 local session, prompt, batch = KEYS[1], 'prompt:' .. ARGV[4], {}
 local function add(turn)
   local index = redis.call('HINCRBY', session, 'turns', 1) - 1
@@ -11,8 +11,8 @@ if waiting then
   if ARGV[4] ~= '' then redis.call('HSET', session, 'asked:' .. ARGV[4], 1) end
   add(waiting)
 end
-for place = 5, #ARGV, 2 do
-  if redis.call('HSETNX', session, 'said:' .. ARGV[place], 1) == 1 then add(ARGV[place + 1]) end
+for position = 5, #ARGV, 2 do
+  if redis.call('HSETNX', session, 'said:' .. ARGV[position], 1) == 1 then add(ARGV[position + 1]) end
 end
 redis.call('PEXPIRE', session, ARGV[1])
 if #batch > 0 then redis.call('RPUSH', KEYS[2], ARGV[2] .. table.concat(batch, ',') .. ']}') end

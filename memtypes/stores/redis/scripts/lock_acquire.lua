@@ -1,12 +1,12 @@
--- Acquire a lock in the order of asking. Returns its fence, or -1 while another token holds it or is ahead in line.
--- KEYS: lock, fence, queue (token by position), seen (token by the time it last asked).
--- ARGV: token, lock TTL, milliseconds after which a silent waiter is dropped, TTL of the fence.
+-- Acquire a lock. Returns its fence, or -1 while another token holds it or is before this one in the queue.
+-- KEYS: lock, fence, queue (tokens by position), seen (tokens by the time of their last attempt).
+-- ARGV: token, lock TTL, milliseconds without an attempt after which a waiter is dropped, TTL of the fence.
 -- The fence follows the server's clock where that is ahead, so it grows even if the server lost its data.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - ARGV[3])) do
-  redis.call('ZREM', KEYS[3], gone)
-  redis.call('ZREM', KEYS[4], gone)
+for _, silent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - ARGV[3])) do
+  redis.call('ZREM', KEYS[3], silent)
+  redis.call('ZREM', KEYS[4], silent)
 end
 local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
 if redis.call('EXISTS', KEYS[1]) == 1 or (first and first ~= ARGV[1]) then

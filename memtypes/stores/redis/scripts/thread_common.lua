@@ -97,11 +97,11 @@ local function empty(base)
 end
 local function meta(base)
   local fields, _, index, id = redis.call('HGETALL', base), place_of(base)
-  local others = {
+  local extra = {
     'turns', redis.call('ZCARD', part(base, 'places')),
     'left', redis.call('TTL', base),
     'used_at', redis.call('ZSCORE', index, id) or '',
   }
-  for _, other in ipairs(others) do table.insert(fields, other) end
+  for _, field in ipairs(extra) do table.insert(fields, field) end
   return fields
 end

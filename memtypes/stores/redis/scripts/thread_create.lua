@@ -25,7 +25,7 @@ if ARGV[2] ~= '' then
 end
 local fields = {'version', 0, 'next', 0, 'tokens', 0, 'parent', ARGV[2],
   'ancestors', cjson.encode(ancestors), 'lineage', cjson.encode(lineage)}
-for place = 5, #ARGV do table.insert(fields, ARGV[place]) end
+for position = 5, #ARGV do table.insert(fields, ARGV[position]) end
 redis.call('HSET', KEYS[1], unpack(fields))
 if KEYS[3] ~= KEYS[1] then
   redis.call('SET', KEYS[3], ARGV[1])

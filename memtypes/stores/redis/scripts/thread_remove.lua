@@ -6,9 +6,9 @@ local base = KEYS[1]
 local thread = redis.call('HMGET', base, 'version', 'tokens', 'summary_tokens', 'request')
 if not thread[1] then return {'missing'} end
 local indices = cjson.decode(ARGV[1])
-for place, index in ipairs(indices) do
-  indices[place] = string.format('%d', index)
-  if redis.call('HEXISTS', part(base, 'turns'), indices[place]) == 0 then return {'moved'} end
+for position, index in ipairs(indices) do
+  indices[position] = string.format('%d', index)
+  if redis.call('HEXISTS', part(base, 'turns'), indices[position]) == 0 then return {'moved'} end
 end
 local tokens, batch = tonumber(thread[2]), {}
 for _, index in ipairs(indices) do

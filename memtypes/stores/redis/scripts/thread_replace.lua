@@ -11,9 +11,9 @@ end
 empty(base)
 redis.call('HDEL', base, 'summary', 'summary_tokens')
 local index, tokens = tonumber(thread[2]), 0
-for place = 3, #ARGV, 4 do
-  put(base, index, ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3])
-  tokens = tokens + ARGV[place + 1]
+for position = 3, #ARGV, 4 do
+  put(base, index, ARGV[position], ARGV[position + 1], ARGV[position + 2], ARGV[position + 3])
+  tokens = tokens + ARGV[position + 1]
   index = index + 1
 end
 redis.call('HSET', base, 'version', thread[1] + 1, 'next', index, 'tokens', tokens)

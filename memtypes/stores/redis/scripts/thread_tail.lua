@@ -1,5 +1,5 @@
--- Return a thread's fields, its newest turns and system turns until their tokens exceed a number, and its newest
--- references. KEYS: thread. ARGV: tokens, most paths of each kind.
+-- Return a thread's fields, its newest turns and system turns until the tokens of each exceed a number, and its newest
+-- files and images. KEYS: thread. ARGV: tokens, maximum paths of each kind.
 local base = KEYS[1]
 if redis.call('EXISTS', base) == 0 then return {'missing'} end
 local step, chosen = 64, {}
@@ -23,10 +23,10 @@ for index in pairs(chosen) do table.insert(indices, index) end
 local function mentions(kind)
   local paths = redis.call('ZREVRANGE', part(base, kind), 0, ARGV[2] - 1, 'WITHSCORES')
   local fields = {}
-  for place = 1, #paths, 2 do
-    table.insert(fields, paths[place])
-    table.insert(fields, paths[place + 1])
-    table.insert(fields, redis.call('HGET', part(base, 'mentions'), kind .. paths[place]))
+  for position = 1, #paths, 2 do
+    table.insert(fields, paths[position])
+    table.insert(fields, paths[position + 1])
+    table.insert(fields, redis.call('HGET', part(base, 'mentions'), kind .. paths[position]))
   end
   return {fields, redis.call('ZCARD', part(base, kind))}
 end

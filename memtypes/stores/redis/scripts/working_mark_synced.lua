@@ -1,4 +1,4 @@
--- Mark items as synced, delete those that are over, and set when the session is due next.
+-- Mark items as synced, delete those that are cleared or expired, and set when the session is due next.
 -- KEYS: session, due sessions. ARGV: now, session id, then id and record of each item; changed records are skipped.
 local now = tonumber(ARGV[1])
 for index = 3, #ARGV, 2 do

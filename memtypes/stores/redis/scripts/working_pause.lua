@@ -1,4 +1,4 @@
--- Pause the items of to-dos, or end the pause of all. KEYS: session, due sessions. ARGV: now, 1 to pause or 0, agents.
+-- Pause the items that belong to to-dos, or resume all items. KEYS: session, due sessions. ARGV: now, 1 to pause or 0, agents.
 -- Returns how many changed. The copies in the memory store do not have this flag, so nothing is due for syncing.
 local now, pause, changed = tonumber(ARGV[1]), ARGV[2] == '1', 0
 local all = redis.call('HGETALL', session)

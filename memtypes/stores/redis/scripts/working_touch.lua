@@ -1,4 +1,4 @@
--- Restart the TTL of items. KEYS: session, due sessions. ARGV: now, session id, ids. Returns how many were not over.
+-- Restart the TTL of items. KEYS: session, due sessions. ARGV: now, session id, ids. Returns how many were alive.
 local now, touched = tonumber(ARGV[1]), 0
 for index = 3, #ARGV do
   local record = redis.call('HGET', session, ARGV[index])

@@ -19,7 +19,7 @@ from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.item_store import EngineItems
 from memtypes.stores.operations.schema import ITEMS
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_sparse
-from tests.memtypes.stores.engines import ended, holder_in, kill_engine, settings_for, until
+from tests.memtypes.stores.engines import ended, engine_of, kill_engine, settings_for, until
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def titles(store: EdgeStore) -> set[str]:
 
 async def closed(store: EdgeStore, directory: Path) -> None:
     """Close the store, and wait until its engine process has ended."""
-    pid = holder_in(directory).pid
+    pid = engine_of(directory).pid
     await store.aclose()
     await until(lambda: ended(pid))
 
@@ -48,16 +48,16 @@ async def test_a_store_of_a_version_without_items_accepts_items(tmp_path: Path) 
     """A store whose store.json names no collection of items, as older versions wrote it, opens and stores items."""
     await closed(await EdgeStore.open(settings_for(tmp_path)), tmp_path)
     layout = Layout(tmp_path)
-    alias = layout.existing_alias()
-    old = {kind: version for kind, version in alias.current.items() if kind != ITEMS}
-    layout.write_alias(msgspec.structs.replace(alias, current=old))
+    manifest = layout.require_manifest()
+    old = {kind: version for kind, version in manifest.current.items() if kind != ITEMS}
+    layout.write_manifest(msgspec.structs.replace(manifest, current=old))
     store = await EdgeStore.open(settings_for(tmp_path))
     await put(store, "k", "tea")
     await EngineItems(store).delete_all(SCOPE)
     await put(store, "k", "coffee")
     await EdgeFiles(store).erase(SCOPE, None)
     await closed(store, tmp_path)
-    assert layout.existing_alias().current == {**old, "items": "v2"}
+    assert layout.require_manifest().current == {**old, "items": "v2"}
     store = await EdgeStore.open(settings_for(tmp_path))
     assert await titles(store) == {"coffee"}
     await store.aclose()
@@ -81,9 +81,9 @@ async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> 
     store = await EdgeStore.open(settings)
     assert [item async for item in EngineItems(store).every(SCOPE, NOW)] == before
     search = ItemSearch(vector=make_dense(crc32(b"title 7"), 12), limit=1)
-    (found,) = await EngineItems(store).search(SCOPE, search, NOW)
-    assert found.value == {"title": "title 7"}
-    assert found.score == pytest.approx(1.0)
+    (hit,) = await EngineItems(store).search(SCOPE, search, NOW)
+    assert hit.value == {"title": "title 7"}
+    assert hit.score == pytest.approx(1.0)
     await store.aclose()
 
 

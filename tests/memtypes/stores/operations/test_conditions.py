@@ -49,12 +49,12 @@ def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
     return Translator(SlotFile(tmp_path_factory.mktemp("shard")))
 
 
-def parts(where: Condition) -> Iterator[Condition]:
+def nested_conditions(where: Condition) -> Iterator[Condition]:
     """The condition `where` and all conditions nested in it."""
     yield where
     for key in ("must", "should", "must_not"):
-        for part in where.get(key, ()):
-            yield from parts(part)
+        for clause in where.get(key, ()):
+            yield from nested_conditions(clause)
 
 
 @given(TREES)
@@ -69,7 +69,7 @@ def test_every_filter_is_json_that_both_vendors_accept(translator: Translator, t
 @given(TREES)
 def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
     """No filter is translated to a condition with an empty "should" list, because that would match everything."""
-    assert all(part.get("should") != [] for part in parts(to_condition(tree)))
+    assert all(clause.get("should") != [] for clause in nested_conditions(to_condition(tree)))
 
 
 @given(NAMES, NAMES, TREES)
@@ -150,5 +150,5 @@ def test_nested_conjunctions_are_flattened_except_for_ids() -> None:
     memory_id, named, fact = str(uuid.uuid4()), Compare("session_id", Op.EQ, "s"), Compare("agent_id", Op.EQ, "a")
     tree = All((named, All((Compare("id", Op.EQ, memory_id), fact))))
     bounds = [equals("tenant", "acme"), equals("namespace", "n")]
-    parts = [equals("session_id", "s"), {"must": [has_ids([memory_id])]}, equals("agent_id", "a")]
-    assert within(Scope("acme", "n"), to_condition(tree)) == {"must": [*bounds, *parts]}
+    conditions = [equals("session_id", "s"), {"must": [has_ids([memory_id])]}, equals("agent_id", "a")]
+    assert within(Scope("acme", "n"), to_condition(tree)) == {"must": [*bounds, *conditions]}

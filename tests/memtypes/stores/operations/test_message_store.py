@@ -10,10 +10,10 @@ from memtypes.stores.operations.message_store import by_type
 from memtypes.stores.operations.uuids import valid_ids
 
 
-@given(st.lists(st.one_of(st.text(max_size=40), st.uuids().map(str), st.uuids().map(lambda one: one.hex))))
+@given(st.lists(st.one_of(st.text(max_size=40), st.uuids().map(str), st.uuids().map(lambda text: text.hex))))
 def test_only_lower_case_uuids_with_hyphens_are_valid(ids: list[str]) -> None:
     """`valid_ids()` drops ids that are not lower-case UUIDs with hyphens, and repeats. The other ids stay in order."""
-    valid = [one for one in ids if len(one) == 36 and one.count("-") == 4]
+    valid = [text for text in ids if len(text) == 36 and text.count("-") == 4]
     assert valid_ids(ids) == list(dict.fromkeys(valid))
 
 

@@ -34,16 +34,16 @@ def test_vectors_survive_encoding(
     record = Record(
         "id", MemoryType.EPISODIC, {"content": "text", "n": [1, None]}, Vectors(dense, make_sparse(terms), tokens)
     )
-    back = decode(encode(record), Record)
-    assert (back.id, back.payload) == (record.id, record.payload)
-    for array, other in (
-        (back.vectors.dense, dense),
-        (back.vectors.tokens, tokens),
-        (back.vectors.sparse.indices, record.vectors.sparse.indices),
-        (back.vectors.sparse.values, record.vectors.sparse.values),
+    decoded = decode(encode(record), Record)
+    assert (decoded.id, decoded.payload) == (record.id, record.payload)
+    for array, decoded_array in (
+        (decoded.vectors.dense, dense),
+        (decoded.vectors.tokens, tokens),
+        (decoded.vectors.sparse.indices, record.vectors.sparse.indices),
+        (decoded.vectors.sparse.values, record.vectors.sparse.values),
     ):
-        assert array.dtype == other.dtype
-        assert np.array_equal(array, other)
+        assert array.dtype == decoded_array.dtype
+        assert np.array_equal(array, decoded_array)
 
 
 def test_candidates_survive_encoding() -> None:
@@ -55,9 +55,9 @@ def test_candidates_survive_encoding() -> None:
     candidates = make_candidates(
         [CandidateRow(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload) for n, payload in enumerate(payloads)]
     )
-    back = rows_of(decode(encode(candidates), Candidates))
-    assert [one.payload for one in back] == payloads
-    assert [(one.id, one.dense, one.sparse, one.late) for one in back] == [
+    decoded = rows_of(decode(encode(candidates), Candidates))
+    assert [row.payload for row in decoded] == payloads
+    assert [(row.id, row.dense, row.sparse, row.late) for row in decoded] == [
         ("id-0", 0.5, None, None),
         ("id-1", 0.5, None, None),
     ]

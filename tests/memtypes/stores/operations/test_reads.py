@@ -20,7 +20,7 @@ from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.conditions import within
 from memtypes.stores.operations.engine import Payload, PutPoints, Scroll, ScrollOrder
-from memtypes.stores.operations.reads import Position, cursor_of, get_page, parse_cursor, split_at_cut
+from memtypes.stores.operations.reads import Position, cursor_of, get_page, parse_cursor, split_off_oldest
 from memtypes.stores.operations.schema import Kind
 from tests.builders import SCOPE, make_dense, make_sparse
 from tests.fakes_memories import InMemoryEngine
@@ -123,5 +123,5 @@ def test_the_oldest_instant_is_read_again_after_a_full_page() -> None:
     """
     times = [START + timedelta(0, at) for at in (3, 2, 2)]
     positions = [Position(at, str(n), MemoryType.EPISODIC) for n, at in enumerate(times)]
-    assert split_at_cut(positions, 4) == (positions, None)
-    assert split_at_cut(positions, 3) == (positions[:1], times[1])
+    assert split_off_oldest(positions, 4) == (positions, None)
+    assert split_off_oldest(positions, 3) == (positions[:1], times[1])

@@ -16,10 +16,10 @@ def test_ids_round_trip(ids: list[UUID]) -> None:
 
     The bytes sort like the texts.
     """
-    texts = [str(one) for one in [*ids, UUID(int=0), UUID(int=255), UUID(int=1 << 127)]]
-    made = ids_of(texts)
-    assert made.tobytes() == b"".join(UUID(one).bytes for one in texts)
-    assert strings_of(made) == [one.decode() for one in texts_of(made).tolist()] == texts
-    made = made.copy()
-    made.sort()
-    assert strings_of(made) == sorted(texts)
+    texts = [str(memory_id) for memory_id in [*ids, UUID(int=0), UUID(int=255), UUID(int=1 << 127)]]
+    id_array = ids_of(texts)
+    assert id_array.tobytes() == b"".join(UUID(memory_id).bytes for memory_id in texts)
+    assert strings_of(id_array) == [memory_id.decode() for memory_id in texts_of(id_array).tolist()] == texts
+    id_array = id_array.copy()
+    id_array.sort()
+    assert strings_of(id_array) == sorted(texts)

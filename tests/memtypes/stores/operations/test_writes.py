@@ -54,9 +54,9 @@ def test_a_batch_has_at_most_64_records(count: int, sizes: list[int]) -> None:
 def test_equal_changes_are_grouped(changes: dict[str, dict[str, Any]]) -> None:
     """Each group has the ids of all memories with the same change; 1, 1.0 and true are different values."""
     groups = group_changes(changes)
-    back = {memory_id: group.fields for group in groups for memory_id in group.ids}
-    assert {one: repr(sorted(fields.items())) for one, fields in back.items()} == {
-        one: repr(sorted(fields.items())) for one, fields in changes.items()
+    ungrouped = {memory_id: group.fields for group in groups for memory_id in group.ids}
+    assert {memory_id: repr(sorted(fields.items())) for memory_id, fields in ungrouped.items()} == {
+        memory_id: repr(sorted(fields.items())) for memory_id, fields in changes.items()
     }
     assert len(groups) == len({repr(sorted(fields.items())) for fields in changes.values()})
 

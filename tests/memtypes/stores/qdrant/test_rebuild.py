@@ -14,7 +14,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.qdrant.rebuild import PIECE, rebuild
+from memtypes.stores.qdrant.rebuild import BATCH, rebuild
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 
@@ -42,8 +42,8 @@ async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
     """A store with facts of two tenants, and the list of the first tenant's facts."""
     store = QdrantStore(OLD, client)
     await store.prepare()
-    stored = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(PIECE + 6)]
-    await store.upsert(SCOPE, [make_record(one) for one in stored])
+    stored = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(BATCH + 6)]
+    await store.upsert(SCOPE, [make_record(memory) for memory in stored])
     await store.upsert(OTHER, [make_record(make_memory(MemoryType.EPISODIC, "theirs", OTHER))])
     return store, stored
 
@@ -58,10 +58,10 @@ async def test_a_rebuild_gives_every_memory_a_new_vector(client: AsyncQdrantClie
     assert (counts[MemoryType.SEMANTIC], counts[MemoryType.EPISODIC]) == (len(stored), 1)
     store = QdrantStore(WIDER, client)
     await store.prepare()
-    assert await store.get(SCOPE, [one.id for one in stored]) == {one.id: one for one in stored}
+    assert await store.get(SCOPE, [memory.id for memory in stored]) == {memory.id: memory for memory in stored}
     vector = make_dense(crc32(stored[7].content.encode()), 12)
-    (found,) = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
-    assert [one.id for one in found] == [stored[7].id]
+    (hits,) = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
+    assert [memory.id for memory in hits] == [stored[7].id]
     with pytest.raises(EmbedderMismatch):
         await QdrantStore(OLD, client).prepare()
     assert await client.collection_exists("p_semantic_v1")
@@ -73,7 +73,7 @@ async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> No
     """After a failed rebuild the store still answers. The next rebuild starts again with the first memory."""
 
     async def failing(texts: Sequence[InContext]) -> list[Vectors]:
-        if len(texts) < PIECE:
+        if len(texts) < BATCH:
             raise Overloaded("the encoder is busy")
         return await wider(texts)
 
@@ -81,7 +81,7 @@ async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> No
     with pytest.raises(Overloaded):
         await rebuild(WIDER, failing, client)
     await store.prepare()
-    assert len(await store.get(SCOPE, [one.id for one in stored])) == len(stored)
+    assert len(await store.get(SCOPE, [memory.id for memory in stored])) == len(stored)
     assert (await rebuild(WIDER, wider, client))[MemoryType.SEMANTIC] == len(stored)
 
 
@@ -89,11 +89,11 @@ async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) ->
     """Memories that are written, removed or patched during a rebuild have the same state in the new collections."""
     store, stored = await filled(client)
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
-    seen: list[int] = []
+    batch_sizes: list[int] = []
 
     async def writing(texts: Sequence[InContext]) -> list[Vectors]:
-        if len(texts) == PIECE and not seen:
-            seen.append(len(texts))
+        if len(texts) == BATCH and not batch_sizes:
+            batch_sizes.append(len(texts))
             await store.upsert(SCOPE, [make_record(late)])
             await store.delete(SCOPE, [stored[0].id])
             await store.patch(SCOPE, {stored[1].id: {"access_count": 9}})
@@ -102,9 +102,9 @@ async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) ->
     counts = await rebuild(WIDER, writing, client)
     assert counts[MemoryType.SEMANTIC] == len(stored)
     moved = QdrantStore(WIDER, client)
-    found = await moved.get(SCOPE, [late.id, stored[0].id, stored[1].id])
-    assert set(found) == {late.id, stored[1].id}
-    assert found[stored[1].id].access_count == 9
+    memories = await moved.get(SCOPE, [late.id, stored[0].id, stored[1].id])
+    assert set(memories) == {late.id, stored[1].id}
+    assert memories[stored[1].id].access_count == 9
 
 
 async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdrantClient) -> None:

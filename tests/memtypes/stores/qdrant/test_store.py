@@ -17,43 +17,43 @@ from memtypes.stores.operations.uuids import ids_of
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from memtypes.stores.qdrant.translate import to_query
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
-from tests.memtypes.stores.stub import Asked, Said, stub_server
+from tests.memtypes.stores.stub import StubAnswer, StubRequest, stub_server
 
 pytestmark = pytest.mark.anyio
 
 
 def settings_for(url: str, **changes: Any) -> QdrantSettings:
     """Settings of a store on the server at a URL, with short timeouts."""
-    given: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "timeout_s": 5, "prefix": "p"}
-    return QdrantSettings(url, **given | changes)
+    defaults: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "timeout_s": 5, "prefix": "p"}
+    return QdrantSettings(url, **defaults | changes)
 
 
-def saying(said: Said) -> Any:
-    """An answer function for a stub server, which returns `said` for every request."""
+def answering(answer: StubAnswer) -> Any:
+    """An answer function for a stub server, which returns `answer` for every request."""
 
-    async def answers(_: Asked) -> Said:
-        return said
+    async def answers(_: StubRequest) -> StubAnswer:
+        return answer
 
     return answers
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "text"),
+    ("answer", "error", "text"),
     [
-        (Said(401, b"no key"), Unavailable, r"refused the API key \(401\)"),
-        (Said(403, {}), Unavailable, r"refused the API key \(403\)"),
-        (Said(500, b"boom"), Unavailable, "answered 500: boom"),
-        (Said(503, b""), Unavailable, "answered 503"),
-        (Said(404, b"gone"), Unavailable, "answered 404: gone"),
-        (Said(400, b"bad"), InvalidRequest, "refused the request: bad"),
-        (Said(200, {"hello": "world"}), Unavailable, "does not answer like Qdrant"),
-        (Said(200, b"<html>"), Unavailable, "does not answer like Qdrant"),
-        (Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}), Unavailable, "is overloaded"),
+        (StubAnswer(401, b"no key"), Unavailable, r"refused the API key \(401\)"),
+        (StubAnswer(403, {}), Unavailable, r"refused the API key \(403\)"),
+        (StubAnswer(500, b"boom"), Unavailable, "answered 500: boom"),
+        (StubAnswer(503, b""), Unavailable, "answered 503"),
+        (StubAnswer(404, b"gone"), Unavailable, "answered 404: gone"),
+        (StubAnswer(400, b"bad"), InvalidRequest, "refused the request: bad"),
+        (StubAnswer(200, {"hello": "world"}), Unavailable, "does not answer like Qdrant"),
+        (StubAnswer(200, b"<html>"), Unavailable, "does not answer like Qdrant"),
+        (StubAnswer(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}), Unavailable, "is overloaded"),
     ],
 )
-async def test_error_answers_are_translated(said: Said, error: type[RemembrancerError], text: str) -> None:
+async def test_error_answers_are_translated(answer: StubAnswer, error: type[RemembrancerError], text: str) -> None:
     """An error answer of the server becomes an error of the store that names the server and the reason."""
-    async with stub_server(saying(said)) as url:
+    async with stub_server(answering(answer)) as url:
         with pytest.raises(error, match=text) as caught:
             await QdrantStore.open(settings_for(url))
     assert url in str(caught.value)
@@ -61,7 +61,7 @@ async def test_error_answers_are_translated(said: Said, error: type[Remembrancer
 
 async def test_an_overloaded_server_names_a_retry_time() -> None:
     """The error for an overloaded server has the Retry-After of the server's answer."""
-    async with stub_server(saying(Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))) as url:
+    async with stub_server(answering(StubAnswer(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))) as url:
         with pytest.raises(Unavailable) as caught:
             await QdrantStore.open(settings_for(url))
     assert caught.value.retry_after_s == 7
@@ -69,7 +69,7 @@ async def test_an_overloaded_server_names_a_retry_time() -> None:
 
 async def test_an_unreachable_server_is_unavailable() -> None:
     """The error for an unreachable server names its URL."""
-    async with stub_server(saying(Said())) as url:
+    async with stub_server(answering(StubAnswer())) as url:
         pass
     with pytest.raises(Unavailable, match=f"{url} can't be reached"):
         await QdrantStore.open(settings_for(url))
@@ -79,9 +79,9 @@ async def test_a_server_that_does_not_answer_is_unavailable() -> None:
     """A call that the server does not answer fails after the timeout in the settings."""
     hung = asyncio.Event()
 
-    async def answers(_: Asked) -> Said:
+    async def answers(_: StubRequest) -> StubAnswer:
         await hung.wait()
-        return Said()
+        return StubAnswer()
 
     async with stub_server(answers) as url:
         with pytest.raises(Unavailable, match=f"{url} did not answer in time"):
@@ -99,10 +99,10 @@ async def test_another_embedder_is_refused_and_nothing_changes() -> None:
     for changes in ({"fingerprint": "other"}, {"dimensions": 9}):
         with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed"):
             await QdrantStore(settings_for(LOCAL, **changes), client).prepare()
-    again = QdrantStore(settings_for(LOCAL), client)
-    await again.prepare()
-    assert await again.get(SCOPE, [memory.id]) == {memory.id: memory}
-    await again.aclose()
+    reopened = QdrantStore(settings_for(LOCAL), client)
+    await reopened.prepare()
+    assert await reopened.get(SCOPE, [memory.id]) == {memory.id: memory}
+    await reopened.aclose()
 
 
 async def test_collections_have_versions_behind_aliases() -> None:
@@ -110,7 +110,7 @@ async def test_collections_have_versions_behind_aliases() -> None:
     client = AsyncQdrantClient(LOCAL)
     for prefix in ("p", "q"):
         await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
-    aliases = {one.alias_name: one.collection_name for one in (await client.get_aliases()).aliases}
+    aliases = {alias.alias_name: alias.collection_name for alias in (await client.get_aliases()).aliases}
     assert aliases == {f"{prefix}_{kind}": f"{prefix}_{kind}_v1" for prefix in "pq" for kind in COLLECTIONS}
     await client.close()
 
@@ -128,33 +128,37 @@ async def test_an_interrupted_start_is_completed() -> None:
 
 
 class FreshServer:
-    """A Qdrant server without collections. asked: its requests. taken: another process creates collections first."""
+    """A Qdrant server without collections. requests: all received. taken: another process creates collections first."""
 
     def __init__(self, *, taken: bool = False) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[StubRequest] = []
         self.taken = taken
 
-    async def answers(self, asked: Asked) -> Said:
+    async def answers(self, request: StubRequest) -> StubAnswer:
         """Answer a request as Qdrant does while a store creates its collections."""
-        self.asked.append(asked)
-        parts = asked.path.split("?")[0].strip("/").split("/")
-        if asked.path.startswith("/aliases"):
+        self.requests.append(request)
+        segments = request.path.split("?")[0].strip("/").split("/")
+        if request.path.startswith("/aliases"):
             return _result({"aliases": []})
-        if parts[-1] == "exists":
+        if segments[-1] == "exists":
             return _result({"exists": False})
-        if asked.method == "GET":
+        if request.method == "GET":
             return _result(_collection_info())
-        if asked.method == "PUT" and len(parts) == 2 and self.taken:
-            return Said(409, b"already exists")
-        return _result({"operation_id": 1, "status": "completed"} if parts[-1] == "index" else True)
+        if request.method == "PUT" and len(segments) == 2 and self.taken:
+            return StubAnswer(409, b"already exists")
+        return _result({"operation_id": 1, "status": "completed"} if segments[-1] == "index" else True)
 
     def bodies(self, method: str, ending: str) -> list[Any]:
         """The bodies of the requests with this method whose paths end with `ending`."""
-        return [one.body for one in self.asked if one.method == method and one.path.split("?")[0].endswith(ending)]
+        return [
+            request.body
+            for request in self.requests
+            if request.method == method and request.path.split("?")[0].endswith(ending)
+        ]
 
 
-def _result(answer: Any) -> Said:
-    return Said(200, {"result": answer, "status": "ok", "time": 0.0})
+def _result(answer: Any) -> StubAnswer:
+    return StubAnswer(200, {"result": answer, "status": "ok", "time": 0.0})
 
 
 def _collection_info() -> dict[str, Any]:
@@ -186,13 +190,17 @@ async def test_collections_are_created_with_the_settings() -> None:
             store = await QdrantStore.open(settings_for(url, api_key="secret", **chosen))
         await store.ping()
         await store.aclose()
-    assert {one.headers["api-key"] for one in server.asked} == {"secret"}
-    (made,) = server.bodies("PUT", "/collections/p_semantic_v1")
-    assert (made["shard_number"], made["replication_factor"], made["write_consistency_factor"]) == (3, 2, 2)
-    assert made["metadata"] == {"fingerprint": "test-embedder", "dimensions": DIMENSIONS}
-    assert made["vectors"]["dense"]["quantization_config"]["scalar"]["type"] == "int8"
-    assert made["vectors"]["tokens"]["datatype"] == "float16"
-    assert made["sparse_vectors"]["sparse"]["modifier"] == "idf"
+    assert {request.headers["api-key"] for request in server.requests} == {"secret"}
+    (collection,) = server.bodies("PUT", "/collections/p_semantic_v1")
+    assert (collection["shard_number"], collection["replication_factor"], collection["write_consistency_factor"]) == (
+        3,
+        2,
+        2,
+    )
+    assert collection["metadata"] == {"fingerprint": "test-embedder", "dimensions": DIMENSIONS}
+    assert collection["vectors"]["dense"]["quantization_config"]["scalar"]["type"] == "int8"
+    assert collection["vectors"]["tokens"]["datatype"] == "float16"
+    assert collection["sparse_vectors"]["sparse"]["modifier"] == "idf"
     fields = {body["field_name"] for body in server.bodies("PUT", "/collections/p_semantic_v1/index")}
     assert {"namespace", "session_id", "tags", "created_at", "importance"} <= fields
     assert "tenant" not in fields, "an index that is there is not made again"

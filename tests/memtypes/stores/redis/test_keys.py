@@ -30,19 +30,19 @@ parts = st.lists(hostile, min_size=1, max_size=3)
 
 @given(scopes, scopes, kinds, kinds, parts, parts)
 def test_keys_differ_in_scope_kind_or_parts(
-    scope: Scope, other: Scope, kind: str, other_kind: str, first: list[str], second: list[str]
+    scope: Scope, other_scope: Scope, kind: str, other_kind: str, first: list[str], second: list[str]
 ) -> None:
     """Keys are equal only for the same tenant, namespace, kind and parts."""
-    assume((scope, kind, first) != (other, other_kind, second))
-    assert live_key(scope, kind, *first) != live_key(other, other_kind, *second)
+    assume((scope, kind, first) != (other_scope, other_kind, second))
+    assert live_key(scope, kind, *first) != live_key(other_scope, other_kind, *second)
 
 
 @given(scopes, scopes, parts)
-def test_a_prefix_matches_keys_of_one_namespace(scope: Scope, other: Scope, first: list[str]) -> None:
+def test_a_prefix_matches_keys_of_one_namespace(scope: Scope, other_scope: Scope, first: list[str]) -> None:
     """Only keys of the namespace start with its prefix; keys of other namespaces or of the whole tenant do not."""
-    assume(scope != other)
+    assume(scope != other_scope)
     assert live_key(scope, "thread", *first).startswith(scope_prefix(scope))
-    assert not live_key(other, "thread", *first).startswith(scope_prefix(scope))
+    assert not live_key(other_scope, "thread", *first).startswith(scope_prefix(scope))
     assert not tenant_key(scope.tenant, "receipts", *first).startswith(scope_prefix(scope))
 
 
@@ -58,10 +58,10 @@ def test_keys_of_a_namespace_share_a_slot(scope: Scope, first: list[str]) -> Non
 
 @given(scopes, names, kinds, parts)
 def test_keys_of_tenants_and_of_the_service_are_in_no_namespace(
-    scope: Scope, tenant: str, kind: str, some: list[str]
+    scope: Scope, tenant: str, kind: str, ids: list[str]
 ) -> None:
     """Keys of a tenant (receipts) or of the whole service (locks without a scope) have no namespace's prefix."""
-    wider = {tenant_key(tenant, kind, *some), service_key(kind, *some)}
+    wider = {tenant_key(tenant, kind, *ids), service_key(kind, *ids)}
     assert len(wider) == 2
-    assert live_key(scope, kind, *some) not in wider
+    assert live_key(scope, kind, *ids) not in wider
     assert not any(key.startswith(scope_prefix(scope)) for key in wider)

@@ -47,8 +47,8 @@ async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
             await push_until_written(live, key, "after")
             assert replica.ask("LRANGE", key, 0, -1) == ["before", "after"]
             assert await RedisLocks(live).release(lease)
-            again = await RedisLocks(live).acquire(request)
-            assert again.fence > lease.fence
+            lease_after_failover = await RedisLocks(live).acquire(request)
+            assert lease_after_failover.fence > lease.fence
 
 
 async def test_an_unknown_primary_is_unavailable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -208,7 +208,7 @@ async def test_a_workflow_that_is_recorded_meanwhile_is_not_claimed(live: LiveCl
     await append(store, scope, "w", "completed")
     assert await store.claim(scope, "w")
 
-    class Meanwhile:
+    class ConcurrentRecording:
         """Runs calls on a client whose first SET comes just after the other process has recorded the workflow."""
 
         async def run(self, call: Callable[[Any], Awaitable[bool]], **options: Any) -> bool:
@@ -222,7 +222,7 @@ async def test_a_workflow_that_is_recorded_meanwhile_is_not_claimed(live: LiveCl
 
         return {"sismember": redis.sismember, "delete": redis.delete, "set": record_and_set}
 
-    assert not await RedisWorkflows(Meanwhile()).claim(scope, "w")  # type: ignore[arg-type]
+    assert not await RedisWorkflows(ConcurrentRecording()).claim(scope, "w")  # type: ignore[arg-type]
 
 
 async def test_every_key_is_under_the_prefix_of_its_namespace(live: LiveClient) -> None:

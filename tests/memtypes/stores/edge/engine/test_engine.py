@@ -56,7 +56,7 @@ async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -
     await patch(scope=SCOPE, changes=[change], removed=[], fence=None).run(engine)
     candidates = await search(engine)
     engine.close()
-    assert {one.id: one.payload["importance"] for one in rows_of(candidates)} == {
+    assert {row.id: row.payload["importance"] for row in rows_of(candidates)} == {
         **importance(MEMORIES),
         MEMORIES[0].id: 9,
     }

@@ -16,7 +16,7 @@ from memtypes.stores.operations.uuids import ids_of
 from tests.builders import DIMENSIONS, make_memory, make_record
 
 POINTS = tuple(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}")) for number in range(6))
-IDS = [one.id for one in POINTS]
+IDS = [point.id for point in POINTS]
 
 
 def opened(path: Path) -> Shard:
@@ -28,8 +28,8 @@ def opened(path: Path) -> Shard:
 def written(tmp_path: Path) -> Path:
     """The directory of a closed shard to which six facts were written and from which the last was removed."""
     shard = opened(tmp_path)
-    for one in POINTS:
-        shard.write(PutPoints((one,), EVERYTHING))
+    for point in POINTS:
+        shard.write(PutPoints((point,), EVERYTHING))
     shard.write(RemovePoints({"has_id": IDS[5:]}))
     shard.close()
     return tmp_path
@@ -51,9 +51,9 @@ def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> Non
     }
     path.write_bytes(b"".join(damaged[damage]))
     shard = opened(written)
-    assert shard.slots.places(ids_of(IDS[:5])).tolist() == [0, 1, 2, 3, 4]
+    assert shard.slots.lookup(ids_of(IDS[:5])).tolist() == [0, 1, 2, 3, 4]
     assert list(shard.reader.scroll(Scroll(EVERYTHING, 9, ("id",), ScrollOrder.BY_ID))) == sorted(IDS[:5])
-    assert list(shard.reader.payloads(shard.slots.known(IDS))) == [0, 1, 2, 3, 4]
+    assert list(shard.reader.payloads(shard.slots.existing(IDS))) == [0, 1, 2, 3, 4]
     new = shard.slots.claim(ids_of(IDS[5:]))
     assert shard.reader.payloads(new) == {}
     shard.close()
@@ -63,19 +63,19 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
     """`write()` returns the slots (point numbers) of the memories that were stored or removed."""
     shard = opened(written)
     put = shard.write(PutPoints((POINTS[1], POINTS[5]), EVERYTHING))
-    gone = shard.write(RemovePoints(EVERYTHING))
+    removed = shard.write(RemovePoints(EVERYTHING))
     assert put is not None
-    assert gone is not None
+    assert removed is not None
     assert put.tolist() == [1, 6]
-    assert sorted(gone.tolist()) == [0, 1, 2, 3, 4, 6]
-    assert len(shard.slots.known(IDS)) == 0
+    assert sorted(removed.tolist()) == [0, 1, 2, 3, 4, 6]
+    assert len(shard.slots.existing(IDS)) == 0
     assert shard.reader.payloads(slots_of(range(7))) == {}
     assert shard.deleted_since is not None
     shard.close()
 
 
 def test_slots_are_returned_for_the_ids_in_a_change(written: Path) -> None:
-    """`Shard.named()` returns the slots (point numbers) of a change's ids, even if the engine refuses the change.
+    """`listed_slots()` returns the slots (point numbers) of a change's ids, even if the engine refuses the change.
 
     It returns None for a change without ids.
     """
@@ -83,6 +83,8 @@ def test_slots_are_returned_for_the_ids_in_a_change(written: Path) -> None:
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):
         shard.write(refused)
-    named = [shard.named(change) for change in (refused, PutPoints(POINTS[3:], EVERYTHING), RemovePoints(EVERYTHING))]
-    assert [None if one is None else one.tolist() for one in named] == [[2], [3, 4], None]
+    listed = [
+        shard.listed_slots(change) for change in (refused, PutPoints(POINTS[3:], EVERYTHING), RemovePoints(EVERYTHING))
+    ]
+    assert [None if slots is None else slots.tolist() for slots in listed] == [[2], [3, 4], None]
     shard.close()

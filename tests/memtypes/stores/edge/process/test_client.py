@@ -21,12 +21,12 @@ from memtypes.ports.memory_store import Listing
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.process.client import Connection, ConnectionLostError
-from memtypes.stores.edge.process.wire import Hello, Reply, framed, read_message
+from memtypes.stores.edge.process.wire import Hello, Reply, frame, read_message
 from memtypes.stores.files import MAX_SOCKET_BYTES, locked
 from memtypes.stores.operations.messages import decode, encode
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from tests.builders import SCOPE, make_memory, make_record
-from tests.memtypes.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
+from tests.memtypes.stores.engines import ended, engine_of, has_socket, kill_engine, settings_for, start_python, until
 
 pytestmark = pytest.mark.anyio
 
@@ -75,9 +75,9 @@ async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
         lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(20)]
         engine = kill_engine(directory)
         writer.kill()
-        rest = await asyncio.to_thread(writer.stdout.read)
+        remaining_output = await asyncio.to_thread(writer.stdout.read)
     await until(lambda: ended(engine))
-    complete = [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    complete = [line for line in remaining_output.splitlines(keepends=True) if line.endswith("\n")]
     acknowledged = [memory_id for line in (*lines, *complete) for memory_id in line.split()]
     async with opened(directory) as store:
         stored = await store.get(SCOPE, acknowledged)
@@ -89,14 +89,14 @@ async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
 async def test_two_processes_share_an_engine(tmp_path: Path) -> None:
     """A write of one process is seen by the other at once. The engine runs on while either process uses it."""
     async with opened(tmp_path) as store:
-        engine = holder_in(tmp_path).pid
+        engine = engine_of(tmp_path).pid
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "ours"))])
         writer = start_python(WRITER, str(tmp_path), "3", "theirs", "leave")
         output, _ = await asyncio.to_thread(writer.communicate)
         assert writer.returncode == 0
         assert await total(store) == 1 + len(output.split()) == 76
         await asyncio.sleep(0.5)
-        assert holder_in(tmp_path).pid == engine
+        assert engine_of(tmp_path).pid == engine
         await store.ping()
 
 
@@ -113,10 +113,10 @@ async def test_the_engine_ends_after_its_last_client(tmp_path: Path) -> None:
     """After its last client closes, the engine ends and removes its socket. The next client finds every memory."""
     async with opened(tmp_path) as store:
         await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
-        holder = holder_in(tmp_path)
-    await until(lambda: ended(holder.pid))
-    assert not has_socket(holder)
-    assert Layout(tmp_path).read_holder() is None
+        engine = engine_of(tmp_path)
+    await until(lambda: ended(engine.pid))
+    assert not has_socket(engine)
+    assert Layout(tmp_path).read_engine() is None
     assert Layout(tmp_path).log_path.read_text() == ""
     async with opened(tmp_path) as store:
         assert await total(store) == 5
@@ -128,7 +128,7 @@ async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
         first = kill_engine(tmp_path)
         await until(lambda: ended(first))
-        assert has_socket(holder_in(tmp_path))
+        assert has_socket(engine_of(tmp_path))
         assert await total(store) == 1
         second = kill_engine(tmp_path, signal.SIGTERM)
         assert second != first
@@ -170,8 +170,8 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
     Other clients are still served.
     """
     async with opened(tmp_path) as store:
-        holder = holder_in(tmp_path)
-        reader, writer = await asyncio.open_unix_connection(holder.socket)
+        engine = engine_of(tmp_path)
+        reader, writer = await asyncio.open_unix_connection(engine.socket)
         record = make_record(make_memory(MemoryType.EPISODIC, "x"))
         await store.upsert(
             SCOPE, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))]
@@ -181,7 +181,7 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
         bugs = [find_candidates(scope=SCOPE, searches=[search]) for search in (broken, no_id)]
         calls = [[7, bugs[0]], [8, bugs[1]], [9, {"request": "Nonsense"}], "no call"]
         for message in map(encode, calls):
-            writer.write(framed(msgspec.Raw(message)))
+            writer.write(frame(msgspec.Raw(message)))
         replies = [decode(await read_message(reader), Reply) for _ in range(3)]
         assert [reply.number for reply in replies] == [7, 8, 9]
         assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 3
@@ -189,7 +189,7 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
         writer.close()
         await writer.wait_closed()
         await store.ping()
-        assert holder_in(tmp_path) == holder
+        assert engine_of(tmp_path) == engine
         assert Layout(tmp_path).log_path.read_text().count("a request could not be answered") == len(bugs)
 
 
@@ -206,14 +206,14 @@ async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
     """A store works in a directory whose path is too long for a socket's path. Only the owner can read the files."""
     directory = tmp_path / ("d" * 120)
     async with opened(directory) as store:
-        holder = holder_in(directory)
+        engine = engine_of(directory)
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
-        assert len(holder.socket) <= MAX_SOCKET_BYTES
-        assert not holder.socket.startswith(str(directory))
-        private = [directory, Path(holder.socket).parent, *directory.glob("*.json"), directory / "episodic" / "v1"]
+        assert len(engine.socket) <= MAX_SOCKET_BYTES
+        assert not engine.socket.startswith(str(directory))
+        private = [directory, Path(engine.socket).parent, *directory.glob("*.json"), directory / "episodic" / "v1"]
         assert [stat.S_IMODE(path.stat().st_mode) & 0o077 for path in private] == [0] * len(private)
-        with locked(directory / "engine.lock") as held:
-            assert not held
+        with locked(directory / "engine.lock") as acquired:
+            assert not acquired
 
 
 async def test_a_connection_that_the_engine_closes_is_lost_at_once(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import pytest
 from memtypes.model.errors import EmbedderMismatch, StoreInUse, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.layout import EngineProcess, Layout
 from memtypes.stores.edge.process.wire import PROTOCOL
 from memtypes.stores.files import locked
 from tests.builders import SCOPE, make_memory, make_record
-from tests.memtypes.stores.engines import ended, holder_in, settings_for, start_python, until
+from tests.memtypes.stores.engines import ended, engine_of, settings_for, start_python, until
 
 pytestmark = pytest.mark.anyio
 
@@ -42,19 +42,19 @@ async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -
     memory = make_memory(MemoryType.EPISODIC, "x")
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, [make_record(memory)])
-    before = Layout(tmp_path).alias_path.read_bytes()
-    for other in (settings_for(tmp_path, fingerprint="other"), EdgeSettings(tmp_path, "test-embedder", 9)):
+    before = Layout(tmp_path).manifest_path.read_bytes()
+    for settings in (settings_for(tmp_path, fingerprint="other"), EdgeSettings(tmp_path, "test-embedder", 9)):
         with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed.*--data-dir"):
-            await EdgeStore.open(other)
-    engine = holder_in(tmp_path).pid
+            await EdgeStore.open(settings)
+    engine = engine_of(tmp_path).pid
     await store.aclose()
     await until(lambda: ended(engine))
     with pytest.raises(EmbedderMismatch, match=r"other \(8 dimensions\).*reembed"):
         await EdgeStore.open(settings_for(tmp_path, fingerprint="other"))
-    assert Layout(tmp_path).alias_path.read_bytes() == before
-    again = await EdgeStore.open(settings_for(tmp_path))
-    assert await again.get(SCOPE, [memory.id]) == {memory.id: memory}
-    await again.aclose()
+    assert Layout(tmp_path).manifest_path.read_bytes() == before
+    reopened = await EdgeStore.open(settings_for(tmp_path))
+    assert await reopened.get(SCOPE, [memory.id]) == {memory.id: memory}
+    await reopened.aclose()
 
 
 async def test_a_store_without_store_json_is_not_opened(tmp_path: Path) -> None:
@@ -62,12 +62,12 @@ async def test_a_store_without_store_json_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "semantic").mkdir()
     with pytest.raises(EmbedderMismatch, match=r"store\.json"):
         await EdgeStore.open(settings_for(tmp_path))
-    assert not Layout(tmp_path).alias_path.exists()
+    assert not Layout(tmp_path).manifest_path.exists()
 
 
 async def test_a_damaged_store_json_is_not_replaced(tmp_path: Path) -> None:
     """Opening a store with a damaged store.json raises an error that names the file."""
-    path = Layout(tmp_path).alias_path
+    path = Layout(tmp_path).manifest_path
     path.write_text("{")
     with pytest.raises(Unavailable, match=r"store\.json"):
         await EdgeStore.open(settings_for(tmp_path))
@@ -84,34 +84,34 @@ async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
 async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_path: Path) -> None:
     """If a process that does not answer holds the store's lock, the error names the process and the remedy."""
     for lock in ("engine.lock", "opening.lock"):
-        with start_python(HOLD_LOCK, str(tmp_path / lock)) as other:
-            assert other.stdout is not None
-            assert await asyncio.to_thread(other.stdout.readline) == "True\n"
-            with pytest.raises(StoreInUse, match=rf"process {other.pid}.*--url"):
+        with start_python(HOLD_LOCK, str(tmp_path / lock)) as process:
+            assert process.stdout is not None
+            assert await asyncio.to_thread(process.stdout.readline) == "True\n"
+            with pytest.raises(StoreInUse, match=rf"process {process.pid}.*--url"):
                 await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.3))
-            other.communicate()
+            process.communicate()
 
 
 async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
     """If a program that is no engine of this product has a shard open, the error says so and names the remedy."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    engine = holder_in(tmp_path).pid
+    engine = engine_of(tmp_path).pid
     await store.aclose()
     await until(lambda: ended(engine))
-    with start_python(HOLD_SHARD, str(tmp_path / "semantic" / "v1")) as other:
-        assert other.stdout is not None
-        assert await asyncio.to_thread(other.stdout.readline) == "0\n"
+    with start_python(HOLD_SHARD, str(tmp_path / "semantic" / "v1")) as process:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "0\n"
         with pytest.raises(StoreInUse, match=r"not an engine of this program.*--url"):
             await EdgeStore.open(settings_for(tmp_path))
-        other.communicate()
+        process.communicate()
 
 
 async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
     """A client refuses to use a running engine with another protocol version."""
     layout = Layout(tmp_path)
-    layout.holder_path.write_bytes(msgspec.json.encode(Holder(os.getpid(), "nowhere", PROTOCOL + 1)))
-    with locked(layout.engine_lock) as held:
-        assert held
+    layout.engine_path.write_bytes(msgspec.json.encode(EngineProcess(os.getpid(), "nowhere", PROTOCOL + 1)))
+    with locked(layout.engine_lock) as acquired:
+        assert acquired
         with pytest.raises(StoreInUse, match=rf"process {os.getpid()}, an engine of another version.*--url"):
             await EdgeStore.open(settings_for(tmp_path))
 

@@ -42,8 +42,8 @@ def test_the_protocol_changes_with_the_format_of_the_messages() -> None:
 def _without_texts(schema: Any) -> Any:
     """A JSON schema without its descriptions, which are docstrings and may change."""
     if isinstance(schema, dict):
-        return {name: _without_texts(part) for name, part in schema.items() if name != "description"}
-    return [_without_texts(part) for part in schema] if isinstance(schema, list | tuple) else schema
+        return {name: _without_texts(member) for name, member in schema.items() if name != "description"}
+    return [_without_texts(member) for member in schema] if isinstance(schema, list | tuple) else schema
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
 
     An error of an unknown class becomes Unavailable.
     """
-    back = wire.error_of(wire.failure_of(error))
-    assert type(back) is (Unavailable if type(error) is RemembrancerError else type(error))
-    assert str(back) == str(error)
+    received = wire.error_of(wire.failure_of(error))
+    assert type(received) is (Unavailable if type(error) is RemembrancerError else type(error))
+    assert str(received) == str(error)
 
 
 def test_an_error_of_the_engine_names_the_invalid_field_to_the_client() -> None:
     """An error is sent to the client with the path of the invalid field."""
-    back = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
-    assert isinstance(back, InvalidRequest)
-    assert back.path == "filters.x"
+    received = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
+    assert isinstance(received, InvalidRequest)
+    assert received.path == "filters.x"
 
 
 def sent(request: Request[Any]) -> Any:
@@ -90,7 +90,7 @@ def test_requests_are_decoded_as_they_were_encoded() -> None:
 async def test_messages_are_framed_by_their_length() -> None:
     """The length before each message tells where it ends, however the bytes arrive. A huge length is refused."""
     reader = asyncio.StreamReader()
-    reader.feed_data(wire.framed("one") + wire.framed(None) + wire.framed("three")[:7])
+    reader.feed_data(wire.frame("one") + wire.frame(None) + wire.frame("three")[:7])
     assert [await wire.read_message(reader), await wire.read_message(reader)] == [encode("one"), encode(None)]
     reader.feed_data(b"ree")
     assert await wire.read_message(reader) == encode("three")

@@ -31,7 +31,7 @@ class Payloads:
     def __call__(self, kind: MemoryType, slots: Slots) -> Mapping[int, dict[str, Any]]:
         """The payload at each slot that has a memory."""
         self.read += slots.tolist()
-        return {one: self.payloads[one] for one in slots.tolist() if kind is KIND and one in self.payloads}
+        return {slot: self.payloads[slot] for slot in slots.tolist() if kind is KIND and slot in self.payloads}
 
 
 def read(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def test_memories_that_a_change_may_affect_leave_the_cache(
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)
     source.read.clear()
-    cache.follow(KIND, change, None if slots is None else slots_of(slots))
+    cache.update(KIND, change, None if slots is None else slots_of(slots))
     assert read(cache, 0, 1, 2) == list(source.payloads.values())
     assert source.read == [slot for slot in (0, 1, 2) if slot not in cached]
 
@@ -89,7 +89,7 @@ def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, 
     source.read.clear()
     source.payloads[0] |= {"access_count": 3, "speaker": "Eve"}
     change = SetFields(where, {"access_count": 3, "speaker": "Eve", "accessed_at": "now"})
-    cache.follow(KIND, change, slots_of([0]))
+    cache.update(KIND, change, slots_of([0]))
     assert read(cache, 0, 1) == list(source.payloads.values())
     assert source.read == reads
 
@@ -98,35 +98,35 @@ def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
     """A payload that was passed to the cache is not read. The cache keeps its ranking values and no other fields."""
     source = Payloads(3)
     cache = ColumnCache(source)
-    cache.learn(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
+    cache.add(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
     assert read(cache, 0, 5_000) == [{"importance": 7}, {"importance": 1}]
-    assert cache.unknown(KIND, slots_of([0, 1, 5_000])).tolist() == [1]
+    assert cache.uncached(KIND, slots_of([0, 1, 5_000])).tolist() == [1]
     assert source.read == []
 
 
 def test_a_replaced_memory_has_its_new_values() -> None:
     """After a memory is replaced, the cache has its new values, and no values for fields that the new payload lacks."""
     cache = ColumnCache(Payloads(0))
-    cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
+    cache.add(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     point = Record("a", KIND, {"importance": 4}, make_record(make_memory(KIND, "a")).vectors)
-    cache.follow(KIND, PutPoints((point,), within(SCOPE)), slots_of([1]))
+    cache.update(KIND, PutPoints((point,), within(SCOPE)), slots_of([1]))
     assert read(cache, 2, 1) == [{"speaker": "Ben"}, {"importance": 4}]
 
 
 def test_columns_of_several_types_are_read_together() -> None:
     """Memories of several types are read into one table, in the requested order, with one list of texts for all."""
     cache = ColumnCache(Payloads(0))
-    cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
-    cache.learn(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
-    result = cache.read({OTHER: slots_of([7, 1]), KIND: slots_of([2, 3, 1])})
-    assert result.exists.tolist() == [True, True, True, False, True]
-    assert payloads_in(result.columns) == [
+    cache.add(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
+    cache.add(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
+    answer = cache.read({OTHER: slots_of([7, 1]), KIND: slots_of([2, 3, 1])})
+    assert answer.exists.tolist() == [True, True, True, False, True]
+    assert payloads_in(answer.columns) == [
         {"seq": 5},
         {"speaker": "Ada", "seq": 4},
         {"speaker": "Ben"},
         {"importance": 1, "speaker": "Ada"},
     ]
-    assert list(result.columns.tables["speaker"]) == ["Ada", "Ben"]
+    assert list(answer.columns.tables["speaker"]) == ["Ada", "Ben"]
 
 
 def test_cached_values_move_with_a_shard_rewrite() -> None:
@@ -138,7 +138,7 @@ def test_cached_values_move_with_a_shard_rewrite() -> None:
     cache.renumber(KIND, np.array([1, -1, 0, 3]))
     assert read(cache, 0, 1) == [source.payloads[2], source.payloads[0]]
     assert source.read == []
-    assert cache.unknown(KIND, slots_of(range(4))).tolist() == [2, 3]
+    assert cache.uncached(KIND, slots_of(range(4))).tolist() == [2, 3]
     assert read(cache, 2, 3) == [source.payloads[2], source.payloads[3]]
     assert source.read == [2, 3]
 
@@ -147,7 +147,7 @@ def test_a_column_without_values_is_left_out() -> None:
     """A field for which none of the requested memories has a value is not among the columns that are read."""
     payloads: list[dict[str, Any]] = [{"importance": 3}, {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"}]
     cache = ColumnCache(Payloads(0))
-    cache.learn(KIND, enumerate(payloads))
+    cache.add(KIND, enumerate(payloads))
     columns = cache.read({KIND: slots_of([0, 1])}).columns
     assert columns.columns.keys() == Columns.of(payloads).columns.keys()
     assert payloads_in(columns) == payloads

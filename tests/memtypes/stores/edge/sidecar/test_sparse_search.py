@@ -38,46 +38,46 @@ WEIGHTS = st.dictionaries(st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125
 
 def points(scope: Scope, start: int, count: int) -> tuple[Record, ...]:
     """Facts whose keyword vectors have some terms of QUERY; every fifth fact has no term."""
-    made = []
+    records = []
     for number in range(start, start + count):
         memory = make_memory(MemoryType.SEMANTIC, f"fact {number}", scope, importance=1 + number % 10)
         terms = (
             {} if number % 5 == 4 else {term: 1 + number / 9 for term in (0, 1, 2, 3, 65_539) if number >> term % 7 & 1}
         )
-        made.append(make_record(memory, make_dense(number), terms))
-    return tuple(made)
+        records.append(make_record(memory, make_dense(number), terms))
+    return tuple(records)
 
 
 def filled(tmp_path: Path) -> Shard:
     """A shard with facts of two scopes, of which some were written twice and some were removed."""
-    made = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
-    made.write(PutPoints(points(SCOPE, 0, 40), within(SCOPE)))
-    made.write(PutPoints(points(OTHER, 100, 9), within(OTHER)))
-    made.write(PutPoints(points(SCOPE, 10, 5), within(SCOPE)))
-    made.write(RemovePoints(within(SCOPE, has_ids(one.id for one in points(SCOPE, 20, 6)))))
-    return made
+    shard = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
+    shard.write(PutPoints(points(SCOPE, 0, 40), within(SCOPE)))
+    shard.write(PutPoints(points(OTHER, 100, 9), within(OTHER)))
+    shard.write(PutPoints(points(SCOPE, 10, 5), within(SCOPE)))
+    shard.write(RemovePoints(within(SCOPE, has_ids(point.id for point in points(SCOPE, 20, 6)))))
+    return shard
 
 
 @pytest.fixture
 def shard(tmp_path: Path) -> Iterator[Shard]:
     """A shard with facts of two scopes, closed at the end."""
-    made = filled(tmp_path)
-    yield made
-    made.close()
+    opened = filled(tmp_path)
+    yield opened
+    opened.close()
 
 
-def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
+def check_agreement(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
     """Check that a search of the shard has the hits of the engine alone, and return these hits."""
-    found, alone = shard.reader.search(queries, {}), shard.reader.engine_hits(queries, {})
-    for own, other in zip(found, alone, strict=True):
-        scores = dict(zip(other.keys.tolist(), other.scores.tolist(), strict=True))
-        assert own.keys.tolist() == list(dict.fromkeys(own.keys.tolist()))
-        assert dict(zip(own.keys.tolist(), own.scores.tolist(), strict=True)) == pytest.approx(scores, abs=1e-5)
-        assert (np.diff(own.scores) <= 0).all()
-    return found
+    hits, engine_hits = shard.reader.search(queries, {}), shard.reader.engine_hits(queries, {})
+    for actual, expected in zip(hits, engine_hits, strict=True):
+        scores = dict(zip(expected.keys.tolist(), expected.scores.tolist(), strict=True))
+        assert actual.keys.tolist() == list(dict.fromkeys(actual.keys.tolist()))
+        assert dict(zip(actual.keys.tolist(), actual.scores.tolist(), strict=True)) == pytest.approx(scores, abs=1e-5)
+        assert (np.diff(actual.scores) <= 0).all()
+    return hits
 
 
-def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
+def dense_and_keyword(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
     """Two queries, dense and keyword, for the `limit` best memories that meet `where`.
 
     corpus: selects the memories whose word statistics the keyword query uses.
@@ -87,54 +87,54 @@ def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, 
 
 def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
     """A search in term files has the hits of the engine in each scope, with and without a filter, at several limits."""
-    some = to_condition(parse_filter({"importance": {"gte": 4}}))
+    important = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
         members = shard.reader.namespaces.members(corpus)
         assert members is not None
-        for where in (corpus, within(scope, some)):
-            whole, _ = agree(shard, *both(where, 50, corpus))
-            agree(shard, VectorQuery(QUERY, 50, corpus, corpus, among=whole.keys[::2]))
-            few = shard.reader.search(both(where, len(members) or 1, corpus), {})[1]
-            assert len(few.keys) <= len(members)
-            agree(shard, *both(where, 3, corpus))
+        for where in (corpus, within(scope, important)):
+            dense, _ = check_agreement(shard, *dense_and_keyword(where, 50, corpus))
+            check_agreement(shard, VectorQuery(QUERY, 50, corpus, corpus, among=dense.keys[::2]))
+            keyword = shard.reader.search(dense_and_keyword(where, len(members) or 1, corpus), {})[1]
+            assert len(keyword.keys) <= len(members)
+            check_agreement(shard, *dense_and_keyword(where, 3, corpus))
 
 
 def test_a_keyword_query_with_the_condition_of_a_dense_query_needs_no_engine(shard: Shard) -> None:
     """A keyword query scores what a dense query with the same condition found, and does not ask the engine again."""
-    asked: list[int] = []
+    batch_sizes: list[int] = []
 
     def engine_hits(queries: Sequence[VectorQuery]) -> list[QueryHits]:
-        asked.append(len(queries))
+        batch_sizes.append(len(queries))
         return shard.reader.engine_hits(queries, {})
 
-    some = to_condition(parse_filter({"importance": {"gte": 4}}))
-    dense, _ = both(within(SCOPE, some), 50, within(SCOPE))
-    _, sparse = both(within(SCOPE, dict(some)), 50, within(SCOPE))
+    important = to_condition(parse_filter({"importance": {"gte": 4}}))
+    dense, _ = dense_and_keyword(within(SCOPE, important), 50, within(SCOPE))
+    _, sparse = dense_and_keyword(within(SCOPE, dict(important)), 50, within(SCOPE))
     shard_hits([dense, sparse], shard.reader.namespaces, shard.terms, engine_hits)
-    assert asked == [1]
+    assert batch_sizes == [1]
 
 
 def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
     """After a write, removed memories are not found, and the inverse document frequencies (IDF) are updated."""
     corpus = within(SCOPE)
-    before = agree(shard, *both(corpus, 60, corpus))[1]
+    before = check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))[1]
     shard.write(SetFields(corpus, {"importance": 3}))
     shard.write(PutPoints(points(SCOPE, 50, 7), corpus))
-    after = agree(shard, *both(corpus, 60, corpus))[1]
+    after = check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))[1]
     assert len(after.keys) > len(before.keys)
     assert shard.reader.count(corpus) == 41
     shard.write(RemovePoints(within(SCOPE, to_condition(parse_filter({"importance": {"eq": 3}})))))
-    agree(shard, *both(corpus, 60, corpus))
+    check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))
     shard.write(RemovePoints(of_tenant(SCOPE.tenant)))
     assert shard.reader.count(corpus) == 0
-    assert [len(hits.keys) for hits in agree(shard, *both(corpus, 60, corpus))] == [0, 0]
+    assert [len(hits.keys) for hits in check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))] == [0, 0]
 
 
 def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
     """If term files are missing, or a power cut lost some of their rows, they are filled from the engine on opening."""
     corpus, shard = within(SCOPE), filled(tmp_path)
-    before = agree(shard, *both(corpus, 60, corpus))[1]
+    before = check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))[1]
     shard.close()
     for damage in ("none there", "some lost"):
         if damage == "none there":
@@ -142,53 +142,53 @@ def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
         else:
             with (tmp_path / "terms" / "places.bin").open("r+b") as file:
                 file.truncate(7 * 16)
-        again = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
-        assert len(again.terms.lacking(again.slots.used())) == 0
-        after = agree(again, *both(corpus, 60, corpus))[1]
+        reopened = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
+        assert len(reopened.terms.slots_without(reopened.slots.used())) == 0
+        after = check_agreement(reopened, *dense_and_keyword(corpus, 60, corpus))[1]
         assert after.keys.tolist() == before.keys.tolist()
-        again.close()
+        reopened.close()
 
 
 @settings(max_examples=60)
 @given(st.lists(WEIGHTS, min_size=1, max_size=8), st.integers(1, 9), st.data())
 def test_scores_are_sums_over_shared_terms(
-    tmp_path_factory: pytest.TempPathFactory, kept: list[dict[int, float]], limit: int, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, vectors: list[dict[int, float]], limit: int, data: st.DataObject
 ) -> None:
     """A score is a sum over the terms shared with the query: query weight times memory weight times IDF.
 
     Memories without a shared term are not found.
     """
     file = TermFile(tmp_path_factory.mktemp("terms"))
-    slots = slots_of(range(3, 3 + len(kept)))
-    file.put(slots, [make_sparse(one) for one in kept])
-    among = slots_of(data.draw(st.permutations(slots.tolist()))[: data.draw(st.integers(0, len(kept)))])
-    hits = file.corpus(slots).search(QUERY, slots_of([1, *among.tolist(), 99]), limit)
-    known = sum(map(bool, kept))
-    wanted: dict[int, float] = {}
-    for slot, own in zip(slots.tolist(), kept, strict=True):
+    slots = slots_of(range(3, 3 + len(vectors)))
+    file.put(slots, [make_sparse(vector) for vector in vectors])
+    among = slots_of(data.draw(st.permutations(slots.tolist()))[: data.draw(st.integers(0, len(vectors)))])
+    hits = file.inverted_index(slots).search(QUERY, slots_of([1, *among.tolist(), 99]), limit)
+    with_terms = sum(map(bool, vectors))
+    expected: dict[int, float] = {}
+    for slot, vector in zip(slots.tolist(), vectors, strict=True):
         for term, weight in zip(QUERY.indices.tolist(), QUERY.values.tolist(), strict=True):
-            if slot in among and term in own:
-                often = sum(term in one for one in kept)
-                idf = math.log(1 + (known - often + 0.5) / (often + 0.5))
-                wanted[slot] = wanted.get(slot, 0.0) + weight * idf * own[term]
-    best = sorted(wanted.values(), reverse=True)[:limit]
+            if slot in among and term in vector:
+                frequency = sum(term in other for other in vectors)
+                idf = math.log(1 + (with_terms - frequency + 0.5) / (frequency + 0.5))
+                expected[slot] = expected.get(slot, 0.0) + weight * idf * vector[term]
+    best = sorted(expected.values(), reverse=True)[:limit]
     assert hits.scores.tolist() == pytest.approx(best, rel=1e-5)
     assert all(
-        wanted[slot] == pytest.approx(score, rel=1e-5) for slot, score in zip(hits.keys, hits.scores, strict=True)
+        expected[slot] == pytest.approx(score, rel=1e-5) for slot, score in zip(hits.keys, hits.scores, strict=True)
     )
     file.close()
 
 
-class Read:
-    """A namespace with `count` memories. asked: how often its memories were read."""
+class FakeNamespace:
+    """A namespace with `count` memories. reads: how often its memories were read."""
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.asked = 0
+        self.reads = 0
 
     def matching(self, _where: Condition, limit: int) -> Slots:
         """The slots (point numbers) of the first `limit` memories of the namespace."""
-        self.asked += 1
+        self.reads += 1
         return slots_of(range(min(self.count, limit)))
 
     def counting(self, _where: Condition) -> int:
@@ -199,53 +199,53 @@ class Read:
 def test_a_namespace_is_read_once_until_a_write() -> None:
     """The cache reads a namespace again only after a write in it. Of a large namespace it keeps only the size."""
     for count in (3, 4):
-        read = Read(count)
-        scopes = NamespaceCache(read.matching, read.counting, small=3)
+        namespace = FakeNamespace(count)
+        cache = NamespaceCache(namespace.matching, namespace.counting, small=3)
         changes: list[Change] = [PutPoints((), within(OTHER)), SetFields(within(SCOPE), {"importance": 2})]
         for change in changes:
-            members = scopes.members(within(SCOPE))
+            members = cache.members(within(SCOPE))
             assert (members is None) == (count > 3)
-            assert scopes.count(within(SCOPE)) == count
-            scopes.forget(change)
+            assert cache.count(within(SCOPE)) == count
+            cache.invalidate(change)
         changes = [
             PutPoints((), within(SCOPE)),
             RemovePoints(within(SCOPE, has_ids(["x"]))),
             RemovePoints(of_tenant(SCOPE.tenant)),
         ]
         for change in changes:
-            scopes.members(within(SCOPE))
-            assert read.asked == 1 + changes.index(change)
-            scopes.forget(change)
+            cache.members(within(SCOPE))
+            assert namespace.reads == 1 + changes.index(change)
+            cache.invalidate(change)
 
 
 def test_only_the_memories_of_whole_namespaces_are_cached() -> None:
     """For a condition that does not select a whole namespace, the cache returns None, and the engine is searched."""
-    scopes = NamespaceCache(Read(3).matching, Read(3).counting)
-    assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
-    assert scopes.members(of_tenant(SCOPE.tenant)) is None
-    assert scopes.count(of_tenant(SCOPE.tenant)) is None
+    cache = NamespaceCache(FakeNamespace(3).matching, FakeNamespace(3).counting)
+    assert cache.members(within(SCOPE, has_ids(["x"]))) is None
+    assert cache.members(of_tenant(SCOPE.tenant)) is None
+    assert cache.count(of_tenant(SCOPE.tenant)) is None
     assert scope_in({**within(SCOPE), "must_not": [has_ids(["x"])]})[0] is None
 
 
 def test_the_least_recent_namespace_is_evicted() -> None:
     """A full cache evicts the namespace unused for longest; its memories are read again when they are needed."""
-    read = Read(3)
-    scopes = NamespaceCache(read.matching, read.counting, cached=2)
+    namespace = FakeNamespace(3)
+    cache = NamespaceCache(namespace.matching, namespace.counting, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):
-        scopes.members(within(Scope("acme", name)))
-    assert read.asked == 4
+        cache.members(within(Scope("acme", name)))
+    assert namespace.reads == 4
 
 
 def test_inverted_indexes_are_limited_by_their_terms(shard: Shard) -> None:
     """If inverted indexes have too many terms, the one unused for longest is evicted, and built again when needed."""
     cache = NamespaceCache(shard.reader.matching, shard.reader.count, terms=1)
-    first = cache.corpus(within(SCOPE), shard.terms)
+    first = cache.inverted_index(within(SCOPE), shard.terms)
     assert first is not None
-    assert cache.corpus(within(SCOPE), shard.terms) is first
-    assert cache.corpus(within(OTHER), shard.terms) is not None
-    again = cache.corpus(within(SCOPE), shard.terms)
-    assert again is not None
-    assert again is not first
-    hits = [corpus.search(QUERY, corpus.slots, 50) for corpus in (first, again)]
+    assert cache.inverted_index(within(SCOPE), shard.terms) is first
+    assert cache.inverted_index(within(OTHER), shard.terms) is not None
+    rebuilt = cache.inverted_index(within(SCOPE), shard.terms)
+    assert rebuilt is not None
+    assert rebuilt is not first
+    hits = [index.search(QUERY, index.slots, 50) for index in (first, rebuilt)]
     assert hits[0].keys.tolist() == hits[1].keys.tolist()
-    assert cache.corpus(within(Scope("acme", "empty")), shard.terms) is None
+    assert cache.inverted_index(within(Scope("acme", "empty")), shard.terms) is None

@@ -170,9 +170,9 @@ async def test_a_command_that_the_server_rejects_is_unavailable_and_not_retried(
 
 async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveClient) -> None:
     """`keys_of()` returns all thirty keys of a namespace, and no key of another namespace."""
-    scope, other = fresh_scope(), fresh_scope()
+    scope, other_scope = fresh_scope(), fresh_scope()
     keys = {live_key(scope, "thread", str(n)) for n in range(30)}
-    for key in (*keys, live_key(other, "thread", "1")):
+    for key in (*keys, live_key(other_scope, "thread", "1")):
         await live.run(lambda redis, name=key: redis.set(name, "x"), idempotent=True)  # type: ignore[misc]
     assert set(await live.keys_of(scope)) == keys
 
