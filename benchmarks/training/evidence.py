@@ -160,7 +160,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
                 outcomes = await opened.ingestor.write(scope, [draft for _, draft in world.drafts])
                 names = (name for name, _ in world.drafts)
                 ids[world.group, world.namespace] = {
-                    name: one.merged_into or str(one.id) for name, one in zip(names, outcomes, strict=True)
+                    name: str(one.id) for name, one in zip(names, outcomes, strict=True)
                 }
             return [
                 each for world in worlds for asked in world.questions async for each in _of(opened, world, asked, ids)

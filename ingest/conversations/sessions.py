@@ -293,7 +293,7 @@ def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
     first = next(outcome for outcome in (whole, *parts) if outcome.status is status)
     reason = "; ".join(filter(None, (first.reason, PART_RECALLED if cut else None)))
     stored = [outcome for outcome in (whole, *parts) if outcome.id is not None]
-    ids = dict.fromkeys(outcome.merged_into or outcome.id or "" for outcome in stored)
+    ids = dict.fromkeys(outcome.id or "" for outcome in stored)
     types = dict.fromkeys(outcome.memory.type for outcome in stored if outcome.memory is not None)
     redactions = {kind: count for outcome in reversed(outcomes) for kind, count in outcome.redactions.items()}
     return MessageOutcome(status, reason or None, tuple(ids), tuple(types), redactions)

@@ -77,6 +77,17 @@ async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new
     assert vector(bench, noted) == embedded(noted, *changed)
 
 
+async def test_turns_after_an_event_to_which_a_merge_adds_a_context_are_embedded_again() -> None:
+    """An event is written again with a `context`. The turn after it is embedded again, with the event's new text."""
+    bench = Bench(embedder=InterruptedEmbedder())
+    _, noted = await write_turns(bench, "It is red.", "Noted.")
+    again = draft("It is red.", "episodic", session_id="s1", context="about the door")
+    outcome = await bench.ingestor.write_one(SCOPE, again)
+    assert outcome.memory is not None
+    assert "about the door" in outcome.memory.embedding_text()
+    assert vector(bench, noted) == embedded(noted, outcome.memory)
+
+
 async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_vectors() -> None:
     """A turn of a batch's first piece is deleted while the next piece is embedded.
 
