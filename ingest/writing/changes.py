@@ -146,7 +146,7 @@ class MemoryEditor:
             others |= {memory.superseded_by} if memory.superseded_by else set()
             if not others:
                 raise Conflict(f"memory {known_id} is neither replaced nor contested: there is nothing to undo")
-            states.part(known_id, others)
+            states.unlink(known_id, others)
             return await self._write(scope, stored, states)
 
     async def _compare_again(self, scope: Scope, states: States, before: Memory) -> Embedding | None:
@@ -160,18 +160,18 @@ class MemoryEditor:
         states.changed.add(after.id)
         if after.links != before.links or after.content != before.content:
             ends = {link.to for memory in (before, after) for link in memory.links}
-            states.know(ends, await self.store.get(scope, sorted(ends)))
+            states.add_loaded(ends, await self.store.get(scope, sorted(ends)))
             check_links(after.links, {link.to for link in before.links} | states.memories.keys() - {after.id})
-        states.part(after.id, contradicted(before) - contradicted(after))
+        states.unlink(after.id, contradicted(before) - contradicted(after))
         if after.content == before.content or not takes_part(after):
             return None
         if after.superseded_by is not None:
-            states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
+            states.add_loaded([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
             newer = states.memories.get(after.superseded_by)
             if newer is None or not contradict(newer, after, states.now):
-                states.part(after.id, [after.superseded_by])
+                states.unlink(after.id, [after.superseded_by])
         # The new text is a statement of now, whatever the time from which the fact holds.
-        linked = states.release(after.id)
+        linked = states.retract(after.id)
         (embedding,) = await self.embedder.embed_in_context([text_in_context(after, ())])
         vectors = Vectors(embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens)
         arriving = {} if has_ended(after, states.now) else {0: (after, vectors)}
@@ -206,8 +206,8 @@ class MemoryEditor:
         """Mark a memory as replaced by `newer_id`, which is then current. Raises InvalidRequest for an unknown id."""
         if not isinstance(newer_id, str) or not (newer := await self.store.get(scope, [*{newer_id} - {known_id}])):
             raise InvalidRequest("must be the id of another memory of the namespace", path=SUCCESSOR, got=newer_id)
-        states.know(newer, newer)
-        states.touched |= {known_id, newer_id}
+        states.add_loaded(newer, newer)
+        states.stale |= {known_id, newer_id}
         await self.state_writer.settle(scope, states)  # knows both chains afterwards
         if states.memories[newer_id].state is State.REPLACED:
             states.bring_back(newer_id, RESTORED)
@@ -280,7 +280,7 @@ class MemoryEditor:
         """Delete memories, but no rejected texts; return how many existed. The caller holds the namespace's lock."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
-        await self.state_writer.release(scope, memories, self.clock())
+        await self.state_writer.detach(scope, memories, self.clock())
         return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
@@ -292,7 +292,7 @@ class MemoryEditor:
         async with self.locks.of(scope):
             if types or where is not None:
                 linked = await linked_where(self.store, scope, types, where)
-                await self.state_writer.release(scope, linked, self.clock())
+                await self.state_writer.detach(scope, linked, self.clock())
             return await self.store.delete_where(scope, types, where)
 
     async def _embedded(

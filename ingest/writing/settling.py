@@ -62,20 +62,20 @@ class StateWriter:
         """Complete `states` with all memories whose state depends on its changes so far; write nothing."""
         states.settle()
         while missing := states.needed():
-            states.know(missing, await self.store.get(scope, sorted(missing)))
+            states.add_loaded(missing, await self.store.get(scope, sorted(missing)))
             states.settle()
         states.count_lines(self.tokenizer.count)
 
     async def write(self, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
         """Write the changes in `states`, except to deleted memories and to memories whose ids are in `but`."""
-        if changed := states.changed - states.gone - set(but):
+        if changed := states.changed - states.deleted - set(but):
             await self.store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(changed)})
 
-    async def release(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
+    async def detach(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
         """Remove the links to memories that are about to be deleted (by id), and write the states that change."""
         linking = await _with_any(self.store, scope, Listing(), "links.to", list(removed))
         linking = {memory.id: memory for memory in linking.values() if memory.id not in removed}
-        states = States(now, {**linking, **removed}, gone=set(removed))
+        states = States(now, {**linking, **removed}, deleted=set(removed))
         states.changed |= linking.keys()
         await self.settle(scope, states)
         await self.write(scope, states)
@@ -96,10 +96,10 @@ class StateWriter:
         """
         states = States(now)
         payloads = {memory.id: {**memory.to_payload(), **changes.get(memory.id, {})} for memory in stored.values()}
-        states.know(stored, {memory_id: from_payload(payload) for memory_id, payload in payloads.items()})
-        states.touched |= stored.keys()
+        states.add_loaded(stored, {memory_id: from_payload(payload) for memory_id, payload in payloads.items()})
+        states.stale |= stored.keys()
         await self.settle(scope, states)
-        settled = {memory_id: states.patch(memory_id) for memory_id in sorted(states.changed - states.gone)}
+        settled = {memory_id: states.patch(memory_id) for memory_id in sorted(states.changed - states.deleted)}
         ids = {**changes, **settled}
         if patches := {memory_id: {**changes.get(memory_id, {}), **settled.get(memory_id, {})} for memory_id in ids}:
             await self.store.patch(scope, patches)

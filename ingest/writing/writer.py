@@ -113,7 +113,7 @@ class MemoryWriter:
                 await self.store.upsert(scope, records)
             if plan.patches:
                 await self.store.patch(scope, plan.patches)
-            types = {memory_id: states.memories[memory_id].type for memory_id in states.changed - states.gone}
+            types = {memory_id: states.memories[memory_id].type for memory_id in states.changed - states.deleted}
             read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
         return [
             _outcome(planned, entry.memory, read_back, states.changed)
@@ -174,8 +174,8 @@ class MemoryWriter:
         renewed = {memory_id: stored[memory_id] for memory_id in plan.inserts if memory_id in stored}
         states = States(batch.now, {**plan.merged, **renewed})
         if linked := {end for memory in renewed.values() for end in contradicted(memory)}:
-            states.know(linked, await self.store.get(batch.scope, sorted(linked)))
-        compared = {memory_id: [Neighbour(fact, None) for fact in states.release(memory_id)] for memory_id in renewed}
+            states.add_loaded(linked, await self.store.get(batch.scope, sorted(linked)))
+        compared = {memory_id: [Neighbour(fact, None) for fact in states.retract(memory_id)] for memory_id in renewed}
         for new_id, index in plan.sources.items():
             compared.setdefault(new_id, []).extend(
                 Neighbour(states.memories.get(similar.memory.id, similar.memory), similar.cosine)
@@ -192,7 +192,7 @@ class MemoryWriter:
         states.changed |= {memory.id for memory in merged if memory.line() != stored[memory.id].line()}
         states.changed |= {memory.id for memory in inserted if memory.line() != sent[memory.id].line()}
         await StateWriter(self.store, self.preparer.tokenizer).settle(batch.scope, states)
-        for changed_id in states.changed - states.gone:
+        for changed_id in states.changed - states.deleted:
             if changed_id in plan.inserts:
                 plan.inserts[changed_id] = states.memories[changed_id]
             else:

@@ -63,7 +63,7 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
     If some are deleted, each is replaced by the next remaining one.
     """
     states, ids = chain(5)
-    states.gone |= {ids[place] for place in removed}
+    states.deleted |= {ids[place] for place in removed}
     states.settle()
     remaining = [ids[place] for place in range(5) if place not in removed]
     for place, memory_id in enumerate(remaining):
@@ -86,7 +86,7 @@ def test_contested_memories_are_linked_both_ways() -> None:
     states.settle()
     assert shown(states, [first, second]) == [State.CONTESTED] * 2
     assert states.memories[first].links == [Link(to=second, type=LinkType.CONTRADICTS, strength=0.4)]
-    states.gone.add(second)
+    states.deleted.add(second)
     states.settle()
     assert (states.memories[first].state, states.memories[first].links) == (State.CURRENT, [])
 
@@ -102,7 +102,7 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
     states.replace(second, third, None)
     states.settle()
     assert shown(states, [first, second, third]) == [State.CURRENT, State.REPLACED, State.CURRENT]
-    states.gone.add(third)
+    states.deleted.add(third)
     states.settle()
     assert shown(states, [first, second]) == [State.CONTESTED] * 2
 
@@ -137,7 +137,7 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
     states.settle()
     assert [states.memories[old].at(NOW + DAY * days).state for days in (0, 1)] == [State.REPLACED, State.CURRENT]
     lasting = make_memory(MemoryType.SEMANTIC, "the port is 9")
-    states.know([lasting.id], {lasting.id: lasting})
+    states.add_loaded([lasting.id], {lasting.id: lasting})
     states.replace(new, lasting.id, None)
     states.settle()
     assert states.memories[old].at(NOW + DAY).state is State.REPLACED
@@ -146,7 +146,7 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
 def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
     """If the link from a newer fact to the fact that it had replaced is removed, both are current and not contested."""
     states, (old, new) = chain(2)
-    states.part(new, [old])
+    states.unlink(new, [old])
     states.settle()
     assert shown(states, [old, new]) == [State.CURRENT] * 2
 
@@ -191,7 +191,7 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_known() -> None
     alone = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
     alone.settle()
     assert alone.needed() == {first, "unknown"}
-    alone.know(alone.needed(), {first: states.memories[first]})
+    alone.add_loaded(alone.needed(), {first: states.memories[first]})
     alone.settle()
     assert not alone.needed()
     assert shown(alone, [first, second]) == [State.REPLACED, State.CURRENT]
@@ -211,7 +211,7 @@ def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> No
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["replace", "contest", "restore", "delete", "part", "end", "expire", "expire later"]),
+        st.sampled_from(["replace", "contest", "restore", "delete", "unlink", "end", "expire", "expire later"]),
         st.integers(0, 4),
         st.integers(0, 4),
     ),
@@ -221,7 +221,7 @@ STEPS = st.lists(
 
 def take(states: States, step: str, first: str, second: str) -> None:
     """Apply one change to the states, such as "replace" or "contest", unless these memories do not allow it."""
-    here = states.memories.keys() - states.gone
+    here = states.memories.keys() - states.deleted
     if first not in here or second not in here:
         return
     in_view = {memory_id for memory_id in here if states.memories[memory_id].at(NOW).state is not State.REPLACED}
@@ -233,8 +233,8 @@ def take(states: States, step: str, first: str, second: str) -> None:
             states.contest(first, second, "perhaps")
         case "restore" if first not in in_view:
             states.bring_back(first, "restored")
-        case "part" if first != second:
-            states.part(first, [second])
+        case "unlink" if first != second:
+            states.unlink(first, [second])
         case _:
             leave(states, step, first)
 
@@ -243,7 +243,7 @@ def leave(states: States, step: str, memory_id: str) -> None:
     """Delete, end or expire the memory with this id. step: "delete", "end", "expire" or "expire later" (in a day)."""
     memory = states.memories[memory_id]
     if step == "delete":
-        states.gone.add(memory_id)
+        states.deleted.add(memory_id)
     elif step == "end" and memory.at(NOW).state is not State.REPLACED:
         states.end(memory_id, NOW)
     elif step.startswith("expire"):
@@ -266,10 +266,10 @@ def test_states_follow_from_successors_and_links_after_any_steps(steps: list[tup
         states.settle()
         assert not states.needed()
     at = NOW + DAY * days
-    left = {memory_id: states.memories[memory_id] for memory_id in ids if memory_id not in states.gone}
+    left = {memory_id: states.memories[memory_id] for memory_id in ids if memory_id not in states.deleted}
     assert_nothing_is_hidden_by_nothing(left, at)
-    mended = States(at, touched=set(left))
-    mended.know(left, left)
+    mended = States(at, stale=set(left))
+    mended.add_loaded(left, left)
     mended.settle()
     assert_nothing_is_hidden_by_nothing(mended.memories, at)
     visible = in_view(mended.memories, at)
