@@ -60,7 +60,7 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
 
     They have the states that they have at `now`. For a fact there is no minimum cosine, because facts that contradict
     each other may be less similar than duplicates, and facts earlier in `arriving` are included. For an event that
-    tells of a change, facts are included, too. Raises the errors of the store.
+    reports a change, facts are included, too. Raises the errors of the store.
     """
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
@@ -101,9 +101,7 @@ async def _nearest(
     store: MemoryStore, scope: Scope, searched: Arriving, now: datetime, where: Filter | None = None
 ) -> dict[int, list[Neighbour]]:
     """The stored memories nearest to each memory of `searched`, by its index. where: filter for stored memories."""
-    searches = [
-        (index, search) for index, (memory, vectors) in searched.items() for search in _searches(memory, vectors, where)
-    ]
+    searches = [(index, search) for index in searched for search in _searches(*searched[index], where)]
     candidates = await store.candidates(scope, [search for _, search in searches])
     cosines: dict[int, dict[str, float | None]] = {index: {} for index in searched}
     types: dict[str, MemoryType] = {}
@@ -132,7 +130,7 @@ def _searches(memory: Memory, vectors: Vectors, where: Filter | None) -> list[Ca
 
 
 def _is_compared(memory: Memory) -> bool:
-    """Whether `memory` may contradict facts, which are then searched: it is a fact, or an event that tells a change."""
+    """Whether `memory` is compared with facts: it is a fact itself, or an event that reports a change."""
     return memory.type is MemoryType.SEMANTIC or (memory.type is MemoryType.EPISODIC and tells_change(memory.content))
 
 

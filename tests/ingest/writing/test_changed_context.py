@@ -62,7 +62,7 @@ async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vecto
     assert vector(bench, noted) == embedded(noted, kept)
 
 
-async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new_text() -> None:
+async def test_a_turn_changed_while_the_next_one_is_embedded_is_context_with_its_new_text() -> None:
     """If a turn is changed while the next turn is embedded, the next turn is embedded again with the new text."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
