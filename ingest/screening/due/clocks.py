@@ -14,7 +14,7 @@ from memtypes.words import Words, lexicon, plain
 _AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 _SHORT_PLACES = ("eastern", "central", "pacific", "mountain", "et", "pt", "ct")
 _OTHER_WORDS = (*_SHORT_PLACES, "reunion", "male", "nome", "center", "easter", "troll")
-"""Names of places that mostly mean something else in a text, such as "male" and "nome"."""
+"""Names of places that are mostly other words in a text, such as "male" and "nome"."""
 _ZONE_NAME = re.compile(r"[A-Z]\w+(?:/[A-Z]\w+(?:-\w+)*)+")
 _ADJECTIVES = ("", "er", "ter", "se", "s", "n", "ner")
 """Endings that make an adjective of the name of a place, as in "Berliner Zeit" or "Londense tijd"."""
@@ -39,7 +39,7 @@ class TimeOfDay:
         """The hour on the 24-hour clock, 0 to 24.
 
         part: the part of the day that the text names. If it is None, 1 to 5 mean the afternoon, so "at four" is 16.
-        to_seven: whether 6 and 7 do, too, if that hour is still to come. now: the current hour.
+        to_seven: whether 6 and 7 mean the evening, too, unless that hour of today has passed. now: the current hour.
         """
         hour = self.hour
         if self.sure:
@@ -64,7 +64,7 @@ class Clocks:
     home: tzinfo
 
     def at(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """The time of day at token `i`, or None. led: whether a preposition such as "at" stands before it."""
+        """The time of day at token `i`, or None. led: whether a preposition such as "at" is before it."""
         clock = self._named(i) or self._minutes_first(i) or self._japanese(i)
         clock = clock or self._digits(i, led=led) or self._hour_first(i, led=led)
         if clock is None:
@@ -79,8 +79,8 @@ class Clocks:
             return None
         return replace(clock, end=words.after("about", clock.end))
 
-    def _made(self, minutes: int, end: int, **more: bool) -> TimeOfDay:
-        return TimeOfDay(end, minutes // 60, minutes % 60, **more)
+    def _made(self, minutes: int, end: int, **flags: bool) -> TimeOfDay:
+        return TimeOfDay(end, minutes // 60, minutes % 60, **flags)
 
     def _oclock(self, i: int) -> int:
         return i if self.zone(i) else self.words.after("oclock", i)
@@ -91,11 +91,11 @@ class Clocks:
 
     def _named(self, i: int) -> TimeOfDay | None:
         """Noon or midnight at token `i`, with minutes that may follow ("midi et demi"); or None."""
-        found = self.words.get("clock", i)
-        if found is None:
+        named = self.words.get("clock", i)
+        if named is None:
             return None
-        minutes, end = self._tail(found[1]) or (0, found[1])
-        return self._made(int(found[0]) * 60 + minutes, end, sure=True)
+        minutes, end = self._tail(named[1]) or (0, named[1])
+        return self._made(int(named[0]) * 60 + minutes, end, sure=True)
 
     def _japanese(self, i: int) -> TimeOfDay | None:
         words = self.words
@@ -254,8 +254,8 @@ class Clocks:
         return words.plain(i) == "+" or (words.plain(i) == "-" and hours[0] == "0" and not words.glued(i))
 
     def _offset(self, i: int) -> timezone:
-        hours, _, rest = self.words.plain(i + 1).replace(":", ".").partition(".")
-        offset = timedelta(hours=min(int(hours), 14), minutes=int(rest[:2] or 0) % 60)
+        hours, _, minutes = self.words.plain(i + 1).replace(":", ".").partition(".")
+        offset = timedelta(hours=min(int(hours), 14), minutes=int(minutes[:2] or 0) % 60)
         return timezone(offset if self.words.plain(i) == "+" else -offset)
 
 
