@@ -121,11 +121,8 @@ def judge_again(states: States, fact_id: str, linked: Sequence[Memory], similar:
     It is judged as the newest, whatever its `valid_from`. linked: facts that it contradicted before; those that it
     replaces end at its `valid_from`, or now if theirs is later. similar: other facts; those that it replaces end now.
     """
-    fact, linked_ids = states.memories[fact_id], {other.id for other in linked}
-    near = [
-        *(Neighbour(other, None) for other in linked),
-        *(near for near in similar if near.memory.id not in linked_ids),
-    ]
+    fact, ids = states.memories[fact_id], {other.id for other in linked}
+    near = [*(Neighbour(other, None) for other in linked), *(other for other in similar if other.memory.id not in ids)]
     Timeline(states).add(fact.model_copy(update={"valid_from": states.now}), near)
     for old in linked:
         judged = states.memories[old.id]

@@ -51,10 +51,7 @@ class States:
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
 
     def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> None:
-        """Mark both memories as contested by each other, unless one of them has no room for a further link.
-
-        strength: of the links between them, 0-1: the probability that the newer memory updates the older one.
-        """
+        """Mark both memories as contested, unless one has MAX_LINKS links. strength: of the links between them, 0-1."""
         pair = ((first_id, second_id), (second_id, first_id))
         ends = ((self.memories[memory_id], other_id) for memory_id, other_id in pair)
         if all(len(memory.links) < MAX_LINKS or other_id in contradicted(memory) for memory, other_id in ends):
@@ -93,9 +90,8 @@ class States:
         loaded = set(others) & self.memories.keys()
         for linking in (memory_id, *sorted(loaded)) if loaded else ():
             ends = loaded if linking == memory_id else {memory_id}
-            links = self.memories[linking].links
-            links = [link for link in links if link.type is not LinkType.CONTRADICTS or link.to not in ends]
-            self._change(linking, links=links)
+            links = (link for link in self.memories[linking].links if link.to not in ends or not _contradict([link]))
+            self._change(linking, links=list(links))
 
     def add_loaded(self, ids: Iterable[str], stored: Mapping[str, Memory]) -> None:
         """Add memories that were loaded from the store, with the states that they have at `now`.

@@ -32,8 +32,7 @@ class CompletionFailed(RemembrancerError):
 class CompletionRequest:
     """A question to a language model, which answers with JSON.
 
-    instructions: the system message. data: the JSON object that they apply to, sent as the user message. name, schema:
-    of the answer.
+    instructions: the system message. data: sent as the user message, as JSON. name, schema: of the answer.
     """
 
     instructions: str
@@ -46,8 +45,7 @@ class CompletionRequest:
 class CompletionClient:
     """Sends requests to a language model behind an OpenAI-compatible endpoint.
 
-    url: of the endpoint, without /chat/completions. key: sent as a bearer token, unless it is None. timeout_s: of a
-    whole request.
+    url: without /chat/completions. key: sent as a bearer token, unless it is None. timeout_s: of a whole request.
     """
 
     http: httpx.AsyncClient

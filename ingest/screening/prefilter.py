@@ -123,21 +123,16 @@ class Prefilter:
 
     async def _screen_part(self, submission: Submission, said: Said) -> Submission | Rejection:
         """Screen a sentence of the last message. Returns a rejection unless it is stored as a memory by itself."""
-        text, conversation = submission.draft.content, said.conversation
-        message_kept = conversation.last is not None and conversation.last >= WORTH_KEEPING
-        step = any(text.endswith(step) or text in step for step in conversation.last_steps)
-        if (
-            step
-            or said.role.casefold() in TOOLS
-            or conversation.last is None
-            or not (message_kept or conversation.asks)
-        ):
+        text, talk, worth = submission.draft.content, said.conversation, said.conversation.last
+        stored = worth is not None and worth >= WORTH_KEEPING
+        step = any(text.endswith(step) or text in step for step in talk.last_steps)
+        if step or said.role.casefold() in TOOLS or worth is None or not (stored or talk.asks):
             return Rejection(NO_PART)
         embedding, judgement, kinds = await self._judged(said, text)
         typed = _typed(submission, said, kinds, embedding)
         kind = typed.draft.type
         sure = kind in _PARTS and kinds[MemoryType(kind)] >= SURE
-        separate = kind is not conversation.last_type if message_kept else "?" not in text
+        separate = kind is not talk.last_type if stored else "?" not in text
         if sure and separate and judgement.worth >= WORTH_KEEPING:
             return replace(typed, judgement=judgement)
         return Rejection(NO_PART)

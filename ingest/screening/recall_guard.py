@@ -94,8 +94,9 @@ class RecallGuard:
         long = [text for text in texts if len(text) >= MIN_LENGTH]
         queries = await offload(long, lambda: [self.sparse.encode_query(text) for text in long])
         shown = dict.fromkeys(LONG_TERM, _WAS_SHOWN)
-        queries = [query for query in queries if query.indices.size]
-        searches = [CandidateSearch(shown, None, query, DEPTH, columns=False) for query in queries]
+        searches = [
+            CandidateSearch(shown, None, terms, DEPTH, columns=False) for terms in queries if terms.indices.size
+        ]
         if not searches:
             return texts
         ids = {hit.id: hit.type for hits in await self.store.candidates(scope, searches) for hit in hits}

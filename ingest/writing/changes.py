@@ -220,10 +220,9 @@ class MemoryEditor:
     ) -> Memory:
         """Write a changed memory and the memories whose state changes with it; return the memory as read back.
 
-        stored: the memory before the change. states: it and the other memories after the change. embedding: of its new
-        text, if that is computed already. pinned: whether to pin the memory if upkeep had forgotten it and the change
-        makes it current. The memories that it replaces, and its successor, are written last, so a failure in between
-        hides no memory.
+        stored: the memory before the change. states: it and the other memories after the change. The memories that it
+        replaces, and its successor, are written last, so a failure in between hides no memory. pinned: whether to pin
+        the memory if upkeep had forgotten it and the change makes it current.
         """
         if not states.changed:
             return stored.at(states.now)
@@ -233,7 +232,7 @@ class MemoryEditor:
             updated = _without_upkeep(updated, pinned=pinned)
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
-        records = [] if same_vectors else [await self._embedded(scope, stored, pending, embedding)]
+        records = [] if same_vectors else [await self._record(scope, stored, pending, embedding)]
         replaced = {memory.id for memory in states.memories.values() if memory.superseded_by == stored.id}
         written_last = {stored.superseded_by, *replaced}
         await self.state_writer.write(scope, states, but=[stored.id, *written_last])
@@ -268,8 +267,7 @@ class MemoryEditor:
 
     async def repetitions(self, scope: Scope, memories: Iterable[Memory]) -> list[str]:
         """The ids of the rejected texts that contain a present or earlier text of one of `memories`, in any case."""
-        now = self.clock()
-        texts = {_folded(version.memory.content) for memory in memories for version in versions_of(memory, now)}
+        texts = {_folded(text.memory.content) for memory in memories for text in versions_of(memory, self.clock())}
         if self.rejections is None or not texts:
             return []
         return await self.rejections.matching(
@@ -295,9 +293,7 @@ class MemoryEditor:
                 await self.state_writer.detach(scope, linked, self.clock())
             return await self.store.delete_where(scope, types, where)
 
-    async def _embedded(
-        self, scope: Scope, before: Memory, pending: PendingWrite, embedding: Embedding | None
-    ) -> Record:
+    async def _record(self, scope: Scope, before: Memory, pending: PendingWrite, embedding: Embedding | None) -> Record:
         """Embed the turns after a changed memory again; return its record. embedding: None to compute it here."""
         if embedding is None:
             texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
@@ -306,11 +302,11 @@ class MemoryEditor:
         return pending.record(embedding)
 
     async def embed_changed(self, scope: Scope, before: Mapping[str, Memory]) -> None:
-        """Embed memories whose text to embed has changed, and the turns after them. before: as they were, by id."""
+        """Embed memories with a new text to embed, and the turns after them; needs the lock. before: as they were."""
         for memory in (await self.store.get(scope, list(before))).values():
             if memory.embedding_text() != before[memory.id].embedding_text():
                 pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
-                await self.store.upsert(scope, [await self._embedded(scope, before[memory.id], pending, None)])
+                await self.store.upsert(scope, [await self._record(scope, before[memory.id], pending, None)])
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
         """Embed the stored conversation turns again that have the turns `removed` as context, without these.

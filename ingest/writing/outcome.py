@@ -89,8 +89,7 @@ async def retried(
 ) -> _T:
     """The result of `work`. If it raises one of `errors`, it is called again after the error's `retry_after_s`.
 
-    Raises the error after this many `attempts`, or if the next attempt would begin more than `patience_s` seconds after
-    the first.
+    Raises the error after `attempts` calls, or if the next one would begin over `patience_s` seconds after the first.
     """
     deadline, attempt = anyio.current_time() + patience_s, 1
     while True:

@@ -145,10 +145,9 @@ class MemoryWriter:
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
     async def _embed_new(self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Return `pending`, with an embedding of its present text and conversation context for each index in `new`.
+        """Return `pending`, where each entry at an index in `new` has an embedding with its current context.
 
-        An entry lacks one if it was taken for a repetition, or if a turn of its context, which is read again here, has
-        changed since it was embedded.
+        The entry had none if it was taken for a repetition. The context, its earlier turns, is read again.
         """
         turns = {entry.memory.id: entry.memory for entry in pending}
         earlier = {turn.id: turn.type for index in new for turn in pending[index].before if turn.id not in turns}
@@ -209,13 +208,13 @@ class MemoryWriter:
         entries: list[PendingWrite] = []
         for memory in plan.inserts.values():
             entry = batch.pending[plan.sources[memory.id]]
-            if _same_text(memory, entry.memory):
+            if memory.embedding_text() == entry.memory.embedding_text():
                 entries.append(replace(entry, memory=memory, embedding=computed[memory.id]))
             else:
                 renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
                 entries.append(replace(renewed, submission=entry.submission, before=entry.before))
         merged = [states.memories[memory_id] for memory_id in plan.merged]
-        stale = [memory for memory in merged if not _same_text(memory, batch.stored[memory.id])]
+        stale = [memory for memory in merged if memory.embedding_text() != batch.stored[memory.id].embedding_text()]
         stale += [turn for turn in await context.following(batch.scope, stale) if turn.id not in plan.inserts]
         for memory, before in zip(stale, await context.turns_before(batch.scope, stale), strict=True):
             renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
@@ -249,15 +248,12 @@ class MemoryWriter:
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """The suffix for the identity of `memory` if its id is taken (see `_resolve_ids`); None if it keeps its id.
-
-    arriving: ids of all memories that are written together.
-    """
+    """The suffix for a new id of `memory` (see `_resolve_ids`); None if it keeps its id. arriving: all arriving ids."""
     namesake = stored.get(memory.id)
     if namesake is None:
         return None
-    same_task = same_place(namesake, memory) or lacks_due(memory, namesake)
-    if namesake.identity() != memory.identity() and not same_task:
+    repeated = same_place(namesake, memory) or lacks_due(memory, namesake)
+    if namesake.identity() != memory.identity() and not repeated:
         return f"namesake {attempt}"
     is_new = is_reasserted(namesake, memory, arriving) or is_new_task(namesake, memory)
     return f"since {rfc3339(memory.valid_from)}" if is_new else None
@@ -283,22 +279,14 @@ def _split_at_restatements(pending: Sequence[PendingWrite], now: datetime) -> li
     return groups
 
 
-def _same_text(memory: Memory, other: Memory) -> bool:
-    return memory.embedding_text() == other.embedding_text()
-
-
 def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
     return replace(entry, memory=entry.memory.model_copy(update={"id": new_id}))
 
 
 def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
     """For each id in `pending` that is not stored, or whose memory has ended: the first index with this id."""
-    indexes: dict[str, int] = {}
-    for index, entry in enumerate(pending):
-        memory = stored.get(entry.memory.id)
-        if memory is None or is_over(memory, now):
-            indexes.setdefault(entry.memory.id, index)
-    return list(indexes.values())
+    first = {entry.memory.id: index for index, entry in reversed(list(enumerate(pending)))}
+    return sorted(first[new] for new in first if new not in stored or is_over(stored[new], now))
 
 
 async def _use_original_ids(
@@ -331,10 +319,7 @@ async def _use_original_ids(
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of writing `written`: failed if `read_back`, the memories in the store by id, lacks the memory.
-
-    changed: ids of the memories whose state the write has changed.
-    """
+    """The outcome of a write; failed if `read_back` lacks the memory. changed: ids of those whose state has changed."""
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
     if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):

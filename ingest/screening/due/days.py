@@ -284,10 +284,8 @@ class Days:
 
     def _nth_weekday(self, i: int) -> Day | None:
         """The day in words such as "the last Monday of March" or "the 2nd Friday of May"; None for other words."""
-        words, ordinal, number = self.words, self.words.get("ordinal", i), self._day_number(i)
-        nth, j = (
-            (int(ordinal[0]), ordinal[1]) if ordinal else (number[0], number[1]) if number and number[2] else (0, i)
-        )
+        words, named, number = self.words, self.words.get("ordinal", i), self._day_number(i)
+        nth, j = (int(named[0]), named[1]) if named else (number[0], number[1]) if number and number[2] else (0, i)
         weekday = words.get("weekday", j) if nth else None
         month = weekday and self._month(words.after("of", weekday[1]))
         days = weekdays_of(month[0], weekday[0]) if weekday and month and month[1] == 1 else []

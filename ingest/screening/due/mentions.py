@@ -170,10 +170,8 @@ class MentionReader:
         named_day = mention.day
         day = self.days.at(j)
         if day and named_day and not (named_day.kind in ("weekday", "offset", "near") and day.kind in _DATES):
-            same_weekday = day.kind == "weekday" and day.date.weekday() == named_day.date.weekday()
-            day = (
-                replace(named_day, end=day.end) if named_day.kind in _DATES and same_weekday else None
-            )  # "1 May, Friday"
+            same = named_day.kind in _DATES and day.kind == "weekday" and day.date.weekday() == named_day.date.weekday()
+            day = replace(named_day, end=day.end) if same else None  # "2 April, Thursday"
         clock = None if mention.clock or mention.instant else self.clocks.at(j, led=led) or self._range_start(j)
         if clock and (day is None or clock.end > day.end):
             return self._with_clock(mention, clock)

@@ -277,9 +277,7 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
     nearest = beside or strong or (reach[-1] if reach else None)
     if nearest is None:
         return Surroundings(before=before, after=after)
-    gap = line.text[nearest.end : start].removeprefix(
-        "s" if headed else ""
-    )  # the values of "passwords" stand in a list
+    gap = line.text[nearest.end : start].removeprefix("s" if headed else "")  # the values of "passwords" are a list
     return Surroundings(nearest.family, gap, "heading" if headed else "left", before, after)
 
 
@@ -317,13 +315,11 @@ class CredentialModel:
     bigrams: BigramTable
 
     def secret(self, words: Iterable[CandidateWord]) -> list[CandidateWord]:
-        """The words of `words` whose probability of being a secret is above THRESHOLD."""
+        """Those of `words` whose probability of being a secret is above THRESHOLD."""
         judged = list(words)
         if not judged:
             return []
-        rows = np.array(
-            [features(candidate.word, candidate.near, self.bigrams) for candidate in judged], dtype=np.float32
-        )
+        rows = np.array([features(word.word, word.near, self.bigrams) for word in judged], dtype=np.float32)
         likely = self.classifier.probabilities(rows)[:, 1] > THRESHOLD
         return list(compress(judged, likely))
 

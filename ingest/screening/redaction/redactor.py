@@ -197,9 +197,8 @@ class Redactor:
         for field, value in ids.items():
             texts = [value] if isinstance(value, str) else value or ()
             with _fail_closed():
-                secrets = {secret.kind for text in texts for secret in secrets_in(text, patterns)}
-            if secrets:
-                names = ", ".join(sorted(secrets))
+                names = ", ".join(sorted({secret.kind for text in texts for secret in secrets_in(text, patterns)}))
+            if names:
                 message = f"contains a secret ({names}), and ids are stored unchanged: use an id without it"
                 raise SecretsRefused(message, path=field)
 

@@ -102,11 +102,9 @@ class Panel:
             judgement = await offload([text], lambda: self.judge.judged(text, request.embedding))
         request = replace(request, text=text, judgement=judgement)
         ballots = await asyncio.gather(*(self._votes(reviewer, request) for reviewer in self.reviewers))
-        by_models = [
-            votes for votes, reviewer in zip(ballots, self.reviewers, strict=True) if reviewer.stand_in is not None
-        ]
+        by_models = [votes for votes, voter in zip(ballots, self.reviewers, strict=True) if voter.stand_in is not None]
         answered = [votes[0].ok for votes in by_models or ballots]
-        return decide([vote for votes in ballots for vote in votes], tier_of(answered), judgement.objection)
+        return decide([vote for ballot in ballots for vote in ballot], tier_of(answered), judgement.objection)
 
     async def _votes(self, reviewer: Reviewer, request: ReviewRequest) -> list[Vote]:
         """The reviewer's vote. If it failed, the list also has the vote of the reviewer's stand-in, if there is one."""
