@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from ingest.screening.review.panel import (
     MAX_READ,
+    MIN_IMPORTANCE,
+    MIN_RELEVANCE,
     Panel,
     Reviewer,
     ReviewFailed,
@@ -151,7 +154,7 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
 
 
 @given(VOTES, st.floats(0, 3))
-def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
+def test_higher_scores_never_turn_storing_into_a_rejection(votes: list[Vote], more: float) -> None:
     """If votes decide to store a text, the same votes with higher scores decide to store it, too."""
     raised = [
         one.model_copy(update={"scores": {name: min(10, score + more) for name, score in one.scores.items()}})
@@ -184,6 +187,12 @@ def test_votes_decide_at_the_documented_bounds(
     """Votes with scores exactly at a bound or just below it lead to the documented decision to store or reject."""
     decided = judge(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
+
+
+def test_the_documentation_has_the_bounds_of_a_review() -> None:
+    """docs/memories.md names the importance and the relevance below which a text is rejected."""
+    page = Path(__file__).parents[4].joinpath("docs", "memories.md").read_text(encoding="utf-8")
+    assert f"if its importance is below {MIN_IMPORTANCE:g} or its relevance below {MIN_RELEVANCE:g}." in page
 
 
 def test_a_fallback_has_importance_5() -> None:
