@@ -107,9 +107,10 @@ class Statement:
 
     @property
     def tells_an_event(self) -> bool:
-        """Whether it tells of an event, which may happen again: by an English past tense, or a result as its value.
+        """Whether the text reports an event, which may happen again, rather than a lasting fact.
 
-        Examples are "The server crashed at 3:10", "Paid: 40 euros" and "Score: 3:1".
+        Its verb or key is in the English past tense ("The server crashed at 3:10", "Paid: 40 euros"), or its value is a
+        result ("Score: 3:1").
         """
         if self.key:
             return _is_past(self.lower[self.verb - 1]) or any(map(_RESULT.fullmatch, self.lower))
@@ -161,8 +162,8 @@ def _with_plain_quantities(text: str) -> str:
     """
     if not any(character.isdigit() for character in text) and _NUMBER_WORD.search(text) is None:
         return text
-    text = _NUMBER_WORD.sub(lambda found: _DIGITS_OF[found[0].lower()], text)
-    text = _DECIMAL_COMMA.sub(r"\1.\2", _GROUPED.sub(lambda found: found[0].replace(",", ""), text))
+    text = _NUMBER_WORD.sub(lambda word: _DIGITS_OF[word[0].lower()], text)
+    text = _DECIMAL_COMMA.sub(r"\1.\2", _GROUPED.sub(lambda number: number[0].replace(",", ""), text))
     text = _HOUR.sub(_in_24_hours, _SIGN_FIRST.sub(r"\2 \1", text))
     return _QUANTITY.sub(_in_base_unit, text)
 

@@ -45,7 +45,7 @@ class States:
     deleted: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
-        """Mark the old memory as replaced from the start of the newer one, unless that has MAX_LINKS links already."""
+        """Mark the old memory as replaced from the newer one's `valid_from`, unless the newer has MAX_LINKS links."""
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
             end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))

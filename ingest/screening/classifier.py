@@ -42,7 +42,7 @@ class Classifier:
 class ClassificationGate:
     """Screening step that sets the memory type of drafts without one. Rejects types that the tenant's rules exclude.
 
-    A text without a session never becomes working memory, which no session's end would remove.
+    A text without a session is never classified as working memory, because no session's end would remove it.
     """
 
     classifier: Classifier
@@ -80,17 +80,19 @@ class Examiner:
         clean_context = (await self._clean(tenant, context)).value
         return await self.classifier.classify(f"{text}\n{clean_context}")
 
-    async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
-        """The type and the text of each sentence of `content` whose type clearly differs from `whole`.
+    async def parts(self, tenant: str, content: str, whole_type: MemoryType) -> list[tuple[MemoryType, str]]:
+        """The type and the text of each sentence of `content` whose type clearly differs from `whole_type`.
 
-        whole: the memory type of the whole content. A text of more than MAX_SENTENCES sentences has no parts.
+        whole_type: the memory type of the whole content. A text of more than MAX_SENTENCES sentences has no parts.
         """
         text = (await self._clean(tenant, content)).value
         sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
         if not 1 < len(sentences) <= MAX_SENTENCES:
             return []
         typed = [(sentence, await self.classifier.classify(sentence)) for sentence in sentences]
-        return [(label.type, text) for text, label in typed if label.confidence >= SURE and label.type is not whole]
+        return [
+            (label.type, text) for text, label in typed if label.confidence >= SURE and label.type is not whole_type
+        ]
 
     async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> RedactedValue[Reviewed]:
         """Let the reviewers vote on `content` without its secrets. Raises Overloaded or Unavailable.

@@ -23,7 +23,7 @@ from memtypes.search.vectors import Embedding
 PACKAGE, STATES_FILE = "ingest.screening", "states.npz"
 
 ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
-"""Names of the attention model's scores for whether to keep a text: one without a conversation, or by its author."""
+"""Classes of the attention model: its score for keeping a text without a conversation, of a person, of a machine."""
 
 WORTH_KEEPING = 0.55
 """Minimum probability of being worth keeping at which a message is kept.

@@ -75,9 +75,8 @@ class RecallGuard:
     async def without_recalled(self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()) -> list[str]:
         """The texts `contents` without the memories that they quote. A text with nothing else becomes empty.
 
-        scope: that of the messages, with their session; quotes of this session's memories stay. shown: ids of memories
-        that the session was certainly shown. Of these, quotes of short texts and of single sentences are removed, too.
-        Raises Unavailable.
+        scope: of the messages; quotes of memories of its own session stay. shown: ids of memories that the session was
+        certainly shown. Of these, quotes of short texts and of single sentences are removed, too. Raises Unavailable.
         """
         await self.flush_use_counts()
         remaining = await offload(contents, lambda: [without_contexts(content) for content in contents])

@@ -183,7 +183,7 @@ class MemoryEditor:
         return embedding
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
-        """Set the time at which a memory ends, an RFC 3339 text; None makes an ended or replaced memory current again.
+        """End a memory at `end`, an RFC 3339 time; None makes an ended or replaced memory current again.
 
         A replaced memory with an `end` in the future is current until then. Raises InvalidRequest for an invalid `end`.
         """
@@ -266,7 +266,7 @@ class MemoryEditor:
             await self.rejections.remove(scope, await self.repetitions(scope, memories))
 
     async def repetitions(self, scope: Scope, memories: Iterable[Memory]) -> list[str]:
-        """The ids of the rejected texts that contain a present or earlier text of one of `memories`, in any case."""
+        """The ids of the rejected texts that contain a present or earlier text of one of `memories`, ignoring case."""
         texts = {_folded(text.memory.content) for memory in memories for text in versions_of(memory, self.clock())}
         if self.rejections is None or not texts:
             return []
@@ -302,7 +302,7 @@ class MemoryEditor:
         return pending.record(embedding)
 
     async def embed_changed(self, scope: Scope, before: Mapping[str, Memory]) -> None:
-        """Embed memories with a new text to embed, and the turns after them; needs the lock. before: as they were."""
+        """Embed memories whose text to embed differs from `before` again, and the turns after them. Needs the lock."""
         for memory in (await self.store.get(scope, list(before))).values():
             if memory.embedding_text() != before[memory.id].embedding_text():
                 pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)

@@ -30,7 +30,7 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.vectors import Embedding
 
 MAX_CONCURRENT_REVIEWS = 16
-"""Maximum number of texts under review at once: enough to hide the latency of a model's endpoint, and no flood."""
+"""Maximum number of texts under review at once: hides the latency of a model's endpoint without overloading it."""
 
 
 @dataclass(frozen=True, slots=True)

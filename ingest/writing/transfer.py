@@ -33,7 +33,7 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 
 EXPORT_PAGE = 500
 IDENTITIES = "identities"
-"""Member of an exported line: by id, the type and identity of each memory that the line refers to."""
+"""Member of an exported line: the type and identity of each memory that the line refers to, by memory id."""
 
 ITEM = "item"
 """Value of `type` in the exported lines that hold keyed items instead of memories."""

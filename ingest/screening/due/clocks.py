@@ -79,7 +79,7 @@ class Clocks:
             return None
         return replace(clock, end=words.after("about", clock.end))
 
-    def _made(self, minutes: int, end: int, **flags: bool) -> TimeOfDay:
+    def _time_of_day(self, minutes: int, end: int, **flags: bool) -> TimeOfDay:
         return TimeOfDay(end, minutes // 60, minutes % 60, **flags)
 
     def _oclock(self, i: int) -> int:
@@ -95,7 +95,7 @@ class Clocks:
         if named is None:
             return None
         minutes, end = self._tail(named[1]) or (0, named[1])
-        return self._made(int(named[0]) * 60 + minutes, end, sure=True)
+        return self._time_of_day(int(named[0]) * 60 + minutes, end, sure=True)
 
     def _japanese(self, i: int) -> TimeOfDay | None:
         words = self.words
@@ -120,10 +120,10 @@ class Clocks:
             if number is None or not words.is_a("minutes_to", number[1]):
                 return None
             hour = self._hour(words.after("minutes_to", number[1]))
-            return hour and self._made(hour[0] * 60 - int(number[0]), self._oclock(hour[1]))
+            return hour and self._time_of_day(hour[0] * 60 - int(number[0]), self._oclock(hour[1]))
         ready = words.get("three_quarters", i)
         if ready and (hour := self._hour(ready[1])):
-            return self._made(hour[0] * 60 - 15, self._oclock(hour[1]))
+            return self._time_of_day(hour[0] * 60 - 15, self._oclock(hour[1]))
         noun = words.after("article", i)
         minutes, j = self._fraction(noun if words.is_a("quarter", noun) else i)
         sign = words.is_a("plus", j) - (words.is_a("minus", j) and not words.is_a("plus", j))
@@ -135,7 +135,7 @@ class Clocks:
         if hour is None or hour[0] == 0:
             return None
         offset = sign * minutes - 30 * to_half if sign else -30 if half_to else 30
-        return self._made(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
+        return self._time_of_day(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
 
     def _fraction(self, i: int) -> tuple[int, int]:
         """The minutes that "half" or "five" at token `i` means (0: none, or a range), and the position after it."""

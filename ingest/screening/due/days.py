@@ -236,8 +236,8 @@ class Days:
         words = self.words
         i = words.after("det", i)
         for kind, ahead in (("next_unit", 1), ("abbreviated_end", 0)):
-            if found := words.get(kind, i):
-                return found[0], ahead, found[1]
+            if period := words.get(kind, i):
+                return period[0], ahead, period[1]
         j = words.after_any(("next", "next2", "this", "previous"), i)
         unit = words.get("unit", j)
         if unit is None:

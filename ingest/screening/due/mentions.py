@@ -4,7 +4,7 @@ A mention may be relative to another mention: "two hours before the show on Frid
 hour: 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the start, middle or end of a period such
 as a month, and 9 in all other cases. If the day is today and this hour has passed, the next of 17:00, 20:00 and 23:59
 is taken. A length of days ("in two days") keeps the current time of day. "Midnight" is the end of the day that is named
-with it. "Before Friday" means Friday. A near word such as "dinner" or "flight" tells the half of the day.
+with it. "Before Friday" means Friday. A word nearby such as "dinner" or "flight" decides between a.m. and p.m.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class MentionReader:
         return next(instant for instant in instants if instant > self.now.astimezone(UTC))
 
     def _part_of_event(self, at: int, clock: TimeOfDay) -> str | None:
-        """The part of the day at which the nearest event takes place ("dinner at 8", "train at 6:40"), or None."""
+        """The part of the day in which the nearest event usually is ("dinner at 8", "train at 6:40"), or None."""
         positions = sorted(range(at - _NEAR, at + _NEAR), key=lambda i: abs(i - at))
         event = next((match[0] for i in positions if (match := self.words.get("event", i))), None)
         if not 5 <= clock.hour < 12 or (event == "timetable" and not clock.digital):  # other hours are not in doubt
@@ -154,7 +154,9 @@ class MentionReader:
         """The position after up to four connecting words at token `i` ("on the"), and whether the last is like "at"."""
         words, led = self.words, False
         for _ in range(4):
-            kind = next((each for each in ("link", "on", "by", "of", "det") if words.is_a(each, i)), None)
+            kind = next(
+                (word_kind for word_kind in ("link", "on", "by", "of", "det") if words.is_a(word_kind, i)), None
+            )
             if words.is_a("at", i):
                 i, led = words.after("at", i), True
             elif kind and not words.is_a("tonight", i) and not words.is_a("part", i):
@@ -246,8 +248,8 @@ class MentionReader:
             nearby = [day for day in days if self._sentence(day.first) == self._sentence(clock.first)]
             best = min(nearby or days[: len(days) == 1], key=lambda day: abs(day.first - clock.first), default=None)
             if best is not None:
-                both = replace(clock, first=best.first, last=best.last, day=best.day, part=clock.part or best.part)
-                joined[joined.index(best)] = both
+                combined = replace(clock, first=best.first, last=best.last, day=best.day, part=clock.part or best.part)
+                joined[joined.index(best)] = combined
                 joined.remove(clock)
         return joined
 

@@ -69,7 +69,7 @@ class DueTimes:
     clock: Clock
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
-        """The submission; with the due time that its text names, if it is a task that waits for a time and has none."""
+        """`submission`, with the due time that its text names if it is a task for a certain time that has none yet."""
         draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
             return submission
@@ -216,10 +216,10 @@ def _lead(words: Words, mention: Mention) -> str:
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The range of tokens around a mention, up to a mark in `ends` (not in Monday.com) or perhaps a conjunction."""
+    """The tokens around a mention, as (start, end): up to a mark in `ends` or, if `conjunctions`, a conjunction."""
 
     def is_end(i: int) -> bool:
-        inner = words.glued(i) and words.glued(i + 1)
+        inner = words.glued(i) and words.glued(i + 1)  # as in Monday.com
         return (words.plain(i) in ends and not inner) or (conjunctions and words.is_a("conj", i))
 
     start, end = mention.first, mention.last
