@@ -90,9 +90,8 @@ class Examiner:
         if not 1 < len(sentences) <= MAX_SENTENCES:
             return []
         typed = [(sentence, await self.classifier.classify(sentence)) for sentence in sentences]
-        return [
-            (label.type, text) for text, label in typed if label.confidence >= SURE and label.type is not whole_type
-        ]
+        sure = [(label.type, sentence) for sentence, label in typed if label.confidence >= SURE]
+        return [(kind, sentence) for kind, sentence in sure if kind is not whole_type]
 
     async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> RedactedValue[Reviewed]:
         """Let the reviewers vote on `content` without its secrets. Raises Overloaded or Unavailable.

@@ -188,13 +188,13 @@ def test_a_value_replaces_the_current_one_even_if_only_an_earlier_one_is_near() 
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
 def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], together: bool) -> None:  # noqa: FBT001
     """Contradicting facts arrive in any order. Each ends when the next one begins, and the latest is current."""
-    known: dict[str, Memory] = {}
+    memories: dict[str, Memory] = {}
     arriving = [fact(f"The gateway listens on port 808{number}", number) for number in order]
     pieces = [arriving] if together else [[new] for new in arriving]
     for piece in pieces:
-        others = {new.id: neighbours_of(*known.values(), *piece[:place]) for place, new in enumerate(piece)}
-        known |= states_after(piece, others).memories
-    facts = sorted(known.values(), key=lambda known_fact: known_fact.valid_from)
+        neighbours = {new.id: neighbours_of(*memories.values(), *piece[:index]) for index, new in enumerate(piece)}
+        memories |= states_after(piece, neighbours).memories
+    facts = sorted(memories.values(), key=lambda known_fact: known_fact.valid_from)
     for earlier, following in pairwise(facts):
         assert (earlier.valid_to, earlier.superseded_by) == (following.valid_from, following.id)
     assert facts[-1].superseded_by is None
@@ -330,11 +330,11 @@ class _Patchless(InMemoryStore):
 
     away = False
 
-    async def patch(self, *given: Any, **named: Any) -> None:
+    async def patch(self, *arguments: Any, **options: Any) -> None:
         """Patch the memories. While `away` is set, raise Unavailable."""
         if self.away:
             raise Unavailable("the engine is away")
-        await super().patch(*given, **named)
+        await super().patch(*arguments, **options)
 
 
 async def test_an_interrupted_replacement_is_completed_by_the_next_write() -> None:

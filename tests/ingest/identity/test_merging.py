@@ -39,9 +39,9 @@ def fact(**fields: Any) -> Memory:
     return make_memory(MemoryType.SEMANTIC, "The tea is green.", **fields)
 
 
-def merged(known: Memory, again: Memory) -> Memory:
-    """The memory that results if the write `again` is merged into the stored memory `known`."""
-    return known.model_copy(update=joined(known, again))
+def merged(stored: Memory, repetition: Memory) -> Memory:
+    """The memory that results if the write `repetition` is merged into the stored memory `stored`."""
+    return stored.model_copy(update=joined(stored, repetition))
 
 
 @given(FIELDS, FIELDS)

@@ -67,10 +67,10 @@ async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None
         embedded(f"The port is {number}", valid_to=NOW - timedelta(days=1), superseded_by=current[0].id)
         for number in range(1, DEPTH + 2)
     ]
-    await store.upsert(SCOPE, [Record.of(*each) for each in (current, *replaced)])
-    (found,) = await neighbours_of(store, embedded("The port is 99"))
-    assert len(found) == DEPTH + 1
-    assert found[-1].id == current[0].id
+    await store.upsert(SCOPE, [Record.of(*fact) for fact in (current, *replaced)])
+    (neighbours,) = await neighbours_of(store, embedded("The port is 99"))
+    assert len(neighbours) == DEPTH + 1
+    assert neighbours[-1].id == current[0].id
 
 
 async def test_less_similar_memories_are_neighbours_of_facts_only() -> None:

@@ -63,11 +63,11 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
     If some are deleted, each is replaced by the next remaining one.
     """
     states, ids = chain(5)
-    states.deleted |= {ids[place] for place in removed}
+    states.deleted |= {ids[index] for index in removed}
     states.settle()
-    remaining = [ids[place] for place in range(5) if place not in removed]
-    for place, memory_id in enumerate(remaining):
-        following = remaining[place + 1] if place + 1 < len(remaining) else None
+    remaining = [ids[index] for index in range(5) if index not in removed]
+    for index, memory_id in enumerate(remaining):
+        following = remaining[index + 1] if index + 1 < len(remaining) else None
         memory = states.memories[memory_id]
         assert memory.superseded_by == following
         assert memory.state is (State.CURRENT if following is None else State.REPLACED)
@@ -188,13 +188,13 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_loaded() -> Non
     One that the store does not have counts as deleted.
     """
     states, (first, second) = chain(2)
-    alone = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
-    alone.settle()
-    assert alone.needed() == {first, "unknown"}
-    alone.add_loaded(alone.needed(), {first: states.memories[first]})
-    alone.settle()
-    assert not alone.needed()
-    assert current_states(alone, [first, second]) == [State.REPLACED, State.CURRENT]
+    incomplete = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
+    incomplete.settle()
+    assert incomplete.needed() == {first, "unknown"}
+    incomplete.add_loaded(incomplete.needed(), {first: states.memories[first]})
+    incomplete.settle()
+    assert not incomplete.needed()
+    assert current_states(incomplete, [first, second]) == [State.REPLACED, State.CURRENT]
 
 
 @pytest.mark.parametrize("days", [-1, 1])
@@ -221,15 +221,15 @@ STEPS = st.lists(
 
 def apply(states: States, step: str, first: str, second: str) -> None:
     """Apply one change to the states, such as "replace" or "contest", unless these memories do not allow it."""
-    here = states.memories.keys() - states.deleted
-    if first not in here or second not in here:
+    existing = states.memories.keys() - states.deleted
+    if first not in existing or second not in existing:
         return
-    in_view = {memory_id for memory_id in here if states.memories[memory_id].at(NOW).state is not State.REPLACED}
-    both = first != second and {first, second} <= in_view
+    in_view = {memory_id for memory_id in existing if states.memories[memory_id].at(NOW).state is not State.REPLACED}
+    in_view_both = first != second and {first, second} <= in_view
     match step:
-        case "replace" if both:
+        case "replace" if in_view_both:
             states.replace(first, second, "another value")
-        case "contest" if both:
+        case "contest" if in_view_both:
             states.contest(first, second, "perhaps")
         case "restore" if first not in in_view:
             states.bring_back(first, "restored")
@@ -296,21 +296,21 @@ def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
 
 def assert_replaced_memories_have_a_visible_successor(memories: Mapping[str, Memory], at: datetime) -> None:
     """Check that each replaced memory has a visible memory among those that replaced it, directly or through others."""
-    seen, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
-    for memory in seen.values():
+    memories_then, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
+    for memory in memories_then.values():
         if memory.superseded_by is not None:
             assert memory.state is State.REPLACED
-            assert visible & set(_following(seen, memory))
+            assert visible & set(_following(memories_then, memory))
 
 
 def _ends(memory: Memory) -> set[str]:
     return {link.to for link in memory.links}
 
 
-def _following(seen: dict[str, Memory], memory: Memory) -> list[str]:
+def _following(memories: dict[str, Memory], memory: Memory) -> list[str]:
     """Ids of the memories that replaced `memory`, directly or through others."""
     chain: list[str] = []
     while memory.superseded_by is not None and memory.superseded_by not in chain:
         chain.append(memory.superseded_by)
-        memory = seen[memory.superseded_by]
+        memory = memories[memory.superseded_by]
     return chain

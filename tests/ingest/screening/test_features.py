@@ -55,8 +55,8 @@ def test_features_compare_a_message_with_the_messages_before_it() -> None:
 
 def test_features_compare_a_message_with_the_messages_after_it() -> None:
     """A message's features depend on what follows: no answer, an answer on its subject, or one on another subject."""
-    alone, answered, ignored = (
+    unanswered, answered, ignored = (
         Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])
     )
-    assert len({place.tobytes() for place in (alone, answered, ignored)}) == 3
+    assert len({features.tobytes() for features in (unanswered, answered, ignored)}) == 3

@@ -55,11 +55,11 @@ async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vecto
     """If a turn is deleted while the next turn is embedded, the next turn is embedded again without it."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
-    kept, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
+    first, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
     embedder.at, embedder.interrupt = "Noted.", lambda: bench.ingestor.editor.remove(SCOPE, [secret.id])
     (noted,) = await write_turns(bench, "Noted.")
     assert secret.id not in bench.store.vectors
-    assert vector(bench, noted) == embedded(noted, kept)
+    assert vector(bench, noted) == embedded(noted, first)
 
 
 async def test_a_turn_changed_while_the_next_one_is_embedded_is_context_with_its_new_text() -> None:

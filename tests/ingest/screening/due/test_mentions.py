@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 4, 11, tzinfo=BERLIN)  # a Wednesday
 
 def _times(text: str) -> list[str]:
     reader = MentionReader.of(read_words(text), NOW, BERLIN, month_first=False)
-    return [reader.instant_of(each).astimezone(BERLIN).strftime("%m-%d %H:%M") for each in reader.mentions()]
+    return [reader.instant_of(mention).astimezone(BERLIN).strftime("%m-%d %H:%M") for mention in reader.mentions()]
 
 
 @pytest.mark.parametrize(
