@@ -193,7 +193,7 @@ def takes_part(memory: Memory) -> bool:
 
 
 def _concept(memory: Memory) -> str | None:
-    """The concept (title) of a fact in lower case; None if it has none but the first line of its content."""
+    """The concept (title) of a fact in lower case; None if it is only the first line of its content."""
     if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
         return None
     return memory.concept and memory.concept.casefold()

@@ -297,7 +297,7 @@ def statement(memory: Memory) -> _Statement:
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether both memories make the same statement. Texts that differ in a command option, as -c and -C, do not."""
+    """Whether both memories make the same statement; not if their texts differ in a command option (-c and -C)."""
     return statement(memory) == statement(other) and _same_options(memory, other)
 
 

@@ -31,7 +31,7 @@ AHEAD = 5
 """Number of later messages that a message is compared with."""
 
 EARLY = 2
-"""Number of words at the beginning of a text; which kinds of phrases these have are separate features."""
+"""Number of words at the start of a text. For each kind of phrase, a feature says whether one of them has it."""
 
 _HASHES_WEIGHT, _KINDS_WEIGHT = 4.0, 2.0
 """Factors for the hashed features and for the kinds of words. Regularisation penalises large features less."""

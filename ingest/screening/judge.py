@@ -65,7 +65,7 @@ class MessagePosition:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the text is judged as standing alone: it has no neighbours, and is not the output of a tool."""
+        """Whether the text is judged without a conversation: it has no other messages, and is no output of a tool."""
         return not (self.before.count or self.later.count or self.role.casefold() in TOOLS)
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:

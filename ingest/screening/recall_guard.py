@@ -33,7 +33,7 @@ A shorter text may be said again by anyone, and a longer memory is shown only in
 """
 
 MIN_SHOWN = 20
-"""Minimum characters of a quoted passage of a memory that the session was certainly shown."""
+"""Minimum characters of a quoted passage that is removed, if the session was certainly shown its memory."""
 
 INTRODUCTION = "From the memory of this project:"
 """The beginning of the line that a client's hook puts before the context that it adds to a prompt."""

@@ -87,7 +87,7 @@ class ArrivalOrder:
         self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
     def take(self, at: datetime, session: Hashable) -> int:
-        """The next sequence number of `session`. at: when the draft arrived; gives the first number of a session."""
+        """The next sequence number of `session`. at: time of arrival, which gives a session's first number."""
         last = self._last.get(session)
         number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
         self._last[session] = number

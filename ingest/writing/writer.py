@@ -123,11 +123,11 @@ class MemoryWriter:
     async def _resolve_ids(
         self, scope: Scope, pending: Sequence[PendingWrite], now: datetime
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
-        """Return `pending` with ids that are free or of a memory that says the same, and the stored memories with them.
+        """Give each entry an id that no other statement has; return the entries, and the stored memories by these ids.
 
         The id of a memory is derived from its identity (such as its text). Another id is derived, by adding a suffix to
         the identity, if a stored memory with this id says something else because it was edited, or is a replaced fact
-        or an ended task that is now stated again. The stored memories are by id. Raises Conflict if no free id is left.
+        or an ended task that is now stated again. Raises Conflict if no free id is found.
         """
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):

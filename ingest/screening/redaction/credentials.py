@@ -52,7 +52,7 @@ _ATOM = re.compile(
     r"\"([^\s\"]{4,400})\"|'([^\s']{4,400})'|`([^\s`]{4,400})`|"
     r"[^\s\"'`\xab\xbb\u2018-\u201e<>|\u0590-\u06ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uff1f]+"
 )
-"""A word, in quotes or not. Characters of scripts without blanks between words, such as Japanese, end a word."""
+"""Matches a word, in quotes or not. Characters of scripts without blanks between words, as in Japanese, end it."""
 _PAIRS = re.compile(r"[;&,](?=[\w.%\-]+[=:])")
 _ASSIGNS = re.compile(r"([\-$@]{0,2}[^\W\d][\w.\-\[\]%]*)(?:=>|:=|=|:)(?!/|=*$)(.+)", re.DOTALL)
 _URL_PARTS = re.compile(r"(?:[?&#;]([\w.\-%\[\]]+)=)?([^/?&#]+)")
@@ -60,14 +60,14 @@ _WORDY = re.compile(r"[\w.\-:/,'\u2019]+")
 _DIGEST = re.compile(r"[0-9a-f\-]+|[0-9A-F\-]+")
 _RULED = re.compile(r"[|\s:=_~*-]*$")
 _LABEL = re.compile(rf"(?:[:=\uff1a]|{COPULA.pattern.removeprefix('(?i)')})[*_]*$", re.IGNORECASE)
-"""The end of a line whose value is on the next line, such as "My PIN is:"."""
+"""Matches the end of a line whose value is on the next line, such as "My PIN is:"."""
 _HEADING = re.compile(r"(?:#{1,6} .{1,80}|[\w*-][\w \-/()'\u2019&*>?:]{1,80})$")
-"""A line that may be the heading of a value below it, such as "## Wifi password"."""
+"""Matches a line that may be the heading of a value below it, such as "## Wifi password"."""
 _OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
 _ITEM = re.compile(r"[\s>+\-\u2022(\[{<*_\"'`]*(?:\d{1,2}[.)]\s+)?")
-"""The marks at the start of an item of a list."""
+"""Matches the marks at the start of a list item."""
 _ALONE = re.compile(rf"{_ITEM.pattern}(?:[^\s:=]+(?:(?: [^\s:=]+)?:| /| ->|) +)?[^\s=]+$")
-"""A line that has only one word, or a short name and one word, such as "- guest: tulip93!lake"."""
+"""Matches a line that has only one word, or a short name and one word, such as "- guest: tulip93!lake"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def _pieces(word: str, start: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _values(assignment: str, start: int) -> Iterator[tuple[int, int, str]]:
-    """`_pieces` of one name=value pair, URL or word."""
+    """Yield (start, end, name) of each value in one name=value pair, URL or word, as `_pieces` does."""
     value = assignment.lstrip(_OPENING)
     name, start = "", start + len(assignment) - len(value)
     for _ in range(4):
