@@ -59,9 +59,9 @@ class Timeline:
         """
         facts = self.states.memories
         facts[newer.id] = newer
-        if newer.type is not MemoryType.EPISODIC and not takes_part(newer):
+        if newer.type is not MemoryType.EPISODIC and not is_public_fact(newer):
             return
-        comparable = (fact for fact in near if fact.memory.id != newer.id and takes_part(fact.memory))
+        comparable = (fact for fact in near if fact.memory.id != newer.id and is_public_fact(fact.memory))
         similar = {fact.memory.id: fact for fact in comparable}
         compared = [Neighbour(facts.setdefault(fact_id, fact.memory), fact.cosine) for fact_id, fact in similar.items()]
         ends = {end.id: end for fact_id in similar for end in [*self.states.chain(fact_id)][-1:]}
@@ -94,7 +94,7 @@ class Timeline:
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
         restated_since = older.restated_at is not None and older.restated_at > newer.valid_from
-        stays = older.pinned or restated_since or not (takes_part(newer) and _is_same_scope(newer, older))
+        stays = older.pinned or restated_since or not (is_public_fact(newer) and _is_same_scope(newer, older))
         if verdict.relation is Relation.REPLACES and stays:
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict
@@ -180,14 +180,14 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     if old.id == newer.id or old.valid_from > newer.valid_from:
         return False
     public_event = newer.type is MemoryType.EPISODIC and newer.visibility is Visibility.NAMESPACE
-    if not (takes_part(old) and (public_event or takes_part(newer))):
+    if not (is_public_fact(old) and (public_event or is_public_fact(newer))):
         return False
     ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)
     expired = any(fact.expires_at is not None and fact.expires_at <= now for fact in (old, newer))
     return not ended and not expired
 
 
-def takes_part(memory: Memory) -> bool:
+def is_public_fact(memory: Memory) -> bool:
     """Whether `memory` is a fact that the whole namespace sees; only such facts replace others or are replaced."""
     return memory.type is MemoryType.SEMANTIC and memory.visibility is Visibility.NAMESPACE
 

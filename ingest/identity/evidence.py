@@ -215,7 +215,7 @@ def _matches(stems: Sequence[str], other_stems: Sequence[str]) -> list[bool]:
 
 
 def _is_long(stem: str) -> bool:
-    """Whether words that begin like `stem` count as forms of one word; not those that begin like an id or number."""
+    """Whether stems that begin like `stem` count as the same: it is long, and not an id, date or number."""
     return len(stem) >= _LONG and stem.isalpha()
 
 

@@ -171,7 +171,7 @@ class Conversation:
     last_steps: Sequence[str] = ()
     _recent: deque[_Message] = field(default_factory=lambda: deque(maxlen=REACH))
 
-    def place(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
+    def position_features(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
         """Features that compare a message with the messages added before it and with the messages in `later`."""
         message = _Message.of(role, text, embedding)
         of_others = [earlier for earlier in self._recent if earlier.machine != message.machine]

@@ -36,7 +36,7 @@ TRIVIAL = 0.2
 """Probability below which the pre-filter drops a message without a review, which loses 1-2 % of those worth keeping."""
 
 MAX_REPEATED = 0.12
-"""A text is taken to say nothing if at most this share of its words is distinct."""
+"""Maximum share of distinct words at which a text is taken to repeat itself and say nothing."""
 
 _BOUND, _SURE, _HIGH = 4.0, 5.5, 4.5
 """Importance at the probabilities WORTH_KEEPING and 1 of being worth keeping, and what high importance adds to it."""
@@ -75,7 +75,7 @@ class MessagePosition:
         if a person did, there are zeros instead. So the model can weigh both kinds of author differently.
         """
         machine = np.float32(is_machine(self.role))
-        by_position = self.before.place(self.role, text, embedding, self.later)
+        by_position = self.before.position_features(self.role, text, embedding, self.later)
         by_role = np.concatenate([form_of(by_text), by_position])
         return np.concatenate([by_text, by_position, machine * by_role, [machine]])
 

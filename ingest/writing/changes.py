@@ -18,7 +18,7 @@ from typing import Any
 
 import anyio
 
-from ingest.identity.contradictions import contradict, judge_again, takes_part
+from ingest.identity.contradictions import contradict, is_public_fact, judge_again
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
 from ingest.identity.neighbours import find_neighbours
@@ -102,7 +102,8 @@ class MemoryEditor:
                     raise Conflict(f"this would say the same as memory {other.id}")
             if after.content != before.content:
                 edited = before.edited(after.content, now).earlier
-                after = after.model_copy(update={"earlier": edited, "restated_at": now if takes_part(after) else None})
+                restated = {"restated_at": now if is_public_fact(after) else None}
+                after = after.model_copy(update={"earlier": edited, **restated})
             states = States(now, {known_id: after})
             embedding = await self._compare_again(scope, states, before)
             if END in changes:
@@ -163,7 +164,7 @@ class MemoryEditor:
             states.add_loaded(ends, await self.store.get(scope, sorted(ends)))
             check_links(after.links, {link.to for link in before.links} | states.memories.keys() - {after.id})
         states.unlink(after.id, contradicted(before) - contradicted(after))
-        if after.content == before.content or not takes_part(after):
+        if after.content == before.content or not is_public_fact(after):
             return None
         if after.superseded_by is not None:
             states.add_loaded([after.superseded_by], await self.store.get(scope, [after.superseded_by]))

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from ingest.identity.contradictions import contradict, place_facts, takes_part
+from ingest.identity.contradictions import contradict, is_public_fact, place_facts
 from ingest.identity.duplicates import (
     SAME_WORDING,
     SAME_WORDS,
@@ -230,7 +230,7 @@ class MemoryWriter:
         """
         stored = batch.stored
         repeated = {planned.id for planned in batch.plan.writes} & stored.keys() - batch.plan.inserts.keys()
-        facts = [stored[fact_id] for fact_id in sorted(repeated) if takes_part(stored[fact_id])]
+        facts = [stored[fact_id] for fact_id in sorted(repeated) if is_public_fact(stored[fact_id])]
         types = dict.fromkeys({end for fact in facts for end in contradicted(fact)}, MemoryType.SEMANTIC)
         ends = (await self.store.get(batch.scope, types)).values() if types else ()
         linked_facts = [fact.at(batch.now) for fact in sorted(ends, key=lambda fact: fact.id)]
@@ -268,7 +268,7 @@ def _split_at_restatements(pending: Sequence[PendingWrite], now: datetime) -> li
     groups: list[list[PendingWrite]] = []
     positions: dict[object, int] = {}  # of each statement in the last group
     for entry in pending:
-        key = statement(entry.memory) if takes_part(entry.memory) else entry.memory.id
+        key = statement(entry.memory) if is_public_fact(entry.memory) else entry.memory.id
         previous, *between = groups[-1][positions[key] :] if key in positions else [entry]
         contradicted_since = any(contradict(other.memory, entry.memory, now) for other in between)
         if not groups or contradicted_since or is_new_task(previous.memory, entry.memory):

@@ -46,7 +46,7 @@ def test_features_compare_a_message_with_the_messages_before_it() -> None:
     """A repeated text has other features than a new one. A conversation records whether it ends with a question."""
     fresh, later = Conversation(), Conversation()
     later.add("user", "we ship on Friday", None)
-    first, repeated = (talk.place("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
+    first, repeated = (talk.position_features("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
     assert not np.array_equal(first, repeated)
     assert not fresh.asks
     later.add("user", "do we?", None)
@@ -56,7 +56,7 @@ def test_features_compare_a_message_with_the_messages_before_it() -> None:
 def test_features_compare_a_message_with_the_messages_after_it() -> None:
     """A message's features depend on what follows: no answer, an answer on its subject, or one on another subject."""
     unanswered, answered, ignored = (
-        Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
+        Conversation().position_features("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])
     )
     assert len({features.tobytes() for features in (unanswered, answered, ignored)}) == 3
